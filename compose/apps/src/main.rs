@@ -1,0 +1,2 @@
+//! apps
+fn main() {}
