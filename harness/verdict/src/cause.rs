@@ -1,0 +1,111 @@
+//! Why a stack did not notice. One list, shared by "why did it not page?" and the sabotage catalogue.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The stage or part that is broken. A cause knows neither a stack's names nor a sabotage's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    // Services.
+    /// A service did not become ready, or a health endpoint does not answer as declared.
+    ServiceUnhealthy,
+
+    // Scraping.
+    /// No target of the job is known to the metrics server.
+    TargetNotInDiscovery,
+    /// The target is known and its scrapes fail.
+    TargetNotScraped,
+    /// The target's last scrape is older than its interval allows.
+    TargetStale,
+    /// The service has no metrics endpoint.
+    NoMetricsEndpoint,
+    /// A series that is expected, or that a rule selects, does not exist.
+    SeriesAbsent,
+
+    // Rules.
+    /// The server refused its last configuration and runs on an older one.
+    ReloadRejected,
+    /// The rule is not loaded.
+    RuleNotLoaded,
+    /// The rule's group fails to evaluate.
+    RuleFailing,
+    /// The expression was evaluated and never true.
+    ExpressionFalse,
+    /// A histogram's highest finite bucket does not reach beyond the threshold, so the quantile can't exceed it.
+    BucketsBelowThreshold,
+    /// The condition held, but not for as long as `for` asks.
+    StillPending,
+    /// The alert fired while the stack was healthy.
+    FiredWhileHealthy,
+
+    // Notification.
+    /// The alert fired and the alert manager never had it.
+    NotSentToManager,
+    /// Another alert inhibits it.
+    Inhibited,
+    /// A silence matches it.
+    Silenced,
+    /// A time interval mutes it.
+    Muted,
+    /// Its route leads to other receivers.
+    RoutedElsewhere,
+    /// It waits for its group's timer.
+    WaitingInGroup,
+    /// The receiver refused the notification (wrong path, wrong key, error).
+    ReceiverRefused,
+    /// The notification did not arrive and nothing above explains it.
+    NotNotified,
+    /// It arrived later than its budget allows.
+    TooLate,
+    /// It was never reported as resolved.
+    NotResolved,
+
+    // Logs.
+    /// An acknowledged operation has no log line in the store.
+    LogLineMissing,
+    /// A line is in the store more than once.
+    LogLineDuplicated,
+    /// A line is in another index than its day and source demand.
+    WrongIndex,
+    /// A field is missing in a line.
+    FieldMissing,
+    /// A field has another type than declared.
+    FieldTypeMismatch,
+
+    // Traces.
+    /// Spans that belong to one operation are in different traces, or a span's parent is missing.
+    SpanWithoutParent,
+    /// A trace lacks a span that its journey declares.
+    SpanMissing,
+    /// The share of traces kept does not fit the stated rate.
+    SamplingRateOff,
+    /// No trace arrived.
+    NoTraces,
+
+    // Dashboards.
+    /// A panel's query returns no data.
+    PanelWithoutData,
+    /// A panel's query fails.
+    PanelQueryFails,
+    /// A data source does not answer.
+    DatasourceUnhealthy,
+    /// A declared dashboard does not exist.
+    DashboardMissing,
+
+    // Recovery and baselines.
+    /// After healing, a measure did not return into its baseline.
+    NotRecovered,
+    /// A measure is outside its baseline in a healthy run.
+    OutsideBaseline,
+}
+
+impl Cause {
+    /// The name that reports and sabotage files use.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(s)) => s,
+            _ => format!("{self:?}"),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Checkers: pure functions from a history to a verdict. One file below for each concern; a line here registers it.
+
+use crate::history::History;
+use crate::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// A question that a history answers. Laws that all obey, as property tests: an empty or truncated history never
+/// passes; shifting all times or swapping unrelated events changes nothing.
+pub trait Checker {
+    /// Id of the verdict, for example `alert.PostfixDown.fires`.
+    fn id(&self) -> String;
+    /// What is expected, as one lowercase sentence without full stop.
+    fn expected(&self) -> String;
+    /// The answer. Implementations build it with `Verdict::{pass, fail, unknown}`.
+    fn check(&self, history: &History) -> Verdict;
+}
+
+macro_rules! expectations {
+    ($($variant:ident($module:ident :: $checker:ident)),* $(,)?) => {
+        /// Everything that a plan can expect; saved with the run, so that it can be judged again.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "check", rename_all = "snake_case")]
+        pub enum Expectation { $(
+            #[doc = concat!("See [`", stringify!($module), "::", stringify!($checker), "`].")]
+            $variant($module::$checker)
+        ),* }
+
+        impl Expectation {
+            /// The checker behind it.
+            pub fn checker(&self) -> &dyn Checker { match self { $(Expectation::$variant(c) => c),* } }
+            /// The verdict on a history; a pass that rests on nothing is Unknown.
+            pub fn judge(&self, history: &History) -> Verdict { self.checker().check(history).sealed() }
+        }
+        $(impl From<$module::$checker> for Expectation { fn from(c: $module::$checker) -> Self { Expectation::$variant(c) } })*
+    };
+}
+
+pub mod alerts;
+pub mod dashboards;
+pub mod drill;
+pub mod health;
+pub mod logs;
+pub mod recovery;
+pub mod scraping;
+pub mod traces;
+
+expectations! {
+    ServicesReady(health::ServicesReady),
+    HealthEndpoints(health::HealthEndpoints),
+    TargetsUp(scraping::TargetsUp),
+    SeriesPresent(scraping::SeriesPresent),
+    MetricsEndpoints(scraping::MetricsEndpoints),
+    ConfigurationLoaded(scraping::ConfigurationLoaded),
+    LinesStored(logs::LinesStored),
+    FieldsTyped(logs::FieldsTyped),
+    TracesComplete(traces::TracesComplete),
+    SamplingRate(traces::SamplingRate),
+    AlertQuiet(alerts::AlertQuiet),
+    AlertFires(alerts::AlertFires),
+    AlertReaches(alerts::AlertReaches),
+    AlertResolves(alerts::AlertResolves),
+    NothingElseFires(alerts::NothingElseFires),
+    PanelsReturnData(dashboards::PanelsReturnData),
+    DatasourcesHealthy(dashboards::DatasourcesHealthy),
+    FaultBitAndLeft(drill::FaultBitAndLeft),
+    LoadKeptSchedule(drill::LoadKeptSchedule),
+    Recovered(recovery::Recovered),
+}

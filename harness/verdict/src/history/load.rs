@@ -1,0 +1,118 @@
+//! Events about the load: operations, their outcomes, and the summary.
+
+use super::At;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How an operation ended, as far as the client can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The answer that promises it has come (HTTP 2xx, SMTP 250).
+    Acknowledged,
+    /// A refusal has come. Expected refusals (`Operation::refusal_expected`) are no failures.
+    Failed,
+    /// Neither has come by the deadline: it may or may not have happened.
+    Unknown,
+}
+
+/// One operation of a journey.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The id that the services echo into log lines and spans.
+    pub id: String,
+    /// The journey that it belongs to.
+    pub journey: String,
+    /// Name of the step within the journey, for example `send`, `list`, `search`, `read`.
+    pub step: String,
+    /// The user that it acts for.
+    pub user: String,
+    /// The instant at which the schedule wanted it; latency runs from here.
+    pub due: At,
+    /// The instant at which it was really begun.
+    pub started: At,
+    /// The instant at which its outcome was known.
+    pub ended: At,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether a refusal is what the journey wants (a wrong password, an unknown recipient).
+    pub refusal_expected: bool,
+    /// Whether the outcome is the one that the journey wants: acknowledged, or refused in the expected way.
+    pub as_expected: bool,
+    /// HTTP status or SMTP code, if an answer came.
+    pub status: Option<u16>,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
+}
+
+impl Operation {
+    /// Milliseconds from the intended start to the outcome.
+    pub fn latency_ms(&self) -> f64 {
+        self.ended.since(self.due) * 1e3
+    }
+}
+
+/// Percentiles of a latency, in milliseconds from the intended start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct Percentiles {
+    /// 50th percentile, ms.
+    pub p50: f64,
+    /// 90th percentile, ms.
+    pub p90: f64,
+    /// 95th percentile, ms.
+    pub p95: f64,
+    /// 99th percentile, ms.
+    pub p99: f64,
+    /// Largest value, ms.
+    pub max: f64,
+}
+
+/// What the load generator says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct LoadSummary {
+    /// Arrivals a second that the schedule asked for.
+    pub offered_rate: f64,
+    /// Operations a second that were begun.
+    pub achieved_rate: f64,
+    /// Arrivals that could not be begun because the limit of operations in flight was reached.
+    pub missed_starts: u64,
+    /// 99th percentile of start minus due, ms.
+    pub slip_p99_ms: f64,
+    /// Latency from the intended start.
+    pub latency_ms: Percentiles,
+    /// Number of operations.
+    pub operations: u64,
+    /// Why the load can't be relied on, if so: a verdict that rests on it is then Unknown.
+    pub invalid: Option<String>,
+}
+
+/// An event of the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadEvent {
+    /// One operation ended.
+    Operation(Operation),
+    /// A mail was seen in its recipient's mailbox.
+    MailSeen {
+        /// Id of the operation that sent it, read from the mail's own header.
+        operation: String,
+        /// Mailbox in which it was seen.
+        mailbox: String,
+        /// How often it was there (more than once is a duplicate).
+        copies: u32,
+    },
+    /// Load of this rate began.
+    Began {
+        /// Arrivals a second.
+        rate: f64,
+        /// Which load: `background`, or the id of the drill that adds to it.
+        stream: String,
+    },
+    /// It ended.
+    Ended {
+        /// Which load.
+        stream: String,
+        /// What the generator says of it.
+        summary: LoadSummary,
+    },
+}

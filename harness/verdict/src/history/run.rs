@@ -1,0 +1,107 @@
+//! Events about the run itself.
+
+use serde::{Deserialize, Serialize};
+
+/// A phase of a run, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Engine, kernel abilities, free ports, containment.
+    Preflight,
+    /// Images are obtained.
+    Images,
+    /// Containers are created and started, until all are ready.
+    Up,
+    /// The steady state is awaited and held.
+    Steady,
+    /// Load runs; drills come and go.
+    Drive,
+    /// Everything injected is healed.
+    Heal,
+    /// Backlogs empty themselves.
+    Drain,
+    /// Everything that judging needs is read from the backends.
+    Capture,
+    /// The stack is removed.
+    Down,
+}
+
+/// The run: its start, phases, drills, deviations, end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEvent {
+    /// The first event.
+    Started {
+        /// Format of the events that follow.
+        format: u32,
+        /// Id of the run.
+        id: String,
+        /// Seed from which all choices flow.
+        seed: u64,
+        /// Name of the stack, as its declaration states it.
+        stack: String,
+        /// Divisor of the monitoring configuration's durations; 1 leaves them untouched.
+        time_scale: f64,
+    },
+    /// A phase began.
+    PhaseBegan {
+        /// Which.
+        phase: Phase,
+    },
+    /// A phase ended.
+    PhaseEnded {
+        /// Which.
+        phase: Phase,
+    },
+    /// The steady state held before a drill, or did not within its bound.
+    Steady {
+        /// Whether it held for the stated time.
+        held: bool,
+        /// What was seen last.
+        seen: String,
+        /// The drill that it precedes; `None` for the first.
+        before: Option<String>,
+    },
+    /// A drill began.
+    DrillBegan {
+        /// Its id.
+        drill: String,
+        /// Drills of one wave run side by side.
+        wave: u32,
+    },
+    /// A drill ended: its fault is healed and its alerts are resolved, or their time is over.
+    DrillEnded {
+        /// Its id.
+        drill: String,
+    },
+    /// Something differs from the described system.
+    Deviation {
+        /// What differs.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// A verdict was left out, with the reason.
+    Skipped {
+        /// Id of the verdict.
+        verdict: String,
+        /// Why it may be left out.
+        reason: String,
+    },
+    /// A side file and what it must contain.
+    SideFile {
+        /// Its name, beside `history.jsonl`.
+        name: String,
+        /// Number of lines.
+        lines: u64,
+        /// SHA-256 of its bytes, in hexadecimal.
+        sha256: String,
+    },
+    /// The last event.
+    Ended {
+        /// Whether all phases were gone through; otherwise absence proves nothing.
+        complete: bool,
+        /// Why not, if so.
+        reason: Option<String>,
+    },
+}

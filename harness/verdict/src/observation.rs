@@ -1,0 +1,103 @@
+//! What probes saw: facts with the time asked, the time answered and the source.
+
+pub mod alerts;
+pub mod dashboards;
+pub mod health;
+pub mod host;
+pub mod logs;
+pub mod metrics;
+pub mod traces;
+
+use crate::history::At;
+use serde::{Deserialize, Serialize};
+
+/// A probe's answer. An unreachable backend is an observation too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Service that was asked, as the Compose file names it.
+    pub source: String,
+    /// When it was asked.
+    pub asked: At,
+    /// When it had answered, or was given up.
+    pub answered: At,
+    /// What it said.
+    pub fact: Fact,
+}
+
+/// What a backend said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// It did not answer, or not in a way that can be understood.
+    Unreachable {
+        /// What was asked.
+        question: String,
+        /// What went wrong.
+        error: String,
+    },
+    /// A health endpoint answered (or did not, which `ok` and `seen` say).
+    Health(health::HealthAnswer),
+    /// All targets that the metrics server knows, dropped ones apart.
+    Targets {
+        /// The targets.
+        targets: Vec<metrics::Target>,
+    },
+    /// How many series match each selector now.
+    SeriesCount {
+        /// The answers.
+        counts: Vec<metrics::SeriesCount>,
+    },
+    /// Samples of an expression over a range.
+    Samples(metrics::Samples),
+    /// What a rule's expression is made of, over a range.
+    RuleInputs(metrics::RuleInputs),
+    /// Rule groups as the server has loaded them.
+    Rules {
+        /// The groups.
+        groups: Vec<metrics::RuleGroup>,
+    },
+    /// Whether the server runs with the configuration it was last given.
+    Reload(metrics::Reload),
+    /// Alerts as the alert manager holds them.
+    ManagedAlerts {
+        /// The alerts.
+        alerts: Vec<alerts::ManagedAlert>,
+    },
+    /// Silences in force.
+    Silences {
+        /// The silences.
+        silences: Vec<alerts::Silence>,
+    },
+    /// Log documents.
+    Documents {
+        /// The documents.
+        documents: Vec<logs::Document>,
+        /// Whether the answer was cut off by a limit; absence then proves nothing.
+        truncated: bool,
+    },
+    /// Types of the fields of an index.
+    FieldTypes(logs::FieldTypes),
+    /// Indices and how many documents they hold.
+    Indices {
+        /// The indices.
+        indices: Vec<logs::Index>,
+    },
+    /// Spans.
+    Spans {
+        /// The spans.
+        spans: Vec<traces::Span>,
+        /// Whether the answer was cut off by a limit; absence then proves nothing.
+        truncated: bool,
+    },
+    /// Result of a dashboard panel's query.
+    Panel(dashboards::Panel),
+    /// Dashboards that the server has.
+    Dashboards {
+        /// The dashboards.
+        dashboards: Vec<dashboards::Dashboard>,
+    },
+    /// Health of a data source.
+    Datasource(dashboards::Datasource),
+    /// Pressure stall information of the host.
+    Pressure(host::Pressure),
+}

@@ -1,0 +1,14 @@
+//! The host that the run shares with others.
+
+use serde::{Deserialize, Serialize};
+
+/// Pressure stall information (`/proc/pressure`), share of the last 10 s in which some task was stalled, 0 to 100.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// CPU, per cent.
+    pub cpu_some_avg10: f64,
+    /// Memory, per cent.
+    pub memory_some_avg10: f64,
+    /// Disk, per cent.
+    pub io_some_avg10: f64,
+}
