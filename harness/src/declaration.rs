@@ -1,0 +1,397 @@
+//! `firedrill.yaml`: what its owner states about a stack. Expectations come from here, never from the configuration
+//! under test. Every name that a verdict speaks of is stated here, so that no code knows a stack's names.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use verdict::history::alert::Protocol;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Name of the stack: lower-case letters, digits and dashes.
+    pub stack: String,
+    /// Compose file, relative to this file.
+    #[serde(default = "compose_file")]
+    pub compose: String,
+    /// Time scale of `verify`, `alerts` and `selftest`, unless `--time-scale` says otherwise.
+    #[serde(default = "one")]
+    pub time_scale: f64,
+    /// Chance of a false conviction over the whole run, shared out among its statistical tests.
+    #[serde(default = "alpha")]
+    pub alpha: f64,
+    /// Who answers which question.
+    pub roles: Roles,
+    /// Services that may be missing because their image can only be pulled.
+    #[serde(default)]
+    pub optional: Vec<Optional>,
+    /// Documented health endpoints.
+    #[serde(default)]
+    pub health: Vec<HealthEndpoint>,
+    /// Scrape targets.
+    #[serde(default)]
+    pub targets: Vec<DeclaredTarget>,
+    /// Services without metrics, by design.
+    #[serde(default)]
+    pub without_metrics: Vec<WithoutMetrics>,
+    /// Selectors that must match at least one series.
+    #[serde(default)]
+    pub series: Vec<String>,
+    /// What must be found in the log store.
+    #[serde(default)]
+    pub logs: Option<Logs>,
+    /// What must be found in the trace store.
+    #[serde(default)]
+    pub traces: Option<Traces>,
+    /// Alerts: what they carry and whom they reach.
+    #[serde(default)]
+    pub alerts: Vec<DeclaredAlert>,
+    /// Stand-ins for the receivers' services.
+    #[serde(default)]
+    pub receivers: Vec<StandIn>,
+    /// Dashboards.
+    #[serde(default)]
+    pub dashboards: Vec<DeclaredDashboard>,
+    /// Data sources that must answer.
+    #[serde(default)]
+    pub datasources: Vec<String>,
+    /// The traffic.
+    #[serde(default)]
+    pub workload: Option<DeclaredWorkload>,
+    /// What counts as healthy.
+    #[serde(default)]
+    pub steady_state: SteadyState,
+    /// Things that the time scale may not decide by itself: alert name to what is to be done.
+    #[serde(default)]
+    pub scaling: BTreeMap<String, ScalingDecision>,
+    /// Image of the Compose file to image of ours, where the catalogue does not know it.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
+    /// Where the described system is left, with the reason.
+    #[serde(default)]
+    pub deviations: Vec<DeclaredDeviation>,
+    /// Verdicts that the owner accepts for now.
+    #[serde(default)]
+    pub waivers: Vec<Waiver>,
+}
+
+fn compose_file() -> String {
+    "docker-compose.yml".into()
+}
+fn one() -> f64 {
+    1.0
+}
+fn alpha() -> f64 {
+    0.001
+}
+
+/// Who answers which question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Roles {
+    /// The metrics server.
+    pub metrics: Option<Role>,
+    /// The alert manager.
+    pub alerting: Option<Role>,
+    /// The dashboards.
+    pub dashboards: Option<Role>,
+    /// The log store.
+    pub logs: Option<Role>,
+    /// The shipper of logs.
+    pub shipper: Option<Role>,
+    /// The trace store.
+    pub traces: Option<Role>,
+    /// The collector of traces.
+    pub collector: Option<Role>,
+}
+
+/// One role.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Kind of server: `prometheus`, `alertmanager`, `grafana`, `elasticsearch`, `filebeat`, `jaeger`, `otel-collector`.
+    pub kind: String,
+    /// Service of the Compose file.
+    pub service: String,
+    /// Port inside the stack's network.
+    pub port: u16,
+    /// Its configuration file, relative to the declaration, where firedrill has to read it.
+    pub config: Option<String>,
+    /// User for basic authentication.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+}
+
+/// A service that may be missing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Optional {
+    /// Service.
+    pub service: String,
+    /// Compose profile that turns it on.
+    pub profile: String,
+    /// Why it may be missing.
+    pub why: String,
+    /// Verdict ids that are skipped with it.
+    #[serde(default)]
+    pub verdicts: Vec<String>,
+}
+
+/// A documented health endpoint. Exactly one of `path` (HTTP) and `banner` (TCP) is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthEndpoint {
+    /// Service.
+    pub service: String,
+    /// Port inside the network.
+    pub port: u16,
+    /// HTTP path.
+    pub path: Option<String>,
+    /// HTTP status that it answers with; default 200.
+    pub status: Option<u16>,
+    /// Text that the body must contain.
+    pub contains: Option<String>,
+    /// Text that a TCP server greets with; empty if connecting is enough.
+    pub banner: Option<String>,
+}
+
+/// Targets of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredTarget {
+    /// Job.
+    pub job: String,
+    /// Service that the job is about.
+    pub service: String,
+    /// Least number of targets.
+    #[serde(default = "one_target")]
+    pub count: u64,
+}
+
+fn one_target() -> u64 {
+    1
+}
+
+/// A service without metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithoutMetrics {
+    /// Service.
+    pub service: String,
+    /// Why it has none.
+    pub why: String,
+}
+
+/// What must be found in the log store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// Field that holds the operation's id.
+    pub id_field: String,
+    /// Types of fields in every index.
+    pub types: BTreeMap<String, String>,
+    /// Sources.
+    pub sources: Vec<LogSource>,
+}
+
+/// A source of log lines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogSource {
+    /// Name.
+    pub source: String,
+    /// Index prefix before the date `YYYY.MM.dd`.
+    pub index_prefix: String,
+    /// Field and value that select the lines which answer for an operation.
+    #[serde(default)]
+    pub select: BTreeMap<String, String>,
+    /// Steps (`journey/step`) that lead to such a line each; empty if only the index and its types are asked for.
+    #[serde(default)]
+    pub steps: Vec<String>,
+    /// Fields that each such line must have.
+    #[serde(default)]
+    pub required_fields: Vec<String>,
+    /// Fields (of `types`) that this source does not write.
+    #[serde(default)]
+    pub without_fields: Vec<String>,
+}
+
+/// What must be found in the trace store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Attribute that carries the operation's id.
+    pub id_attribute: String,
+    /// Where and how traces are sampled.
+    pub sampling: Sampling,
+    /// What each step leads to.
+    pub steps: Vec<DeclaredTrace>,
+}
+
+/// Where and how traces are sampled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// `collector` or `service`.
+    pub place: String,
+    /// `probabilistic`.
+    pub kind: String,
+    /// Share of traces kept, 0 to 1.
+    pub rate: f64,
+}
+
+/// The trace of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredTrace {
+    /// `journey/step`.
+    pub step: String,
+    /// Its spans, root first.
+    pub spans: Vec<DeclaredSpan>,
+}
+
+/// A span of a complete trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredSpan {
+    /// Service that makes it.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// `service: name` of its parent; none for the root.
+    pub parent: Option<String>,
+}
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredAlert {
+    /// Name.
+    pub name: String,
+    /// Labels that it must carry.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Stand-ins that must receive it.
+    pub receivers: Vec<String>,
+    /// Whether it speaks about the host itself, which other programs load as well.
+    #[serde(default)]
+    pub about_host: bool,
+}
+
+/// A stand-in for a receiver's service. It takes over the host name only; path, key and protocol stay as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StandIn {
+    /// Name that alerts refer to.
+    pub name: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Host name that it takes over.
+    pub host: String,
+    /// Port; default 443, for SMTP 587.
+    pub port: Option<u16>,
+    /// Path that it accepts (recipient for SMTP). Anything else is answered 404 (550).
+    pub path: String,
+    /// Key that it accepts, for protocols that have one.
+    pub key: Option<String>,
+    /// Channel that it accepts (Slack).
+    pub channel: Option<String>,
+    /// Whether it is told of resolutions.
+    #[serde(default = "yes")]
+    pub resolved: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A dashboard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredDashboard {
+    /// Uid.
+    pub uid: String,
+    /// Least number of panels with queries.
+    pub panels: u64,
+    /// Panels (titles) that may be empty in a healthy stack.
+    #[serde(default)]
+    pub may_be_empty: Vec<String>,
+}
+
+/// The traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredWorkload {
+    /// Arrivals a second.
+    pub rate: f64,
+    /// `service:port` of the HTTP API.
+    pub http: String,
+    /// `service:port` of IMAP, if journeys look into mailboxes.
+    pub imap: Option<String>,
+    /// Users, full addresses.
+    pub users: Vec<String>,
+    /// Their password (test data).
+    pub password: String,
+    /// Journey to weight.
+    pub journeys: BTreeMap<String, f64>,
+}
+
+/// What counts as healthy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SteadyState {
+    /// Seconds for which it must hold.
+    pub hold_s: f64,
+    /// Seconds within which it must be reached.
+    pub within_s: f64,
+    /// Largest share of operations that end otherwise than wanted.
+    pub error_rate: f64,
+    /// Largest 99th percentile of latency, ms.
+    pub p99_ms: f64,
+    /// Alerts that may be active while all is well.
+    pub alerts: Vec<String>,
+}
+
+impl Default for SteadyState {
+    fn default() -> Self {
+        SteadyState { hold_s: 3.0, within_s: 60.0, error_rate: 0.01, p99_ms: 1000.0, alerts: Vec::new() }
+    }
+}
+
+/// What is done with an expression whose time exponent can't be inferred.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScalingDecision {
+    /// Exponent k: literals are multiplied by N^k. 0 leaves them.
+    pub exponent: f64,
+    /// Why.
+    pub why: String,
+}
+
+/// Where the described system is left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredDeviation {
+    /// What differs.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A verdict that the owner accepts for now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waiver {
+    /// Verdict id.
+    pub verdict: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// Day on which it becomes void, `YYYY-MM-DD`.
+    pub expires: String,
+}
