@@ -9,3 +9,4 @@ pub mod exit;
 pub mod fault;
 pub mod journal;
 pub mod probe;
+pub mod monitoring;
