@@ -135,13 +135,6 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The duration under a key, as Go programs write it.
-    pub(crate) fn go_duration(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
-        let Some(at) = self.get(key) else { return Ok(None) };
-        let text = at.text()?;
-        duration::parse_go(&text).map(Some).map_err(|problem| at.error(problem, ""))
-    }
-
     /// The map of texts under a key: labels, annotations.
     pub(crate) fn text_map(&self, key: &str) -> Result<BTreeMap<String, String>, ConfigError> {
         self.entries_of(key)?.into_iter().map(|(name, at)| Ok((name, at.text()?))).collect()
