@@ -10,3 +10,4 @@ pub mod fault;
 pub mod journal;
 pub mod probe;
 pub mod monitoring;
+pub mod timescale;

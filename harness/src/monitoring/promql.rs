@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use promql_parser::label::{Labels, MatchOp, Matcher, Matchers};
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, AtModifier, BinModifier, Expr, LabelModifier, Offset, VectorMatchCardinality, VectorSelector};
 use promql_parser::util::escape_string;
 
@@ -15,6 +16,14 @@ use super::duration;
 /// # Errors
 /// The parser's own words, on one line.
 pub fn parse(text: &str) -> Result<Expr, String> {
+    // Prometheus 3 renamed it, and the parser knows the new name only.
+    static OLD_NAMES: std::sync::Once = std::sync::Once::new();
+    OLD_NAMES.call_once(|| {
+        let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
+        let holt_winters = parser::Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
+        // It can only fail if the parser comes to know the name by itself, which is as good.
+        let _ = parser::register_extra_functions(vec![holt_winters]);
+    });
     parser::parse(text).map_err(|problem| problem.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
@@ -332,6 +341,7 @@ mod tests {
             "foo > 0.0000001",
             "x * -1 < -Inf or y != NaN",
             "1 - -x",
+            "holt_winters(x[1h], 0.5, 0.5)",
         ] {
             let tree = parse(text).unwrap_or_else(|problem| panic!("{text}: {problem}"));
             let printed = print(&tree);
