@@ -20,3 +20,5 @@ pub mod report;
 pub mod scenario;
 pub mod steps;
 pub mod yaml;
+pub mod monitoring;
+pub mod timescale;
