@@ -11,3 +11,4 @@ pub mod journal;
 pub mod probe;
 pub mod monitoring;
 pub mod timescale;
+pub mod budget;
