@@ -22,3 +22,4 @@ pub mod steps;
 pub mod yaml;
 pub mod monitoring;
 pub mod timescale;
+pub mod budget;
