@@ -3,9 +3,12 @@
 //! It starts the whole stack in containers, drives traffic through it, breaks things, records what was observed, and
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
+pub mod authority;
+pub mod clock;
 pub mod declaration;
 pub mod engine;
 pub mod exit;
 pub mod fault;
 pub mod journal;
 pub mod probe;
+pub mod receiver;
