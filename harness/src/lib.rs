@@ -4,6 +4,7 @@
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
 pub mod cli;
+pub mod authority;
 pub mod clock;
 pub mod declaration;
 pub mod drill;
@@ -23,3 +24,4 @@ pub mod yaml;
 pub mod monitoring;
 pub mod timescale;
 pub mod budget;
+pub mod receiver;
