@@ -3,6 +3,7 @@
 //! It starts the whole stack in containers, drives traffic through it, breaks things, records what was observed, and
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
+pub mod compose;
 pub mod declaration;
 pub mod engine;
 pub mod exit;
