@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod authority;
 pub mod clock;
+pub mod compose;
 pub mod declaration;
 pub mod drill;
 pub mod engine;
