@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::run::RunEvent;
-use verdict::{At, Event, EventKind, History};
+use verdict::{Event, EventKind, History};
 
 /// Why a history can't be written or read.
 #[derive(Debug, thiserror::Error)]
