@@ -4,9 +4,11 @@
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
 pub mod compose;
+pub mod containment;
 pub mod declaration;
 pub mod engine;
 pub mod exit;
 pub mod fault;
 pub mod journal;
 pub mod probe;
+pub mod stack;
