@@ -36,3 +36,4 @@ pub mod steps;
 pub mod subject;
 pub mod timescale;
 pub mod yaml;
+pub mod stack;
