@@ -11,6 +11,7 @@ pub mod engine;
 pub mod exit;
 pub mod fault;
 pub mod features;
+pub mod image;
 pub mod journal;
 pub mod plan;
 pub mod probe;
