@@ -3,7 +3,7 @@
 use super::manifest::{self, Debootstrap, Kind, Manifest, Own, Upstream, line_of};
 use super::reference::Reference;
 use super::{Error, Origin};
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -229,14 +229,14 @@ fn resolve(
 
     let mut needs: Vec<String> = manifest.packages.needs.iter().map(|n| n.get_ref().clone()).collect();
     needs.sort();
-    let mut digest = Sha256::new();
+    let mut digest = Context::new(&SHA256);
     for (relative, file) in files(folder)? {
         let bytes = std::fs::read(&file).map_err(|source| Error::Unreadable { path: file.clone(), source })?;
-        digest.update(format!("file\0{relative}\0{}\0", bytes.len()));
+        digest.update(format!("file\0{relative}\0{}\0", bytes.len()).as_bytes());
         digest.update(&bytes);
     }
     for parent in &needs {
-        digest.update(format!("parent\0{parent}\0{}", done[parent].hash));
+        digest.update(format!("parent\0{parent}\0{}", done[parent].hash).as_bytes());
     }
     let image = Image {
         name: name.to_owned(),
@@ -250,7 +250,7 @@ fn resolve(
         debootstrap: manifest.debootstrap.clone(),
         folder: folder.clone(),
         own: manifest.own.clone(),
-        hash: hex(&digest.finalize()),
+        hash: hex(digest.finish().as_ref()),
     };
     done.insert(name.to_owned(), image);
     Ok(())

@@ -2,10 +2,10 @@
 
 use super::buildkit::Build;
 use super::catalogue::hex;
-use super::context::Context;
+use super::context::Context as BuildContext;
 use super::{Error, ImageReady, Images, Kind, Origin, upstream};
+use aws_lc_rs::digest::{Context, SHA256};
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -40,10 +40,10 @@ impl Images<'_> {
             libraries.extend(libraries_of(binary).await.map_err(|why| wrong(why, &hint))?);
         }
 
-        let mut context = Context::of(&frame.folder)?;
+        let mut context = BuildContext::of(&frame.folder)?;
         context.add_folder("rootfs")?;
         context.add(&format!("rootfs/usr/local/bin/{file}"), &bytes, true)?;
-        let mut digest = Sha256::new();
+        let mut digest = Context::new(&SHA256);
         digest.update(frame.hash.as_bytes());
         digest.update(file.as_bytes());
         digest.update(&bytes);
@@ -54,7 +54,7 @@ impl Images<'_> {
             digest.update(&content);
             context.add(&format!("rootfs/opt/own/lib/{file}"), &content, true)?;
         }
-        let hash = hex(&digest.finalize());
+        let hash = hex(digest.finish().as_ref());
         let reference = format!("firedrill/{name}:{}", &hash[..12]);
         let mut ready = ImageReady {
             wanted: name.into(),
