@@ -6,7 +6,7 @@ pub mod steady;
 pub mod traffic;
 pub mod wave;
 
-use crate::clock::Clock;
+use crate::clock::RunClock;
 use crate::declaration::Declaration;
 use crate::engine::Engine;
 use crate::fault::FaultError;
@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// The run's clock.
-    pub fn clock(&self) -> &Clock {
+    pub fn clock(&self) -> &RunClock {
         self.recorder.clock()
     }
 

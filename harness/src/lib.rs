@@ -4,7 +4,9 @@
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
 pub mod cli;
+pub mod authority;
 pub mod clock;
+pub mod compose;
 pub mod declaration;
 pub mod drill;
 pub mod engine;
@@ -23,3 +25,5 @@ pub mod steps;
 pub mod yaml;
 pub mod monitoring;
 pub mod timescale;
+pub mod budget;
+pub mod receiver;

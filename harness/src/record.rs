@@ -58,7 +58,7 @@ struct Files {
 /// The one writer of a run's history. Clones write to the same record.
 #[derive(Clone)]
 pub struct Recorder {
-    clock: crate::clock::Clock,
+    clock: crate::clock::RunClock,
     files: Arc<Mutex<Files>>,
 }
 
@@ -67,14 +67,14 @@ impl Recorder {
     ///
     /// # Errors
     /// `history.jsonl` can't be created.
-    pub fn begin(folder: &Path, clock: crate::clock::Clock) -> Result<Recorder, Error> {
+    pub fn begin(folder: &Path, clock: crate::clock::RunClock) -> Result<Recorder, Error> {
         let path = folder.join("history.jsonl");
         let main = BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
         Ok(Recorder { clock, files: Arc::new(Mutex::new(Files { folder: folder.into(), main, sides: BTreeMap::new(), next: 0 })) })
     }
 
     /// The run's clock.
-    pub fn clock(&self) -> &crate::clock::Clock {
+    pub fn clock(&self) -> &crate::clock::RunClock {
         &self.clock
     }
 
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn recorded(folder: &Path) -> Recorder {
-        let recorder = Recorder::begin(folder, crate::clock::Clock::start()).unwrap();
+        let recorder = Recorder::begin(folder, crate::clock::RunClock::begin()).unwrap();
         recorder.write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 })).unwrap();
         recorder
             .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen { operation: "o".into(), mailbox: "m".into(), copies: 1 }))

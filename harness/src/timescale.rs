@@ -237,6 +237,9 @@ impl Scale {
         for server in &mut scaled.config.elasticsearch {
             work.elasticsearch(server);
         }
+        for server in &mut scaled.config.probers {
+            work.prober(server);
+        }
         if !work.reasons.is_empty() {
             let largest = work.reasons.iter().map(|reason| reason.largest_n).fold(f64::INFINITY, f64::min);
             return Err(Refusal { scale: self.n, reasons: work.reasons, largest_n_that_works: largest.max(1.0) });

@@ -128,11 +128,7 @@ impl Collecting<'_> {
         for job in &config.jobs {
             let owner = format!("job `{}`", job.name);
             for (target, place) in job.static_configs.iter().flat_map(|group| &group.targets) {
-                // A fixed address written by relabelling is asked instead of the target: probes work like that.
-                let fixed = job.relabels.iter().rev().find(|rule| {
-                    rule.target_label == "__address__" && rule.action == "replace" && !rule.replacement.contains('$') && rule.regex == "(.*)"
-                });
-                let asked = fixed.map_or(target.as_str(), |rule| &rule.replacement);
+                let asked = job.fixed_address().unwrap_or(target);
                 let address = format!("{}://{asked}{}", job.scheme, job.metrics_path);
                 self.add(DestinationKind::Scrape, owner.clone(), &address, &job.scheme, place.clone());
             }

@@ -13,7 +13,7 @@ pub struct Source {
     pub service: String,
     /// What kind of server it is.
     pub kind: ServerKind,
-    /// Its configuration file on this machine. For Elasticsearch, whose settings come from the environment, none.
+    /// Its configuration file on this machine. For Elasticsearch, whose settings come from the environment, and a prober, none.
     pub config: Option<PathBuf>,
     /// The same file's path inside the container; patterns of rule files are relative to its folder.
     pub inside: PathBuf,
@@ -36,6 +36,8 @@ pub enum ServerKind {
     Collector,
     /// Elasticsearch.
     Elasticsearch,
+    /// Blackbox exporter; only its command is looked at.
+    Prober,
 }
 
 impl ServerKind {
@@ -46,6 +48,7 @@ impl ServerKind {
             ServerKind::Alertmanager => "/etc/alertmanager/alertmanager.yml",
             ServerKind::Collector => "/etc/otelcol/config.yaml",
             ServerKind::Elasticsearch => "/usr/share/elasticsearch/config/elasticsearch.yml",
+            ServerKind::Prober => "/etc/blackbox_exporter/config.yml",
         }
     }
 }

@@ -203,6 +203,9 @@ fn some_rules() -> impl Strategy<Value = String> {
 fn assert_same(one: &MonitoringConfig, two: &MonitoringConfig) {
     assert_eq!(one.prometheus[0].config.view.global, two.prometheus[0].config.view.global);
     assert_eq!(one.prometheus[0].flags, two.prometheus[0].flags);
+    assert_eq!(one.alertmanagers[0].flags, two.alertmanagers[0].flags);
+    assert_eq!(one.collectors[0].config.doc, two.collectors[0].config.doc);
+    assert_eq!(one.probers, two.probers);
     assert_eq!(one.alertmanagers[0].config.view, two.alertmanagers[0].config.view);
     for ((_, _, a), (_, _, b)) in one.rules().zip(two.rules()) {
         assert_eq!((a.hold(), promql::windows(&a.expr)), (b.hold(), promql::windows(&b.expr)));

@@ -179,6 +179,7 @@ fn files_and_flags_are_scaled() {
             ("prometheus", "rules.alert.for-grace-period", "30s"),
             ("prometheus", "rules.alert.for-outage-tolerance", "3m"),
             ("alertmanager", "cluster.peer-timeout", "750ms"),
+            ("blackbox-exporter", "timeout-offset", "0.025"),
         ]
     );
     let files = scaled.config.render();
