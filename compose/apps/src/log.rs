@@ -182,7 +182,7 @@ impl Log {
             None => None,
         };
         let (stdout, receiver) = sync_channel(STDOUT_BACKLOG);
-        let writer = move || write_lines(&receiver, stdout(), false);
+        let writer = move || write_lines(&receiver, console(), false);
         spawn("log-stdout", writer).map_err(|source| LogFileError { path: "/dev/stdout".into(), source })?;
         Ok(Self { service: service.into(), file, stdout, dropped: Arc::new(AtomicU64::new(0)) })
     }
@@ -220,13 +220,13 @@ impl Log {
 }
 
 #[cfg(not(test))]
-fn stdout() -> impl Write {
+fn console() -> impl Write {
     std::io::stdout()
 }
 
 /// The tests' own output is not the place.
 #[cfg(test)]
-fn stdout() -> impl Write {
+fn console() -> impl Write {
     std::io::sink()
 }
 

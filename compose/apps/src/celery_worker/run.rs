@@ -130,6 +130,8 @@ enum Failure {
     Smtp(String),
     /// Try again, the database did not answer. What is already known of the mail goes along.
     Database { error: String, outcome: Option<Outcome> },
+    /// Try again a few times: the next one is on its way.
+    Sweep(String),
     /// Nothing will help.
     Final(String),
 }
@@ -200,8 +202,8 @@ async fn run(worker: &Worker, message: &Message, mail: Option<&SendArguments>, c
         (SEND_TASK, None) => Err(Failure::Final("arguments of another shape".into())),
         (SWEEP_TASK, _) => match worker.database.sweep(context).await {
             Ok(_) => Ok(()),
-            // The next one is on its way.
-            Err(error) => Err(Failure::Final(error.to_string())),
+            Err(DatabaseError::Unavailable(error)) => Err(Failure::Sweep(error)),
+            Err(error @ DatabaseError::Refused(_)) => Err(Failure::Final(error.to_string())),
         },
         (name, _) => Err(Failure::Final(format!("unknown task {name:?}"))),
     }
@@ -256,6 +258,8 @@ fn decide(worker: &Worker, message: &Message, failure: Failure) -> Decision {
             let wait = worker.retries.wait(failures);
             Decision::Retry { error, wait, headers: vec![(SMTP_FAILURES, json!(failures))] }
         }
+        Failure::Sweep(error) if message.headers.retries >= worker.retries.most => Decision::GiveUp { error },
+        Failure::Sweep(error) => Decision::Retry { error, wait: worker.retries.wait(message.headers.retries + 1), headers: Vec::new() },
         Failure::Database { error, .. } if message.headers.retries >= DATABASE_RETRIES => Decision::GiveUp { error },
         Failure::Database { error, outcome } => {
             let wait = worker.retries.wait(message.headers.retries + 1);
