@@ -211,10 +211,9 @@ impl Scale {
     ///
     /// Divided by N are scrape intervals and timeouts, evaluation intervals, `for`, `keep_firing_for`, ranges, subqueries
     /// and offsets of expressions, the waits of Alertmanager's routes, `resolve_timeout`, the decision wait of tail
-    /// sampling, fault detection of Elasticsearch, what a blackbox exporter keeps back of a time-out, and the flags that carry such
-    /// durations. Defaults that the files don't
-    /// mention are written out. For each sub-expression the exponent k by which its value changes (N^k) is inferred, and
-    /// the literals beside it follow.
+    /// sampling, fault detection of Elasticsearch, what a blackbox exporter keeps back of a time-out, and the flags that
+    /// carry such durations. Defaults that the files don't mention are written out. For each sub-expression the exponent
+    /// k by which its value changes (N^k) is inferred, and the literals beside it follow.
     ///
     /// # Errors
     /// Everything that can't be decided, and the largest N that works.
