@@ -36,13 +36,19 @@ macro_rules! expectations {
 }
 
 pub mod alerts;
+mod calendar;
 pub mod dashboards;
 pub mod drill;
+pub mod firing;
 pub mod health;
 pub mod logs;
+mod proportion;
 pub mod recovery;
+pub mod roll_call;
 pub mod scraping;
+pub mod timeline;
 pub mod traces;
+mod wording;
 
 expectations! {
     ServicesReady(health::ServicesReady),
