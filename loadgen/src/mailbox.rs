@@ -123,7 +123,7 @@ impl Watch {
     /// Waits until every mailbox was opened once, so that no later arrival can be missed. Returns whether all were within
     /// this time.
     pub async fn ready(&mut self, within: Duration) -> bool {
-        timeout(within, futures::future::join_all(self.ready.iter_mut().map(|r| r.wait_for(|opened| *opened)))).await.is_ok_and(|all| all.iter().all(Result::is_ok))
+        timeout(within, futures::future::join_all(self.ready.iter_mut().map(|r| async { r.wait_for(|opened| *opened).await.is_ok() }))).await.is_ok_and(|all| all.into_iter().all(|opened| opened))
     }
 
     /// Looks into every mailbox that can be read once more, then stops. Bounded by the patience of one exchange.
