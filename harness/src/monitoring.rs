@@ -133,7 +133,8 @@ impl MonitoringConfig {
             let service = source.service.clone();
             let flags = source::flags(&source.command);
             if source.kind == ServerKind::Elasticsearch {
-                let settings = source.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
+                let settings =
+                    source.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
                 config.elasticsearch.push(ElasticsearchServer { service, settings });
                 continue;
             }
@@ -218,11 +219,8 @@ impl MonitoringConfig {
 
     /// Every file as it is to be mounted instead of the original.
     pub fn render(&self) -> Vec<RenderedFile> {
-        let rendered = |service: &str, doc: &Document| RenderedFile {
-            service: service.to_owned(),
-            original: doc.file.clone(),
-            text: doc.to_yaml(),
-        };
+        let rendered =
+            |service: &str, doc: &Document| RenderedFile { service: service.to_owned(), original: doc.file.clone(), text: doc.to_yaml() };
         let mut files = Vec::new();
         for server in &self.prometheus {
             files.push(rendered(&server.service, &server.config.doc));

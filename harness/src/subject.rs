@@ -2,11 +2,12 @@
 //! the time scale), scenarios, baseline, roll-call and detection budgets.
 
 use crate::budget::{self, Circumstances};
-use crate::compose::{self, Project, VolumeSource};
+use crate::compose::{Project, VolumeSource};
 use crate::declaration::{Declaration, Role};
 use crate::home::Home;
 use crate::monitoring::{Mount, MonitoringConfig, ServerKind, Source};
 use crate::plan::{AlertBudget, Subject};
+use crate::stack::{Stack, StackError};
 use crate::timescale::{Declared, Scale, Scaled};
 use crate::{scenario, yaml};
 use serde::Deserialize;
@@ -21,9 +22,9 @@ pub enum Error {
     /// One of our own files.
     #[error(transparent)]
     Yaml(#[from] yaml::Error),
-    /// The Compose file.
+    /// The declaration, the Compose file, or there is no such stack.
     #[error(transparent)]
-    Compose(#[from] compose::ConfigError),
+    Stack(#[from] StackError),
     /// The monitoring configuration.
     #[error(transparent)]
     Monitoring(#[from] crate::monitoring::ConfigError),
@@ -54,12 +55,10 @@ const SCRAPE_TAKES_S: f64 = 0.3;
 /// A stack that was read whole.
 #[derive(Debug, Clone)]
 pub struct Read {
-    /// Its folder.
-    pub folder: PathBuf,
+    /// Its folder, declaration and Compose project.
+    pub stack: Stack,
     /// What plans are made from.
     pub subject: Subject,
-    /// Its Compose project.
-    pub project: Project,
     /// Its monitoring configuration as written.
     pub written: MonitoringConfig,
     /// The same at the time scale.
@@ -72,30 +71,13 @@ pub struct Read {
     pub deviations: Vec<(String, String)>,
 }
 
-/// Finds a stack: a folder, or the name of one of ours.
-///
-/// # Errors
-/// There is none.
-pub fn find(name: &str, home: &Home) -> Result<PathBuf, Error> {
-    let ours = home.stacks().join(name);
-    let folder = if !name.contains('/') && ours.is_dir() { ours } else { PathBuf::from(name) };
-    if folder.join("firedrill.yaml").is_file() {
-        return Ok(folder.canonicalize().unwrap_or(folder));
-    }
-    let known: Vec<String> = std::fs::read_dir(home.stacks()).into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-    Err(Error::Stated(format!("{name}: no stack with a firedrill.yaml\nhint: name a folder that has one, or one of {}", known.join(", "))))
-}
-
 /// Reads a stack at a time scale; `None` takes the declared one, which lowers itself where it must and says so.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read(folder: &Path, home: &Home, time_scale: Option<f64>) -> Result<Read, Error> {
-    let declaration: Declaration = yaml::read(&folder.join("firedrill.yaml"))?;
-    if declaration.schema != 1 {
-        return Err(yaml::Error::content(&folder.join("firedrill.yaml"), "schema", format!("schema is {}, wanted 1", declaration.schema), "this firedrill reads schema 1").into());
-    }
-    let project = compose::load(&compose::Source::new(folder.join(&declaration.compose)))?;
+pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Result<Read, Error> {
+    let stack = Stack::open(folder_or_name)?;
+    let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
     let written = MonitoringConfig::load(&sources(folder, &declaration, &project)?)?;
     let mut deviations: Vec<(String, String)> = declaration.deviations.iter().map(|d| (d.what.clone(), d.why.clone())).collect();
     let scaled = scaled(&declaration, &written, time_scale, &mut deviations)?;
@@ -106,14 +88,14 @@ pub fn read(folder: &Path, home: &Home, time_scale: Option<f64>) -> Result<Read,
     let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
     let (services, left_out) = services(&declaration, &project);
     let budgets = budgets(&declaration, &scaled.config);
-    check(folder, &declaration, &project)?;
+    check(folder, &declaration)?;
     contained(&declaration, &project, &written)?;
     for (name, why) in &left_out {
         deviations.push((format!("service {name} does not run"), why.clone()));
     }
     let features = first_that_exists(&[own("features"), home.features()]);
     let subject = Subject { declaration, scenarios, baseline, budgets, services, left_out };
-    Ok(Read { folder: folder.to_owned(), subject, project, written, scaled, required, features, deviations })
+    Ok(Read { stack, subject, written, scaled, required, features, deviations })
 }
 
 fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {
@@ -236,20 +218,14 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
     known
 }
 
-/// Names that the declaration refers to must be there.
-fn check(folder: &Path, declaration: &Declaration, project: &Project) -> Result<(), Error> {
-    let path = folder.join("firedrill.yaml");
-    let known: BTreeSet<&str> = project.services.keys().chain(project.left_out.keys()).map(String::as_str).collect();
-    let roles = &declaration.roles;
-    let role_services = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector].into_iter().flatten().map(|r| r.service.as_str());
-    let referred = role_services.chain(declaration.health.iter().map(|h| h.service.as_str())).chain(declaration.optional.iter().map(|o| o.service.as_str()));
-    if let Some(missing) = referred.clone().find(|s| !known.contains(s)) {
-        return Err(yaml::Error::content(&path, "service", format!("service {missing:?} is not in {}", declaration.compose), format!("the services are {}", known.into_iter().collect::<Vec<_>>().join(", "))).into());
-    }
+/// Each alert's receivers must be declared.
+fn check(folder: &Path, declaration: &Declaration) -> Result<(), Error> {
     let stand_ins: BTreeSet<&str> = declaration.receivers.iter().map(|r| r.name.as_str()).collect();
     for alert in &declaration.alerts {
         if let Some(missing) = alert.receivers.iter().find(|r| !stand_ins.contains(r.as_str())) {
-            return Err(yaml::Error::content(&path, "receivers", format!("alert {} names the receiver {missing:?}, which is not declared", alert.name), format!("the receivers are {}", stand_ins.into_iter().collect::<Vec<_>>().join(", "))).into());
+            let what = format!("alert {} names the receiver {missing:?}, which is not declared", alert.name);
+            let hint = format!("the receivers are {}", stand_ins.into_iter().collect::<Vec<_>>().join(", "));
+            return Err(yaml::Error::content(&folder.join("firedrill.yaml"), "receivers", what, hint).into());
         }
     }
     Ok(())
@@ -273,4 +249,14 @@ fn contained(declaration: &Declaration, project: &Project, config: &MonitoringCo
         }
     }
     Ok(())
+}
+
+impl Error {
+    /// How the process ends if nobody handles it.
+    pub fn exit(&self) -> crate::exit::Exit {
+        match self {
+            Error::Stack(e) => e.exit(),
+            _ => crate::exit::Exit::Usage,
+        }
+    }
 }

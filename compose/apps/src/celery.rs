@@ -67,13 +67,7 @@ pub enum MalformedMessage {
 
 impl Message {
     /// A new task with named arguments, for the queue of that name. `origin` says who publishes it.
-    pub fn new(
-        task: &str,
-        id: Uuid,
-        arguments: &impl Serialize,
-        queue: &str,
-        origin: &str,
-    ) -> serde_json::Result<Self> {
+    pub fn new(task: &str, id: Uuid, arguments: &impl Serialize, queue: &str, origin: &str) -> serde_json::Result<Self> {
         let (arguments, id) = (serde_json::to_value(arguments)?, id.to_string());
         let body = json!([[], arguments, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]);
         let rest = json!({
@@ -89,19 +83,8 @@ impl Message {
             body: BASE64.encode(serde_json::to_vec(&body)?),
             content_encoding: "utf-8".into(),
             content_type: "application/json".into(),
-            headers: Headers {
-                task: task.into(),
-                id,
-                retries: 0,
-                eta: None,
-                traceparent: None,
-                operation_id: None,
-                rest: object(rest),
-            },
-            properties: Properties {
-                delivery_tag: Uuid::new_v4().to_string(),
-                rest: object(properties),
-            },
+            headers: Headers { task: task.into(), id, retries: 0, eta: None, traceparent: None, operation_id: None, rest: object(rest) },
+            properties: Properties { delivery_tag: Uuid::new_v4().to_string(), rest: object(properties) },
         })
     }
 
@@ -119,8 +102,7 @@ impl Message {
     pub fn arguments<T: for<'a> Deserialize<'a>>(&self) -> Result<T, MalformedMessage> {
         let malformed = || MalformedMessage::Body(self.headers.task.clone());
         let body = BASE64.decode(&self.body).map_err(|_| malformed())?;
-        let [_, arguments, _]: [Value; 3] =
-            serde_json::from_slice(&body).map_err(|_| malformed())?;
+        let [_, arguments, _]: [Value; 3] = serde_json::from_slice(&body).map_err(|_| malformed())?;
         serde_json::from_value(arguments).map_err(|_| malformed())
     }
 
@@ -154,10 +136,7 @@ impl Message {
     /// The message to be put back into the queue from what [`UNACKED`] holds, marked as delivered before.
     pub fn restore(held: &str) -> Result<Self, MalformedMessage> {
         let (mut message, _, _): (Self, Value, Value) = serde_json::from_str(held)?;
-        message
-            .headers
-            .rest
-            .insert("redelivered".into(), Value::Bool(true));
+        message.headers.rest.insert("redelivered".into(), Value::Bool(true));
         if let Some(Value::Object(info)) = message.properties.rest.get_mut("delivery_info") {
             info.insert("redelivered".into(), Value::Bool(true));
         }
@@ -184,24 +163,13 @@ mod tests {
     }
 
     fn arguments() -> Arguments {
-        Arguments {
-            email_id: 7,
-            subject: "häßlich \"so\"".into(),
-        }
+        Arguments { email_id: 7, subject: "häßlich \"so\"".into() }
     }
 
     fn message() -> Message {
-        let mut message = Message::new(
-            "email.send",
-            Uuid::new_v4(),
-            &arguments(),
-            "celery",
-            "test@host",
-        )
-        .unwrap();
+        let mut message = Message::new("email.send", Uuid::new_v4(), &arguments(), "celery", "test@host").unwrap();
         message.headers.operation_id = Some("op-1".into());
-        message.headers.traceparent =
-            Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+        message.headers.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
         message
     }
 
@@ -212,29 +180,20 @@ mod tests {
         assert_eq!(value["content-encoding"], "utf-8");
         assert_eq!(value["headers"]["task"], "email.send");
         assert_eq!(value["headers"]["id"], value["headers"]["root_id"]);
-        assert_eq!(
-            value["headers"]["id"],
-            value["properties"]["correlation_id"]
-        );
+        assert_eq!(value["headers"]["id"], value["properties"]["correlation_id"]);
         assert_eq!(value["headers"]["retries"], 0);
         assert_eq!(value["headers"]["operation_id"], "op-1");
         assert!(value["headers"]["parent_id"].is_null() && value["headers"]["eta"].is_null());
         assert!(value["headers"]["traceparent"].is_string());
         assert_eq!(value["properties"]["body_encoding"], "base64");
-        assert_eq!(
-            value["properties"]["delivery_info"]["routing_key"],
-            "celery"
-        );
+        assert_eq!(value["properties"]["delivery_info"]["routing_key"], "celery");
         assert_eq!(value["properties"]["delivery_mode"], 2);
         assert!(value["properties"]["delivery_tag"].is_string());
         let body = BASE64.decode(value["body"].as_str().unwrap()).unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body[0], json!([]));
         assert_eq!(body[1]["email_id"], 7);
-        assert_eq!(
-            body[2],
-            json!({"callbacks": null, "errbacks": null, "chain": null, "chord": null})
-        );
+        assert_eq!(body[2], json!({"callbacks": null, "errbacks": null, "chain": null, "chord": null}));
     }
 
     #[test]
@@ -258,19 +217,9 @@ mod tests {
             "delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "celery"}, "priority": 0,
             "body_encoding": "base64", "delivery_tag": "9a5e"}}"#;
         let message = Message::parse(text).unwrap();
-        assert_eq!(
-            message.arguments::<Arguments>().unwrap(),
-            Arguments {
-                email_id: 1,
-                subject: "x".into()
-            }
-        );
+        assert_eq!(message.arguments::<Arguments>().unwrap(), Arguments { email_id: 1, subject: "x".into() });
         let again: Value = serde_json::from_str(&message.render().unwrap()).unwrap();
-        assert_eq!(
-            again["headers"]["stamps"],
-            json!({}),
-            "unknown headers are kept"
-        );
+        assert_eq!(again["headers"]["stamps"], json!({}), "unknown headers are kept");
     }
 
     #[test]
@@ -278,20 +227,13 @@ mod tests {
         let message = message();
         let eta = jiff::Timestamp::from_second(1_700_000_000).unwrap();
         let next = message.retry(eta, &[("smtp_failures", json!(1))]);
-        assert_eq!(
-            (&next.headers.id, next.headers.retries, next.headers.eta),
-            (&message.headers.id, 1, Some(eta))
-        );
+        assert_eq!((&next.headers.id, next.headers.retries, next.headers.eta), (&message.headers.id, 1, Some(eta)));
         assert_eq!(next.headers.traceparent, message.headers.traceparent);
         assert_eq!(next.headers.operation_id, message.headers.operation_id);
         assert_ne!(next.delivery_tag(), message.delivery_tag());
         let read = Message::parse(&next.render().unwrap()).unwrap();
         assert_eq!(read.header("smtp_failures"), Some(&json!(1)));
-        assert_eq!(
-            read.retry(eta, &[("smtp_failures", json!(2))])
-                .header("smtp_failures"),
-            Some(&json!(2))
-        );
+        assert_eq!(read.retry(eta, &[("smtp_failures", json!(2))]).header("smtp_failures"), Some(&json!(2)));
     }
 
     #[test]
@@ -314,9 +256,6 @@ mod tests {
         }
         let mut message = message();
         message.body = "!".into();
-        assert!(matches!(
-            message.arguments::<Arguments>(),
-            Err(MalformedMessage::Body(_))
-        ));
+        assert!(matches!(message.arguments::<Arguments>(), Err(MalformedMessage::Body(_))));
     }
 }

@@ -69,43 +69,22 @@ struct Worker {
 /// Works until told to stop.
 pub async fn serve(options: CeleryWorkerOptions, service: Service) -> Result<(), ServiceError> {
     let (log, tracer) = (service.log.clone(), service.tracer.clone());
-    let database = Database::new(
-        &options.database,
-        &service.name,
-        tracer.clone(),
-        log.clone(),
-    );
+    let database = Database::new(&options.database, &service.name, tracer.clone(), log.clone());
     database.expect_schema();
     let redis = RedisLink::start(&options.redis, "redis", log.clone());
     let takes = RedisLink::start_blocking(&options.redis, "redis queue", log.clone());
-    let smtp = smtp::Mailer::new(
-        &options.smtp,
-        &options.accounts.mail_domain,
-        tracer,
-        log.clone(),
-    );
+    let smtp = smtp::Mailer::new(&options.smtp, &options.accounts.mail_domain, tracer, log.clone());
     let queue = options.redis.queue.clone();
     let worker = Arc::new(Worker {
         metrics: metrics::Metrics::new(&log, &database, &smtp),
-        broker: Arc::new(broker::Broker::new(
-            takes,
-            redis.clone(),
-            &queue,
-            options.visibility_timeout_seconds,
-        )),
-        retries: run::Retries {
-            most: options.task_max_retries,
-            backoff: options.task_retry_backoff_seconds,
-        },
+        broker: Arc::new(broker::Broker::new(takes, redis.clone(), &queue, options.visibility_timeout_seconds)),
+        retries: run::Retries { most: options.task_max_retries, backoff: options.task_retry_backoff_seconds },
         service: service.clone(),
         database,
         redis,
         smtp,
     });
-    let router = Router::new()
-        .route("/health", get(health))
-        .route("/metrics", get(metrics_page))
-        .with_state(worker.clone());
+    let router = Router::new().route("/health", get(health)).route("/metrics", get(metrics_page)).with_state(worker.clone());
     let upkeep = tokio::spawn(worker.broker.clone().keep_up());
     let work = tokio::spawn(run::consume(worker.clone(), options.worker_concurrency));
     let served = serve_http(options.listen, router, &service).await;
@@ -124,11 +103,7 @@ async fn health(State(worker): State<Arc<Worker>>) -> Response {
         "status": if healthy { "healthy" } else { "unhealthy" },
         "checks": {"database": word(database), "redis": word(redis)},
     });
-    let status = if healthy {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
 

@@ -12,10 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-    Timeouts,
-};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -52,9 +49,7 @@ pub struct DatabaseOptions {
 
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, String> {
     let wanted = "it wants postgres://user:password@host:5432/database with one TCP host";
-    let config: tokio_postgres::Config = url
-        .parse()
-        .map_err(|error| format!("{}; {wanted}", describe(&error)))?;
+    let config: tokio_postgres::Config = url.parse().map_err(|error| format!("{}; {wanted}", describe(&error)))?;
     match config.get_hosts() {
         [tokio_postgres::config::Host::Tcp(_)] => Ok(config),
         hosts => Err(format!("{} hosts or a Unix socket; {wanted}", hosts.len())),
@@ -107,35 +102,18 @@ impl Database {
             idle = 2 * WAIT.as_millis(),
         );
         config.options(limits.trim()).application_name(application);
-        let manager = Manager::from_connect(
-            config.clone(),
-            connect::Dialler,
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let timeouts = Timeouts {
-            wait: Some(WAIT),
-            create: Some(MAKE),
-            recycle: Some(PROVE),
-        };
-        let mut builder = Pool::builder(manager)
-            .max_size(options.db_pool_size)
-            .timeouts(timeouts);
+        let manager = Manager::from_connect(config.clone(), connect::Dialler, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let timeouts = Timeouts { wait: Some(WAIT), create: Some(MAKE), recycle: Some(PROVE) };
+        let mut builder = Pool::builder(manager).max_size(options.db_pool_size).timeouts(timeouts);
         builder = builder.runtime(Runtime::Tokio1);
         // Building fails only when timeouts are set without a runtime; an unbounded pool would be the lesser evil.
-        let pool = builder
-            .build()
-            .unwrap_or_else(|error| unreachable!("a pool with a runtime: {error}"));
+        let pool = builder.build().unwrap_or_else(|error| unreachable!("a pool with a runtime: {error}"));
         Self {
             pool,
             tracer,
             dependency: Arc::new(Dependency::new("postgresql", log)),
             schema: Arc::default(),
-            probe: Arc::new(Probe {
-                config,
-                connection: Mutex::new(None),
-            }),
+            probe: Arc::new(Probe { config, connection: Mutex::new(None) }),
         }
     }
 
@@ -153,10 +131,7 @@ impl Database {
                 }
                 Err(error) => {
                     if !told {
-                        let line = Line::new(
-                            "startup",
-                            "database schema can't be created yet; trying until it can",
-                        );
+                        let line = Line::new("startup", "database schema can't be created yet; trying until it can");
                         log.write(line.failed(Level::Warning, error.to_string()));
                         told = true;
                     }
@@ -184,39 +159,24 @@ impl Database {
             // Taken out: whatever cuts this short drops the connection with it.
             let held = match slot.take().filter(|held| !held.client.is_closed()) {
                 Some(held) => held,
-                None => connect::hold(&self.probe.config, limit)
-                    .await
-                    .map_err(|error| describe(&error))?,
+                None => connect::hold(&self.probe.config, limit).await.map_err(|error| describe(&error))?,
             };
-            held.client
-                .simple_query("SELECT 1")
-                .await
-                .map_err(|error| describe(&error))?;
+            held.client.simple_query("SELECT 1").await.map_err(|error| describe(&error))?;
             *slot = Some(held);
             Ok(())
         };
-        timeout(limit, asked)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64())))
+        timeout(limit, asked).await.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64())))
     }
 
     /// Gauges of the pool, asked at each scrape.
     pub fn gauges(&self) -> [Sampled; 2] {
         let (size, used) = (self.pool.clone(), self.pool.clone());
         [
-            Sampled::gauge(
-                "db_pool_size",
-                "Connections that the database pool may hold",
-                move || size.status().max_size as f64,
-            ),
-            Sampled::gauge(
-                "db_pool_in_use",
-                "Connections of the database pool in use",
-                move || {
-                    let status = used.status();
-                    (status.size.saturating_sub(status.available)) as f64
-                },
-            ),
+            Sampled::gauge("db_pool_size", "Connections that the database pool may hold", move || size.status().max_size as f64),
+            Sampled::gauge("db_pool_in_use", "Connections of the database pool in use", move || {
+                let status = used.status();
+                (status.size.saturating_sub(status.available)) as f64
+            }),
         ]
     }
 
@@ -236,15 +196,11 @@ impl Database {
                     return Err(DatabaseError::Unavailable(reason));
                 }
                 Err(PoolError::Timeout(_)) => {
-                    return Err(
-                        self.unavailable(&format!("no connection within {} s", MAKE.as_secs()))
-                    );
+                    return Err(self.unavailable(&format!("no connection within {} s", MAKE.as_secs())));
                 }
                 Err(error) => return Err(self.unavailable(&error.to_string())),
             };
-            let mut lease = Lease {
-                object: Some(object),
-            };
+            let mut lease = Lease { object: Some(object) };
             if Object::metrics(lease.client()).recycle_count == 0 {
                 // Just made: that is proof enough.
                 self.dependency.up();
@@ -258,10 +214,7 @@ impl Database {
                 // Closed by the other side: the lease leaves the pool, another is tried, at last a new one.
                 Ok(Err(_)) => {}
                 Err(_) => {
-                    self.dependency.down(&format!(
-                        "a connection was silent for {} s",
-                        PROVE.as_secs_f64()
-                    ));
+                    self.dependency.down(&format!("a connection was silent for {} s", PROVE.as_secs_f64()));
                     let _ = self.pool.retain(|_, _| false);
                 }
             }
@@ -273,9 +226,7 @@ impl Database {
         if self.schema.ready.load(Ordering::Acquire) {
             self.lease().await
         } else {
-            Err(DatabaseError::Unavailable(
-                "its schema is not there yet".into(),
-            ))
+            Err(DatabaseError::Unavailable("its schema is not there yet".into()))
         }
     }
 
@@ -294,10 +245,7 @@ impl Database {
             }
             Err(Failure::Silent) => {
                 let _ = self.pool.retain(|_, _| false);
-                Err(self.unavailable(&format!(
-                    "a statement was not answered within {} s",
-                    WAIT.as_secs()
-                )))
+                Err(self.unavailable(&format!("a statement was not answered within {} s", WAIT.as_secs())))
             }
         }
     }
@@ -318,12 +266,7 @@ impl Database {
             // It answers, but can't now: too slow, too busy.
             Some(code) if *code == SqlState::QUERY_CANCELED => DatabaseError::Unavailable(text),
             // Connection exceptions, lack of resources, operator's intervention, system errors, read-only.
-            Some(code)
-                if ["08", "53", "57", "58"].contains(&&code.code()[..2])
-                    || code.code() == "25006" =>
-            {
-                self.unavailable(&text)
-            }
+            Some(code) if ["08", "53", "57", "58"].contains(&&code.code()[..2]) || code.code() == "25006" => self.unavailable(&text),
             Some(_) => DatabaseError::Refused(text),
         }
     }
@@ -336,9 +279,7 @@ enum Failure {
 }
 
 /// One statement, at most [`WAIT`]. The server has the same limit, and a little less patience than we.
-async fn within<T>(
-    statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Failure> {
+async fn within<T>(statement: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Failure> {
     match timeout(WAIT + Duration::from_millis(200), statement).await {
         Ok(result) => result.map_err(Failure::Sql),
         Err(_) => Err(Failure::Silent),
@@ -353,9 +294,7 @@ struct Lease {
 impl Lease {
     fn client(&mut self) -> &mut Object {
         // Some from its making until it is given back, which consumes the lease.
-        self.object
-            .as_mut()
-            .unwrap_or_else(|| unreachable!("a lease holds its connection"))
+        self.object.as_mut().unwrap_or_else(|| unreachable!("a lease holds its connection"))
     }
 
     fn give_back(mut self) {
@@ -394,12 +333,7 @@ mod tests {
     fn a_database_url_names_one_tcp_host() {
         assert!(parse_url("postgres://u:p@db:5432/mail").is_ok());
         assert!(parse_url("host=db user=u dbname=mail").is_ok());
-        for url in [
-            "",
-            "mysql://db/mail",
-            "postgres://u@a,b/mail",
-            "host=/run/postgresql user=u",
-        ] {
+        for url in ["", "mysql://db/mail", "postgres://u@a,b/mail", "host=/run/postgresql user=u"] {
             let error = parse_url(url).unwrap_err();
             assert!(error.contains("postgres://"), "{url:?}: {error}");
         }
@@ -412,16 +346,11 @@ mod tests {
         drop(listener);
         let log = Log::open("test", None).unwrap();
         let tracer = Tracer::start_exporting("test", "", &log).unwrap();
-        let options = DatabaseOptions {
-            database_url: parse_url(&format!("postgres://u:p@127.0.0.1:{port}/mail")).unwrap(),
-            db_pool_size: 2,
-        };
+        let options =
+            DatabaseOptions { database_url: parse_url(&format!("postgres://u:p@127.0.0.1:{port}/mail")).unwrap(), db_pool_size: 2 };
         let database = Database::new(&options, "test", tracer, log);
         let started = std::time::Instant::now();
-        assert!(matches!(
-            database.lease().await,
-            Err(DatabaseError::Unavailable(_))
-        ));
+        assert!(matches!(database.lease().await, Err(DatabaseError::Unavailable(_))));
         assert!(database.ping(Duration::from_secs(1)).await.is_err());
         assert!(started.elapsed() < Duration::from_secs(2));
     }

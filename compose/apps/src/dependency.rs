@@ -19,18 +19,13 @@ pub struct Dependency {
 impl Dependency {
     /// Nothing is known yet.
     pub fn new(name: &'static str, log: Log) -> Self {
-        Self {
-            name,
-            log,
-            told: Mutex::new(None),
-        }
+        Self { name, log, told: Mutex::new(None) }
     }
 
     /// It answered.
     pub fn up(&self) {
         if self.turned(true) {
-            self.log
-                .write(Line::new("dependency", format!("{} reachable", self.name)));
+            self.log.write(Line::new("dependency", format!("{} reachable", self.name)));
         }
     }
 
@@ -44,10 +39,7 @@ impl Dependency {
 
     /// Whether this is news to be told.
     fn turned(&self, up: bool) -> bool {
-        let mut last = self
-            .told
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let news = last.is_none_or(|(told, at)| told != up && at.elapsed() >= QUIET);
         if news {
             *last = Some((up, Instant::now()));

@@ -76,28 +76,11 @@ struct App {
 /// Serves until told to stop.
 pub async fn serve(options: EmailServiceOptions, service: Service) -> Result<(), ServiceError> {
     let (log, tracer) = (service.log.clone(), service.tracer.clone());
-    let database = Database::new(
-        &options.database,
-        &service.name,
-        tracer.clone(),
-        log.clone(),
-    );
+    let database = Database::new(&options.database, &service.name, tracer.clone(), log.clone());
     let redis = RedisLink::start(&options.redis, "redis", log.clone());
-    let mailboxes = Mailboxes::new(
-        &options.imap,
-        &options.accounts.mail_password,
-        tracer.clone(),
-        log.clone(),
-    );
+    let mailboxes = Mailboxes::new(&options.imap, &options.accounts.mail_password, tracer.clone(), log.clone());
     let cache = cache::Cache::new(redis.clone(), options.cache_ttl_seconds);
-    let metrics = metrics::Metrics::new(
-        options.http_duration_buckets,
-        &log,
-        &database,
-        &mailboxes,
-        &cache,
-        &options.redis.queue,
-    );
+    let metrics = metrics::Metrics::new(options.http_duration_buckets, &log, &database, &mailboxes, &cache, &options.redis.queue);
     let app = Arc::new(App {
         publisher: Publisher::new(redis.clone(), &options.redis.queue, &service.name, tracer),
         accounts: options.accounts,
@@ -125,17 +108,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/emails/search", get(api::search))
         .route("/api/v1/mailbox/messages", get(api::mailbox_list))
         .route("/api/v1/mailbox/messages/{uid}", get(api::mailbox_fetch))
-        .fallback(async || {
-            (
-                StatusCode::NOT_FOUND,
-                Json(json!({"error": "no such endpoint"})),
-            )
-        })
+        .fallback(async || (StatusCode::NOT_FOUND, Json(json!({"error": "no such endpoint"}))))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(
-            app.clone(),
-            observe::observe,
-        ))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }
 
@@ -147,11 +122,7 @@ async fn health(State(app): State<Arc<App>>) -> Response {
         "status": if healthy { "healthy" } else { "unhealthy" },
         "checks": {"database": word(database), "redis": word(redis)},
     });
-    let status = if healthy {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
 

@@ -37,11 +37,7 @@ pub struct ExporterOptions {
 impl ExporterOptions {
     /// It does nothing that would make spans.
     pub fn telemetry(&self) -> Telemetry {
-        Telemetry {
-            service_name: None,
-            otlp_endpoint: String::new(),
-            log_file: self.log_file.clone(),
-        }
+        Telemetry { service_name: None, otlp_endpoint: String::new(), log_file: self.log_file.clone() }
     }
 }
 
@@ -76,10 +72,7 @@ fn router() -> Router {
     let script = Script {
         text: String::new(),
         content_type: HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-        behaviour: Behaviour {
-            status: ok(),
-            delay_ms: 0,
-        },
+        behaviour: Behaviour { status: ok(), delay_ms: 0 },
     };
     Router::new()
         .route("/metrics", get(expose).put(script_text))
@@ -98,14 +91,8 @@ async fn expose(State(script): State<Shared>) -> Response {
     let behaviour = lock(&script).behaviour;
     tokio::time::sleep(Duration::from_millis(behaviour.delay_ms)).await;
     let script = lock(&script);
-    let status =
-        StatusCode::from_u16(behaviour.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (
-        status,
-        [(CONTENT_TYPE, script.content_type.clone())],
-        script.text.clone(),
-    )
-        .into_response()
+    let status = StatusCode::from_u16(behaviour.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(CONTENT_TYPE, script.content_type.clone())], script.text.clone()).into_response()
 }
 
 async fn script_text(State(script): State<Shared>, headers: HeaderMap, text: String) -> StatusCode {
@@ -124,17 +111,11 @@ async fn behaviour(State(script): State<Shared>) -> Json<Behaviour> {
 async fn script_behaviour(State(script): State<Shared>, body: String) -> Response {
     let wanted = "body wants {\"status\": 100-599, \"delay_ms\": 0-600000}";
     match serde_json::from_str::<Behaviour>(&body) {
-        Ok(behaviour)
-            if (100..600).contains(&behaviour.status) && behaviour.delay_ms <= 600_000 =>
-        {
+        Ok(behaviour) if (100..600).contains(&behaviour.status) && behaviour.delay_ms <= 600_000 => {
             lock(&script).behaviour = behaviour;
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(_) => (StatusCode::BAD_REQUEST, Json(json!({"error": wanted}))).into_response(),
-        Err(error) => (
-            StatusCode::BAD_REQUEST,
-            Json(json!({"error": format!("{error}; {wanted}")})),
-        )
-            .into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": format!("{error}; {wanted}")}))).into_response(),
     }
 }

@@ -36,12 +36,7 @@ pub struct Place<T> {
 impl<T: Send + 'static> IdlePool<T> {
     /// A pool of that many places, which closes connections that were idle for longer than `keep`.
     pub fn new(size: usize, keep: Duration) -> Arc<Self> {
-        let pool = Arc::new(Self {
-            size,
-            keep,
-            places: Arc::new(Semaphore::new(size)),
-            idle: Mutex::new(VecDeque::with_capacity(size)),
-        });
+        let pool = Arc::new(Self { size, keep, places: Arc::new(Semaphore::new(size)), idle: Mutex::new(VecDeque::with_capacity(size)) });
         let weak = Arc::downgrade(&pool);
         tokio::spawn(async move {
             loop {
@@ -64,32 +59,18 @@ impl<T: Send + 'static> IdlePool<T> {
     }
 
     /// A place, and the owner's connection if one is idle. None when no place became free within `limit`.
-    pub async fn take(
-        self: &Arc<Self>,
-        owner: &str,
-        limit: Duration,
-    ) -> Option<(Place<T>, Option<T>)> {
-        let permit = tokio::time::timeout(limit, self.places.clone().acquire_owned())
-            .await
-            .ok()?
-            .ok()?;
+    pub async fn take(self: &Arc<Self>, owner: &str, limit: Duration) -> Option<(Place<T>, Option<T>)> {
+        let permit = tokio::time::timeout(limit, self.places.clone().acquire_owned()).await.ok()?.ok()?;
         self.close_old();
         let mut idle = self.lock();
         // The youngest: it is the most likely to live.
-        let found = idle
-            .iter()
-            .rposition(|idle| idle.owner == owner)
-            .and_then(|index| idle.remove(index));
+        let found = idle.iter().rposition(|idle| idle.owner == owner).and_then(|index| idle.remove(index));
         if found.is_none() && idle.len() + self.in_use() > self.size {
             // Make room: places in use and idle connections together are never more than the pool's size.
             idle.pop_front();
         }
         drop(idle);
-        let place = Place {
-            owner: owner.into(),
-            pool: self.clone(),
-            _permit: permit,
-        };
+        let place = Place { owner: owner.into(), pool: self.clone(), _permit: permit };
         Some((place, found.map(|idle| idle.connection)))
     }
 
@@ -110,11 +91,7 @@ impl<T: Send + 'static> IdlePool<T> {
 impl<T: Send + 'static> Place<T> {
     /// Leaves the connection to the next who takes a place for the same owner.
     pub fn give_back(self, connection: T) {
-        let idle = Idle {
-            owner: self.owner.clone(),
-            since: Instant::now(),
-            connection,
-        };
+        let idle = Idle { owner: self.owner.clone(), since: Instant::now(), connection };
         self.pool.lock().push_back(idle);
     }
 }

@@ -84,11 +84,7 @@ impl Stop {
 }
 
 /// Runs a service until SIGTERM or SIGINT; a second signal ends it at once.
-pub fn run<F>(
-    default_name: &str,
-    telemetry: &Telemetry,
-    serve: impl FnOnce(Service) -> F,
-) -> ExitCode
+pub fn run<F>(default_name: &str, telemetry: &Telemetry, serve: impl FnOnce(Service) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), ServiceError>>,
 {
@@ -101,37 +97,22 @@ where
     }
 }
 
-fn try_run<F>(
-    default_name: &str,
-    telemetry: &Telemetry,
-    serve: impl FnOnce(Service) -> F,
-) -> Result<(), ServiceError>
+fn try_run<F>(default_name: &str, telemetry: &Telemetry, serve: impl FnOnce(Service) -> F) -> Result<(), ServiceError>
 where
     F: Future<Output = Result<(), ServiceError>>,
 {
-    let name = telemetry
-        .service_name
-        .clone()
-        .unwrap_or_else(|| default_name.to_owned());
+    let name = telemetry.service_name.clone().unwrap_or_else(|| default_name.to_owned());
     let log = Log::open(&name, telemetry.log_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
-        .map_err(|source| ServiceError::System {
-            what: "starting the runtime",
-            source,
-        })?;
+        .map_err(|source| ServiceError::System { what: "starting the runtime", source })?;
     let result = runtime.block_on(async {
         let stop = listen_for_signals()?;
         let tracer = Tracer::start_exporting(&name, &telemetry.otlp_endpoint, &log)?;
-        let service = Service {
-            name: name.clone(),
-            log: log.clone(),
-            tracer: tracer.clone(),
-            stop,
-        };
+        let service = Service { name: name.clone(), log: log.clone(), tracer: tracer.clone(), stop };
         let result = serve(service).await;
         tracer.shut_down(LAST_SPANS).await;
         result
@@ -148,16 +129,8 @@ where
 }
 
 fn listen_for_signals() -> Result<Stop, ServiceError> {
-    let handler = |kind| {
-        signal(kind).map_err(|source| ServiceError::System {
-            what: "installing a signal handler",
-            source,
-        })
-    };
-    let (mut terminate, mut interrupt) = (
-        handler(SignalKind::terminate())?,
-        handler(SignalKind::interrupt())?,
-    );
+    let handler = |kind| signal(kind).map_err(|source| ServiceError::System { what: "installing a signal handler", source });
+    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         for signals in 1..=2 {
@@ -175,21 +148,13 @@ fn listen_for_signals() -> Result<Stop, ServiceError> {
 }
 
 /// Serves HTTP until told to stop, then lets requests under way end, at most [`GRACE`].
-pub async fn serve_http(
-    address: SocketAddr,
-    router: Router,
-    service: &Service,
-) -> Result<(), ServiceError> {
+pub async fn serve_http(address: SocketAddr, router: Router, service: &Service) -> Result<(), ServiceError> {
     let listen = |source| ServiceError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;
-    service.log.write(Line::new(
-        "startup",
-        format!("{} listens on {bound}", service.name),
-    ));
+    service.log.write(Line::new("startup", format!("{} listens on {bound}", service.name)));
     let stop = service.stop.clone();
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stop.said().await });
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.said().await });
     tokio::select! {
         result = server.into_future() => {
             result.map_err(|source| ServiceError::System { what: "serving HTTP", source })

@@ -162,9 +162,7 @@ impl std::fmt::Debug for Order {
 
 /// The log file can't be opened.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "log file {path}: {source}; LOG_FILE wants a path in a folder that exists and that this user may write to"
-)]
+#[error("log file {path}: {source}; LOG_FILE wants a path in a folder that exists and that this user may write to")]
 pub struct LogFileError {
     path: PathBuf,
     source: std::io::Error,
@@ -175,32 +173,18 @@ impl Log {
     pub fn open(service: &str, path: Option<&Path>) -> Result<Self, LogFileError> {
         let file = match path {
             Some(path) => {
-                let file = open_log_file(path).map_err(|source| LogFileError {
-                    path: path.to_owned(),
-                    source,
-                })?;
+                let file = open_log_file(path).map_err(|source| LogFileError { path: path.to_owned(), source })?;
                 let (sender, receiver) = sync_channel(FILE_BACKLOG);
                 let writer = move || write_lines(&receiver, file, true);
-                spawn("log-file", writer).map_err(|source| LogFileError {
-                    path: path.to_owned(),
-                    source,
-                })?;
+                spawn("log-file", writer).map_err(|source| LogFileError { path: path.to_owned(), source })?;
                 Some(sender)
             }
             None => None,
         };
         let (stdout, receiver) = sync_channel(STDOUT_BACKLOG);
-        let writer = move || write_lines(&receiver, std::io::stdout(), false);
-        spawn("log-stdout", writer).map_err(|source| LogFileError {
-            path: "/dev/stdout".into(),
-            source,
-        })?;
-        Ok(Self {
-            service: service.into(),
-            file,
-            stdout,
-            dropped: Arc::new(AtomicU64::new(0)),
-        })
+        let writer = move || write_lines(&receiver, console(), false);
+        spawn("log-stdout", writer).map_err(|source| LogFileError { path: "/dev/stdout".into(), source })?;
+        Ok(Self { service: service.into(), file, stdout, dropped: Arc::new(AtomicU64::new(0)) })
     }
 
     /// Hands a line to the writers; never waits.
@@ -228,21 +212,26 @@ impl Log {
         let mut written = true;
         for sink in self.file.iter().chain([&self.stdout]) {
             let (done, wait) = sync_channel(1);
-            written &= sink.try_send(Order::Flush(done)).is_ok()
-                && wait
-                    .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                    .is_ok();
+            written &=
+                sink.try_send(Order::Flush(done)).is_ok() && wait.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok();
         }
         written
     }
 }
 
+#[cfg(not(test))]
+fn console() -> impl Write {
+    std::io::stdout()
+}
+
+/// The tests' own output is not the place.
+#[cfg(test)]
+fn console() -> impl Write {
+    std::io::sink()
+}
+
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .stack_size(128 * 1024)
-        .spawn(work)
-        .map(drop)
+    std::thread::Builder::new().name(name.into()).stack_size(128 * 1024).spawn(work).map(drop)
 }
 
 /// Append mode; readable by all, whatever the umask says, since the shipper runs as another user.
@@ -270,9 +259,7 @@ fn write_lines(orders: &Receiver<Order>, mut sink: impl Write, persist: bool) {
                 Order::Line(bytes) => batch.extend_from_slice(&bytes),
                 Order::Flush(done) => flushes.push(done),
             }
-            next = (batch.len() < BATCH_BYTES)
-                .then(|| orders.try_recv().ok())
-                .flatten();
+            next = (batch.len() < BATCH_BYTES).then(|| orders.try_recv().ok()).flatten();
         }
         write_batch(&batch, &mut sink, persist);
         batch.clear();
@@ -323,9 +310,7 @@ mod tests {
         assert!(value["email_id"].is_i64());
         assert_eq!(value["duration_ms"], 12.345);
         assert_eq!(value["level"], "info");
-        for absent in [
-            "user", "task", "task_id", "state", "error", "method", "endpoint",
-        ] {
+        for absent in ["user", "task", "task_id", "state", "error", "method", "endpoint"] {
             assert!(value.get(absent).is_none(), "{absent} should be absent");
         }
     }
@@ -342,10 +327,7 @@ mod tests {
     fn timestamps_are_rfc_3339_with_milliseconds() {
         let at = Timestamp::from_millisecond(1_700_000_000_007).unwrap();
         assert_eq!(timestamp(at), "2023-11-14T22:13:20.007Z");
-        assert_eq!(
-            timestamp(Timestamp::from_second(0).unwrap()),
-            "1970-01-01T00:00:00.000Z"
-        );
+        assert_eq!(timestamp(Timestamp::from_second(0).unwrap()), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]
@@ -375,12 +357,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let error = Log::open("test", Some(Path::new("/nonexistent/x.log")))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("/nonexistent/x.log") && error.contains("LOG_FILE"),
-            "{error}"
-        );
+        let error = Log::open("test", Some(Path::new("/nonexistent/x.log"))).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/x.log") && error.contains("LOG_FILE"), "{error}");
     }
 }

@@ -141,16 +141,8 @@ impl Mailboxes {
     pub fn gauges(&self) -> [Sampled; 2] {
         let (size, used) = (self.pool.clone(), self.pool.clone());
         [
-            Sampled::gauge(
-                "imap_pool_size",
-                "Sessions that the IMAP pool may hold",
-                move || size.size() as f64,
-            ),
-            Sampled::gauge(
-                "imap_pool_in_use",
-                "Places of the IMAP pool in use",
-                move || used.in_use() as f64,
-            ),
+            Sampled::gauge("imap_pool_size", "Sessions that the IMAP pool may hold", move || size.size() as f64),
+            Sampled::gauge("imap_pool_in_use", "Places of the IMAP pool in use", move || used.in_use() as f64),
         ]
     }
 
@@ -160,46 +152,20 @@ impl Mailboxes {
     }
 
     /// The newest messages of the user's INBOX, newest first.
-    pub async fn list(
-        &self,
-        parent: &Context,
-        user: &str,
-        limit: u32,
-    ) -> Result<Vec<Summary>, MailboxError> {
-        let raw = self
-            .ask("imap.list", parent, user, Question::Newest(limit))
-            .await?;
-        let mut messages: Vec<Summary> = raw
-            .iter()
-            .map(|(uid, bytes)| summary(*uid, bytes))
-            .collect();
+    pub async fn list(&self, parent: &Context, user: &str, limit: u32) -> Result<Vec<Summary>, MailboxError> {
+        let raw = self.ask("imap.list", parent, user, Question::Newest(limit)).await?;
+        let mut messages: Vec<Summary> = raw.iter().map(|(uid, bytes)| summary(*uid, bytes)).collect();
         messages.sort_by_key(|message| std::cmp::Reverse(message.uid));
         Ok(messages)
     }
 
     /// One message of the user's INBOX.
-    pub async fn fetch(
-        &self,
-        parent: &Context,
-        user: &str,
-        uid: u32,
-    ) -> Result<Option<FullMessage>, MailboxError> {
-        let raw = self
-            .ask("imap.fetch", parent, user, Question::One(uid))
-            .await?;
-        Ok(raw
-            .iter()
-            .find(|(found, _)| *found == uid)
-            .map(|(_, bytes)| full_message(uid, bytes)))
+    pub async fn fetch(&self, parent: &Context, user: &str, uid: u32) -> Result<Option<FullMessage>, MailboxError> {
+        let raw = self.ask("imap.fetch", parent, user, Question::One(uid)).await?;
+        Ok(raw.iter().find(|(found, _)| *found == uid).map(|(_, bytes)| full_message(uid, bytes)))
     }
 
-    async fn ask(
-        &self,
-        name: &'static str,
-        parent: &Context,
-        user: &str,
-        question: Question,
-    ) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
+    async fn ask(&self, name: &'static str, parent: &Context, user: &str, question: Question) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
         let span = self.tracer.span(name, SpanKind::Client, parent);
         span.set("server.address", self.options.imap_host.clone());
         let result = self.ask_a_session(user, question).await;
@@ -207,18 +173,11 @@ impl Mailboxes {
         result
     }
 
-    async fn ask_a_session(
-        &self,
-        user: &str,
-        question: Question,
-    ) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
+    async fn ask_a_session(&self, user: &str, question: Question) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
         let deadline = Instant::now() + OPERATION;
         let (place, idle) = self.pool.take(user, PLACE).await.ok_or_else(|| {
             let size = self.pool.size();
-            MailboxError::Unavailable(format!(
-                "all {size} sessions busy for {} s",
-                PLACE.as_secs()
-            ))
+            MailboxError::Unavailable(format!("all {size} sessions busy for {} s", PLACE.as_secs()))
         })?;
         let mut reused = idle.is_some();
         let mut next = idle;
@@ -244,8 +203,7 @@ impl Mailboxes {
                 Ok(Err(error)) => return Err(self.unavailable(&error.to_string())),
                 Err(_) => {
                     self.pool.clear();
-                    return Err(self
-                        .unavailable(&format!("no answer within {} s", OPERATION.as_secs_f64())));
+                    return Err(self.unavailable(&format!("no answer within {} s", OPERATION.as_secs_f64())));
                 }
             }
         }
@@ -261,58 +219,37 @@ impl Mailboxes {
         let (result, outcome) = match timeout(CONNECT, self.log_in(user)).await {
             Ok(Ok(session)) => ("ok", Ok(session)),
             Ok(Err((refused, reason))) => (if refused { "refused" } else { "failed" }, Err(reason)),
-            Err(_) => (
-                "failed",
-                Err(format!("no session within {} s", CONNECT.as_secs())),
-            ),
+            Err(_) => ("failed", Err(format!("no session within {} s", CONNECT.as_secs()))),
         };
-        self.attempts
-            .get_or_create(&ConnectionResult { result })
-            .inc();
+        self.attempts.get_or_create(&ConnectionResult { result }).inc();
         outcome.map_err(|reason| self.unavailable(&reason))
     }
 
     /// A session, or whether the server said no, and what happened.
     async fn log_in(&self, user: &str) -> Result<ImapSession, (bool, String)> {
-        let ImapOptions {
-            imap_host,
-            imap_port,
-            ..
-        } = &self.options;
+        let ImapOptions { imap_host, imap_port, .. } = &self.options;
         let stream = dial(imap_host, *imap_port, CONNECT)
             .await
-            .map_err(|error| {
-                (
-                    error.kind() == ErrorKind::ConnectionRefused,
-                    error.to_string(),
-                )
-            })?;
+            .map_err(|error| (error.kind() == ErrorKind::ConnectionRefused, error.to_string()))?;
         let mut client = async_imap::Client::new(stream);
         match client.read_response().await {
             Ok(Some(greeting)) => match greeting.parsed() {
-                async_imap::imap_proto::Response::Data {
-                    status: async_imap::imap_proto::Status::Bye,
-                    ..
-                } => return Err((true, "greeted with BYE".into())),
+                async_imap::imap_proto::Response::Data { status: async_imap::imap_proto::Status::Bye, .. } => {
+                    return Err((true, "greeted with BYE".into()));
+                }
                 _ => {}
             },
             Ok(None) => return Err((false, "closed before the greeting".into())),
             Err(error) => return Err((false, error.to_string())),
         }
-        client
-            .login(user, &self.password)
-            .await
-            .map_err(|(error, _)| {
-                let refused = matches!(error, ImapLibraryError::No(_) | ImapLibraryError::Bad(_));
-                (refused, format!("login: {error}"))
-            })
+        client.login(user, &self.password).await.map_err(|(error, _)| {
+            let refused = matches!(error, ImapLibraryError::No(_) | ImapLibraryError::Bad(_));
+            (refused, format!("login: {error}"))
+        })
     }
 }
 
-async fn answer(
-    session: &mut ImapSession,
-    question: Question,
-) -> Result<Vec<(u32, Vec<u8>)>, ImapLibraryError> {
+async fn answer(session: &mut ImapSession, question: Question) -> Result<Vec<(u32, Vec<u8>)>, ImapLibraryError> {
     // What the server says unasked is of no interest, and must not pile up.
     while session.unsolicited_responses.try_recv().is_ok() {}
     // Asked anew each time: this is what makes new mail visible.
@@ -321,40 +258,22 @@ async fn answer(
         Question::Newest(_) if inbox.exists == 0 => Vec::new(),
         Question::Newest(limit) => {
             let first = inbox.exists.saturating_sub(limit.saturating_sub(1)).max(1);
-            session
-                .fetch(format!("{first}:*"), HEADERS)
-                .await?
-                .try_collect()
-                .await?
+            session.fetch(format!("{first}:*"), HEADERS).await?.try_collect().await?
         }
-        Question::One(uid) => {
-            session
-                .uid_fetch(uid.to_string(), WHOLE)
-                .await?
-                .try_collect()
-                .await?
-        }
+        Question::One(uid) => session.uid_fetch(uid.to_string(), WHOLE).await?.try_collect().await?,
     };
     let part = |message: &async_imap::types::Fetch| match question {
         Question::Newest(_) => message.header().map(<[u8]>::to_vec),
         Question::One(_) => message.body().map(<[u8]>::to_vec),
     };
-    Ok(fetched
-        .iter()
-        .filter_map(|message| Some((message.uid?, part(message)?)))
-        .collect())
+    Ok(fetched.iter().filter_map(|message| Some((message.uid?, part(message)?))).collect())
 }
 
 fn summary(uid: u32, bytes: &[u8]) -> Summary {
     let Some(message) = MessageParser::default().parse(bytes) else {
-        return Summary {
-            uid,
-            ..Summary::default()
-        };
+        return Summary { uid, ..Summary::default() };
     };
-    let operation_id = message
-        .header_raw("X-Operation-Id")
-        .map(|value| value.trim().to_owned());
+    let operation_id = message.header_raw("X-Operation-Id").map(|value| value.trim().to_owned());
     Summary {
         uid,
         subject: message.subject().unwrap_or_default().to_owned(),
@@ -368,22 +287,14 @@ fn full_message(uid: u32, bytes: &[u8]) -> FullMessage {
     let parsed = MessageParser::default().parse(bytes);
     FullMessage {
         summary: summary(uid, bytes),
-        to: parsed
-            .as_ref()
-            .map(|message| addresses(message.to()))
-            .unwrap_or_default(),
-        body: parsed
-            .as_ref()
-            .and_then(|message| message.body_text(0))
-            .unwrap_or_default()
-            .into_owned(),
+        to: parsed.as_ref().map(|message| addresses(message.to())).unwrap_or_default(),
+        body: parsed.as_ref().and_then(|message| message.body_text(0)).unwrap_or_default().into_owned(),
     }
 }
 
 fn addresses(header: Option<&mail_parser::Address<'_>>) -> Vec<String> {
     let list = header.into_iter().flat_map(mail_parser::Address::iter);
-    list.filter_map(|address| address.address().map(str::to_owned))
-        .collect()
+    list.filter_map(|address| address.address().map(str::to_owned)).collect()
 }
 
 #[cfg(test)]

@@ -49,27 +49,19 @@ fn main() -> ExitCode {
     match Command::parse() {
         Command::EmailService(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("email-service", &telemetry, |service| {
-                email_service::serve(*options, service)
-            })
+            lifecycle::run("email-service", &telemetry, |service| email_service::serve(*options, service))
         }
         Command::CeleryWorker(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("celery-worker", &telemetry, |service| {
-                celery_worker::serve(*options, service)
-            })
+            lifecycle::run("celery-worker", &telemetry, |service| celery_worker::serve(*options, service))
         }
         Command::CeleryBeat(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("celery-beat", &telemetry, |service| {
-                celery_beat::serve(options, service)
-            })
+            lifecycle::run("celery-beat", &telemetry, |service| celery_beat::serve(options, service))
         }
         Command::Exporter(options) => {
             let telemetry = options.telemetry();
-            lifecycle::run("exporter", &telemetry, |service| {
-                exporter::serve(options, service)
-            })
+            lifecycle::run("exporter", &telemetry, |service| exporter::serve(options, service))
         }
     }
 }

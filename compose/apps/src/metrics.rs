@@ -69,32 +69,12 @@ pub fn registry(log: &Log) -> Registry {
 pub fn respond(registry: &Registry, headers: &HeaderMap) -> Response {
     let mut text = String::with_capacity(16 * 1024);
     if prometheus_client::encoding::text::encode(&mut text, registry).is_err() {
-        return (
-            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-            "metrics can't be encoded\n",
-        )
-            .into_response();
+        return (axum::http::StatusCode::INTERNAL_SERVER_ERROR, "metrics can't be encoded\n").into_response();
     }
-    let openmetrics = headers.get_all(ACCEPT).iter().any(|accept| {
-        accept
-            .to_str()
-            .is_ok_and(|accept| accept.contains("openmetrics"))
-    });
-    let content_type = if openmetrics {
-        OPENMETRICS
-    } else {
-        TEXT_FORMAT
-    };
-    let body = if openmetrics {
-        text
-    } else {
-        text_format(&text)
-    };
-    (
-        [(CONTENT_TYPE, HeaderValue::from_static(content_type))],
-        body,
-    )
-        .into_response()
+    let openmetrics = headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("openmetrics")));
+    let content_type = if openmetrics { OPENMETRICS } else { TEXT_FORMAT };
+    let body = if openmetrics { text } else { text_format(&text) };
+    ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
 }
 
 /// OpenMetrics as the text format 0.0.4: there a counter's family has the name of its samples, with `_total`.
@@ -104,10 +84,7 @@ fn text_format(openmetrics: &str) -> String {
     for line in openmetrics.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             help = rest.split_once(' ');
-        } else if let Some((name, kind)) = line
-            .strip_prefix("# TYPE ")
-            .and_then(|rest| rest.split_once(' '))
-        {
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
             let suffix = if kind == "counter" { "_total" } else { "" };
             if let Some((_, text)) = help.take().filter(|(helped, _)| *helped == name) {
                 out.push_str(&format!("# HELP {name}{suffix} {text}\n"));
@@ -131,50 +108,26 @@ pub struct Sampled {
 
 impl Sampled {
     /// A level.
-    pub fn gauge(
-        name: &'static str,
-        help: &'static str,
-        sample: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            name,
-            help,
-            counter: false,
-            sample: Arc::new(sample),
-        }
+    pub fn gauge(name: &'static str, help: &'static str, sample: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self { name, help, counter: false, sample: Arc::new(sample) }
     }
 
     /// A count; its name comes without `_total`, which the format adds.
-    pub fn counter(
-        name: &'static str,
-        help: &'static str,
-        sample: impl Fn() -> u64 + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            name,
-            help,
-            counter: true,
-            sample: Arc::new(move || sample() as f64),
-        }
+    pub fn counter(name: &'static str, help: &'static str, sample: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { name, help, counter: true, sample: Arc::new(move || sample() as f64) }
     }
 }
 
 impl fmt::Debug for Sampled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sampled")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Sampled").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl Collector for Sampled {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let value = (self.sample)();
-        if self.counter {
-            count(&mut encoder, self.name, self.help, value)
-        } else {
-            level(&mut encoder, self.name, self.help, value)
-        }
+        if self.counter { count(&mut encoder, self.name, self.help, value) } else { level(&mut encoder, self.name, self.help, value) }
     }
 }
 
@@ -196,48 +149,23 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         if let Some(times) = ProcessTimes::parse(&read("/proc/self/stat"), &read("/proc/stat")) {
-            count(
-                &mut encoder,
-                "process_cpu_seconds",
-                "User and system CPU time spent, in seconds",
-                times.cpu_seconds,
-            )?;
-            level(
-                &mut encoder,
-                "process_start_time_seconds",
-                "Start time since the Unix epoch, in seconds",
-                times.start_seconds,
-            )?;
+            count(&mut encoder, "process_cpu_seconds", "User and system CPU time spent, in seconds", times.cpu_seconds)?;
+            level(&mut encoder, "process_start_time_seconds", "Start time since the Unix epoch, in seconds", times.start_seconds)?;
         }
         let status = read("/proc/self/status");
         for (key, name, help) in [
-            (
-                "VmRSS:",
-                "process_resident_memory_bytes",
-                "Resident memory, in bytes",
-            ),
-            (
-                "VmSize:",
-                "process_virtual_memory_bytes",
-                "Virtual memory, in bytes",
-            ),
+            ("VmRSS:", "process_resident_memory_bytes", "Resident memory, in bytes"),
+            ("VmSize:", "process_virtual_memory_bytes", "Virtual memory, in bytes"),
         ] {
             if let Some(bytes) = status_bytes(&status, key) {
                 level(&mut encoder, name, help, bytes)?;
             }
         }
-        if let Some(threads) =
-            status_field(&status, "Threads:").and_then(|count| count.parse().ok())
-        {
+        if let Some(threads) = status_field(&status, "Threads:").and_then(|count| count.parse().ok()) {
             level(&mut encoder, "process_threads", "Threads", threads)?;
         }
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-            level(
-                &mut encoder,
-                "process_open_fds",
-                "Open file descriptors",
-                open.count() as f64,
-            )?;
+            level(&mut encoder, "process_open_fds", "Open file descriptors", open.count() as f64)?;
         }
         Ok(())
     }
@@ -256,32 +184,17 @@ impl ProcessTimes {
         // The command's name, in parentheses, may hold anything; fields are counted from behind it (state is field 3).
         let fields: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let boot: f64 = system
-            .lines()
-            .find_map(|line| line.strip_prefix("btime "))?
-            .trim()
-            .parse()
-            .ok()?;
-        Some(Self {
-            cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS_PER_SECOND,
-            start_seconds: boot + ticks(22)? / TICKS_PER_SECOND,
-        })
+        let boot: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+        Some(Self { cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS_PER_SECOND, start_seconds: boot + ticks(22)? / TICKS_PER_SECOND })
     }
 }
 
 fn status_field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .map(str::trim)
+    status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
 }
 
 fn status_bytes(status: &str, key: &str) -> Option<f64> {
-    let kib: f64 = status_field(status, key)?
-        .strip_suffix("kB")?
-        .trim()
-        .parse()
-        .ok()?;
+    let kib: f64 = status_field(status, key)?.strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0)
 }
 
@@ -293,10 +206,7 @@ mod tests {
 
     #[test]
     fn buckets_rise_or_are_refused() {
-        assert_eq!(
-            parse_buckets(DURATION_BUCKETS).unwrap().0.last(),
-            Some(&10.0)
-        );
+        assert_eq!(parse_buckets(DURATION_BUCKETS).unwrap().0.last(), Some(&10.0));
         assert_eq!(parse_buckets("0.5 1, 2").unwrap().0, [0.5, 1.0, 2.0]);
         for text in ["", "1,1", "2,1", "0", "-1", "nan", "inf", "fast"] {
             assert!(parse_buckets(text).is_err(), "{text:?}");
@@ -313,14 +223,8 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let text = text_format(&text);
-        assert!(
-            text.contains("# TYPE http_requests_total counter\nhttp_requests_total 1\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("# HELP http_requests_total Requests"),
-            "{text}"
-        );
+        assert!(text.contains("# TYPE http_requests_total counter\nhttp_requests_total 1\n"), "{text}");
+        assert!(text.contains("# HELP http_requests_total Requests"), "{text}");
         assert!(text.contains("# TYPE level gauge\nlevel 1.5\n"), "{text}");
         assert!(!text.contains("# EOF"), "{text}");
     }
@@ -332,10 +236,7 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let value = |name: &str| {
-            let line = text
-                .lines()
-                .find(|line| line.starts_with(&format!("{name} ")))
-                .unwrap();
+            let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
             line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
         };
         let now = jiff::Timestamp::now().as_second() as f64;

@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
-    IntoConnectionInfo, Pipeline, RedisError,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -45,9 +42,7 @@ pub struct RedisOptions {
 
 fn parse_url(url: &str) -> Result<ConnectionInfo, String> {
     let wanted = "it wants redis://[user:password@]host[:6379][/database]";
-    let info = url
-        .into_connection_info()
-        .map_err(|error| format!("{error}; {wanted}"))?;
+    let info = url.into_connection_info().map_err(|error| format!("{error}; {wanted}"))?;
     match info.addr() {
         ConnectionAddr::Tcp(..) => Ok(info),
         _ => Err(format!("neither TLS nor Unix sockets are spoken; {wanted}")),
@@ -67,14 +62,8 @@ pub enum RedisFailure {
 
 #[derive(Clone)]
 enum State {
-    Up {
-        connection: MultiplexedConnection,
-        generation: u64,
-    },
-    Down {
-        attempts: u64,
-        error: Arc<str>,
-    },
+    Up { connection: MultiplexedConnection, generation: u64 },
+    Down { attempts: u64, error: Arc<str> },
 }
 
 /// The connection. Clones share it.
@@ -97,9 +86,7 @@ struct Shared {
 
 impl std::fmt::Debug for RedisLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisLink")
-            .field("name", &self.shared.name)
-            .finish_non_exhaustive()
+        f.debug_struct("RedisLink").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
 
@@ -116,10 +103,7 @@ impl RedisLink {
 
     fn start_with(options: &RedisOptions, name: &'static str, log: Log, pinged: bool) -> Self {
         let shared = Arc::new(Shared {
-            state: watch::Sender::new(State::Down {
-                attempts: 0,
-                error: "not connected yet".into(),
-            }),
+            state: watch::Sender::new(State::Down { attempts: 0, error: "not connected yet".into() }),
             lost: AtomicU64::new(0),
             wake: Notify::new(),
             dependency: Dependency::new(name, log),
@@ -132,35 +116,18 @@ impl RedisLink {
     }
 
     /// One command.
-    pub async fn ask<T: FromRedisValue>(
-        &self,
-        command: &Cmd,
-        limit: Duration,
-    ) -> Result<T, RedisFailure> {
-        self.within(limit, async |mut connection| {
-            command.query_async(&mut connection).await
-        })
-        .await
+    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd, limit: Duration) -> Result<T, RedisFailure> {
+        self.within(limit, async |mut connection| command.query_async(&mut connection).await).await
     }
 
     /// Several commands; as one transaction when the pipeline says so.
-    pub async fn ask_all<T: FromRedisValue>(
-        &self,
-        pipeline: &Pipeline,
-        limit: Duration,
-    ) -> Result<T, RedisFailure> {
-        self.within(limit, async |mut connection| {
-            pipeline.query_async(&mut connection).await
-        })
-        .await
+    pub async fn ask_all<T: FromRedisValue>(&self, pipeline: &Pipeline, limit: Duration) -> Result<T, RedisFailure> {
+        self.within(limit, async |mut connection| pipeline.query_async(&mut connection).await).await
     }
 
     /// Whether it answers.
     pub async fn ping(&self, limit: Duration) -> Result<(), String> {
-        self.ask::<String>(&redis::cmd("PING"), limit)
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
+        self.ask::<String>(&redis::cmd("PING"), limit).await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn within<T>(
@@ -197,10 +164,7 @@ impl RedisLink {
         let mut seen = None;
         loop {
             match &*states.borrow_and_update() {
-                State::Up {
-                    connection,
-                    generation,
-                } if self.shared.lost.load(Ordering::Acquire) < *generation => {
+                State::Up { connection, generation } if self.shared.lost.load(Ordering::Acquire) < *generation => {
                     return Ok((connection.clone(), *generation));
                 }
                 State::Up { .. } => {}
@@ -226,10 +190,7 @@ impl RedisLink {
 
 /// The server has answered, if only with an error, and the connection is as good as before.
 fn answered(error: &RedisError) -> bool {
-    let server = matches!(
-        error.kind(),
-        redis::ErrorKind::Server(_) | redis::ErrorKind::Extension
-    );
+    let server = matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension);
     let busy = matches!(error.code(), Some("LOADING" | "MASTERDOWN"));
     server && !busy && !error.is_io_error() && !error.is_connection_dropped() && !error.is_timeout()
 }
@@ -242,15 +203,9 @@ impl Shared {
                 Ok(Ok(connection)) => {
                     generation += 1;
                     self.dependency.up();
-                    self.state.send_replace(State::Up {
-                        connection: connection.clone(),
-                        generation,
-                    });
+                    self.state.send_replace(State::Up { connection: connection.clone(), generation });
                     let error = self.until_lost(connection, generation).await;
-                    self.state.send_replace(State::Down {
-                        attempts,
-                        error: error.into(),
-                    });
+                    self.state.send_replace(State::Down { attempts, error: error.into() });
                 }
                 outcome => {
                     attempts += 1;
@@ -259,10 +214,7 @@ impl Shared {
                         _ => format!("no connection within {} s", CONNECT.as_secs()),
                     };
                     self.dependency.down(&error);
-                    self.state.send_replace(State::Down {
-                        attempts,
-                        error: error.into(),
-                    });
+                    self.state.send_replace(State::Down { attempts, error: error.into() });
                     tokio::time::sleep(AGAIN).await;
                 }
             }
@@ -270,19 +222,14 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let tcp = redis::io::tcp::TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(keepalive())
-            .set_user_timeout(PEER_TIMEOUT);
+        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive()).set_user_timeout(PEER_TIMEOUT);
         let info = self.info.clone().set_tcp_settings(tcp);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None)
             .set_concurrency_limit(AT_ONCE)
             .set_dns_resolver(Resolver);
-        Client::open(info)?
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+        Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Returns why the connection is of no more use.
@@ -296,13 +243,12 @@ impl Shared {
                 continue;
             }
             let ping = redis::cmd("PING");
-            let error =
-                match timeout(ANSWER, ping.query_async::<redis::Value>(&mut connection)).await {
-                    Ok(Ok(_)) => continue,
-                    Ok(Err(error)) if answered(&error) => continue,
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
-                };
+            let error = match timeout(ANSWER, ping.query_async::<redis::Value>(&mut connection)).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) if answered(&error) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
+            };
             self.lost.fetch_max(generation, Ordering::AcqRel);
             self.dependency.down(&error);
             return error;
@@ -347,10 +293,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let options = RedisOptions {
-            redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(),
-            queue: "celery".into(),
-        };
+        let options = RedisOptions { redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(), queue: "celery".into() };
         let link = RedisLink::start(&options, "redis", Log::open("test", None).unwrap());
         let started = std::time::Instant::now();
         assert!(link.ping(ANSWER).await.is_err());
@@ -361,10 +304,7 @@ mod tests {
     async fn a_redis_that_accepts_and_says_nothing_is_given_up() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let options = RedisOptions {
-            redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(),
-            queue: "celery".into(),
-        };
+        let options = RedisOptions { redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(), queue: "celery".into() };
         let link = RedisLink::start(&options, "redis", Log::open("test", None).unwrap());
         let started = std::time::Instant::now();
         assert!(link.ping(ANSWER).await.is_err());

@@ -12,11 +12,7 @@ pub struct Telemetry {
     #[arg(long, env = "SERVICE_NAME")]
     pub service_name: Option<String>,
     /// Collector that spans go to, OTLP over gRPC; empty exports none
-    #[arg(
-        long,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        default_value = "http://otel-collector:4317"
-    )]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "http://otel-collector:4317")]
     pub otlp_endpoint: String,
     /// File that log lines are appended to, besides stdout
     #[arg(long, env = "LOG_FILE")]
@@ -30,28 +26,19 @@ pub struct Accounts {
     #[arg(long, env = "MAIL_DOMAIN", default_value = "mail.test")]
     pub mail_domain: String,
     /// Password of all accounts (test data)
-    #[arg(
-        long,
-        env = "MAIL_PASSWORD",
-        default_value = "correct-horse",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "MAIL_PASSWORD", default_value = "correct-horse", hide_env_values = true)]
     pub mail_password: String,
 }
 
 /// Local parts of the accounts that exist.
-const USERS: [&str; 8] = [
-    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi",
-];
+const USERS: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 
 impl Accounts {
     /// The account's canonical address, if there is one of that address; case does not matter.
     pub fn find(&self, address: &str) -> Option<String> {
         let (local, domain) = address.rsplit_once('@')?;
         let user = USERS.iter().find(|user| user.eq_ignore_ascii_case(local))?;
-        domain
-            .eq_ignore_ascii_case(&self.mail_domain)
-            .then(|| format!("{user}@{}", self.mail_domain))
+        domain.eq_ignore_ascii_case(&self.mail_domain).then(|| format!("{user}@{}", self.mail_domain))
     }
 }
 
@@ -78,22 +65,9 @@ mod tests {
 
     #[test]
     fn accounts_are_found_by_full_address() {
-        let accounts = Accounts {
-            mail_domain: "mail.test".into(),
-            mail_password: "x".into(),
-        };
-        assert_eq!(
-            accounts.find("Alice@MAIL.test").as_deref(),
-            Some("alice@mail.test")
-        );
-        for address in [
-            "alice",
-            "alice@",
-            "mallory@mail.test",
-            "alice@other.test",
-            "@mail.test",
-            "",
-        ] {
+        let accounts = Accounts { mail_domain: "mail.test".into(), mail_password: "x".into() };
+        assert_eq!(accounts.find("Alice@MAIL.test").as_deref(), Some("alice@mail.test"));
+        for address in ["alice", "alice@", "mallory@mail.test", "alice@other.test", "@mail.test", ""] {
             assert_eq!(accounts.find(address), None, "{address:?}");
         }
     }

@@ -8,17 +8,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
-    Tracer as _, TracerProvider as _,
+    SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_otlp::{WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
-    SpanExporter,
-};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
 
 use crate::dependency::Dependency;
 use crate::log::{Line, Log};
@@ -41,9 +37,7 @@ pub struct Tracer {
 
 /// The endpoint of the collector can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?}: {reason}; it wants a URL such as http://otel-collector:4317"
-)]
+#[error("OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?}: {reason}; it wants a URL such as http://otel-collector:4317")]
 pub struct EndpointError {
     endpoint: String,
     reason: String,
@@ -52,21 +46,12 @@ pub struct EndpointError {
 impl Tracer {
     /// Connects lazily: a collector that is not there costs its spans, nothing else. An empty endpoint exports nothing,
     /// while ids are still drawn and logged. Must be called within the runtime.
-    pub fn start_exporting(
-        service: &str,
-        endpoint: &str,
-        log: &Log,
-    ) -> Result<Self, EndpointError> {
+    pub fn start_exporting(service: &str, endpoint: &str, log: &Log) -> Result<Self, EndpointError> {
         let resource = Resource::builder()
             .with_service_name(service.to_owned())
-            .with_attribute(KeyValue::new(
-                "service.instance.id",
-                uuid::Uuid::new_v4().to_string(),
-            ))
+            .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
             .build();
-        let mut builder = SdkTracerProvider::builder()
-            .with_sampler(Sampler::AlwaysOn)
-            .with_resource(resource);
+        let mut builder = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource);
         if !endpoint.is_empty() {
             let exporter = opentelemetry_otlp::SpanExporter::builder()
                 .with_tonic()
@@ -74,45 +59,24 @@ impl Tracer {
                 .with_timeout(EXPORT_TIMEOUT)
                 .with_retry_policy(opentelemetry_otlp::RetryPolicy::disabled())
                 .build()
-                .map_err(|error| EndpointError {
-                    endpoint: endpoint.into(),
-                    reason: error.to_string(),
-                })?;
-            let exporter = Watched {
-                inner: exporter,
-                collector: Dependency::new("otel-collector", log.clone()),
-            };
+                .map_err(|error| EndpointError { endpoint: endpoint.into(), reason: error.to_string() })?;
+            let exporter = Watched { inner: exporter, collector: Dependency::new("otel-collector", log.clone()) };
             let batches = BatchConfigBuilder::default()
                 .with_scheduled_delay(EXPORT_EVERY)
                 .with_max_queue_size(EXPORT_BACKLOG)
                 .with_max_export_batch_size(512)
                 .build();
-            builder = builder.with_span_processor(
-                BatchSpanProcessor::builder(exporter)
-                    .with_batch_config(batches)
-                    .build(),
-            );
+            builder = builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build());
         }
         let provider = builder.build();
-        Ok(Self {
-            tracer: provider.tracer("apps"),
-            provider,
-        })
+        Ok(Self { tracer: provider.tracer("apps"), provider })
     }
 
     /// Starts a span below `parent`, or a new trace when the parent holds no span.
-    pub fn span(
-        &self,
-        name: impl Into<Cow<'static, str>>,
-        kind: SpanKind,
-        parent: &Context,
-    ) -> Span {
+    pub fn span(&self, name: impl Into<Cow<'static, str>>, kind: SpanKind, parent: &Context) -> Span {
         let builder = SpanBuilder::from_name(name).with_kind(kind);
         let span = self.tracer.build_with_context(builder, parent);
-        Span {
-            context: parent.with_span(span),
-            ended: false,
-        }
+        Span { context: parent.with_span(span), ended: false }
     }
 
     /// Sends what waits and stops, at most `limit`.
@@ -141,9 +105,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         let result = self.inner.export(batch).await;
         match &result {
             Ok(()) => self.collector.up(),
-            Err(error) => self
-                .collector
-                .down(&format!("{spans} spans not delivered: {error}")),
+            Err(error) => self.collector.down(&format!("{spans} spans not delivered: {error}")),
         }
         result
     }
@@ -242,11 +204,7 @@ impl TraceParent {
     fn of(context: &Context) -> Self {
         let span = context.span();
         let context = span.span_context();
-        Self {
-            trace_id: context.trace_id(),
-            span_id: context.span_id(),
-            flags: context.trace_flags(),
-        }
+        Self { trace_id: context.trace_id(), span_id: context.span_id(), flags: context.trace_flags() }
     }
 
     /// Names the span in a log line.
@@ -258,33 +216,19 @@ impl TraceParent {
 
     /// A parent for spans of this process.
     pub fn context(self) -> Context {
-        let span = SpanContext::new(
-            self.trace_id,
-            self.span_id,
-            self.flags,
-            true,
-            TraceState::default(),
-        );
+        let span = SpanContext::new(self.trace_id, self.span_id, self.flags, true, TraceState::default());
         Context::new().with_remote_span_context(span)
     }
 
     /// The parent that a header names; none when it is missing or malformed, as the specification wants it.
     pub fn context_of(header: Option<&str>) -> Context {
-        header
-            .and_then(|text| text.parse::<Self>().ok())
-            .map_or_else(Context::new, Self::context)
+        header.and_then(|text| text.parse::<Self>().ok()).map_or_else(Context::new, Self::context)
     }
 }
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            self.flags.to_u8()
-        )
+        write!(f, "00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags.to_u8())
     }
 }
 
@@ -303,11 +247,7 @@ impl FromStr for TraceParent {
             fields
                 .next()
                 .filter(|field| field.len() == length)
-                .filter(|field| {
-                    field
-                        .bytes()
-                        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-                })
+                .filter(|field| field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
                 .ok_or(MalformedTraceParent)
         };
         let version = field(2)?;
@@ -319,16 +259,10 @@ impl FromStr for TraceParent {
         let parent = Self {
             trace_id: TraceId::from_hex(trace_id).map_err(|_| MalformedTraceParent)?,
             span_id: SpanId::from_hex(span_id).map_err(|_| MalformedTraceParent)?,
-            flags: TraceFlags::new(
-                u8::from_str_radix(flags, 16).map_err(|_| MalformedTraceParent)?,
-            ),
+            flags: TraceFlags::new(u8::from_str_radix(flags, 16).map_err(|_| MalformedTraceParent)?),
         };
         let zero = parent.trace_id == TraceId::INVALID || parent.span_id == SpanId::INVALID;
-        if zero {
-            Err(MalformedTraceParent)
-        } else {
-            Ok(parent)
-        }
+        if zero { Err(MalformedTraceParent) } else { Ok(parent) }
     }
 }
 
@@ -362,11 +296,7 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
             "00-4bf92f3577b34da6a3ce929d0e0e473-600f067aa0ba902b7-01",
         ] {
-            assert_eq!(
-                text.parse::<TraceParent>(),
-                Err(MalformedTraceParent),
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<TraceParent>(), Err(MalformedTraceParent), "{text:?}");
             assert!(!TraceParent::context_of(Some(text)).has_active_span());
         }
     }
@@ -386,15 +316,8 @@ mod tests {
         assert_eq!(line.span_id.map(|id| id.len()), Some(16));
         // A caller that did not sample does not switch ours off.
         let unsampled = EXAMPLE.replace("-01", "-00");
-        let child = tracer.span(
-            "c",
-            SpanKind::Server,
-            &TraceParent::context_of(Some(&unsampled)),
-        );
+        let child = tracer.span("c", SpanKind::Server, &TraceParent::context_of(Some(&unsampled)));
         assert_eq!(child.traceparent().flags.to_u8(), 1);
-        assert_eq!(
-            child.traceparent().trace_id.to_string(),
-            "4bf92f3577b34da6a3ce929d0e0e4736"
-        );
+        assert_eq!(child.traceparent().trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 }

@@ -167,7 +167,12 @@ impl Collecting<'_> {
         self.side_doors(doc, &BTreeMap::new());
     }
 
-    pub(super) fn collector(&mut self, doc: &Document, config: &Collector, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+    pub(super) fn collector(
+        &mut self,
+        doc: &Document,
+        config: &Collector,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(), ConfigError> {
         let root = Cursor::root(doc);
         for component in config.components.iter().filter(|component| config.is_used(component)) {
             let settings = root.get(component.class.key()).and_then(|class| class.get(&component.id));
@@ -197,7 +202,14 @@ impl Collecting<'_> {
                         for (key, child) in at.entries()? {
                             if key == "endpoint" && child.node.text().is_some() {
                                 let address = child.text()?;
-                                self.expanded(DestinationKind::Exporter, "own telemetry".into(), &address, "http", child.place(), environment);
+                                self.expanded(
+                                    DestinationKind::Exporter,
+                                    "own telemetry".into(),
+                                    &address,
+                                    "http",
+                                    child.place(),
+                                    environment,
+                                );
                             } else {
                                 stack.push(child);
                             }
@@ -262,7 +274,15 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    fn expanded(&mut self, kind: DestinationKind, owner: String, address: &str, scheme: &str, place: Place, environment: &BTreeMap<String, String>) {
+    fn expanded(
+        &mut self,
+        kind: DestinationKind,
+        owner: String,
+        address: &str,
+        scheme: &str,
+        place: Place,
+        environment: &BTreeMap<String, String>,
+    ) {
         match collector::expand(address, environment) {
             Ok(address) => {
                 self.add(kind, owner, &address, scheme, place);

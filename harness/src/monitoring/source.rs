@@ -84,7 +84,8 @@ impl Source {
         let folder = self.inside.parent().unwrap_or(Path::new("/"));
         let inside = normal(&folder.join(pattern));
         // The folder of the configuration counts as mounted, unless something more exact is.
-        let own = self.config.as_ref().and_then(|config| config.parent()).map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
+        let own =
+            self.config.as_ref().and_then(|config| config.parent()).map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
         let candidates = self
             .mounts
             .iter()

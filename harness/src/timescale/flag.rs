@@ -50,7 +50,8 @@ impl Work<'_> {
 
     fn list_flags(&mut self, service: &str, flags: &std::collections::BTreeMap<String, String>, scaled: &[&str], why: &str) {
         for (name, value) in flags {
-            if !scaled.contains(&name.as_str()) && duration::parse(value).or_else(|_| duration::parse_go(value)).is_ok() && value.len() > 1 {
+            if !scaled.contains(&name.as_str()) && duration::parse(value).or_else(|_| duration::parse_go(value)).is_ok() && value.len() > 1
+            {
                 self.left(format!("{service} --{name}"), value.as_str(), why, None);
             }
         }
@@ -70,7 +71,12 @@ impl Work<'_> {
             self.flag(&server.service, &mut server.flags, name, default);
         }
         let scaled: Vec<_> = ALERTMANAGER.iter().map(|(name, _)| *name).collect();
-        self.list_flags(&server.service, &server.flags, &scaled, "gossip and probes between peers stay as they are, or the cluster would flap");
+        self.list_flags(
+            &server.service,
+            &server.flags,
+            &scaled,
+            "gossip and probes between peers stay as they are, or the cluster would flap",
+        );
         for (name, value) in [("cluster.gossip-interval", "200ms"), ("cluster.probe-interval", "1s"), ("cluster.pushpull-interval", "1m")] {
             if !server.flags.contains_key(name) {
                 let why = "gossip and probes between peers stay as they are, or the cluster would flap";
@@ -100,7 +106,8 @@ impl Work<'_> {
         if server.settings.get("discovery.type").is_some_and(|kind| kind == "single-node") {
             return;
         }
-        let mut wanted: Vec<(String, Duration, Duration)> = ELASTICSEARCH.iter().map(|(name, default, least)| ((*name).to_owned(), *default, *least)).collect();
+        let mut wanted: Vec<(String, Duration, Duration)> =
+            ELASTICSEARCH.iter().map(|(name, default, least)| ((*name).to_owned(), *default, *least)).collect();
         for name in server.settings.keys() {
             let is_wait = name.starts_with("discovery.") && (name.ends_with("timeout") || name.ends_with("interval"));
             if is_wait {

@@ -52,19 +52,8 @@ pub(super) enum Next {
 
 impl Broker {
     /// `takes` is a connection of its own, since BRPOP blocks it.
-    pub(super) fn new(
-        takes: RedisLink,
-        redis: RedisLink,
-        queue: &str,
-        visibility: Duration,
-    ) -> Self {
-        Self {
-            takes,
-            redis,
-            queue: queue.into(),
-            visibility,
-            held: Mutex::default(),
-        }
+    pub(super) fn new(takes: RedisLink, redis: RedisLink, queue: &str, visibility: Duration) -> Self {
+        Self { takes, redis, queue: queue.into(), visibility, held: Mutex::default() }
     }
 
     /// The next message as it lies in the queue; none for now after half a second.
@@ -77,10 +66,7 @@ impl Broker {
 
     /// Puts back what was taken and not held yet.
     pub(super) async fn put_back(&self, raw: &str) {
-        let _ = self
-            .redis
-            .ask::<i64>(redis::cmd("RPUSH").arg(&self.queue).arg(raw), ANSWER)
-            .await;
+        let _ = self.redis.ask::<i64>(redis::cmd("RPUSH").arg(&self.queue).arg(raw), ANSWER).await;
     }
 
     /// Notes that a message is in work. It is, whether or not that could be noted.
@@ -91,19 +77,8 @@ impl Broker {
             return;
         };
         let mut pipeline = redis::pipe();
-        pipeline
-            .atomic()
-            .cmd("HSET")
-            .arg(UNACKED)
-            .arg(tag)
-            .arg(held)
-            .ignore();
-        pipeline
-            .cmd("ZADD")
-            .arg(UNACKED_INDEX)
-            .arg(now())
-            .arg(tag)
-            .ignore();
+        pipeline.atomic().cmd("HSET").arg(UNACKED).arg(tag).arg(held).ignore();
+        pipeline.cmd("ZADD").arg(UNACKED_INDEX).arg(now()).arg(tag).ignore();
         if self.redis.ask_all::<()>(&pipeline, ANSWER).await.is_err() {
             // Once more when Redis may be back; upkeep would only touch what is there.
             tokio::time::sleep(AGAIN).await;
@@ -120,16 +95,10 @@ impl Broker {
             Next::Back(message) => ("first", message.render().unwrap_or_default()),
         };
         let mut command = redis::cmd("EVAL");
-        command
-            .arg(SETTLE)
-            .arg(3)
-            .arg(UNACKED)
-            .arg(UNACKED_INDEX)
-            .arg(&self.queue);
+        command.arg(SETTLE).arg(3).arg(UNACKED).arg(UNACKED_INDEX).arg(&self.queue);
         command.arg(tag).arg(place).arg(follower);
         let deadline = tokio::time::Instant::now() + GIVE_UP;
-        while let Err(RedisFailure::Unavailable(_)) = self.redis.ask::<i64>(&command, ANSWER).await
-        {
+        while let Err(RedisFailure::Unavailable(_)) = self.redis.ask::<i64>(&command, ANSWER).await {
             if tokio::time::Instant::now() >= deadline {
                 break;
             }
@@ -166,37 +135,17 @@ impl Broker {
     async fn restore(&self) -> Result<(), RedisFailure> {
         let before = now() - self.visibility.as_secs_f64();
         let mut command = redis::cmd("ZRANGEBYSCORE");
-        command
-            .arg(UNACKED_INDEX)
-            .arg("-inf")
-            .arg(before)
-            .arg("LIMIT")
-            .arg(0)
-            .arg(RESTORE);
+        command.arg(UNACKED_INDEX).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(RESTORE);
         let tags: Vec<String> = self.redis.ask(&command, ANSWER).await?;
         for tag in tags {
             if self.lock().contains(&tag) {
                 continue;
             }
-            let held: Option<String> = self
-                .redis
-                .ask(redis::cmd("HGET").arg(UNACKED).arg(&tag), ANSWER)
-                .await?;
-            let message = held
-                .as_deref()
-                .and_then(|held| Message::restore(held).ok())
-                .and_then(|it| it.render().ok());
+            let held: Option<String> = self.redis.ask(redis::cmd("HGET").arg(UNACKED).arg(&tag), ANSWER).await?;
+            let message = held.as_deref().and_then(|held| Message::restore(held).ok()).and_then(|it| it.render().ok());
             let mut command = redis::cmd("EVAL");
-            command
-                .arg(SETTLE)
-                .arg(3)
-                .arg(UNACKED)
-                .arg(UNACKED_INDEX)
-                .arg(&self.queue)
-                .arg(&tag);
-            command
-                .arg(if message.is_some() { "first" } else { "none" })
-                .arg(message.unwrap_or_default());
+            command.arg(SETTLE).arg(3).arg(UNACKED).arg(UNACKED_INDEX).arg(&self.queue).arg(&tag);
+            command.arg(if message.is_some() { "first" } else { "none" }).arg(message.unwrap_or_default());
             self.redis.ask::<i64>(&command, ANSWER).await?;
         }
         Ok(())

@@ -43,9 +43,7 @@ pub(super) struct Retries {
 impl Retries {
     /// The wait before retry number `retry` (from 1): doubles each time, up to a limit.
     fn wait(self, retry: u32) -> Duration {
-        let doubled = self
-            .backoff
-            .saturating_mul(1 << retry.saturating_sub(1).min(16));
+        let doubled = self.backoff.saturating_mul(1 << retry.saturating_sub(1).min(16));
         doubled.min(LONGEST_BACKOFF.max(self.backoff))
     }
 }
@@ -80,30 +78,20 @@ pub(super) async fn consume(worker: Arc<Worker>, concurrency: usize) {
 }
 
 /// Starts a task, now or when its time has come.
-fn dispatch(
-    worker: &Arc<Worker>,
-    raw: String,
-    slot: OwnedSemaphorePermit,
-    slots: &Arc<Semaphore>,
-    deferred: &Arc<Semaphore>,
-) {
+fn dispatch(worker: &Arc<Worker>, raw: String, slot: OwnedSemaphorePermit, slots: &Arc<Semaphore>, deferred: &Arc<Semaphore>) {
     let message = match Message::parse(&raw) {
         Ok(message) => message,
         Err(error) => {
             // As Celery does: complain, and go on. It was never held, so there is nothing to acknowledge.
             worker.metrics.ended("unknown", "failure", Duration::ZERO);
-            let mut line =
-                Line::new("task", "message discarded").failed(Level::Error, error.to_string());
+            let mut line = Line::new("task", "message discarded").failed(Level::Error, error.to_string());
             line.state = Some("failure");
             worker.service.log.write(line);
             return;
         }
     };
     let (worker, slots) = (worker.clone(), slots.clone());
-    let wait = message
-        .headers
-        .eta
-        .and_then(|eta| Duration::try_from(eta.duration_since(Timestamp::now())).ok());
+    let wait = message.headers.eta.and_then(|eta| Duration::try_from(eta.duration_since(Timestamp::now())).ok());
     let place = wait.and_then(|_| deferred.clone().try_acquire_owned().ok());
     tokio::spawn(async move {
         let mut slot = Some(slot);
@@ -141,10 +129,9 @@ enum Failure {
     /// Try again, the mail server did not take it.
     Smtp(String),
     /// Try again, the database did not answer. What is already known of the mail goes along.
-    Database {
-        error: String,
-        outcome: Option<Outcome>,
-    },
+    Database { error: String, outcome: Option<Outcome> },
+    /// Try again a few times: the next one is on its way.
+    Sweep(String),
     /// Nothing will help.
     Final(String),
 }
@@ -153,11 +140,7 @@ enum Failure {
 async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
     let headers = &message.headers;
     let parent = TraceParent::context_of(headers.traceparent.as_deref());
-    let span = worker.service.tracer.span(
-        format!("celery.run {}", headers.task),
-        SpanKind::Consumer,
-        &parent,
-    );
+    let span = worker.service.tracer.span(format!("celery.run {}", headers.task), SpanKind::Consumer, &parent);
     span.set("messaging.system", "redis");
     span.set("messaging.message.id", headers.id.clone());
     span.set("celery.retries", i64::from(headers.retries));
@@ -169,32 +152,18 @@ async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
     let result = match tokio::time::timeout(TASK_LIMIT, work).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(Failure::Final("panicked".into())),
-        Err(_) => Err(Failure::Final(format!(
-            "took longer than {} s",
-            TASK_LIMIT.as_secs()
-        ))),
+        Err(_) => Err(Failure::Final(format!("took longer than {} s", TASK_LIMIT.as_secs()))),
     };
     let (state, error, next) = match result {
         Ok(()) => ("success", None, Next::Nothing),
         Err(failure) => {
             // A mail that is given up is `failed`; if that can't be written now, it is later.
             match decide(worker, message, failure) {
-                Decision::Retry {
-                    error,
-                    wait,
-                    headers,
-                } => {
-                    let eta = Timestamp::now()
-                        + SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO);
-                    (
-                        "retry",
-                        Some(error),
-                        Next::Retry(message.retry(eta, &headers)),
-                    )
+                Decision::Retry { error, wait, headers } => {
+                    let eta = Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO);
+                    ("retry", Some(error), Next::Retry(message.retry(eta, &headers)))
                 }
-                Decision::GiveUp { error } => {
-                    give_up(worker, message, mail.as_ref(), span.context(), error).await
-                }
+                Decision::GiveUp { error } => give_up(worker, message, mail.as_ref(), span.context(), error).await,
             }
         }
     };
@@ -227,39 +196,23 @@ async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
     next
 }
 
-async fn run(
-    worker: &Worker,
-    message: &Message,
-    mail: Option<&SendArguments>,
-    context: &Context,
-) -> Result<(), Failure> {
+async fn run(worker: &Worker, message: &Message, mail: Option<&SendArguments>, context: &Context) -> Result<(), Failure> {
     match (message.headers.task.as_str(), mail) {
         (SEND_TASK, Some(mail)) => send(worker, message, mail, context).await,
         (SEND_TASK, None) => Err(Failure::Final("arguments of another shape".into())),
         (SWEEP_TASK, _) => match worker.database.sweep(context).await {
             Ok(_) => Ok(()),
-            // The next one is on its way.
-            Err(error) => Err(Failure::Final(error.to_string())),
+            Err(DatabaseError::Unavailable(error)) => Err(Failure::Sweep(error)),
+            Err(error @ DatabaseError::Refused(_)) => Err(Failure::Final(error.to_string())),
         },
         (name, _) => Err(Failure::Final(format!("unknown task {name:?}"))),
     }
 }
 
-async fn send(
-    worker: &Worker,
-    message: &Message,
-    mail: &SendArguments,
-    context: &Context,
-) -> Result<(), Failure> {
+async fn send(worker: &Worker, message: &Message, mail: &SendArguments, context: &Context) -> Result<(), Failure> {
     let finish = async |outcome: Outcome, error: Option<&str>| {
-        let finished = worker
-            .database
-            .finish_email(context, mail.email_id, outcome, error)
-            .await;
-        finished.map_err(|error| Failure::Database {
-            error: error.to_string(),
-            outcome: Some(outcome),
-        })
+        let finished = worker.database.finish_email(context, mail.email_id, outcome, error).await;
+        finished.map_err(|error| Failure::Database { error: error.to_string(), outcome: Some(outcome) })
     };
     match message.header(OUTCOME).and_then(Value::as_str) {
         Some("sent") => return finish(Outcome::Sent, None).await,
@@ -274,18 +227,11 @@ async fn send(
         Ok(true) => {}
         Ok(false) => return Ok(()),
         Err(error) => {
-            return Err(Failure::Database {
-                error: error.to_string(),
-                outcome: None,
-            });
+            return Err(Failure::Database { error: error.to_string(), outcome: None });
         }
     }
     let operation_id = message.headers.operation_id.as_deref();
-    match worker
-        .smtp
-        .send(context, mail, &message.headers.id, operation_id)
-        .await
-    {
+    match worker.smtp.send(context, mail, &message.headers.id, operation_id).await {
         Ok(()) => {
             worker.metrics.delivered.inc();
             finish(Outcome::Sent, None).await
@@ -296,49 +242,29 @@ async fn send(
 }
 
 enum Decision {
-    Retry {
-        error: String,
-        wait: Duration,
-        headers: Vec<(&'static str, Value)>,
-    },
-    GiveUp {
-        error: String,
-    },
+    Retry { error: String, wait: Duration, headers: Vec<(&'static str, Value)> },
+    GiveUp { error: String },
 }
 
 fn decide(worker: &Worker, message: &Message, failure: Failure) -> Decision {
     match failure {
         Failure::Final(error) => Decision::GiveUp { error },
         Failure::Smtp(error) => {
-            let failures = message
-                .header(SMTP_FAILURES)
-                .and_then(Value::as_u64)
-                .unwrap_or(0) as u32
-                + 1;
+            let failures = message.header(SMTP_FAILURES).and_then(Value::as_u64).unwrap_or(0) as u32 + 1;
             if failures > worker.retries.most {
                 let tries = worker.retries.most + 1;
-                return Decision::GiveUp {
-                    error: format!("{error} (given up after {tries} tries)"),
-                };
+                return Decision::GiveUp { error: format!("{error} (given up after {tries} tries)") };
             }
             let wait = worker.retries.wait(failures);
-            Decision::Retry {
-                error,
-                wait,
-                headers: vec![(SMTP_FAILURES, json!(failures))],
-            }
+            Decision::Retry { error, wait, headers: vec![(SMTP_FAILURES, json!(failures))] }
         }
-        Failure::Database { error, .. } if message.headers.retries >= DATABASE_RETRIES => {
-            Decision::GiveUp { error }
-        }
+        Failure::Sweep(error) if message.headers.retries >= worker.retries.most => Decision::GiveUp { error },
+        Failure::Sweep(error) => Decision::Retry { error, wait: worker.retries.wait(message.headers.retries + 1), headers: Vec::new() },
+        Failure::Database { error, .. } if message.headers.retries >= DATABASE_RETRIES => Decision::GiveUp { error },
         Failure::Database { error, outcome } => {
             let wait = worker.retries.wait(message.headers.retries + 1);
             let headers = outcome.map(|outcome| (OUTCOME, json!(outcome.status())));
-            Decision::Retry {
-                error,
-                wait,
-                headers: headers.into_iter().collect(),
-            }
+            Decision::Retry { error, wait, headers: headers.into_iter().collect() }
         }
     }
 }
@@ -355,23 +281,14 @@ async fn give_up(
     let Some(mail) = mail.filter(|_| !written) else {
         return ("failure", Some(error), Next::Nothing);
     };
-    let told: Result<(), DatabaseError> = worker
-        .database
-        .finish_email(context, mail.email_id, Outcome::Failed, Some(&error))
-        .await;
+    let told: Result<(), DatabaseError> = worker.database.finish_email(context, mail.email_id, Outcome::Failed, Some(&error)).await;
     match told {
         Ok(()) => ("failure", Some(error), Next::Nothing),
-        Err(_) if message.headers.retries >= DATABASE_RETRIES => {
-            ("failure", Some(error), Next::Nothing)
-        }
+        Err(_) if message.headers.retries >= DATABASE_RETRIES => ("failure", Some(error), Next::Nothing),
         Err(database) => {
             let eta = Timestamp::now() + SignedDuration::from_secs(1);
             let headers = [(OUTCOME, json!(Outcome::Failed.status()))];
-            (
-                "retry",
-                Some(format!("{error}; {database}")),
-                Next::Retry(message.retry(eta, &headers)),
-            )
+            ("retry", Some(format!("{error}; {database}")), Next::Retry(message.retry(eta, &headers)))
         }
     }
 }
@@ -382,18 +299,10 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_limit() {
-        let retries = Retries {
-            most: 3,
-            backoff: Duration::from_secs(1),
-        };
-        let waits: Vec<u64> = [1, 2, 3, 4, 60, u32::MAX]
-            .map(|retry| retries.wait(retry).as_secs())
-            .into();
+        let retries = Retries { most: 3, backoff: Duration::from_secs(1) };
+        let waits: Vec<u64> = [1, 2, 3, 4, 60, u32::MAX].map(|retry| retries.wait(retry).as_secs()).into();
         assert_eq!(waits, [1, 2, 4, 5, 5, 5]);
-        let slow = Retries {
-            most: 3,
-            backoff: Duration::from_secs(20),
-        };
+        let slow = Retries { most: 3, backoff: Duration::from_secs(20) };
         assert_eq!(slow.wait(3), Duration::from_secs(20));
     }
 }

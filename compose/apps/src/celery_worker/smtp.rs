@@ -79,16 +79,8 @@ impl Mailer {
     pub(super) fn gauges(&self) -> [Sampled; 2] {
         let (size, used) = (self.pool.clone(), self.pool.clone());
         [
-            Sampled::gauge(
-                "smtp_pool_size",
-                "Connections that the SMTP pool may hold",
-                move || size.size() as f64,
-            ),
-            Sampled::gauge(
-                "smtp_pool_in_use",
-                "Places of the SMTP pool in use",
-                move || used.in_use() as f64,
-            ),
+            Sampled::gauge("smtp_pool_size", "Connections that the SMTP pool may hold", move || size.size() as f64),
+            Sampled::gauge("smtp_pool_in_use", "Places of the SMTP pool in use", move || used.in_use() as f64),
         ]
     }
 
@@ -114,10 +106,7 @@ impl Mailer {
     async fn hand_over(&self, message: &Message) -> Result<(), SmtpFailure> {
         let (place, idle) = self.pool.take("", PLACE).await.ok_or_else(|| {
             let size = self.pool.size();
-            SmtpFailure::Transient(format!(
-                "all {size} connections busy for {} s",
-                PLACE.as_secs()
-            ))
+            SmtpFailure::Transient(format!("all {size} connections busy for {} s", PLACE.as_secs()))
         })?;
         let deadline = Instant::now() + HAND_OVER;
         let sent = async {
@@ -132,10 +121,7 @@ impl Mailer {
                 },
                 None => self.connect().await?,
             };
-            connection
-                .send(message.envelope(), &message.formatted())
-                .await
-                .map_err(|error| failure(&error))?;
+            connection.send(message.envelope(), &message.formatted()).await.map_err(|error| failure(&error))?;
             Ok(connection)
         };
         // Cut off in the middle, the connection is dropped: nobody knows which answer would come next on it.
@@ -161,19 +147,11 @@ impl Mailer {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpFailure> {
-        let SmtpOptions {
-            smtp_host,
-            smtp_port,
-            ..
-        } = &self.options;
-        let stream = dial(smtp_host, *smtp_port, CONNECT)
-            .await
-            .map_err(|error| SmtpFailure::Transient(error.to_string()))?;
+        let SmtpOptions { smtp_host, smtp_port, .. } = &self.options;
+        let stream = dial(smtp_host, *smtp_port, CONNECT).await.map_err(|error| SmtpFailure::Transient(error.to_string()))?;
         let name = ClientId::Domain(format!("celery-worker.{}", self.domain));
         // Whatever it greets with, another time it may greet otherwise.
-        AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name)
-            .await
-            .map_err(|error| SmtpFailure::Transient(describe(&error)))
+        AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name).await.map_err(|error| SmtpFailure::Transient(describe(&error)))
     }
 }
 
@@ -193,23 +171,10 @@ fn describe(error: &lettre::transport::smtp::Error) -> String {
     }
 }
 
-fn write_mail(
-    mail: &SendArguments,
-    task_id: &str,
-    domain: &str,
-    operation_id: Option<&str>,
-) -> Result<Message, String> {
-    let address = |text: &String| {
-        text.parse::<Address>()
-            .map_err(|error| format!("address {text:?}: {error}"))
-    };
-    if !task_id
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
-        return Err(format!(
-            "task id {task_id:?} makes no Message-ID; it wants letters, digits and hyphens"
-        ));
+fn write_mail(mail: &SendArguments, task_id: &str, domain: &str, operation_id: Option<&str>) -> Result<Message, String> {
+    let address = |text: &String| text.parse::<Address>().map_err(|error| format!("address {text:?}: {error}"));
+    if !task_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(format!("task id {task_id:?} makes no Message-ID; it wants letters, digits and hyphens"));
     }
     let mut builder = Message::builder()
         .from(address(&mail.sender)?.into())
@@ -222,15 +187,9 @@ fn write_mail(
     if let Some(id) = operation_id {
         let name = HeaderName::new_from_ascii_str("X-Operation-Id");
         // Visible ASCII: nothing needs to be encoded, and it must come out as it came in.
-        builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(
-            name,
-            id.into(),
-            id.into(),
-        ));
+        builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, id.into(), id.into()));
     }
-    builder
-        .body(mail.body.clone())
-        .map_err(|error| error.to_string())
+    builder.body(mail.body.clone()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -255,33 +214,17 @@ mod tests {
         let message = write_mail(&mail(), &id, "mail.test", Some(&long)).unwrap();
         let bytes = message.formatted();
         let text = String::from_utf8(bytes.clone()).unwrap();
-        assert!(
-            text.contains(&format!("Message-ID: <{id}@mail.test>\r\n")),
-            "{text}"
-        );
-        assert!(
-            text.contains(&format!("X-Operation-Id: {long}\r\n")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("Message-ID: <{id}@mail.test>\r\n")), "{text}");
+        assert!(text.contains(&format!("X-Operation-Id: {long}\r\n")), "{text}");
         let parsed = mail_parser::MessageParser::default().parse(&bytes).unwrap();
         assert_eq!(parsed.subject(), Some("Grüße"));
-        assert_eq!(
-            parsed.body_text(0).unwrap().trim().replace("\r\n", "\n"),
-            mail().body
-        );
+        assert_eq!(parsed.body_text(0).unwrap().trim().replace("\r\n", "\n"), mail().body);
         assert_eq!(message.envelope().to().len(), 2);
     }
 
     #[test]
     fn a_malformed_address_is_named() {
-        let mail = SendArguments {
-            recipients: vec!["bob".into()],
-            ..mail()
-        };
-        assert!(
-            write_mail(&mail, "t", "mail.test", None)
-                .unwrap_err()
-                .contains("bob")
-        );
+        let mail = SendArguments { recipients: vec!["bob".into()], ..mail() };
+        assert!(write_mail(&mail, "t", "mail.test", None).unwrap_err().contains("bob"));
     }
 }

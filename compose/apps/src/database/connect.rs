@@ -19,10 +19,7 @@ use crate::dial::dial;
 pub(super) struct Dialler;
 
 impl Connect for Dialler {
-    fn connect(
-        &self,
-        config: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
         let config = config.clone();
         Box::pin(async move { connect(&config, super::CONNECT).await })
     }
@@ -74,18 +71,12 @@ enum Dialled {
 
 impl Dialled {
     fn failure(error: &mut Option<io::Error>) -> io::Error {
-        error
-            .take()
-            .unwrap_or_else(|| io::ErrorKind::NotConnected.into())
+        error.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
 impl AsyncRead for Dialled {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Stream(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Failed(error) => Poll::Ready(Err(Self::failure(error))),
@@ -94,11 +85,7 @@ impl AsyncRead for Dialled {
 }
 
 impl AsyncWrite for Dialled {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Stream(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Failed(error) => Poll::Ready(Err(Self::failure(error))),

@@ -101,11 +101,7 @@ const COLUMNS: &str = "id, sender, recipients, subject, status, operation_id, \
 
 impl Database {
     /// Stores a mail as queued and returns its id, committed.
-    pub async fn insert_email(
-        &self,
-        parent: &Context,
-        email: &NewEmail,
-    ) -> Result<i64, DatabaseError> {
+    pub async fn insert_email(&self, parent: &Context, email: &NewEmail) -> Result<i64, DatabaseError> {
         let span = self.span("INSERT emails", parent);
         let result = self
             .in_transaction(
@@ -131,46 +127,23 @@ impl Database {
     }
 
     /// The newest mails that the user has sent or got.
-    pub async fn list_emails(
-        &self,
-        parent: &Context,
-        user: &str,
-        limit: i64,
-    ) -> Result<Vec<Email>, DatabaseError> {
+    pub async fn list_emails(&self, parent: &Context, user: &str, limit: i64) -> Result<Vec<Email>, DatabaseError> {
         let span = self.span("SELECT emails", parent);
-        let statement = format!(
-            "SELECT {COLUMNS} FROM emails WHERE sender = $1 OR recipients @> ARRAY[$1] ORDER BY id DESC LIMIT $2"
-        );
-        let result = self
-            .in_transaction(
-                true,
-                &statement,
-                &[(&user, Type::TEXT), (&limit, Type::INT8)],
-            )
-            .await;
+        let statement = format!("SELECT {COLUMNS} FROM emails WHERE sender = $1 OR recipients @> ARRAY[$1] ORDER BY id DESC LIMIT $2");
+        let result = self.in_transaction(true, &statement, &[(&user, Type::TEXT), (&limit, Type::INT8)]).await;
         span.end_with(&result);
         Ok(result?.iter().map(email).collect())
     }
 
     /// The newest of the user's mails that hold the text in subject or body, whatever its case.
-    pub async fn search_emails(
-        &self,
-        parent: &Context,
-        user: &str,
-        text: &str,
-        limit: i64,
-    ) -> Result<Vec<Email>, DatabaseError> {
+    pub async fn search_emails(&self, parent: &Context, user: &str, text: &str, limit: i64) -> Result<Vec<Email>, DatabaseError> {
         let span = self.span("SELECT emails search", parent);
         let statement = format!(
             "SELECT {COLUMNS} FROM emails WHERE (sender = $1 OR recipients @> ARRAY[$1]) \
              AND (subject ILIKE $2 OR body ILIKE $2) ORDER BY id DESC LIMIT $3"
         );
         let pattern = like_pattern(text);
-        let parameters: [Parameter<'_>; 3] = [
-            (&user, Type::TEXT),
-            (&pattern, Type::TEXT),
-            (&limit, Type::INT8),
-        ];
+        let parameters: [Parameter<'_>; 3] = [(&user, Type::TEXT), (&pattern, Type::TEXT), (&limit, Type::INT8)];
         let result = self.in_transaction(true, &statement, &parameters).await;
         span.end_with(&result);
         Ok(result?.iter().map(email).collect())
@@ -180,24 +153,13 @@ impl Database {
     pub async fn is_queued(&self, id: i64) -> Result<bool, DatabaseError> {
         let mut lease = self.lease_with_schema().await?;
         let statement = "SELECT status FROM emails WHERE id = $1";
-        let result = within(
-            lease
-                .client()
-                .query_typed_opt(statement, &[(&id, Type::INT8)]),
-        )
-        .await;
+        let result = within(lease.client().query_typed_opt(statement, &[(&id, Type::INT8)])).await;
         let row = self.settle(lease, result)?;
         Ok(row.is_some_and(|row| row.get::<_, &str>(0) == "queued"))
     }
 
     /// Writes down how a mail ended. One that has ended already is left as it is.
-    pub async fn finish_email(
-        &self,
-        parent: &Context,
-        id: i64,
-        outcome: Outcome,
-        error: Option<&str>,
-    ) -> Result<(), DatabaseError> {
+    pub async fn finish_email(&self, parent: &Context, id: i64, outcome: Outcome, error: Option<&str>) -> Result<(), DatabaseError> {
         let span = self.span("UPDATE emails", parent);
         let result = self
             .in_transaction(
@@ -219,10 +181,7 @@ impl Database {
              INSERT INTO heartbeats (name, beats, last_at) VALUES ('email.sweep', 1, now()) \
              ON CONFLICT (name) DO UPDATE SET beats = heartbeats.beats + 1, last_at = now() RETURNING beats"
         );
-        let result = self
-            .in_transaction(false, &statement, &[])
-            .await
-            .map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0)));
+        let result = self.in_transaction(false, &statement, &[]).await.map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0)));
         span.end_with(&result);
         result
     }
@@ -235,22 +194,10 @@ impl Database {
     }
 
     /// BEGIN, the statement, COMMIT: each at most [`super::WAIT`].
-    async fn in_transaction(
-        &self,
-        read_only: bool,
-        statement: &str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, DatabaseError> {
+    async fn in_transaction(&self, read_only: bool, statement: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DatabaseError> {
         let mut lease = self.lease_with_schema().await?;
         let result: Result<Vec<Row>, Failure> = async {
-            let transaction = within(
-                lease
-                    .client()
-                    .build_transaction()
-                    .read_only(read_only)
-                    .start(),
-            )
-            .await?;
+            let transaction = within(lease.client().build_transaction().read_only(read_only).start()).await?;
             let rows = within(transaction.query_typed(statement, parameters)).await?;
             within(transaction.commit()).await?;
             Ok(rows)

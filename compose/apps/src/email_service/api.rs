@@ -38,53 +38,33 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, error: &'static str) -> Self {
-        Self {
-            status,
-            error,
-            cause: None,
-        }
+        Self { status, error, cause: None }
     }
 }
 
 impl From<DatabaseError> for Refusal {
     fn from(error: DatabaseError) -> Self {
         let (status, text) = match error {
-            DatabaseError::Unavailable(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "database unavailable")
-            }
+            DatabaseError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "database unavailable"),
             DatabaseError::Refused(_) => (StatusCode::INTERNAL_SERVER_ERROR, "database error"),
         };
-        Self {
-            status,
-            error: text,
-            cause: Some(error.to_string()),
-        }
+        Self { status, error: text, cause: Some(error.to_string()) }
     }
 }
 
 impl From<RedisFailure> for Refusal {
     fn from(error: RedisFailure) -> Self {
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            error: "queue unavailable",
-            cause: Some(error.to_string()),
-        }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, error: "queue unavailable", cause: Some(error.to_string()) }
     }
 }
 
 impl From<MailboxError> for Refusal {
     fn from(error: MailboxError) -> Self {
         let (status, text) = match error {
-            MailboxError::Unavailable(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "mailbox unavailable")
-            }
+            MailboxError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "mailbox unavailable"),
             MailboxError::Refused(_) => (StatusCode::INTERNAL_SERVER_ERROR, "mailbox error"),
         };
-        Self {
-            status,
-            error: text,
-            cause: Some(error.to_string()),
-        }
+        Self { status, error: text, cause: Some(error.to_string()) }
     }
 }
 
@@ -116,10 +96,7 @@ impl FromRequestParts<Arc<App>> for User {
                     call.failed("authentication failed");
                 }
                 let mut response = refusal(StatusCode::UNAUTHORIZED, "authentication failed");
-                response.headers_mut().insert(
-                    WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Basic realm=\"mail\""),
-                );
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mail\""));
                 Err(response)
             }
         }
@@ -143,11 +120,7 @@ pub(super) async fn send(
 ) -> Response {
     let result = match body {
         Ok(body) => accept(&app, &call, user, &body).await,
-        Err(rejection) => Err(Refusal {
-            status: rejection.status(),
-            error: "body unreadable",
-            cause: Some(rejection.to_string()),
-        }),
+        Err(rejection) => Err(Refusal { status: rejection.status(), error: "body unreadable", cause: Some(rejection.to_string()) }),
     };
     answer(&call, result)
 }
@@ -159,82 +132,38 @@ async fn accept(app: &App, call: &Call, user: String, body: &[u8]) -> Result<Res
         cause: Some(error.to_string()),
     })?;
     if draft.subject.chars().count() > SHORT_TEXT || draft.subject.contains(['\r', '\n']) {
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "subject wants one line of at most 200 characters",
-        ));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "subject wants one line of at most 200 characters"));
     }
     // What PostgreSQL can't store as text is no text.
     if draft.subject.contains('\0') || draft.body.contains('\0') {
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "text wants no NUL characters",
-        ));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "text wants no NUL characters"));
     }
     if !(1..=RECIPIENTS).contains(&draft.to.len()) {
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "to wants 1 to 50 addresses",
-        ));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "to wants 1 to 50 addresses"));
     }
-    let recipients: Option<Vec<String>> = draft
-        .to
-        .iter()
-        .map(|address| app.accounts.find(address))
-        .collect();
+    let recipients: Option<Vec<String>> = draft.to.iter().map(|address| app.accounts.find(address)).collect();
     let Some(recipients) = recipients else {
-        return Err(Refusal::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "unknown recipient",
-        ));
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown recipient"));
     };
     let task_id = Uuid::new_v4();
-    let email = NewEmail {
-        sender: user,
-        recipients,
-        subject: draft.subject,
-        body: draft.body,
-        operation_id: call.operation_id.clone(),
-        task_id,
-    };
+    let email =
+        NewEmail { sender: user, recipients, subject: draft.subject, body: draft.body, operation_id: call.operation_id.clone(), task_id };
     let id = app.database.insert_email(&call.context, &email).await?;
     call.email_is(id);
-    let NewEmail {
-        sender,
-        recipients,
-        subject,
-        body,
-        ..
-    } = email;
-    let arguments = SendArguments {
-        email_id: id,
-        sender,
-        recipients,
-        subject,
-        body,
-    };
+    let NewEmail { sender, recipients, subject, body, .. } = email;
+    let arguments = SendArguments { email_id: id, sender, recipients, subject, body };
     let operation_id = call.operation_id.as_deref();
-    if let Err(error) = app
-        .publisher
-        .publish(&call.context, SEND_TASK, task_id, &arguments, operation_id)
-        .await
-    {
+    if let Err(error) = app.publisher.publish(&call.context, SEND_TASK, task_id, &arguments, operation_id).await {
         // Refused, so it must not be sent after all, should the task have come through.
         let reason = error.to_string();
-        let given_up = app
-            .database
-            .finish_email(&call.context, id, Outcome::Failed, Some(&reason));
+        let given_up = app.database.finish_email(&call.context, id, Outcome::Failed, Some(&reason));
         if let Err(error) = given_up.await {
             call.failed(&format!("{reason}; and row {id} stays queued: {error}"));
         }
         return Err(error.into());
     }
     app.metrics.emails_accepted.inc();
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(json!({"id": id, "status": "queued"})),
-    )
-        .into_response())
+    Ok((StatusCode::ACCEPTED, Json(json!({"id": id, "status": "queued"}))).into_response())
 }
 
 #[derive(Deserialize)]
@@ -250,10 +179,7 @@ impl Limit {
         };
         match text.parse() {
             Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
-            _ => Err(Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "limit wants a number from 1 to 100",
-            )),
+            _ => Err(Refusal::new(StatusCode::BAD_REQUEST, "limit wants a number from 1 to 100")),
         }
     }
 }
@@ -266,10 +192,7 @@ pub(super) async fn list(
     Query(limit): Query<Limit>,
 ) -> Response {
     let listed = async {
-        let emails = app
-            .database
-            .list_emails(&call.context, &user, limit.read()?.into())
-            .await?;
+        let emails = app.database.list_emails(&call.context, &user, limit.read()?.into()).await?;
         Ok(Json(emails).into_response())
     };
     answer(&call, listed.await)
@@ -290,19 +213,13 @@ pub(super) async fn search(
 ) -> Response {
     let found = async {
         if q.is_empty() || q.chars().count() > SHORT_TEXT || q.contains('\0') {
-            return Err(Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "q wants 1 to 200 characters",
-            ));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "q wants 1 to 200 characters"));
         }
         let key = format!("cache:search:{user}:{q}");
         if let Some(known) = app.cache.get(&key).await {
             return Ok(json_text(known));
         }
-        let emails = app
-            .database
-            .search_emails(&call.context, &user, &q, LIMIT.1.into())
-            .await?;
+        let emails = app.database.search_emails(&call.context, &user, &q, LIMIT.1.into()).await?;
         let text = render(&emails)?;
         app.cache.set(&key, &text).await;
         Ok(json_text(text))
@@ -319,11 +236,7 @@ fn render(value: &impl Serialize) -> Result<String, Refusal> {
 }
 
 fn json_text(text: String) -> Response {
-    (
-        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        text,
-    )
-        .into_response()
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
 }
 
 /// `GET /api/v1/mailbox/messages?limit=N`
@@ -334,10 +247,7 @@ pub(super) async fn mailbox_list(
     Query(limit): Query<Limit>,
 ) -> Response {
     let listed = async {
-        let messages = app
-            .mailboxes
-            .list(&call.context, &user, limit.read()?)
-            .await?;
+        let messages = app.mailboxes.list(&call.context, &user, limit.read()?).await?;
         Ok(Json(messages).into_response())
     };
     answer(&call, listed.await)
@@ -353,16 +263,8 @@ pub(super) async fn mailbox_fetch(
     let fetched = async {
         // IMAP's numbers start at 1; anything else names no message.
         let missing = || Refusal::new(StatusCode::NOT_FOUND, "no such message");
-        let uid: u32 = uid
-            .parse()
-            .ok()
-            .filter(|uid| *uid > 0)
-            .ok_or_else(missing)?;
-        let message = app
-            .mailboxes
-            .fetch(&call.context, &user, uid)
-            .await?
-            .ok_or_else(missing)?;
+        let uid: u32 = uid.parse().ok().filter(|uid| *uid > 0).ok_or_else(missing)?;
+        let message = app.mailboxes.fetch(&call.context, &user, uid).await?.ok_or_else(missing)?;
         Ok(Json(message).into_response())
     };
     answer(&call, fetched.await)

@@ -21,11 +21,7 @@ pub(super) fn authenticate(accounts: &Accounts, headers: &HeaderMap) -> Option<S
 
 /// Compares without telling by its duration where the difference is.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-            == 0
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -34,10 +30,7 @@ mod tests {
     use super::*;
 
     fn asked(header: &str) -> Option<String> {
-        let accounts = Accounts {
-            mail_domain: "mail.test".into(),
-            mail_password: "pass:word".into(),
-        };
+        let accounts = Accounts { mail_domain: "mail.test".into(), mail_password: "pass:word".into() };
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, header.parse().unwrap());
         authenticate(&accounts, &headers)
@@ -46,34 +39,13 @@ mod tests {
     #[test]
     fn only_the_right_password_of_an_account_is_let_in() {
         let basic = |text: &str| format!("Basic {}", BASE64.encode(text));
-        assert_eq!(
-            asked(&basic("alice@mail.test:pass:word")).as_deref(),
-            Some("alice@mail.test")
-        );
-        assert_eq!(
-            asked(&basic("alice@mail.test:pass:word").replace("Basic", "basic")).as_deref(),
-            Some("alice@mail.test")
-        );
-        for text in [
-            "alice@mail.test:wrong",
-            "alice@mail.test:",
-            "alice@mail.test",
-            "alice:pass:word",
-            "mallory@mail.test:pass:word",
-        ] {
+        assert_eq!(asked(&basic("alice@mail.test:pass:word")).as_deref(), Some("alice@mail.test"));
+        assert_eq!(asked(&basic("alice@mail.test:pass:word").replace("Basic", "basic")).as_deref(), Some("alice@mail.test"));
+        for text in ["alice@mail.test:wrong", "alice@mail.test:", "alice@mail.test", "alice:pass:word", "mallory@mail.test:pass:word"] {
             assert_eq!(asked(&basic(text)), None, "{text:?}");
         }
         assert_eq!(asked("Bearer x"), None);
         assert_eq!(asked("Basic !"), None);
-        assert_eq!(
-            authenticate(
-                &Accounts {
-                    mail_domain: "a".into(),
-                    mail_password: "b".into()
-                },
-                &HeaderMap::new()
-            ),
-            None
-        );
+        assert_eq!(authenticate(&Accounts { mail_domain: "a".into(), mail_password: "b".into() }, &HeaderMap::new()), None);
     }
 }

@@ -19,27 +19,13 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(redis: RedisLink, keep: Duration) -> Self {
-        Self {
-            redis,
-            keep,
-            hits: Counter::default(),
-            misses: Counter::default(),
-        }
+        Self { redis, keep, hits: Counter::default(), misses: Counter::default() }
     }
 
     /// What is known; neither a hit nor a miss when the cache did not answer.
     pub(super) async fn get(&self, key: &str) -> Option<String> {
-        let known: Option<String> = self
-            .redis
-            .ask(redis::cmd("GET").arg(key), PATIENCE)
-            .await
-            .ok()?;
-        if known.is_some() {
-            &self.hits
-        } else {
-            &self.misses
-        }
-        .inc();
+        let known: Option<String> = self.redis.ask(redis::cmd("GET").arg(key), PATIENCE).await.ok()?;
+        if known.is_some() { &self.hits } else { &self.misses }.inc();
         known
     }
 

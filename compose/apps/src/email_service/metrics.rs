@@ -52,23 +52,12 @@ const ROUTES: [(&str, &str, u16); 5] = [
 ];
 
 impl Metrics {
-    pub(super) fn new(
-        buckets: Buckets,
-        log: &Log,
-        database: &Database,
-        mailboxes: &Mailboxes,
-        cache: &Cache,
-        queue: &str,
-    ) -> Self {
+    pub(super) fn new(buckets: Buckets, log: &Log, database: &Database, mailboxes: &Mailboxes, cache: &Cache, queue: &str) -> Self {
         let mut registry = registry(log);
         let requests = Family::<Answered, Counter>::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         let durations = Histograms::<Asked>::new_with_constructor(buckets);
-        registry.register(
-            "http_request_duration_seconds",
-            "Time to answer a request, in seconds",
-            durations.clone(),
-        );
+        registry.register("http_request_duration_seconds", "Time to answer a request, in seconds", durations.clone());
         for (method, endpoint, success) in ROUTES {
             drop(durations.get_or_create(&Asked { method, endpoint: endpoint.into() }));
             for status in [success, 500, 503, 504] {
@@ -76,73 +65,27 @@ impl Metrics {
             }
         }
         let emails_accepted = Counter::default();
-        registry.register(
-            "emails_accepted",
-            "Mails stored and queued",
-            emails_accepted.clone(),
-        );
-        registry.register(
-            "cache_hits",
-            "Searches answered from the cache",
-            cache.hits.clone(),
-        );
-        registry.register(
-            "cache_misses",
-            "Searches that the cache did not know",
-            cache.misses.clone(),
-        );
-        registry.register(
-            "imap_connections",
-            "Attempts to open an IMAP session",
-            mailboxes.attempts(),
-        );
+        registry.register("emails_accepted", "Mails stored and queued", emails_accepted.clone());
+        registry.register("cache_hits", "Searches answered from the cache", cache.hits.clone());
+        registry.register("cache_misses", "Searches that the cache did not know", cache.misses.clone());
+        registry.register("imap_connections", "Attempts to open an IMAP session", mailboxes.attempts());
         for gauge in database.gauges().into_iter().chain(mailboxes.gauges()) {
             registry.register_collector(Box::new(gauge));
         }
-        let queue_length = QueueLength {
-            queue: queue.into(),
-            length: Arc::default(),
-        };
+        let queue_length = QueueLength { queue: queue.into(), length: Arc::default() };
         registry.register_collector(Box::new(queue_length.clone()));
-        Self {
-            registry,
-            requests,
-            durations,
-            queue_length,
-            emails_accepted,
-        }
+        Self { registry, requests, durations, queue_length, emails_accepted }
     }
 
     /// One request was answered.
-    pub(super) fn answered(
-        &self,
-        method: &'static str,
-        endpoint: &str,
-        status: u16,
-        duration: Duration,
-    ) {
-        self.requests
-            .get_or_create(&Answered {
-                method,
-                endpoint: endpoint.into(),
-                status,
-            })
-            .inc();
-        self.durations
-            .get_or_create(&Asked {
-                method,
-                endpoint: endpoint.into(),
-            })
-            .observe(duration.as_secs_f64());
+    pub(super) fn answered(&self, method: &'static str, endpoint: &str, status: u16, duration: Duration) {
+        self.requests.get_or_create(&Answered { method, endpoint: endpoint.into(), status }).inc();
+        self.durations.get_or_create(&Asked { method, endpoint: endpoint.into() }).observe(duration.as_secs_f64());
     }
 
     /// The page, with the length of the queue as it was asked for this scrape.
     pub(super) fn respond(&self, queue_length: Option<i64>, headers: &HeaderMap) -> Response {
-        *self
-            .queue_length
-            .length
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = queue_length;
+        *self.queue_length.length.lock().unwrap_or_else(PoisonError::into_inner) = queue_length;
         respond(&self.registry, headers)
     }
 }
@@ -156,9 +99,7 @@ struct QueueLength {
 
 impl fmt::Debug for QueueLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueLength")
-            .field("queue", &self.queue)
-            .finish_non_exhaustive()
+        f.debug_struct("QueueLength").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
@@ -168,8 +109,7 @@ impl Collector for QueueLength {
         let Some(length) = length else { return Ok(()) };
         let gauge = ConstGauge::new(length);
         let help = "Tasks that wait in the queue";
-        let mut family =
-            encoder.encode_descriptor("celery_queue_length", help, None, gauge.metric_type())?;
+        let mut family = encoder.encode_descriptor("celery_queue_length", help, None, gauge.metric_type())?;
         gauge.encode(family.encode_family(&[("queue", self.queue.as_str())])?)
     }
 }

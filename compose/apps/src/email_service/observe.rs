@@ -63,45 +63,25 @@ impl Call {
 }
 
 /// The middleware.
-pub(super) async fn observe(
-    State(app): State<Arc<App>>,
-    path: Option<MatchedPath>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_label(request.method());
     let endpoint = path.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     if !request.uri().path().starts_with("/api/") {
         let response = next.run(request).await;
-        app.metrics.answered(
-            method,
-            &endpoint,
-            response.status().as_u16(),
-            started.elapsed(),
-        );
+        app.metrics.answered(method, &endpoint, response.status().as_u16(), started.elapsed());
         return response;
     }
     let (operation_id, refused) = match operation_id(request.headers()) {
         Ok(id) => (id, None),
         Err(reason) => (None, Some(reason)),
     };
-    let record = Record::begin(
-        app.clone(),
-        method,
-        endpoint,
-        started,
-        request.headers(),
-        operation_id,
-    );
+    let record = Record::begin(app.clone(), method, endpoint, started, request.headers(), operation_id);
     if let Some(reason) = refused {
         return record.end(refusal(StatusCode::BAD_REQUEST, reason));
     }
     let Ok(permit) = app.in_flight.clone().try_acquire_owned() else {
-        return record.end(refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many requests under way",
-        ));
+        return record.end(refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests under way"));
     };
     request.extensions_mut().insert(record.call.clone());
     let work = tokio::spawn(async move {
@@ -111,16 +91,13 @@ pub(super) async fn observe(
             Ok(Ok(response)) => response,
             Ok(Err(_)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
             Err(_) => {
-                record
-                    .call
-                    .failed(&format!("deadline of {} s passed", DEADLINE.as_secs()));
+                record.call.failed(&format!("deadline of {} s passed", DEADLINE.as_secs()));
                 refusal(StatusCode::GATEWAY_TIMEOUT, "deadline passed")
             }
         };
         record.end(response)
     });
-    work.await
-        .unwrap_or_else(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
+    work.await.unwrap_or_else(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
 }
 
 /// What is told of an API request, whatever becomes of it.
@@ -142,42 +119,17 @@ impl Record {
         headers: &HeaderMap,
         operation_id: Option<String>,
     ) -> Self {
-        let parent = TraceParent::context_of(
-            headers
-                .get("traceparent")
-                .and_then(|value| value.to_str().ok()),
-        );
-        let span =
-            app.service
-                .tracer
-                .span(format!("{method} {endpoint}"), SpanKind::Server, &parent);
+        let parent = TraceParent::context_of(headers.get("traceparent").and_then(|value| value.to_str().ok()));
+        let span = app.service.tracer.span(format!("{method} {endpoint}"), SpanKind::Server, &parent);
         span.set("http.request.method", method);
         span.set("http.route", endpoint.clone());
         span.set_some("operation.id", operation_id.as_deref());
-        let call = Call {
-            context: span.context().clone(),
-            operation_id,
-            facts: Arc::default(),
-        };
-        Self {
-            app,
-            method,
-            endpoint,
-            started,
-            span,
-            call,
-        }
+        let call = Call { context: span.context().clone(), operation_id, facts: Arc::default() };
+        Self { app, method, endpoint, started, span, call }
     }
 
     fn end(self, response: Response) -> Response {
-        let Self {
-            app,
-            method,
-            endpoint,
-            started,
-            span,
-            call,
-        } = self;
+        let Self { app, method, endpoint, started, span, call } = self;
         let status = response.status();
         let facts = call.facts().clone();
         let duration = started.elapsed();
@@ -185,12 +137,8 @@ impl Record {
         if status.is_server_error() {
             span.fail(facts.error.clone().unwrap_or_else(|| status.to_string()));
         }
-        app.metrics
-            .answered(method, &endpoint, status.as_u16(), duration);
-        let mut line = Line::new(
-            "request",
-            format!("{method} {endpoint} {}", status.as_u16()),
-        );
+        app.metrics.answered(method, &endpoint, status.as_u16(), duration);
+        let mut line = Line::new("request", format!("{method} {endpoint} {}", status.as_u16()));
         span.identify(&mut line);
         span.end();
         line.level = match status {
@@ -250,10 +198,7 @@ mod tests {
     fn an_operation_id_is_taken_as_it_is_or_refused() {
         let read = |value: &[u8]| {
             let mut headers = HeaderMap::new();
-            headers.insert(
-                "x-operation-id",
-                axum::http::HeaderValue::from_bytes(value).unwrap(),
-            );
+            headers.insert("x-operation-id", axum::http::HeaderValue::from_bytes(value).unwrap());
             operation_id(&headers)
         };
         assert_eq!(operation_id(&HeaderMap::new()), Ok(None));

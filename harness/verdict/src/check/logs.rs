@@ -66,7 +66,8 @@ struct Stored<'h> {
     /// Lines by operation id; each stored document once, however often it was read.
     lines: BTreeMap<String, Vec<(u64, &'h Document)>>,
     documents: u64,
-    truncated: bool,
+    /// Why a line may be stored although it was not read.
+    doubt: Option<String>,
 }
 
 impl LinesStored {
@@ -78,13 +79,14 @@ impl LinesStored {
 
     /// `None` if the log store was never read at the capture.
     fn stored<'h>(&self, timeline: &Timeline<'h>) -> Option<Stored<'h>> {
-        let mut stored = Stored { lines: BTreeMap::new(), documents: 0, truncated: false };
+        let mut stored = Stored { lines: BTreeMap::new(), documents: 0, doubt: None };
+        let mut cut_off = false;
         let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
         let mut read = false;
         for (e, o) in timeline.captured_facts() {
             let Fact::Documents { documents, truncated } = &o.fact else { continue };
             read = true;
-            stored.truncated |= truncated;
+            cut_off |= truncated;
             for d in documents.iter().filter(|d| seen.insert((&d.index, &d.id))) {
                 stored.documents += 1;
                 if let Some(id) = field(&d.fields, &self.id_field).filter(|_| self.selects(d)) {
@@ -92,6 +94,7 @@ impl LinesStored {
                 }
             }
         }
+        stored.doubt = timeline.doubt(|f| matches!(f, Fact::Documents { .. }), cut_off);
         read.then_some(stored)
     }
 
@@ -150,8 +153,7 @@ impl Checker for LinesStored {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let operations: Vec<(&Event, &Operation)> =
-            history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged && self.steps.iter().any(|s| o.is_step(s))).collect();
+        let operations = acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s)));
         let total = operations.len() as u64;
         if total < self.least.max(1) {
             let why =
@@ -248,16 +250,14 @@ impl LinesStored {
             ));
         }
         let order = [Cause::LogLineMissing, Cause::LogLineDuplicated, Cause::WrongIndex, Cause::FieldMissing];
-        // A cut-off answer can't show that something is missing; what it does show still counts.
-        let present = order.into_iter().filter(|c| *c != Cause::LogLineMissing || !stored.truncated);
+        // An answer with holes can't show that something is missing; what it does show still counts.
+        let present = order.into_iter().filter(|c| *c != Cause::LogLineMissing || stored.doubt.is_none());
         let Some(cause) = present.into_iter().find(|c| n(*c) > 0) else {
-            if n(Cause::LogLineMissing) > 0 {
-                return Verdict::unknown(
-                    id,
-                    expected,
-                    format!("the log store's answer was cut off by a limit, so that absence proves nothing: {}", seen.join("; ")),
-                )
-                .witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
+            if let Some(doubt) = &stored.doubt
+                && n(Cause::LogLineMissing) > 0
+            {
+                let why = format!("{doubt}, so that absence proves nothing: {}", seen.join("; "));
+                return Verdict::unknown(id, expected, why).witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
             }
             let again = if counts.twice_in_drills > 0 {
                 format!("; {} logged again by the service during drills", counts.twice_in_drills)
@@ -285,6 +285,13 @@ impl LinesStored {
             .evidence("operations with their line", counts.fine);
         if cause == Cause::LogLineMissing { timeline.absence(verdict) } else { verdict }
     }
+}
+
+/// Acknowledged operations that are wanted, in the order in which they were due.
+pub(super) fn acknowledged<'h>(history: &'h History, is_wanted: impl Fn(&Operation) -> bool) -> Vec<(&'h Event, &'h Operation)> {
+    let mut found: Vec<_> = history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged && is_wanted(o)).collect();
+    found.sort_by_key(|(_, o)| (o.due.mono_us, o.id.as_str()));
+    found
 }
 
 /// Backends that did not answer when the run was captured, for the reason.

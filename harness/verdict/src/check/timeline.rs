@@ -223,6 +223,20 @@ impl<'h> Timeline<'h> {
         facts
     }
 
+    /// Why what was read at the capture may lack something, if so: an answer was cut off, or a backend that holds such facts (`kind`)
+    /// left a question of the capture unanswered.
+    pub fn doubt(&self, kind: impl Fn(&Fact) -> bool, truncated: bool) -> Option<String> {
+        if truncated {
+            return Some("an answer of the store was cut off by a limit".into());
+        }
+        let facts = self.captured_facts();
+        let stores: BTreeSet<&str> = facts.iter().filter(|(_, o)| kind(&o.fact)).map(|(_, o)| o.source.as_str()).collect();
+        facts.into_iter().find_map(|(_, o)| match &o.fact {
+            Fact::Unreachable { question, error } if stores.contains(o.source.as_str()) => Some(format!("{} left a question unanswered ({question}): {error}", o.source)),
+            _ => None,
+        })
+    }
+
     /// The last fact of a kind on each source up to a wall-clock time; on a source that has none by then, the first after it.
     pub fn nearest<T>(&self, until_wall_s: f64, pick: impl Fn(&'h Observation) -> Option<T>) -> Vec<(u64, &'h str, T)> {
         let mut all: Vec<(u64, &'h Observation, T)> =

@@ -1,15 +1,14 @@
 //! Sampled operations are one complete trace; the rate fits its interval.
 
 use super::Checker;
-use super::logs::silent_sources;
+use super::logs::{acknowledged, silent_sources};
 use super::proportion;
 use super::timeline::{Timeline, exempted};
 use super::wording::{count, list, number, percent};
 use crate::cause::Cause;
-use crate::history::load::{Operation, Outcome};
 use crate::observation::Fact;
 use crate::observation::traces::Span;
-use crate::{Event, History, Verdict};
+use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +72,8 @@ struct Stored<'h> {
     by_operation: BTreeMap<&'h str, BTreeSet<&'h str>>,
     /// The trace stores.
     sources: BTreeSet<&'h str>,
-    truncated: bool,
+    /// Why a span may be stored although it was not read.
+    doubt: Option<String>,
     spans: u64,
 }
 
@@ -87,11 +87,12 @@ impl<'h> Stored<'h> {
     /// `None` if the trace store was never read at the capture.
     fn of(timeline: &Timeline<'h>, id_attribute: &str) -> Option<Stored<'h>> {
         let mut stored =
-            Stored { traces: BTreeMap::new(), by_operation: BTreeMap::new(), sources: BTreeSet::new(), truncated: false, spans: 0 };
+            Stored { traces: BTreeMap::new(), by_operation: BTreeMap::new(), sources: BTreeSet::new(), doubt: None, spans: 0 };
+        let mut cut_off = false;
         for (e, o) in timeline.captured_facts() {
             let Fact::Spans { spans, truncated } = &o.fact else { continue };
             stored.sources.insert(&o.source);
-            stored.truncated |= truncated;
+            cut_off |= truncated;
             for s in spans {
                 let trace = stored.traces.entry(&s.trace_id).or_default();
                 trace.seqs.insert(e.seq);
@@ -103,6 +104,7 @@ impl<'h> Stored<'h> {
                 }
             }
         }
+        stored.doubt = timeline.doubt(|f| matches!(f, Fact::Spans { .. }), cut_off);
         (!stored.sources.is_empty()).then_some(stored)
     }
 }
@@ -153,11 +155,6 @@ impl Trace<'_> {
 
 fn named(s: &Span) -> String {
     format!("{}: {}", s.service, s.name)
-}
-
-/// Acknowledged operations of some steps.
-fn acknowledged<'h>(history: &'h History, is_wanted: impl Fn(&Operation) -> bool) -> Vec<(&'h Event, &'h Operation)> {
-    history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged && is_wanted(o)).collect()
 }
 
 impl Checker for TracesComplete {
@@ -221,13 +218,8 @@ impl Checker for TracesComplete {
                 .take(10)
                 .chain(found.iter().flat_map(|(_, _, s, _)| s.iter().copied()).take(1))
                 .collect();
-            if stored.truncated {
-                return Verdict::unknown(
-                    id,
-                    expected,
-                    format!("the trace store's answer was cut off by a limit, so that absence proves nothing: {seen}"),
-                )
-                .witnesses(seqs);
+            if let Some(doubt) = &stored.doubt {
+                return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing: {seen}")).witnesses(seqs);
             }
             let hint = match cause {
                 Cause::SpanWithoutParent => {
@@ -240,7 +232,7 @@ impl Checker for TracesComplete {
             return timeline
                 .absence(Verdict::fail(id, expected, *cause, seen).witnesses(seqs).hint(hint).evidence("complete traces", complete));
         }
-        if kept == 0 && judged >= NONE_OF.max(self.least) && !stored.truncated {
+        if kept == 0 && judged >= NONE_OF.max(self.least) && stored.doubt.is_none() {
             return timeline.absence(no_traces(id, expected, judged, stored.spans, &without));
         }
         if complete < self.least.max(1) {
@@ -309,12 +301,8 @@ impl Checker for SamplingRate {
         if n == 0 {
             return Verdict::unknown(id, expected, format!("no operation was acknowledged outside of drills{without}"));
         }
-        if stored.truncated {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("the trace store's answer was cut off by a limit, so that absence proves nothing{without}"),
-            );
+        if let Some(doubt) = &stored.doubt {
+            return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing{without}"));
         }
         if torn > 0 {
             let why = format!(
