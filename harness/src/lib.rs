@@ -36,4 +36,3 @@ pub mod steps;
 pub mod subject;
 pub mod timescale;
 pub mod yaml;
-pub mod stack;

@@ -1,6 +1,7 @@
 //! Builds by the engine's BuildKit.
 
 use super::Error;
+use super::upstream::reason;
 use bollard::Docker;
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
@@ -73,7 +74,7 @@ impl Build<'_> {
                     }
                 }
                 Ok(Some(Ok(_))) => {}
-                Ok(Some(Err(error))) => return Err(output.failure(self.name, &error.to_string())),
+                Ok(Some(Err(error))) => return Err(output.failure(self.name, &reason(&error))),
                 Err(_) => return Err(output.failure(self.name, &format!("no output for {} minutes", SILENCE.as_secs() / 60))),
             }
         }

@@ -27,6 +27,8 @@ pub struct Image {
     pub seconds: u64,
     /// What a build takes on disk, caches included, in MiB.
     pub disk_mib: u64,
+    /// What the build from packages lacks or does otherwise than upstream's image.
+    pub deviation: Option<String>,
     /// For [`Kind::Debootstrap`].
     pub debootstrap: Option<Debootstrap>,
     /// Its folder.
@@ -40,6 +42,15 @@ impl Image {
     /// What the engine knows the built image by.
     pub fn reference(&self) -> String {
         format!("firedrill/{}:{}", self.name, &self.hash[..12])
+    }
+
+    /// How the build from packages differs from upstream's image of that tag, for the list of deviations.
+    fn differs(&self, tag: Option<&str>) -> Option<String> {
+        let version = tag
+            .filter(|tag| tag.strip_prefix('v').unwrap_or(tag) != self.version)
+            .map(|tag| format!("version {} where {tag} was asked for", self.version));
+        let all: Vec<String> = version.into_iter().chain(self.deviation.clone()).collect();
+        (!all.is_empty()).then(|| format!("{} from {}: {}", self.name, Origin::Packages, all.join("; ")))
     }
 
     /// The build argument through which a child's `Dockerfile` takes it.
@@ -115,7 +126,7 @@ impl Catalogue {
                 return Err(self.unknown(wanted, "it is a part that others are built with, no image to run"));
             }
             let pull = image.upstream.as_ref().map(|u| format!("{}:{}", u.image, u.tag));
-            return Ok(Found::Ours { image, pull, deviation: None });
+            return Ok(Found::Ours { image, pull, deviation: image.differs(None) });
         }
         if bare.is_some() {
             return Err(self.unknown(wanted, "our own binaries are built by the harness; other names of firedrill/ are those of compose/images"));
@@ -125,11 +136,8 @@ impl Catalogue {
             let Some(upstream) = &image.upstream else { continue };
             if Reference::parse(&upstream.image).repository == asked.repository {
                 let tag = asked.tag.as_deref().unwrap_or("latest");
-                let same = tag.strip_prefix('v').unwrap_or(tag) == image.version;
-                let deviation = (!same).then(|| {
-                    format!("image {wanted}: {} {} from {} ({} was asked for)", image.name, image.version, Origin::Packages, tag)
-                });
-                return Ok(Found::Ours { image, pull: Some(wanted.to_owned()), deviation });
+                let pull = Some(Reference::with_tag(wanted));
+                return Ok(Found::Ours { image, pull, deviation: image.differs(Some(tag)) });
             }
         }
         Ok(Found::Foreign)
@@ -247,6 +255,7 @@ fn resolve(
         needs,
         seconds: manifest.packages.seconds,
         disk_mib: manifest.packages.disk_mib,
+        deviation: manifest.packages.deviation.clone(),
         debootstrap: manifest.debootstrap.clone(),
         folder: folder.clone(),
         own: manifest.own.clone(),

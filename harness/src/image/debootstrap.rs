@@ -18,7 +18,7 @@ const TOOL: &str = "mmdebstrap";
 pub(super) async fn build(docker: &Docker, catalogue: &Catalogue, image: &Image, logs: &Path) -> Result<(), Error> {
     let Some(root) = &image.debootstrap else { return Ok(()) };
     let mut command = Command::new(TOOL);
-    command.args(["--quiet", "--format=tar"]);
+    command.arg("--format=tar");
     command.arg(format!("--variant={}", root.variant)).arg(format!("--include={}", root.packages.join(",")));
     for glob in &root.path_exclude {
         command.arg(format!("--dpkgopt=path-exclude={glob}"));

@@ -72,6 +72,7 @@ pub(super) struct Packages {
     pub seconds: u64,
     #[serde(default)]
     pub disk_mib: u64,
+    pub deviation: Option<String>,
 }
 
 /// Facts about the frame of our own binaries.

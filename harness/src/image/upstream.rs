@@ -25,13 +25,23 @@ pub(super) async fn pull(docker: &Docker, reference: &str) -> Result<(), String>
         match tokio::time::timeout(SILENCE, stream.next()).await {
             Ok(None) => break,
             Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => return Err(error.to_string().lines().next().unwrap_or("no reason given").to_owned()),
+            Ok(Some(Err(error))) => return Err(reason(&error)),
             Err(_) => return Err(format!("no progress for {} s", SILENCE.as_secs())),
         }
     }
     match present(docker, reference).await {
         Ok(true) => Ok(()),
         Ok(false) => Err("the pull ended without an image".into()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(reason(&error)),
     }
+}
+
+/// What the engine said, without how bollard wraps it.
+pub(super) fn reason(error: &bollard::errors::Error) -> String {
+    let text = match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
+        bollard::errors::Error::DockerStreamError { error } => error.clone(),
+        other => other.to_string(),
+    };
+    text.lines().next().unwrap_or("no reason given").to_owned()
 }

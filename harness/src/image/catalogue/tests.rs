@@ -14,6 +14,7 @@ pub(in crate::image) fn image(name: &str, needs: &[&str]) -> Image {
         needs: needs.iter().map(|n| (*n).to_owned()).collect(),
         seconds: 1,
         disk_mib: 1,
+        deviation: None,
         debootstrap: None,
         folder: PathBuf::new(),
         own: None,
@@ -136,18 +137,25 @@ fn references_of_compose_files_find_our_images() {
         "name = \"prometheus\"\nversion = \"2.53.3\"\nkind = \"dockerfile\"\nnote = \"\"\n[upstream]\nimage = \"prom/prometheus\"\ntag = \"v2.53.3\"\n",
     );
     let catalogue = folder.load();
-    let found = |wanted: &str| match catalogue.find(wanted).expect("found") {
+    let found = |catalogue: &Catalogue, wanted: &str| match catalogue.find(wanted).expect("found") {
         Found::Ours { image, pull, deviation } => (image.name.clone(), pull.unwrap_or_default(), deviation),
         Found::Foreign => ("foreign".into(), String::new(), None),
     };
-    assert_eq!(found("prometheus"), ("prometheus".into(), "prom/prometheus:v2.53.3".into(), None));
-    assert_eq!(found("firedrill/prometheus:dev").0, "prometheus");
-    assert_eq!(found("docker.io/prom/prometheus:v2.53.3"), ("prometheus".into(), "docker.io/prom/prometheus:v2.53.3".into(), None));
-    let (name, pull, deviation) = found("prom/prometheus:v2.45.0");
+    assert_eq!(found(&catalogue, "prometheus"), ("prometheus".into(), "prom/prometheus:v2.53.3".into(), None));
+    assert_eq!(found(&catalogue, "firedrill/prometheus:dev").0, "prometheus");
+    assert_eq!(found(&catalogue, "docker.io/prom/prometheus:v2.53.3"), ("prometheus".into(), "docker.io/prom/prometheus:v2.53.3".into(), None));
+    let (name, pull, deviation) = found(&catalogue, "prom/prometheus:v2.45.0");
     assert_eq!((name.as_str(), pull.as_str()), ("prometheus", "prom/prometheus:v2.45.0"), "upstream gives what was asked for");
-    assert_eq!(deviation.as_deref(), Some("image prom/prometheus:v2.45.0: prometheus 2.53.3 from packages (v2.45.0 was asked for)"));
-    assert!(found("prom/prometheus").2.expect("deviation").contains("latest"));
-    assert_eq!(found("quay.io/prom/prometheus:v2.53.3").0, "foreign");
+    assert_eq!(deviation.as_deref(), Some("prometheus from packages: version 2.53.3 where v2.45.0 was asked for"));
+    assert!(found(&catalogue, "prom/prometheus").2.expect("deviation").contains("latest"));
+    assert_eq!(found(&catalogue, "quay.io/prom/prometheus:v2.53.3").0, "foreign");
+    folder.write(
+        "prometheus/image.toml",
+        "name = \"prometheus\"\nversion = \"2.53.3\"\nkind = \"dockerfile\"\nnote = \"\"\n[upstream]\nimage = \"prom/prometheus\"\ntag = \"v2.53.3\"\n\
+         [packages]\ndeviation = \"no pictures\"\n",
+    );
+    let catalogue = folder.load();
+    assert_eq!(found(&catalogue, "prom/prometheus:v2.53.3").2.as_deref(), Some("prometheus from packages: no pictures"));
     let error = catalogue.find("firedrill/nothing:1").expect_err("refused").to_string();
     assert!(error.contains("firedrill/nothing:1 is not in the catalogue, seen prometheus"), "{error}");
 }
