@@ -62,17 +62,16 @@ impl Elasticsearch {
             truncated |= found.timed_out || found.shards.failed > 0;
             let (got, scroll) = (found.hits.hits.len(), found.scroll_id);
             documents.extend(found.hits.hits.into_iter().map(Hit::document));
-            let Some(id) = scroll.filter(|_| got > 0) else { break None };
+            let Some(id) = scroll else { break None };
+            if got == 0 {
+                break Some(id);
+            }
             if documents.len() >= most || Instant::now() > deadline {
                 truncated |= found.hits.total.value > documents.len() as u64;
                 break Some(id);
             }
             let next = json!({"scroll": "1m", "scroll_id": id});
             found = self.asker.send(Method::POST, "/_search/scroll", &[], &next).await?;
-            if found.hits.hits.is_empty() {
-                truncated |= found.timed_out || found.shards.failed > 0;
-                break found.scroll_id.or(Some(id));
-            }
         };
         if let Some(id) = last_scroll {
             // It would end by itself after a minute; that it can't be ended early is no failure of the question.
