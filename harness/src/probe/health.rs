@@ -16,12 +16,16 @@ pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -
         Some(path) => over_http(endpoint, path, host_port).await,
         None => over_tcp(endpoint.banner.as_deref().unwrap_or_default(), host_port).await,
     };
-    let place = match &endpoint.path {
+    let answer = HealthAnswer { service: endpoint.service.clone(), endpoint: endpoint_name(endpoint), ok, seen };
+    Observation { source: endpoint.service.clone(), asked, answered: clock.now(), fact: Fact::Health(answer) }
+}
+
+/// How observations name an endpoint: `http://service:port/path` or `tcp://service:port`, as declared.
+pub fn endpoint_name(endpoint: &HealthEndpoint) -> String {
+    match &endpoint.path {
         Some(path) => format!("http://{}:{}{path}", endpoint.service, endpoint.port),
         None => format!("tcp://{}:{}", endpoint.service, endpoint.port),
-    };
-    let answer = HealthAnswer { service: endpoint.service.clone(), endpoint: place, ok, seen };
-    Observation { source: endpoint.service.clone(), asked, answered: clock.now(), fact: Fact::Health(answer) }
+    }
 }
 
 async fn over_http(endpoint: &HealthEndpoint, path: &str, port: u16) -> (bool, String) {
