@@ -188,6 +188,40 @@ impl CatIndex {
 mod tests {
     use super::*;
 
+    /// Ten documents by pages of three, as a store that is not well might give them.
+    async fn ask(first: Value, next: Value, most: usize) -> (usize, bool) {
+        use axum::routing::{delete, post};
+        let (first, next) = (first.to_string(), next.to_string());
+        let scroll = post(move || async move { next }).merge(delete(|| async { "{}" }));
+        let router = axum::Router::new()
+            .route("/logs-x/_search", post(move || async move { first }))
+            .route("/_search/scroll", scroll);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let probe = Elasticsearch::new(Asker::new("logs", port, None, crate::clock::RunClock::begin()));
+        match probe.documents("logs-x", 0.0, 1.0, 3, most).await.unwrap().remove(0) {
+            Fact::Documents { documents, truncated } => (documents.len(), truncated),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn page(hits: usize, timed_out: bool, failed: u64) -> Value {
+        let hit = json!({"_index": "logs-x", "_id": "1", "_source": {}});
+        json!({"_scroll_id": "s", "timed_out": timed_out, "_shards": {"failed": failed},
+               "hits": {"total": {"value": 10}, "hits": vec![hit; hits]}})
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_off_says_so() {
+        assert_eq!(ask(page(3, false, 0), page(3, false, 0), 6).await, (6, true));
+        assert_eq!(ask(page(3, false, 0), page(3, false, 0), 5).await, (5, true));
+        assert_eq!(ask(page(3, false, 0), page(0, false, 0), 6).await, (3, false));
+        assert_eq!(ask(page(3, false, 1), page(0, false, 0), 6).await, (3, true));
+        assert_eq!(ask(page(3, false, 0), page(0, true, 0), 6).await, (3, true));
+        assert_eq!(ask(page(10, false, 0), page(0, false, 0), 10).await, (10, false));
+    }
+
     #[test]
     fn mappings_become_dotted_names() {
         let properties = json!({"status": {"type": "long"}, "http": {"properties": {"code": {"type": "keyword"}}},
