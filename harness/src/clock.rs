@@ -15,6 +15,17 @@ impl RunClock {
         RunClock { start: Instant::now() }
     }
 
+    /// The instant from which it counts.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// A recent instant of this process, on both clocks.
+    pub fn at(&self, instant: Instant) -> At {
+        let (now, ago) = (self.now(), micros(instant.elapsed()));
+        At { mono_us: now.mono_us - ago, wall_us: now.wall_us - ago }
+    }
+
     /// Now, on the wall clock and on the run's monotonic clock.
     pub fn now(&self) -> At {
         At { mono_us: micros(self.start.elapsed()), wall_us: wall_us() }
