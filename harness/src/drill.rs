@@ -17,6 +17,7 @@ use crate::probe::{Probe, Question};
 use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::stack::Running;
+use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -318,8 +319,8 @@ impl Session {
 }
 
 /// Follows the stand-ins: each notification is recorded as it arrives.
-pub async fn follow(recorder: Recorder, inbox: Inbox, mut arriving: tokio::sync::mpsc::Receiver<Notification>) {
-    while let Some(notification) = arriving.recv().await {
+pub async fn follow(recorder: Recorder, inbox: Inbox, mut arriving: impl futures::Stream<Item = Notification> + Unpin) {
+    while let Some(notification) = arriving.next().await {
         let at = recorder.clock().now();
         if let Err(e) = recorder.write(EventKind::Alert(AlertEvent::Notification(notification.clone()))) {
             tracing::error!("a notification can't be recorded: {e}");

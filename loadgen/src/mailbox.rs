@@ -123,7 +123,15 @@ impl Watch {
     /// Waits until every mailbox was opened once, so that no later arrival can be missed. Returns whether all were within
     /// this time.
     pub async fn ready(&mut self, within: Duration) -> bool {
-        timeout(within, futures::future::join_all(self.ready.iter_mut().map(|r| r.wait_for(|opened| *opened)))).await.is_ok_and(|all| all.iter().all(Result::is_ok))
+        let all = async {
+            for mailbox in &mut self.ready {
+                if mailbox.wait_for(|opened| *opened).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(within, all).await.unwrap_or(false)
     }
 
     /// Looks into every mailbox that can be read once more, then stops. Bounded by the patience of one exchange.
@@ -235,7 +243,7 @@ impl Watcher {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_is_awaited_settles_or_is_given_up() {
         let outstanding = Arc::new(Outstanding::default());
         assert_eq!(outstanding.settle(Duration::from_secs(5), Duration::from_secs(60)).await, 0);
@@ -244,30 +252,32 @@ mod tests {
             outstanding.acknowledged(id);
         }
         assert_eq!(outstanding.count(), 3);
+        let (still, gap) = (Duration::from_millis(1500), Duration::from_millis(300));
         let later = Arc::clone(&outstanding);
+        let began = tokio::time::Instant::now();
         tokio::spawn(async move {
             for id in ["a", "b"] {
-                sleep(Duration::from_secs(4)).await;
+                sleep(gap).await;
                 later.seen(id);
             }
         });
-        let began = tokio::time::Instant::now();
-        assert_eq!(outstanding.settle(Duration::from_secs(5), Duration::from_secs(60)).await, 1);
-        // Twice four seconds of progress and then five without.
-        assert_eq!(began.elapsed().as_secs(), 13);
+        assert_eq!(outstanding.settle(still, still * 20).await, 1);
+        assert!(began.elapsed() >= 2 * gap + still, "it was given up {:?} after the last one came", began.elapsed() - 2 * gap);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn settling_is_bounded() {
         let outstanding = Arc::new(Outstanding::default());
         outstanding.acknowledged("lost");
         let others = Arc::clone(&outstanding);
-        tokio::spawn(async move {
+        let progress = tokio::spawn(async move {
             for n in 0.. {
-                sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_millis(20)).await;
                 others.seen(&n.to_string());
             }
         });
-        assert_eq!(outstanding.settle(Duration::from_secs(5), Duration::from_secs(30)).await, 1);
+        let (still, bound) = (Duration::from_secs(3600), Duration::from_millis(500));
+        assert_eq!(outstanding.settle(still, bound).await, 1);
+        progress.abort();
     }
 }

@@ -88,12 +88,12 @@ pub async fn check_target(place: &str, ours: &[Network]) -> Result<SocketAddr, T
     let (host, port) = place.rsplit_once(':').ok_or_else(unreadable)?;
     let port: u16 = port.parse().map_err(|_| unreadable())?;
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    if bare.is_empty() || port == 0 {
+    if bare.is_empty() || port == 0 || (host == bare && bare.contains(':')) {
         return Err(unreadable());
     }
     let addresses: Vec<SocketAddr> = match bare.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) if host != bare || bare.contains(['/', '@', ':', ' ']) => return Err(unreadable()),
+        Err(_) if host != bare || bare.contains(['/', '@', ' ']) => return Err(unreadable()),
         Err(_) => {
             let found = tokio::net::lookup_host((bare, port)).await;
             found.map_err(|e| TargetError::Unresolved(place.to_owned(), e.to_string()))?.collect()

@@ -5,8 +5,7 @@ use crate::drill::bring_up::Options;
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::fault::{self, Scene, Settings};
-use crate::journal::{Entry, Journal};
-use crate::stack::Running;
+use crate::journal::Journal;
 
 /// What to do.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -43,13 +42,13 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
     let parsed: Option<Settings> = settings.iter().map(|s| s.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))).collect();
     let parsed = parsed.ok_or_else(|| Failure::new(Exit::Usage, "settings are written key=value\nhint: firedrill fault list shows them"))?;
     let mut fault = fault::aim(kind, target, &parsed).map_err(usage)?;
-    let running = Running::load(&options.stack_name()?).map_err(|e| Failure::new(e.exit(), e))?;
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
-    let journal = Journal::open_default().map_err(|e| Failure::new(Exit::Defect, e))?;
+    let journal = Journal::of_user();
+    let running = super::up::running(&journal, &options.stack_name()?)?;
     let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
     for undo in fault.prepare(&scene).await.map_err(usage)? {
         let what = format!("fault {kind} on {target}, by hand");
-        journal.open(&Entry { id: 0, run: running.run.clone(), stack: running.stack.clone(), what, undo: Some(undo) }).map_err(|e| Failure::new(Exit::Defect, e))?;
+        journal.open(&running.run, &running.stack, &what, undo).map_err(|e| Failure::new(e.exit(), e))?;
     }
     fault.inject(&scene).await.map_err(usage)?;
     for _ in 0..100 {

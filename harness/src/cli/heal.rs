@@ -3,16 +3,18 @@
 use super::{Common, Failure};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::journal::Journal;
+use crate::journal::{Journal, undo};
 
 /// Heals what the journal holds open.
 pub async fn run(common: &Common) -> Result<Exit, Failure> {
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
-    let journal = Journal::open_default().map_err(|e| Failure::new(Exit::Defect, e))?;
-    let healed = journal.heal_all(&engine).await.map_err(|e| Failure::new(Exit::Unknown, e))?;
+    let healed = undo::heal(&Journal::of_user(), Some(&engine), None).await.map_err(|e| Failure::new(e.exit(), e))?;
     if !common.quiet {
-        healed.iter().for_each(|what| println!("healed: {what}"));
-        println!("{} open entries healed", healed.len());
+        healed.undone.iter().for_each(|entry| println!("healed: {}", entry.what));
+        println!("{} healed, {} could not be", healed.undone.len(), healed.failed.len());
     }
-    Ok(Exit::Pass)
+    match healed.failed.first() {
+        None => Ok(Exit::Pass),
+        Some((entry, why)) => Err(Failure::new(Exit::Unknown, format!("{}: {why}\nhint: firedrill heal tries again; firedrill down --all removes everything", entry.what))),
+    }
 }

@@ -22,7 +22,7 @@ pub struct Arguments {
 /// Tries the catalogue on one running stack; the healthy stack must be acquitted first.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(&arguments.stack, common);
-    let catalogue = sabotage::read_all(&options.sabotage_folder())?;
+    let catalogue = sabotage::read_all(&options.sabotage_folder()?)?;
     if let Some(unknown) = arguments.only.iter().find(|n| !catalogue.contains_key(*n)) {
         return Err(Failure::new(Exit::Usage, format!("no sabotage {unknown:?}\nhint: there are {}", catalogue.keys().cloned().collect::<Vec<_>>().join(", "))));
     }

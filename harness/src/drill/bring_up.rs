@@ -354,7 +354,7 @@ impl Live {
         for apply in &sabotage.apply {
             match apply {
                 Apply::Reload(service) => self.reload(service).await?,
-                Apply::Recreate(service) => self.recreate(source, service).await?,
+                Apply::Recreate(service) => self.recreate(service).await?,
                 Apply::Request(request) => self.request(request, &work).await?,
             }
         }
@@ -389,9 +389,9 @@ impl Live {
         Err(Failure::new(Exit::Unknown, format!("{} {}{} was answered {status}: {}", request.method, request.to, request.path, answer.text().await.unwrap_or_default())))
     }
 
-    /// Makes a service's container anew from the source's Compose file, at its old ports.
-    async fn recreate(&self, source: &Path, service: &str) -> Result<(), Failure> {
-        stack::recreate(&self.engine, &self.journal, &self.running, source, service).await.map_err(|e| Failure::new(e.exit(), e))
+    /// Makes a service's container anew from the work copy's Compose file, at its old ports.
+    async fn recreate(&self, service: &str) -> Result<(), Failure> {
+        stack::recreate(&self.engine, &self.read.stack, &self.running, service, flags(&self.read).get(service)).await.map_err(|e| Failure::new(e.exit(), e))
     }
 }
 

@@ -72,3 +72,17 @@ expectations! {
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
 }
+
+impl Expectation {
+    /// The drill that it rests on, if it rests on one.
+    pub fn drill(&self) -> Option<&str> {
+        match self {
+            Expectation::AlertFires(c) => Some(&c.drill),
+            Expectation::AlertReaches(c) => Some(&c.drill),
+            Expectation::AlertResolves(c) => Some(&c.drill),
+            Expectation::NothingElseFires(c) => Some(&c.drill),
+            Expectation::FaultBitAndLeft(c) => Some(&c.drill),
+            _ => None,
+        }
+    }
+}

@@ -232,7 +232,9 @@ impl<'h> Timeline<'h> {
         let facts = self.captured_facts();
         let stores: BTreeSet<&str> = facts.iter().filter(|(_, o)| kind(&o.fact)).map(|(_, o)| o.source.as_str()).collect();
         facts.into_iter().find_map(|(_, o)| match &o.fact {
-            Fact::Unreachable { question, error } if stores.contains(o.source.as_str()) => Some(format!("{} left a question unanswered ({question}): {error}", o.source)),
+            Fact::Unreachable { question, error } if stores.contains(o.source.as_str()) => {
+                Some(format!("{} left a question unanswered ({question}): {error}", o.source))
+            }
             _ => None,
         })
     }

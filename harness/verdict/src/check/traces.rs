@@ -86,8 +86,7 @@ struct Trace<'h> {
 impl<'h> Stored<'h> {
     /// `None` if the trace store was never read at the capture.
     fn of(timeline: &Timeline<'h>, id_attribute: &str) -> Option<Stored<'h>> {
-        let mut stored =
-            Stored { traces: BTreeMap::new(), by_operation: BTreeMap::new(), sources: BTreeSet::new(), doubt: None, spans: 0 };
+        let mut stored = Stored { traces: BTreeMap::new(), by_operation: BTreeMap::new(), sources: BTreeSet::new(), doubt: None, spans: 0 };
         let mut cut_off = false;
         for (e, o) in timeline.captured_facts() {
             let Fact::Spans { spans, truncated } = &o.fact else { continue };

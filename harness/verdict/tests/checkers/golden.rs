@@ -14,7 +14,7 @@ use verdict::check::logs::{FieldsTyped, LinesStored};
 use verdict::check::recovery::Recovered;
 use verdict::check::scraping::{ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp};
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
-use verdict::history::alert::{AlertEvent, NotifiedAlert, Notification, Protocol};
+use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
 use verdict::history::fault::{BlastRadius, FaultEvent};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
 use verdict::history::run::{Phase, RunEvent};
@@ -167,14 +167,18 @@ impl Run {
     pub fn never(self, alert: &str, state: &str) -> Run {
         self.facts(|_, _, f| {
             if let Fact::Samples(s) = f {
-                s.series.retain(|s| !(s.labels.get("alertname").is_some_and(|n| n == alert) && s.labels.get("alertstate").is_some_and(|n| n == state)));
+                s.series.retain(|s| {
+                    !(s.labels.get("alertname").is_some_and(|n| n == alert) && s.labels.get("alertstate").is_some_and(|n| n == state))
+                });
             }
         })
     }
 
     /// Nobody was told of an alert.
     pub fn untold(self, alert: &str) -> Run {
-        self.without(|_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.alerts.iter().any(|a| a.labels["alertname"] == alert)))
+        self.without(
+            |_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.alerts.iter().any(|a| a.labels["alertname"] == alert)),
+        )
     }
 
     pub fn history(&self) -> History {
@@ -275,7 +279,16 @@ pub fn target(job: &str) -> Target {
 }
 
 pub fn panel(title: &str, query: &str) -> Panel {
-    Panel { dashboard: "overview".into(), panel: title.into(), query: query.into(), datasource: "metrics".into(), frames: 1, values: 10, error: None, took_s: 0.1 }
+    Panel {
+        dashboard: "overview".into(),
+        panel: title.into(),
+        query: query.into(),
+        datasource: "metrics".into(),
+        frames: 1,
+        values: 10,
+        error: None,
+        took_s: 0.1,
+    }
 }
 
 pub fn comparison(left: &str, op: &str, threshold: f64, lowest: f64, highest: f64) -> Comparison {
@@ -356,7 +369,9 @@ pub fn golden_at(clock: Clock) -> Run {
         r.push(190.0, EventKind::Stack(StackEvent::State { service: service.into(), running: true, restarts: 0, oom_killed: false }));
     }
     r.run(15.0, RunEvent::PhaseEnded { phase: Phase::Up }).run(15.1, RunEvent::PhaseBegan { phase: Phase::Steady });
-    for (receiver, protocol, host, path) in [("chat", Protocol::Slack, "chat.test", "/services/ops"), ("hook", Protocol::Webhook, "hook.test", "/hook")] {
+    for (receiver, protocol, host, path) in
+        [("chat", Protocol::Slack, "chat.test", "/services/ops"), ("hook", Protocol::Webhook, "hook.test", "/hook")]
+    {
         r.push(15.2, EventKind::Alert(AlertEvent::Declared { receiver: receiver.into(), protocol, host: host.into(), path: path.into() }));
     }
     r.run(20.0, RunEvent::Steady { held: true, seen: "held for 3 s".into(), before: Some("mailer_stopped".into()) });
@@ -391,7 +406,11 @@ fn healthy_stack(r: &mut Run) {
     }
     r.saw(21.45, "manager", Fact::Silences { silences: vec![] });
     r.saw(21.5, "boards", Fact::Dashboards { dashboards: vec![Dashboard { uid: "overview".into(), title: "Overview".into(), panels: 2 }] });
-    r.saw(21.6, "boards", Fact::Datasource(Datasource { name: "metrics".into(), uid: "m".into(), kind: "prometheus".into(), ok: true, seen: "ok".into() }));
+    r.saw(
+        21.6,
+        "boards",
+        Fact::Datasource(Datasource { name: "metrics".into(), uid: "m".into(), kind: "prometheus".into(), ok: true, seen: "ok".into() }),
+    );
     r.saw(21.7, "boards", Fact::Panel(panel("Requests", "rate(requests_total[15s])")));
     r.saw(21.8, "boards", Fact::Panel(panel("Up", "up")));
     let errors = Panel { frames: 0, values: 0, ..panel("Errors", "errors_total") };
@@ -399,7 +418,11 @@ fn healthy_stack(r: &mut Run) {
 }
 
 pub fn rules() -> Fact {
-    let rules = vec![rule("MailerDown", "probe_success{job=\"mailer\"} == 0"), rule("SlowAnswers", "latency > 2"), rule("Idle", "rate(x[5m]) == 0")];
+    let rules = vec![
+        rule("MailerDown", "probe_success{job=\"mailer\"} == 0"),
+        rule("SlowAnswers", "latency > 2"),
+        rule("Idle", "rate(x[5m]) == 0"),
+    ];
     Fact::Rules { groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, rules }] }
 }
 
@@ -407,7 +430,16 @@ fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&s
     let drill = name.to_owned();
     r.run(t, RunEvent::DrillBegan { drill: drill.clone(), wave });
     let blast_radius = BlastRadius { services: strings(services), alerts: strings(&[alert]), journeys, host: false };
-    r.fault(t + 0.5, FaultEvent::Injected { drill: drill.clone(), kind: "stop".into(), target: services[0].into(), mechanism: "engine".into(), blast_radius });
+    r.fault(
+        t + 0.5,
+        FaultEvent::Injected {
+            drill: drill.clone(),
+            kind: "stop".into(),
+            target: services[0].into(),
+            mechanism: "engine".into(),
+            blast_radius,
+        },
+    );
     r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), evidence: "gone".into() });
     for s in 1..28 {
         let alerts = if (7..=22).contains(&s) { vec![managed(alert)] } else { vec![] };
@@ -452,15 +484,35 @@ fn capture(r: &mut Run) {
                 all.push(series(clock, alert, "firing", f0, f1));
             }
         }
-        let samples = Samples { name: "alerts".into(), expr: "ALERTS".into(), start_s: clock.wall(f64::from(from)), end_s: clock.wall(f64::from(to)), step_s: 1.0, series: all };
+        let samples = Samples {
+            name: "alerts".into(),
+            expr: "ALERTS".into(),
+            start_s: clock.wall(f64::from(from)),
+            end_s: clock.wall(f64::from(to)),
+            step_s: 1.0,
+            series: all,
+        };
         r.saw(186.0, "metrics", Fact::Samples(samples));
     }
     for (alert, drill, expr, selector, c) in [
-        ("MailerDown", "mailer_stopped", "probe_success{job=\"mailer\"} == 0", "probe_success{job=\"mailer\"}", comparison("probe_success{job=\"mailer\"}", "==", 0.0, 0.0, 1.0)),
+        (
+            "MailerDown",
+            "mailer_stopped",
+            "probe_success{job=\"mailer\"} == 0",
+            "probe_success{job=\"mailer\"}",
+            comparison("probe_success{job=\"mailer\"}", "==", 0.0, 0.0, 1.0),
+        ),
         ("SlowAnswers", "store_slow", "latency > 2", "latency", comparison("latency", ">", 2.0, 0.1, 4.0)),
     ] {
         let selectors = vec![SeriesCount { selector: selector.into(), count: 1 }];
-        let inputs = RuleInputs { alert: alert.into(), drill: Some(drill.into()), expr: expr.into(), comparisons: vec![c], selectors, bucket_bounds: vec![] };
+        let inputs = RuleInputs {
+            alert: alert.into(),
+            drill: Some(drill.into()),
+            expr: expr.into(),
+            comparisons: vec![c],
+            selectors,
+            bucket_bounds: vec![],
+        };
         r.saw(186.1, "metrics", Fact::RuleInputs(inputs));
     }
     r.saw(186.2, "metrics", rules());
@@ -483,9 +535,16 @@ pub fn expectations() -> Vec<Expectation> {
     let traces = vec![
         ExpectedTrace {
             step: "mail/send".into(),
-            spans: vec![span("api", "POST /mail", None), span("api", "publish", Some(("api", "POST /mail"))), span("worker", "deliver", Some(("api", "publish")))],
+            spans: vec![
+                span("api", "POST /mail", None),
+                span("api", "publish", Some(("api", "POST /mail"))),
+                span("worker", "deliver", Some(("api", "publish"))),
+            ],
         },
-        ExpectedTrace { step: "mail/list".into(), spans: vec![span("api", "GET /mail", None), span("api", "SELECT", Some(("api", "GET /mail")))] },
+        ExpectedTrace {
+            step: "mail/list".into(),
+            spans: vec![span("api", "GET /mail", None), span("api", "SELECT", Some(("api", "GET /mail")))],
+        },
     ];
     let limit = StepLimit { p50_ms: 100.0, p99_ms: 500.0 };
     let baseline = Baseline {
@@ -501,7 +560,11 @@ pub fn expectations() -> Vec<Expectation> {
         HealthEndpoints { endpoints: strings(&["http://api:80/health", "tcp://mailer:25"]) }.into(),
         TargetsUp { targets: ["api", "worker", "mailer"].map(|j| ExpectedTarget { job: j.into(), count: 1 }).to_vec() }.into(),
         SeriesPresent { selectors: strings(&["up", "requests_total"]) }.into(),
-        MetricsEndpoints { services: vec![("api".into(), "api".into()), ("worker".into(), "worker".into())], without: vec![("traces".into(), "has none".into())] }.into(),
+        MetricsEndpoints {
+            services: vec![("api".into(), "api".into()), ("worker".into(), "worker".into())],
+            without: vec![("traces".into(), "has none".into())],
+        }
+        .into(),
         ConfigurationLoaded { servers: strings(&["metrics", "manager"]), alerts: strings(&["MailerDown", "SlowAnswers"]) }.into(),
         LinesStored {
             source: "api".into(),
@@ -513,10 +576,17 @@ pub fn expectations() -> Vec<Expectation> {
             least: 20,
         }
         .into(),
-        FieldsTyped { index_prefix: "logs-api-".into(), source: "api".into(), types: map(&[("@timestamp", "date"), ("status", "long"), ("user", "keyword")]), optional: strings(&["user"]) }.into(),
+        FieldsTyped {
+            index_prefix: "logs-api-".into(),
+            source: "api".into(),
+            types: map(&[("@timestamp", "date"), ("status", "long"), ("user", "keyword")]),
+            optional: strings(&["user"]),
+        }
+        .into(),
         TracesComplete { id_attribute: "operation.id".into(), traces, least: 20 }.into(),
         SamplingRate { id_attribute: "operation.id".into(), steps, rate: 0.5, alpha: 0.001 }.into(),
-        PanelsReturnData { dashboards: vec![ExpectedDashboard { uid: "overview".into(), panels: 2, may_be_empty: strings(&["Errors"]) }] }.into(),
+        PanelsReturnData { dashboards: vec![ExpectedDashboard { uid: "overview".into(), panels: 2, may_be_empty: strings(&["Errors"]) }] }
+            .into(),
         DatasourcesHealthy { names: strings(&["metrics"]) }.into(),
         LoadKeptSchedule { stream: "background".into(), missed_share: 0.01, slip_p99_ms: 100.0 }.into(),
         Recovered { baseline, settle_s: 2.0 }.into(),
@@ -527,7 +597,14 @@ pub fn expectations() -> Vec<Expectation> {
         all.extend([
             Expectation::from(AlertQuiet { alert: alert.clone(), allowed_in: vec![drill.clone()], about_host: false }),
             AlertFires { alert: alert.clone(), drill: drill.clone(), within_s: 9.0, fault: format!("fault stop ({drill})") }.into(),
-            AlertReaches { alert: alert.clone(), drill: drill.clone(), receivers: receivers.clone(), labels: map(&[("severity", "critical")]), within_s: 12.0 }.into(),
+            AlertReaches {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: receivers.clone(),
+                labels: map(&[("severity", "critical")]),
+                within_s: 12.0,
+            }
+            .into(),
             AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers, within_s: 8.0 }.into(),
             NothingElseFires { drill: drill.clone(), allowed: vec![alert] }.into(),
             FaultBitAndLeft { drill }.into(),

@@ -84,7 +84,7 @@ impl Checker for AlertResolves {
             )
             .witnesses(seqs);
         }
-        let took = (last.to + resolution - heal).max(0.0);
+        let took = (last.to - heal).max(0.0);
         let late = |cause: Cause, stage: &str, what: String, hint: &str, more: Option<u64>| {
             let lasted = Interval { from: heal, to: bound.max(last.to) };
             if let Some((why, seq)) = timeline.contended(lasted).filter(|_| cause == Cause::TooLate) {
@@ -105,7 +105,7 @@ impl Checker for AlertResolves {
             );
         }
         if last.to > bound + resolution {
-            let what = format!("stopped firing {} after healing, {} allowed", seconds(took), seconds(self.within_s));
+            let what = format!("last seen firing {} after healing, {} allowed", seconds(took), seconds(self.within_s));
             return late(
                 Cause::TooLate,
                 "resolved too late",
@@ -133,7 +133,7 @@ impl Checker for AlertResolves {
                     );
                 }
                 LastWord::Firing(seq) => {
-                    let what = format!("stopped firing {} after healing, and {receiver} was never told", seconds(took));
+                    let what = format!("last seen firing {} after healing, and {receiver} was never told", seconds(took));
                     return timeline.absence(late(
                         Cause::NotResolved,
                         "resolution not notified",
@@ -149,7 +149,7 @@ impl Checker for AlertResolves {
             }
         }
         let arrived = if told.is_empty() { String::new() } else { format!("; told after {}", list(&told, 8)) };
-        let reason = format!("stopped firing {} after healing{arrived}; {} allowed", seconds(took), seconds(self.within_s));
+        let reason = format!("last seen firing {} after healing{arrived}; {} allowed", seconds(took), seconds(self.within_s));
         let verdict = Verdict::pass(id, expected, reason)
             .evidence("series that stopped firing", stretches.len() as u64)
             .evidence("receivers that were told", told.len() as u64)
