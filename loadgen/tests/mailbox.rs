@@ -52,7 +52,8 @@ impl Dovecot {
     async fn start(tag: &str) -> Result<Dovecot, Failed> {
         let (imap, lmtp) = (143.tcp(), 24.tcp());
         // On the loopback interface only, and not where the library would publish them.
-        let ports = [imap, lmtp].map(|p| (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }])));
+        let ports = [imap, lmtp]
+            .map(|p| (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }])));
         let request = GenericImage::new(IMAGE, tag)
             .with_exposed_port(imap)
             .with_exposed_port(lmtp)
@@ -80,7 +81,14 @@ async fn deliver(lmtp: SocketAddr, to: &str, id: Option<&str>) -> std::io::Resul
     let mut stream = BufReader::new(TcpStream::connect(lmtp).await?);
     let header = id.map_or(String::new(), |id| format!("X-Operation-Id: {id}\r\n"));
     let mail = format!("From: <sender@mail.test>\r\nTo: <{to}>\r\n{header}Subject: test\r\n\r\nbody\r\n.\r\n");
-    for (say, wanted) in [("", "220"), ("LHLO test\r\n", "250"), ("MAIL FROM:<sender@mail.test>\r\n", "250"), (&format!("RCPT TO:<{to}>\r\n"), "250"), ("DATA\r\n", "354"), (&mail, "250")] {
+    for (say, wanted) in [
+        ("", "220"),
+        ("LHLO test\r\n", "250"),
+        ("MAIL FROM:<sender@mail.test>\r\n", "250"),
+        (&format!("RCPT TO:<{to}>\r\n"), "250"),
+        ("DATA\r\n", "354"),
+        (&mail, "250"),
+    ] {
         stream.write_all(say.as_bytes()).await?;
         loop {
             let mut line = String::new();
@@ -137,7 +145,8 @@ async fn copies_are_counted(dovecot: &Dovecot) -> Result<(), Failed> {
     while let Some(event) = events.recv().await {
         seen.extend(mail(event));
     }
-    let wanted = [("a", 0, 1), ("a", 0, 2), ("b", 1, 1), ("c", 1, 1)].map(|(id, user, copies): (&str, usize, u32)| (id.to_owned(), users[user].clone(), copies));
+    let wanted = [("a", 0, 1), ("a", 0, 2), ("b", 1, 1), ("c", 1, 1)]
+        .map(|(id, user, copies): (&str, usize, u32)| (id.to_owned(), users[user].clone(), copies));
     same(seen, BTreeSet::from(wanted))?;
     same(report.iter().map(|w| (w.seen, w.never_read.clone())).collect(), vec![(2, None), (2, None)])
 }
@@ -234,7 +243,14 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
 
     let users = users(4);
     let target = Target { http, imap: Some(dovecot.imap.to_string()), users: users.clone(), password: PASSWORD.into() };
-    let workload = Workload { rate: 30.0, arrival: Arrival::Constant, journeys: vec![("send_mail".into(), 1.0)], target, seed: 3, stream: "background".into() };
+    let workload = Workload {
+        rate: 30.0,
+        arrival: Arrival::Constant,
+        journeys: vec![("send_mail".into(), 1.0)],
+        target,
+        seed: 3,
+        stream: "background".into(),
+    };
     let bounds = Bounds { duration: Some(Duration::from_secs(2)), mail_still: Duration::from_secs(4), ..Bounds::default() };
     let clock = RunClock { start: Instant::now(), wall_at_start_us: 0 };
     let (sender, mut events) = mpsc::channel(64);
@@ -266,7 +282,8 @@ static DOVECOT: Mutex<Option<Result<Arc<Dovecot>, String>>> = Mutex::new(None);
 
 fn dovecot(runtime: &Runtime, tag: &str) -> Result<Arc<Dovecot>, String> {
     let mut one = DOVECOT.lock().unwrap_or_else(PoisonError::into_inner);
-    let start = || runtime.block_on(Dovecot::start(tag)).map(Arc::new).map_err(|e| e.message().unwrap_or("Dovecot does not start").to_owned());
+    let start =
+        || runtime.block_on(Dovecot::start(tag)).map(Arc::new).map_err(|e| e.message().unwrap_or("Dovecot does not start").to_owned());
     one.get_or_insert_with(start).clone()
 }
 
@@ -289,7 +306,8 @@ fn main() {
             Trial::test(title, test).with_ignored_flag(tag.is_err())
         }};
     }
-    let trials = vec![trial!(copies_are_counted), trial!(an_outage_hides_nothing), trial!(a_wrong_password_is_reported), trial!(send_mail_arrives)];
+    let trials =
+        vec![trial!(copies_are_counted), trial!(an_outage_hides_nothing), trial!(a_wrong_password_is_reported), trial!(send_mail_arrives)];
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Leaving the process drops nothing, so the container is removed here.
     let one = DOVECOT.lock().unwrap_or_else(PoisonError::into_inner).take();
