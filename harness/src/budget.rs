@@ -200,7 +200,9 @@ pub enum BudgetError {
         known: String,
     },
     /// An expectation that can't be met by the configuration, however fast everything is.
-    #[error("alert `{alert}` to {receiver} within {wanted}: its configuration allows {allowed}: {stages}\n  hint: expect no less than {allowed}")]
+    #[error(
+        "alert `{alert}` to {receiver} within {wanted}: its configuration allows {allowed}: {stages}\n  hint: expect no less than {allowed}"
+    )]
     Impossible {
         /// Alert.
         alert: String,
@@ -261,7 +263,8 @@ fn seconds(duration: Duration) -> String {
 /// The budgets of an alert, one for each server that evaluates it, rule of that name, and route that it ends in.
 ///
 /// `labels` are those of the alert that are not fixed in the rule: they come from its series, and routes may look at them.
-/// Labels of the rule, external labels and `alertname` are added. Inhibitions, silences and mute times are not looked at.
+/// Labels of the rule, external labels and `alertname` are added. Inhibitions, silences and mute times are not looked at, nor
+/// is relabelling of alerts.
 ///
 /// # Errors
 /// Names the alerts that are there if this one is not.
@@ -353,7 +356,8 @@ fn reach<'a>(server: &'a PrometheusServer, reader: RulePlace<'a>, expr: &'a Expr
         }
     };
     let window = around + range + back(&selector.offset);
-    let recorded = promql::metric_name(selector).and_then(|name| places(server).find(|place| !place.rule.is_alert() && place.rule.name == name));
+    let recorded =
+        promql::metric_name(selector).and_then(|name| places(server).find(|place| !place.rule.is_alert() && place.rule.name == name));
     if let Some(place) = recorded
         && depth < DEPTH
     {
@@ -410,7 +414,12 @@ fn of_rule(
         if !offset.is_zero() {
             push(stages, Stage::QueryOffset, offset, "evaluations look back by it".into());
         }
-        push(stages, Stage::Evaluation, interval, format!("group `{}` is evaluated every {}", place.group.name, duration::format(interval)));
+        push(
+            stages,
+            Stage::Evaluation,
+            interval,
+            format!("group `{}` is evaluated every {}", place.group.name, duration::format(interval)),
+        );
     }
     for (stages, stage, wanted, key) in
         [(&mut first, Stage::Hold, rule.hold(), "for"), (&mut last, Stage::KeepFiring, rule.keep_firing(), "keep_firing_for")]
@@ -461,14 +470,24 @@ fn of_rule(
                 let basis = format!("{key}: its group was notified before, every {}", duration::format(route.group_interval));
                 push(&mut first, Stage::GroupInterval, route.group_interval, basis);
             } else {
-                push(&mut first, Stage::GroupWait, route.group_wait, format!("{key}: a new group waits {}", duration::format(route.group_wait)));
+                push(
+                    &mut first,
+                    Stage::GroupWait,
+                    route.group_wait,
+                    format!("{key}: a new group waits {}", duration::format(route.group_wait)),
+                );
             }
             let basis = format!("{key}: changes of a group are told every {}", duration::format(route.group_interval));
             push(&mut last, Stage::GroupInterval, route.group_interval, basis);
             for stages in [&mut first, &mut last] {
                 if circumstances.peer_position > 0 {
                     let turn = peer_timeout(manager) * circumstances.peer_position;
-                    push(stages, Stage::PeerTurn, turn, format!("{} peers come before, each with its time-out", circumstances.peer_position));
+                    push(
+                        stages,
+                        Stage::PeerTurn,
+                        turn,
+                        format!("{} peers come before, each with its time-out", circumstances.peer_position),
+                    );
                 }
                 push(stages, Stage::Delivery, circumstances.delivery, "allowance for the way to the receiver".into());
                 with_noise(stages);

@@ -227,7 +227,10 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Doctor => doctor::run(common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
-        Command::Receivers { config } => crate::receiver::serve(&config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Usage, e)),
+        Command::Receivers { config } => {
+            let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
+            crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
+        },
         Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
     }
 }

@@ -11,11 +11,13 @@ use crate::declaration::Declaration;
 use crate::engine::Engine;
 use crate::fault::FaultError;
 use crate::journal::Journal;
+use crate::journal::undo::carry_out;
 use crate::plan::Plan;
 use crate::probe::{Probe, Question};
 use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::stack::Running;
+use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,7 +48,10 @@ pub enum Error {
     Record(#[from] crate::record::Error),
     /// The journal.
     #[error(transparent)]
-    Journal(#[from] crate::journal::Error),
+    Journal(#[from] crate::journal::JournalError),
+    /// Something injected could not be undone.
+    #[error("{0}\nhint: firedrill heal tries again")]
+    Heal(String),
     /// A signal.
     #[error("interrupted; everything injected is healed and what was started is removed")]
     Interrupted,
@@ -59,7 +64,7 @@ impl Error {
         match self {
             Error::Configuration(_) | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
             Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,
-            Error::Stack(_) => Exit::Unknown,
+            Error::Stack(_) | Error::Heal(_) => Exit::Unknown,
             Error::Fault(FaultError::Failed { .. }) => Exit::Unknown,
             Error::Record(_) | Error::Journal(_) => Exit::Defect,
             Error::Interrupted => Exit::Interrupted,
@@ -87,12 +92,28 @@ pub type Inbox = Arc<Mutex<Vec<(At, Notification)>>>;
 
 /// One run on a running stack.
 pub struct Session {
+    parts: Parts,
+    /// When the traffic began; earlier data is not asked for.
+    pub traffic_since: At,
+    /// Drill, injection, end.
+    marks: Mutex<Vec<(String, At, Option<At>)>>,
+    /// When the alert manager was last asked.
+    watched: Mutex<Option<Instant>>,
+}
+
+impl std::ops::Deref for Session {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// What a session is made of.
+pub struct Parts {
     /// The engine.
     pub engine: Engine,
     /// What was started.
     pub running: Running,
-    /// Project that the containers carry as label.
-    pub project: String,
     /// Run id.
     pub run: String,
     /// Seed.
@@ -109,19 +130,19 @@ pub struct Session {
     pub probes: Probes,
     /// Notifications.
     pub inbox: Inbox,
-    /// When the traffic began; earlier data is not asked for.
-    pub traffic_since: At,
     /// Set by a signal.
     pub stop: Arc<AtomicBool>,
     /// Where progress is told.
     pub progress: Progress,
-    /// Drill, injection, end.
-    marks: Mutex<Vec<(String, At, Option<At>)>>,
-    /// When the alert manager was last asked.
-    watched: Mutex<Option<Instant>>,
 }
 
 impl Session {
+    /// A session whose traffic has not begun.
+    pub fn new(parts: Parts) -> Session {
+        let traffic_since = parts.recorder.clock().now();
+        Session { parts, traffic_since, marks: Mutex::default(), watched: Mutex::default() }
+    }
+
     /// Goes through the plan: steady state, drills, drain, capture. The stack stays up.
     ///
     /// # Errors
@@ -205,7 +226,17 @@ impl Session {
     /// # Errors
     /// One of them could not be undone; it stays open for `firedrill heal`.
     pub async fn heal(&self, entries: Vec<u64>) -> Result<(), Error> {
-        Ok(self.journal.heal(&self.engine, &entries).await?)
+        let open = self.journal.open_entries()?;
+        let mut wrong = Vec::new();
+        // The last thing done is undone first.
+        for entry in open.iter().rev().filter(|e| entries.contains(&e.id)) {
+            let Some(undo) = &entry.undo else { continue };
+            match carry_out(Some(&self.engine), undo).await {
+                Ok(()) => self.journal.close(entry.id)?,
+                Err(seen) => wrong.push(format!("{} could not be undone: {seen}", entry.what)),
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::Heal(wrong.join("; "))) }
     }
 
     /// An error once the user has asked to stop.
@@ -268,7 +299,7 @@ impl Session {
 
     /// Host port at which a port of a service is published.
     fn port(&self, service: &str, port: u16) -> Option<u16> {
-        self.running.services.get(service)?.ports.get(&port).copied()
+        self.running.address(service, port).map(|a| a.port())
     }
 
     /// Whether a service is part of this run.
@@ -279,7 +310,7 @@ impl Session {
     /// Records the state of every container.
     async fn record_states(&self) -> Result<(), Error> {
         for service in self.running.services.keys() {
-            let state = self.engine.container_of(&self.project, service).await.ok();
+            let state = self.engine.container_of(&self.running.project, service).await.ok();
             let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
             self.recorder.write(EventKind::Stack(StackEvent::State { service: service.clone(), running, restarts, oom_killed }))?;
         }
@@ -288,8 +319,8 @@ impl Session {
 }
 
 /// Follows the stand-ins: each notification is recorded as it arrives.
-pub async fn follow(recorder: Recorder, inbox: Inbox, mut arriving: tokio::sync::mpsc::Receiver<Notification>) {
-    while let Some(notification) = arriving.recv().await {
+pub async fn follow(recorder: Recorder, inbox: Inbox, mut arriving: impl futures::Stream<Item = Notification> + Unpin) {
+    while let Some(notification) = arriving.next().await {
         let at = recorder.clock().now();
         if let Err(e) = recorder.write(EventKind::Alert(AlertEvent::Notification(notification.clone()))) {
             tracing::error!("a notification can't be recorded: {e}");

@@ -52,6 +52,8 @@ pub struct MonitoringConfig {
     pub collectors: Vec<CollectorServer>,
     /// Elasticsearch nodes.
     pub elasticsearch: Vec<ElasticsearchServer>,
+    /// Blackbox exporters.
+    pub probers: Vec<ProberServer>,
 }
 
 /// A Prometheus server.
@@ -100,6 +102,15 @@ pub struct ElasticsearchServer {
     pub settings: BTreeMap<String, String>,
 }
 
+/// A blackbox exporter, which ends a probe a fixed time before the scrape's time-out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProberServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Flags of its command, without dashes.
+    pub flags: BTreeMap<String, String>,
+}
+
 /// A file as it is to be mounted instead of the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedFile {
@@ -122,8 +133,13 @@ impl MonitoringConfig {
             let service = source.service.clone();
             let flags = source::flags(&source.command);
             if source.kind == ServerKind::Elasticsearch {
-                let settings = source.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
+                let settings =
+                    source.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
                 config.elasticsearch.push(ElasticsearchServer { service, settings });
+                continue;
+            }
+            if source.kind == ServerKind::Prober {
+                config.probers.push(ProberServer { service, flags });
                 continue;
             }
             let Some(file) = &source.config else {
@@ -157,7 +173,13 @@ impl MonitoringConfig {
                     let environment = source.environment.clone();
                     config.collectors.push(CollectorServer { service, config: Loaded { doc, view }, environment });
                 }
-                ServerKind::Elasticsearch => {}
+                ServerKind::Elasticsearch | ServerKind::Prober => {}
+            }
+        }
+        // A prober that nobody named is known by the jobs that go through it.
+        for host in config.prometheus.iter().flat_map(|server| server.config.view.jobs.iter().filter_map(ScrapeJob::prober)) {
+            if !config.probers.iter().any(|prober| prober.service == host) {
+                config.probers.push(ProberServer { service: host.to_owned(), flags: BTreeMap::new() });
             }
         }
         Ok(config)
@@ -197,11 +219,8 @@ impl MonitoringConfig {
 
     /// Every file as it is to be mounted instead of the original.
     pub fn render(&self) -> Vec<RenderedFile> {
-        let rendered = |service: &str, doc: &Document| RenderedFile {
-            service: service.to_owned(),
-            original: doc.file.clone(),
-            text: doc.to_yaml(),
-        };
+        let rendered =
+            |service: &str, doc: &Document| RenderedFile { service: service.to_owned(), original: doc.file.clone(), text: doc.to_yaml() };
         let mut files = Vec::new();
         for server in &self.prometheus {
             files.push(rendered(&server.service, &server.config.doc));
@@ -290,6 +309,14 @@ mod tests {
         assert!(found[8].is_default && found[8].key.as_deref() == Some("r"));
         assert!(found[9].unknown.as_deref().unwrap().contains("/run/slack"));
         assert!(found[14].unknown.as_deref().unwrap().contains("OUT"));
+    }
+
+    #[test]
+    fn a_prober_is_known_by_its_jobs() {
+        let text = "scrape_configs:\n- job_name: p\n  relabel_configs:\n  - {source_labels: [__address__], target_label: __param_target}\n  - {target_label: \
+                    __address__, replacement: 'blackbox:9115'}\n- job_name: q\n  relabel_configs:\n  - {target_label: __address__, replacement: 'gateway:1'}\n";
+        let config = load(&[("prometheus.yml", text)]).unwrap();
+        assert_eq!(config.probers.iter().map(|prober| prober.service.as_str()).collect::<Vec<_>>(), ["blackbox"]);
     }
 
     #[test]

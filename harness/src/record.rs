@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::run::RunEvent;
-use verdict::{Event, EventKind, History};
+use verdict::{At, Event, EventKind, History};
 
 /// Why a history can't be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +83,16 @@ impl Recorder {
     /// # Errors
     /// The file can't be written: the run can't go on, since what it does would not be known.
     pub fn write(&self, kind: EventKind) -> Result<u64, Error> {
+        self.write_at(kind, self.clock.now())
+    }
+
+    /// Appends an event that happened earlier.
+    ///
+    /// # Errors
+    /// As [`Recorder::write`].
+    pub fn write_at(&self, kind: EventKind, at: At) -> Result<u64, Error> {
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let event = Event { seq: files.next, at: self.clock.now(), kind };
+        let event = Event { seq: files.next, at, kind };
         files.next += 1;
         let mut line = serde_json::to_vec(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
         line.push(b'\n');

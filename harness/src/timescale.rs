@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::declaration::ScalingDecision;
 use crate::monitoring::{MonitoringConfig, Place, duration};
 
 mod document;
@@ -31,6 +32,14 @@ pub struct Declared {
     pub exponents: BTreeMap<String, f64>,
     /// Types of series that their names don't tell.
     pub series: BTreeMap<String, SeriesType>,
+}
+
+impl Declared {
+    /// From the decisions of a declaration.
+    pub fn from_decisions(decisions: &BTreeMap<String, ScalingDecision>) -> Declared {
+        let exponents = decisions.iter().map(|(name, decision)| (name.clone(), decision.exponent)).collect();
+        Declared { exponents, series: BTreeMap::new() }
+    }
 }
 
 /// A time scale N: how many times as fast the monitoring shall be.
@@ -202,9 +211,9 @@ impl Scale {
     ///
     /// Divided by N are scrape intervals and timeouts, evaluation intervals, `for`, `keep_firing_for`, ranges, subqueries
     /// and offsets of expressions, the waits of Alertmanager's routes, `resolve_timeout`, the decision wait of tail
-    /// sampling, fault detection of Elasticsearch, and the flags that carry such durations. Defaults that the files don't
-    /// mention are written out. For each sub-expression the exponent k by which its value changes (N^k) is inferred, and
-    /// the literals beside it follow.
+    /// sampling, fault detection of Elasticsearch, what a blackbox exporter keeps back of a time-out, and the flags that
+    /// carry such durations. Defaults that the files don't mention are written out. For each sub-expression the exponent
+    /// k by which its value changes (N^k) is inferred, and the literals beside it follow.
     ///
     /// # Errors
     /// Everything that can't be decided, and the largest N that works.
@@ -220,7 +229,14 @@ impl Scale {
         if self.n == 1.0 {
             return Ok(scaled);
         }
-        let mut work = Work { scale: self, reasons: Vec::new(), not_scaled: Vec::new(), roundings: Vec::new(), literals: Vec::new(), flags: Vec::new() };
+        let mut work = Work {
+            scale: self,
+            reasons: Vec::new(),
+            not_scaled: Vec::new(),
+            roundings: Vec::new(),
+            literals: Vec::new(),
+            flags: Vec::new(),
+        };
         for server in &mut scaled.config.prometheus {
             work.measured(server);
             work.rules(server);
@@ -236,6 +252,9 @@ impl Scale {
         }
         for server in &mut scaled.config.elasticsearch {
             work.elasticsearch(server);
+        }
+        for server in &mut scaled.config.probers {
+            work.prober(server);
         }
         if !work.reasons.is_empty() {
             let largest = work.reasons.iter().map(|reason| reason.largest_n).fold(f64::INFINITY, f64::min);
@@ -333,6 +352,6 @@ fn text_of(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod table_a;
-#[cfg(test)]
 mod laws;
+#[cfg(test)]
+pub(crate) mod table_a;

@@ -5,7 +5,7 @@ use super::Session;
 use super::traffic::Stream;
 use crate::drill::Error;
 use crate::fault::{self, Scene};
-use crate::journal::{Entry, Undo};
+use crate::journal::Undo;
 use crate::plan::{Plan, PlannedDrill};
 use std::time::{Duration, Instant};
 use verdict::EventKind;
@@ -119,7 +119,7 @@ async fn effect<'a>(look: impl Fn() -> futures::future::BoxFuture<'a, Result<Opt
 
 impl Session {
     fn scene(&self) -> Scene<'_> {
-        Scene { engine: &self.engine, project: &self.project, run: &self.run }
+        Scene { engine: &self.engine, project: &self.running.project, run: &self.run }
     }
 
     fn record_fault(&self, event: FaultEvent) -> Result<(), Error> {
@@ -129,6 +129,6 @@ impl Session {
 
     /// Journals what undoes a fault, before it is injected.
     fn journal_open(&self, what: &str, undo: Vec<Undo>) -> Result<Vec<u64>, Error> {
-        undo.into_iter().map(|undo| Ok(self.journal.open(&Entry { id: 0, run: self.run.clone(), stack: self.declaration.stack.clone(), what: what.to_owned(), undo: Some(undo) })?)).collect()
+        undo.into_iter().map(|undo| Ok(self.journal.open(&self.running.run, &self.declaration.stack, what, undo)?)).collect()
     }
 }

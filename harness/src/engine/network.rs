@@ -90,6 +90,17 @@ impl Engine {
         Ok(seen.into_iter().filter_map(|network| network.name).collect())
     }
 
+    /// Runs that networks of ours belong to; `stack` selects those of one stack.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn network_runs(&self, stack: Option<&str>) -> Result<Vec<String>, EngineError> {
+        let (key, value) = stack.map_or((label::RUN, None), |stack| (label::STACK, Some(stack)));
+        let options = ListNetworksOptionsBuilder::default().filters(&label::filter(key, value)).build();
+        let seen = self.docker.list_networks(Some(options)).await.asked(|| "listing networks".into())?;
+        Ok(seen.into_iter().filter_map(|network| network.labels?.remove(label::RUN)).collect())
+    }
+
     /// Removes a network after detaching what is still attached; removing one that is not there does nothing.
     ///
     /// # Errors

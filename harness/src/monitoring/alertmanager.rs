@@ -382,7 +382,10 @@ inhibit_rules:
             ("receivers: []\n", &["no `route`"][..]),
             ("route:\n  receiver: a\nreceivers: [{name: b}]\n", &["alertmanager.yml:2", "`a` is not defined", "defined are: b"]),
             ("route: {receiver: b, matchers: [a=b]}\nreceivers: [{name: b}]\n", &["root route has matchers"]),
-            ("route:\n  receiver: b\n  routes:\n  - matchers:\n    - severity\nreceivers: [{name: b}]\n", &["alertmanager.yml:5", "no matcher"]),
+            (
+                "route:\n  receiver: b\n  routes:\n  - matchers:\n    - severity\nreceivers: [{name: b}]\n",
+                &["alertmanager.yml:5", "no matcher"],
+            ),
             ("route: {receiver: b, group_wait: 1.5s}\nreceivers: [{name: b}]\n", &["group_wait", "1.5s"]),
             ("route: {receiver: b, routes: [{mute_time_intervals: [x]}]}\nreceivers: [{name: b}]\n", &["`x` is not defined"]),
             ("route: {receiver: b, group_interval: 0s}\nreceivers: [{name: b}]\n", &["group_interval is zero"]),

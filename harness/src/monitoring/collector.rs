@@ -120,7 +120,10 @@ impl Collector {
             for (ids, classes) in uses {
                 if let Some(id) = ids.iter().find(|id| !defined(id, classes)) {
                     let wanted = classes[0].key();
-                    return Err(at.error(format!("pipeline `{}` names `{id}`, which is not defined", pipeline.id), format!("add it under `{wanted}`")));
+                    return Err(at.error(
+                        format!("pipeline `{}` names `{id}`, which is not defined", pipeline.id),
+                        format!("add it under `{wanted}`"),
+                    ));
                 }
             }
             for (ids, what) in [(&pipeline.receivers, "receiver"), (&pipeline.exporters, "exporter")] {
@@ -210,7 +213,10 @@ mod tests {
         for (text, part) in [
             ("receivers: {}\n", "no `service`"),
             ("service: {}\n", "no pipelines"),
-            ("receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [jaeger]}}}\n", "`jaeger`, which is not defined"),
+            (
+                "receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [jaeger]}}}\n",
+                "`jaeger`, which is not defined",
+            ),
             ("receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp]}}}\n", "no exporter"),
         ] {
             let error = read(text).unwrap_err().to_string();

@@ -130,9 +130,9 @@ impl<'a> Cursor<'a> {
     pub(crate) fn duration(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
         let Some(at) = self.get(key) else { return Ok(None) };
         let text = at.text()?;
-        duration::parse(&text).map(Some).map_err(|problem| {
-            at.error(problem, "Prometheus and Alertmanager take whole numbers only: write 1s500ms instead of 1.5s")
-        })
+        duration::parse(&text)
+            .map(Some)
+            .map_err(|problem| at.error(problem, "Prometheus and Alertmanager take whole numbers only: write 1s500ms instead of 1.5s"))
     }
 
     /// The map of texts under a key: labels, annotations.

@@ -128,11 +128,7 @@ impl Collecting<'_> {
         for job in &config.jobs {
             let owner = format!("job `{}`", job.name);
             for (target, place) in job.static_configs.iter().flat_map(|group| &group.targets) {
-                // A fixed address written by relabelling is asked instead of the target: probes work like that.
-                let fixed = job.relabels.iter().rev().find(|rule| {
-                    rule.target_label == "__address__" && rule.action == "replace" && !rule.replacement.contains('$') && rule.regex == "(.*)"
-                });
-                let asked = fixed.map_or(target.as_str(), |rule| &rule.replacement);
+                let asked = job.fixed_address().unwrap_or(target);
                 let address = format!("{}://{asked}{}", job.scheme, job.metrics_path);
                 self.add(DestinationKind::Scrape, owner.clone(), &address, &job.scheme, place.clone());
             }
@@ -171,7 +167,12 @@ impl Collecting<'_> {
         self.side_doors(doc, &BTreeMap::new());
     }
 
-    pub(super) fn collector(&mut self, doc: &Document, config: &Collector, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+    pub(super) fn collector(
+        &mut self,
+        doc: &Document,
+        config: &Collector,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(), ConfigError> {
         let root = Cursor::root(doc);
         for component in config.components.iter().filter(|component| config.is_used(component)) {
             let settings = root.get(component.class.key()).and_then(|class| class.get(&component.id));
@@ -201,7 +202,14 @@ impl Collecting<'_> {
                         for (key, child) in at.entries()? {
                             if key == "endpoint" && child.node.text().is_some() {
                                 let address = child.text()?;
-                                self.expanded(DestinationKind::Exporter, "own telemetry".into(), &address, "http", child.place(), environment);
+                                self.expanded(
+                                    DestinationKind::Exporter,
+                                    "own telemetry".into(),
+                                    &address,
+                                    "http",
+                                    child.place(),
+                                    environment,
+                                );
                             } else {
                                 stack.push(child);
                             }
@@ -266,7 +274,15 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    fn expanded(&mut self, kind: DestinationKind, owner: String, address: &str, scheme: &str, place: Place, environment: &BTreeMap<String, String>) {
+    fn expanded(
+        &mut self,
+        kind: DestinationKind,
+        owner: String,
+        address: &str,
+        scheme: &str,
+        place: Place,
+        environment: &BTreeMap<String, String>,
+    ) {
         match collector::expand(address, environment) {
             Ok(address) => {
                 self.add(kind, owner, &address, scheme, place);

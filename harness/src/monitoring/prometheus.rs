@@ -129,6 +129,22 @@ pub struct Remote {
     pub place: Place,
 }
 
+impl ScrapeJob {
+    /// Address that is asked instead of each target, where relabelling fixes one: proxies and probes work like that.
+    pub fn fixed_address(&self) -> Option<&str> {
+        let fixed = self.relabels.iter().rev().find(|rule| {
+            rule.target_label == "__address__" && rule.action == "replace" && !rule.replacement.contains('$') && rule.regex == "(.*)"
+        });
+        fixed.map(|rule| rule.replacement.as_str())
+    }
+
+    /// Host of the prober that the job goes through: it is asked with the target as a parameter.
+    pub fn prober(&self) -> Option<&str> {
+        let asks = self.relabels.iter().any(|rule| rule.target_label == "__param_target") || self.params.contains_key("target");
+        self.fixed_address().filter(|_| asks).and_then(|address| address.split(':').next())
+    }
+}
+
 impl Prometheus {
     /// Reads the typed view of a document. Keys that it does not know are left to the server.
     ///

@@ -115,12 +115,11 @@ fn write_modifier(modifier: &BinModifier, out: &mut String) {
     if modifier.return_bool {
         out.push_str(" bool");
     }
-    let grouped = matches!(modifier.card, VectorMatchCardinality::ManyToOne(_) | VectorMatchCardinality::OneToMany(_));
     match &modifier.matching {
         Some(LabelModifier::Include(labels)) => {
             let _ = write!(out, " on ({})", label_list(labels));
         }
-        Some(LabelModifier::Exclude(labels)) if !labels.is_empty() || grouped => {
+        Some(LabelModifier::Exclude(labels)) => {
             let _ = write!(out, " ignoring ({})", label_list(labels));
         }
         _ => {}
@@ -324,6 +323,7 @@ mod tests {
             "sum(rate(x{status=~\"5..\"}[5m])) by (job) / on (job) group_left (a, b) sum(rate(x[5m])) by (job) > 0.05",
             "sum without () (x)",
             "sum by () (x)",
+            "foo and ignoring () bar > bool baz",
             "count_values(\"v\", x) unless on () y or z and ignoring (a) w",
             "a + ignoring (x) group_right () b",
             "max_over_time(rate(x[5m])[1h:30s] offset 5m) > bool 3",

@@ -196,7 +196,7 @@ fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) ->
             let Some(smarthost) = own("smarthost")?.map_or_else(|| shared("smtp_smarthost"), |host| Ok(Some(host)))? else {
                 return Err(at.error("no smarthost for e-mail", "set `smarthost` here or `smtp_smarthost` under `global`"));
             };
-            if !smarthost.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+            if smarthost.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
                 return Err(at.error(format!("smarthost `{smarthost}` has no port"), "write host:port"));
             }
             mail.url = Some(format!("smtp://{smarthost}"));

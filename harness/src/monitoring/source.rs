@@ -13,7 +13,7 @@ pub struct Source {
     pub service: String,
     /// What kind of server it is.
     pub kind: ServerKind,
-    /// Its configuration file on this machine. For Elasticsearch, whose settings come from the environment, none.
+    /// Its configuration file on this machine. For Elasticsearch, whose settings come from the environment, and a prober, none.
     pub config: Option<PathBuf>,
     /// The same file's path inside the container; patterns of rule files are relative to its folder.
     pub inside: PathBuf,
@@ -36,6 +36,8 @@ pub enum ServerKind {
     Collector,
     /// Elasticsearch.
     Elasticsearch,
+    /// Blackbox exporter; only its command is looked at.
+    Prober,
 }
 
 impl ServerKind {
@@ -46,6 +48,7 @@ impl ServerKind {
             ServerKind::Alertmanager => "/etc/alertmanager/alertmanager.yml",
             ServerKind::Collector => "/etc/otelcol/config.yaml",
             ServerKind::Elasticsearch => "/usr/share/elasticsearch/config/elasticsearch.yml",
+            ServerKind::Prober => "/etc/blackbox_exporter/config.yml",
         }
     }
 }
@@ -81,7 +84,8 @@ impl Source {
         let folder = self.inside.parent().unwrap_or(Path::new("/"));
         let inside = normal(&folder.join(pattern));
         // The folder of the configuration counts as mounted, unless something more exact is.
-        let own = self.config.as_ref().and_then(|config| config.parent()).map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
+        let own =
+            self.config.as_ref().and_then(|config| config.parent()).map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
         let candidates = self
             .mounts
             .iter()

@@ -49,6 +49,14 @@ impl Client {
         self.get("health", Duration::from_secs(2)).await
     }
 
+    /// Position of the newest notification, 0 if there is none.
+    ///
+    /// # Errors
+    /// They don't answer.
+    pub async fn latest(&self) -> Result<u64, ClientError> {
+        Ok(self.health().await?.notifications)
+    }
+
     /// Asks a stand-in to misbehave, or to behave again.
     pub async fn behave(&self, behaviour: &Behaviour) -> Result<(), ClientError> {
         let sent = self.http.put(self.url("behaviour")).timeout(Duration::from_secs(2)).json(behaviour).send().await;

@@ -102,6 +102,6 @@ fn all_contained(t: &mut Telling) {
 fn quiet(t: &mut Telling) {
     let allowed = t.declaration().steady_state.alerts;
     for alert in t.declaration().alerts.iter().filter(|a| !allowed.contains(&a.name)) {
-        t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new() });
+        t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host });
     }
 }

@@ -39,7 +39,14 @@ impl Pass<'_, '_> {
                     Err(problem) => {
                         let place = Place { file: self.doc_name.clone(), line: *line, key: full.clone() };
                         let hint = "write the duration out".to_owned();
-                        self.work.reasons.push(Reason { subject: full, place: Some(place), seen: text.clone(), why: problem, hint, largest_n: 1.0 });
+                        self.work.reasons.push(Reason {
+                            subject: full,
+                            place: Some(place),
+                            seen: text.clone(),
+                            why: problem,
+                            hint,
+                            largest_n: 1.0,
+                        });
                         return;
                     }
                 }
@@ -82,13 +89,38 @@ impl Pass<'_, '_> {
 
 /// Keys below which nothing is a setting of the server.
 const NO_SETTINGS: [&str; 9] = [
-    "labels", "annotations", "external_labels", "params", "static_configs", "relabel_configs", "metric_relabel_configs", "alert_relabel_configs", "details",
+    "labels",
+    "annotations",
+    "external_labels",
+    "params",
+    "static_configs",
+    "relabel_configs",
+    "metric_relabel_configs",
+    "alert_relabel_configs",
+    "details",
 ];
 
 fn speaks_of_time(key: &str) -> bool {
     let words = [
-        "interval", "timeout", "duration", "deadline", "backoff", "period", "wait", "delay", "window", "age", "ttl", "retention", "offset", "lifetime",
-        "lookback", "elapsed", "expire", "retry", "time",
+        "interval",
+        "timeout",
+        "duration",
+        "deadline",
+        "backoff",
+        "period",
+        "wait",
+        "delay",
+        "window",
+        "age",
+        "ttl",
+        "retention",
+        "offset",
+        "lifetime",
+        "lookback",
+        "elapsed",
+        "expire",
+        "retry",
+        "time",
     ];
     words.iter().any(|word| key.contains(word))
 }

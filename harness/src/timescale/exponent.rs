@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use promql_parser::parser::token::{
-    T_ADD, T_ATAN2, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LOR, T_MOD, T_MUL, T_POW, T_STDVAR, T_SUB,
-};
+use promql_parser::parser::token::{T_ADD, T_ATAN2, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LOR, T_MOD, T_MUL, T_POW, T_STDVAR, T_SUB};
 use promql_parser::parser::{
     AggregateExpr, AtModifier, BinaryExpr, Call, Expr, MatrixSelector, NumberLiteral, Offset, SubqueryExpr, VectorSelector,
 };
@@ -192,7 +190,10 @@ impl Rewriting<'_> {
             // c·N^k ≥ 1 holds up to N = c^(-1/k).
             let largest = if count < 1.0 { 1.0 } else { (count.powf(-1.0 / exponent) + 1e-9).floor() };
             self.problem(
-                format!("the count {before} would become {}, and a window of the scaled length holds no part of an event", number_text(scaled)),
+                format!(
+                    "the count {before} would become {}, and a window of the scaled length holds no part of an event",
+                    number_text(scaled)
+                ),
                 "use a smaller time scale, compare with 0, or declare its exponent under `scaling` in firedrill.yaml",
                 largest.max(1.0),
             );
@@ -418,7 +419,13 @@ impl Rewriting<'_> {
             }
             T_MOD => {
                 settle(self);
-                if left.is_constant() { right } else if one_constant { left } else { left.join(right, "divides with a rest") }
+                if left.is_constant() {
+                    right
+                } else if one_constant {
+                    left
+                } else {
+                    left.join(right, "divides with a rest")
+                }
             }
             T_POW => match (left.exponent(), fold(&rhs)) {
                 (Some(exponent), Some(power)) => Quantity::power(exponent * power),
@@ -443,7 +450,11 @@ impl Rewriting<'_> {
         match (&left.kind, &right.kind) {
             (Kind::Instant, Kind::Instant) if minus => age,
             (Kind::Instant, _) | (_, Kind::Instant) if left.exponent().or(right.exponent()) == Some(0.0) => {
-                if minus { age } else { Quantity::new(Kind::Instant, Unit::SECONDS) }
+                if minus {
+                    age
+                } else {
+                    Quantity::new(Kind::Instant, Unit::SECONDS)
+                }
             }
             (Kind::Counter, Kind::Counter) if minus && by_hand => Quantity::new(Kind::Power(-1.0), left.unit),
             (Kind::Counter, Kind::Counter) if minus => {
@@ -526,7 +537,8 @@ fn views(expr: &Expr, around: &str, found: &mut Vec<(String, String)>) {
         Expr::MatrixSelector(matrix) => found.push(seen(&matrix.vs, Some(matrix.range))),
         Expr::Subquery(subquery) => views(&subquery.expr, &format!("{around}[{:?}{:?}", subquery.range, subquery.offset), found),
         Expr::Call(call) => {
-            let picks = matches!(call.func.name, "min_over_time" | "max_over_time" | "first_over_time" | "last_over_time" | "quantile_over_time");
+            let picks =
+                matches!(call.func.name, "min_over_time" | "max_over_time" | "first_over_time" | "last_over_time" | "quantile_over_time");
             let around = if picks { format!("{around}{}", call.func.name) } else { around.to_owned() };
             for arg in &call.args.args {
                 views(arg, &around, found);

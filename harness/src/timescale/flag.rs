@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Flag, Reason, Work};
-use crate::monitoring::{AlertmanagerServer, ElasticsearchServer, PrometheusServer, duration};
+use crate::monitoring::{AlertmanagerServer, ElasticsearchServer, ProberServer, PrometheusServer, duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,7 +50,8 @@ impl Work<'_> {
 
     fn list_flags(&mut self, service: &str, flags: &std::collections::BTreeMap<String, String>, scaled: &[&str], why: &str) {
         for (name, value) in flags {
-            if !scaled.contains(&name.as_str()) && duration::parse(value).or_else(|_| duration::parse_go(value)).is_ok() && value.len() > 1 {
+            if !scaled.contains(&name.as_str()) && duration::parse(value).or_else(|_| duration::parse_go(value)).is_ok() && value.len() > 1
+            {
                 self.left(format!("{service} --{name}"), value.as_str(), why, None);
             }
         }
@@ -70,7 +71,12 @@ impl Work<'_> {
             self.flag(&server.service, &mut server.flags, name, default);
         }
         let scaled: Vec<_> = ALERTMANAGER.iter().map(|(name, _)| *name).collect();
-        self.list_flags(&server.service, &server.flags, &scaled, "gossip and probes between peers stay as they are, or the cluster would flap");
+        self.list_flags(
+            &server.service,
+            &server.flags,
+            &scaled,
+            "gossip and probes between peers stay as they are, or the cluster would flap",
+        );
         for (name, value) in [("cluster.gossip-interval", "200ms"), ("cluster.probe-interval", "1s"), ("cluster.pushpull-interval", "1m")] {
             if !server.flags.contains_key(name) {
                 let why = "gossip and probes between peers stay as they are, or the cluster would flap";
@@ -82,11 +88,26 @@ impl Work<'_> {
         self.left(format!("{}: interval of the maintenance of groups", server.service), "30s", why, None);
     }
 
+    /// A blackbox exporter ends a probe half a second before the scrape's time-out, which at a scale of 20 is the whole of
+    /// the usual 10 s: every probe would fail on a healthy stack.
+    pub(super) fn prober(&mut self, server: &mut ProberServer) {
+        let name = "timeout-offset";
+        let written = server.flags.get(name);
+        let Some(seconds) = written.map_or(Some(0.5), |text| text.parse::<f64>().ok()).filter(|seconds| seconds.is_finite()) else {
+            self.left(format!("{} --{name}", server.service), written.cloned().unwrap_or_default(), "it is no number of seconds", None);
+            return;
+        };
+        let value = format!("{}", (seconds / self.scale.n * 1e6).round() / 1e6);
+        server.flags.insert(name.to_owned(), value.clone());
+        self.flags.push(Flag { service: server.service.clone(), name: name.to_owned(), value });
+    }
+
     pub(super) fn elasticsearch(&mut self, server: &mut ElasticsearchServer) {
         if server.settings.get("discovery.type").is_some_and(|kind| kind == "single-node") {
             return;
         }
-        let mut wanted: Vec<(String, Duration, Duration)> = ELASTICSEARCH.iter().map(|(name, default, least)| ((*name).to_owned(), *default, *least)).collect();
+        let mut wanted: Vec<(String, Duration, Duration)> =
+            ELASTICSEARCH.iter().map(|(name, default, least)| ((*name).to_owned(), *default, *least)).collect();
         for name in server.settings.keys() {
             let is_wait = name.starts_with("discovery.") && (name.ends_with("timeout") || name.ends_with("interval"));
             if is_wait {

@@ -77,14 +77,22 @@ fn what_has_no_single_exponent_is_refused() {
     ] {
         let refusal = scaled_expr(expr, None).map(|text| panic!("{expr} became {text}")).unwrap_err();
         let shown = refusal.to_string();
-        assert!(shown.contains(part) && shown.contains("rules.yml:5") && shown.contains("alert `X`") && shown.contains("hint"), "{expr}: {shown}");
+        assert!(
+            shown.contains(part) && shown.contains("rules.yml:5") && shown.contains("alert `X`") && shown.contains("hint"),
+            "{expr}: {shown}"
+        );
         assert_eq!(refusal.largest_n_that_works, 1.0, "{expr}");
     }
 }
 
 #[test]
 fn a_count_below_one_is_refused_with_the_largest_scale() {
-    for (expr, largest) in [("increase(x_total[5m]) > 10", 10.0), ("changes(x[15m]) > 3", 3.0), ("increase(x_total[5m]) >= 0.5", 1.0), ("increase(x_total[5m]) ^ 2 > 100", 10.0)] {
+    for (expr, largest) in [
+        ("increase(x_total[5m]) > 10", 10.0),
+        ("changes(x[15m]) > 3", 3.0),
+        ("increase(x_total[5m]) >= 0.5", 1.0),
+        ("increase(x_total[5m]) ^ 2 > 100", 10.0),
+    ] {
         let refusal = scaled_expr(expr, None).unwrap_err();
         assert_eq!(refusal.largest_n_that_works, largest, "{refusal}");
         let config = with_rules(&rule_file(&[("X", expr, "1m")], ""));
@@ -186,12 +194,14 @@ fn some_rules() -> impl Strategy<Value = String> {
         "increase(M[W]) / ignoring (code) group_left () increase(M[W]) > 0.V",
         "changes(M[W]) > V000 and on (job) up == 1",
     ]);
-    let rule = (shape, metric, window, 1_u32..9, prop::sample::select(vec!["0s", "1m", "2m", "10m"])).prop_map(|(shape, metric, window, value, hold)| {
-        // A counter compared by itself is no part of this.
-        let metric = if shape.contains("offset W >") { "d_bytes" } else { metric };
-        let expr = shape.replace('M', metric).replace('W', window).replace('V', &value.to_string());
-        (expr, hold)
-    });
+    let rule = (shape, metric, window, 1_u32..9, prop::sample::select(vec!["0s", "1m", "2m", "10m"])).prop_map(
+        |(shape, metric, window, value, hold)| {
+            // A counter compared by itself is no part of this.
+            let metric = if shape.contains("offset W >") { "d_bytes" } else { metric };
+            let expr = shape.replace('M', metric).replace('W', window).replace('V', &value.to_string());
+            (expr, hold)
+        },
+    );
     prop::collection::vec(rule, 1..6).prop_map(|rules| {
         let named: Vec<_> = rules.iter().enumerate().map(|(at, (expr, hold))| (format!("A{at}"), expr.clone(), *hold)).collect();
         let alerts: Vec<_> = named.iter().map(|(name, expr, hold)| (name.as_str(), expr.as_str(), *hold)).collect();
@@ -203,6 +213,9 @@ fn some_rules() -> impl Strategy<Value = String> {
 fn assert_same(one: &MonitoringConfig, two: &MonitoringConfig) {
     assert_eq!(one.prometheus[0].config.view.global, two.prometheus[0].config.view.global);
     assert_eq!(one.prometheus[0].flags, two.prometheus[0].flags);
+    assert_eq!(one.alertmanagers[0].flags, two.alertmanagers[0].flags);
+    assert_eq!(one.collectors[0].config.doc, two.collectors[0].config.doc);
+    assert_eq!(one.probers, two.probers);
     assert_eq!(one.alertmanagers[0].config.view, two.alertmanagers[0].config.view);
     for ((_, _, a), (_, _, b)) in one.rules().zip(two.rules()) {
         assert_eq!((a.hold(), promql::windows(&a.expr)), (b.hold(), promql::windows(&b.expr)));

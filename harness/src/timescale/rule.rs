@@ -19,7 +19,9 @@ impl Work<'_> {
         for file in &mut server.rules {
             let groups = file.view.clone();
             for (group_at, group) in groups.iter().enumerate() {
-                let Some(group_node) = file.doc.root.get_mut("groups").and_then(|groups| groups.items_mut().get_mut(group_at)) else { continue };
+                let Some(group_node) = file.doc.root.get_mut("groups").and_then(|groups| groups.items_mut().get_mut(group_at)) else {
+                    continue;
+                };
                 for key in ["interval", "query_offset"] {
                     self.scale_key(group_node, key, &format!("group `{}`: {key}", group.name));
                 }

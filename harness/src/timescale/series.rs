@@ -100,7 +100,20 @@ fn is_instant(name: &str) -> bool {
 /// Unit of a series by its name.
 pub(super) fn unit_of(name: &str) -> Unit {
     let of_base = |base: &str| {
-        let times = ["seconds", "milliseconds", "microseconds", "nanoseconds", "minutes", "hours", "ms", "us", "usec", "msec", "duration", "latency"];
+        let times = [
+            "seconds",
+            "milliseconds",
+            "microseconds",
+            "nanoseconds",
+            "minutes",
+            "hours",
+            "ms",
+            "us",
+            "usec",
+            "msec",
+            "duration",
+            "latency",
+        ];
         let vague = ["lag", "age", "uptime", "delay"];
         match base.rsplit('_').next().unwrap_or("") {
             "bytes" => Unit { seconds: 0, bytes: 1 },

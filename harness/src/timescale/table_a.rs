@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use promql_parser::parser::Expr;
 
 use super::*;
 use crate::monitoring::{Document, Loaded, ServerKind, Source, promql, rules};
-
 
 pub(super) fn rule_file(alerts: &[(&str, &str, &str)], more: &str) -> String {
     let mut text = format!("groups:\n- name: all\n  rules:\n{more}");
@@ -20,6 +20,11 @@ pub(super) fn rule_file(alerts: &[(&str, &str, &str)], more: &str) -> String {
 
 /// The fixture: an e-mail system's whole monitoring configuration.
 pub(crate) fn table_a() -> MonitoringConfig {
+    static LOADED: LazyLock<MonitoringConfig> = LazyLock::new(load);
+    LOADED.clone()
+}
+
+fn load() -> MonitoringConfig {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/timescale/fixtures");
     let mut prometheus = Source::new(ServerKind::Prometheus, "prometheus", folder.join("prometheus.yml"));
     prometheus.command = vec!["--storage.tsdb.retention.time=15d".into()];
@@ -66,21 +71,39 @@ fn all_26_scale_and_come_out_as_worked_out_by_hand() {
         ("RedisMemoryHigh", ("=", "6s")),
         ("RedisClientsHigh", ("=", "6s")),
         ("RedisEvictions", ("increase(redis_evicted_keys_total[15s]) > 0", "0s")),
-        ("RedisCommandLatency", ("histogram_quantile(0.99, sum by (le, cmd) (rate(redis_commands_latencies_usec_bucket[15s]))) > 100000", "6s")),
+        (
+            "RedisCommandLatency",
+            ("histogram_quantile(0.99, sum by (le, cmd) (rate(redis_commands_latencies_usec_bucket[15s]))) > 100000", "6s"),
+        ),
         ("EmailServiceDown", ("=", "6s")),
-        ("HighErrorRate", ("sum(rate(http_requests_total{job=\"email-service\",status=~\"5..\"}[15s])) / sum(rate(http_requests_total{job=\"email-service\"}[15s])) > 0.05", "9s")),
+        (
+            "HighErrorRate",
+            (
+                "sum(rate(http_requests_total{job=\"email-service\",status=~\"5..\"}[15s])) / sum(rate(http_requests_total{job=\"email-service\"}[15s])) > 0.05",
+                "9s",
+            ),
+        ),
         ("HighRequestLatency", ("=", "6s")),
         ("DBPoolNearlyExhausted", ("=", "6s")),
         ("IMAPPoolNearlyExhausted", ("=", "6s")),
         ("SMTPPoolNearlyExhausted", ("=", "6s")),
         ("CeleryQueueBackup", ("=", "6s")),
-        ("CeleryFailureRate", ("sum(increase(celery_tasks_total{state=\"failure\"}[15s])) / sum(increase(celery_tasks_total{state=~\"success|failure\"}[15s])) > 0.1", "15s")),
+        (
+            "CeleryFailureRate",
+            (
+                "sum(increase(celery_tasks_total{state=\"failure\"}[15s])) / sum(increase(celery_tasks_total{state=~\"success|failure\"}[15s])) > 0.1",
+                "15s",
+            ),
+        ),
         ("CeleryWorkerOffline", ("=", "3s")),
         ("CeleryBeatDown", ("=", "3s")),
         ("PostfixDown", ("=", "3s")),
         ("MailQueueHigh", ("=", "6s")),
         ("DovecotDown", ("=", "3s")),
-        ("IMAPErrorsHigh", ("sum(rate(imap_connections_total{result!=\"ok\"}[15s])) / sum(rate(imap_connections_total[15s])) > 0.05", "6s")),
+        (
+            "IMAPErrorsHigh",
+            ("sum(rate(imap_connections_total{result!=\"ok\"}[15s])) / sum(rate(imap_connections_total[15s])) > 0.05", "6s"),
+        ),
     ]);
     let original = table_a();
     let mut seen = BTreeSet::new();
@@ -99,7 +122,9 @@ fn all_26_scale_and_come_out_as_worked_out_by_hand() {
 /// Literals of an expression that something measured is compared with or added to; those that only multiply are not.
 fn beside_measured(expr: &Expr) -> Vec<String> {
     fn constant(expr: &Expr) -> bool {
-        !matches!(expr, Expr::Call(call) if call.func.name == "time") && promql::selectors(expr).is_empty() && promql::windows(expr).is_empty()
+        !matches!(expr, Expr::Call(call) if call.func.name == "time")
+            && promql::selectors(expr).is_empty()
+            && promql::windows(expr).is_empty()
     }
     let mut found = Vec::new();
     if let Expr::Binary(binary) = expr
@@ -131,7 +156,8 @@ fn no_literal_is_passed_over_in_silence() {
     let config = table_a();
     let scaled = at_20(&config);
     for (_, _, rule) in config.rules() {
-        let mut reported: Vec<_> = scaled.literals.iter().filter(|literal| literal.rule == rule.name).map(|literal| literal.before.clone()).collect();
+        let mut reported: Vec<_> =
+            scaled.literals.iter().filter(|literal| literal.rule == rule.name).map(|literal| literal.before.clone()).collect();
         reported.sort();
         assert_eq!(reported, beside_measured(&rule.expr), "{}", rule.name);
     }
@@ -168,7 +194,10 @@ fn files_and_flags_are_scaled() {
     assert_eq!((prometheus.jobs[2].interval, prometheus.jobs[2].timeout), (ms(3000), ms(1500)));
     let manager = &scaled.config.alertmanagers[0].config.view;
     assert_eq!(manager.resolve_timeout, ms(15_000));
-    assert_eq!((manager.route.group_wait, manager.route.group_interval, manager.route.repeat_interval), (ms(1500), ms(15_000), ms(720_000)));
+    assert_eq!(
+        (manager.route.group_wait, manager.route.group_interval, manager.route.repeat_interval),
+        (ms(1500), ms(15_000), ms(720_000))
+    );
     assert_eq!((manager.route.routes[2].group_wait, manager.route.routes[2].group_interval), (ms(500), ms(15_000)));
     let flags: Vec<_> = scaled.flags.iter().map(|flag| (flag.service.as_str(), flag.name.as_str(), flag.value.as_str())).collect();
     assert_eq!(
@@ -179,6 +208,7 @@ fn files_and_flags_are_scaled() {
             ("prometheus", "rules.alert.for-grace-period", "30s"),
             ("prometheus", "rules.alert.for-outage-tolerance", "3m"),
             ("alertmanager", "cluster.peer-timeout", "750ms"),
+            ("blackbox-exporter", "timeout-offset", "0.025"),
         ]
     );
     let files = scaled.config.render();
@@ -191,6 +221,10 @@ fn files_and_flags_are_scaled() {
         ("prometheus --storage.tsdb.retention.time", "15d"),
         ("alertmanager: interval of the maintenance of groups", "30s"),
     ] {
-        assert!(scaled.not_scaled.iter().any(|left| left.what == what && left.value == value), "{what} is not listed: {:#?}", scaled.not_scaled);
+        assert!(
+            scaled.not_scaled.iter().any(|left| left.what == what && left.value == value),
+            "{what} is not listed: {:#?}",
+            scaled.not_scaled
+        );
     }
 }
