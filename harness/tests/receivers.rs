@@ -1,6 +1,5 @@
-//! The stand-ins against the real Alertmanager, over the https URLs and untouched host names of its configuration.
-//!
-//! This binary is also the program inside the stand-ins' container: started as `receivers <config>`, it serves.
+//! The stand-ins, as `firedrill receivers` serves them in their container, against the real Alertmanager: over the https
+//! URLs and untouched host names of its configuration.
 
 #[path = "probes/docker.rs"]
 mod docker;
@@ -12,7 +11,6 @@ use firedrill::receiver::{self, Behaviour, Client, Config};
 use futures::StreamExt;
 use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use verdict::history::alert::{Notification, Protocol};
@@ -22,14 +20,7 @@ const BASE: &str = "firedrill/base-bookworm:dev";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    if let [_, command, path] = args.as_slice()
-        && command == "receivers"
-    {
-        let served = runtime.block_on(async { receiver::serve(Config::read(Path::new(path))?).await });
-        return served.map_or_else(|error| { eprintln!("{error}"); ExitCode::from(64) }, |()| ExitCode::SUCCESS);
-    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let unmet = docker::unmet(&[ALERTMANAGER, BASE]);
@@ -125,12 +116,12 @@ async fn scene() -> Scene {
     std::fs::write(at("alertmanager.yml"), CONFIG).unwrap();
     std::fs::write(at("receivers.json"), serde_json::to_vec(&Config::new(stand_ins(), &authority).unwrap()).unwrap()).unwrap();
     let mut lab = Lab::new().await;
-    let program = std::env::current_exe().unwrap().display().to_string();
+    let program = env!("CARGO_BIN_EXE_firedrill");
     let receivers = lab
         .start(Spec {
             image: BASE,
             aliases: receiver::hosts(&stand_ins()),
-            entrypoint: Some(["/usr/local/bin/firedrill", "receivers", receiver::CONFIG_PATH].map(str::to_owned).into()),
+            entrypoint: Some(["/usr/local/bin/firedrill", "receivers", "--config", receiver::CONFIG_PATH].map(str::to_owned).into()),
             binds: vec![
                 format!("{program}:/usr/local/bin/firedrill:ro"),
                 format!("{}:{}:ro", at("receivers.json"), receiver::CONFIG_PATH),

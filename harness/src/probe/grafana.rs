@@ -12,6 +12,7 @@ use panels::PanelModel;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use variables::{Style, Values, Variable};
 use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
@@ -39,6 +40,8 @@ struct Source {
 struct Context {
     sources: Vec<Source>,
     values: Values,
+    /// Variables that have no value, with the reason: queries that use them fail, the others don't.
+    unresolved: BTreeMap<String, String>,
     from_ms: i64,
     to_ms: i64,
 }
@@ -78,11 +81,13 @@ impl Grafana {
         let asked = self.asker.now();
         let prepared = tokio::time::timeout(BULK, async {
             let (sources, dashboard) = (self.sources().await?, self.dashboard(uid).await?);
-            let mut context =
-                Context { sources, values: Values::new(), from_ms: (start_s * 1e3) as i64, to_ms: (end_s * 1e3) as i64 };
+            let (from_ms, to_ms) = ((start_s * 1e3) as i64, (end_s * 1e3) as i64);
+            let mut context = Context { sources, values: Values::new(), unresolved: BTreeMap::new(), from_ms, to_ms };
             for variable in variables::variables(&dashboard) {
-                let values = self.resolve(&variable, &context).await?;
-                context.values.insert(variable.name, values);
+                match self.resolve(&variable, &context).await {
+                    Ok(values) => drop(context.values.insert(variable.name, values)),
+                    Err(error) => drop(context.unresolved.insert(variable.name, error)),
+                }
             }
             Ok::<_, String>((context, panels::panels(&dashboard)))
         });
@@ -149,7 +154,11 @@ impl Grafana {
         let mut name = String::new();
         for (index, target) in together {
             let reference = if target["datasource"].is_null() { &panel.datasource } else { &target["datasource"] };
-            let source = context.source(reference).map_err(|error| Failed::Query { datasource: as_written(reference), error })?;
+            let refused = |error: String| Failed::Query { datasource: as_written(reference), error };
+            if let Some(error) = context.lacks(target).or_else(|| context.lacks(reference)) {
+                return Err(refused(error));
+            }
+            let source = context.source(reference).map_err(refused)?;
             if *index == wanted {
                 name.clone_from(&source.name);
                 if source.r#type == "jaeger" {
@@ -296,6 +305,13 @@ enum Failed {
 }
 
 impl Context {
+    /// Why a query can't be written, if a variable in it has no value.
+    fn lacks(&self, target: &Value) -> Option<String> {
+        let text = target.to_string();
+        let used = |name: &str| variables::names(&text).any(|used| used == name);
+        self.unresolved.iter().find(|(name, _)| used(name)).map(|(_, error)| error.clone())
+    }
+
     /// The data source that a reference means: by name, uid, variable, or the default one.
     fn source(&self, reference: &Value) -> Result<Source, String> {
         let named = reference["uid"].as_str().or(reference.as_str());

@@ -9,6 +9,14 @@ use tokio::net::TcpStream;
 use verdict::observation::health::HealthAnswer;
 use verdict::observation::{Fact, Observation};
 
+/// What verdicts call an endpoint.
+pub fn endpoint_name(endpoint: &HealthEndpoint) -> String {
+    match &endpoint.path {
+        Some(path) => format!("http://{}:{}{path}", endpoint.service, endpoint.port),
+        None => format!("tcp://{}:{}", endpoint.service, endpoint.port),
+    }
+}
+
 /// Asks a health endpoint that is published on this port of 127.0.0.1. Bounded by 5 s.
 pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -> Observation {
     let asked = clock.now();
@@ -16,11 +24,7 @@ pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -
         Some(path) => over_http(endpoint, path, host_port).await,
         None => over_tcp(endpoint.banner.as_deref().unwrap_or_default(), host_port).await,
     };
-    let place = match &endpoint.path {
-        Some(path) => format!("http://{}:{}{path}", endpoint.service, endpoint.port),
-        None => format!("tcp://{}:{}", endpoint.service, endpoint.port),
-    };
-    let answer = HealthAnswer { service: endpoint.service.clone(), endpoint: place, ok, seen };
+    let answer = HealthAnswer { service: endpoint.service.clone(), endpoint: endpoint_name(endpoint), ok, seen };
     Observation { source: endpoint.service.clone(), asked, answered: clock.now(), fact: Fact::Health(answer) }
 }
 
@@ -52,10 +56,11 @@ async fn over_tcp(banner: &str, port: u16) -> (bool, String) {
             // Whoever publishes the port accepts for a server that is gone, and closes at once.
             let mut byte = [0];
             let closed = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut byte)).await;
-            if let Ok(Ok(0)) = closed {
-                return Err(std::io::Error::other("connected and was closed at once"));
-            }
-            return Ok(read);
+            return match closed {
+                Ok(Ok(0)) => Err(std::io::Error::other("connected and was closed at once")),
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(_)) | Err(_) => Ok(read),
+            };
         }
         let mut chunk = [0; 512];
         while !contains(&read, banner) && read.len() < 4096 {

@@ -1,5 +1,8 @@
 //! Real servers for component tests: started on 127.0.0.1, labelled, removed when the test ends however it ends.
 
+// Each test program uses its part of this.
+#![allow(dead_code)]
+
 use bollard::Docker;
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, PortBinding,
@@ -122,14 +125,6 @@ impl Lab {
 
     pub async fn start_again(&self, container: &Container) {
         self.docker.start_container(&container.id, None::<StartContainerOptions>).await.unwrap();
-    }
-
-    pub async fn pause(&self, container: &Container) {
-        self.docker.pause_container(&container.id).await.unwrap();
-    }
-
-    pub async fn unpause(&self, container: &Container) {
-        self.docker.unpause_container(&container.id).await.unwrap();
     }
 
     /// Sends SIGHUP, on which servers read their configuration again.
