@@ -158,7 +158,8 @@ async fn a_server_slower_than_the_rate_makes_the_load_invalid() {
             }
         }),
     );
-    let (summary, operations) = drive(workload(serve(router).await, 200.0, &[("list", 1.0)]), Bounds { in_flight: 20, ..bounds(2.0) }).await;
+    let (summary, operations) =
+        drive(workload(serve(router).await, 200.0, &[("list", 1.0)]), Bounds { in_flight: 20, ..bounds(2.0) }).await;
     assert!(summary.missed_starts > 0);
     assert!(summary.achieved_rate < 0.9 * summary.offered_rate, "{summary:?}");
     assert!(summary.invalid.as_deref().is_some_and(|i| i.contains("arrivals were not begun")), "{summary:?}");
@@ -197,7 +198,8 @@ async fn a_refused_port_makes_operations_fail() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     drop(listener);
-    let (summary, operations) = drive(workload(address, 50.0, &[("send_mail", 1.0), ("list", 1.0), ("read", 1.0), ("wrong_password", 1.0)]), bounds(1.0)).await;
+    let (summary, operations) =
+        drive(workload(address, 50.0, &[("send_mail", 1.0), ("list", 1.0), ("read", 1.0), ("wrong_password", 1.0)]), bounds(1.0)).await;
     assert_eq!(operations.len(), 50);
     for o in &operations {
         assert_eq!((o.outcome, o.status, o.as_expected), (Outcome::Failed, None, false), "{o:?}");
@@ -217,7 +219,8 @@ async fn a_black_hole_leaves_outcomes_unknown() {
         }
     });
     let deadline = Duration::from_millis(700);
-    let (_, operations) = drive(workload(address, 50.0, &[("send_mail", 1.0), ("wrong_password", 1.0)]), Bounds { deadline, ..bounds(1.0) }).await;
+    let (_, operations) =
+        drive(workload(address, 50.0, &[("send_mail", 1.0), ("wrong_password", 1.0)]), Bounds { deadline, ..bounds(1.0) }).await;
     hole.abort();
     assert_eq!(operations.len(), 50);
     for o in &operations {
@@ -239,7 +242,11 @@ impl Mail {
         let id = headers.get("x-operation-id").and_then(|v| v.to_str().ok()).expect("an id").to_owned();
         self.seen.lock().expect("lock").push((id, what));
         // Basic authentication of alice, bob or carol with the password.
-        let known = ["YWxpY2VAbWFpbC50ZXN0OmNvcnJlY3QtaG9yc2U=", "Ym9iQG1haWwudGVzdDpjb3JyZWN0LWhvcnNl", "Y2Fyb2xAbWFpbC50ZXN0OmNvcnJlY3QtaG9yc2U="];
+        let known = [
+            "YWxpY2VAbWFpbC50ZXN0OmNvcnJlY3QtaG9yc2U=",
+            "Ym9iQG1haWwudGVzdDpjb3JyZWN0LWhvcnNl",
+            "Y2Fyb2xAbWFpbC50ZXN0OmNvcnJlY3QtaG9yc2U=",
+        ];
         self.lax || headers.get("authorization").is_some_and(|v| known.iter().any(|k| *v == format!("Basic {k}")))
     }
 
@@ -254,7 +261,11 @@ impl Mail {
                     }
                     if to || mail.lax { StatusCode::ACCEPTED } else { StatusCode::UNPROCESSABLE_ENTITY }
                 })
-                .get(async |State(mail): State<Mail>, headers: HeaderMap| if mail.note(&headers, "list".into()) { StatusCode::OK } else { StatusCode::UNAUTHORIZED }),
+                .get(
+                    async |State(mail): State<Mail>, headers: HeaderMap| {
+                        if mail.note(&headers, "list".into()) { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+                    },
+                ),
             )
             .route(
                 "/api/v1/emails/search",
@@ -280,13 +291,14 @@ impl Mail {
     }
 }
 
-const ALL: [(&str, f64); 6] = [("send_mail", 3.0), ("list", 1.0), ("search", 2.0), ("read", 2.0), ("wrong_password", 1.0), ("unknown_recipient", 1.0)];
+const ALL: [(&str, f64); 6] =
+    [("send_mail", 3.0), ("list", 1.0), ("search", 2.0), ("read", 2.0), ("wrong_password", 1.0), ("unknown_recipient", 1.0)];
 
 #[tokio::test]
 async fn journeys_end_as_they_want_to() {
     let mail = Mail::default();
     let (summary, operations) = drive(workload(serve(mail.router()).await, 150.0, &ALL), bounds(2.0)).await;
-    let mut by_step: BTreeMap<String, BTreeSet<(Option<u16>, bool, &str)>> = BTreeMap::new();
+    let mut by_step = BTreeMap::<String, BTreeSet<_>>::new();
     for o in &operations {
         assert!(o.as_expected && o.error.is_none(), "{o:?}");
         let outcome = if o.outcome == Outcome::Acknowledged { "acknowledged" } else { "failed" };
@@ -319,7 +331,8 @@ async fn journeys_end_as_they_want_to() {
 #[tokio::test]
 async fn a_refusal_that_does_not_come_is_not_as_expected() {
     let mail = Mail { lax: true, ..Mail::default() };
-    let (_, operations) = drive(workload(serve(mail.router()).await, 100.0, &[("wrong_password", 1.0), ("unknown_recipient", 1.0)]), bounds(0.5)).await;
+    let (_, operations) =
+        drive(workload(serve(mail.router()).await, 100.0, &[("wrong_password", 1.0), ("unknown_recipient", 1.0)]), bounds(0.5)).await;
     assert_eq!(operations.len(), 50);
     for o in &operations {
         assert!(o.refusal_expected && !o.as_expected && o.outcome == Outcome::Acknowledged, "{o:?}");

@@ -30,7 +30,7 @@ use crate::settings::{Telemetry, seconds};
 use crate::tasks::{SWEEP_TASK, SweepArguments};
 
 /// A health check is answered within two seconds.
-const HEALTH: Duration = Duration::from_millis(1_700);
+const HEALTH: Duration = Duration::from_millis(1_500);
 /// How often a tick that could not be published is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 /// Where the time of the last tick is kept for others to see.

@@ -23,7 +23,7 @@ use crate::redis_link::{RedisLink, RedisOptions};
 use crate::settings::{Accounts, Telemetry, seconds, small_count};
 
 /// A health check is answered within two seconds.
-const HEALTH: Duration = Duration::from_millis(1_700);
+const HEALTH: Duration = Duration::from_millis(1_500);
 
 /// Settings of celery-worker.
 #[derive(Clone, Debug, Args)]

@@ -28,7 +28,7 @@ use crate::redis_link::{RedisLink, RedisOptions};
 use crate::settings::{Accounts, Telemetry, seconds};
 
 /// A health check is answered within two seconds: this much for the questions, the rest for the answer.
-const HEALTH: Duration = Duration::from_millis(1_700);
+const HEALTH: Duration = Duration::from_millis(1_500);
 /// How long a scrape waits for the length of the queue.
 const QUEUE_LENGTH: Duration = Duration::from_millis(250);
 /// Requests that may be under way at once; more are refused, so that memory stays bounded.
@@ -109,6 +109,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/mailbox/messages", get(api::mailbox_list))
         .route("/api/v1/mailbox/messages/{uid}", get(api::mailbox_fetch))
         .fallback(async || (StatusCode::NOT_FOUND, Json(json!({"error": "no such endpoint"}))))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, Json(json!({"error": "no such method"}))))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)

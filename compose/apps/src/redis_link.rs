@@ -26,6 +26,8 @@ pub const ANSWER: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(200);
 /// How often an idle connection is pinged.
 const PING: Duration = Duration::from_millis(500);
+/// A process that was frozen finds its timers run out before it has read what came meanwhile: it looks once more.
+const SECOND_LOOK: Duration = Duration::from_millis(300);
 /// Commands that may wait for answers at once.
 const AT_ONCE: usize = 1_024;
 
@@ -140,7 +142,12 @@ impl RedisLink {
             .await
             .unwrap_or_else(|_| Err(format!("no connection within {} s", limit.as_secs_f64())))
             .map_err(RedisFailure::Unavailable)?;
-        match timeout_at(deadline, work(connection)).await {
+        let mut work = std::pin::pin!(work(connection));
+        let mut outcome = timeout_at(deadline, &mut work).await;
+        if outcome.is_err() && limit >= ANSWER {
+            outcome = timeout(SECOND_LOOK, work).await;
+        }
+        match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if answered(&error) => Err(RedisFailure::Refused(error.to_string())),
             Ok(Err(error)) => {
