@@ -1,5 +1,7 @@
 //! Each probe against the one real server that it asks; the server gone, and answers that are none.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "probes/alertmanager.rs"]
 mod alertmanager;
 #[path = "probes/docker.rs"]

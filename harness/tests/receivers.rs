@@ -1,6 +1,8 @@
 //! The stand-ins, as `firedrill receivers` serves them in their container, against the real Alertmanager: over the https
 //! URLs and untouched host names of its configuration.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "receivers/dialogue.rs"]
 mod dialogue;
 #[path = "probes/docker.rs"]
