@@ -23,6 +23,9 @@ pub struct Declaration {
     /// Chance of a false conviction over the whole run, shared out among its statistical tests.
     #[serde(default = "alpha")]
     pub alpha: f64,
+    /// Which ports of 127.0.0.1 the stack's services are published on.
+    #[serde(default)]
+    pub ports: HostPorts,
     /// Who answers which question.
     pub roles: Roles,
     /// Services that may be missing because their image can only be pulled.
@@ -86,6 +89,17 @@ fn one() -> f64 {
 }
 fn alpha() -> f64 {
     0.001
+}
+
+/// Which ports of 127.0.0.1 services are published on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HostPorts {
+    /// Free ones, chosen when the run is planned.
+    #[default]
+    Chosen,
+    /// Those that the Compose file names; one that is in use refuses the run.
+    AsWritten,
 }
 
 /// Who answers which question.

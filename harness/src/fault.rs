@@ -9,6 +9,7 @@ pub mod packet_queue;
 pub mod pressure;
 pub mod redis_fill;
 
+use crate::engine::Health;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -158,21 +159,25 @@ fn number(kind: &'static str, settings: &Settings, key: &str, default: u32, rang
 impl Scene<'_> {
     /// The container of a service, as it is now.
     async fn container(&self, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
-        let found = self.engine.find(self.project, service).await.map_err(|e| self.failed("target", service, e))?;
-        found.ok_or_else(|| self.failed("target", service, "no container of this stack runs it"))
+        self.engine.container_of(self.project, service).await.map_err(|e| self.failed("target", service, e))
     }
 
     /// Its address in the stack's network.
     async fn address(&self, service: &str) -> Result<std::net::IpAddr, FaultError> {
         let container = self.container(service).await?;
-        container.ip.ok_or_else(|| self.failed("target", service, "it has no address: is it running?"))
+        let address = container.ip().and_then(|ip| ip.parse().ok());
+        address.ok_or_else(|| self.failed("target", service, "it has no address: is it running?"))
     }
 
     /// Evidence that a service works again: its container runs, is not paused, and is healthy where it has a health check.
     async fn works(&self, kind: &'static str, service: &str) -> Result<Option<String>, FaultError> {
         let state = self.container(service).await.map_err(|e| self.failed(kind, service, e))?;
-        let healthy = state.health.as_deref().is_none_or(|h| h == "healthy" || h == "none");
-        Ok((state.running && !state.paused && healthy).then(|| format!("{service} runs{}", if state.health.is_some() { " and is healthy" } else { "" })))
+        let health = match state.health {
+            Health::None => "",
+            Health::Healthy => " and is healthy",
+            Health::Starting | Health::Unhealthy => return Ok(None),
+        };
+        Ok((state.running && !state.paused).then(|| format!("{service} runs{health}")))
     }
 
     fn failed(&self, kind: &'static str, target: &str, what: impl std::fmt::Display) -> FaultError {

@@ -102,6 +102,23 @@ impl Plan {
         true
     }
 
+    /// Keeps these drills and what is expected of them; the roll-call no longer applies.
+    pub fn only(&mut self, drills: &[String]) {
+        self.drills.retain(|d| drills.contains(&d.scenario.name));
+        self.expectations.retain(|p| p.expectation.drill().is_some_and(|d| drills.iter().any(|n| n == d)));
+        (self.required, self.left_out) = (Vec::new(), Vec::new());
+        self.arrange();
+    }
+
+    /// Keeps these verdicts and the drills that they rest on; the roll-call no longer applies.
+    pub fn only_verdicts(&mut self, ids: &BTreeSet<String>) {
+        self.expectations.retain(|p| ids.contains(&p.expectation.checker().id()));
+        let needed: BTreeSet<String> = self.expectations.iter().filter_map(|p| p.expectation.drill().map(str::to_owned)).collect();
+        self.drills.retain(|d| needed.contains(&d.scenario.name));
+        (self.required, self.left_out) = (Vec::new(), Vec::new());
+        self.arrange();
+    }
+
     /// Sorts the drills into waves: first fit, so that the order of the features is kept as far as possible.
     pub fn arrange(&mut self) {
         let mut waves: Vec<Vec<Scenario>> = Vec::new();
@@ -141,7 +158,7 @@ impl Plan {
     pub fn drive_bound_s(&self) -> f64 {
         let of = |d: &&PlannedDrill| {
             let budgets = d.scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
-            d.scenario.hold_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
+            d.scenario.hold_s + d.scenario.builds_up_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
         };
         self.waves().iter().map(|w| w.iter().map(of).fold(0.0, f64::max)).sum()
     }

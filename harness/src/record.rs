@@ -58,7 +58,7 @@ struct Files {
 /// The one writer of a run's history. Clones write to the same record.
 #[derive(Clone)]
 pub struct Recorder {
-    clock: crate::clock::Clock,
+    clock: crate::clock::RunClock,
     files: Arc<Mutex<Files>>,
 }
 
@@ -67,14 +67,14 @@ impl Recorder {
     ///
     /// # Errors
     /// `history.jsonl` can't be created.
-    pub fn begin(folder: &Path, clock: crate::clock::Clock) -> Result<Recorder, Error> {
+    pub fn begin(folder: &Path, clock: crate::clock::RunClock) -> Result<Recorder, Error> {
         let path = folder.join("history.jsonl");
         let main = BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
         Ok(Recorder { clock, files: Arc::new(Mutex::new(Files { folder: folder.into(), main, sides: BTreeMap::new(), next: 0 })) })
     }
 
     /// The run's clock.
-    pub fn clock(&self) -> &crate::clock::Clock {
+    pub fn clock(&self) -> &crate::clock::RunClock {
         &self.clock
     }
 
@@ -83,8 +83,16 @@ impl Recorder {
     /// # Errors
     /// The file can't be written: the run can't go on, since what it does would not be known.
     pub fn write(&self, kind: EventKind) -> Result<u64, Error> {
+        self.write_at(kind, self.clock.now())
+    }
+
+    /// Appends an event that happened earlier.
+    ///
+    /// # Errors
+    /// As [`Recorder::write`].
+    pub fn write_at(&self, kind: EventKind, at: At) -> Result<u64, Error> {
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let event = Event { seq: files.next, at: self.clock.now(), kind };
+        let event = Event { seq: files.next, at, kind };
         files.next += 1;
         let mut line = serde_json::to_vec(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
         line.push(b'\n');
@@ -230,7 +238,7 @@ mod tests {
     use super::*;
 
     fn recorded(folder: &Path) -> Recorder {
-        let recorder = Recorder::begin(folder, crate::clock::Clock::start()).unwrap();
+        let recorder = Recorder::begin(folder, crate::clock::RunClock::begin()).unwrap();
         recorder.write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 })).unwrap();
         recorder
             .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen { operation: "o".into(), mailbox: "m".into(), copies: 1 }))

@@ -1,7 +1,9 @@
 //! The report: a view of history and verdicts. One file below for each form; a line in `write_all` registers it.
 
+pub mod html;
 pub mod junit;
 pub mod text;
+pub mod timeline;
 
 use crate::plan::Plan;
 use crate::record;
@@ -272,5 +274,9 @@ pub fn write_all(folder: &Path) -> Result<Report, record::Error> {
     record::write_json(folder, "report.json", &report)?;
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).map_err(|source| record::Error::File { path: folder.join(name), source });
     write("junit.xml", junit::render(&report))?;
+    match html::render(&report, &history) {
+        Ok(page) => write("report.html", page)?,
+        Err(e) => tracing::error!("the page can't be made: {e:#}"),
+    }
     Ok(report)
 }

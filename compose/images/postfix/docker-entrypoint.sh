@@ -7,18 +7,27 @@ set -euo pipefail
 
 if [ "${1:-}" != postfix ]; then exec "$@"; fi
 
+# Postfix waits until a file that it reads is two seconds old; every file made here is made to look older.
+aged() { touch -d '10 seconds ago' "$@"; }
+
 conf=/etc/postfix-conf
 if [ -d "$conf" ]; then
     for file in "$conf"/*; do
         case "${file##*/}" in
             main.cf) ;;
-            *) if [ -f "$file" ]; then install -m 0644 "$file" "/etc/postfix/${file##*/}"; fi ;;
+            *)
+                if [ -f "$file" ]; then
+                    install -m 0644 "$file" "/etc/postfix/${file##*/}"
+                    aged "/etc/postfix/${file##*/}"
+                fi
+                ;;
         esac
     done
     if [ -f "$conf/main.cf" ]; then
         mkdir -p /run/postfix-conf
         cp "$conf/main.cf" /run/postfix-conf/main.cf
         cp /etc/postfix/master.cf /run/postfix-conf/master.cf
+        aged /run/postfix-conf/*
         mapfile -t settings < <(postconf -c /run/postfix-conf -n | grep -v '^config_directory = ')
         if [ "${#settings[@]}" -eq 0 ]; then
             echo "postfix: $conf/main.cf sets nothing: write \`name = value\` lines or remove the file" >&2
@@ -29,7 +38,7 @@ if [ -d "$conf" ]; then
 fi
 if [ -n "${MAILLOG_FILE:-}" ]; then postconf -e "maillog_file = $MAILLOG_FILE"; fi
 postconf -F '*/*/chroot = n'
-newaliases 2>/dev/null || true
+aged /etc/postfix/main.cf /etc/postfix/master.cf
 { grep -Eoh '(hash|btree|lmdb):/etc/postfix/[^, ]+' /etc/postfix/main.cf /etc/postfix/master.cf || true; } | sort -u \
     | while read -r table; do postmap "$table"; done
 

@@ -23,8 +23,8 @@ const DRAIN_STILL: Duration = Duration::from_secs(4);
 pub async fn healthy(session: &Session) -> Result<(), Error> {
     let declaration = &session.declaration;
     for endpoint in declaration.health.iter().filter(|h| session.runs(&h.service)) {
-        let port = session.port(&endpoint.service, endpoint.port);
-        session.observe([health::ask(endpoint, port, session.clock()).await])?;
+        let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
+        session.observe([health::check(endpoint, port, *session.clock()).await])?;
     }
     if let Some(metrics) = session.probes.metrics.as_deref() {
         ask(session, metrics, Question::Targets).await?;
@@ -125,7 +125,7 @@ pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
 /// Records the host's pressure every second, until cancelled.
 pub async fn pressure(session: &Session) {
     loop {
-        if session.observe([host::ask(session.clock())]).is_err() {
+        if session.observe([host::pressure(*session.clock())]).is_err() {
             return;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -36,7 +36,7 @@ impl Stream {
         // Each stream draws from a seed of its own, so that one more stream does not change the others.
         let seed = name.bytes().fold(session.seed, |s, b| s.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
         let workload = Workload { rate, arrival: loadgen::Arrival::Poisson, journeys: journeys.to_vec(), target, seed, stream: name.to_owned() };
-        let clock = loadgen::RunClock { start: session.clock().start, wall_at_start_us: session.clock().now().wall_us - session.clock().now().mono_us };
+        let clock = loadgen::RunClock { start: session.clock().start(), wall_at_start_us: session.clock().now().wall_us - session.clock().now().mono_us };
         let (events, mut arriving) = mpsc::channel(4096);
         let (stop, recorder) = (CancellationToken::new(), session.recorder.clone());
         recorder.write(EventKind::Load(LoadEvent::Began { rate, stream: name.to_owned() }))?;

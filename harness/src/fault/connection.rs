@@ -2,8 +2,7 @@
 //! container needs a tool.
 
 use super::{FaultError, Scene, Settings};
-use nix::sched::{CloneFlags, setns};
-use std::fs::File;
+use crate::engine::namespace;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -43,20 +42,21 @@ impl Connection {
         let server = server.ok_or_else(|| scene.failed(kind, &self.from, "it was not prepared"))?;
         let client = scene.container(&self.from).await?;
         let rule = self.rule("-I", server, scene.run, jump);
-        iptables(client.pid, rule).await.map_err(|e| scene.failed(kind, &self.from, e))
+        let said = namespace::run(client.pid, "iptables", &[vec!["-w".to_owned()], rule].concat()).await.map_err(|e| scene.failed(kind, &self.from, e))?;
+        if said.ok { Ok(()) } else { Err(scene.failed(kind, &self.from, said.stderr.trim())) }
     }
 
     /// Tries to connect from the client's namespace. The outer error is ours, the inner result is what the client would see.
     pub async fn attempt(&self, scene: &Scene<'_>, limit: Duration) -> Result<Result<Duration, io::Error>, FaultError> {
         let client = scene.container(&self.from).await?;
         let server = SocketAddr::new(scene.address(&self.to).await?, self.port);
-        let failed = |what: String| FaultError::Failed { kind: "connection", target: self.from.clone(), what };
-        inside(client.pid, move || {
+        let failed = |e| scene.failed("connection", &self.from, e);
+        namespace::within(client.pid, move || {
             let began = Instant::now();
             TcpStream::connect_timeout(&server, limit).map(|_| began.elapsed())
         })
         .await
-        .map_err(|e| failed(format!("its network namespace can't be entered: {e}")))
+        .map_err(failed)
     }
 }
 
@@ -64,27 +64,4 @@ impl std::fmt::Display for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "from {} to {}:{}", self.from, self.to, self.port)
     }
-}
-
-/// Runs `work` on a thread of its own that has entered the network namespace of process `pid`. Only that thread moves; what it
-/// spawns is there too.
-///
-/// # Errors
-/// The namespace can't be entered: the process is gone, or rights are missing.
-pub async fn inside<T: Send + 'static>(pid: i32, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (send, receive) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new().name("namespace".into()).spawn(move || {
-        let entered = File::open(format!("/proc/{pid}/ns/net")).and_then(|ns| setns(&ns, CloneFlags::CLONE_NEWNET).map_err(io::Error::from));
-        let _ = send.send(entered.map(|()| work()));
-    })?;
-    receive.await.map_err(|_| io::Error::other("the thread in the namespace ended early"))?
-}
-
-/// Runs the host's `iptables` in the network namespace of process `pid`.
-///
-/// # Errors
-/// It can't be run, or refuses; the error has its own words.
-pub async fn iptables(pid: i32, arguments: Vec<String>) -> io::Result<()> {
-    let output = inside(pid, move || std::process::Command::new("iptables").arg("-w").args(arguments).output()).await??;
-    if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
 }

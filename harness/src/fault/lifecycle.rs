@@ -4,7 +4,11 @@
 use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
+use std::time::Duration;
 use verdict::history::fault::BlastRadius;
+
+/// Time that processes have to end by themselves.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -100,10 +104,10 @@ impl Fault for Lifecycle {
         Box::pin(async {
             let id = &self.container.0;
             let done = match self.action {
-                Action::Stop => scene.engine.stop(id, 2).await,
+                Action::Stop => scene.engine.stop(id, Some(GRACE)).await,
                 Action::Kill => scene.engine.kill(id, "SIGKILL").await,
                 Action::Pause => scene.engine.pause(id).await,
-                Action::Restart => scene.engine.restart(id, 2).await,
+                Action::Restart => scene.engine.restart(id, GRACE).await,
             };
             done.map_err(|e| scene.failed(self.kind(), &self.target, e))
         })

@@ -2,7 +2,7 @@
 //! and new ones are refused, as if nothing listened there; `partition` drops them, so that connections hang. The client's own
 //! ports stay reachable (a worker that can't reach its queue still shows its metrics), and other clients notice nothing.
 
-use super::connection::{Connection, iptables};
+use super::connection::Connection;
 use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;

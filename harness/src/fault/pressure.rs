@@ -105,8 +105,8 @@ impl Fault for Pressure {
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let container = scene.container(&self.target).await?;
-            self.limit = container.memory_limit;
-            self.cpu_limited = container.nano_cpus > 0;
+            self.limit = container.limits.memory;
+            self.cpu_limited = container.limits.nano_cpus > 0;
             if matches!(self.kind, Kind::Memory(_)) && self.limit <= 0 {
                 let what = format!("fault memory_pressure: {} has no memory limit", self.target);
                 return Err(FaultError::Settings { what, hint: "give the service `mem_limit` in the Compose file; the host's memory is never filled".into() });

@@ -1,8 +1,8 @@
 //! Redis is filled with keys that may be evicted (they have an expiry) until it evicts. Keys without an expiry, such as queues,
 //! stay under the policy `volatile-lru`.
 
-use super::connection::inside;
 use super::{Ability, Fault, FaultError, Scene, Settings};
+use crate::engine::namespace;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -40,8 +40,8 @@ impl RedisFill {
     async fn speak<T: Send + 'static>(&self, scene: &Scene<'_>, work: impl FnOnce(&mut Resp) -> io::Result<T> + Send + 'static) -> Result<T, FaultError> {
         let container = scene.container(&self.target).await?;
         let port = self.port;
-        let answer = inside(container.pid, move || Resp::connect(port).and_then(|mut r| work(&mut r))).await;
-        answer.and_then(|r| r).map_err(|e| scene.failed(KIND, &self.target, e))
+        let answer = namespace::within(container.pid, move || Resp::connect(port).and_then(|mut r| work(&mut r))).await;
+        answer.map_err(|e| scene.failed(KIND, &self.target, e))?.map_err(|e| scene.failed(KIND, &self.target, e))
     }
 }
 

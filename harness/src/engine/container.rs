@@ -1,0 +1,537 @@
+//! Containers: made from a resolved specification, started, stopped, signalled, limited, looked at, removed.
+
+use super::spec::{ContainerSpec, HealthcheckSpec, MountSpec, RestartSpec};
+use super::{Asked, Engine, EngineError, label, network};
+use bollard::container::LogOutput;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, DeviceMapping, HealthConfig, HealthStatusEnum,
+    HostConfig, HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions,
+    MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+use futures::StreamExt;
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What a container's health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It has none.
+    None,
+    /// It has not passed yet.
+    Starting,
+    /// It passes.
+    Healthy,
+    /// It fails.
+    Unhealthy,
+}
+
+/// A container as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContainerState {
+    /// Id.
+    pub id: String,
+    /// Name, without the leading slash.
+    pub name: String,
+    /// Service that it belongs to; its name where it has no such label.
+    pub service: String,
+    /// Image reference that it was made from.
+    pub image: String,
+    /// Whether it runs (a paused one does).
+    pub running: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Process id of its first process in the host's numbering; 0 if it does not run.
+    pub pid: i32,
+    /// What its health check says.
+    pub health: Health,
+    /// What the last health check printed.
+    pub health_output: String,
+    /// Exit code of its last life; meaningless while it runs.
+    pub exit_code: i64,
+    /// Whether the kernel killed it for memory.
+    pub oom_killed: bool,
+    /// What the engine says went wrong with its last start.
+    pub error: String,
+    /// How often the engine restarted it by itself.
+    pub restarts: u32,
+    /// When it was started last, RFC 3339.
+    pub started_at: String,
+    /// Network to address.
+    pub ips: BTreeMap<String, String>,
+    /// TCP ports: inside to published on the host.
+    pub ports: BTreeMap<u16, u16>,
+    /// Limits that the engine has on record for it.
+    pub limits: Limits,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerState {
+    /// Its address in any one of its networks.
+    pub fn ip(&self) -> Option<&str> {
+        self.ips.values().map(String::as_str).find(|address| !address.is_empty())
+    }
+}
+
+/// Limits of a container. 0 is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU in billionths of a core.
+    pub nano_cpus: i64,
+    /// Memory in bytes.
+    pub memory: i64,
+}
+
+/// A memory limit that limits nothing: the engine has no way to take a limit away again.
+const UNLIMITED_MEMORY: i64 = 1 << 50;
+
+impl Engine {
+    /// Makes a container and puts its files into it; does not start it. Returns its id.
+    ///
+    /// # Errors
+    /// [`EngineError::NoImage`] when its image is not there, [`EngineError::Refused`] for what else the engine refuses.
+    pub async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let mut options = CreateContainerOptionsBuilder::default().name(&spec.name);
+        if let Some(platform) = &spec.platform {
+            options = options.platform(platform);
+        }
+        let what = || format!("making container {} of image {}", spec.name, spec.image);
+        let made = self.docker.create_container(Some(options.build()), create_body(spec)?).await.asked(what);
+        let id = match made {
+            Ok(made) => made.id,
+            Err(EngineError::Refused { status: Some(404), seen, .. }) if seen.to_lowercase().contains("no such image") => {
+                return Err(EngineError::NoImage { image: spec.image.clone(), service: spec.service.clone() });
+            }
+            Err(error) => return Err(error),
+        };
+        for more in spec.networks.iter().skip(1) {
+            self.attach(&id, more).await?;
+        }
+        self.upload(&id, &spec.files).await?;
+        Ok(id)
+    }
+
+    /// Starts a container; starting one that runs does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] with the engine's words.
+    pub async fn start(&self, container: &str) -> Result<(), EngineError> {
+        match self.docker.start_container(container, None).await.asked(|| format!("starting container {container}")) {
+            Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Stops a container with its stop signal, and SIGKILL after `grace` (its own grace period if `None`).
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is not there.
+    pub async fn stop(&self, container: &str, grace: Option<Duration>) -> Result<(), EngineError> {
+        let options = grace.map(|grace| {
+            StopContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build()
+        });
+        match self.docker.stop_container(container, options).await.asked(|| format!("stopping container {container}")) {
+            Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Sends a signal (`SIGKILL`, `SIGSTOP`, …) to a container's first process. The engine then regards the container as
+    /// stopped by hand and applies no restart policy.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it does not run.
+    pub async fn kill(&self, container: &str, signal: &str) -> Result<(), EngineError> {
+        let options = KillContainerOptionsBuilder::default().signal(signal).build();
+        self.docker
+            .kill_container(container, Some(options))
+            .await
+            .asked(|| format!("sending {signal} to container {container}"))
+    }
+
+    /// Freezes all processes of a container; pausing a paused one does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it does not run.
+    pub async fn pause(&self, container: &str) -> Result<(), EngineError> {
+        match self.docker.pause_container(container).await.asked(|| format!("pausing container {container}")) {
+            Err(EngineError::Refused { seen, .. }) if seen.contains("already paused") => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Lets a paused container go on; one that is not paused is left as it is.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is not there.
+    pub async fn unpause(&self, container: &str) -> Result<(), EngineError> {
+        match self.docker.unpause_container(container).await.asked(|| format!("unpausing container {container}")) {
+            Err(EngineError::Refused { seen, .. }) if seen.contains("is not paused") || seen.contains("is not running") => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Restarts a container, with `grace` between its stop signal and SIGKILL.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is not there.
+    pub async fn restart(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
+        let options = RestartContainerOptionsBuilder::default()
+            .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
+            .build();
+        self.docker.restart_container(container, Some(options)).await.asked(|| format!("restarting container {container}"))
+    }
+
+    /// Removes a container and its anonymous volumes, running or not; removing one that is not there does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine refuses.
+    pub async fn remove(&self, container: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let what = || format!("removing container {container}");
+        match self.docker.remove_container(container, Some(options)).await.asked(what) {
+            Err(EngineError::Refused { status: Some(409), seen, .. }) if seen.contains("already in progress") => Ok(()),
+            Err(error) if !error.is_absent() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at a container, by id or name.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is not there.
+    pub async fn inspect(&self, container: &str) -> Result<ContainerState, EngineError> {
+        let seen = self
+            .docker
+            .inspect_container(container, None)
+            .await
+            .asked(|| format!("looking at container {container}"))?;
+        Ok(state(seen))
+    }
+
+    /// Ids of the containers with a label, running or not.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn containers_with(&self, key: &str, value: Option<&str>) -> Result<Vec<String>, EngineError> {
+        let options =
+            ListContainersOptionsBuilder::default().all(true).filters(&label::filter(key, value)).build();
+        let seen = self.docker.list_containers(Some(options)).await.asked(|| "listing containers".into())?;
+        Ok(seen.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    /// The container of a service of a project (the value of Compose's project label).
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when there is none.
+    pub async fn container_of(&self, project: &str, service: &str) -> Result<ContainerState, EngineError> {
+        let labels = vec![format!("{}={project}", label::PROJECT), format!("{}={service}", label::SERVICE)];
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&HashMap::from([("label".to_owned(), labels)]))
+            .build();
+        let seen = self.docker.list_containers(Some(options)).await.asked(|| "listing containers".into())?;
+        match seen.into_iter().find_map(|container| container.id) {
+            Some(id) => self.inspect(&id).await,
+            None => Err(EngineError::Refused {
+                what: format!("looking for service {service} of project {project}"),
+                status: Some(404),
+                seen: "there is no such container".into(),
+            }),
+        }
+    }
+
+    /// The last `lines` lines that a container printed, at most 64 KiB.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is not there.
+    pub async fn log_tail(&self, container: &str, lines: u32) -> Result<Vec<String>, EngineError> {
+        let options =
+            LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let mut stream = std::pin::pin!(self.docker.logs(container, Some(options)));
+        let mut text = Vec::new();
+        while let Some(part) = stream.next().await {
+            let part: LogOutput = part.asked(|| format!("reading the log of container {container}"))?;
+            text.extend_from_slice(part.as_ref());
+            if text.len() > 64 * 1024 {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+        let from = all.len().saturating_sub(lines as usize);
+        Ok(all[from..].to_vec())
+    }
+
+    /// Sets a running container's limits; 0 takes a limit away.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine refuses, for example a memory limit below what is in use.
+    pub async fn update_limits(&self, container: &str, limits: Limits) -> Result<(), EngineError> {
+        let what = || format!("limiting container {container}");
+        let seen = self.docker.inspect_container(container, None).await.asked(what)?;
+        let host = seen.host_config.unwrap_or_default();
+        let mut update = ContainerUpdateBody::default();
+        // The engine takes 0 for "as it was" and refuses a quota beside NanoCPUs: a container that was made with
+        // NanoCPUs can only be given more of them than the machine has.
+        if host.nano_cpus.unwrap_or(0) == 0 {
+            update.cpu_period = Some(100_000);
+            update.cpu_quota = Some(if limits.nano_cpus == 0 { -1 } else { (limits.nano_cpus / 10_000).max(1000) });
+        } else if limits.nano_cpus == 0 {
+            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as i64);
+            update.nano_cpus = Some(cores * 1_000_000_000);
+        } else {
+            update.nano_cpus = Some(limits.nano_cpus);
+        }
+        if limits.memory != host.memory.unwrap_or(0) {
+            update.memory = Some(if limits.memory == 0 { UNLIMITED_MEMORY } else { limits.memory });
+            update.memory_swap = update.memory;
+        }
+        self.docker.update_container(container, update).await.asked(what)
+    }
+
+    /// Whether an image is on this machine.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
+        match self.docker.inspect_image(image).await.asked(|| format!("looking at image {image}")) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn create_body(spec: &ContainerSpec) -> Result<ContainerCreateBody, EngineError> {
+    let networking = spec.networks.first().filter(|_| spec.network_mode.is_none()).map(|first| NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(first.network.clone(), network::endpoint(first))])),
+    });
+    let port_key = |container: u16, udp: bool| format!("{container}/{}", if udp { "udp" } else { "tcp" });
+    Ok(ContainerCreateBody {
+        hostname: spec.hostname.clone(),
+        domainname: spec.domainname.clone(),
+        user: spec.user.clone(),
+        tty: Some(spec.tty),
+        open_stdin: Some(spec.stdin_open),
+        env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        cmd: spec.command.clone(),
+        entrypoint: spec.entrypoint.clone(),
+        image: Some(spec.image.clone()),
+        working_dir: spec.working_dir.clone(),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: spec.stop_timeout,
+        healthcheck: spec.healthcheck.as_ref().map(health_config),
+        exposed_ports: Some(spec.ports.iter().map(|port| port_key(port.container, port.udp)).collect()),
+        host_config: Some(host_config(spec)?),
+        networking_config: networking,
+        ..Default::default()
+    })
+}
+
+fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
+    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &spec.ports {
+        let key = format!("{}/{}", port.container, if port.udp { "udp" } else { "tcp" });
+        let binding = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(port.host.to_string()) };
+        ports.entry(key).or_default().get_or_insert_default().push(binding);
+    }
+    let some = |value: i64| (value != 0).then_some(value);
+    let named = spec.network_mode.is_none();
+    Ok(HostConfig {
+        network_mode: Some(
+            spec.network_mode
+                .clone()
+                .or_else(|| spec.networks.first().map(|first| first.network.clone()))
+                .unwrap_or_else(|| "none".into()),
+        ),
+        port_bindings: Some(ports),
+        mounts: Some(spec.mounts.iter().map(mount).collect::<Result<_, _>>()?),
+        cap_add: Some(spec.cap_add.clone()),
+        cap_drop: Some(spec.cap_drop.clone()),
+        ulimits: Some(
+            spec.ulimits
+                .iter()
+                .map(|limit| ResourcesUlimits {
+                    name: Some(limit.name.clone()),
+                    soft: Some(limit.soft),
+                    hard: Some(limit.hard),
+                })
+                .collect(),
+        ),
+        sysctls: Some(spec.sysctls.clone().into_iter().collect()),
+        extra_hosts: Some(spec.extra_hosts.clone()),
+        nano_cpus: some(spec.nano_cpus),
+        memory: some(spec.memory),
+        memory_reservation: some(spec.memory_reservation),
+        pids_limit: some(spec.pids_limit),
+        cpu_shares: some(spec.cpu_shares),
+        shm_size: some(spec.shm_size),
+        restart_policy: Some(restart_policy(spec.restart)),
+        init: spec.init,
+        readonly_rootfs: Some(spec.read_only),
+        pid_mode: spec.pid.clone(),
+        ipc_mode: spec.ipc.clone(),
+        devices: Some(spec.devices.iter().map(|device| device_mapping(device)).collect()),
+        security_opt: Some(spec.security_opt.clone()),
+        group_add: Some(spec.group_add.clone()),
+        oom_score_adj: spec.oom_score_adj,
+        // Names outside the stack must not be resolved: the engine's own name server forwards what it does not know to the
+        // container's loopback, where nobody listens. And failing to resolve must be quick, or clients of a service that
+        // is stopped would hang beyond its return: old engines then give no answer at all, except, where `ndots` is set,
+        // to names without a dot, which services have. Other names are given up after two seconds.
+        dns: named.then(|| vec!["127.0.0.1".into()]),
+        dns_options: named.then(|| ["ndots:1", "timeout:1", "attempts:2"].map(String::from).to_vec()),
+        dns_search: named.then(|| vec![".".into()]),
+        log_config: spec.logging.as_ref().map(|(driver, options)| HostConfigLogConfig {
+            typ: Some(driver.clone()),
+            config: Some(options.clone().into_iter().collect()),
+        }),
+        ..Default::default()
+    })
+}
+
+fn mount(spec: &MountSpec) -> Result<Mount, EngineError> {
+    Ok(match spec {
+        MountSpec::Bind { source, target, read_only, propagation } => Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.to_string_lossy().into_owned()),
+            target: Some(target.clone()),
+            read_only: Some(*read_only),
+            bind_options: match propagation {
+                None => None,
+                Some(name) => Some(MountBindOptions {
+                    propagation: Some(MountBindOptionsPropagationEnum::from_str(name).map_err(|_| EngineError::Unfit {
+                        what: format!("mount propagation {name} of {target} is unknown"),
+                        hint: "one of private, rprivate, shared, rshared, slave, rslave".into(),
+                    })?),
+                    ..Default::default()
+                }),
+            },
+            ..Default::default()
+        },
+        MountSpec::Volume { source, target, read_only, no_copy } => Mount {
+            typ: Some(MountType::VOLUME),
+            source: source.clone(),
+            target: Some(target.clone()),
+            read_only: Some(*read_only),
+            volume_options: no_copy.then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            ..Default::default()
+        },
+        MountSpec::Tmpfs { target, size, mode } => Mount {
+            typ: Some(MountType::TMPFS),
+            target: Some(target.clone()),
+            tmpfs_options: Some(MountTmpfsOptions {
+                size_bytes: *size,
+                mode: mode.map(i64::from),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+    })
+}
+
+fn restart_policy(spec: RestartSpec) -> RestartPolicy {
+    let (name, maximum) = match spec {
+        RestartSpec::No => (RestartPolicyNameEnum::NO, None),
+        RestartSpec::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        RestartSpec::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+        RestartSpec::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(times))),
+    };
+    RestartPolicy { name: Some(name), maximum_retry_count: maximum }
+}
+
+fn device_mapping(text: &str) -> DeviceMapping {
+    let mut parts = text.splitn(3, ':');
+    let host = parts.next().unwrap_or_default().to_owned();
+    DeviceMapping {
+        path_in_container: Some(parts.next().map_or_else(|| host.clone(), str::to_owned)),
+        path_on_host: Some(host),
+        cgroup_permissions: Some(parts.next().unwrap_or("rwm").to_owned()),
+    }
+}
+
+fn health_config(spec: &HealthcheckSpec) -> HealthConfig {
+    let nanos = |duration: Duration| {
+        (!duration.is_zero()).then(|| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+    };
+    HealthConfig {
+        test: (!spec.test.is_empty()).then(|| spec.test.clone()),
+        interval: nanos(spec.interval),
+        timeout: nanos(spec.timeout),
+        retries: (spec.retries > 0).then_some(i64::from(spec.retries)),
+        start_period: nanos(spec.start_period),
+        start_interval: nanos(spec.start_interval),
+    }
+}
+
+fn state(seen: ContainerInspectResponse) -> ContainerState {
+    let state = seen.state.unwrap_or_default();
+    let config = seen.config.unwrap_or_default();
+    let host = seen.host_config.unwrap_or_default();
+    let network = seen.network_settings.unwrap_or_default();
+    let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
+    let name = seen.name.unwrap_or_default().trim_start_matches('/').to_owned();
+    let health = state.health.unwrap_or_default();
+    let mut ports = BTreeMap::new();
+    for (key, bindings) in network.ports.unwrap_or_default() {
+        let inside = key.strip_suffix("/tcp").and_then(|port| port.parse::<u16>().ok());
+        let outside = bindings.unwrap_or_default().into_iter().find_map(|binding| binding.host_port?.parse::<u16>().ok());
+        if let (Some(inside), Some(outside)) = (inside, outside) {
+            ports.insert(inside, outside);
+        }
+    }
+    ContainerState {
+        id: seen.id.unwrap_or_default(),
+        service: labels.get(label::SERVICE).cloned().unwrap_or_else(|| name.clone()),
+        name,
+        image: config.image.unwrap_or_default(),
+        running: state.running.unwrap_or(false),
+        paused: state.paused.unwrap_or(false),
+        pid: i32::try_from(state.pid.unwrap_or(0)).unwrap_or(0),
+        health: match health.status {
+            None | Some(HealthStatusEnum::EMPTY | HealthStatusEnum::NONE) => Health::None,
+            Some(HealthStatusEnum::STARTING) => Health::Starting,
+            Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+            Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        },
+        health_output: health
+            .log
+            .unwrap_or_default()
+            .pop()
+            .and_then(|last| last.output)
+            .map(|output| output.trim().to_owned())
+            .unwrap_or_default(),
+        exit_code: state.exit_code.unwrap_or(0),
+        oom_killed: state.oom_killed.unwrap_or(false),
+        error: state.error.unwrap_or_default(),
+        restarts: u32::try_from(seen.restart_count.unwrap_or(0)).unwrap_or(0),
+        started_at: state.started_at.unwrap_or_default(),
+        ips: network
+            .networks
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, endpoint)| (name, endpoint.ip_address.unwrap_or_default()))
+            .collect(),
+        ports,
+        limits: Limits {
+            nano_cpus: match host.nano_cpus.unwrap_or(0) {
+                0 => match (host.cpu_quota.unwrap_or(0), host.cpu_period.unwrap_or(0)) {
+                    (quota, period) if quota > 0 && period > 0 => quota * 1_000_000_000 / period,
+                    _ => 0,
+                },
+                nanos => nanos,
+            },
+            memory: host.memory.filter(|bytes| (0..UNLIMITED_MEMORY).contains(bytes)).unwrap_or(0),
+        },
+        labels,
+    }
+}

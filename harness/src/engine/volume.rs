@@ -1,0 +1,63 @@
+//! Volumes.
+
+use super::{Asked, Engine, EngineError, label};
+use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
+use std::collections::BTreeMap;
+
+impl Engine {
+    /// Makes a volume; making one that is there does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine refuses.
+    pub async fn create_volume(
+        &self,
+        name: &str,
+        driver: Option<&str>,
+        driver_opts: &BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            driver: driver.map(str::to_owned),
+            driver_opts: Some(driver_opts.clone().into_iter().collect()),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        self.docker.create_volume(request).await.asked(|| format!("making volume {name}")).map(drop)
+    }
+
+    /// Whether a volume is there.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        match self.docker.inspect_volume(name).await.asked(|| format!("looking at volume {name}")) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names of the volumes with a label.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn volumes_with(&self, key: &str, value: Option<&str>) -> Result<Vec<String>, EngineError> {
+        let options = ListVolumesOptionsBuilder::default().filters(&label::filter(key, value)).build();
+        let seen = self.docker.list_volumes(Some(options)).await.asked(|| "listing volumes".into())?;
+        Ok(seen.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
+    }
+
+    /// Removes a volume; removing one that is not there does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is in use.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveVolumeOptionsBuilder::default().force(true).build();
+        match self.docker.remove_volume(name, Some(options)).await.asked(|| format!("removing volume {name}")) {
+            Err(error) if !error.is_absent() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

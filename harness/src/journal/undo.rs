@@ -1,0 +1,273 @@
+//! Carrying out what the journal says is to be undone. Each is idempotent, and one that fails keeps no other from being
+//! tried.
+
+use super::{Entry, Journal, JournalError, Undo};
+use crate::containment;
+use crate::engine::{Engine, EngineError, Limits};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What healing did.
+#[derive(Debug, Default)]
+pub struct Healed {
+    /// Entries that were undone and closed.
+    pub undone: Vec<Entry>,
+    /// Entries that could not be undone and stay open, with the reason.
+    pub failed: Vec<(Entry, String)>,
+}
+
+/// Undoes what is open, newest first, and closes it: all faults of all runs, or of one. Stacks stay up.
+///
+/// # Errors
+/// [`JournalError`] when the journal itself can't be read or written.
+pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>) -> Result<Healed, JournalError> {
+    let mut healed = Healed::default();
+    let mut open = journal.open_entries()?;
+    open.reverse();
+    for entry in open {
+        let Some(undo) = entry.undo.clone() else { continue };
+        if undo.removes_stack() || run.is_some_and(|run| run != entry.run) {
+            continue;
+        }
+        match carry_out(engine, &undo).await {
+            Ok(()) => {
+                journal.close(entry.id)?;
+                healed.undone.push(entry);
+            }
+            Err(why) => healed.failed.push((entry, why)),
+        }
+    }
+    Ok(healed)
+}
+
+/// Carries out one undo. Undoing what is not there succeeds.
+///
+/// # Errors
+/// Why it could not be done, in words.
+pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), String> {
+    let engine = || engine.ok_or_else(|| "no container engine answers".to_owned());
+    match undo {
+        Undo::StartContainer { container } => gone_is_fine(engine()?.start(container).await),
+        Undo::Unpause { container } => gone_is_fine(engine()?.unpause(container).await),
+        Undo::RestoreLimits { container, nano_cpus, memory } => {
+            let limits = Limits { nano_cpus: *nano_cpus, memory: *memory };
+            gone_is_fine(engine()?.update_limits(container, limits).await)
+        }
+        Undo::EndHelper { pid, start_ticks } => end_helper(*pid, *start_ticks).await,
+        Undo::DeleteContainerRules { container, rules } => match engine()?.inspect(container).await {
+            // A container that does not run has no network namespace left, and no rule in it.
+            Ok(seen) if seen.running => delete_rules(Some(seen.pid), rules).await,
+            Ok(_) => Ok(()),
+            Err(error) => gone_is_fine(Err(error)),
+        },
+        Undo::DeleteHostRules { rules } => delete_rules(None, rules).await,
+        Undo::DeleteRedisKeys { container, port, prefix } => match engine()?.inspect(container).await {
+            Ok(seen) if seen.running => redis::delete_keys(seen.pid, *port, prefix).await,
+            // Whether it wrote them to disk before it stopped can't be seen from here.
+            Ok(seen) => Err(format!("container {} does not run, so its keys can't be deleted", seen.name)),
+            Err(error) => gone_is_fine(Err(error)),
+        },
+        Undo::RemoveRun { .. } => Err("a stack is taken away by `firedrill down`".into()),
+    }
+}
+
+fn gone_is_fine(result: Result<(), EngineError>) -> Result<(), String> {
+    match result {
+        Err(error) if !error.is_absent() => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes rules in a namespace or on the host, each as often as it is there.
+async fn delete_rules(pid: Option<i32>, rules: &[Vec<String>]) -> Result<(), String> {
+    let mut failed = Vec::new();
+    for rule in rules {
+        if let Err(why) = containment::delete_rule(pid, rule).await {
+            failed.push(why);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+}
+
+/// Ends a process of ours with all that it started, if it still is the process that was meant.
+async fn end_helper(pid: i32, start_ticks: u64) -> Result<(), String> {
+    if pid <= 1 || start_ticks_of(pid) != Some(start_ticks) {
+        return Ok(());
+    }
+    let mut family = BTreeSet::from([pid]);
+    let mut waited = Duration::ZERO;
+    loop {
+        family.extend(descendants(&family));
+        let alive: Vec<i32> = family.iter().copied().filter(|pid| is_alive(*pid)).collect();
+        if alive.is_empty() {
+            return Ok(());
+        }
+        if waited > Duration::from_secs(5) {
+            return Err(format!("processes {alive:?} do not end"));
+        }
+        for pid in alive {
+            // It may have ended meanwhile; the next look tells.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        waited += Duration::from_millis(20);
+    }
+}
+
+/// Start time of a process in clock ticks since boot: field 22 of its `stat`. `None` if there is no such process.
+pub fn start_ticks_of(pid: i32) -> Option<u64> {
+    stat(pid)?.get(19)?.parse().ok()
+}
+
+/// Fields of `/proc/<pid>/stat` after the command, which may hold blanks and parentheses: state is the first.
+fn stat(pid: i32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+}
+
+fn is_alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|fields| !matches!(fields.first().map(String::as_str), Some("Z" | "X")))
+}
+
+/// Processes whose parent or session is one of `family`.
+fn descendants(family: &BTreeSet<i32>) -> BTreeSet<i32> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            stat(*pid).is_some_and(|fields| {
+                let field = |at: usize| fields.get(at).and_then(|field| field.parse::<i32>().ok());
+                [field(1), field(3)].into_iter().flatten().any(|relative| family.contains(&relative))
+            })
+        })
+        .collect()
+}
+
+mod redis {
+    //! Just enough of the Redis protocol to delete keys by prefix, from inside the server's network namespace.
+
+    use crate::engine::namespace;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::Duration;
+
+    /// Deletes all keys with a prefix.
+    pub(super) async fn delete_keys(pid: i32, port: u16, prefix: &str) -> Result<(), String> {
+        let prefix = prefix.to_owned();
+        namespace::within(pid, move || delete(port, &prefix)).await.map_err(|error| error.to_string())?
+    }
+
+    fn delete(port: u16, prefix: &str) -> Result<(), String> {
+        if prefix.is_empty() {
+            return Err("an empty prefix would delete every key".into());
+        }
+        let words = |error: std::io::Error| format!("redis on port {port}: {error}");
+        let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5))
+            .map_err(words)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(words)?;
+        stream.set_write_timeout(Some(Duration::from_secs(10))).map_err(words)?;
+        let mut link = Link { reader: BufReader::new(stream) };
+        // Glob characters of the prefix mean themselves.
+        let pattern: String = prefix
+            .chars()
+            .flat_map(|c| if "*?[]\\^".contains(c) { vec!['\\', c] } else { vec![c] })
+            .chain(['*'])
+            .collect();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let reply = link.ask(&[b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"])?;
+            let Reply::List(parts) = reply else { return Err(format!("SCAN answered {reply:?}")) };
+            let [Reply::Bulk(next), Reply::List(keys)] = parts.as_slice() else {
+                return Err("SCAN answered something else than a cursor and keys".into());
+            };
+            let keys: Vec<&[u8]> = keys
+                .iter()
+                .filter_map(|key| if let Reply::Bulk(key) = key { Some(key.as_slice()) } else { None })
+                .collect();
+            if !keys.is_empty() {
+                let mut command: Vec<&[u8]> = vec![b"DEL"];
+                command.extend(keys);
+                link.ask(&command)?;
+            }
+            cursor.clone_from(next);
+            if cursor == b"0" {
+                return Ok(());
+            }
+        }
+    }
+
+    #[derive(Debug)]
+    enum Reply {
+        Bulk(Vec<u8>),
+        Number,
+        List(Vec<Reply>),
+    }
+
+    struct Link {
+        reader: BufReader<TcpStream>,
+    }
+
+    impl Link {
+        fn ask(&mut self, command: &[&[u8]]) -> Result<Reply, String> {
+            let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
+            for part in command {
+                bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+                bytes.extend_from_slice(part);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            self.reader.get_mut().write_all(&bytes).map_err(|error| error.to_string())?;
+            self.reply()
+        }
+
+        fn reply(&mut self) -> Result<Reply, String> {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).map_err(|error| error.to_string())?;
+            let line = line.trim_end();
+            let (kind, rest) = line.split_at_checked(1).ok_or("redis closed the connection")?;
+            let length = || rest.parse::<i64>().map_err(|_| format!("redis answered `{line}`"));
+            match kind {
+                "+" => Ok(Reply::Bulk(rest.as_bytes().to_vec())),
+                ":" => Ok(Reply::Number),
+                "-" => Err(format!("redis refused: {rest}")),
+                "$" => {
+                    let length = usize::try_from(length()?).unwrap_or(0);
+                    let mut bytes = vec![0; length + 2];
+                    self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+                    bytes.truncate(length);
+                    Ok(Reply::Bulk(bytes))
+                }
+                "*" => (0..length()?.max(0)).map(|_| self.reply()).collect::<Result<_, _>>().map(Reply::List),
+                _ => Err(format!("redis answered `{line}`")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    #[tokio::test]
+    async fn a_helper_ends_with_its_children_and_a_recycled_id_is_left_alone() {
+        let mut helper =
+            Command::new("sh").args(["-c", "sleep 60 & sleep 60; true"]).process_group(0).spawn().expect("starts");
+        let pid = helper.id() as i32;
+        let ticks = start_ticks_of(pid).expect("runs");
+        let children = loop {
+            let children = descendants(&BTreeSet::from([pid]));
+            if children.iter().filter(|child| **child != pid).count() >= 2 {
+                break children;
+            }
+            tokio::task::yield_now().await;
+        };
+        carry_out(None, &Undo::EndHelper { pid, start_ticks: ticks + 1 }).await.expect("another process");
+        assert!(is_alive(pid));
+        carry_out(None, &Undo::EndHelper { pid, start_ticks: ticks }).await.expect("ends");
+        assert!(!is_alive(pid) && children.iter().all(|child| !is_alive(*child)));
+        helper.wait().expect("reaped");
+        carry_out(None, &Undo::EndHelper { pid, start_ticks: ticks }).await.expect("again");
+    }
+}

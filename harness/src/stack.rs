@@ -1,0 +1,103 @@
+//! A stack: a folder with `firedrill.yaml` and a Compose file, brought up as containers of one run and taken down again.
+//!
+//! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory, [`plan_ports`] chooses
+//! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
+
+pub mod down;
+mod holder;
+mod open;
+pub mod ports;
+mod resolve;
+pub mod running;
+mod up;
+pub mod work_copy;
+
+pub use down::{Removed, down, remove_run};
+pub use open::Stack;
+pub use ports::{PortPlan, plan_ports};
+pub use running::{Deviation, Running, RunningService};
+pub use up::{Addition, Up, recreate, up};
+pub use work_copy::WorkCopy;
+
+use crate::compose::ConfigError;
+use crate::engine::EngineError;
+use crate::exit::Exit;
+use crate::journal::JournalError;
+
+/// Why a stack could not be opened, started or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A file of the user's is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no such stack.
+    #[error("{what}\nhint: {hint}")]
+    NotFound {
+        /// What was looked for and where.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The journal can't be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A host port is taken.
+    #[error("{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}\nhint: end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)")]
+    PortInUse {
+        /// File and line that ask for it.
+        place: String,
+        /// Host port.
+        port: u16,
+        /// Service.
+        service: String,
+        /// Who holds it, as far as can be seen.
+        holder: String,
+    },
+    /// A service did not become ready.
+    #[error("service {service} is not ready: {seen}{}", tail(log_tail))]
+    NotReady {
+        /// Service.
+        service: String,
+        /// What was seen last.
+        seen: String,
+        /// The last lines of its log.
+        log_tail: Vec<String>,
+    },
+    /// A file of the run's state could not be written or read.
+    #[error("{what}: {source}\nhint: the state of runs is kept in $XDG_STATE_HOME/firedrill or ~/.local/state/firedrill")]
+    Files {
+        /// What was tried, naming the path.
+        what: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+impl StackError {
+    /// How the process ends if nobody handles it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            StackError::Config(error) => error.exit(),
+            StackError::NotFound { .. } => Exit::Usage,
+            StackError::Engine(error) => error.exit(),
+            StackError::Journal(error) => error.exit(),
+            StackError::PortInUse { .. } | StackError::Files { .. } => Exit::Unfit,
+            StackError::NotReady { .. } => Exit::Unknown,
+        }
+    }
+
+    pub(crate) fn files(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StackError {
+        let what = what.into();
+        move |source| StackError::Files { what, source }
+    }
+}
+
+fn tail(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return "\nits log is empty".into();
+    }
+    lines.iter().fold("\nthe end of its log:".to_owned(), |text, line| format!("{text}\n  {line}"))
+}

@@ -1,0 +1,453 @@
+//! From a service of the Compose file to a container that this host can grant. What it can't is cut down and listed.
+
+use super::work_copy::WorkCopy;
+use super::{Addition, Deviation, StackError};
+use crate::compose::{ConfigError, Content, Healthcheck, Project, Service, Source, VolumeSource};
+use crate::engine::label::{self, Owner};
+use crate::engine::spec::{
+    Attachment, ContainerSpec, FileSpec, HealthcheckSpec, MountSpec, PortSpec, RestartSpec, Ulimit,
+};
+use nix::sys::resource::{Resource, getrlimit};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// What resolving a service needs to know.
+pub(super) struct Context<'a> {
+    pub owner: &'a Owner,
+    pub project: &'a Project,
+    pub source: &'a Source,
+    pub work: &'a WorkCopy,
+    pub host: &'a Host,
+}
+
+/// What the host can grant.
+#[derive(Debug, Clone)]
+pub(super) struct Host {
+    /// Capabilities of the bounding set, as bits.
+    capabilities: u64,
+    /// Number of cores.
+    cores: f64,
+}
+
+/// Capability names by bit.
+const CAPABILITIES: [&str; 41] = [
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+impl Host {
+    /// Looks at this machine, on which the engine is taken to run too.
+    pub fn look() -> Host {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bits = status
+            .lines()
+            .find_map(|line| line.strip_prefix("CapBnd:"))
+            .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        Host {
+            capabilities: bits.unwrap_or(u64::MAX),
+            cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
+        }
+    }
+
+    fn grants(&self, capability: &str) -> bool {
+        let name = capability.trim_start_matches("CAP_");
+        CAPABILITIES.iter().position(|known| *known == name).is_none_or(|bit| self.capabilities & (1 << bit) != 0)
+    }
+
+    fn missing(&self) -> Vec<String> {
+        CAPABILITIES.iter().filter(|name| !self.grants(name)).map(|name| (*name).to_owned()).collect()
+    }
+
+    /// The highest hard limit that a process here may have; `None` if there is none.
+    fn hard_limit(&self, name: &str) -> Option<i64> {
+        if self.grants("SYS_RESOURCE") {
+            return None;
+        }
+        let resource = match name {
+            "nofile" => Resource::RLIMIT_NOFILE,
+            "nproc" => Resource::RLIMIT_NPROC,
+            "memlock" => Resource::RLIMIT_MEMLOCK,
+            "core" => Resource::RLIMIT_CORE,
+            "stack" => Resource::RLIMIT_STACK,
+            "fsize" => Resource::RLIMIT_FSIZE,
+            "data" => Resource::RLIMIT_DATA,
+            "as" => Resource::RLIMIT_AS,
+            "cpu" => Resource::RLIMIT_CPU,
+            "rss" => Resource::RLIMIT_RSS,
+            "msgqueue" => Resource::RLIMIT_MSGQUEUE,
+            "nice" => Resource::RLIMIT_NICE,
+            "rtprio" => Resource::RLIMIT_RTPRIO,
+            "sigpending" => Resource::RLIMIT_SIGPENDING,
+            "locks" => Resource::RLIMIT_LOCKS,
+            _ => return None,
+        };
+        let (_, hard) = getrlimit(resource).ok()?;
+        i64::try_from(hard).ok()
+    }
+}
+
+/// Resolves a service. Deviations are added to `deviations`.
+pub(super) fn service(
+    context: &Context,
+    service: &Service,
+    image: &str,
+    ports: &[PortSpec],
+    addition: Option<&Addition>,
+    deviations: &mut BTreeSet<Deviation>,
+) -> Result<ContainerSpec, StackError> {
+    let host = context.host;
+    let mut note = |what: String, why: &str| {
+        deviations.insert(Deviation { what: format!("{}: {what}", service.name), why: why.to_owned() });
+    };
+    let (cap_add, cap_drop) = capabilities(service, host, &mut note);
+    let mut spec = ContainerSpec {
+        service: service.name.clone(),
+        name: container_name(&context.owner.project, &service.name),
+        image: image.to_owned(),
+        command: service.command.clone(),
+        entrypoint: service.entrypoint.clone(),
+        env: service.environment.clone(),
+        user: service.user.clone(),
+        working_dir: service.working_dir.clone(),
+        hostname: service.hostname.clone(),
+        domainname: service.domainname.clone(),
+        networks: attachments(context, service, &mut note),
+        mounts: mounts(context, service, &mut note)?,
+        ports: ports.to_vec(),
+        cap_add,
+        cap_drop,
+        ulimits: ulimits(service, host, &mut note),
+        extra_hosts: service.extra_hosts.clone(),
+        healthcheck: service.healthcheck.as_ref().map(healthcheck),
+        nano_cpus: (service.cpus.min(host.cores) * 1e9) as i64,
+        memory: service.memory,
+        memory_reservation: service.memory_reservation,
+        pids_limit: service.pids_limit,
+        cpu_shares: service.cpu_shares,
+        shm_size: service.shm_size,
+        restart: restart(&service.restart),
+        stop_signal: service.stop_signal.clone(),
+        stop_timeout: service.stop_grace_period.map(|grace| i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)),
+        init: service.init,
+        read_only: service.read_only,
+        tty: service.tty,
+        stdin_open: service.stdin_open,
+        security_opt: service.security_opt.clone(),
+        group_add: service.group_add.clone(),
+        oom_score_adj: service.oom_score_adj,
+        logging: service.logging.clone(),
+        platform: service.platform.clone(),
+        ..Default::default()
+    };
+    if service.cpus > host.cores {
+        note(format!("cpus {} cut to {}", service.cpus, host.cores), "the host has no more cores");
+    }
+    if spec.oom_score_adj.is_some_and(|score| score < 0) && !host.grants("SYS_RESOURCE") {
+        note("oom_score_adj left out".into(), "the host lacks CAP_SYS_RESOURCE, which lowering it takes");
+        spec.oom_score_adj = None;
+    }
+    for (name, value) in &service.sysctls {
+        if ["net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."].iter().any(|own| name.starts_with(own)) {
+            spec.sysctls.insert(name.clone(), value.clone());
+        } else {
+            note(format!("sysctl {name} left out"), "it belongs to the whole host and not to a container");
+        }
+    }
+    for device in &service.devices {
+        let path = device.split(':').next().unwrap_or_default();
+        if Path::new(path).exists() {
+            spec.devices.push(device.clone());
+        } else {
+            note(format!("device {path} left out"), "the host has no such device");
+        }
+    }
+    if !service.dns.is_empty() {
+        note("dns left out".into(), "a contained stack resolves its own names only");
+    }
+    let other = |mode: &str| mode.strip_prefix("service:").map(|name| container_name(&context.owner.project, name));
+    if let Some(mode) = &service.network_mode {
+        spec.network_mode = Some(other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")));
+        spec.networks.clear();
+        spec.hostname = None;
+        spec.ports.clear();
+        spec.extra_hosts.clear();
+    }
+    let namespace = |mode: &Option<String>| {
+        mode.as_ref().map(|mode| other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")))
+    };
+    spec.pid = namespace(&service.pid);
+    spec.ipc = namespace(&service.ipc);
+    spec.files = content_files(context, service)?;
+    if let Some(addition) = addition {
+        spec.env.extend(addition.env.clone());
+        spec.files.extend(addition.files.iter().cloned());
+        if let Some(command) = &addition.command {
+            spec.command = Some(command.clone());
+        }
+        if let Some(first) = spec.networks.first_mut() {
+            first.aliases.extend(addition.aliases.iter().cloned());
+        }
+    }
+    spec.labels = service.labels.clone();
+    finish_labels(&mut spec, context.owner, Some(context.project));
+    Ok(spec)
+}
+
+/// Name of the container of a service.
+pub(super) fn container_name(project: &str, service: &str) -> String {
+    format!("{project}-{service}-1")
+}
+
+/// Adds our labels and Compose's own.
+pub(super) fn finish_labels(spec: &mut ContainerSpec, owner: &Owner, project: Option<&Project>) {
+    spec.labels.extend(owner.labels());
+    let hash = Sha256::digest(serde_json::to_vec(&spec).unwrap_or_default());
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (key, value) in [
+        (label::SERVICE, spec.service.clone()),
+        ("com.docker.compose.container-number", "1".into()),
+        ("com.docker.compose.oneoff", "False".into()),
+        ("com.docker.compose.config-hash", hash),
+    ] {
+        spec.labels.insert(key.to_owned(), value);
+    }
+    if let Some(project) = project {
+        let file = project.file.to_string_lossy().into_owned();
+        let folder = project.file.parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
+        spec.labels.insert("com.docker.compose.project.config_files".into(), file);
+        spec.labels.insert("com.docker.compose.project.working_dir".into(), folder);
+        if let Some(service) = project.services.get(&spec.service) {
+            let on: Vec<String> = service
+                .depends_on
+                .iter()
+                .map(|(name, dependency)| {
+                    let condition = match dependency.condition {
+                        crate::compose::Condition::Started => "service_started",
+                        crate::compose::Condition::Healthy => "service_healthy",
+                        crate::compose::Condition::Completed => "service_completed_successfully",
+                    };
+                    format!("{name}:{condition}:false")
+                })
+                .collect();
+            spec.labels.insert("com.docker.compose.depends_on".into(), on.join(","));
+        }
+    }
+}
+
+fn capabilities(service: &Service, host: &Host, note: &mut impl FnMut(String, &str)) -> (Vec<String>, Vec<String>) {
+    let plain = |name: &String| name.trim_start_matches("CAP_").to_uppercase();
+    let mut add: Vec<String> = service.cap_add.iter().map(plain).collect();
+    let mut drop: Vec<String> = service.cap_drop.iter().map(plain).collect();
+    if service.privileged {
+        note(
+            "privileged cut down to all capabilities that the host has".into(),
+            "a privileged container could undo its containment, and hosts without CAP_SYS_RESOURCE refuse it",
+        );
+        add = vec!["ALL".into()];
+    }
+    if add.iter().any(|name| name == "ALL") {
+        let missing = host.missing();
+        if !missing.is_empty() {
+            note(format!("capabilities {} left out", missing.join(", ")), "the host lacks them");
+            drop.extend(missing);
+        }
+    } else {
+        add.retain(|name| {
+            let granted = host.grants(name);
+            if !granted {
+                note(format!("capability {name} left out"), "the host lacks it");
+            }
+            granted
+        });
+    }
+    (add, drop)
+}
+
+fn ulimits(service: &Service, host: &Host, note: &mut impl FnMut(String, &str)) -> Vec<Ulimit> {
+    service
+        .ulimits
+        .iter()
+        .map(|(name, (soft, hard))| {
+            let mut limit = Ulimit { name: name.clone(), soft: *soft, hard: *hard };
+            // -1 is "without a limit", the most of all.
+            let above = |wanted: i64, most: i64| wanted < 0 || wanted > most;
+            if let Some(most) = host.hard_limit(name).filter(|most| above(limit.hard, *most)) {
+                note(
+                    format!("ulimit {name} {hard} cut to {most}"),
+                    "the host's hard limit is lower, and raising it takes CAP_SYS_RESOURCE",
+                );
+                limit.hard = most;
+                if above(limit.soft, most) {
+                    limit.soft = most;
+                }
+            }
+            limit
+        })
+        .collect()
+}
+
+fn attachments(context: &Context, service: &Service, note: &mut impl FnMut(String, &str)) -> Vec<Attachment> {
+    service
+        .networks
+        .iter()
+        .map(|(name, network)| {
+            if let Some(external) = context.project.networks.get(name).and_then(|network| network.external.as_ref()) {
+                note(
+                    format!("external network {external} replaced by one of the run's own"),
+                    "a run touches nothing that it did not make",
+                );
+            }
+            let mut aliases = vec![service.name.clone()];
+            aliases.extend(service.container_name.clone());
+            aliases.extend(network.aliases.iter().cloned());
+            Attachment {
+                network: network_name(&context.owner.project, name),
+                aliases,
+                ipv4: network.ipv4.clone(),
+            }
+        })
+        .collect()
+}
+
+/// Name of the engine's network for a network of the project.
+pub(super) fn network_name(project: &str, network: &str) -> String {
+    format!("{project}_{network}")
+}
+
+/// Name of the engine's volume for a volume of the project.
+pub(super) fn volume_name(project: &str, volume: &str) -> String {
+    format!("{project}_{volume}")
+}
+
+fn mounts(
+    context: &Context,
+    service: &Service,
+    note: &mut impl FnMut(String, &str),
+) -> Result<Vec<MountSpec>, StackError> {
+    let mut mounts: Vec<MountSpec> = Vec::new();
+    for volume in &service.volumes {
+        let target = volume.target.trim_end_matches('/').to_owned();
+        let mount = match &volume.source {
+            VolumeSource::Bind { path, create, propagation } => {
+                let mut path = context.work.translate(path);
+                let inside = path.starts_with(&context.work.folder);
+                if !path.exists() && *create && inside {
+                    std::fs::create_dir_all(&path)
+                        .map_err(StackError::files(format!("making {}", path.display())))?;
+                }
+                if !path.exists() {
+                    return Err(ConfigError::at(
+                        &volume.mark,
+                        format!("services.{}.volumes: there is no {} to mount", service.name, path.display()),
+                        "make it, or correct the path; it is relative to the Compose file",
+                    )
+                    .into());
+                }
+                if path == Path::new("/var/run/docker.sock") || path == Path::new("/run/docker.sock") {
+                    note(
+                        "the engine's socket is mounted".into(),
+                        "whoever reads it can leave the stack: containment holds only as far as this service is trusted",
+                    );
+                }
+                if let Ok(real) = path.canonicalize()
+                    && inside
+                {
+                    path = real;
+                }
+                MountSpec::Bind { source: path, target, read_only: volume.read_only, propagation: propagation.clone() }
+            }
+            VolumeSource::Named { name, no_copy } => {
+                let external = context.project.volumes.get(name).and_then(|volume| volume.external.clone());
+                if let Some(external) = &external {
+                    note(format!("external volume {external} is used as it is"), "it is the user's own, and is never deleted");
+                }
+                MountSpec::Volume {
+                    source: Some(external.unwrap_or_else(|| volume_name(&context.owner.project, name))),
+                    target,
+                    read_only: volume.read_only,
+                    no_copy: *no_copy,
+                }
+            }
+            VolumeSource::Anonymous => {
+                MountSpec::Volume { source: None, target, read_only: volume.read_only, no_copy: false }
+            }
+            VolumeSource::Tmpfs { size, mode } => MountSpec::Tmpfs { target, size: *size, mode: *mode },
+        };
+        // The later of two mounts at one place wins, as in Compose.
+        mounts.retain(|known| known.target() != mount.target());
+        mounts.push(mount);
+    }
+    Ok(mounts)
+}
+
+fn content_files(context: &Context, service: &Service) -> Result<Vec<FileSpec>, StackError> {
+    let named = service
+        .configs
+        .iter()
+        .map(|mount| (mount, context.project.configs.get(&mount.source)))
+        .chain(service.secrets.iter().map(|mount| (mount, context.project.secrets.get(&mount.source))));
+    let mut files = Vec::new();
+    for (mount, content) in named {
+        let content = match content {
+            Some(Content::Text(text)) => text.clone().into_bytes(),
+            Some(Content::File(path)) => std::fs::read(context.source.physical(path)).map_err(|error| {
+                ConfigError::at(&mount.mark, format!("{} can't be read: {error}", path.display()), "check the path")
+            })?,
+            None => continue,
+        };
+        files.push(FileSpec { path: mount.target.clone(), content, mode: mount.mode, uid: mount.uid, gid: mount.gid });
+    }
+    Ok(files)
+}
+
+fn healthcheck(check: &Healthcheck) -> HealthcheckSpec {
+    if check.disable {
+        return HealthcheckSpec { test: vec!["NONE".into()], ..Default::default() };
+    }
+    let or_default = |duration: Option<Duration>| duration.unwrap_or_default();
+    HealthcheckSpec {
+        test: check.test.clone(),
+        interval: or_default(check.interval),
+        timeout: or_default(check.timeout),
+        retries: check.retries.unwrap_or(0),
+        start_period: or_default(check.start_period),
+        start_interval: or_default(check.start_interval),
+    }
+}
+
+fn restart(policy: &str) -> RestartSpec {
+    match policy {
+        "always" => RestartSpec::Always,
+        "unless-stopped" => RestartSpec::UnlessStopped,
+        _ => match policy.strip_prefix("on-failure") {
+            Some(times) => RestartSpec::OnFailure(times.trim_start_matches(':').parse().unwrap_or(0)),
+            None => RestartSpec::No,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_a_capability_grants_the_others() {
+        let bare = Host { capabilities: !(1 << 24), cores: 2.0 };
+        assert!(!bare.grants("SYS_RESOURCE") && !bare.grants("CAP_SYS_RESOURCE") && bare.grants("NET_ADMIN"));
+        assert_eq!(bare.missing(), ["SYS_RESOURCE"]);
+        assert!(Host { capabilities: u64::MAX, cores: 2.0 }.hard_limit("nofile").is_none());
+    }
+
+    #[test]
+    fn restart_policies_are_read() {
+        assert_eq!(restart("on-failure:3"), RestartSpec::OnFailure(3));
+        assert_eq!(restart("on-failure"), RestartSpec::OnFailure(0));
+        assert_eq!(restart("no"), RestartSpec::No);
+    }
+}

@@ -1,0 +1,142 @@
+//! The run's own copy of a stack's folder. Scaled and sabotaged configuration is written there; the owner's files are
+//! never touched, and bind mounts of the stack resolve there.
+
+use super::{Stack, StackError};
+use crate::journal::{Journal, Undo};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A copy of a stack's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkCopy {
+    /// Run that it belongs to.
+    pub run: String,
+    /// Folder of the original.
+    pub original: PathBuf,
+    /// Folder of the copy.
+    pub folder: PathBuf,
+}
+
+/// Folder that holds all state of a run.
+pub(super) fn run_folder(journal: &Journal, run: &str) -> PathBuf {
+    journal.home().join("runs").join(run)
+}
+
+/// Names that are never copied: what tools keep beside a stack, and no configuration of it.
+const LEFT_OUT: [&str; 4] = [".git", "node_modules", "target", "report"];
+
+impl WorkCopy {
+    /// Copies the stack's folder, with permissions and symbolic links. That the run is to be removed is written down first.
+    ///
+    /// # Errors
+    /// [`StackError::Files`] when something can't be read or written.
+    pub fn make(journal: &Journal, stack: &Stack, run: &str) -> Result<WorkCopy, StackError> {
+        announce(journal, run, stack.name())?;
+        let folder = run_folder(journal, run).join("stack");
+        copy(&stack.folder, &folder)?;
+        Ok(WorkCopy { run: run.to_owned(), original: stack.folder.clone(), folder })
+    }
+
+    /// Path in the copy of a path relative to the stack's folder.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    /// Where a path of the original is in the copy; paths outside the stack's folder stay as they are.
+    pub fn translate(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.original).map_or_else(|_| path.to_path_buf(), |rest| self.folder.join(rest))
+    }
+
+    /// Writes a file in place, so that a container into which that very file is mounted sees the change: the inode stays.
+    ///
+    /// # Errors
+    /// [`StackError::Files`] when it can't be written.
+    pub fn write(&self, relative: &str, content: impl AsRef<[u8]>) -> Result<(), StackError> {
+        let path = self.path(relative);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(StackError::files(format!("making {}", parent.display())))?;
+        }
+        let write = || {
+            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+            file.write_all(content.as_ref())?;
+            file.sync_all()
+        };
+        write().map_err(StackError::files(format!("writing {}", path.display())))
+    }
+
+    /// Reads a file of the copy.
+    ///
+    /// # Errors
+    /// [`StackError::Files`] when it can't be read.
+    pub fn read(&self, relative: &str) -> Result<String, StackError> {
+        let path = self.path(relative);
+        std::fs::read_to_string(&path).map_err(StackError::files(format!("reading {}", path.display())))
+    }
+}
+
+/// Writes down that the run is to be removed, once.
+pub(super) fn announce(journal: &Journal, run: &str, stack: &str) -> Result<(), StackError> {
+    let known = journal.open_entries()?;
+    let undo = Undo::RemoveRun { run: run.to_owned() };
+    if !known.iter().any(|entry| entry.undo.as_ref() == Some(&undo)) {
+        journal.open(run, stack, &format!("stack {stack} of run {run}"), undo)?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), StackError> {
+    let fail = |path: &Path| StackError::files(format!("copying {}", path.display()));
+    std::fs::create_dir_all(to).map_err(fail(to))?;
+    for entry in std::fs::read_dir(from).map_err(fail(from))? {
+        let entry = entry.map_err(fail(from))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let kind = entry.file_type().map_err(fail(&source))?;
+        if kind.is_symlink() {
+            let leads = std::fs::read_link(&source).map_err(fail(&source))?;
+            // A link that leads out of the folder by a relative path would lead elsewhere from the copy.
+            let leads = if leads.is_absolute() || source.canonicalize().is_ok_and(|end| end.starts_with(from)) {
+                leads
+            } else {
+                from.join(leads)
+            };
+            std::os::unix::fs::symlink(leads, &target).map_err(fail(&source))?;
+        } else if kind.is_dir() {
+            copy(&source, &target)?;
+            let permissions = entry.metadata().map_err(fail(&source))?.permissions();
+            std::fs::set_permissions(&target, permissions).map_err(fail(&target))?;
+        } else if kind.is_file() {
+            std::fs::copy(&source, &target).map_err(fail(&source))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    #[test]
+    fn a_copy_keeps_permissions_and_links_and_is_written_in_place() {
+        let home = tempfile::tempdir().expect("folder");
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        std::fs::create_dir_all(from.join("sub/.git")).expect("folder");
+        std::fs::write(from.join("sub/a"), "a").expect("file");
+        std::fs::set_permissions(from.join("sub/a"), std::fs::Permissions::from_mode(0o755)).expect("mode");
+        std::os::unix::fs::symlink("a", from.join("sub/link")).expect("link");
+        copy(&from, &to).expect("copies");
+        let work = WorkCopy { run: "r".into(), original: from.clone(), folder: to.clone() };
+        assert_eq!(work.read("sub/link").expect("reads"), "a");
+        assert!(!to.join("sub/.git").exists());
+        let before = std::fs::metadata(to.join("sub/a")).expect("file");
+        assert_eq!(before.permissions().mode() & 0o777, 0o755);
+        work.write("sub/a", "longer").expect("writes");
+        assert_eq!(std::fs::metadata(to.join("sub/a")).expect("file").ino(), before.ino());
+        assert_eq!(std::fs::read_to_string(from.join("sub/a")).expect("original"), "a");
+        assert_eq!(work.translate(&from.join("sub/a")), to.join("sub/a"));
+        assert_eq!(work.translate(Path::new("/proc")), Path::new("/proc"));
+    }
+}
