@@ -11,4 +11,5 @@ pub mod exit;
 pub mod fault;
 pub mod journal;
 pub mod probe;
+pub mod reaper;
 pub mod stack;
