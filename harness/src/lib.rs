@@ -10,6 +10,8 @@ pub mod engine;
 pub mod exit;
 pub mod fault;
 pub mod journal;
+pub mod preflight;
 pub mod probe;
+pub mod provision;
 pub mod reaper;
 pub mod stack;
