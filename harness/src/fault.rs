@@ -1,5 +1,15 @@
 //! Faults: inject, prove that it bites, heal, prove that it left. One file below for each; a line here registers it.
 
+pub mod connection;
+pub mod helper;
+pub mod lifecycle;
+pub mod packet_delay;
+pub mod packet_filter;
+pub mod packet_queue;
+pub mod pressure;
+pub mod redis_fill;
+
+use crate::engine::Health;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -14,6 +24,8 @@ pub enum Ability {
     PacketFilter,
     /// The kernel's packet queue, `NFQUEUE`.
     PacketQueue,
+    /// Put a process of ours into a container's control group.
+    ControlGroups,
 }
 
 /// Settings of a fault as a scenario writes them, text to text; each fault parses its own and refuses the rest.
@@ -84,4 +96,91 @@ pub trait Fault: Send + Sync {
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>>;
     /// After healing, looks whether its effect is gone: `Ok(Some(evidence))` if so, `Ok(None)` if not (yet).
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>>;
+}
+
+/// Aims a fault at a service.
+type Aim = fn(&str, &Settings) -> Result<Box<dyn Fault>, FaultError>;
+
+/// The registry: kind, what it does in one line, and how it is aimed.
+const FAULTS: &[(&str, &str, Aim)] = &[
+    ("stop", "the container is stopped, as by an operator", lifecycle::stop),
+    ("kill", "its processes are killed, as by a crash", lifecycle::kill),
+    ("pause", "its processes are frozen", lifecycle::pause),
+    ("restart", "it is restarted", lifecycle::restart),
+    ("cpu_pressure", "helpers spin in its control group (threads)", pressure::cpu),
+    ("memory_pressure", "a helper fills its memory limit (per_cent)", pressure::memory),
+    ("refuse_connections", "its connections to another service are refused (to)", packet_filter::refuse_connections),
+    ("partition", "its packets to another service vanish (to)", packet_filter::partition),
+    ("packet_delay", "its packets to another service are late (to, delay_ms)", packet_delay::aim),
+    ("redis_fill", "it is filled until it evicts (port)", redis_fill::aim),
+];
+
+/// All kinds.
+pub fn kinds() -> Vec<&'static str> {
+    FAULTS.iter().map(|f| f.0).collect()
+}
+
+/// All kinds with what they do.
+pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FAULTS.iter().map(|f| (f.0, f.1))
+}
+
+/// Aims a fault of this kind.
+///
+/// # Errors
+/// An unknown kind, or settings that it refuses.
+pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
+    match FAULTS.iter().find(|f| f.0 == kind) {
+        Some((_, _, aim)) => aim(target, settings),
+        None => Err(FaultError::Settings { what: format!("unknown fault {kind:?}"), hint: format!("the faults are {}", kinds().join(", ")) }),
+    }
+}
+
+/// Refuses settings that a fault does not know.
+fn only(kind: &'static str, settings: &Settings, known: &[&str]) -> Result<(), FaultError> {
+    match settings.keys().find(|k| !known.contains(&k.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(FaultError::Settings {
+            what: format!("fault {kind} has no setting {key:?}"),
+            hint: if known.is_empty() { "it has none".into() } else { format!("its settings are {}", known.join(", ")) },
+        }),
+    }
+}
+
+/// Reads a whole number within a range.
+fn number(kind: &'static str, settings: &Settings, key: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> Result<u32, FaultError> {
+    let Some(text) = settings.get(key) else { return Ok(default) };
+    text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| FaultError::Settings {
+        what: format!("fault {kind}: `{key}` is {text:?}"),
+        hint: format!("write a whole number from {} to {}", range.start(), range.end()),
+    })
+}
+
+impl Scene<'_> {
+    /// The container of a service, as it is now.
+    async fn container(&self, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
+        self.engine.container_of(self.project, service).await.map_err(|e| self.failed("target", service, e))
+    }
+
+    /// Its address in the stack's network.
+    async fn address(&self, service: &str) -> Result<std::net::IpAddr, FaultError> {
+        let container = self.container(service).await?;
+        let address = container.ip().and_then(|ip| ip.parse().ok());
+        address.ok_or_else(|| self.failed("target", service, "it has no address: is it running?"))
+    }
+
+    /// Evidence that a service works again: its container runs, is not paused, and is healthy where it has a health check.
+    async fn works(&self, kind: &'static str, service: &str) -> Result<Option<String>, FaultError> {
+        let state = self.container(service).await.map_err(|e| self.failed(kind, service, e))?;
+        let health = match state.health {
+            Health::None => "",
+            Health::Healthy => " and is healthy",
+            Health::Starting | Health::Unhealthy => return Ok(None),
+        };
+        Ok((state.running && !state.paused).then(|| format!("{service} runs{health}")))
+    }
+
+    fn failed(&self, kind: &'static str, target: &str, what: impl std::fmt::Display) -> FaultError {
+        FaultError::Failed { kind, target: target.to_owned(), what: what.to_string() }
+    }
 }

@@ -3,15 +3,36 @@
 //! It starts the whole stack in containers, drives traffic through it, breaks things, records what was observed, and
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
+pub mod authority;
+pub mod binaries;
+pub mod budget;
+pub mod cli;
+pub mod clock;
 pub mod compose;
 pub mod containment;
 pub mod declaration;
+pub mod drill;
 pub mod engine;
 pub mod exit;
 pub mod fault;
+pub mod features;
+pub mod home;
+pub mod image;
 pub mod journal;
+pub mod monitoring;
+pub mod plan;
 pub mod preflight;
 pub mod probe;
+pub mod progress;
 pub mod provision;
 pub mod reaper;
+pub mod receiver;
+pub mod record;
+pub mod report;
+pub mod sabotage;
+pub mod scenario;
 pub mod stack;
+pub mod steps;
+pub mod subject;
+pub mod timescale;
+pub mod yaml;

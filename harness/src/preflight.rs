@@ -6,6 +6,7 @@ use crate::engine::{Engine, EngineError};
 use crate::fault::Ability;
 use nix::sys::statvfs::statvfs;
 use serde::Serialize;
+use std::path::Path;
 
 /// Bytes that all images of the e-mail stack take, with what their building needs meanwhile.
 pub const DISK_FOR_IMAGES: u64 = 12 << 30;
@@ -14,7 +15,7 @@ pub const MEMORY_FOR_STACK: u64 = 4 << 30;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct Finding {
     /// What it is.
     pub name: &'static str,
     /// Whether it is as wanted.
@@ -27,19 +28,42 @@ pub struct Check {
     pub hint: String,
 }
 
+impl Finding {
+    /// Whether a stack can run all the same.
+    pub fn bearable(&self) -> bool {
+        self.ok || !self.required
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = if self.ok {
+            "ok"
+        } else if self.required {
+            "missing"
+        } else {
+            "poor"
+        };
+        write!(formatter, "{mark:<8} {:<40} {}", self.name, self.seen)?;
+        if !self.ok && !self.hint.is_empty() {
+            write!(formatter, "\n         hint: {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
 /// Looks at everything, for `doctor`.
-pub async fn examine() -> Vec<Check> {
+pub async fn examine() -> Vec<Finding> {
     let engine = Engine::connect().await;
     let mut checks = vec![engine_check(&engine).await];
-    let rules = [
-        ("container rules of the packet filter", Some(Ability::PacketFilter)),
-        ("packet queue of the kernel (NFQUEUE)", Some(Ability::PacketQueue)),
-        ("entering namespaces", Some(Ability::EnterNamespaces)),
-    ];
-    for (name, ability) in rules {
-        if let Some(ability) = ability {
-            checks.push(from(name, ability != Ability::PacketQueue, able(ability).await.map(|()| "works".into())));
-        }
+    for (name, ability) in [
+        ("entering namespaces", Ability::EnterNamespaces),
+        ("packet filter inside containers", Ability::PacketFilter),
+        ("packet queue of the kernel (NFQUEUE)", Ability::PacketQueue),
+        ("control groups", Ability::ControlGroups),
+    ] {
+        let required = matches!(ability, Ability::EnterNamespaces | Ability::PacketFilter);
+        checks.push(from(name, required, able(ability).await.map(|()| "works".into())));
     }
     checks.push(from("containment of stacks", true, containable().await.map(|()| "works".into())));
     checks.push(from("traffic shaping (tbf)", false, shaping().await.map(|()| "works".into())));
@@ -81,7 +105,31 @@ pub async fn able(ability: Ability) -> Result<(), EngineError> {
         Ability::PacketQueue => {
             try_in_fresh("iptables", "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass").await
         }
+        Ability::ControlGroups => control_groups(),
     }
+}
+
+/// Whether a process may be put into a control group: it is put into the one in which it is, which changes nothing.
+fn control_groups() -> Result<(), EngineError> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let places = own.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let first = controllers.split(',').next().unwrap_or_default();
+        let first = if first.is_empty() { "." } else { first };
+        Some(Path::new("/sys/fs/cgroup").join(first).join(path.trim_start_matches('/')).join("cgroup.procs"))
+    });
+    // With namespaces of control groups between us and the engine, only some can be seen.
+    let mut seen = "none can be seen under /sys/fs/cgroup".to_owned();
+    for place in places.filter(|place| place.exists()) {
+        match std::fs::write(&place, std::process::id().to_string()) {
+            Ok(()) => return Ok(()),
+            Err(error) => seen = format!("{}: {error}", place.display()),
+        }
+    }
+    Err(EngineError::Unfit {
+        what: format!("processes can't be put into control groups: {seen}"),
+        hint: "run as root with /sys/fs/cgroup mounted for writing; faults of pressure need it".into(),
+    })
 }
 
 /// Tries the rules that contain a stack.
@@ -118,7 +166,7 @@ fn unfit(tried: String, seen: &str) -> EngineError {
     }
 }
 
-async fn engine_check(engine: &Result<Engine, EngineError>) -> Check {
+async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
     let seen = match engine {
         Err(error) => Err(error.to_string()),
         Ok(engine) => engine.version().await.map_err(|error| error.to_string()).map(|version| {
@@ -147,7 +195,7 @@ pub async fn disk(engine: &Engine, wanted: u64) -> Result<String, EngineError> {
     Ok(format!("{} free in {root}", gib(free)))
 }
 
-fn memory() -> Check {
+fn memory() -> Finding {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = text
         .lines()
@@ -166,7 +214,7 @@ fn memory() -> Check {
     check("memory", false, seen)
 }
 
-fn pressure() -> Check {
+fn pressure() -> Finding {
     let seen = match std::fs::read_to_string("/proc/pressure/cpu") {
         Ok(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
         Err(error) => Err(format!(
@@ -176,7 +224,7 @@ fn pressure() -> Check {
     check("pressure stall information", false, seen)
 }
 
-fn user() -> Check {
+fn user() -> Finding {
     let id = nix::unistd::geteuid();
     let seen = if id.is_root() {
         Ok("root".to_owned())
@@ -186,15 +234,15 @@ fn user() -> Check {
     check("user", true, seen)
 }
 
-fn from(name: &'static str, required: bool, seen: Result<String, EngineError>) -> Check {
+fn from(name: &'static str, required: bool, seen: Result<String, EngineError>) -> Finding {
     check(name, required, seen.map_err(|error| error.to_string()))
 }
 
-fn check(name: &'static str, required: bool, seen: Result<String, String>) -> Check {
+fn check(name: &'static str, required: bool, seen: Result<String, String>) -> Finding {
     let ok = seen.is_ok();
     let text = seen.unwrap_or_else(|text| text);
     let (seen, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-    Check { name, ok, required, seen: seen.to_owned(), hint: hint.to_owned() }
+    Finding { name, ok, required, seen: seen.to_owned(), hint: hint.to_owned() }
 }
 
 fn gib(bytes: u64) -> String {

@@ -1,6 +1,19 @@
 //! Probes: typed, read-only questions to one backend. A probe reads and never judges. One file below for each backend; a
 //! line in `connect` registers it.
 
+mod alertmanager;
+mod ask;
+mod elasticsearch;
+mod exposition;
+mod grafana;
+pub mod health;
+pub mod host;
+mod jaeger;
+mod prometheus;
+
+use crate::clock::RunClock;
+use crate::declaration::Role;
+use ask::Asker;
 use futures::future::BoxFuture;
 use verdict::observation::Observation;
 
@@ -95,4 +108,54 @@ pub trait Probe: Send + Sync {
     fn source(&self) -> &str;
     /// Asks. Never fails: what goes wrong is an observation too. Bounded by a timeout of its own.
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>>;
+}
+
+/// Kinds of server that can be asked, as a role names them.
+pub const KINDS: [&str; 5] = ["prometheus", "alertmanager", "elasticsearch", "jaeger", "grafana"];
+
+/// A role whose kind of server has no probe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("role of service {service}: no probe for a server of kind {kind:?}\nhint: {} can be asked", KINDS.join(", "))]
+pub struct NoProbe {
+    /// Service.
+    pub service: String,
+    /// Kind.
+    pub kind: String,
+}
+
+/// The probe for a role's server, which is published on this port of 127.0.0.1.
+pub fn connect(role: &Role, host_port: u16, clock: RunClock) -> Result<Box<dyn Probe>, NoProbe> {
+    let login = role.user.clone().map(|user| (user, role.password.clone()));
+    let asker = Asker::new(&role.service, host_port, login, clock);
+    Ok(match role.kind.as_str() {
+        "prometheus" => Box::new(prometheus::Prometheus::new(asker)),
+        "alertmanager" => Box::new(alertmanager::Alertmanager::new(asker)),
+        "elasticsearch" => Box::new(elasticsearch::Elasticsearch::new(asker)),
+        "jaeger" => Box::new(jaeger::Jaeger::new(asker)),
+        "grafana" => Box::new(grafana::Grafana::new(asker)),
+        _ => return Err(NoProbe { service: role.service.clone(), kind: role.kind.clone() }),
+    })
+}
+
+impl Question {
+    /// The question in a few words, for observations that have no answer.
+    pub fn words(&self) -> String {
+        match self {
+            Question::Targets => "targets".into(),
+            Question::SeriesCount { selectors } => format!("series counts of {} selectors", selectors.len()),
+            Question::Range { name, .. } => format!("range query {name}"),
+            Question::Rules => "rules".into(),
+            Question::RuleInputs { alert, .. } => format!("rule inputs of alert {alert}"),
+            Question::Reload => "reload status".into(),
+            Question::ManagedAlerts => "managed alerts".into(),
+            Question::Silences => "silences".into(),
+            Question::Documents { pattern, .. } => format!("documents of {pattern}"),
+            Question::FieldTypes { pattern } => format!("field types of {pattern}"),
+            Question::Indices { pattern } => format!("indices of {pattern}"),
+            Question::Spans { .. } => "spans of traces".into(),
+            Question::Dashboards => "dashboards".into(),
+            Question::Panels { dashboard, .. } => format!("panels of dashboard {dashboard}"),
+            Question::Datasources => "datasources".into(),
+        }
+    }
 }

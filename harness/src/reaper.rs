@@ -5,42 +5,45 @@
 //! faults injected by hand, never get one.
 
 use crate::engine::Engine;
-use crate::exit::Exit;
 use crate::journal::{Journal, STATE_VARIABLE};
 use crate::stack::{StackError, remove_run};
-use nix::sys::signal::SigSet;
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Name of the hidden subcommand.
 pub const SUBCOMMAND: &str = "reaper";
 
-/// The harness's hold on its reaper. Dropping it without [`Reaper::release`] has the run removed.
+/// The word that sends a reaper home.
+const DISMISSED: &str = "dismissed";
+
+/// The harness's hold on its reaper. Dropping it without [`Reaper::dismiss`] has the run removed.
 #[derive(Debug)]
 pub struct Reaper {
     child: Child,
     pipe: Option<ChildStdin>,
 }
 
-/// What becomes of the run when its reaper is released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// It is down already.
-    Done,
-    /// It stays.
-    Keep,
-}
-
 impl Reaper {
-    /// Starts a reaper for a run, before anything of that run is made. `program` is our own executable
-    /// (`std::env::current_exe`), which must hand the subcommand to [`main`].
+    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is this very program, whose
+    /// command line must hand the subcommand to [`main`].
     ///
     /// # Errors
     /// [`StackError::Files`] when it can't be started.
-    pub fn spawn(program: &Path, journal: &Journal, run: &str) -> Result<Reaper, StackError> {
+    pub fn spawn(run: &str) -> Result<Reaper, StackError> {
+        let program = std::env::current_exe().map_err(StackError::files("looking for our own program"))?;
+        Reaper::spawn_as(&program, &Journal::of_user(), run)
+    }
+
+    /// Starts `program` as the reaper for a run of a journal.
+    ///
+    /// # Errors
+    /// [`StackError::Files`] when it can't be started.
+    pub fn spawn_as(program: &Path, journal: &Journal, run: &str) -> Result<Reaper, StackError> {
         let start = || {
             std::fs::create_dir_all(journal.home())?;
             let log = OpenOptions::new().create(true).append(true).open(journal.home().join("reaper.log"))?;
@@ -60,12 +63,11 @@ impl Reaper {
         Ok(Reaper { child, pipe })
     }
 
-    /// Tells the reaper that nothing is to be removed, and waits for its end.
-    pub fn release(mut self, release: Release) {
+    /// Tells the reaper that nothing is to be removed, because the run is down already or stays, and waits for its end.
+    pub fn dismiss(mut self) {
         if let Some(mut pipe) = self.pipe.take() {
-            let word: &[u8] = if release == Release::Keep { b"keep\n" } else { b"done\n" };
             // A reaper that is gone already needs no word.
-            let _ = pipe.write_all(word);
+            let _ = pipe.write_all(DISMISSED.as_bytes());
         }
         // Only whether it ended matters, not how.
         let _ = self.child.wait();
@@ -77,35 +79,30 @@ impl Reaper {
     }
 }
 
-/// The reaper's own life: waits for the end of the pipe on standard input, then removes the run unless told otherwise.
-pub fn main(run: &str) -> Exit {
-    // What ends a whole session or machine politely must not end the one process that cleans up after the others.
-    if let Err(error) = SigSet::all().thread_block() {
-        eprintln!("reaper of run {run}: signals can't be blocked: {error}");
+/// The reaper's own life: waits for the end of the pipe on standard input, then removes the run unless it was dismissed.
+/// What it did stands in `reaper.log` beside the journal.
+///
+/// # Errors
+/// [`StackError`] when the run could not be removed; the journal keeps it open then.
+pub async fn main(run: &str) -> Result<(), StackError> {
+    // What ends a whole session or machine politely must not end the one process that cleans up after the others. A handler
+    // that does nothing stays for the life of the process.
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+        if let Err(error) = signal(kind) {
+            eprintln!("reaper of run {run}: {error}");
+        }
     }
     let mut words = String::new();
-    if std::io::stdin().read_to_string(&mut words).is_ok() && ["keep", "done"].contains(&words.trim()) {
-        return Exit::Pass;
+    // A pipe that can't be read has no writer either.
+    let _ = tokio::io::stdin().read_to_string(&mut words).await;
+    if words == DISMISSED {
+        return Ok(());
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("reaper of run {run}: {error}");
-            return Exit::Defect;
-        }
-    };
-    let removed = runtime.block_on(async {
-        let engine = Engine::connect().await.inspect_err(|error| eprintln!("reaper of run {run}: {error}")).ok();
-        remove_run(engine.as_ref(), &Journal::of_user(), run).await
-    });
-    match removed {
-        Ok(removed) => {
-            eprintln!("reaper of run {run}: the harness is gone; removed {removed:?}");
-            Exit::Pass
-        }
-        Err(error) => {
-            eprintln!("reaper of run {run}: {error}");
-            error.exit()
-        }
+    let engine = Engine::connect().await.inspect_err(|error| eprintln!("reaper of run {run}: {error}")).ok();
+    let removed = remove_run(engine.as_ref(), &Journal::of_user(), run).await;
+    match &removed {
+        Ok(removed) => eprintln!("reaper of run {run}: the harness is gone; removed {removed:?}"),
+        Err(error) => eprintln!("reaper of run {run}: {error}"),
     }
+    removed.map(drop)
 }

@@ -16,7 +16,7 @@ pub use down::{Removed, down, remove_run};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};
 pub use running::{Deviation, Running, RunningService};
-pub use up::{Addition, Up, up};
+pub use up::{Addition, Up, recreate, up};
 pub use work_copy::WorkCopy;
 
 use crate::compose::ConfigError;

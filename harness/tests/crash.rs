@@ -41,7 +41,9 @@ volumes: {data: {}}
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     match args.get(1).map(String::as_str) {
-        Some(reaper::SUBCOMMAND) => return ExitCode::from(reaper::main(&args[3]) as u8),
+        Some(reaper::SUBCOMMAND) => {
+            return ended(runtime().block_on(async { Ok(reaper::main(&args[3]).await?) }));
+        }
         Some("harness-with-reaper") => return ended(runtime().block_on(harness_with_reaper(&args[2], &args[3]))),
         Some("harness-of-faults") => return ended(runtime().block_on(harness_of_faults(&args[2]))),
         Some("fault-helper") => return fault_helper(),
@@ -122,7 +124,7 @@ async fn bring_up(engine: &Engine, journal: &Journal, stack: &Stack, run: &str, 
 async fn harness_with_reaper(folder: &str, run: &str) -> Outcome {
     let journal = Journal::of_user();
     let stack = Stack::open(folder)?;
-    let _reaper = Reaper::spawn(&std::env::current_exe()?, &journal, run)?;
+    let _reaper = Reaper::spawn_as(&std::env::current_exe()?, &journal, run)?;
     println!("begun");
     let engine = Engine::connect().await?;
     bring_up(&engine, &journal, &stack, run, false).await?;

@@ -1,1 +1,32 @@
-//! loadgen
+//! Open-loop load: journeys at an arrival rate.
+//!
+//! A schedule of arrivals is drawn from a seed before anything is sent. Each arrival is begun at its due instant, whether
+//! or not earlier ones were answered, and latency is counted from that instant: a server that stops answering is charged
+//! with all who came meanwhile, not only with the one that a closed loop would have had waiting.
+//!
+//! [`run`] drives one stream of a [`Workload`]; several may run side by side. Every operation becomes a
+//! [`LoadEvent`](verdict::history::load::LoadEvent) the moment its outcome is known, so nothing accumulates here. What is
+//! measured now can be watched as [`Live`], and what the generator says of itself at the end is a
+//! [`LoadSummary`](verdict::history::load::LoadSummary) — also that it can't be relied on, if so.
+
+#![forbid(unsafe_code)]
+
+pub mod arrival;
+pub mod client;
+mod clock;
+pub mod draw;
+pub mod id;
+pub mod journey;
+pub mod mailbox;
+mod open_loop;
+pub mod payload;
+pub mod recorder;
+pub mod target;
+mod workload;
+
+pub use arrival::Arrival;
+pub use clock::RunClock;
+pub use open_loop::{Bounds, run, run_for, run_with};
+pub use recorder::Live;
+pub use target::{Network, Target, TargetError, check_target};
+pub use workload::{Workload, WorkloadError};

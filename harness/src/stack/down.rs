@@ -82,6 +82,27 @@ pub async fn remove_run(engine: Option<&Engine>, journal: &Journal, run: &str) -
     first.map_or(Ok(removed), Err)
 }
 
+/// Takes everything of ours away, whatever run it belongs to.
+///
+/// # Errors
+/// As [`remove_run`], for the first run that can't be removed; the others are.
+pub async fn down_all(engine: &Engine, journal: &Journal) -> Result<Removed, StackError> {
+    let mut total = Removed::default();
+    let mut first = None;
+    for run in known_runs(engine, journal, None).await? {
+        match remove_run(Some(engine), journal, &run).await {
+            Ok(removed) => {
+                total.containers += removed.containers;
+                total.networks += removed.networks;
+                total.volumes += removed.volumes;
+                total.rules += removed.rules;
+            }
+            Err(error) => drop(first.get_or_insert(error)),
+        }
+    }
+    first.map_or(Ok(total), Err)
+}
+
 /// Runs that anything here speaks of: the journal, the state folder, labels, rules. `stack` selects those of one stack.
 ///
 /// # Errors

@@ -60,6 +60,10 @@ pub enum Cause {
     TooLate,
     /// It was never reported as resolved.
     NotResolved,
+    /// The notified alert carries other labels than declared.
+    LabelsDiffer,
+    /// An alert fired during a drill that neither is about it nor names it in its blast radius.
+    FiredUnexpectedly,
 
     // Logs.
     /// An acknowledged operation has no log line in the store.

@@ -36,13 +36,19 @@ macro_rules! expectations {
 }
 
 pub mod alerts;
+mod calendar;
 pub mod dashboards;
 pub mod drill;
+pub mod firing;
 pub mod health;
 pub mod logs;
+mod proportion;
 pub mod recovery;
+pub mod roll_call;
 pub mod scraping;
+pub mod timeline;
 pub mod traces;
+mod wording;
 
 expectations! {
     ServicesReady(health::ServicesReady),
@@ -65,4 +71,18 @@ expectations! {
     FaultBitAndLeft(drill::FaultBitAndLeft),
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
+}
+
+impl Expectation {
+    /// The drill that it rests on, if it rests on one.
+    pub fn drill(&self) -> Option<&str> {
+        match self {
+            Expectation::AlertFires(c) => Some(&c.drill),
+            Expectation::AlertReaches(c) => Some(&c.drill),
+            Expectation::AlertResolves(c) => Some(&c.drill),
+            Expectation::NothingElseFires(c) => Some(&c.drill),
+            Expectation::FaultBitAndLeft(c) => Some(&c.drill),
+            _ => None,
+        }
+    }
 }

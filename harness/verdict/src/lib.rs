@@ -8,6 +8,7 @@ pub mod cause;
 pub mod check;
 pub mod history;
 pub mod observation;
+pub mod summary;
 pub mod verdict;
 
 pub use cause::Cause;

@@ -1,8 +1,14 @@
 //! Each panel's query returns data; data sources are healthy.
 
 use super::Checker;
+use super::timeline::{Timeline, unreachable_backend};
+use super::wording::{count, list};
+use crate::cause::Cause;
+use crate::observation::Fact;
+use crate::observation::dashboards::{Dashboard, Datasource, Panel};
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A dashboard that must be there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,13 +36,135 @@ pub struct DatasourcesHealthy {
 }
 
 impl Checker for PanelsReturnData {
-    fn id(&self) -> String { String::from("PanelsReturnData") }
-    fn expected(&self) -> String { String::from("not written yet") }
-    fn check(&self, _history: &History) -> Verdict { Verdict::unknown(self.id(), self.expected(), "not written yet") }
+    fn id(&self) -> String {
+        "dashboards.panels".into()
+    }
+
+    fn expected(&self) -> String {
+        format!("each panel's query returns data on {}", count(self.dashboards.len() as u64, "dashboard", "dashboards"))
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        let ours = |f: &Fact| matches!(f, Fact::Dashboards { .. } | Fact::Panel(_));
+        if let Some(s) = timeline.silent(ours, &["dashboard", "panel"]) {
+            return unreachable_backend(id, expected, &s);
+        }
+        let mut known: Option<(u64, &Vec<Dashboard>)> = None;
+        let mut panels: BTreeMap<(&str, &str, &str), (u64, &Panel)> = BTreeMap::new();
+        for (e, o) in timeline.healthy_facts() {
+            match &o.fact {
+                Fact::Dashboards { dashboards } => known = Some((e.seq, dashboards)),
+                Fact::Panel(p) => {
+                    panels.insert((&p.dashboard, &p.panel, &p.query), (e.seq, p));
+                }
+                _ => {}
+            }
+        }
+        let Some((list_seq, known)) = known else { return timeline.unanswered(id, expected, "dashboards", ours, &["dashboard", "panel"]) };
+        let (mut queries, mut empty, mut seqs, mut unasked) = (0u64, Vec::new(), vec![list_seq], Vec::new());
+        let mut failed: Option<(Cause, Vec<String>, Vec<u64>)> = None;
+        let mut convict = |cause: Cause, what: String, seq: u64| match &mut failed {
+            Some((_, all, seqs)) => {
+                all.push(what);
+                seqs.push(seq);
+            }
+            None => failed = Some((cause, vec![what], vec![seq])),
+        };
+        for wanted in &self.dashboards {
+            let Some(there) = known.iter().find(|d| d.uid == wanted.uid) else {
+                convict(Cause::DashboardMissing, format!("dashboard {} does not exist", wanted.uid), list_seq);
+                continue;
+            };
+            let title = &there.title;
+            if there.panels < wanted.panels {
+                convict(
+                    Cause::DashboardMissing,
+                    format!("dashboard {title} has {}, {} wanted", count(there.panels, "panel", "panels"), wanted.panels),
+                    list_seq,
+                );
+            }
+            let of_this: Vec<&(u64, &Panel)> = panels.iter().filter(|((uid, _, _), _)| *uid == wanted.uid).map(|(_, p)| p).collect();
+            let asked = of_this.iter().map(|(_, p)| p.panel.as_str()).collect::<BTreeSet<_>>().len() as u64;
+            for (seq, p) in of_this {
+                if let Some(error) = &p.error {
+                    convict(Cause::PanelQueryFails, format!("{title} / {}: `{}` fails: {error}", p.panel, p.query), *seq);
+                } else if p.values == 0 && wanted.may_be_empty.contains(&p.panel) {
+                    empty.push(p.panel.as_str());
+                } else if p.values == 0 {
+                    convict(Cause::PanelWithoutData, format!("{title} / {}: `{}` returns no data", p.panel, p.query), *seq);
+                } else {
+                    queries += 1;
+                    seqs.push(*seq);
+                }
+            }
+            if asked < wanted.panels {
+                unasked.push(format!("{} of {} panels of dashboard {title}", wanted.panels.saturating_sub(asked), wanted.panels));
+            }
+        }
+        if let Some((cause, what, witnesses)) = failed {
+            let hint = match cause {
+                Cause::DashboardMissing => "was it provisioned? look at the server's log for the file that it refused",
+                Cause::PanelQueryFails => "run the query by hand against its data source",
+                _ => "was a metric or label renamed that the panel still asks for by its old name?",
+            };
+            return Verdict::fail(id, expected, cause, list(&what, 5)).witnesses(witnesses).hint(hint);
+        }
+        if !unasked.is_empty() {
+            return Verdict::unknown(id, expected, format!("never queried while the stack was healthy: {}", list(&unasked, 5)));
+        }
+        let excused = if empty.is_empty() { String::new() } else { format!("; empty, as they may be: {}", list(&empty, 5)) };
+        timeline.gate(
+            Verdict::pass(id, expected, format!("{} with data{excused}", count(queries, "query", "queries")))
+                .evidence("panel queries with data", queries)
+                .witnesses(seqs),
+        )
+    }
 }
 
 impl Checker for DatasourcesHealthy {
-    fn id(&self) -> String { String::from("DatasourcesHealthy") }
-    fn expected(&self) -> String { String::from("not written yet") }
-    fn check(&self, _history: &History) -> Verdict { Verdict::unknown(self.id(), self.expected(), "not written yet") }
+    fn id(&self) -> String {
+        "dashboards.datasources".into()
+    }
+
+    fn expected(&self) -> String {
+        format!("data sources {} answer", list(&self.names, 8))
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        let ours = |f: &Fact| matches!(f, Fact::Datasource(_));
+        if let Some(s) = timeline.silent(ours, &["datasource", "data source"]) {
+            return unreachable_backend(id, expected, &s);
+        }
+        let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
+        for (e, o) in timeline.healthy_facts() {
+            if let Fact::Datasource(d) = &o.fact {
+                last.insert(&d.name, (e.seq, d));
+            }
+        }
+        if last.is_empty() {
+            return timeline.unanswered(id, expected, "data sources", ours, &["datasource", "data source"]);
+        }
+        let (mut ok, mut broken) = (Vec::new(), Vec::new());
+        for name in &self.names {
+            match last.get(name.as_str()) {
+                Some((seq, d)) if d.ok => ok.push(*seq),
+                Some((seq, d)) => broken.push((format!("{name}: {}", d.seen), Some(*seq))),
+                None => broken.push((format!("{name} does not exist; there are {}", list(last.keys(), 8)), None)),
+            }
+        }
+        if !broken.is_empty() {
+            return Verdict::fail(id, expected, Cause::DatasourceUnhealthy, list(broken.iter().map(|(w, _)| w), 5))
+                .witnesses(broken.iter().filter_map(|(_, s)| *s))
+                .hint("check the data source's URL and credentials as seen from the dashboards' own container");
+        }
+        timeline.gate(
+            Verdict::pass(id, expected, format!("all {} answer", ok.len()))
+                .evidence("data sources that answer", ok.len() as u64)
+                .witnesses(ok),
+        )
+    }
 }

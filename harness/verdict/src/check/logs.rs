@@ -1,9 +1,20 @@
 //! Acknowledged operations have their line, in the right index, with the right fields and types.
 
 use super::Checker;
-use crate::{History, Verdict};
+use super::calendar::{index_day, parse_rfc3339};
+use super::timeline::Timeline;
+use super::wording::{count, list};
+use crate::cause::Cause;
+use crate::history::load::{Operation, Outcome};
+use crate::observation::Fact;
+use crate::observation::logs::{Document, FieldTypes};
+use crate::{Event, History, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The field that holds a line's own time.
+const TIMESTAMP: &str = "@timestamp";
 
 /// Each acknowledged operation of the journeys has exactly one line of this source, in the index of its day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,14 +48,332 @@ pub struct FieldsTyped {
     pub optional: Vec<String>,
 }
 
+/// A field by its dotted name, whether it is nested, flat, or partly both.
+fn field<'d>(fields: &'d Map<String, Value>, name: &str) -> Option<&'d Value> {
+    if let Some(v) = fields.get(name) {
+        return (!v.is_null()).then_some(v);
+    }
+    name.match_indices('.')
+        .find_map(|(i, _)| fields.get(&name[..i]).and_then(Value::as_object).and_then(|inner| field(inner, &name[i + 1..])))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What was stored for the operations.
+struct Stored<'h> {
+    /// Lines by operation id; each stored document once, however often it was read.
+    lines: BTreeMap<String, Vec<(u64, &'h Document)>>,
+    documents: u64,
+    /// Why a line may be stored although it was not read.
+    doubt: Option<String>,
+}
+
+impl LinesStored {
+    fn selects(&self, d: &Document) -> bool {
+        // Without a selection, lines of other sources carry the id as well: then only those of the own index answer.
+        (!self.select.is_empty() || d.index.starts_with(&self.index_prefix))
+            && self.select.iter().all(|(k, v)| field(&d.fields, k).is_some_and(|seen| text(seen) == *v))
+    }
+
+    /// `None` if the log store was never read at the capture.
+    fn stored<'h>(&self, timeline: &Timeline<'h>) -> Option<Stored<'h>> {
+        let mut stored = Stored { lines: BTreeMap::new(), documents: 0, doubt: None };
+        let mut cut_off = false;
+        let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+        let mut read = false;
+        for (e, o) in timeline.captured_facts() {
+            let Fact::Documents { documents, truncated } = &o.fact else { continue };
+            read = true;
+            cut_off |= truncated;
+            for d in documents.iter().filter(|d| seen.insert((&d.index, &d.id))) {
+                stored.documents += 1;
+                if let Some(id) = field(&d.fields, &self.id_field).filter(|_| self.selects(d)) {
+                    stored.lines.entry(text(id)).or_default().push((e.seq, d));
+                }
+            }
+        }
+        stored.doubt = timeline.doubt(|f| matches!(f, Fact::Documents { .. }), cut_off);
+        read.then_some(stored)
+    }
+
+    /// The index in which a line belongs, by its own time.
+    fn home(&self, d: &Document) -> Result<String, String> {
+        let stamp = field(&d.fields, TIMESTAMP).ok_or_else(|| TIMESTAMP.to_owned())?;
+        let epoch_s = match stamp {
+            Value::Number(ms) => ms.as_f64().map(|ms| (ms / 1e3).floor() as i64),
+            other => parse_rfc3339(&text(other)),
+        };
+        let epoch_s = epoch_s.ok_or_else(|| format!("{TIMESTAMP} (it is {stamp}, which is no time)"))?;
+        Ok(format!("{}{}", self.index_prefix, index_day(epoch_s)))
+    }
+
+    /// Two documents that are one line, stored twice: same time, same selected and required fields.
+    fn same_line(&self, a: &Document, b: &Document) -> bool {
+        let names = self.required_fields.iter().chain(self.select.keys()).map(String::as_str).chain([TIMESTAMP]);
+        names.into_iter().all(|n| field(&a.fields, n) == field(&b.fields, n))
+    }
+}
+
+/// What is wrong with the lines of an operation.
+#[derive(Default)]
+struct Findings<'h> {
+    by_cause: BTreeMap<Cause, Vec<(&'h str, u64, String)>>,
+}
+
+impl<'h> Findings<'h> {
+    fn add(&mut self, cause: Cause, op: &'h Operation, seq: u64, what: String) {
+        self.by_cause.entry(cause).or_default().push((&op.id, seq, what));
+    }
+
+    fn of(&self, cause: Cause) -> &[(&'h str, u64, String)] {
+        self.by_cause.get(&cause).map_or(&[], Vec::as_slice)
+    }
+
+    fn ids(&self, cause: Cause) -> String {
+        list(self.of(cause).iter().map(|(id, ..)| *id), 5)
+    }
+}
+
 impl Checker for LinesStored {
-    fn id(&self) -> String { String::from("LinesStored") }
-    fn expected(&self) -> String { String::from("not written yet") }
-    fn check(&self, _history: &History) -> Verdict { Verdict::unknown(self.id(), self.expected(), "not written yet") }
+    fn id(&self) -> String {
+        format!("logs.{}.lines", self.source)
+    }
+
+    fn expected(&self) -> String {
+        format!(
+            "each acknowledged operation of {} has one line of {} in {}YYYY.MM.dd, with its fields",
+            list(&self.steps, 8),
+            self.source,
+            self.index_prefix
+        )
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        let operations = acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s)));
+        let total = operations.len() as u64;
+        if total < self.least.max(1) {
+            let why =
+                format!("{} acknowledged, {} wanted for a verdict", count(total, "operation was", "operations were"), self.least.max(1));
+            return Verdict::unknown(id, expected, why);
+        }
+        let Some(stored) = self.stored(&timeline) else {
+            return Verdict::unknown(id, expected, format!("the log store was never read after the load{}", silent_sources(&timeline)));
+        };
+        let mut findings = Findings::default();
+        let mut fine = 0;
+        let mut twice_in_drills = 0;
+        for (e, op) in &operations {
+            let lines = stored.lines.get(&op.id).map_or(&[][..], Vec::as_slice);
+            let Some((_, first)) = lines.first() else {
+                findings.add(Cause::LogLineMissing, op, e.seq, op.id.clone());
+                continue;
+            };
+            let mut ok = true;
+            if lines.len() > 1 {
+                let doubled = lines.iter().enumerate().any(|(i, (_, a))| lines[i + 1..].iter().any(|(_, b)| self.same_line(a, b)));
+                // Under a fault a service may do its work, and log it, twice; one line stored twice is the pipeline's doing.
+                if doubled || timeline.during(op).next().is_none() {
+                    ok = false;
+                    findings.add(Cause::LogLineDuplicated, op, e.seq, format!("{} ({} lines, in {})", op.id, lines.len(), first.index));
+                } else {
+                    twice_in_drills += 1;
+                }
+            }
+            for (_, d) in lines {
+                match self.home(d) {
+                    Ok(home) if home != d.index => {
+                        ok = false;
+                        findings.add(Cause::WrongIndex, op, e.seq, format!("{} is in {}, {} wanted", op.id, d.index, home));
+                    }
+                    Err(what) => {
+                        ok = false;
+                        findings.add(Cause::FieldMissing, op, e.seq, what);
+                    }
+                    Ok(_) => {}
+                }
+                for name in self.required_fields.iter().filter(|n| field(&d.fields, n).is_none()) {
+                    ok = false;
+                    findings.add(Cause::FieldMissing, op, e.seq, name.clone());
+                }
+            }
+            fine += u64::from(ok);
+        }
+        self.verdict(&timeline, &stored, &findings, Counts { total, fine, twice_in_drills })
+    }
+}
+
+struct Counts {
+    total: u64,
+    fine: u64,
+    twice_in_drills: u64,
+}
+
+impl LinesStored {
+    fn verdict(&self, timeline: &Timeline<'_>, stored: &Stored<'_>, findings: &Findings<'_>, counts: Counts) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let n = |c: Cause| findings.of(c).len() as u64;
+        let mut seen = Vec::new();
+        if n(Cause::LogLineMissing) > 0 {
+            seen.push(format!(
+                "{} of {} operations have no line ({})",
+                n(Cause::LogLineMissing),
+                counts.total,
+                findings.ids(Cause::LogLineMissing)
+            ));
+        }
+        if n(Cause::LogLineDuplicated) > 0 {
+            seen.push(format!(
+                "{} more than one: {}",
+                count(n(Cause::LogLineDuplicated), "operation has", "operations have"),
+                list(findings.of(Cause::LogLineDuplicated).iter().map(|f| &f.2), 5)
+            ));
+        }
+        if n(Cause::WrongIndex) > 0 {
+            seen.push(format!(
+                "{} in the wrong index: {}",
+                count(n(Cause::WrongIndex), "line is", "lines are"),
+                list(findings.of(Cause::WrongIndex).iter().map(|f| &f.2), 3)
+            ));
+        }
+        let missing_fields: BTreeSet<&str> = findings.of(Cause::FieldMissing).iter().map(|f| f.2.as_str()).collect();
+        if !missing_fields.is_empty() {
+            let lines: BTreeSet<&str> = findings.of(Cause::FieldMissing).iter().map(|f| f.0).collect();
+            seen.push(format!(
+                "lines of {} lack a field: {} ({})",
+                count(lines.len() as u64, "operation", "operations"),
+                list(&missing_fields, 5),
+                list(&lines, 5)
+            ));
+        }
+        let order = [Cause::LogLineMissing, Cause::LogLineDuplicated, Cause::WrongIndex, Cause::FieldMissing];
+        // An answer with holes can't show that something is missing; what it does show still counts.
+        let present = order.into_iter().filter(|c| *c != Cause::LogLineMissing || stored.doubt.is_none());
+        let Some(cause) = present.into_iter().find(|c| n(*c) > 0) else {
+            if let Some(doubt) = &stored.doubt
+                && n(Cause::LogLineMissing) > 0
+            {
+                let why = format!("{doubt}, so that absence proves nothing: {}", seen.join("; "));
+                return Verdict::unknown(id, expected, why).witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
+            }
+            let again = if counts.twice_in_drills > 0 {
+                format!("; {} logged again by the service during drills", counts.twice_in_drills)
+            } else {
+                String::new()
+            };
+            let reason = format!("{} of {} operations found among {} documents{again}", counts.fine, counts.total, stored.documents);
+            return timeline.gate(Verdict::pass(id, expected, reason).evidence("operations with their line", counts.fine));
+        };
+        let hint = match cause {
+            Cause::LogLineMissing => {
+                "follow one id: is it in the service's own log file, did the shipper read it, did the store refuse it (its log names mapping conflicts)?"
+            }
+            Cause::LogLineDuplicated => {
+                "does the shipper read a file twice (two inputs, a lost registry), or send again what was stored already?"
+            }
+            Cause::WrongIndex => {
+                "the index must be named after the line's source and its own timestamp in UTC: check the shipper's index setting and its time field"
+            }
+            _ => "does the shipper decode the JSON into fields, or drop some; does the service still write the field?",
+        };
+        let verdict = Verdict::fail(id, expected, cause, seen.join("; "))
+            .hint(hint)
+            .witnesses(findings.of(cause).iter().map(|f| f.1))
+            .evidence("operations with their line", counts.fine);
+        if cause == Cause::LogLineMissing { timeline.absence(verdict) } else { verdict }
+    }
+}
+
+/// Acknowledged operations that are wanted, in the order in which they were due.
+pub(super) fn acknowledged(history: &History, is_wanted: impl Fn(&Operation) -> bool) -> Vec<(&Event, &Operation)> {
+    let mut found: Vec<_> = history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged && is_wanted(o)).collect();
+    found.sort_by_key(|(_, o)| (o.due.mono_us, o.id.as_str()));
+    found
+}
+
+/// Backends that did not answer when the run was captured, for the reason.
+pub(super) fn silent_sources(timeline: &Timeline<'_>) -> String {
+    let silent: BTreeSet<String> = timeline
+        .captured_facts()
+        .into_iter()
+        .filter_map(|(_, o)| match &o.fact {
+            Fact::Unreachable { question, error } => Some(format!("{} ({question}): {error}", o.source)),
+            _ => None,
+        })
+        .collect();
+    if silent.is_empty() { String::new() } else { format!("; not answering then: {}", list(&silent, 3)) }
 }
 
 impl Checker for FieldsTyped {
-    fn id(&self) -> String { String::from("FieldsTyped") }
-    fn expected(&self) -> String { String::from("not written yet") }
-    fn check(&self, _history: &History) -> Verdict { Verdict::unknown(self.id(), self.expected(), "not written yet") }
+    fn id(&self) -> String {
+        format!("logs.{}.types", self.source)
+    }
+
+    fn expected(&self) -> String {
+        format!("every index {}* maps {} as declared", self.index_prefix, count(self.types.len() as u64, "field", "fields"))
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        let mut last: BTreeMap<&str, (i64, u64, &FieldTypes)> = BTreeMap::new();
+        for (e, o) in history.observations() {
+            if let Fact::FieldTypes(t) = &o.fact
+                && t.index.starts_with(&self.index_prefix)
+                && last.get(t.index.as_str()).is_none_or(|(at, ..)| *at <= o.answered.mono_us)
+            {
+                last.insert(&t.index, (o.answered.mono_us, e.seq, t));
+            }
+        }
+        if last.is_empty() {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("no mapping of an index {}* was read{}", self.index_prefix, silent_sources(&timeline)),
+            );
+        }
+        let (mut fine, mut mismatched, mut missing, mut seqs) = (0, Vec::new(), Vec::new(), Vec::new());
+        for (index, (_, seq, t)) in &last {
+            seqs.push(*seq);
+            for (name, wanted) in &self.types {
+                match t.types.get(name) {
+                    Some(seen) if seen == wanted => fine += 1,
+                    Some(seen) => mismatched.push((format!("{name} is {seen} in {index}, {wanted} wanted"), *seq)),
+                    None if self.optional.contains(name) => {}
+                    None => missing.push((format!("{name} is not mapped in {index}, {wanted} wanted"), *seq)),
+                }
+            }
+        }
+        let (cause, first, second) = if mismatched.is_empty() {
+            (Cause::FieldMissing, &missing, &mismatched)
+        } else {
+            (Cause::FieldTypeMismatch, &mismatched, &missing)
+        };
+        if !first.is_empty() {
+            let seen = list(first.iter().chain(second).map(|(w, _)| w), 5);
+            let hint = "check the index template, its pattern and its priority; a template changes only indices that are made after it";
+            return Verdict::fail(id, expected, cause, seen).witnesses(first.iter().map(|(_, s)| *s)).hint(hint);
+        }
+        let reason = format!("{} of {} as declared", count(fine, "field", "fields"), count(last.len() as u64, "index", "indices"));
+        timeline.gate(Verdict::pass(id, expected, reason).evidence("fields of the declared type", fine).witnesses(seqs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_nested_and_flat() {
+        let fields = serde_json::json!({"a": {"b": {"c": 1}, "d.e": "x"}, "f.g": true, "n": null});
+        let fields = fields.as_object().expect("an object");
+        assert_eq!(field(fields, "a.b.c"), Some(&Value::from(1)));
+        assert_eq!(field(fields, "a.d.e"), Some(&Value::from("x")));
+        assert_eq!(field(fields, "f.g"), Some(&Value::from(true)));
+        assert_eq!(field(fields, "n"), None);
+        assert_eq!(field(fields, "a.x"), None);
+    }
 }

@@ -1,8 +1,23 @@
 //! Sampled operations are one complete trace; the rate fits its interval.
 
 use super::Checker;
+use super::logs::{acknowledged, silent_sources};
+use super::proportion;
+use super::timeline::{Timeline, exempted};
+use super::wording::{count, list, number, percent};
+use crate::cause::Cause;
+use crate::observation::Fact;
+use crate::observation::traces::Span;
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Acknowledged operations from which on "no trace at all" is a failure: even at a rate of 40 % chance leaves none of twenty once in
+/// 27,000 times.
+const NONE_OF: u64 = 20;
+
+/// Power that a sample must have to tell a rate from its half.
+const POWER: f64 = 0.99;
 
 /// A span that a complete trace has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,14 +65,292 @@ pub struct SamplingRate {
     pub alpha: f64,
 }
 
+/// What is wrong with the trace of an operation.
+struct Fault<'h> {
+    operation: &'h str,
+    /// The operation's event.
+    seq: u64,
+    /// The events that hold its spans.
+    spans: Vec<u64>,
+    what: String,
+}
+
+/// All spans that were captured, each once.
+struct Stored<'h> {
+    traces: BTreeMap<&'h str, Trace<'h>>,
+    /// Traces in which an operation's id was seen.
+    by_operation: BTreeMap<&'h str, BTreeSet<&'h str>>,
+    /// The trace stores.
+    sources: BTreeSet<&'h str>,
+    /// Why a span may be stored although it was not read.
+    doubt: Option<String>,
+    spans: u64,
+}
+
+#[derive(Default)]
+struct Trace<'h> {
+    spans: BTreeMap<&'h str, &'h Span>,
+    seqs: BTreeSet<u64>,
+}
+
+impl<'h> Stored<'h> {
+    /// `None` if the trace store was never read at the capture.
+    fn of(timeline: &Timeline<'h>, id_attribute: &str) -> Option<Stored<'h>> {
+        let mut stored = Stored { traces: BTreeMap::new(), by_operation: BTreeMap::new(), sources: BTreeSet::new(), doubt: None, spans: 0 };
+        let mut cut_off = false;
+        for (e, o) in timeline.captured_facts() {
+            let Fact::Spans { spans, truncated } = &o.fact else { continue };
+            stored.sources.insert(&o.source);
+            cut_off |= truncated;
+            for s in spans {
+                let trace = stored.traces.entry(&s.trace_id).or_default();
+                trace.seqs.insert(e.seq);
+                if trace.spans.insert(&s.span_id, s).is_none() {
+                    stored.spans += 1;
+                }
+                if let Some(id) = s.attributes.get(id_attribute) {
+                    stored.by_operation.entry(id).or_default().insert(&s.trace_id);
+                }
+            }
+        }
+        stored.doubt = timeline.doubt(|f| matches!(f, Fact::Spans { .. }), cut_off);
+        (!stored.sources.is_empty()).then_some(stored)
+    }
+}
+
+impl Trace<'_> {
+    fn is(s: &Span, service: &str, name: &str) -> bool {
+        s.service == service && s.name == name
+    }
+
+    /// Everything that is wrong with one operation's trace.
+    fn faults(&self, wanted: &ExpectedTrace) -> Vec<(Cause, String)> {
+        let mut wrong = Vec::new();
+        let roots: Vec<&&Span> = self.spans.values().filter(|s| s.parent_id.is_none()).collect();
+        if roots.len() > 1 {
+            wrong.push((Cause::SpanWithoutParent, format!("it has {} roots: {}", roots.len(), list(roots.iter().map(|s| named(s)), 4))));
+        }
+        for s in self.spans.values() {
+            if s.parent_id.as_ref().is_some_and(|p| !self.spans.contains_key(p.as_str())) {
+                wrong.push((Cause::SpanWithoutParent, format!("the parent of {} is not in its trace", named(s))));
+            }
+        }
+        for w in &wanted.spans {
+            let found: Vec<&&Span> = self.spans.values().filter(|s| Self::is(s, &w.service, &w.name)).collect();
+            let Some(any) = found.first() else {
+                wrong.push((Cause::SpanMissing, format!("{}: {} is missing", w.service, w.name)));
+                continue;
+            };
+            let parent_of = |s: &Span| s.parent_id.as_ref().and_then(|p| self.spans.get(p.as_str()));
+            let right = found.iter().any(|s| match (&w.parent, parent_of(s)) {
+                (Some((service, name)), Some(p)) => Self::is(p, service, name),
+                (None, None) => s.parent_id.is_none(),
+                _ => false,
+            });
+            if right {
+                continue;
+            }
+            let wanted = w.parent.as_ref().map_or("to be the root".to_owned(), |(s, n)| format!("{s}: {n}"));
+            match (parent_of(any), &any.parent_id) {
+                (Some(p), _) => wrong.push((Cause::SpanWithoutParent, format!("{} has parent {}, wanted {wanted}", named(any), named(p)))),
+                (None, None) => wrong.push((Cause::SpanWithoutParent, format!("{} has no parent, wanted {wanted}", named(any)))),
+                // Its parent is missing, which was said above.
+                (None, Some(_)) => {}
+            }
+        }
+        wrong
+    }
+}
+
+fn named(s: &Span) -> String {
+    format!("{}: {}", s.service, s.name)
+}
+
 impl Checker for TracesComplete {
-    fn id(&self) -> String { String::from("TracesComplete") }
-    fn expected(&self) -> String { String::from("not written yet") }
-    fn check(&self, _history: &History) -> Verdict { Verdict::unknown(self.id(), self.expected(), "not written yet") }
+    fn id(&self) -> String {
+        "traces.complete".into()
+    }
+
+    fn expected(&self) -> String {
+        let steps: Vec<&str> = self.traces.iter().map(|t| t.step.as_str()).collect();
+        format!("each sampled operation of {} is one complete trace", list(&steps, 8))
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        let Some(stored) = Stored::of(&timeline, &self.id_attribute) else {
+            return Verdict::unknown(id, expected, format!("the trace store was never read after the load{}", silent_sources(&timeline)));
+        };
+        let (mut complete, mut kept, mut judged) = (0u64, 0u64, 0u64);
+        let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut wrong: BTreeMap<Cause, Vec<Fault<'_>>> = BTreeMap::new();
+        for wanted in &self.traces {
+            let services: BTreeSet<&str> = wanted.spans.iter().map(|s| s.service.as_str()).chain(stored.sources.iter().copied()).collect();
+            for (e, op) in acknowledged(history, |o| o.is_step(&wanted.step)) {
+                if let Some(d) = timeline.disturbed(op, &services) {
+                    *exempt.entry(d.id).or_default() += 1;
+                    continue;
+                }
+                judged += 1;
+                let Some(ids) = stored.by_operation.get(op.id.as_str()) else { continue };
+                kept += 1;
+                let traces: Vec<&Trace<'_>> = ids.iter().filter_map(|t| stored.traces.get(t)).collect();
+                let mut faults: Vec<(Cause, String)> = Vec::new();
+                if traces.len() > 1 {
+                    let roots: Vec<String> =
+                        traces.iter().flat_map(|t| t.spans.values()).filter(|s| s.parent_id.is_none()).map(|s| named(s)).collect();
+                    faults.push((
+                        Cause::SpanWithoutParent,
+                        format!("its spans are in {} traces, which begin with {}", traces.len(), list(&roots, 4)),
+                    ));
+                }
+                faults.extend(traces.iter().flat_map(|t| t.faults(wanted)));
+                complete += u64::from(faults.is_empty());
+                // What is torn off is missing as well: the tear is the cause.
+                if let Some((cause, what)) = faults.into_iter().min_by_key(|(c, _)| *c != Cause::SpanWithoutParent) {
+                    let seqs = traces.iter().flat_map(|t| t.seqs.iter().copied()).collect();
+                    wrong.entry(cause).or_default().push(Fault { operation: &op.id, seq: e.seq, spans: seqs, what });
+                }
+            }
+        }
+        let without = exempted(&exempt);
+        let worst = wrong.get_key_value(&Cause::SpanWithoutParent).or_else(|| wrong.iter().next());
+        if let Some((cause, found)) = worst {
+            let bad: usize = wrong.values().map(Vec::len).sum();
+            let examples = list(found.iter().map(|f| format!("{}: {}", f.operation, f.what)).collect::<Vec<_>>(), 2);
+            let seen = format!("{bad} of {} are not whole; {examples}{without}", count(kept, "kept trace", "kept traces"));
+            let seqs: Vec<u64> =
+                found.iter().map(|f| f.seq).take(10).chain(found.iter().flat_map(|f| f.spans.iter().copied()).take(1)).collect();
+            if let Some(doubt) = &stored.doubt {
+                return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing: {seen}")).witnesses(seqs);
+            }
+            let hint = match cause {
+                Cause::SpanWithoutParent => {
+                    "the context is lost where the trace is torn: is it injected into the message and extracted on the other side?"
+                }
+                _ => {
+                    "is the service's exporter configured, and does the pipeline drop spans (queue full, memory limit, sampling by span instead of by trace)?"
+                }
+            };
+            return timeline
+                .absence(Verdict::fail(id, expected, *cause, seen).witnesses(seqs).hint(hint).evidence("complete traces", complete));
+        }
+        if kept == 0 && judged >= NONE_OF.max(self.least) && stored.doubt.is_none() {
+            return timeline.absence(no_traces(id, expected, judged, stored.spans, &without));
+        }
+        if complete < self.least.max(1) {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!(
+                    "{} among {judged} operations, {} wanted for a verdict{without}",
+                    count(complete, "complete trace", "complete traces"),
+                    self.least.max(1)
+                ),
+            );
+        }
+        let reason = format!("{complete} complete traces of {judged} operations{without}");
+        timeline.gate(Verdict::pass(id, expected, reason).evidence("complete traces", complete))
+    }
+}
+
+fn no_traces(id: String, expected: String, operations: u64, spans: u64, without: &str) -> Verdict {
+    let seen = format!("none of {operations} acknowledged operations has a trace, among {spans} stored spans{without}");
+    Verdict::fail(id, expected, Cause::NoTraces, seen).hint("follow the pipeline: the services' exporter endpoint, the collector's receivers, its exporter's errors in its own metrics, the store")
 }
 
 impl Checker for SamplingRate {
-    fn id(&self) -> String { String::from("SamplingRate") }
-    fn expected(&self) -> String { String::from("not written yet") }
-    fn check(&self, _history: &History) -> Verdict { Verdict::unknown(self.id(), self.expected(), "not written yet") }
+    fn id(&self) -> String {
+        "traces.rate".into()
+    }
+
+    fn expected(&self) -> String {
+        format!(
+            "{} of the operations of {} are kept as traces (exact binomial test, alpha {})",
+            percent(self.rate),
+            list(&self.steps, 8),
+            number(self.alpha)
+        )
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        if !(self.rate > 0.0 && self.rate <= 1.0 && self.alpha > 0.0 && self.alpha < 1.0) {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("rate {} and alpha {} can't be tested: both must be above 0, alpha below 1", number(self.rate), number(self.alpha)),
+            );
+        }
+        let Some(stored) = Stored::of(&timeline, &self.id_attribute) else {
+            return Verdict::unknown(id, expected, format!("the trace store was never read after the load{}", silent_sources(&timeline)));
+        };
+        let (mut n, mut kept, mut torn) = (0u64, 0u64, 0u64);
+        let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
+        // The services of a trace are not declared here: those of the traces that were kept are what can be known.
+        let services: BTreeSet<&str> = stored.sources.iter().copied().chain(stored.services()).collect();
+        for (_, op) in acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s))) {
+            let ids = stored.by_operation.get(op.id.as_str());
+            if let Some(d) = timeline.disturbed(op, &services) {
+                *exempt.entry(d.id).or_default() += 1;
+                continue;
+            }
+            n += 1;
+            kept += u64::from(ids.is_some());
+            torn += u64::from(ids.is_some_and(|i| i.len() > 1));
+        }
+        let without = exempted(&exempt);
+        if n == 0 {
+            return Verdict::unknown(id, expected, format!("no operation was acknowledged outside of drills{without}"));
+        }
+        if let Some(doubt) = &stored.doubt {
+            return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing{without}"));
+        }
+        if torn > 0 {
+            let why = format!(
+                "{} in more than one trace, each sampled by itself, so that the share of operations says nothing about the rate",
+                count(torn, "operation is", "operations are")
+            );
+            return Verdict::unknown(id, expected, why).hint("see traces.complete");
+        }
+        let p = proportion::two_sided(kept, n, self.rate);
+        let share = kept as f64 / n as f64;
+        let seen = format!(
+            "{kept} of {n} kept, {}, {} stated (chance of so extreme a share: {}){without}",
+            percent(share),
+            percent(self.rate),
+            number(p)
+        );
+        if p < self.alpha {
+            let verdict = if kept == 0 {
+                no_traces(id, expected, n, stored.spans, &without)
+            } else {
+                let hint = if share < self.rate {
+                    "is another sampler in the way, or does the pipeline drop spans?"
+                } else {
+                    "does a service or a policy keep traces that the sampler should drop?"
+                };
+                Verdict::fail(id, expected, Cause::SamplingRateOff, seen)
+                    .hint(format!("check the sampler's percentage, and that it decides once for a whole trace; {hint}"))
+            };
+            return timeline.absence(verdict.evidence("operations", n));
+        }
+        let power = proportion::power(n, self.rate, self.rate / 2.0, self.alpha);
+        if power < POWER {
+            let wanted = proportion::sample_for_half(self.rate, self.alpha, POWER)
+                .map_or_else(|| "more than a million".to_owned(), |w| w.to_string());
+            return Verdict::unknown(id, expected, format!("{seen}; too few to tell the rate from its half, {wanted} wanted"));
+        }
+        timeline.gate(Verdict::pass(id, expected, seen).evidence("operations", n).evidence("operations kept", kept))
+    }
+}
+
+impl<'h> Stored<'h> {
+    /// Services that made spans which carry an operation's id, or share a trace with one.
+    fn services(&self) -> BTreeSet<&'h str> {
+        let ids = self.by_operation.values().flatten();
+        ids.filter_map(|t| self.traces.get(t)).flat_map(|t| t.spans.values()).map(|s| s.service.as_str()).collect()
+    }
 }

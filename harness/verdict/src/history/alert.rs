@@ -57,6 +57,17 @@ pub struct Notification {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertEvent {
+    /// A stand-in that this run started, as declared: what a refused notification is compared with.
+    Declared {
+        /// Receiver as the declaration names it.
+        receiver: String,
+        /// Protocol that it speaks.
+        protocol: Protocol,
+        /// Host name that it takes over.
+        host: String,
+        /// Path that it accepts, or the recipient's address for SMTP.
+        path: String,
+    },
     /// A notification arrived at a stand-in.
     Notification(Notification),
 }

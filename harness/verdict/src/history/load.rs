@@ -50,6 +50,11 @@ impl Operation {
     pub fn latency_ms(&self) -> f64 {
         self.ended.since(self.due) * 1e3
     }
+
+    /// Whether it is an operation of this step, written `journey/step`.
+    pub fn is_step(&self, step: &str) -> bool {
+        step.split_once('/').is_some_and(|(journey, step)| self.journey == journey && self.step == step)
+    }
 }
 
 /// Percentiles of a latency, in milliseconds from the intended start.

@@ -1,0 +1,236 @@
+//! The command line. One file below for each command; a line in `run` registers it.
+
+pub mod doctor;
+pub mod fault;
+pub mod heal;
+pub mod judge;
+pub mod run;
+pub mod selftest;
+pub mod up;
+pub mod verify;
+
+use crate::exit::Exit;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Proves that a monitoring stack notices: starts it in containers, drives traffic through it, breaks things, and judges from a
+/// recorded history what was scraped, indexed, traced, alerted and delivered.
+#[derive(Debug, Parser)]
+#[command(name = "firedrill", version, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail · 2 unknown · 3 the environment is unfit (engine, image, kernel ability, port) · \
+64 usage or configuration · 70 a defect of ours · 130 interrupted, healed and cleaned up.
+Without a command, `verify` is meant.";
+
+/// Options that all commands share.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Folder in which each run gets a folder of its own.
+    #[arg(long, global = true, value_name = "DIR", default_value = "report")]
+    pub report: PathBuf,
+    /// Seed from which all choices flow; printed first.
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Divide the durations of the monitoring configuration by N; 1 runs it untouched. Default: what firedrill.yaml states.
+    #[arg(long, global = true, value_name = "N")]
+    pub time_scale: Option<f64>,
+    /// Only scenarios with one of these tags, separated by commas, without the @.
+    #[arg(long, global = true, value_name = "TAGS", value_delimiter = ',')]
+    pub tags: Vec<String>,
+    /// Where images come from.
+    #[arg(long, global = true, value_enum, default_value_t = Images::Auto)]
+    pub images: Images,
+    /// Leave the stack running at the end.
+    #[arg(long, global = true)]
+    pub keep: bool,
+    /// Install and start Docker if it is missing (Debian, as root).
+    #[arg(long, global = true, env = "FIREDRILL_PROVISION", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0, default_missing_value = "true")]
+    pub provision: bool,
+    /// Form in which results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Print no progress.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// Where images come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Images {
+    /// Try to pull, else build.
+    Auto,
+    /// Pull the pinned public images.
+    Upstream,
+    /// Build from package registries.
+    Packages,
+}
+
+/// Form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// `report.json`, or the like.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Up, drive, break, judge, report, down.
+    Verify(verify::Arguments),
+    /// Start a stack and leave it running.
+    Up(up::Up),
+    /// Show the stacks that run.
+    Status,
+    /// Remove a stack.
+    Down(up::Down),
+    /// Run scenarios by name or file.
+    Run(run::Arguments),
+    /// Faults: list them, or inject one by hand.
+    #[command(subcommand)]
+    Fault(fault::Command),
+    /// Undo every fault that is open, after whatever crash.
+    Heal,
+    /// Break the stack's monitoring in known ways and see each convicted.
+    Selftest(selftest::Arguments),
+    /// Judge and report a recorded run again.
+    Judge(judge::Arguments),
+    /// Can this machine run it, and if not, what is missing?
+    Doctor,
+    /// Remove a run's stack when the pipe on standard input closes.
+    #[command(hide = true)]
+    Reaper {
+        /// Run.
+        #[arg(long)]
+        run: String,
+    },
+    /// Be the receivers' stand-ins.
+    #[command(hide = true)]
+    Receivers {
+        /// Configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Hold packets back.
+    #[command(hide = true)]
+    HoldPackets {
+        /// Process whose network namespace is meant.
+        #[arg(long)]
+        pid: i32,
+        /// Number of the queue.
+        #[arg(long)]
+        queue: u16,
+        /// Milliseconds.
+        #[arg(long)]
+        delay_ms: u64,
+    },
+    /// Press on a control group.
+    #[command(hide = true)]
+    Press {
+        /// Control groups to join.
+        #[arg(long)]
+        cgroup: Vec<PathBuf>,
+        /// Threads that spin.
+        #[arg(long, default_value_t = 0)]
+        threads: u32,
+        /// Memory use of the group up to which memory is filled.
+        #[arg(long, default_value_t = 0)]
+        up_to_bytes: u64,
+    },
+}
+
+/// What a command ends with if it can't be carried out: the message for people, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// The message; its last line may be a hint.
+    pub message: String,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+impl Failure {
+    /// A failure with this exit code.
+    pub fn new(exit: Exit, message: impl std::fmt::Display) -> Failure {
+        Failure { message: message.to_string(), exit }
+    }
+}
+
+impl From<crate::drill::Error> for Failure {
+    fn from(e: crate::drill::Error) -> Failure {
+        Failure::new(e.exit(), e)
+    }
+}
+
+impl From<crate::yaml::Error> for Failure {
+    fn from(e: crate::yaml::Error) -> Failure {
+        Failure::new(Exit::Usage, e)
+    }
+}
+
+impl From<crate::record::Error> for Failure {
+    fn from(e: crate::record::Error) -> Failure {
+        Failure::new(Exit::Usage, e)
+    }
+}
+
+/// Parses the arguments, runs the command, prints what went wrong, and returns the exit code.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
+        }
+    };
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into())).with_writer(std::io::stderr).init();
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let mut lines = failure.message.lines();
+            eprintln!("error: {}", lines.next().unwrap_or_default());
+            lines.for_each(|l| eprintln!("{l}"));
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let common = cli.common;
+    let defect = |e: std::io::Error| Failure::new(Exit::Defect, e);
+    match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
+        // Helpers enter a namespace, which only a process of one thread may do for all kinds: no runtime for them.
+        Command::HoldPackets { pid, queue, delay_ms } => crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect),
+        Command::Press { cgroup, threads, up_to_bytes } => crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect),
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
+            runtime.block_on(run_command(command, &common))
+        }
+    }
+}
+
+async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure> {
+    match command {
+        Command::Verify(arguments) => verify::run(&arguments, common).await,
+        Command::Up(arguments) => up::up(&arguments, common).await,
+        Command::Status => up::status(common).await,
+        Command::Down(arguments) => up::down(&arguments, common).await,
+        Command::Run(arguments) => run::run(&arguments, common).await,
+        Command::Fault(command) => fault::run(&command, common).await,
+        Command::Heal => heal::run(common).await,
+        Command::Selftest(arguments) => selftest::run(&arguments, common).await,
+        Command::Judge(arguments) => judge::run(&arguments, common),
+        Command::Doctor => doctor::run(common).await,
+        Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
+        Command::Receivers { config } => {
+            let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
+            crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
+        },
+        Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
+    }
+}

@@ -1,0 +1,14 @@
+//! `firedrill doctor`: can this machine run it, and if not, what is missing?
+
+use super::{Common, Failure};
+use crate::exit::Exit;
+use crate::preflight;
+
+/// Looks, and prints a line for each thing.
+pub async fn run(_common: &Common) -> Result<Exit, Failure> {
+    let findings = preflight::examine().await;
+    for finding in &findings {
+        println!("{}", finding);
+    }
+    Ok(if findings.iter().all(|f| f.ok) { Exit::Pass } else { Exit::Unfit })
+}

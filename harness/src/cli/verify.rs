@@ -1,0 +1,51 @@
+//! `firedrill verify [STACK]`: up, drive, break, judge, report, down.
+
+use super::{Common, Failure, Format};
+use crate::drill::bring_up::{Live, Options};
+use crate::exit::Exit;
+use crate::report::{Report, text};
+use std::path::Path;
+
+/// Arguments of `verify`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Arguments {
+    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml [default: email].
+    stack: Option<String>,
+    /// Print the plan and start nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs it.
+pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
+    let options = Options::new(arguments.stack.as_deref().unwrap_or("email"), common);
+    let plan = options.plan()?;
+    if arguments.dry_run {
+        print!("{plan}");
+        return Ok(Exit::Pass);
+    }
+    once(&options, &plan, common).await
+}
+
+/// Up, one run of a plan, down, and what is printed of it.
+pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common) -> Result<Exit, Failure> {
+    let live = Live::up(options).await?;
+    let outcome = live.run(plan).await;
+    let removed = if common.keep { live.keep().await } else { live.down().await };
+    let outcome = outcome?;
+    removed?;
+    let report = crate::report::write_all(&outcome.folder)?;
+    print(&report, &outcome.folder, common);
+    Ok(report.exit())
+}
+
+/// Prints a report.
+pub fn print(report: &Report, folder: &Path, common: &Common) {
+    match common.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(report).unwrap_or_default()),
+        Format::Text => {
+            print!("{}", text::render(report));
+            println!("report: {}", folder.join("report.html").display());
+        }
+    }
+}

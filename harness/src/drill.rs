@@ -1,0 +1,331 @@
+//! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
+
+pub mod bring_up;
+pub mod capture;
+pub mod steady;
+pub mod traffic;
+pub mod wave;
+
+use crate::clock::RunClock;
+use crate::declaration::Declaration;
+use crate::engine::Engine;
+use crate::fault::FaultError;
+use crate::journal::Journal;
+use crate::journal::undo::carry_out;
+use crate::plan::Plan;
+use crate::probe::{Probe, Question};
+use crate::progress::Progress;
+use crate::record::Recorder;
+use crate::stack::Running;
+use futures::StreamExt;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use verdict::history::alert::{AlertEvent, Notification};
+use verdict::history::run::{Phase, RunEvent};
+use verdict::history::stack::StackEvent;
+use verdict::observation::Fact;
+use verdict::{At, EventKind};
+
+/// Why a run could not be carried out. What it found is in the verdicts, not here.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user's files or flags.
+    #[error("{0}")]
+    Configuration(String),
+    /// The machine, the engine, an image, a port.
+    #[error("{0}")]
+    Unfit(String),
+    /// The stack did not come up: `up` says which service and what was seen last.
+    #[error("{0}")]
+    Stack(String),
+    /// A fault.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// The record.
+    #[error(transparent)]
+    Record(#[from] crate::record::Error),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// Something injected could not be undone.
+    #[error("{0}\nhint: firedrill heal tries again")]
+    Heal(String),
+    /// A signal.
+    #[error("interrupted; everything injected is healed and what was started is removed")]
+    Interrupted,
+}
+
+impl Error {
+    /// Exit code that it earns.
+    pub fn exit(&self) -> crate::exit::Exit {
+        use crate::exit::Exit;
+        match self {
+            Error::Configuration(_) | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
+            Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,
+            Error::Stack(_) | Error::Heal(_) => Exit::Unknown,
+            Error::Fault(FaultError::Failed { .. }) => Exit::Unknown,
+            Error::Record(_) | Error::Journal(_) => Exit::Defect,
+            Error::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
+/// Backends that can be asked.
+#[derive(Default)]
+pub struct Probes {
+    /// The metrics server.
+    pub metrics: Option<Box<dyn Probe>>,
+    /// The alert manager.
+    pub alerting: Option<Box<dyn Probe>>,
+    /// The dashboards.
+    pub dashboards: Option<Box<dyn Probe>>,
+    /// The log store.
+    pub logs: Option<Box<dyn Probe>>,
+    /// The trace store.
+    pub traces: Option<Box<dyn Probe>>,
+}
+
+/// Notifications that have arrived, for deciding how long to wait.
+pub type Inbox = Arc<Mutex<Vec<(At, Notification)>>>;
+
+/// One run on a running stack.
+pub struct Session {
+    parts: Parts,
+    /// When the traffic began; earlier data is not asked for.
+    pub traffic_since: At,
+    /// Drill, injection, end.
+    marks: Mutex<Vec<(String, At, Option<At>)>>,
+    /// When the alert manager was last asked.
+    watched: Mutex<Option<Instant>>,
+}
+
+impl std::ops::Deref for Session {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// What a session is made of.
+pub struct Parts {
+    /// The engine.
+    pub engine: Engine,
+    /// What was started.
+    pub running: Running,
+    /// Run id.
+    pub run: String,
+    /// Seed.
+    pub seed: u64,
+    /// The declaration.
+    pub declaration: Declaration,
+    /// Evaluation interval of the rules as they run, seconds.
+    pub evaluation_s: f64,
+    /// Where events are written.
+    pub recorder: Recorder,
+    /// What must be undone.
+    pub journal: Journal,
+    /// Backends.
+    pub probes: Probes,
+    /// Notifications.
+    pub inbox: Inbox,
+    /// Set by a signal.
+    pub stop: Arc<AtomicBool>,
+    /// Where progress is told.
+    pub progress: Progress,
+}
+
+impl Session {
+    /// A session whose traffic has not begun.
+    pub fn new(parts: Parts) -> Session {
+        let traffic_since = parts.recorder.clock().now();
+        Session { parts, traffic_since, marks: Mutex::default(), watched: Mutex::default() }
+    }
+
+    /// Goes through the plan: steady state, drills, drain, capture. The stack stays up.
+    ///
+    /// # Errors
+    /// See [`Error`]. Whatever was injected is healed.
+    pub async fn drive(&mut self, plan: &Plan) -> Result<(), Error> {
+        self.phase(Phase::Steady, true)?;
+        self.traffic_since = self.clock().now();
+        let load = match &self.declaration.workload {
+            Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>())?),
+            None => None,
+        };
+        let result = tokio::select! {
+            result = self.drills(plan, load.as_ref()) => result,
+            () = capture::pressure(self) => Ok(()),
+        };
+        if let Some(load) = load {
+            load.stop().await;
+        }
+        result?;
+        self.phase(Phase::Drive, false)?;
+        self.phase(Phase::Drain, true)?;
+        capture::drain(self).await?;
+        self.phase(Phase::Drain, false)?;
+        self.phase(Phase::Capture, true)?;
+        capture::end(self, plan).await?;
+        self.phase(Phase::Capture, false)
+    }
+
+    async fn drills(&self, plan: &Plan, load: Option<&traffic::Stream>) -> Result<(), Error> {
+        let waves = plan.waves();
+        let first = waves.first().and_then(|w| w.first()).map(|d| d.scenario.name.clone());
+        steady::hold(self, load, first).await?;
+        capture::healthy(self).await?;
+        self.phase(Phase::Steady, false)?;
+        self.phase(Phase::Drive, true)?;
+        self.quiet(plan).await?;
+        for (i, wave) in waves.iter().enumerate() {
+            if i > 0 {
+                steady::hold(self, load, wave.first().map(|d| d.scenario.name.clone())).await?;
+            }
+            wave::run(self, plan, wave).await?;
+        }
+        // After the last drill traffic goes on for a while: that is what recovery is judged by.
+        steady::hold(self, load, None).await?;
+        self.quiet(plan).await
+    }
+
+    /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge.
+    async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
+        let Some(workload) = &self.declaration.workload else { return Ok(()) };
+        let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
+            verdict::Expectation::Recovered(r) => Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s),
+            _ => None,
+        });
+        let until = Instant::now() + Duration::from_secs_f64(operations.unwrap_or(5.0).min(120.0));
+        while Instant::now() < until {
+            self.interrupted()?;
+            tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
+        }
+        Ok(())
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> &RunClock {
+        self.recorder.clock()
+    }
+
+    /// Records an event of the run.
+    ///
+    /// # Errors
+    /// The record can't be written.
+    pub fn record(&self, event: RunEvent) -> Result<(), Error> {
+        let kind = EventKind::Run(event);
+        self.mark(&kind, self.clock().now());
+        self.recorder.write(kind)?;
+        Ok(())
+    }
+
+    /// Carries out what undoes these journal entries, and closes those that were undone.
+    ///
+    /// # Errors
+    /// One of them could not be undone; it stays open for `firedrill heal`.
+    pub async fn heal(&self, entries: Vec<u64>) -> Result<(), Error> {
+        let open = self.journal.open_entries()?;
+        let mut wrong = Vec::new();
+        // The last thing done is undone first.
+        for entry in open.iter().rev().filter(|e| entries.contains(&e.id)) {
+            let Some(undo) = &entry.undo else { continue };
+            match carry_out(Some(&self.engine), undo).await {
+                Ok(()) => self.journal.close(entry.id)?,
+                Err(seen) => wrong.push(format!("{} could not be undone: {seen}", entry.what)),
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::Heal(wrong.join("; "))) }
+    }
+
+    /// An error once the user has asked to stop.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn interrupted(&self) -> Result<(), Error> {
+        if self.stop.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Whether every receiver of an alert has been told since `since` that it fires (or is resolved).
+    fn notified(&self, alert: &str, resolved: bool, since: At) -> bool {
+        let Some(declared) = self.declaration.alerts.iter().find(|a| a.name == alert) else { return true };
+        let told = |name: &String| self.declaration.receivers.iter().any(|r| r.name == *name && r.resolved);
+        let inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let has = |receiver: &String| {
+            inbox.iter().any(|(at, n)| {
+                *at >= since && n.answered < 300 && n.receiver.as_ref() == Some(receiver) && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
+            })
+        };
+        declared.receivers.iter().filter(|r| !resolved || told(r)).all(has)
+    }
+
+    /// Alerts that the metrics server holds active now (pending ones too); `None` if it can't be asked.
+    async fn active_alerts(&self) -> Option<BTreeSet<String>> {
+        let metrics = self.probes.metrics.as_deref()?;
+        let now = self.clock().now().wall_s();
+        let question = Question::Range { name: "active".into(), expr: "ALERTS".into(), start_s: now, end_s: now, step_s: 1.0 };
+        let mut active = BTreeSet::new();
+        for observation in metrics.ask(&question).await {
+            if let Fact::Samples(samples) = observation.fact {
+                active.extend(samples.series.into_iter().filter_map(|s| s.labels.get("alertname").cloned()));
+            }
+        }
+        Some(active)
+    }
+
+    /// Records what the alert manager holds, at most once a second.
+    async fn watch_alerts(&self) -> Result<(), Error> {
+        let Some(alerting) = self.probes.alerting.as_deref() else { return Ok(()) };
+        {
+            let mut last = self.watched.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if last.is_some_and(|l: Instant| l.elapsed() < Duration::from_secs(1)) {
+                return Ok(());
+            }
+            *last = Some(Instant::now());
+        }
+        self.observe(alerting.ask(&Question::ManagedAlerts).await)
+    }
+
+    /// `127.0.0.1:port` at which a `service:port` of the stack is published.
+    fn published(&self, place: &str) -> Result<String, Error> {
+        let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
+        let (service, port) = parsed.ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
+        let host = self.port(service, port).ok_or_else(|| {
+            Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
+        })?;
+        Ok(format!("127.0.0.1:{host}"))
+    }
+
+    /// Host port at which a port of a service is published.
+    fn port(&self, service: &str, port: u16) -> Option<u16> {
+        self.running.address(service, port).map(|a| a.port())
+    }
+
+    /// Whether a service is part of this run.
+    fn runs(&self, service: &str) -> bool {
+        self.running.services.contains_key(service)
+    }
+
+    /// Records the state of every container.
+    async fn record_states(&self) -> Result<(), Error> {
+        for service in self.running.services.keys() {
+            let state = self.engine.container_of(&self.running.project, service).await.ok();
+            let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
+            self.recorder.write(EventKind::Stack(StackEvent::State { service: service.clone(), running, restarts, oom_killed }))?;
+        }
+        Ok(())
+    }
+}
+
+/// Follows the stand-ins: each notification is recorded as it arrives.
+pub async fn follow(recorder: Recorder, inbox: Inbox, mut arriving: impl futures::Stream<Item = Notification> + Unpin) {
+    while let Some(notification) = arriving.next().await {
+        let at = recorder.clock().now();
+        if let Err(e) = recorder.write(EventKind::Alert(AlertEvent::Notification(notification.clone()))) {
+            tracing::error!("a notification can't be recorded: {e}");
+            return;
+        }
+        inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, notification));
+    }
+}

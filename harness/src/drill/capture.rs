@@ -1,0 +1,177 @@
+//! Everything that judging needs is asked from the backends and recorded: once of the healthy stack before the first drill,
+//! and once after the drain, before `down`.
+
+use super::{Error, Session};
+use crate::plan::Plan;
+use crate::probe::{Probe, Question, health, host};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use verdict::history::fault::FaultEvent;
+use verdict::history::run::{Phase, RunEvent};
+use verdict::observation::Fact;
+use verdict::{At, EventKind};
+
+/// Bound on the drain.
+const DRAIN_BOUND: Duration = Duration::from_secs(45);
+/// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell which.
+const DRAIN_STILL: Duration = Duration::from_secs(4);
+
+/// What is asked of the healthy stack.
+///
+/// # Errors
+/// The record can't be written.
+pub async fn healthy(session: &Session) -> Result<(), Error> {
+    let declaration = &session.declaration;
+    for endpoint in declaration.health.iter().filter(|h| session.runs(&h.service)) {
+        let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
+        session.observe([health::check(endpoint, port, *session.clock()).await])?;
+    }
+    if let Some(metrics) = session.probes.metrics.as_deref() {
+        ask(session, metrics, Question::Targets).await?;
+        ask(session, metrics, Question::SeriesCount { selectors: declaration.series.clone() }).await?;
+        ask(session, metrics, Question::Rules).await?;
+        ask(session, metrics, Question::Reload).await?;
+    }
+    if let Some(alerting) = session.probes.alerting.as_deref() {
+        ask(session, alerting, Question::Reload).await?;
+        ask(session, alerting, Question::Silences).await?;
+    }
+    if let Some(dashboards) = session.probes.dashboards.as_deref() {
+        let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
+        ask(session, dashboards, Question::Dashboards).await?;
+        ask(session, dashboards, Question::Datasources).await?;
+        for dashboard in &declaration.dashboards {
+            ask(session, dashboards, Question::Panels { dashboard: dashboard.uid.clone(), start_s, end_s }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until nothing more arrives in the stores of logs and traces.
+///
+/// # Errors
+/// The run was interrupted.
+pub async fn drain(session: &Session) -> Result<(), Error> {
+    let began = Instant::now();
+    let (mut last, mut still) = (None, Instant::now());
+    while began.elapsed() < DRAIN_BOUND && still.elapsed() < DRAIN_STILL {
+        session.interrupted()?;
+        let now = stored(session).await;
+        if last != Some(now) {
+            (last, still) = (Some(now), Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
+}
+
+/// How much the stores hold now: documents that answer for operations, and mails seen.
+async fn stored(session: &Session) -> u64 {
+    let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &session.declaration.logs) else { return 0 };
+    let mut total = 0;
+    for source in declared.sources.iter().filter(|s| !s.steps.is_empty()) {
+        for observation in logs.ask(&Question::Indices { pattern: format!("{}*", source.index_prefix) }).await {
+            if let Fact::Indices { indices } = observation.fact {
+                total += indices.iter().map(|i| i.documents).sum::<u64>();
+            }
+        }
+    }
+    total
+}
+
+/// What is asked at the end.
+///
+/// # Errors
+/// The record can't be written.
+pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
+    let declaration = &session.declaration;
+    let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
+    if let Some(metrics) = session.probes.metrics.as_deref() {
+        let step_s = session.evaluation_s;
+        // A server answers at most 11,000 points a series, so long runs are asked in pieces.
+        let piece = step_s * 10_000.0;
+        let mut from = start_s;
+        while from < end_s {
+            let to = (from + piece).min(end_s);
+            ask(session, metrics, Question::Range { name: "alerts".into(), expr: "ALERTS".into(), start_s: from, end_s: to, step_s }).await?;
+            from = to + step_s;
+        }
+        for drill in &plan.drills {
+            let Some((from, to)) = session.injected(&drill.scenario.name) else { continue };
+            for alert in &drill.scenario.alerts {
+                let question = Question::RuleInputs { alert: alert.clone(), drill: Some(drill.scenario.name.clone()), start_s: from.wall_s(), end_s: to.wall_s() };
+                ask(session, metrics, question).await?;
+            }
+        }
+        ask(session, metrics, Question::Rules).await?;
+        ask(session, metrics, Question::Reload).await?;
+    }
+    if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
+        for source in &declared.sources {
+            let pattern = format!("{}*", source.index_prefix);
+            ask(session, logs, Question::FieldTypes { pattern: pattern.clone() }).await?;
+            if !source.steps.is_empty() {
+                ask(session, logs, Question::Documents { pattern, start_s, end_s }).await?;
+            }
+        }
+    }
+    if let (Some(traces), Some(declared)) = (session.probes.traces.as_deref(), &declaration.traces) {
+        let services: BTreeSet<String> = declared.steps.iter().flat_map(|s| s.spans.iter().map(|x| x.service.clone())).collect();
+        ask(session, traces, Question::Spans { services: services.into_iter().collect(), start_s, end_s }).await?;
+    }
+    session.record_states().await
+}
+
+/// Records the host's pressure every second, until cancelled.
+pub async fn pressure(session: &Session) {
+    loop {
+        if session.observe([host::pressure(*session.clock())]).is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn ask(session: &Session, probe: &dyn Probe, question: Question) -> Result<(), Error> {
+    session.observe(probe.ask(&question).await)
+}
+
+impl Session {
+    /// Records observations.
+    pub(super) fn observe(&self, observations: impl IntoIterator<Item = verdict::Observation>) -> Result<(), Error> {
+        for observation in observations {
+            self.recorder.write(EventKind::Observation(observation))?;
+        }
+        Ok(())
+    }
+
+    /// From the injection of a drill's fault to the end of the drill, as recorded so far.
+    fn injected(&self, drill: &str) -> Option<(At, At)> {
+        let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let begin = marks.iter().find(|(d, _, _)| d == drill)?.1;
+        let end = marks.iter().find(|(d, _, _)| d == drill)?.2;
+        Some((begin, end.unwrap_or_else(|| self.clock().now())))
+    }
+
+    /// Marks the begin or the end of a phase.
+    pub(super) fn phase(&self, phase: Phase, begins: bool) -> Result<(), Error> {
+        if begins {
+            self.progress.say(&format!("{phase:?}").to_lowercase());
+        }
+        self.record(if begins { RunEvent::PhaseBegan { phase } } else { RunEvent::PhaseEnded { phase } })
+    }
+
+    /// Notes when a fault was injected and its drill ended, for the questions asked at the end.
+    pub(super) fn mark(&self, event: &EventKind, at: At) {
+        let mut marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match event {
+            EventKind::Fault(FaultEvent::Injected { drill, .. }) => marks.push((drill.clone(), at, None)),
+            EventKind::Run(RunEvent::DrillEnded { drill }) => {
+                if let Some(mark) = marks.iter_mut().find(|(d, _, _)| d == drill) {
+                    mark.2 = Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The steady state: what `firedrill.yaml` states as healthy, held for a stated time. A drill on a stack that was not healthy
+//! to begin with proves nothing, so each wave is preceded by it.
+
+use super::traffic::Stream;
+use super::{Error, Session};
+use crate::probe::Question;
+use std::time::{Duration, Instant};
+use verdict::history::run::RunEvent;
+use verdict::observation::Fact;
+
+/// How often it is looked at.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Awaits the steady state, and records whether it held. `before` names the drill or wave that follows.
+///
+/// # Errors
+/// The record can't be written, or the run was interrupted.
+pub async fn hold(session: &Session, load: Option<&Stream>, before: Option<String>) -> Result<bool, Error> {
+    let steady = &session.declaration.steady_state;
+    let began = Instant::now();
+    let mut since: Option<Instant> = None;
+    loop {
+        session.interrupted()?;
+        let wrong = wrong_now(session, load).await;
+        match &wrong {
+            None => {
+                let held = since.get_or_insert_with(Instant::now).elapsed();
+                if held.as_secs_f64() >= steady.hold_s {
+                    session.record(RunEvent::Steady { held: true, seen: format!("held for {:.1} s", held.as_secs_f64()), before })?;
+                    return Ok(true);
+                }
+            }
+            Some(_) => since = None,
+        }
+        if began.elapsed().as_secs_f64() > steady.within_s {
+            let seen = wrong.unwrap_or_else(|| "it did not hold long enough".into());
+            session.progress.say(&format!("no steady state within {:.0} s: {seen}", steady.within_s));
+            session.record(RunEvent::Steady { held: false, seen, before })?;
+            return Ok(false);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// What is not as it should be, if anything.
+async fn wrong_now(session: &Session, load: Option<&Stream>) -> Option<String> {
+    let steady = &session.declaration.steady_state;
+    if let Some(live) = load.map(|l| *l.live.borrow()) {
+        if live.operations == 0 {
+            return Some("no operation has ended yet".into());
+        }
+        if live.error_rate > steady.error_rate {
+            return Some(format!("{:.1} % of operations end otherwise than wanted", live.error_rate * 100.0));
+        }
+        if live.p99_ms > steady.p99_ms {
+            return Some(format!("the 99th percentile of latency is {:.0} ms", live.p99_ms));
+        }
+    }
+    let metrics = session.probes.metrics.as_deref()?;
+    // What the host itself suffers from others is no reason to wait.
+    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
+    let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).collect();
+    for observation in metrics.ask(&Question::Targets).await {
+        match observation.fact {
+            Fact::Targets { targets } => {
+                if let Some(down) = targets.iter().find(|t| !t.up) {
+                    return Some(format!("target {} of job {} is down: {}", down.instance, down.job, down.last_error));
+                }
+            }
+            Fact::Unreachable { error, .. } => return Some(format!("the metrics server does not answer: {error}")),
+            _ => {}
+        }
+    }
+    let active = session.active_alerts().await?;
+    active.into_iter().find(|a| !allowed.contains(&a)).map(|a| format!("alert {a} is active"))
+}

@@ -1,0 +1,66 @@
+//! The traffic of a run: the background load, and what a drill adds to it.
+
+use super::{Error, Session};
+use loadgen::{Target, Workload};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use verdict::EventKind;
+use verdict::history::load::{LoadEvent, LoadSummary};
+
+/// A running load.
+pub struct Stream {
+    name: String,
+    stop: CancellationToken,
+    generator: JoinHandle<LoadSummary>,
+    writer: JoinHandle<()>,
+    recorder: crate::record::Recorder,
+    /// What it measures now.
+    pub live: watch::Receiver<loadgen::Live>,
+}
+
+impl Stream {
+    /// Starts a load of these journeys; it goes on until it is stopped.
+    ///
+    /// # Errors
+    /// The declaration has no workload, its service has no published port, or a journey does not exist.
+    pub fn start(session: &Session, name: &str, rate: f64, journeys: &[(String, f64)]) -> Result<Stream, Error> {
+        let declared = session.declaration.workload.as_ref().ok_or_else(|| Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into()))?;
+        let at = |place: &str| session.published(place);
+        let target = Target {
+            http: at(&declared.http)?,
+            imap: declared.imap.as_deref().map(at).transpose()?,
+            users: declared.users.clone(),
+            password: declared.password.clone(),
+        };
+        // Each stream draws from a seed of its own, so that one more stream does not change the others.
+        let seed = name.bytes().fold(session.seed, |s, b| s.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
+        let workload = Workload { rate, arrival: loadgen::Arrival::Poisson, journeys: journeys.to_vec(), target, seed, stream: name.to_owned() };
+        let clock = loadgen::RunClock { start: session.clock().start(), wall_at_start_us: session.clock().now().wall_us - session.clock().now().mono_us };
+        let (events, mut arriving) = mpsc::channel(4096);
+        let (stop, recorder) = (CancellationToken::new(), session.recorder.clone());
+        recorder.write(EventKind::Load(LoadEvent::Began { rate, stream: name.to_owned() }))?;
+        let (live_out, live) = watch::channel(loadgen::Live::default());
+        let generator = tokio::spawn(loadgen::run(workload, clock, stop.clone(), events, live_out));
+        let sink = recorder.clone();
+        let writer = tokio::spawn(async move {
+            while let Some(event) = arriving.recv().await {
+                if let Err(e) = sink.write(EventKind::Load(event)) {
+                    tracing::error!("the load's events can't be recorded: {e}");
+                    return;
+                }
+            }
+        });
+        Ok(Stream { name: name.to_owned(), stop, generator, writer, recorder, live })
+    }
+
+    /// Stops it, waits for what is in flight (bounded by the operations' own deadlines), and records its summary.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let summary = self.generator.await.unwrap_or_else(|e| LoadSummary { invalid: Some(format!("the load generator ended early: {e}")), ..LoadSummary::default() });
+        let _ = self.writer.await;
+        if let Err(e) = self.recorder.write(EventKind::Load(LoadEvent::Ended { stream: self.name, summary })) {
+            tracing::error!("the load's summary can't be recorded: {e}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Each packet from a client to a server is late. Other clients of the server, its exporter for one, notice nothing.
+
+use super::connection::Connection;
+use super::{Ability, Fault, FaultError, Scene, Settings};
+use crate::journal::Undo;
+use futures::future::BoxFuture;
+use std::net::IpAddr;
+use std::time::Duration;
+use verdict::history::fault::BlastRadius;
+
+const KIND: &str = "packet_delay";
+/// Number of the packet queue; each network namespace has its own numbers.
+const QUEUE: u16 = 7301;
+
+/// See the module.
+pub struct PacketDelay {
+    connection: Connection,
+    delay: Duration,
+    server: Option<IpAddr>,
+    usual: Option<Duration>,
+}
+
+/// Settings: `to`, and `delay_ms` (1 to 60000).
+///
+/// # Errors
+/// Unknown, missing or senseless settings.
+pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
+    let connection = Connection::parse(KIND, target, settings, &["delay_ms"])?;
+    let text = settings.get("delay_ms").map(String::as_str).unwrap_or("");
+    let delay = text.parse::<u64>().ok().filter(|ms| (1..=60_000).contains(ms));
+    let delay = delay.ok_or_else(|| FaultError::Settings { what: format!("fault {KIND}: `delay_ms` is {text:?}"), hint: "write whole milliseconds from 1 to 60000".into() })?;
+    Ok(Box::new(PacketDelay { connection, delay: Duration::from_millis(delay), server: None, usual: None }))
+}
+
+fn jump() -> [String; 4] {
+    // With --queue-bypass packets pass undelayed once the helper is gone, however it went.
+    ["NFQUEUE".into(), "--queue-num".into(), QUEUE.to_string(), "--queue-bypass".into()]
+}
+
+impl Fault for PacketDelay {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+    fn target(&self) -> &str {
+        &self.connection.from
+    }
+    fn mechanism(&self) -> String {
+        "packet queue in user space (NFQUEUE) in the client's network namespace".into()
+    }
+    fn needs(&self) -> Vec<Ability> {
+        vec![Ability::EnterNamespaces, Ability::PacketFilter, Ability::PacketQueue]
+    }
+    fn blast_radius(&self) -> BlastRadius {
+        BlastRadius { services: vec![self.connection.from.clone()], journeys: true, ..BlastRadius::default() }
+    }
+    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+        Box::pin(async {
+            let server = scene.address(&self.connection.to).await?;
+            self.server = Some(server);
+            self.usual = self.connection.attempt(scene, Duration::from_secs(2)).await?.ok();
+            let client = scene.container(&self.connection.from).await?;
+            let arguments = ["hold-packets".to_owned(), "--pid".into(), client.pid.to_string(), "--queue".into(), QUEUE.to_string(), "--delay-ms".into(), self.delay.as_millis().to_string()];
+            // The helper does nothing until a rule hands it packets.
+            let helper = super::helper::start(&arguments).await.map_err(|e| scene.failed(KIND, &self.connection.from, e))?;
+            let jump = jump();
+            let rule = self.connection.rule("-D", server, scene.run, &jump.each_ref().map(String::as_str));
+            Ok(vec![Undo::DeleteContainerRules { container: client.id, rules: vec![rule] }, helper])
+        })
+    }
+    fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
+        Box::pin(async {
+            let jump = jump();
+            self.connection.filter(scene, KIND, self.server, &jump.each_ref().map(String::as_str)).await
+        })
+    }
+
+    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+        Box::pin(async {
+            let usual = self.usual.map_or("unknown".to_owned(), |u| format!("{:.1} ms", u.as_secs_f64() * 1e3));
+            let took = self.connection.attempt(scene, self.delay * 3 + Duration::from_secs(1)).await?.ok();
+            // A connection is established once its first packet has been let through: one delay.
+            Ok(took.filter(|t| *t >= self.delay.mul_f64(0.9)).map(|t| format!("a connection {} took {:.0} ms, before: {usual}", self.connection, t.as_secs_f64() * 1e3)))
+        })
+    }
+    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+        Box::pin(async {
+            let took = self.connection.attempt(scene, Duration::from_secs(2)).await?.ok();
+            Ok(took.filter(|t| *t < self.delay.mul_f64(0.9)).map(|t| format!("a connection {} took {:.1} ms", self.connection, t.as_secs_f64() * 1e3)))
+        })
+    }
+}

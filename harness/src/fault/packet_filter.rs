@@ -1,0 +1,114 @@
+//! A client's packets to a server don't arrive: `refuse_connections` answers each with a reset, so that open connections break
+//! and new ones are refused, as if nothing listened there; `partition` drops them, so that connections hang. The client's own
+//! ports stay reachable (a worker that can't reach its queue still shows its metrics), and other clients notice nothing.
+
+use super::connection::Connection;
+use super::{Ability, Fault, FaultError, Scene, Settings};
+use crate::journal::Undo;
+use futures::future::BoxFuture;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+use verdict::history::fault::BlastRadius;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Refuse,
+    Drop,
+}
+
+struct PacketFilter {
+    action: Action,
+    connection: Connection,
+    server: Option<IpAddr>,
+}
+
+/// `refuse_connections`. Setting: `to`.
+///
+/// # Errors
+/// Unknown or missing settings.
+pub fn refuse_connections(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
+    aim(Action::Refuse, target, settings)
+}
+
+/// `partition`. Setting: `to`.
+///
+/// # Errors
+/// Unknown or missing settings.
+pub fn partition(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
+    aim(Action::Drop, target, settings)
+}
+
+fn aim(action: Action, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
+    Ok(Box::new(PacketFilter { action, connection: Connection::parse(action.kind(), target, settings, &[])?, server: None }))
+}
+
+impl Action {
+    fn kind(self) -> &'static str {
+        match self {
+            Action::Refuse => "refuse_connections",
+            Action::Drop => "partition",
+        }
+    }
+
+    fn jump(self) -> &'static [&'static str] {
+        match self {
+            Action::Refuse => &["REJECT", "--reject-with", "tcp-reset"],
+            Action::Drop => &["DROP"],
+        }
+    }
+}
+
+impl Fault for PacketFilter {
+    fn kind(&self) -> &'static str {
+        self.action.kind()
+    }
+
+    fn target(&self) -> &str {
+        &self.connection.from
+    }
+
+    fn mechanism(&self) -> String {
+        format!("packet filter in the client's network namespace, {}", self.action.jump().join(" "))
+    }
+
+    fn needs(&self) -> Vec<Ability> {
+        vec![Ability::EnterNamespaces, Ability::PacketFilter]
+    }
+
+    fn blast_radius(&self) -> BlastRadius {
+        BlastRadius { services: vec![self.connection.from.clone()], ..BlastRadius::default() }
+    }
+
+    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+        Box::pin(async {
+            let server = scene.address(&self.connection.to).await?;
+            self.server = Some(server);
+            let client = scene.container(&self.connection.from).await?;
+            Ok(vec![Undo::DeleteContainerRules { container: client.id, rules: vec![self.connection.rule("-D", server, scene.run, self.action.jump())] }])
+        })
+    }
+
+    fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
+        Box::pin(async { self.connection.filter(scene, self.kind(), self.server, self.action.jump()).await })
+    }
+
+    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+        Box::pin(async {
+            let limit = Duration::from_millis(1500);
+            let Err(error) = self.connection.attempt(scene, limit).await? else { return Ok(None) };
+            Ok(match (self.action, error.kind()) {
+                (Action::Refuse, ErrorKind::ConnectionRefused) => Some(format!("a connection {} was refused", self.connection)),
+                (Action::Drop, ErrorKind::TimedOut | ErrorKind::WouldBlock) => Some(format!("a connection {} got no answer for {:.1} s", self.connection, limit.as_secs_f64())),
+                _ => None,
+            })
+        })
+    }
+
+    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+        Box::pin(async {
+            let answer = self.connection.attempt(scene, Duration::from_secs(2)).await?;
+            Ok(answer.ok().map(|took| format!("a connection {} was accepted after {:.0} ms", self.connection, took.as_secs_f64() * 1e3)))
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! The catalogue: what images exist, what each is built of, and the hash of all that.
+
+use super::manifest::{self, Debootstrap, Kind, Manifest, Own, Upstream, line_of};
+use super::reference::Reference;
+use super::{Error, Origin};
+use aws_lc_rs::digest::{Context, SHA256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// One image that we know how to build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Its name, which is its folder's.
+    pub name: String,
+    /// The version that packages give.
+    pub version: String,
+    /// How it is built.
+    pub kind: Kind,
+    /// Why this version, or what it is for.
+    pub note: String,
+    /// The public image that it stands for; without one, both sources build it.
+    pub upstream: Option<Upstream>,
+    /// Images that it is built of.
+    pub needs: Vec<String>,
+    /// How long a build takes on two idle cores from an empty cache, in seconds.
+    pub seconds: u64,
+    /// What a build takes on disk, caches included, in MiB.
+    pub disk_mib: u64,
+    /// What the build from packages lacks or does otherwise than upstream's image.
+    pub deviation: Option<String>,
+    /// For [`Kind::Debootstrap`].
+    pub debootstrap: Option<Debootstrap>,
+    /// Its folder.
+    pub folder: PathBuf,
+    pub(super) own: Option<Own>,
+    /// SHA-256 over its files and its parents' hashes, hexadecimal.
+    pub hash: String,
+}
+
+impl Image {
+    /// What the engine knows the built image by.
+    pub fn reference(&self) -> String {
+        format!("firedrill/{}:{}", self.name, &self.hash[..12])
+    }
+
+    /// How the build from packages differs from upstream's image of that tag, for the list of deviations.
+    fn differs(&self, tag: Option<&str>) -> Option<String> {
+        let version = tag
+            .filter(|tag| tag.strip_prefix('v').unwrap_or(tag) != self.version)
+            .map(|tag| format!("version {} where {tag} was asked for", self.version));
+        let all: Vec<String> = version.into_iter().chain(self.deviation.clone()).collect();
+        (!all.is_empty()).then(|| format!("{} from {}: {}", self.name, Origin::Packages, all.join("; ")))
+    }
+
+    /// The build argument through which a child's `Dockerfile` takes it.
+    pub(super) fn argument(&self) -> String {
+        self.name.to_uppercase().replace('-', "_")
+    }
+}
+
+/// What a reference of a Compose file stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found<'a> {
+    /// An image of the catalogue.
+    Ours {
+        /// The image.
+        image: &'a Image,
+        /// What the source `upstream` pulls for it, with the tag that was asked for.
+        pull: Option<String>,
+        /// How the build from packages differs from what was asked for.
+        deviation: Option<String>,
+    },
+    /// None of the catalogue's: it can only be pulled.
+    Foreign,
+}
+
+/// The images under `compose/images`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalogue {
+    images: BTreeMap<String, Image>,
+}
+
+impl Catalogue {
+    /// Reads every `image.toml` under `folder` and hashes what images are made of.
+    ///
+    /// # Errors
+    /// A folder without an `image.toml`, a key that is missing, unknown or of the wrong type, a name that is not the folder's,
+    /// a parent that does not exist, and images that need each other. Each names file and line.
+    pub fn load(folder: &Path) -> Result<Self, Error> {
+        let mut raw = BTreeMap::new();
+        for path in list(folder)? {
+            if path.is_dir() {
+                let file = path.join("image.toml");
+                let (text, manifest) = manifest::read(&file)?;
+                check(&path, &file, &text, &manifest)?;
+                raw.insert(manifest.name.get_ref().clone(), (path, text, manifest));
+            }
+        }
+        let mut images = BTreeMap::new();
+        for name in raw.keys() {
+            resolve(name, &raw, &mut images, &mut Vec::new())?;
+        }
+        Ok(Self { images })
+    }
+
+    /// All images by name.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        self.images.values()
+    }
+
+    /// The image of that name.
+    pub fn get(&self, name: &str) -> Option<&Image> {
+        self.images.get(name)
+    }
+
+    /// What `wanted` stands for: a name of the catalogue, `firedrill/<name>` with or without a tag, or any tag of the
+    /// repository that an image stands for (`prom/prometheus:v2.45.0`).
+    ///
+    /// # Errors
+    /// A `firedrill/…` that the catalogue does not have: such an image is never pulled.
+    pub fn find(&self, wanted: &str) -> Result<Found<'_>, Error> {
+        let bare = wanted.strip_prefix("firedrill/").map(|rest| rest.split(':').next().unwrap_or(rest));
+        if let Some(image) = self.images.get(bare.unwrap_or(wanted)) {
+            if matches!(image.kind, Kind::Own | Kind::Files) {
+                return Err(self.unknown(wanted, "it is a part that others are built with, no image to run"));
+            }
+            let pull = image.upstream.as_ref().map(|u| format!("{}:{}", u.image, u.tag));
+            return Ok(Found::Ours { image, pull, deviation: image.differs(None) });
+        }
+        if bare.is_some() {
+            return Err(self.unknown(wanted, "our own binaries are built by the harness; other names of firedrill/ are those of compose/images"));
+        }
+        let asked = Reference::parse(wanted);
+        for image in self.images.values() {
+            let Some(upstream) = &image.upstream else { continue };
+            if Reference::parse(&upstream.image).repository == asked.repository {
+                let tag = asked.tag.as_deref().unwrap_or("latest");
+                let pull = Some(Reference::with_tag(wanted));
+                return Ok(Found::Ours { image, pull, deviation: image.differs(Some(tag)) });
+            }
+        }
+        Ok(Found::Foreign)
+    }
+
+    pub(super) fn unknown(&self, wanted: &str, hint: &str) -> Error {
+        let known = self.images.values().filter(|i| !matches!(i.kind, Kind::Own | Kind::Files)).map(|i| i.name.as_str());
+        Error::Unknown { wanted: wanted.into(), known: known.collect::<Vec<_>>().join(", "), hint: hint.into() }
+    }
+}
+
+/// Entries of a folder, sorted.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = |source| Error::Unreadable { path: folder.into(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        found.push(entry.map_err(unreadable)?.path());
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Files below a folder with their paths relative to it, sorted by path. `host-ca` belongs to one machine and is left out.
+pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for path in list(&next)? {
+            let relative = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            if relative == "host-ca" {
+                continue;
+            }
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push((relative, path));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What serde can't see: the name, and the parts that a kind wants.
+fn check(folder: &Path, file: &Path, text: &str, manifest: &Manifest) -> Result<(), Error> {
+    let wrong = |offset: usize, what: String, hint: &str| Error::Content { path: file.into(), line: line_of(text, offset), what, hint: hint.into() };
+    let wanted = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = manifest.name.get_ref();
+    if *name != wanted {
+        return Err(wrong(manifest.name.span().start, format!("name is `{name}`, wanted `{wanted}` as its folder"), "rename the folder or the image"));
+    }
+    let kind = manifest.kind.span().start;
+    match manifest.kind.get_ref() {
+        Kind::Dockerfile | Kind::Own if !folder.join("Dockerfile").is_file() => {
+            Err(wrong(kind, "its folder has no Dockerfile".into(), "add one; it takes its parents as build arguments"))
+        }
+        Kind::Debootstrap if manifest.debootstrap.is_none() => {
+            Err(wrong(kind, "kind is debootstrap without a section [debootstrap]".into(), "add it, with suite, variant and packages"))
+        }
+        Kind::Own if manifest.own.is_none() => {
+            Err(wrong(kind, "kind is own without a section [own]".into(), "add it, with the version of the base's libc"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Hashes one image after its parents; `path` holds the images that are being resolved.
+fn resolve(
+    name: &str,
+    raw: &BTreeMap<String, (PathBuf, String, Manifest)>,
+    done: &mut BTreeMap<String, Image>,
+    path: &mut Vec<String>,
+) -> Result<(), Error> {
+    if done.contains_key(name) {
+        return Ok(());
+    }
+    let Some((folder, text, manifest)) = raw.get(name) else { return Ok(()) };
+    path.push(name.to_owned());
+    for need in &manifest.packages.needs {
+        let parent = need.get_ref();
+        let wrong = |what: String, hint: &str| Error::Content {
+            path: folder.join("image.toml"),
+            line: line_of(text, need.span().start),
+            what,
+            hint: hint.into(),
+        };
+        if !raw.contains_key(parent) {
+            return Err(wrong(format!("needs `{parent}`, which the catalogue does not have"), "correct the name, or add its folder"));
+        }
+        if let Some(start) = path.iter().position(|p| p == parent) {
+            let chain = path[start..].iter().chain([parent]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
+            return Err(wrong(format!("images need each other: {chain}"), "remove one of these needs"));
+        }
+        resolve(parent, raw, done, path)?;
+    }
+    path.pop();
+
+    let mut needs: Vec<String> = manifest.packages.needs.iter().map(|n| n.get_ref().clone()).collect();
+    needs.sort();
+    let mut digest = Context::new(&SHA256);
+    for (relative, file) in files(folder)? {
+        let bytes = std::fs::read(&file).map_err(|source| Error::Unreadable { path: file.clone(), source })?;
+        digest.update(format!("file\0{relative}\0{}\0", bytes.len()).as_bytes());
+        digest.update(&bytes);
+    }
+    for parent in &needs {
+        digest.update(format!("parent\0{parent}\0{}", done[parent].hash).as_bytes());
+    }
+    let image = Image {
+        name: name.to_owned(),
+        version: manifest.version.clone(),
+        kind: *manifest.kind.get_ref(),
+        note: manifest.note.clone(),
+        upstream: manifest.upstream.clone(),
+        needs,
+        seconds: manifest.packages.seconds,
+        disk_mib: manifest.packages.disk_mib,
+        deviation: manifest.packages.deviation.clone(),
+        debootstrap: manifest.debootstrap.clone(),
+        folder: folder.clone(),
+        own: manifest.own.clone(),
+        hash: hex(digest.finish().as_ref()),
+    };
+    done.insert(name.to_owned(), image);
+    Ok(())
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,58 @@
+//! What is said when a configuration can't be used: file, line, what was seen, and what to do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// A place in a configuration file: what a reader needs to find it again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// File, as it was given to the loader.
+    pub file: PathBuf,
+    /// Line, counted from 1; 0 when the value is not written in the file (a default, or added by scaling).
+    pub line: u64,
+    /// Path of keys, as `groups[0].rules[3].expr`.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(out, ":{}", self.line)?;
+        }
+        if self.key.is_empty() { Ok(()) } else { write!(out, ": {}", self.key) }
+    }
+}
+
+/// A configuration that can't be used.
+///
+/// The text is a lowercase fragment that starts with file, line and key, says what was seen and wanted, and ends with a
+/// `hint:` line where there is something to try.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}{}", hint_line(.hint))]
+pub struct ConfigError {
+    /// Where.
+    pub place: Place,
+    /// What was seen and what was wanted.
+    pub problem: String,
+    /// What to try; empty if nothing is known.
+    pub hint: String,
+}
+
+fn hint_line(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!("\n  hint: {hint}") }
+}
+
+impl ConfigError {
+    /// An error at `place`.
+    pub fn new(place: Place, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        ConfigError { place, problem: problem.into(), hint: hint.into() }
+    }
+
+    /// An error about a file as a whole.
+    pub fn of_file(file: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        ConfigError::new(Place { file: file.to_owned(), line: 0, key: String::new() }, problem, hint)
+    }
+}

@@ -1,0 +1,386 @@
+//! What is needed of a Prometheus configuration file, with the server's defaults filled in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::cursor::Cursor;
+use super::error::{ConfigError, Place};
+use super::tree::Document;
+
+/// `global.scrape_interval` and `global.evaluation_interval` where the file says nothing.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+/// `global.scrape_timeout` where the file says nothing and the interval is no shorter.
+pub const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A Prometheus configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prometheus {
+    /// Settings for all jobs and groups.
+    pub global: Global,
+    /// Scrape jobs, in the order of the file.
+    pub jobs: Vec<ScrapeJob>,
+    /// Patterns of rule files, as written.
+    pub rule_files: Vec<(String, Place)>,
+    /// Alertmanagers that alerts are sent to.
+    pub alertmanagers: Vec<AlertmanagerTarget>,
+    /// Relabelling of alerts before they are sent.
+    pub alert_relabels: Vec<Relabel>,
+    /// Where samples are written to.
+    pub remote_writes: Vec<Remote>,
+    /// Where samples are read from besides the own storage.
+    pub remote_reads: Vec<Remote>,
+    /// Where the server sends spans of its own, as `host:port`.
+    pub tracing: Option<(String, Place)>,
+}
+
+/// Settings for all jobs and groups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Global {
+    /// Time between scrapes, where a job says nothing.
+    pub scrape_interval: Duration,
+    /// Bound of a scrape, where a job says nothing.
+    pub scrape_timeout: Duration,
+    /// Time between evaluations, where a group says nothing.
+    pub evaluation_interval: Duration,
+    /// By how much evaluations look back, where a group says nothing (from Prometheus 2.53).
+    pub rule_query_offset: Duration,
+    /// Labels added to everything that leaves the server.
+    pub external_labels: BTreeMap<String, String>,
+}
+
+/// A scrape job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScrapeJob {
+    /// Its name, the label `job` of its series.
+    pub name: String,
+    /// Time between scrapes.
+    pub interval: Duration,
+    /// Bound of a scrape; at most the interval.
+    pub timeout: Duration,
+    /// Path asked for; default `/metrics`.
+    pub metrics_path: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Query parameters.
+    pub params: BTreeMap<String, Vec<String>>,
+    /// Whether labels of the target win over the server's.
+    pub honor_labels: bool,
+    /// Targets that stand in the file.
+    pub static_configs: Vec<StaticConfig>,
+    /// Kinds of service discovery, as `dns` or `kubernetes`, and where each stands.
+    pub discoveries: Vec<(String, Place)>,
+    /// Relabelling of targets.
+    pub relabels: Vec<Relabel>,
+    /// Relabelling of samples.
+    pub metric_relabels: Vec<Relabel>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Targets that stand in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticConfig {
+    /// `host:port` each.
+    pub targets: Vec<(String, Place)>,
+    /// Labels of these targets.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A relabelling rule, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relabel {
+    /// Labels whose values are joined.
+    pub source_labels: Vec<String>,
+    /// Text between them; default `;`.
+    pub separator: String,
+    /// Anchored regular expression; default `(.*)`.
+    pub regex: String,
+    /// Label that is written.
+    pub target_label: String,
+    /// What is written; default `$1`.
+    pub replacement: String,
+    /// What is done; default `replace`.
+    pub action: String,
+}
+
+/// An Alertmanager that alerts are sent to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertmanagerTarget {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Prefix of the path.
+    pub path_prefix: String,
+    /// `host:port` each.
+    pub targets: Vec<(String, Place)>,
+    /// Bound of a sending; default 10 s.
+    pub timeout: Duration,
+    /// Kinds of service discovery.
+    pub discoveries: Vec<(String, Place)>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A remote store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address.
+    pub url: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl ScrapeJob {
+    /// Address that is asked instead of each target, where relabelling fixes one: proxies and probes work like that.
+    pub fn fixed_address(&self) -> Option<&str> {
+        let fixed = self.relabels.iter().rev().find(|rule| {
+            rule.target_label == "__address__" && rule.action == "replace" && !rule.replacement.contains('$') && rule.regex == "(.*)"
+        });
+        fixed.map(|rule| rule.replacement.as_str())
+    }
+
+    /// Host of the prober that the job goes through: it is asked with the target as a parameter.
+    pub fn prober(&self) -> Option<&str> {
+        let asks = self.relabels.iter().any(|rule| rule.target_label == "__param_target") || self.params.contains_key("target");
+        self.fixed_address().filter(|_| asks).and_then(|address| address.split(':').next())
+    }
+}
+
+impl Prometheus {
+    /// Reads the typed view of a document. Keys that it does not know are left to the server.
+    ///
+    /// # Errors
+    /// Names file, line and key of what has the wrong shape.
+    pub fn read(doc: &Document) -> Result<Prometheus, ConfigError> {
+        let root = Cursor::root(doc);
+        root.expect_map()?;
+        if root.get("groups").is_some() && root.get("scrape_configs").is_none() {
+            return Err(root.error("this is a rule file, wanted a Prometheus configuration", "name it under `rule_files` instead"));
+        }
+        if root.get("route").is_some() && root.get("receivers").is_some() {
+            return Err(root.error("this is an Alertmanager configuration, wanted one of Prometheus", "are the two files swapped?"));
+        }
+        let global = read_global(&root)?;
+        let mut jobs: Vec<ScrapeJob> = Vec::new();
+        for at in root.items("scrape_configs")? {
+            let job = read_job(&at, &global)?;
+            if let Some(first) = jobs.iter().find(|other| other.name == job.name) {
+                let problem = format!("job `{}` is there twice, first in line {}", job.name, first.place.line);
+                return Err(at.error(problem, "Prometheus refuses this: give each job its own name"));
+            }
+            jobs.push(job);
+        }
+        let mut rule_files = Vec::new();
+        for at in root.items("rule_files")? {
+            rule_files.push((at.text()?, at.place()));
+        }
+        let mut alertmanagers = Vec::new();
+        let mut alert_relabels = Vec::new();
+        if let Some(alerting) = root.get("alerting") {
+            for at in alerting.items("alertmanagers")? {
+                alertmanagers.push(read_alertmanager(&at)?);
+            }
+            alert_relabels = read_relabels(&alerting, "alert_relabel_configs")?;
+        }
+        let tracing = match root.get("tracing").and_then(|at| at.get("endpoint")) {
+            Some(at) => Some((at.text()?, at.place())),
+            None => None,
+        };
+        Ok(Prometheus {
+            global,
+            jobs,
+            rule_files,
+            alertmanagers,
+            alert_relabels,
+            remote_writes: read_remotes(&root, "remote_write")?,
+            remote_reads: read_remotes(&root, "remote_read")?,
+            tracing,
+        })
+    }
+
+    /// The job of that name.
+    pub fn job(&self, name: &str) -> Option<&ScrapeJob> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+fn read_global(root: &Cursor<'_>) -> Result<Global, ConfigError> {
+    let Some(global) = root.get("global") else {
+        return Ok(Global {
+            scrape_interval: DEFAULT_INTERVAL,
+            scrape_timeout: DEFAULT_SCRAPE_TIMEOUT,
+            evaluation_interval: DEFAULT_INTERVAL,
+            rule_query_offset: Duration::ZERO,
+            external_labels: BTreeMap::new(),
+        });
+    };
+    let unless_zero = |duration: Option<Duration>, default| duration.filter(|d| !d.is_zero()).unwrap_or(default);
+    let scrape_interval = unless_zero(global.duration("scrape_interval")?, DEFAULT_INTERVAL);
+    let timeout = global.duration("scrape_timeout")?.filter(|timeout| !timeout.is_zero());
+    if let Some(timeout) = timeout
+        && timeout > scrape_interval
+    {
+        return Err(global.error("scrape_timeout is longer than scrape_interval", "Prometheus refuses this: shorten scrape_timeout"));
+    }
+    Ok(Global {
+        scrape_interval,
+        scrape_timeout: timeout.unwrap_or(DEFAULT_SCRAPE_TIMEOUT.min(scrape_interval)),
+        evaluation_interval: unless_zero(global.duration("evaluation_interval")?, DEFAULT_INTERVAL),
+        rule_query_offset: global.duration("rule_query_offset")?.unwrap_or_default(),
+        external_labels: global.text_map("external_labels")?,
+    })
+}
+
+fn read_job(at: &Cursor<'_>, global: &Global) -> Result<ScrapeJob, ConfigError> {
+    at.expect_map()?;
+    let interval = at.duration("scrape_interval")?.filter(|d| !d.is_zero()).unwrap_or(global.scrape_interval);
+    let timeout = match at.duration("scrape_timeout")?.filter(|d| !d.is_zero()) {
+        Some(timeout) if timeout > interval => {
+            return Err(at.error("scrape_timeout is longer than scrape_interval", "Prometheus refuses this: shorten scrape_timeout"));
+        }
+        Some(timeout) => timeout,
+        None => global.scrape_timeout.min(interval),
+    };
+    let mut params = BTreeMap::new();
+    for (name, values) in at.entries_of("params")? {
+        params.insert(name, values.list()?.iter().map(Cursor::text).collect::<Result<_, _>>()?);
+    }
+    Ok(ScrapeJob {
+        name: at.required_text("job_name")?,
+        interval,
+        timeout,
+        metrics_path: at.text_of("metrics_path")?.unwrap_or_else(|| "/metrics".into()),
+        scheme: at.text_of("scheme")?.unwrap_or_else(|| "http".into()),
+        params,
+        honor_labels: at.truth("honor_labels", false)?,
+        static_configs: read_static(at)?,
+        discoveries: read_discoveries(at)?,
+        relabels: read_relabels(at, "relabel_configs")?,
+        metric_relabels: read_relabels(at, "metric_relabel_configs")?,
+        place: at.place(),
+    })
+}
+
+fn read_static(at: &Cursor<'_>) -> Result<Vec<StaticConfig>, ConfigError> {
+    let mut found = Vec::new();
+    for group in at.items("static_configs")? {
+        let mut targets = Vec::new();
+        for target in group.items("targets")? {
+            targets.push((target.text()?, target.place()));
+        }
+        found.push(StaticConfig { targets, labels: group.text_map("labels")? });
+    }
+    Ok(found)
+}
+
+fn read_discoveries(at: &Cursor<'_>) -> Result<Vec<(String, Place)>, ConfigError> {
+    let mut found = Vec::new();
+    for (key, value) in at.entries()? {
+        if let Some(kind) = key.strip_suffix("_sd_configs")
+            && !value.node.is_null()
+        {
+            for item in value.list()? {
+                found.push((kind.to_owned(), item.place()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_relabels(at: &Cursor<'_>, key: &str) -> Result<Vec<Relabel>, ConfigError> {
+    let mut found = Vec::new();
+    for rule in at.items(key)? {
+        // A replacement or separator that is written and empty is not the default.
+        let written = |key: &str, default: &str| match rule.node.get(key) {
+            Some(node) => node.text().unwrap_or_default().to_owned(),
+            None => default.to_owned(),
+        };
+        let regex = written("regex", "(.*)");
+        if let Err(problem) = regex::Regex::new(&format!("^(?s:{regex})$")) {
+            let problem = problem.to_string();
+            let last = problem.lines().last().unwrap_or("").trim();
+            return Err(rule.error(format!("`{regex}` is no regular expression: {last}"), ""));
+        }
+        found.push(Relabel {
+            source_labels: rule.texts("source_labels")?,
+            separator: written("separator", ";"),
+            regex,
+            target_label: rule.text_of("target_label")?.unwrap_or_default(),
+            replacement: written("replacement", "$1"),
+            action: rule.text_of("action")?.map_or_else(|| "replace".into(), |action| action.to_lowercase()),
+        });
+    }
+    Ok(found)
+}
+
+fn read_alertmanager(at: &Cursor<'_>) -> Result<AlertmanagerTarget, ConfigError> {
+    at.expect_map()?;
+    Ok(AlertmanagerTarget {
+        scheme: at.text_of("scheme")?.unwrap_or_else(|| "http".into()),
+        path_prefix: at.text_of("path_prefix")?.unwrap_or_default(),
+        targets: read_static(at)?.into_iter().flat_map(|group| group.targets).collect(),
+        timeout: at.duration("timeout")?.unwrap_or(Duration::from_secs(10)),
+        discoveries: read_discoveries(at)?,
+        place: at.place(),
+    })
+}
+
+fn read_remotes(root: &Cursor<'_>, key: &str) -> Result<Vec<Remote>, ConfigError> {
+    root.items(key)?.iter().map(|at| Ok(Remote { url: at.required_text("url")?, place: at.place() })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn read(text: &str) -> Result<Prometheus, ConfigError> {
+        Prometheus::read(&Document::parse(Path::new("prometheus.yml"), text)?)
+    }
+
+    #[test]
+    fn fills_in_the_servers_defaults() {
+        let empty = read("").unwrap();
+        assert_eq!(empty.global.scrape_interval, Duration::from_secs(60));
+        assert_eq!(empty.global.scrape_timeout, Duration::from_secs(10));
+        let short = read("global: {scrape_interval: 5s}\nscrape_configs:\n- job_name: a\n- {job_name: b, scrape_interval: 2s}\n").unwrap();
+        assert_eq!(short.global.scrape_timeout, Duration::from_secs(5));
+        assert_eq!(short.global.evaluation_interval, Duration::from_secs(60));
+        assert_eq!(short.job("a").unwrap().timeout, Duration::from_secs(5));
+        assert_eq!(short.job("b").unwrap().timeout, Duration::from_secs(2));
+        assert_eq!(short.job("b").unwrap().metrics_path, "/metrics");
+    }
+
+    #[test]
+    fn reads_a_probe_job() {
+        let config = read(
+            "scrape_configs:\n- job_name: blackbox-smtp\n  metrics_path: /probe\n  params: {module: [smtp_banner]}\n  static_configs:\n  \
+             - targets: ['postfix:25']\n    labels: {service: postfix}\n  relabel_configs:\n  - source_labels: [__address__]\n    \
+             target_label: __param_target\n  - target_label: __address__\n    replacement: blackbox-exporter:9115\n  dns_sd_configs:\n  \
+             - names: [x]\n",
+        )
+        .unwrap();
+        let job = &config.jobs[0];
+        assert_eq!(job.params["module"], ["smtp_banner"]);
+        assert_eq!(job.static_configs[0].targets[0].0, "postfix:25");
+        assert_eq!(job.static_configs[0].targets[0].1.line, 6);
+        assert_eq!(job.relabels[1].replacement, "blackbox-exporter:9115");
+        assert_eq!(job.relabels[0].regex, "(.*)");
+        assert_eq!(job.discoveries[0].0, "dns");
+    }
+
+    #[test]
+    fn refusals_name_line_and_key() {
+        let says = |text: &str, wanted: &[&str]| {
+            let error = read(text).unwrap_err().to_string();
+            for part in wanted {
+                assert!(error.contains(part), "{error} lacks {part}");
+            }
+        };
+        says("global:\n  scrape_interval: 1.5s\n", &["prometheus.yml:2", "global.scrape_interval", "`1.5s`", "hint", "1s500ms"]);
+        says("scrape_configs:\n- scrape_interval: 5s\n", &["prometheus.yml:2", "scrape_configs[0]", "`job_name` is missing"]);
+        says("scrape_configs:\n- job_name: a\n- job_name: a\n", &["prometheus.yml:3", "twice"]);
+        says("global: {scrape_interval: 1s, scrape_timeout: 2s}\n", &["longer"]);
+        says("groups: []\n", &["rule file"]);
+        says("scrape_configs: {a: b}\n", &["scrape_configs", "seen a map, wanted a list"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a run will do, worked out before anything starts. Pure and printable (`--dry-run`).
+
+use crate::declaration::Declaration;
+use crate::scenario::Scenario;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use verdict::Expectation;
+use verdict::baseline::Baseline;
+use verdict::check::roll_call::Required;
+
+/// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
+/// comes from contention can't be judged.
+pub const WAVE_MAX: usize = 3;
+
+/// What planning needs to know about a stack.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its declaration.
+    pub declaration: Declaration,
+    /// Its scenarios by name.
+    pub scenarios: BTreeMap<String, Scenario>,
+    /// Its baseline.
+    pub baseline: Option<Baseline>,
+    /// Detection budgets by alert, computed from its (scaled) configuration.
+    pub budgets: BTreeMap<String, AlertBudget>,
+    /// Services that will run.
+    pub services: Vec<String>,
+    /// Services that will not, with the reason.
+    pub left_out: BTreeMap<String, String>,
+}
+
+/// How long an alert may take, from the injection of its fault and from its healing. Seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertBudget {
+    /// Until it fires.
+    pub fire_s: f64,
+    /// Until every receiver has it.
+    pub notify_s: f64,
+    /// From healing until every receiver has the resolution.
+    pub resolve_s: f64,
+    /// What it consists of.
+    pub stages: Vec<(String, f64)>,
+}
+
+/// One drill of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedDrill {
+    /// Its scenario; the drill's id is the scenario's name.
+    pub scenario: Scenario,
+    /// Drills of one wave run side by side.
+    pub wave: u32,
+}
+
+/// One expectation, and where it is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Feature's name.
+    pub feature: String,
+    /// Scenario's name.
+    pub scenario: String,
+    /// The `Then` step's text.
+    pub step: String,
+    /// `file:line` of the step.
+    pub place: String,
+    /// What is expected.
+    pub expectation: Expectation,
+}
+
+/// Something that a tag or an absent component leaves out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Feature's name.
+    pub feature: String,
+    /// Scenario's name.
+    pub scenario: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a run will do and what is expected of the stack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Plan {
+    /// Drills, in order.
+    pub drills: Vec<PlannedDrill>,
+    /// Expectations, in the order in which the features tell them.
+    pub expectations: Vec<Planned>,
+    /// Scenarios that are left out.
+    pub left_out: Vec<LeftOut>,
+    /// The roll-call.
+    pub required: Vec<Required>,
+    /// Budgets by alert.
+    pub budgets: BTreeMap<String, AlertBudget>,
+}
+
+impl Plan {
+    /// Adds a drill unless it is there already, and returns whether it is new.
+    pub fn add_drill(&mut self, scenario: &Scenario) -> bool {
+        if self.drills.iter().any(|d| d.scenario.name == scenario.name) {
+            return false;
+        }
+        self.drills.push(PlannedDrill { scenario: scenario.clone(), wave: 0 });
+        true
+    }
+
+    /// Keeps these drills and what is expected of them; the roll-call no longer applies.
+    pub fn only(&mut self, drills: &[String]) {
+        self.drills.retain(|d| drills.contains(&d.scenario.name));
+        self.expectations.retain(|p| p.expectation.drill().is_some_and(|d| drills.iter().any(|n| n == d)));
+        (self.required, self.left_out) = (Vec::new(), Vec::new());
+        self.arrange();
+    }
+
+    /// Keeps these verdicts and the drills that they rest on; the roll-call no longer applies.
+    pub fn only_verdicts(&mut self, ids: &BTreeSet<String>) {
+        self.expectations.retain(|p| ids.contains(&p.expectation.checker().id()));
+        let needed: BTreeSet<String> = self.expectations.iter().filter_map(|p| p.expectation.drill().map(str::to_owned)).collect();
+        self.drills.retain(|d| needed.contains(&d.scenario.name));
+        (self.required, self.left_out) = (Vec::new(), Vec::new());
+        self.arrange();
+    }
+
+    /// Sorts the drills into waves: first fit, so that the order of the features is kept as far as possible.
+    pub fn arrange(&mut self) {
+        let mut waves: Vec<Vec<Scenario>> = Vec::new();
+        for drill in &mut self.drills {
+            let fits = |wave: &Vec<Scenario>| wave.len() < WAVE_MAX && !wave.iter().any(|s| s.conflicts(&drill.scenario));
+            let index = waves.iter().position(fits).unwrap_or_else(|| {
+                waves.push(Vec::new());
+                waves.len() - 1
+            });
+            waves[index].push(drill.scenario.clone());
+            drill.wave = index as u32;
+        }
+        self.drills.sort_by_key(|d| d.wave);
+    }
+
+    /// The waves, in order.
+    pub fn waves(&self) -> Vec<Vec<&PlannedDrill>> {
+        let mut waves: BTreeMap<u32, Vec<&PlannedDrill>> = BTreeMap::new();
+        for drill in &self.drills {
+            waves.entry(drill.wave).or_default().push(drill);
+        }
+        waves.into_values().collect()
+    }
+
+    /// Alerts that may be active during a drill: its own, and those of drills in the same wave.
+    pub fn allowed_during(&self, drill: &str) -> BTreeSet<String> {
+        let Some(wave) = self.drills.iter().find(|d| d.scenario.name == drill).map(|d| d.wave) else { return BTreeSet::new() };
+        self.drills.iter().filter(|d| d.wave == wave).flat_map(|d| d.scenario.raises().into_iter().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// Drills in whose window an alert may be active: those that raise it and those of the same wave.
+    pub fn drills_that_allow(&self, alert: &str) -> Vec<String> {
+        self.drills.iter().filter(|d| self.allowed_during(&d.scenario.name).contains(alert)).map(|d| d.scenario.name.clone()).collect()
+    }
+
+    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bounds.
+    pub fn drive_bound_s(&self) -> f64 {
+        let of = |d: &&PlannedDrill| {
+            let budgets = d.scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
+            d.scenario.hold_s + d.scenario.builds_up_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
+        };
+        self.waves().iter().map(|w| w.iter().map(of).fold(0.0, f64::max)).sum()
+    }
+
+    /// Completes what only the whole plan can know (waves, and which alerts may be active when), and checks the ids.
+    ///
+    /// # Errors
+    /// Two expectations with one id: their verdicts could not be told apart.
+    pub fn finish(&mut self) -> Result<(), String> {
+        self.arrange();
+        let plan = self.clone();
+        for planned in &mut self.expectations {
+            match &mut planned.expectation {
+                Expectation::AlertQuiet(c) => c.allowed_in = plan.drills_that_allow(&c.alert),
+                Expectation::NothingElseFires(c) => c.allowed.extend(plan.allowed_during(&c.drill)),
+                _ => {}
+            }
+        }
+        let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+        for planned in &plan.expectations {
+            let id = planned.expectation.checker().id();
+            if let Some(first) = seen.insert(id.clone(), &planned.place) {
+                return Err(format!("the verdict {id} is asked for twice, at {first} and at {}\nhint: remove one of the two steps", planned.place));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, wave) in self.waves().iter().enumerate() {
+            for drill in wave {
+                let s = &drill.scenario;
+                writeln!(f, "wave {}  {}: {} on {} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+            }
+        }
+        writeln!(f, "{} drills in {} waves, at most {:.0} s of driving", self.drills.len(), self.waves().len(), self.drive_bound_s())?;
+        for p in &self.expectations {
+            writeln!(f, "expect  {}: {}", p.expectation.checker().id(), p.expectation.checker().expected())?;
+        }
+        for l in &self.left_out {
+            writeln!(f, "left out  {} / {}: {}", l.feature, l.scenario, l.reason)?;
+        }
+        Ok(())
+    }
+}

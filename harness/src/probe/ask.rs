@@ -1,0 +1,156 @@
+//! Asking a backend over HTTP: bounded, timed, and turned into observations whatever happens.
+
+use crate::clock::RunClock;
+use reqwest::{Method, RequestBuilder, Url};
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::time::Duration;
+use verdict::history::At;
+use verdict::observation::{Fact, Observation};
+
+/// Bound of one request.
+pub(crate) const REQUEST: Duration = Duration::from_secs(5);
+/// Bound of a question that takes many requests: pages of documents, traces, samples.
+pub(crate) const BULK: Duration = Duration::from_secs(60);
+
+/// A backend's address with what it takes to ask it.
+pub(crate) struct Asker {
+    /// Service that is asked.
+    pub(crate) source: String,
+    clock: RunClock,
+    base: Url,
+    client: reqwest::Client,
+    login: Option<(String, Option<String>)>,
+}
+
+impl Asker {
+    /// A backend on this port of 127.0.0.1.
+    pub(crate) fn new(source: &str, port: u16, login: Option<(String, Option<String>)>, clock: RunClock) -> Asker {
+        let mut base = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
+        let _ = base.set_port(Some(port));
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
+        Asker { source: source.to_owned(), clock, base, client: client.build().unwrap_or_default(), login }
+    }
+
+    /// Does `work` within `bound` and makes an observation of each fact, or of the failure.
+    pub(crate) async fn observe(
+        &self,
+        question: &str,
+        bound: Duration,
+        work: impl Future<Output = Result<Vec<Fact>, String>>,
+    ) -> Vec<Observation> {
+        let asked = self.clock.now();
+        let facts = match tokio::time::timeout(bound, work).await {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(error)) => vec![unreachable_fact(question, error)],
+            Err(_) => vec![unreachable_fact(question, format!("no answer within {} s", bound.as_secs_f64()))],
+        };
+        let answered = self.clock.now();
+        facts.into_iter().map(|fact| Observation { source: self.source.clone(), asked, answered, fact }).collect()
+    }
+
+    /// Now, on the run's clock.
+    pub(crate) fn now(&self) -> At {
+        self.clock.now()
+    }
+
+    /// GET with parameters; the answer is JSON.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, String> {
+        let what = format!("GET {path}");
+        let body = self.answer(&what, self.request(Method::GET, path, parameters)).await?;
+        understood(&what, &body)
+    }
+
+    /// GET; the answer is text.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, String> {
+        let body = self.answer(&format!("GET {path}"), self.request(Method::GET, path, &[])).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// POST of a form, for parameters that may be long.
+    pub(crate) async fn post_form<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, String> {
+        let what = format!("POST {path}");
+        let mut form = self.base.clone();
+        form.query_pairs_mut().extend_pairs(parameters);
+        let body = form.query().unwrap_or_default().to_owned();
+        let request = self.request(Method::POST, path, &[]).header("content-type", "application/x-www-form-urlencoded").body(body);
+        understood(&what, &self.answer(&what, request).await?)
+    }
+
+    /// Any method with a JSON body; the answer is JSON.
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+        body: &serde_json::Value,
+    ) -> Result<T, String> {
+        let what = format!("{method} {path}");
+        let request = self.request(method, path, parameters).json(body);
+        understood(&what, &self.answer(&what, request).await?)
+    }
+
+    /// As `send`, but an answer with an error status is returned too, with the status.
+    pub(crate) async fn send_any(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<(u16, String), String> {
+        let what = format!("{method} {path}");
+        let mut request = self.request(method, path, &[]);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|e| failure(&what, &e))?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.map_err(|e| failure(&what, &e))?))
+    }
+
+    fn request(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        url.set_path(path);
+        if !query.is_empty() {
+            url.set_query(Some(query));
+        }
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
+        }
+        let request = self.client.request(method, url);
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, password.as_ref()),
+            None => request,
+        }
+    }
+
+    async fn answer(&self, what: &str, request: RequestBuilder) -> Result<Vec<u8>, String> {
+        let response = request.send().await.map_err(|e| failure(what, &e))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|e| failure(what, &e))?;
+        if status.is_success() { Ok(body.to_vec()) } else { Err(format!("{what}: HTTP {status}: {}", start_of(&body))) }
+    }
+}
+
+/// The fact that a question was not answered.
+pub(crate) fn unreachable_fact(question: &str, error: impl Into<String>) -> Fact {
+    Fact::Unreachable { question: question.to_owned(), error: error.into() }
+}
+
+fn understood<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|e| format!("{what}: answer not understood: {e}: {}", start_of(body)))
+}
+
+/// The innermost reason of a failed request: the outer ones only repeat the address.
+fn failure(what: &str, error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("{what}: no answer within {} s", REQUEST.as_secs());
+    }
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(deeper) = inner.source() {
+        inner = deeper;
+    }
+    format!("{what}: {inner}")
+}
+
+/// The start of a body, on one line.
+pub(crate) fn start_of(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(600)]);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(300).collect()
+}

@@ -1,0 +1,275 @@
+//! Writing a run's history to disk as it happens, and reading it back.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use verdict::history::run::RunEvent;
+use verdict::{At, Event, EventKind, History};
+
+/// Why a history can't be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file can't be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// File.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A line is not an event.
+    #[error("{path}:{line}: not an event of this format: {what}\nhint: a newer firedrill may have written it")]
+    Line {
+        /// File.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// A side file is not what the history says it is.
+    #[error("{path}: the history says {wanted}, seen: {seen}\nhint: the record is damaged and can't be judged")]
+    SideFile {
+        /// File.
+        path: PathBuf,
+        /// Lines and digest recorded.
+        wanted: String,
+        /// Lines and digest seen.
+        seen: String,
+    },
+}
+
+struct Side {
+    file: BufWriter<File>,
+    lines: u64,
+    digest: Sha256,
+}
+
+struct Files {
+    folder: PathBuf,
+    main: BufWriter<File>,
+    sides: BTreeMap<&'static str, Side>,
+    next: u64,
+}
+
+/// The one writer of a run's history. Clones write to the same record.
+#[derive(Clone)]
+pub struct Recorder {
+    clock: crate::clock::RunClock,
+    files: Arc<Mutex<Files>>,
+}
+
+impl Recorder {
+    /// Begins a record in `folder`, which must exist.
+    ///
+    /// # Errors
+    /// `history.jsonl` can't be created.
+    pub fn begin(folder: &Path, clock: crate::clock::RunClock) -> Result<Recorder, Error> {
+        let path = folder.join("history.jsonl");
+        let main = BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
+        Ok(Recorder { clock, files: Arc::new(Mutex::new(Files { folder: folder.into(), main, sides: BTreeMap::new(), next: 0 })) })
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> &crate::clock::RunClock {
+        &self.clock
+    }
+
+    /// Appends an event and returns its position.
+    ///
+    /// # Errors
+    /// The file can't be written: the run can't go on, since what it does would not be known.
+    pub fn write(&self, kind: EventKind) -> Result<u64, Error> {
+        self.write_at(kind, self.clock.now())
+    }
+
+    /// Appends an event that happened earlier.
+    ///
+    /// # Errors
+    /// As [`Recorder::write`].
+    pub fn write_at(&self, kind: EventKind, at: At) -> Result<u64, Error> {
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let event = Event { seq: files.next, at, kind };
+        files.next += 1;
+        let mut line = serde_json::to_vec(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
+        line.push(b'\n');
+        files.append(event.kind.side_file(), &line)?;
+        Ok(event.seq)
+    }
+
+    /// Writes references to the side files and the last event, and puts everything on disk.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn end(&self, complete: bool, reason: Option<String>) -> Result<(), Error> {
+        let references: Vec<RunEvent> = {
+            let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            files.sync()?;
+            files.sides.iter().map(|(name, side)| RunEvent::SideFile { name: (*name).to_owned(), lines: side.lines, sha256: hex(&side.digest.clone().finalize()) }).collect()
+        };
+        for reference in references {
+            self.write(EventKind::Run(reference))?;
+        }
+        self.write(EventKind::Run(RunEvent::Ended { complete, reason }))?;
+        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).sync()
+    }
+
+    /// Puts everything written so far on disk.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).sync()
+    }
+}
+
+impl Files {
+    fn append(&mut self, side: Option<&'static str>, line: &[u8]) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        let failed = |name: &str| {
+            let path = folder.join(name);
+            move |source| Error::File { path, source }
+        };
+        let Some(name) = side else {
+            self.main.write_all(line).map_err(failed("history.jsonl"))?;
+            return self.main.flush().map_err(failed("history.jsonl"));
+        };
+        if !self.sides.contains_key(name) {
+            let file = File::create(self.folder.join(name)).map_err(failed(name))?;
+            self.sides.insert(name, Side { file: BufWriter::new(file), lines: 0, digest: Sha256::new() });
+        }
+        if let Some(side) = self.sides.get_mut(name) {
+            side.file.write_all(line).map_err(failed(name))?;
+            side.lines += 1;
+            side.digest.update(line);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        let sides = self.sides.iter_mut().map(|(name, side)| (*name, &mut side.file));
+        for (name, file) in sides.chain([("history.jsonl", &mut self.main)]) {
+            file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|source| Error::File { path: folder.join(name), source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a recorded run. A torn last line of `history.jsonl` (the harness was killed while it wrote) is left out: the
+/// history is then incomplete, and judged as such.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read(folder: &Path) -> Result<History, Error> {
+    let mut events = Vec::new();
+    lines(&folder.join("history.jsonl"), true, &mut events, &mut Sha256::new())?;
+    let named: Vec<(String, u64, String)> = events
+        .iter()
+        .filter_map(|e: &Event| match &e.kind {
+            EventKind::Run(RunEvent::SideFile { name, lines, sha256 }) => Some((name.clone(), *lines, sha256.clone())),
+            _ => None,
+        })
+        .collect();
+    for (name, wanted, sha256) in named {
+        let path = folder.join(&name);
+        let mut digest = Sha256::new();
+        let seen = lines(&path, false, &mut events, &mut digest)?;
+        let seen_digest = hex(&digest.finalize());
+        if seen != wanted || seen_digest != sha256 {
+            return Err(Error::SideFile { path, wanted: format!("{wanted} lines, {sha256}"), seen: format!("{seen} lines, {seen_digest}") });
+        }
+    }
+    Ok(History::new(events))
+}
+
+fn lines(path: &Path, torn: bool, events: &mut Vec<Event>, digest: &mut Sha256) -> Result<u64, Error> {
+    let file = File::open(path).map_err(|source| Error::File { path: path.into(), source })?;
+    let mut reader = BufReader::new(file);
+    let (mut line, mut count) = (Vec::new(), 0u64);
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(|source| Error::File { path: path.into(), source })?;
+        if read == 0 {
+            return Ok(count);
+        }
+        digest.update(&line);
+        match serde_json::from_slice(&line) {
+            Ok(event) => events.push(event),
+            Err(_) if torn && !line.ends_with(b"\n") => return Ok(count),
+            Err(e) => return Err(Error::Line { path: path.into(), line: count as usize + 1, what: e.to_string() }),
+        }
+        count += 1;
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes a JSON file beside the history (the plan, the verdicts), replacing it in one step.
+///
+/// # Errors
+/// The file can't be written.
+pub fn write_json(folder: &Path, name: &str, value: &impl serde::Serialize) -> Result<(), Error> {
+    let (path, partial) = (folder.join(name), folder.join(format!("{name}.partial")));
+    let failed = |source| Error::File { path: path.clone(), source };
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| failed(e.into()))?;
+    bytes.push(b'\n');
+    fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &path)).map_err(failed)
+}
+
+/// Reads a JSON file beside the history.
+///
+/// # Errors
+/// It can't be read or is not what is wanted.
+pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> Result<T, Error> {
+    let path = folder.join(name);
+    let bytes = fs::read(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::Line { path, line: e.line(), what: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn recorded(folder: &Path) -> Recorder {
+        let recorder = Recorder::begin(folder, crate::clock::RunClock::begin()).unwrap();
+        recorder.write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 })).unwrap();
+        recorder
+            .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen { operation: "o".into(), mailbox: "m".into(), copies: 1 }))
+            .unwrap();
+        recorder
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(folder.path()).end(true, None).unwrap();
+        let history = read(folder.path()).unwrap();
+        assert!(history.is_complete());
+        assert_eq!(history.events.iter().map(|e| e.seq).collect::<Vec<_>>(), vec![0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_damaged_side_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(folder.path()).end(true, None).unwrap();
+        fs::write(folder.path().join("operations.jsonl"), b"").unwrap();
+        assert!(matches!(read(folder.path()), Err(Error::SideFile { .. })));
+    }
+
+    #[test]
+    fn a_torn_last_line_leaves_an_incomplete_history() {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(folder.path()).end(true, None).unwrap();
+        let path = folder.path().join("history.jsonl");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+        assert!(!read(folder.path()).unwrap().is_complete());
+    }
+}

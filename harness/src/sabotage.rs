@@ -1,0 +1,182 @@
+//! Sabotage: overlays that break a stack's monitoring silently. Each is applied to a running stack, judged like any run, and
+//! taken back. This is how firedrill itself is tested: each must be convicted with the right cause, the healthy stack acquitted.
+
+use crate::cli::Failure;
+use crate::declaration::SteadyState;
+use crate::drill::bring_up::Live;
+use crate::exit::Exit;
+use crate::report::text;
+use crate::yaml;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use verdict::{Cause, Status};
+
+/// One overlay: `compose/stacks/<stack>/sabotage/<name>.yaml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sabotage {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Name, the file's own.
+    pub name: String,
+    /// What is broken, in one sentence.
+    pub summary: String,
+    /// What is changed.
+    pub changes: Vec<Change>,
+    /// How the running stack takes it over, in order.
+    pub apply: Vec<Apply>,
+    /// What must be found.
+    pub expect: Expect,
+    /// Drills without which it can't show.
+    #[serde(default)]
+    pub drills: Vec<String>,
+}
+
+/// A change of one file of the stack, relative to its folder: `old` must be there exactly once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// File.
+    pub file: String,
+    /// Text that is there.
+    pub old: String,
+    /// Text that takes its place.
+    pub new: String,
+}
+
+/// How a running stack takes a change over.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Apply {
+    /// The server of this role is asked to reload; a refusal is what some sabotages are about, so it is no error.
+    Reload(String),
+    /// The service's container is made anew from the changed Compose file.
+    Recreate(String),
+    /// A request to a service: method, `service:port`, path, and a file of the stack as body.
+    Request(Request),
+}
+
+/// A request to a service of the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// `GET`, `PUT`, `POST` or `DELETE`.
+    pub method: String,
+    /// `service:port`.
+    pub to: String,
+    /// Path.
+    pub path: String,
+    /// File of the stack that is sent.
+    pub body: Option<String>,
+}
+
+/// What must be found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// Verdict that must fail.
+    pub verdict: String,
+    /// Its cause.
+    pub cause: Cause,
+}
+
+/// How a sabotage ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whether the verdict failed with the cause expected.
+    pub convicted: bool,
+    /// The verdict in full.
+    pub told: String,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// Reads a catalogue, by name; a missing folder holds none.
+///
+/// # Errors
+/// A file that can't be understood, or whose name is another.
+pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, yaml::Error> {
+    let mut found = BTreeMap::new();
+    for path in yaml::files(folder)? {
+        let sabotage: Sabotage = yaml::read(&path)?;
+        if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1 {
+            return Err(yaml::Error::content(&path, "name", format!("sabotage {:?} of schema {}", sabotage.name, sabotage.schema), "name it as its file, schema 1"));
+        }
+        found.insert(sabotage.name.clone(), sabotage);
+    }
+    Ok(found)
+}
+
+/// Names of at most `count` sabotages, drawn by seed.
+pub fn subset(catalogue: &BTreeMap<String, Sabotage>, seed: u64, count: usize) -> Vec<String> {
+    use rand::seq::IndexedRandom;
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
+    let names: Vec<&String> = catalogue.keys().collect();
+    names.sample(&mut rng, count.min(names.len())).map(|n| (*n).clone()).collect()
+}
+
+impl Change {
+    /// The file's text with the change.
+    ///
+    /// # Errors
+    /// The old text is not there, or more than once: the overlay no longer fits the stack.
+    pub fn apply(&self, text: &str) -> Result<String, String> {
+        match text.matches(&self.old).count() {
+            1 => Ok(text.replacen(&self.old, &self.new, 1)),
+            n => Err(format!("{}: the text {:?} is there {n} times, wanted once\nhint: adapt the sabotage to the stack", self.file, self.old)),
+        }
+    }
+}
+
+/// Applies a sabotage to a running stack, runs what is needed to see it, judges, and takes it back, whatever happened.
+///
+/// # Errors
+/// It can't be applied or taken back, or the run fails.
+pub async fn try_on(live: &Live, sabotage: &Sabotage) -> Result<Outcome, Failure> {
+    let began = std::time::Instant::now();
+    live.apply(sabotage).await?;
+    let judged = judge(live, sabotage).await;
+    live.restore(sabotage).await?;
+    let (convicted, told) = judged?;
+    Ok(Outcome { convicted, told, seconds: began.elapsed().as_secs_f64() })
+}
+
+async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failure> {
+    let mut plan = live.options.plan()?;
+    plan.required.clear();
+    plan.left_out.clear();
+    plan.drills.retain(|d| sabotage.drills.contains(&d.scenario.name));
+    plan.expectations.retain(|p| p.expectation.checker().id() == sabotage.expect.verdict);
+    if plan.expectations.is_empty() {
+        return Err(Failure::new(Exit::Usage, format!("sabotage {}: no feature asks for the verdict {}\nhint: the ids are shown by --dry-run", sabotage.name, sabotage.expect.verdict)));
+    }
+    // A stack whose monitoring is broken may never be steady again; what it shows must do.
+    let usual = live.read.subject.declaration.steady_state.clone();
+    let within_s = usual.within_s.min(usual.hold_s * 2.0 + 6.0);
+    let outcome = live.run_with(&plan, SteadyState { within_s, ..usual }).await?;
+    let report = &outcome.report;
+    let Some(told) = report.verdicts.iter().find(|t| t.id == sabotage.expect.verdict) else {
+        return Ok((false, format!("no verdict {} was returned", sabotage.expect.verdict)));
+    };
+    let convicted = told.status == Status::Fail && told.cause == Some(sabotage.expect.cause);
+    let mut words = text::verdict(told, report);
+    if !convicted {
+        words = format!("not convicted: wanted fail with cause {}\n{words}", sabotage.expect.cause.name());
+    }
+    Ok((convicted, words))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_change_must_fit_exactly_once() {
+        let change = Change { file: "f".into(), old: "a: 1".into(), new: "a: 2".into() };
+        assert_eq!(change.apply("x\na: 1\n").unwrap(), "x\na: 2\n");
+        assert!(change.apply("x").is_err());
+        assert!(change.apply("a: 1\na: 1").is_err());
+    }
+}

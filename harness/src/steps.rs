@@ -1,0 +1,61 @@
+//! The steps of the features, one file for each domain. *Given* and *When* append to a plan, *Then* appends an
+//! expectation; each step calls one function and never speaks to the engine.
+
+pub mod alerts;
+pub mod dashboards;
+pub mod logs;
+pub mod recovery;
+pub mod scraping;
+pub mod stack;
+pub mod traces;
+
+use crate::declaration::Declaration;
+use crate::plan::{Plan, Planned, Subject};
+use std::sync::Arc;
+use verdict::Expectation;
+
+/// One scenario while it is being told.
+#[derive(Debug, Default, cucumber::World)]
+pub struct Telling {
+    /// What the features speak about.
+    pub subject: Option<Arc<Subject>>,
+    /// The plan so far.
+    pub plan: Plan,
+    /// Feature's name.
+    pub feature: String,
+    /// Scenario's name.
+    pub scenario: String,
+    /// Text of the step that is being told.
+    pub step: String,
+    /// Its `file:line`.
+    pub place: String,
+    /// Drill that the scenario speaks of.
+    pub drill: Option<String>,
+    /// Alert that it speaks of.
+    pub alert: Option<String>,
+    /// What is wrong with the step, and what to do.
+    pub wrong: Option<(String, String)>,
+}
+
+impl Telling {
+    /// What the owner states about the stack.
+    fn declaration(&self) -> Declaration {
+        self.subject.as_ref().map(|s| s.declaration.clone()).unwrap_or_else(|| unreachable!("features are told about a subject"))
+    }
+
+    /// Appends an expectation, told by this step.
+    fn expect(&mut self, expectation: impl Into<Expectation>) {
+        self.plan.expectations.push(Planned {
+            feature: self.feature.clone(),
+            scenario: self.scenario.clone(),
+            step: self.step.clone(),
+            place: self.place.clone(),
+            expectation: expectation.into(),
+        });
+    }
+
+    /// The step can't be understood.
+    fn refuse(&mut self, what: impl Into<String>, hint: impl Into<String>) {
+        self.wrong.get_or_insert((what.into(), hint.into()));
+    }
+}

@@ -1,0 +1,109 @@
+//! Drills and the alerts that they are about.
+
+use super::Telling;
+use crate::plan::AlertBudget;
+use cucumber::{then, when};
+use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
+use verdict::check::drill::FaultBitAndLeft;
+
+impl Telling {
+    /// The alert, its budget, and the drill that the scenario speaks of.
+    fn drilled(&mut self, alert: &str) -> Option<(String, AlertBudget, crate::scenario::Scenario)> {
+        let subject = self.subject.clone()?;
+        let Some(drill) = self.drill.as_ref().and_then(|d| subject.scenarios.get(d)) else {
+            self.refuse("no drill was run before this step", "begin with: When drill \"<name>\" is run");
+            return None;
+        };
+        let Some(budget) = subject.budgets.get(alert) else {
+            self.refuse(format!("no rule is called {alert:?}"), format!("the rules are {}", subject.budgets.keys().cloned().collect::<Vec<_>>().join(", ")));
+            return None;
+        };
+        Some((alert.to_owned(), budget.clone(), drill.clone()))
+    }
+
+    /// Stand-ins that must receive an alert; `resolved` keeps those that are told of resolutions.
+    fn receivers(&mut self, alert: &str, resolved: bool) -> Vec<String> {
+        let declaration = self.declaration();
+        let Some(declared) = declaration.alerts.iter().find(|a| a.name == alert) else {
+            self.refuse(format!("the declaration has no alert {alert:?}"), "add it to `alerts` in firedrill.yaml with its receivers");
+            return Vec::new();
+        };
+        let told = |name: &&String| !resolved || declaration.receivers.iter().any(|r| &&r.name == name && r.resolved);
+        declared.receivers.iter().filter(told).cloned().collect()
+    }
+
+    fn expect_alert(&mut self, alert: &str) {
+        let Some((alert, budget, drill)) = self.drilled(alert) else { return };
+        let name = drill.name.clone();
+        let labels = self.declaration().alerts.iter().find(|a| a.name == alert).map(|a| a.labels.clone()).unwrap_or_default();
+        let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
+        self.expect(AlertFires { alert: alert.clone(), drill: name.clone(), within_s: budget.fire_s + drill.builds_up_s, fault: format!("{} on {}", drill.fault.kind, drill.fault.target) });
+        self.expect(AlertReaches { alert: alert.clone(), drill: name.clone(), receivers, labels, within_s: budget.notify_s + drill.builds_up_s });
+        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s });
+    }
+
+    fn run_drill(&mut self, name: &str) {
+        let Some(subject) = self.subject.clone() else { return };
+        match subject.scenarios.get(name) {
+            Some(scenario) => {
+                self.plan.add_drill(scenario);
+                self.drill = Some(name.to_owned());
+            }
+            None => self.refuse(format!("no scenario is called {name:?}"), format!("the scenarios are {}", subject.scenarios.keys().cloned().collect::<Vec<_>>().join(", "))),
+        }
+    }
+
+    fn expect_of_drill(&mut self, name: &str) {
+        self.expect(FaultBitAndLeft { drill: name.to_owned() });
+        // What the host suffers from other programs is not the drill's doing.
+        let about_host = self.declaration().alerts.into_iter().filter(|a| a.about_host).map(|a| a.name).collect();
+        self.expect(NothingElseFires { drill: name.to_owned(), allowed: about_host });
+    }
+}
+
+#[when(expr = "drill {string} is run")]
+fn drill_is_run(t: &mut Telling, name: String) {
+    t.run_drill(&name);
+}
+
+#[when("every drill of the stack is run")]
+fn every_drill(t: &mut Telling) {
+    let names: Vec<String> = t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
+    names.iter().for_each(|n| t.run_drill(n));
+}
+
+#[then(expr = "alert {word} fires within its budget, reaches its receivers and resolves")]
+fn alert_end_to_end(t: &mut Telling, alert: String) {
+    t.expect_alert(&alert);
+}
+
+#[then("its fault bites and leaves, and nothing beyond its blast radius fires")]
+fn contained(t: &mut Telling) {
+    match t.drill.clone() {
+        Some(drill) => t.expect_of_drill(&drill),
+        None => t.refuse("no drill was run before this step", "begin with: When drill \"<name>\" is run"),
+    }
+}
+
+#[then("each drill's alerts fire within their budgets, reach their receivers and resolve")]
+fn every_alert(t: &mut Telling) {
+    let drills: Vec<_> = t.plan.drills.iter().map(|d| d.scenario.clone()).collect();
+    for drill in drills {
+        t.drill = Some(drill.name.clone());
+        drill.alerts.iter().for_each(|a| t.expect_alert(a));
+    }
+}
+
+#[then("each fault bites and leaves, and nothing beyond its blast radius fires")]
+fn all_contained(t: &mut Telling) {
+    let drills: Vec<String> = t.plan.drills.iter().map(|d| d.scenario.name.clone()).collect();
+    drills.iter().for_each(|d| t.expect_of_drill(d));
+}
+
+#[then("every declared alert is quiet while nothing is wrong")]
+fn quiet(t: &mut Telling) {
+    let allowed = t.declaration().steady_state.alerts;
+    for alert in t.declaration().alerts.iter().filter(|a| !allowed.contains(&a.name)) {
+        t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host });
+    }
+}

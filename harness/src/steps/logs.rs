@@ -1,0 +1,30 @@
+//! Logs: lines and types.
+
+use super::Telling;
+use cucumber::then;
+use verdict::check::logs::{FieldsTyped, LinesStored};
+
+#[then("each acknowledged operation has its line, in the index of its day, with its fields")]
+fn lines_stored(t: &mut Telling) {
+    let Some(logs) = t.declaration().logs else { return t.refuse("the declaration has no `logs`", "state in firedrill.yaml what must be found in the log store") };
+    for source in logs.sources.iter().filter(|s| !s.steps.is_empty()) {
+        t.expect(LinesStored {
+            source: source.source.clone(),
+            index_prefix: source.index_prefix.clone(),
+            id_field: logs.id_field.clone(),
+            select: source.select.clone(),
+            steps: source.steps.clone(),
+            required_fields: source.required_fields.clone(),
+            least: 20,
+        });
+    }
+}
+
+#[then("each field has its declared type")]
+fn fields_typed(t: &mut Telling) {
+    let Some(logs) = t.declaration().logs else { return t.refuse("the declaration has no `logs`", "state in firedrill.yaml what must be found in the log store") };
+    for source in &logs.sources {
+        let types = logs.types.iter().filter(|(f, _)| !source.without_fields.contains(f)).map(|(f, k)| (f.clone(), k.clone())).collect();
+        t.expect(FieldsTyped { source: source.source.clone(), index_prefix: source.index_prefix.clone(), types, optional: Vec::new() });
+    }
+}

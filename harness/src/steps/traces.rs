@@ -1,0 +1,26 @@
+//! Traces: complete ones, and how many.
+
+use super::Telling;
+use cucumber::then;
+use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
+
+#[then("each sampled operation is one complete trace")]
+fn traces_complete(t: &mut Telling) {
+    let Some(traces) = t.declaration().traces else { return t.refuse("the declaration has no `traces`", "state in firedrill.yaml what must be found in the trace store") };
+    let span = |s: &crate::declaration::DeclaredSpan| ExpectedSpan {
+        service: s.service.clone(),
+        name: s.name.clone(),
+        parent: s.parent.as_ref().and_then(|p| p.split_once(": ")).map(|(service, name)| (service.to_owned(), name.to_owned())),
+    };
+    let steps = traces.steps.iter().map(|d| ExpectedTrace { step: d.step.clone(), spans: d.spans.iter().map(span).collect() }).collect();
+    t.expect(TracesComplete { id_attribute: traces.id_attribute, traces: steps, least: 20 });
+}
+
+#[then("the share of sampled operations fits the stated rate")]
+fn sampling_rate(t: &mut Telling) {
+    let declaration = t.declaration();
+    let Some(traces) = declaration.traces else { return t.refuse("the declaration has no `traces`", "state in firedrill.yaml what must be found in the trace store") };
+    let steps = traces.steps.iter().map(|d| d.step.clone()).collect();
+    // The run makes one statistical test, so it may spend the whole of its error rate.
+    t.expect(SamplingRate { id_attribute: traces.id_attribute, steps, rate: traces.sampling.rate, alpha: declaration.alpha });
+}

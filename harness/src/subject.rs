@@ -1,0 +1,262 @@
+//! What is known of a stack before anything starts: its declaration, Compose file, monitoring configuration (as written and at
+//! the time scale), scenarios, baseline, roll-call and detection budgets.
+
+use crate::budget::{self, Circumstances};
+use crate::compose::{Project, VolumeSource};
+use crate::declaration::{Declaration, Role};
+use crate::home::Home;
+use crate::monitoring::{Mount, MonitoringConfig, ServerKind, Source};
+use crate::plan::{AlertBudget, Subject};
+use crate::stack::{Stack, StackError};
+use crate::timescale::{Declared, Scale, Scaled};
+use crate::{scenario, yaml};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use verdict::check::roll_call::Required;
+
+/// Why a stack can't be used. The message names file and line and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// One of our own files.
+    #[error(transparent)]
+    Yaml(#[from] yaml::Error),
+    /// The declaration, the Compose file, or there is no such stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The monitoring configuration.
+    #[error(transparent)]
+    Monitoring(#[from] crate::monitoring::ConfigError),
+    /// It can't be had at the time scale.
+    #[error(transparent)]
+    Scale(#[from] crate::timescale::Refusal),
+    /// That is no time scale.
+    #[error(transparent)]
+    ScaleRange(#[from] crate::timescale::ScaleError),
+    /// Something else that is stated wrongly.
+    #[error("{0}")]
+    Stated(String),
+}
+
+/// The roll-call of a stack: `verdicts.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollCall {
+    schema: u32,
+    verdicts: Vec<Required>,
+}
+
+/// Time that a stage may take because other programs use the host: an allowance of its own in every budget, seconds.
+pub const HOST_NOISE_S: f64 = 6.0;
+/// 99th percentile of a scrape on the shared two cores that this was measured on, seconds.
+const SCRAPE_TAKES_S: f64 = 0.3;
+
+/// A stack that was read whole.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Its folder, declaration and Compose project.
+    pub stack: Stack,
+    /// What plans are made from.
+    pub subject: Subject,
+    /// Its monitoring configuration as written.
+    pub written: MonitoringConfig,
+    /// The same at the time scale.
+    pub scaled: Scaled,
+    /// The roll-call; empty if the stack has none.
+    pub required: Vec<Required>,
+    /// Folder of its features.
+    pub features: PathBuf,
+    /// Differences to list, found while reading.
+    pub deviations: Vec<(String, String)>,
+}
+
+/// Reads a stack at a time scale; `None` takes the declared one, which lowers itself where it must and says so.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Result<Read, Error> {
+    let stack = Stack::open(folder_or_name)?;
+    let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
+    let written = MonitoringConfig::load(&sources(folder, &declaration, &project)?)?;
+    let mut deviations: Vec<(String, String)> = declaration.deviations.iter().map(|d| (d.what.clone(), d.why.clone())).collect();
+    let scaled = scaled(&declaration, &written, time_scale, &mut deviations)?;
+    let own = |name: &str| folder.join(name);
+    let scenarios = scenario::read_all(&first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]))?;
+    let baseline_file = first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
+    let baseline = if baseline_file.is_file() { Some(yaml::read(&baseline_file)?) } else { None };
+    let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
+    let (services, left_out) = services(&declaration, &project);
+    let budgets = budgets(&declaration, &scaled.config);
+    check(folder, &declaration)?;
+    contained(&declaration, &project, &written)?;
+    for (name, why) in &left_out {
+        deviations.push((format!("service {name} does not run"), why.clone()));
+    }
+    let features = first_that_exists(&[own("features"), home.features()]);
+    let subject = Subject { declaration, scenarios, baseline, budgets, services, left_out };
+    Ok(Read { stack, subject, written, scaled, required, features, deviations })
+}
+
+fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {
+    candidates.iter().find(|c| c.exists()).or(candidates.last()).cloned().unwrap_or_default()
+}
+
+fn roll_call(path: &Path) -> Result<Vec<Required>, Error> {
+    let call: RollCall = yaml::read(path)?;
+    if call.schema != 1 {
+        return Err(yaml::Error::content(path, "schema", format!("schema is {}, wanted 1", call.schema), "this firedrill reads schema 1").into());
+    }
+    Ok(call.verdicts)
+}
+
+fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f64>, deviations: &mut Vec<(String, String)>) -> Result<Scaled, Error> {
+    let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
+    let scale = Scale::new(asked.unwrap_or(declaration.time_scale))?.declared(Declared { exponents, ..Declared::default() });
+    let scaled = match asked {
+        Some(_) => scale.apply(written)?,
+        None => {
+            let (scaled, refusal) = scale.apply_or_lower(written);
+            if let Some(refusal) = refusal {
+                deviations.push((format!("time scale {} instead of {}", scaled.scale, declaration.time_scale), refusal.to_string().replace('\n', ";")));
+            }
+            scaled
+        }
+    };
+    for left in &scaled.not_scaled {
+        deviations.push((format!("not scaled: {} {}", left.what, left.value), left.why.clone()));
+    }
+    Ok(scaled)
+}
+
+/// The servers of the declaration that have a monitoring configuration, as the parser wants them.
+fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
+    let roles = &declaration.roles;
+    let mut sources = Vec::new();
+    for role in [&roles.metrics, &roles.alerting, &roles.collector, &roles.logs].into_iter().flatten() {
+        let Some(kind) = server_kind(role) else { continue };
+        let Some(service) = project.services.get(&role.service) else { continue };
+        let config = match (&role.config, kind) {
+            (Some(config), _) => folder.join(config),
+            (None, ServerKind::Elasticsearch) => PathBuf::new(),
+            (None, _) => return Err(Error::Stated(format!("{}: role of {} lacks `config`\nhint: name its configuration file", folder.join("firedrill.yaml").display(), role.service))),
+        };
+        let mut source = Source::new(kind, &role.service, &config);
+        if kind == ServerKind::Elasticsearch {
+            source.config = None;
+        }
+        for volume in &service.volumes {
+            if let VolumeSource::Bind { path, .. } = &volume.source {
+                let mount = Mount { inside: PathBuf::from(&volume.target), host: path.clone() };
+                // Where the file itself or its folder is mounted tells its path inside.
+                if let Ok(below) = config.strip_prefix(&mount.host) {
+                    source.inside = if below.as_os_str().is_empty() { mount.inside.clone() } else { mount.inside.join(below) };
+                }
+                source.mounts.push(mount);
+            }
+        }
+        source.command = service.command.clone().unwrap_or_default();
+        source.environment = service.environment.clone().into_iter().collect();
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn server_kind(role: &Role) -> Option<ServerKind> {
+    Some(match role.kind.as_str() {
+        "prometheus" => ServerKind::Prometheus,
+        "alertmanager" => ServerKind::Alertmanager,
+        "otel-collector" => ServerKind::Collector,
+        "elasticsearch" => ServerKind::Elasticsearch,
+        _ => return None,
+    })
+}
+
+fn services(declaration: &Declaration, project: &Project) -> (Vec<String>, BTreeMap<String, String>) {
+    let left_out = project
+        .left_out
+        .iter()
+        .map(|(name, profiles)| {
+            let declared = declaration.optional.iter().find(|o| o.service == *name).map(|o| o.why.clone());
+            (name.clone(), declared.unwrap_or_else(|| format!("it belongs to profile {}, which is not turned on", profiles.join(", "))))
+        })
+        .collect();
+    (project.services.keys().cloned().collect(), left_out)
+}
+
+/// The slowest path of each declared alert. One that the configuration lacks gets the slowest of all: it will be convicted of
+/// not being loaded, and the drill needs a bound until then.
+fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<String, AlertBudget> {
+    let circumstances = Circumstances {
+        scrape_takes: Duration::from_secs_f64(SCRAPE_TAKES_S),
+        // A stopped container's address answers nobody, so its scrape may end by time-out.
+        target_hangs: true,
+        joins_group: true,
+        delivery: Duration::from_secs(1),
+        host_noise: Duration::from_secs_f64(HOST_NOISE_S),
+        ..Circumstances::default()
+    };
+    let seconds = |b: &budget::Budget| AlertBudget { fire_s: b.fire.as_secs_f64(), notify_s: b.notify.as_secs_f64(), resolve_s: b.resolve.as_secs_f64(), stages: b.stage_seconds() };
+    let mut known = BTreeMap::new();
+    for alert in &declaration.alerts {
+        let found = budget::budgets(config, &alert.name, &alert.labels, &circumstances).unwrap_or_default();
+        let slowest = found.iter().map(seconds).reduce(|a, b| AlertBudget {
+            fire_s: a.fire_s.max(b.fire_s),
+            resolve_s: a.resolve_s.max(b.resolve_s),
+            stages: if a.notify_s >= b.notify_s { a.stages } else { b.stages },
+            notify_s: a.notify_s.max(b.notify_s),
+        });
+        if let Some(budget) = slowest {
+            known.insert(alert.name.clone(), budget);
+        }
+    }
+    let most = |f: fn(&AlertBudget) -> f64| known.values().map(f).fold(30.0, f64::max);
+    let fallback = AlertBudget { fire_s: most(|b| b.fire_s), notify_s: most(|b| b.notify_s), resolve_s: most(|b| b.resolve_s), stages: Vec::new() };
+    for alert in &declaration.alerts {
+        known.entry(alert.name.clone()).or_insert_with(|| fallback.clone());
+    }
+    known
+}
+
+/// Each alert's receivers must be declared.
+fn check(folder: &Path, declaration: &Declaration) -> Result<(), Error> {
+    let stand_ins: BTreeSet<&str> = declaration.receivers.iter().map(|r| r.name.as_str()).collect();
+    for alert in &declaration.alerts {
+        if let Some(missing) = alert.receivers.iter().find(|r| !stand_ins.contains(r.as_str())) {
+            let what = format!("alert {} names the receiver {missing:?}, which is not declared", alert.name);
+            let hint = format!("the receivers are {}", stand_ins.into_iter().collect::<Vec<_>>().join(", "));
+            return Err(yaml::Error::content(&folder.join("firedrill.yaml"), "receivers", what, hint).into());
+        }
+    }
+    Ok(())
+}
+
+/// Everything that the configuration sends must go to a service of the stack or to a stand-in: a drill must never page a person.
+fn contained(declaration: &Declaration, project: &Project, config: &MonitoringConfig) -> Result<(), Error> {
+    let aliases = project.services.values().flat_map(|s| s.networks.values().flat_map(|n| n.aliases.iter().cloned()));
+    let names = project.services.keys().chain(project.left_out.keys()).cloned().chain(aliases);
+    let known: BTreeSet<String> = names.chain(declaration.receivers.iter().map(|r| r.host.clone())).map(|h| h.to_ascii_lowercase()).collect();
+    for destination in config.destinations()?.into_iter().filter(|d| d.kind.sends()) {
+        let inside = |host: &str| known.contains(&host.to_ascii_lowercase()) || matches!(host, "localhost" | "127.0.0.1" | "::1" | "0.0.0.0");
+        let refuse = |seen: String| {
+            let hint = "name a service of the stack, or declare a stand-in for the host under `receivers` in firedrill.yaml; nothing was started";
+            Error::Stated(format!("{}: {} of {} leads out of the stack: {seen}\nhint: {hint}", destination.place, destination.owner, destination.service))
+        };
+        match (&destination.host, &destination.unknown) {
+            (Some(host), _) if inside(host) => {}
+            (Some(host), _) => return Err(refuse(format!("{}://{host}{}", destination.scheme, destination.path))),
+            (None, why) => return Err(refuse(why.clone().unwrap_or_else(|| "its address is not known".into()))),
+        }
+    }
+    Ok(())
+}
+
+impl Error {
+    /// How the process ends if nobody handles it.
+    pub fn exit(&self) -> crate::exit::Exit {
+        match self {
+            Error::Stack(e) => e.exit(),
+            _ => crate::exit::Exit::Usage,
+        }
+    }
+}

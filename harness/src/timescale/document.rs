@@ -1,0 +1,267 @@
+//! Durations that stand in configuration files.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Reason, Work};
+use crate::monitoring::alertmanager::{DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, DEFAULT_REPEAT_INTERVAL, DEFAULT_RESOLVE_TIMEOUT};
+use crate::monitoring::prometheus::DEFAULT_INTERVAL;
+use crate::monitoring::tree::{Document, Node, Scalar, Value};
+use crate::monitoring::{
+    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, Place, Prometheus, PrometheusServer, duration,
+};
+
+/// Where Go's notation is read, which allows fractions.
+#[derive(Clone, Copy, PartialEq)]
+enum Notation {
+    Prometheus,
+    Go,
+}
+
+/// Scales keys of one document and remembers which, so that the rest can be listed.
+struct Pass<'w, 'a> {
+    work: &'w mut Work<'a>,
+    doc_name: std::path::PathBuf,
+    done: BTreeSet<String>,
+}
+
+impl Pass<'_, '_> {
+    /// Divides the duration under `key` of a map, or writes the divided default if it is missing.
+    fn scale(&mut self, map: &mut Node, path: &str, key: &str, default: Option<Duration>, notation: Notation) {
+        let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        self.done.insert(full.clone());
+        let written = map.get(key).and_then(|node| Some((node.text()?.to_owned(), node.line)));
+        let (from, line) = match (&written, default) {
+            (Some((text, line)), _) => {
+                let read = if notation == Notation::Go { duration::parse_go(text) } else { duration::parse(text) };
+                match read {
+                    Ok(from) => (from, *line),
+                    Err(problem) => {
+                        let place = Place { file: self.doc_name.clone(), line: *line, key: full.clone() };
+                        let hint = "write the duration out".to_owned();
+                        self.work.reasons.push(Reason {
+                            subject: full,
+                            place: Some(place),
+                            seen: text.clone(),
+                            why: problem,
+                            hint,
+                            largest_n: 1.0,
+                        });
+                        return;
+                    }
+                }
+            }
+            (None, Some(default)) => (default, 0),
+            (None, None) => return,
+        };
+        let place = Place { file: self.doc_name.clone(), line, key: full.clone() };
+        let to = self.work.divided(from, &place.to_string(), Some(&place));
+        map.set(key, Node::plain(duration::format(to)));
+    }
+
+    /// Lists every other duration of the document, so that none is passed over in silence.
+    fn list_rest(&mut self, doc: &Document, why: &dyn Fn(&str) -> String) {
+        self.list(&doc.root, "", why);
+    }
+
+    fn list(&mut self, node: &Node, path: &str, why: &dyn Fn(&str) -> String) {
+        for (Scalar { text: key, .. }, child) in node.entries() {
+            let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            if NO_SETTINGS.contains(&key.as_str()) || self.done.contains(&full) {
+                continue;
+            }
+            if let Some(text) = child.text()
+                && speaks_of_time(key)
+                && (duration::parse(text).is_ok() || duration::parse_go(text).is_ok())
+                && text.ends_with(|c: char| c.is_ascii_alphabetic())
+            {
+                let place = Place { file: self.doc_name.clone(), line: child.line, key: full.clone() };
+                let why = why(&full);
+                self.work.left(full.clone(), text, why, Some(place));
+            }
+            self.list(child, &full, why);
+        }
+        for (index, child) in node.items().iter().enumerate() {
+            self.list(child, &format!("{path}[{index}]"), why);
+        }
+    }
+}
+
+/// Keys below which nothing is a setting of the server.
+const NO_SETTINGS: [&str; 9] = [
+    "labels",
+    "annotations",
+    "external_labels",
+    "params",
+    "static_configs",
+    "relabel_configs",
+    "metric_relabel_configs",
+    "alert_relabel_configs",
+    "details",
+];
+
+fn speaks_of_time(key: &str) -> bool {
+    let words = [
+        "interval",
+        "timeout",
+        "duration",
+        "deadline",
+        "backoff",
+        "period",
+        "wait",
+        "delay",
+        "window",
+        "age",
+        "ttl",
+        "retention",
+        "offset",
+        "lifetime",
+        "lookback",
+        "elapsed",
+        "expire",
+        "retry",
+        "time",
+    ];
+    words.iter().any(|word| key.contains(word))
+}
+
+/// A rewritten document that can't be read again is a defect of the rewriting, and is said to be.
+fn reread<T>(work: &mut Work<'_>, read: Result<T, ConfigError>, view: &mut T) {
+    match read {
+        Ok(new) => *view = new,
+        Err(error) => {
+            let hint = "this is a defect of firedrill: use time scale 1 and report it".to_owned();
+            work.reasons.push(Reason {
+                subject: error.place.key.clone(),
+                place: Some(error.place.clone()),
+                seen: String::new(),
+                why: format!("after scaling it no longer reads: {}", error.problem),
+                hint,
+                largest_n: 1.0,
+            });
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Refuses a scale at which scrapes don't fit into half their timeout.
+    pub(super) fn measured(&mut self, server: &PrometheusServer) {
+        for job in &server.config.view.jobs {
+            let Some(p99) = self.scale.scrape_p99.get(&job.name) else { continue };
+            let half = job.timeout.as_secs_f64() / self.scale.n / 2.0;
+            if p99.as_secs_f64() > half {
+                let largest = (job.timeout.as_secs_f64() / 2.0 / p99.as_secs_f64()).floor();
+                self.reasons.push(Reason {
+                    subject: format!("job `{}`", job.name),
+                    place: Some(job.place.clone()),
+                    seen: String::new(),
+                    why: format!(
+                        "its scrapes take {:.0} ms (99th percentile, measured), more than half of the scaled timeout of {:.0} ms",
+                        p99.as_secs_f64() * 1000.0,
+                        half * 2000.0
+                    ),
+                    hint: "use a smaller time scale, or make its metrics cheaper".into(),
+                    largest_n: largest.max(1.0),
+                });
+            }
+        }
+    }
+
+    /// Scales the configuration file of a Prometheus server.
+    pub(super) fn prometheus(&mut self, server: &mut PrometheusServer) {
+        let timeout = server.config.view.global.scrape_timeout;
+        let doc = &mut server.config.doc;
+        let original = doc.clone();
+        let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: self };
+        if let Some(global) = doc.root.map_at("global") {
+            let notation = Notation::Prometheus;
+            // A zero means the default, too.
+            for key in ["scrape_interval", "scrape_timeout", "evaluation_interval"] {
+                if global.get(key).and_then(Node::text).is_some_and(|text| duration::parse(text) == Ok(Duration::ZERO)) {
+                    global.set(key, Node::plain("null"));
+                }
+            }
+            pass.scale(global, "global", "scrape_interval", Some(DEFAULT_INTERVAL), notation);
+            pass.scale(global, "global", "scrape_timeout", Some(timeout), notation);
+            pass.scale(global, "global", "evaluation_interval", Some(DEFAULT_INTERVAL), notation);
+            pass.scale(global, "global", "rule_query_offset", None, notation);
+        }
+        if let Some(jobs) = doc.root.get_mut("scrape_configs") {
+            for (index, job) in jobs.items_mut().iter_mut().enumerate() {
+                let path = format!("scrape_configs[{index}]");
+                pass.scale(job, &path, "scrape_interval", None, Notation::Prometheus);
+                pass.scale(job, &path, "scrape_timeout", None, Notation::Prometheus);
+            }
+        }
+        pass.list_rest(&original, &|key| {
+            let why = if key.starts_with("remote_write") || key.starts_with("remote_read") {
+                "remote storage is not part of detection"
+            } else if key.contains("_sd_configs") {
+                "service discovery asks systems that are not sped up"
+            } else if key.starts_with("alerting") {
+                "it bounds how long a delivery takes, which is measured"
+            } else {
+                "it is not among the durations by which detection waits"
+            };
+            why.to_owned()
+        });
+        let read = Prometheus::read(doc);
+        reread(self, read, &mut server.config.view);
+    }
+
+    /// Scales the configuration file of an Alertmanager.
+    pub(super) fn alertmanager(&mut self, server: &mut AlertmanagerServer) {
+        let doc = &mut server.config.doc;
+        let original = doc.clone();
+        let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: self };
+        if let Some(global) = doc.root.map_at("global") {
+            pass.scale(global, "global", "resolve_timeout", Some(DEFAULT_RESOLVE_TIMEOUT), Notation::Prometheus);
+        }
+        if let Some(route) = doc.root.get_mut("route") {
+            scale_route(&mut pass, route, "route", true);
+        }
+        pass.list_rest(&original, &|_| "it belongs to a client, not to the waits between alert and notification".to_owned());
+        for (name, place) in server.config.view.time_intervals.clone() {
+            let why = "it is a wall-clock time: a drill that needs it brings a window around now";
+            self.left(format!("time interval `{name}`"), name, why, Some(place));
+        }
+        let read = Alertmanager::read(doc);
+        reread(self, read, &mut server.config.view);
+    }
+
+    /// Scales the configuration file of a Collector.
+    pub(super) fn collector(&mut self, server: &mut CollectorServer) {
+        let doc = &mut server.config.doc;
+        let original = doc.clone();
+        let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: self };
+        if let Some(processors) = doc.root.get_mut("processors")
+            && let Value::Map(entries) = &mut processors.value
+        {
+            for (id, settings) in entries {
+                let (key, default) = match id.text.split('/').next() {
+                    Some("tail_sampling") => ("decision_wait", Duration::from_secs(30)),
+                    Some("groupbytrace") => ("wait_duration", Duration::from_secs(1)),
+                    _ => continue,
+                };
+                let path = format!("processors.{}", id.text);
+                pass.scale(settings, &path, key, Some(default), Notation::Go);
+            }
+        }
+        pass.list_rest(&original, &|_| "it belongs to the way of spans, whose senders are not sped up".to_owned());
+        let read = Collector::read(doc);
+        reread(self, read, &mut server.config.view);
+    }
+}
+
+fn scale_route(pass: &mut Pass<'_, '_>, route: &mut Node, path: &str, is_root: bool) {
+    for (key, default) in
+        [("group_wait", DEFAULT_GROUP_WAIT), ("group_interval", DEFAULT_GROUP_INTERVAL), ("repeat_interval", DEFAULT_REPEAT_INTERVAL)]
+    {
+        pass.scale(route, path, key, is_root.then_some(default), Notation::Prometheus);
+    }
+    if let Some(children) = route.get_mut("routes") {
+        for (index, child) in children.items_mut().iter_mut().enumerate() {
+            scale_route(pass, child, &format!("{path}.routes[{index}]"), false);
+        }
+    }
+}

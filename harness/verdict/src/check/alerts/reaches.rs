@@ -1,0 +1,126 @@
+//! Each receiver has the alert within its budget.
+
+use super::delivery::{self, Received};
+use super::silence;
+use crate::cause::Cause;
+use crate::check::Checker;
+use crate::check::firing::{Firing, Onset, cut_short, drill_until};
+use crate::check::timeline::{Interval, Timeline};
+use crate::check::wording::{list, seconds};
+use crate::history::History;
+use crate::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// A notification of the alert, firing, was accepted by each receiver within the budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertReaches {
+    /// Alert name.
+    pub alert: String,
+    /// Drill that causes it.
+    pub drill: String,
+    /// Receivers, as the declaration names the stand-ins.
+    pub receivers: Vec<String>,
+    /// Labels that the notified alert must carry, where the protocol shows labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// Seconds from the injection within which each must have it.
+    pub within_s: f64,
+}
+
+impl Checker for AlertReaches {
+    fn id(&self) -> String {
+        format!("alert.{}.reaches", self.alert)
+    }
+
+    fn expected(&self) -> String {
+        format!(
+            "alert {} reaches {} within {} of the injection of drill {}",
+            self.alert,
+            list(&self.receivers, 8),
+            seconds(self.within_s),
+            self.drill
+        )
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        if self.receivers.is_empty() {
+            return Verdict::unknown(id, expected, "no receiver is declared for it");
+        }
+        if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
+            return Verdict::unknown(id, expected, why).witnesses(seqs);
+        }
+        let Some((drill, injected)) = timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m))) else {
+            return Verdict::unknown(id, expected, format!("the fault of drill {} was never injected", self.drill));
+        };
+        let firing = Firing::of(history);
+        let (start, until) = (injected.at.wall_s(), drill_until(&timeline, drill));
+        let window = Interval { from: start, to: until };
+        let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
+        let fired = match firing.onset(&self.alert, start, until, self.within_s) {
+            Onset::Unrecorded(why) => return Verdict::unknown(id, expected, why).witnesses([injected.seq]),
+            Onset::AlreadyFiring(s) => {
+                let why = format!(
+                    "it was already firing {} before the fault was injected, so that a notification proves nothing",
+                    seconds(start - s.from)
+                );
+                return Verdict::unknown(id, expected, why).witnesses([injected.seq, s.seq]);
+            }
+            Onset::Silent => {
+                if let Some(why) = cut_short(drill, start, until, self.within_s, resolution) {
+                    return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
+                }
+                return silence::diagnose(&timeline, &firing, &self.alert, drill, window).verdict(id, expected, injected);
+            }
+            Onset::Fired(s) => s,
+        };
+        // What arrived before it fired is about an earlier time.
+        let news = Interval { from: start.max(fired.from - resolution - 1e-3), to: until };
+        let received: Vec<(&String, Received)> =
+            self.receivers.iter().map(|r| (r, delivery::received(history, &self.alert, &self.labels, r, news))).collect();
+        let missing: Vec<&String> = received.iter().filter(|(_, r)| !matches!(r, Received::At(..))).map(|(n, _)| *n).collect();
+        if let Some(first) = missing.first() {
+            if let Some((name, Received::OtherLabels(seq, differences))) =
+                received.iter().find(|(_, r)| matches!(r, Received::OtherLabels(..)))
+            {
+                let seen = format!("{name} got a notification of {} with other labels: {differences}", self.alert);
+                return Verdict::fail(id, expected, Cause::LabelsDiffer, seen)
+                    .stopped_at("labels differ")
+                    .hint("compare the labels of the rule, and the relabelling of alerts, with what the declaration states")
+                    .witnesses([injected.seq, fired.seq, *seq]);
+            }
+            if let Some(why) = cut_short(drill, start, until, self.within_s, 0.0) {
+                return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
+            }
+            let mut diagnosis = delivery::undelivered(&timeline, &firing, &self.alert, first, &self.receivers, &fired, window);
+            diagnosis.seen = format!(
+                "fired {} after the injection and did not arrive at {}: {}",
+                seconds(fired.from - start),
+                list(&missing, 8),
+                diagnosis.seen
+            );
+            return timeline.absence(diagnosis.verdict(id, expected, injected).witnesses([fired.seq]));
+        }
+        let times: Vec<(&String, f64, u64)> =
+            received.iter().filter_map(|(n, r)| if let Received::At(t, seq) = r { Some((*n, *t, *seq)) } else { None }).collect();
+        let each = list(times.iter().map(|(n, t, _)| format!("{n} {}", seconds(t - start))).collect::<Vec<_>>(), 8);
+        let last = times.iter().map(|(_, t, _)| *t).fold(start, f64::max);
+        let what =
+            format!("fired {} after the injection; arrived after {each}; {} allowed", seconds(fired.from - start), seconds(self.within_s));
+        let seqs: Vec<u64> = [injected.seq, fired.seq].into_iter().chain(times.iter().map(|(_, _, s)| *s)).collect();
+        if last - start <= self.within_s {
+            return timeline
+                .gate(Verdict::pass(id, expected, what).evidence("receivers that accepted it", times.len() as u64).witnesses(seqs));
+        }
+        if let Some((why, seq)) = timeline.contended(Interval { from: start, to: last }) {
+            return Verdict::unknown(id, expected, format!("late while the host was contended: {what}; {why}"))
+                .witnesses(seqs)
+                .witnesses([seq]);
+        }
+        let stage = if fired.from - start > self.within_s { "fired too late" } else { "notified too late" };
+        Verdict::fail(id, expected, Cause::TooLate, what)
+            .stopped_at(stage)
+            .witnesses(seqs)
+            .hint("compare with the stages of the budget: `for`, the wait of the group, its interval if the group existed already, retries after a refusal")
+    }
+}

@@ -1,0 +1,89 @@
+//! The roll-call: every verdict that a run must return, and the least that it must rest on. What is missing makes the run Unknown.
+
+use crate::verdict::{Status, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A verdict that a run must return. Read from `compose/stacks/<stack>/verdicts.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Required {
+    /// Id of the verdict.
+    pub id: String,
+    /// Least evidence: the largest count that it rests on must reach it.
+    #[serde(default = "one")]
+    pub least_evidence: u64,
+    /// Whether it may be skipped.
+    #[serde(default)]
+    pub may_skip: bool,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// One Unknown verdict, `roll_call.<id>`, for each required one that is missing, skipped without being allowed to, or passes with
+/// less evidence than required; and `roll_call.verdicts` if there is none at all. Empty if all answer.
+pub fn roll_call(verdicts: &[Verdict], required: &[Required]) -> Vec<Verdict> {
+    if verdicts.is_empty() {
+        return vec![
+            Verdict::unknown("roll_call.verdicts", "the run returns verdicts", "there is none at all")
+                .hint("did the selection match anything, and did the run get as far as judging?"),
+        ];
+    }
+    required.iter().filter_map(|r| absent(verdicts, r)).collect()
+}
+
+fn absent(verdicts: &[Verdict], required: &Required) -> Option<Verdict> {
+    let expected = format!("verdict {} is returned, on evidence of at least {}", required.id, required.least_evidence);
+    let unknown = |why: String| Some(Verdict::unknown(format!("roll_call.{}", required.id), expected.clone(), why));
+    let mut of_id = verdicts.iter().filter(|v| v.id == required.id).peekable();
+    if of_id.peek().is_none() {
+        return unknown("it is missing".into());
+    }
+    of_id.find_map(|v| match v.status {
+        Status::Skipped if !required.may_skip => unknown(format!("it was skipped, and may not be: {}", v.reason)),
+        Status::Pass => {
+            let evidence = v.evidence.iter().map(|e| e.count).max().unwrap_or(0);
+            if evidence < required.least_evidence { unknown(format!("it passed on evidence of {evidence}: {}", v.reason)) } else { None }
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::Cause;
+
+    fn required(id: &str, least_evidence: u64, may_skip: bool) -> Required {
+        Required { id: id.into(), least_evidence, may_skip }
+    }
+
+    #[test]
+    fn whoever_answers_is_not_named() {
+        let verdicts = [
+            Verdict::pass("a", "", "").evidence("x", 5),
+            Verdict::fail("b", "", Cause::NoTraces, ""),
+            Verdict::unknown("c", "", ""),
+            Verdict::skipped("d", "", "not here"),
+        ];
+        let all = [required("a", 5, false), required("b", 1, false), required("c", 1, false), required("d", 1, true)];
+        assert_eq!(roll_call(&verdicts, &all), vec![]);
+    }
+
+    #[test]
+    fn whoever_is_missing_skipped_or_short_of_evidence_is_unknown() {
+        let verdicts = [Verdict::pass("a", "", "").evidence("x", 2).evidence("y", 4), Verdict::skipped("d", "", "not here")];
+        let answers = roll_call(&verdicts, &[required("a", 5, false), required("d", 1, false), required("e", 1, true)]);
+        let ids: Vec<&str> = answers.iter().map(|v| v.id.as_str()).collect();
+        assert_eq!(ids, ["roll_call.a", "roll_call.d", "roll_call.e"]);
+        assert!(answers.iter().all(|v| v.status == Status::Unknown));
+    }
+
+    #[test]
+    fn no_verdicts_at_all_is_unknown() {
+        let answers = roll_call(&[], &[]);
+        assert_eq!((answers.len(), answers[0].status), (1, Status::Unknown));
+    }
+}

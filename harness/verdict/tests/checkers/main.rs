@@ -1,0 +1,12 @@
+//! Golden histories for every checker (passing, failing, vacuous), and the laws that all of them obey.
+
+#![allow(clippy::unwrap_used)]
+
+mod alerts;
+mod golden;
+mod health;
+mod laws;
+mod logs;
+mod recovery;
+mod scraping;
+mod traces;

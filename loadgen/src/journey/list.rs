@@ -1,0 +1,25 @@
+//! A user looks at the newest mails.
+
+use super::{Journey, LeadsTo, Request, Step, Turn};
+use futures::future::BoxFuture;
+
+pub(super) struct List;
+
+const STEPS: [Step; 1] = [Step { name: "list", wanted: 200, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
+
+impl Journey for List {
+    fn name(&self) -> &'static str {
+        "list"
+    }
+
+    fn steps(&self) -> &'static [Step] {
+        &STEPS
+    }
+
+    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            let limit = turn.draw.of(&[10, 20, 50]).copied().unwrap_or(20);
+            turn.perform(&STEPS[0], Request::get(format!("/api/v1/emails?limit={limit}"))).await;
+        })
+    }
+}

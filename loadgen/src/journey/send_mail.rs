@@ -1,0 +1,28 @@
+//! A user sends a mail to another one. That it arrives is seen by the watcher of the recipient's mailbox
+//! ([`crate::mailbox`]), which looks for the operation's id in the headers of new mail.
+
+use super::{Journey, LeadsTo, Request, Step, Turn};
+use futures::future::BoxFuture;
+use serde_json::json;
+
+pub(super) struct SendMail;
+
+const STEPS: [Step; 1] = [Step { name: "send", wanted: 202, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace, LeadsTo::Mail] }];
+
+impl Journey for SendMail {
+    fn name(&self) -> &'static str {
+        "send_mail"
+    }
+
+    fn steps(&self) -> &'static [Step] {
+        &STEPS
+    }
+
+    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            let (to, mail) = (turn.recipient(), turn.payload());
+            let request = Request::post("/api/v1/emails", json!({ "to": [to], "subject": mail.subject, "body": mail.body }));
+            turn.perform(&STEPS[0], request).await;
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! The scheduler: begins each arrival at its due instant and never waits for earlier ones.
+
+use crate::client::http::Http;
+use crate::clock::RunClock;
+use crate::id::Ids;
+use crate::journey::{self, Casting, LeadsTo, Shared, Turn};
+use crate::mailbox::{Outstanding, Watch};
+use crate::recorder::{Live, Recorder};
+use crate::target::{Network, check_target};
+use crate::workload::Workload;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use verdict::history::load::{LoadEvent, LoadSummary};
+
+/// How often [`Live`] is brought up to date.
+const LIVE_EVERY: Duration = Duration::from_millis(250);
+/// How late an arrival may be, when the load is stopped, without counting as missed: timers are as coarse as that.
+const TIMER_SLACK: Duration = Duration::from_millis(50);
+/// How long mailboxes may take to be opened before the load begins all the same.
+const MAILBOXES_OPEN: Duration = Duration::from_secs(5);
+
+/// What bounds a load.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How long arrivals go on; without it until the load is stopped.
+    pub duration: Option<Duration>,
+    /// Most journeys in flight at once. An arrival beyond it is not begun and counts as missed. The default, 2048, is
+    /// reached at 200 arrivals a second of which none is answered within the deadline.
+    pub in_flight: usize,
+    /// How long an operation may take from its start until its outcome is unknown; 10 s by default.
+    pub deadline: Duration,
+    /// Networks of ours, besides the loopback interface.
+    pub networks: Vec<Network>,
+    /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by default.
+    pub mail_still: Duration,
+    /// After the last operation: how long to wait for accepted mail at all; 60 s by default.
+    pub mail_bound: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            duration: None,
+            in_flight: 2048,
+            deadline: Duration::from_secs(10),
+            networks: Vec::new(),
+            mail_still: Duration::from_secs(10),
+            mail_bound: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Drives a workload until it is stopped; see [`run_with`].
+pub async fn run(
+    workload: Workload,
+    clock: RunClock,
+    stop: CancellationToken,
+    events: mpsc::Sender<LoadEvent>,
+    live: watch::Sender<Live>,
+) -> LoadSummary {
+    run_with(workload, clock, Bounds::default(), stop, events, live).await
+}
+
+/// Drives a workload for this long, or until it is stopped; see [`run_with`].
+pub async fn run_for(
+    workload: Workload,
+    clock: RunClock,
+    duration: Duration,
+    stop: CancellationToken,
+    events: mpsc::Sender<LoadEvent>,
+    live: watch::Sender<Live>,
+) -> LoadSummary {
+    run_with(workload, clock, Bounds { duration: Some(duration), ..Bounds::default() }, stop, events, live).await
+}
+
+/// Drives a workload: begins its arrivals at their due instants, hands on every operation as it ends (and every mail as it is
+/// seen, if the workload sends mail and its target has IMAP), and keeps `live` up to date.
+///
+/// Once the duration is over or `stop` is cancelled no arrival is begun; operations in flight end within their deadline, and
+/// accepted mail is awaited within [`Bounds::mail_still`] and [`Bounds::mail_bound`]. `Began` and `Ended` are the caller's
+/// events to record. A load that can't be driven (see [`Workload::check`] and [`check_target`]) sends nothing, and its
+/// summary says so, as does the summary of one that did not keep its schedule.
+pub async fn run_with(
+    workload: Workload,
+    clock: RunClock,
+    bounds: Bounds,
+    stop: CancellationToken,
+    events: mpsc::Sender<LoadEvent>,
+    live: watch::Sender<Live>,
+) -> LoadSummary {
+    let (http, imap) = match addresses(&workload, &bounds).await {
+        Ok(addresses) => addresses,
+        Err(invalid) => return LoadSummary { offered_rate: workload.rate, invalid: Some(invalid), ..LoadSummary::default() },
+    };
+    raise_file_limit();
+    // Whatever ends this future ends what it started.
+    let ours = CancellationToken::new();
+    let _guard = ours.clone().drop_guard();
+    let (journeys, weights): (Vec<_>, Vec<_>) =
+        workload.journeys.iter().filter_map(|(name, weight)| Some((journey::named(name)?, *weight))).unzip();
+    let sends_mail = journeys.iter().zip(&weights).any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.leads_to.contains(&LeadsTo::Mail)));
+    let outstanding = Arc::new(Outstanding::default());
+    let mut watch = imap
+        .filter(|_| sends_mail)
+        .map(|server| Watch::with(server, &workload.target.users, &workload.target.password, &events, Some(Arc::clone(&outstanding))));
+    if let Some(watch) = &mut watch {
+        watch.ready(MAILBOXES_OPEN).await;
+    }
+
+    let shared = Arc::new(Shared {
+        http: Http::new(http),
+        ids: Ids::new(workload.seed, &workload.stream),
+        casting: Casting { seed: workload.seed, journeys, weights },
+        users: workload.target.users.clone(),
+        password: workload.target.password.clone(),
+        clock,
+        began: Instant::now(),
+        deadline: bounds.deadline,
+        recorder: Mutex::new(Recorder::new()),
+        events,
+        outstanding: Arc::clone(&outstanding),
+        over: stop.child_token(),
+    });
+    let ticker = tokio::spawn(show(Arc::clone(&shared), live, ours.clone()));
+    let tasks = TaskTracker::new();
+    schedule(&workload, &bounds, &shared, &tasks, &stop).await;
+    let driven = bounds.duration.map_or(shared.began.elapsed(), |d| d.min(shared.began.elapsed()));
+
+    shared.over.cancel();
+    tasks.close();
+    let drained = timeout(bounds.deadline + Duration::from_secs(2), tasks.wait()).await.is_ok();
+    let mut reasons = Vec::new();
+    if !drained {
+        reasons.push(format!("{} operations did not end: their events were not taken", tasks.len()));
+    }
+    if let Some(watch) = watch {
+        let missing = outstanding.settle(bounds.mail_still, bounds.mail_bound).await;
+        let unread = watch.stop().await.into_iter().find_map(|w| Some((w.mailbox, w.never_read?)));
+        if let (true, Some((mailbox, error))) = (missing > 0, unread) {
+            reasons.push(format!("mailbox {mailbox} could never be read: {error}"));
+        }
+    }
+    ours.cancel();
+    if let Err(e) = ticker.await {
+        tracing::error!("the load's live figures ended early: {e}");
+    }
+    let mut summary = shared.recorder().summary(driven);
+    reasons.splice(0..0, summary.invalid.take());
+    summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
+    summary
+}
+
+/// Where the traffic goes, if it may go there.
+async fn addresses(workload: &Workload, bounds: &Bounds) -> Result<(SocketAddr, Option<SocketAddr>), String> {
+    workload.check().map_err(|e| e.to_string())?;
+    let http = check_target(&workload.target.http, &bounds.networks).await.map_err(|e| e.to_string())?;
+    let imap = match &workload.target.imap {
+        Some(place) => Some(check_target(place, &bounds.networks).await.map_err(|e| e.to_string())?),
+        None => None,
+    };
+    Ok((http, imap))
+}
+
+/// Begins arrivals until the load is over.
+async fn schedule(workload: &Workload, bounds: &Bounds, shared: &Arc<Shared>, tasks: &TaskTracker, stop: &CancellationToken) {
+    let permits = Arc::new(Semaphore::new(bounds.in_flight.min(Semaphore::MAX_PERMITS)));
+    let end = bounds.duration.and_then(|d| shared.began.checked_add(d));
+    let mut offsets = workload.arrival.offsets(workload.rate, workload.seed);
+    let mut due_at = || offsets.next().and_then(|offset| shared.began.checked_add(offset));
+    for arrival in 0u64.. {
+        // An arrival beyond all times never comes, but the load goes on.
+        let due = due_at();
+        let wake = [due, end].into_iter().flatten().min();
+        if !reached(wake, stop).await {
+            let now = Instant::now();
+            let mut late = u64::from(due.is_some_and(|d| d + TIMER_SLACK < now));
+            while late > 0 && due_at().is_some_and(|d| d + TIMER_SLACK < now) {
+                late += 1;
+            }
+            shared.recorder().missed(late);
+            return;
+        }
+        let Some(due) = due.filter(|d| end.is_none_or(|end| *d < end)) else { return };
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            shared.recorder().missed(1);
+            continue;
+        };
+        shared.recorder().arrived();
+        let mut turn = Turn::new(Arc::clone(shared), arrival, due);
+        tasks.spawn(async move {
+            turn.walk().await;
+            drop(permit);
+        });
+    }
+}
+
+/// Waits for an instant (for ever without one). False if the load was stopped before.
+async fn reached(instant: Option<Instant>, stop: &CancellationToken) -> bool {
+    let arrive = async {
+        match instant {
+            // Behind schedule there is nothing to sleep for, but operations in flight must get their turn.
+            Some(instant) if instant <= Instant::now() => tokio::task::consume_budget().await,
+            Some(instant) => sleep_until(instant).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        () = arrive => true,
+    }
+}
+
+/// Shows what is measured, until told to stop.
+async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: CancellationToken) {
+    let mut tick = interval(LIVE_EVERY);
+    loop {
+        let last = tokio::select! {
+            () = stop.cancelled() => true,
+            _ = tick.tick() => false,
+        };
+        let now = shared.recorder().live(shared.began.elapsed());
+        live.send_replace(now);
+        if last {
+            return;
+        }
+    }
+}
+
+/// Lets this process have as many open files as it may: each operation in flight needs one, and a server that stops
+/// answering has a thousand of them soon.
+fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("the limit of open files stays at {soft}: {e}");
+    }
+}
