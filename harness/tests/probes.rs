@@ -1,9 +1,11 @@
 //! Each probe against the one real server that it asks; the server gone, and answers that are none.
 
-#[path = "probes/docker.rs"]
-mod docker;
+#![allow(clippy::unwrap_used)]
+
 #[path = "probes/alertmanager.rs"]
 mod alertmanager;
+#[path = "probes/docker.rs"]
+mod docker;
 #[path = "probes/elasticsearch.rs"]
 mod elasticsearch;
 #[path = "probes/grafana.rs"]
@@ -38,7 +40,11 @@ fn main() -> ExitCode {
         if let Some(why) = &unmet {
             eprintln!("{name} is ignored: {why}");
         }
-        Trial::test(name, move || { handle.block_on(test()); Ok(()) }).with_ignored_flag(unmet.is_some())
+        Trial::test(name, move || {
+            handle.block_on(test());
+            Ok(())
+        })
+        .with_ignored_flag(unmet.is_some())
     };
     let tests = vec![
         trial("wrong_answers_are_observations", &[], || Box::pin(wrong_answers::all())),
@@ -55,8 +61,7 @@ fn main() -> ExitCode {
 /// The probe of a kind on a port, asked as the harness asks it.
 fn connect(kind: &str, port: u16) -> Box<dyn Probe> {
     let login = (kind == "grafana").then(|| "admin".to_owned());
-    let role =
-        Role { kind: kind.into(), service: format!("my-{kind}"), port: 1, config: None, user: login.clone(), password: login };
+    let role = Role { kind: kind.into(), service: format!("my-{kind}"), port: 1, config: None, user: login.clone(), password: login };
     probe::connect(&role, port, RunClock::begin()).unwrap()
 }
 

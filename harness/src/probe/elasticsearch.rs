@@ -193,9 +193,7 @@ mod tests {
         use axum::routing::{delete, post};
         let (first, next) = (first.to_string(), next.to_string());
         let scroll = post(move || async move { next }).merge(delete(|| async { "{}" }));
-        let router = axum::Router::new()
-            .route("/logs-x/_search", post(move || async move { first }))
-            .route("/_search/scroll", scroll);
+        let router = axum::Router::new().route("/logs-x/_search", post(move || async move { first })).route("/_search/scroll", scroll);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -228,7 +226,14 @@ mod tests {
             "message": {"type": "text", "fields": {"keyword": {"type": "keyword"}}},
             "n": {"type": "nested", "properties": {"x": {"type": "ip"}}}});
         let got: Vec<_> = flattened(properties.as_object().unwrap()).into_iter().collect();
-        let want = [("http.code", "keyword"), ("message", "text"), ("message.keyword", "keyword"), ("n", "nested"), ("n.x", "ip"), ("status", "long")];
+        let want = [
+            ("http.code", "keyword"),
+            ("message", "text"),
+            ("message.keyword", "keyword"),
+            ("n", "nested"),
+            ("n.x", "ip"),
+            ("status", "long"),
+        ];
         assert_eq!(got, want.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 }

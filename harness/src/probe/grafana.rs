@@ -121,8 +121,7 @@ impl Grafana {
         for (index, target) in panel.targets.iter().enumerate().filter(|(_, t)| shown(t)) {
             let began = Instant::now();
             // A computed query needs those that it is computed from in the same request.
-            let together: Vec<(usize, &Value)> =
-                if computed { panel.targets.iter().enumerate().collect() } else { vec![(index, target)] };
+            let together: Vec<(usize, &Value)> = if computed { panel.targets.iter().enumerate().collect() } else { vec![(index, target)] };
             let (source, outcome) = match self.run(panel, &together, index, context).await {
                 Ok(found) => found,
                 Err(Failed::Query { datasource, error }) => (datasource, Outcome::failed(error)),
@@ -171,8 +170,9 @@ impl Grafana {
         let body = json!({"queries": queries, "from": context.from_ms.to_string(), "to": context.to_ms.to_string()});
         let (status, text) = self.asker.send_any(Method::POST, "/api/ds/query", Some(&body)).await.map_err(Failed::Server)?;
         let refused = |error: String| Failed::Query { datasource: name.clone(), error };
-        let mut answer: Results = serde_json::from_str(&text)
-            .map_err(|e| Failed::Server(format!("POST /api/ds/query: HTTP {status}, not understood: {e}: {}", start_of(text.as_bytes()))))?;
+        let mut answer: Results = serde_json::from_str(&text).map_err(|e| {
+            Failed::Server(format!("POST /api/ds/query: HTTP {status}, not understood: {e}: {}", start_of(text.as_bytes())))
+        })?;
         match answer.results.remove(&ref_id(panel.targets.get(wanted).unwrap_or(&Value::Null), wanted)) {
             Some(outcome) => Ok((name, outcome)),
             None => Err(refused(format!("HTTP {status}: {}", answer.message.unwrap_or_else(|| "no result".into())))),

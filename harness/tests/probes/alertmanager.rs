@@ -65,13 +65,18 @@ pub async fn answers() {
 
     let managed = eventually(20 * SECOND, || async {
         match fact(&*probe, Question::ManagedAlerts).await {
-            Fact::ManagedAlerts { alerts } if alerts.len() == 3 && alerts.iter().filter(|a| a.state == "suppressed").count() == 2 => Ok(alerts),
+            Fact::ManagedAlerts { alerts } if alerts.len() == 3 && alerts.iter().filter(|a| a.state == "suppressed").count() == 2 => {
+                Ok(alerts)
+            }
             other => Err(format!("{other:?}")),
         }
     })
     .await;
     let of = |name: &str| managed.iter().find(|a| a.labels["alertname"] == name).unwrap();
-    assert_eq!((of("Down").state.as_str(), of("Down").receivers.as_slice()), ("active", ["critical".to_owned(), "ops".to_owned()].as_slice()));
+    assert_eq!(
+        (of("Down").state.as_str(), of("Down").receivers.as_slice()),
+        ("active", ["critical".to_owned(), "ops".to_owned()].as_slice())
+    );
     assert_eq!((of("Slow").state.as_str(), of("Slow").inhibited_by.as_slice()), ("suppressed", ["Down".to_owned()].as_slice()));
     assert_eq!(of("Quiet").silenced_by, [id["silenceID"].as_str().unwrap().to_owned()]);
     assert!((of("Down").starts_at_s - now_s()).abs() < 60.0 && of("Down").ends_at_s > now_s(), "{:?}", of("Down"));

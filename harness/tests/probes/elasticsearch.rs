@@ -56,20 +56,26 @@ pub async fn answers() {
     fill(&container, "logs-web", DOCUMENTS, NOON).await;
 
     let probe = connect("elasticsearch", container.port(9200));
-    let documents = async |pattern: &str, start_s: f64, end_s: f64| {
-        match fact(&*probe, Question::Documents { pattern: pattern.into(), start_s, end_s }).await {
-            Fact::Documents { documents, truncated } => {
-                assert!(!truncated);
-                documents
-            }
-            other => panic!("{other:?}"),
+    let documents = async |pattern: &str, start_s: f64, end_s: f64| match fact(
+        &*probe,
+        Question::Documents { pattern: pattern.into(), start_s, end_s },
+    )
+    .await
+    {
+        Fact::Documents { documents, truncated } => {
+            assert!(!truncated);
+            documents
         }
+        other => panic!("{other:?}"),
     };
     let all = documents("logs-web-*", NOON, NOON + 10.0).await;
     assert_eq!(all.len(), DOCUMENTS);
     assert_eq!(all.iter().map(|d| (&d.index, &d.id)).collect::<HashSet<_>>().len(), DOCUMENTS);
     let seven = all.iter().find(|d| d.id == "7").unwrap();
-    assert_eq!((seven.index.as_str(), &seven.fields["n"], &seven.fields["nested"]["text"]), ("logs-web-2023.11.15", &json!(7), &json!("x")));
+    assert_eq!(
+        (seven.index.as_str(), &seven.fields["n"], &seven.fields["nested"]["text"]),
+        ("logs-web-2023.11.15", &json!(7), &json!("x"))
+    );
     // Both ends count, and nothing beyond.
     assert_eq!(documents("logs-web-*", NOON + 0.010, NOON + 0.019).await.len(), 10);
     assert!(documents("logs-web-*", NOON + 10.0, NOON + 20.0).await.is_empty());
@@ -80,7 +86,15 @@ pub async fn answers() {
 
     let types = ask(&*probe, Question::FieldTypes { pattern: "logs-web-*".into() }).await;
     assert_eq!(types.len(), 2);
-    let of = |index: &str| types.iter().find_map(|f| match f { Fact::FieldTypes(t) if t.index == index => Some(&t.types), _ => None }).unwrap();
+    let of = |index: &str| {
+        types
+            .iter()
+            .find_map(|f| match f {
+                Fact::FieldTypes(t) if t.index == index => Some(&t.types),
+                _ => None,
+            })
+            .unwrap()
+    };
     let first: Vec<_> = of("logs-web-2023.11.14").iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let want = [("@timestamp", "date"), ("message", "text"), ("message.raw", "keyword"), ("n", "long"), ("nested.text", "keyword")];
     assert_eq!(first, want);

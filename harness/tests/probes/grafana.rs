@@ -23,7 +23,8 @@ fn dashboard() -> Value {
     let metrics = json!({"type": "prometheus", "uid": "metrics"});
     let expr = |expr: &str| json!({"refId": "A", "expr": expr});
     let buckets = json!([{"type": "date_histogram", "id": "2", "field": "@timestamp", "settings": {"interval": "auto"}}]);
-    let logs = json!({"refId": "A", "query": "*", "metrics": [{"type": "count", "id": "1"}], "bucketAggs": buckets, "timeField": "@timestamp"});
+    let logs =
+        json!({"refId": "A", "query": "*", "metrics": [{"type": "count", "id": "1"}], "bucketAggs": buckets, "timeField": "@timestamp"});
     let variables = json!({"list": [
         {"name": "source", "type": "datasource", "query": "prometheus", "current": {}},
         {"name": "job", "type": "query", "datasource": metrics, "query": {"query": "label_values(up, job)", "refId": "v"}, "current": {}},
@@ -73,16 +74,15 @@ pub async fn answers() {
         let status = answer.status();
         assert!(status.is_success(), "{path}: {status}: {}", answer.text().await.unwrap());
     };
-    let source = |uid: &str, kind: &str, url: &str, more: Value| {
-        json!({"uid": uid, "name": format!("my {uid}"), "type": kind, "url": url, "access": "proxy", "isDefault": uid == "metrics", "jsonData": more})
-    };
+    let source = |uid: &str, kind: &str, url: &str, more: Value| json!({"uid": uid, "name": format!("my {uid}"), "type": kind, "url": url, "access": "proxy", "isDefault": uid == "metrics", "jsonData": more});
     let daily = json!({"index": "[logs-web-]YYYY.MM.DD", "interval": "Daily", "timeField": "@timestamp"});
     let all_days = json!({"index": "logs-web-*", "timeField": "@timestamp"});
     post("/api/datasources", source("metrics", "prometheus", "http://prometheus:9090", json!({"timeInterval": "500ms"}))).await;
     post("/api/datasources", source("unreachable", "prometheus", "http://prometheus:1", json!({}))).await;
     post("/api/datasources", source("logs", "elasticsearch", "http://elasticsearch:9200", all_days)).await;
     post("/api/datasources", source("daily", "elasticsearch", "http://elasticsearch:9200", daily)).await;
-    post("/api/datasources", source("nologs", "elasticsearch", "http://elasticsearch:1", json!({"index": "x", "timeField": "@timestamp"}))).await;
+    post("/api/datasources", source("nologs", "elasticsearch", "http://elasticsearch:1", json!({"index": "x", "timeField": "@timestamp"})))
+        .await;
     post("/api/datasources", source("traces", "jaeger", "http://jaeger:16686", json!({}))).await;
     post("/api/datasources", source("notraces", "jaeger", "http://jaeger:1", json!({}))).await;
     post("/api/dashboards/db", json!({"dashboard": dashboard(), "overwrite": true})).await;
@@ -107,7 +107,8 @@ pub async fn answers() {
     // A rate needs two scrapes.
     let panels = eventually(30 * SECOND, || async {
         let panels = ask_panels().await;
-        let waiting = ["rate", "by variable", "by default", "in a row", "computed", "logs", "traces"].into_iter().find(|t| panels[*t].values == 0);
+        let waiting =
+            ["rate", "by variable", "by default", "in a row", "computed", "logs", "traces"].into_iter().find(|t| panels[*t].values == 0);
         waiting.map_or(Ok(panels.clone()), |t| Err(format!("{:?}", panels[t])))
     })
     .await;

@@ -10,14 +10,8 @@ use verdict::observation::health::HealthAnswer;
 
 async fn check(port: u16, path: Option<&str>, status: Option<u16>, contains: Option<&str>, banner: Option<&str>) -> HealthAnswer {
     let text = |t: Option<&str>| t.map(str::to_owned);
-    let endpoint = HealthEndpoint {
-        service: "web".into(),
-        port: 80,
-        path: text(path),
-        status,
-        contains: text(contains),
-        banner: text(banner),
-    };
+    let endpoint =
+        HealthEndpoint { service: "web".into(), port: 80, path: text(path), status, contains: text(contains), banner: text(banner) };
     let observation = health::check(&endpoint, port, RunClock::begin()).await;
     assert_eq!(observation.source, "web");
     match observation.fact {
@@ -60,7 +54,11 @@ pub async fn endpoints() {
 
     let closer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = closer.local_addr().unwrap().port();
-    tokio::spawn(async move { while let Ok((stream, _)) = closer.accept().await { drop(stream) } });
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = closer.accept().await {
+            drop(stream)
+        }
+    });
     for banner in ["", "ESMTP"] {
         assert!(!check(closed, None, None, None, Some(banner)).await.ok, "{banner:?}");
     }

@@ -22,15 +22,10 @@ fn questions(kind: &str) -> Vec<Question> {
             Question::FieldTypes { pattern: "logs-*".into() },
             Question::Indices { pattern: "logs-*".into() },
         ],
-        "jaeger" => vec![
-            Question::Spans { services: vec!["a".into()], start_s, end_s },
-            Question::Spans { services: vec![], start_s, end_s },
-        ],
-        "grafana" => vec![
-            Question::Dashboards,
-            Question::Panels { dashboard: "d".into(), start_s, end_s },
-            Question::Datasources,
-        ],
+        "jaeger" => {
+            vec![Question::Spans { services: vec!["a".into()], start_s, end_s }, Question::Spans { services: vec![], start_s, end_s }]
+        }
+        "grafana" => vec![Question::Dashboards, Question::Panels { dashboard: "d".into(), start_s, end_s }, Question::Datasources],
         other => panic!("no questions for {other}"),
     }
 }

@@ -179,10 +179,7 @@ mod tests {
     use serde_json::json;
 
     fn values() -> Values {
-        Values::from([
-            ("job".to_owned(), vec!["a".to_owned()]),
-            ("instance".to_owned(), vec!["x.1:9".to_owned(), "y".to_owned()]),
-        ])
+        Values::from([("job".to_owned(), vec!["a".to_owned()]), ("instance".to_owned(), vec!["x.1:9".to_owned(), "y".to_owned()])])
     }
 
     #[test]
