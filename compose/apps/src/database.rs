@@ -345,7 +345,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let log = Log::open("test", None).unwrap();
-        let tracer = Tracer::start_exporting("test", "", &log).unwrap();
+        let tracer = Tracer::start_exporting("test", "", crate::trace::Propagation::None, &log).unwrap();
         let options =
             DatabaseOptions { database_url: parse_url(&format!("postgres://u:p@127.0.0.1:{port}/mail")).unwrap(), db_pool_size: 2 };
         let database = Database::new(&options, "test", tracer, log);

@@ -111,7 +111,7 @@ where
         .map_err(|source| ServiceError::System { what: "starting the runtime", source })?;
     let result = runtime.block_on(async {
         let stop = listen_for_signals()?;
-        let tracer = Tracer::start_exporting(&name, &telemetry.otlp_endpoint, &log)?;
+        let tracer = Tracer::start_exporting(&name, &telemetry.otlp_endpoint, telemetry.otel_propagators, &log)?;
         let service = Service { name: name.clone(), log: log.clone(), tracer: tracer.clone(), stop };
         let result = serve(service).await;
         tracer.shut_down(LAST_SPANS).await;

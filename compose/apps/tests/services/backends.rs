@@ -53,8 +53,10 @@ impl Backends {
             .with_mount(configuration("dovecot", "/etc/dovecot"))
             .with_mount(Mount::tmpfs_mount("/var/log/stack"))
             .with_env_var("MAIL_PASSWORD", "correct-horse");
+        // One database for each test.
+        let redis = image("redis").with_cmd(["redis-server", "--databases", "64"]);
         let (postgres, redis, dovecot, jaeger) =
-            tokio::try_join!(postgres.start(), image("redis").start(), dovecot.start(), image("jaeger").start())?;
+            tokio::try_join!(postgres.start(), redis.start(), dovecot.start(), image("jaeger").start())?;
         let postfix = image("postfix")
             .with_mount(configuration("postfix", "/etc/postfix-conf"))
             .with_host("dovecot", Host::Addr(dovecot.get_bridge_ip_address().await?))

@@ -13,6 +13,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 pub const TESTS: &[(&str, Test)] = &[
     ("a_mail_goes_through_and_each_step_is_told", |app| Box::pin(mail(app))),
+    ("a_worker_without_propagators_begins_traces_of_its_own", |app| Box::pin(propagators(app))),
     ("what_is_wrong_is_refused_and_told_once", |app| Box::pin(refusals(app))),
     ("a_search_is_cached_for_its_time", |app| Box::pin(cache(app))),
     ("metrics_have_the_agreed_names_in_both_formats", |app| Box::pin(names(app))),
@@ -87,6 +88,23 @@ async fn mail(app: &App) -> Outcome {
         check(seen == Some(wanted), format!("{series} {wanted}"), seen)?;
     }
     check(app.queue().await? == (0, 0), "an empty queue with nothing in work", app.queue().await?)
+}
+
+async fn propagators(app: &App) -> Outcome {
+    let service = app.start_service(&[]).await?;
+    let _worker = app.start("celery-worker", &[("OTEL_PROPAGATORS", "none")]).await?;
+    app.send(&service, "alone").await?;
+    let own = |name: &str, event: &str| -> Outcome<Option<Value>> {
+        Ok(app.lines(name, event)?.into_iter().find(|line| line["operation_id"] == "alone"))
+    };
+    eventually("the task's line", SOON, async || Ok(own("celery-worker", "task")?.is_some())).await?;
+    let (request, task) = (own("email-service", "request")?.unwrap_or_default(), own("celery-worker", "task")?.unwrap_or_default());
+    check(request["trace_id"].is_string() && request["trace_id"] != task["trace_id"], "two traces", (&request, &task))?;
+    let trace = task["trace_id"].as_str().ok_or("no trace id")?;
+    eventually("its spans", SOON, async || Ok(app.trace(trace).await?.len() == 3)).await?;
+    let spans = app.trace(trace).await?;
+    let roots: Vec<_> = spans.iter().filter(|span| span[3].is_empty()).map(|span| span[1].as_str()).collect();
+    check(roots == ["celery.run email.send"], "the task's span has no parent", &spans)
 }
 
 async fn refusals(app: &App) -> Outcome {
