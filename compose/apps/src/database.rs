@@ -30,7 +30,7 @@ pub const WAIT: Duration = Duration::from_secs(5);
 /// How long a new connection may take to be dialled.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a new connection may take to be made, with its handshake of several round trips.
-const MAKE: Duration = Duration::from_secs(4);
+const MAKE: Duration = Duration::from_secs(5);
 /// How long a pooled connection may take to prove that it lives.
 const PROVE: Duration = Duration::from_millis(2_500);
 /// How often what could not be had at the start is tried again.
