@@ -55,8 +55,7 @@ impl Authority {
     /// Issues one server certificate for all of `names`.
     pub fn issue<S: AsRef<str>>(&self, names: &[S]) -> Result<Issued, AuthorityError> {
         let names: Vec<String> = names.iter().map(|n| n.as_ref().to_owned()).collect();
-        let mut params =
-            CertificateParams::new(names.clone()).map_err(|source| AuthorityError::Names { names: names.clone(), source })?;
+        let mut params = CertificateParams::new(names.clone()).map_err(|source| AuthorityError::Names { names: names.clone(), source })?;
         params.distinguished_name = name(names.first().map_or("firedrill", String::as_str));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -254,7 +254,7 @@ impl Session {
         let inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let has = |receiver: &String| {
             inbox.iter().any(|(at, n)| {
-                *at >= since && n.receiver.as_ref() == Some(receiver) && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
+                *at >= since && n.answered < 300 && n.receiver.as_ref() == Some(receiver) && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
             })
         };
         declared.receivers.iter().filter(|r| !resolved || told(r)).all(has)

@@ -16,6 +16,7 @@ mod manifest;
 mod own;
 mod reference;
 mod schedule;
+mod stale;
 mod upstream;
 
 pub use catalogue::{Catalogue, Found, Image};

@@ -183,12 +183,7 @@ pub async fn start(config: Config, address: IpAddr) -> Result<Serving, ServeErro
     if mail.iter().any(|port| *port != 0) {
         mail.insert(25);
     }
-    let shared = Arc::new(Shared {
-        receivers: config.receivers.clone(),
-        behaviours: Behaviours::default(),
-        record: Arc::new(record),
-        tls,
-    });
+    let shared = Arc::new(Shared { receivers: config.receivers.clone(), behaviours: Behaviours::default(), record: Arc::new(record), tls });
     let wanted = (https.into_iter().map(|p| (Serves::Https, p)))
         .chain(mail.into_iter().map(|p| (Serves::Smtp, p)))
         .chain([(Serves::Control, config.control_port)]);
@@ -209,9 +204,8 @@ pub async fn start(config: Config, address: IpAddr) -> Result<Serving, ServeErro
 
 fn acceptor(config: &Config) -> Result<TlsAcceptor, ServeError> {
     let refuse = |e: &dyn std::fmt::Display| ServeError::Certificate(e.to_string());
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(config.cert_pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|e| refuse(&e))?;
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(config.cert_pem.as_bytes()).collect::<Result<_, _>>().map_err(|e| refuse(&e))?;
     let key = PrivateKeyDer::from_pem_slice(config.key_pem.as_bytes()).map_err(|e| refuse(&e))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let server = rustls::ServerConfig::builder_with_provider(provider)

@@ -2,6 +2,7 @@
 //! taken back. This is how firedrill itself is tested: each must be convicted with the right cause, the healthy stack acquitted.
 
 use crate::cli::Failure;
+use crate::declaration::SteadyState;
 use crate::drill::bring_up::Live;
 use crate::exit::Exit;
 use crate::report::text;
@@ -150,7 +151,10 @@ async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failu
     if plan.expectations.is_empty() {
         return Err(Failure::new(Exit::Usage, format!("sabotage {}: no feature asks for the verdict {}\nhint: the ids are shown by --dry-run", sabotage.name, sabotage.expect.verdict)));
     }
-    let outcome = live.run(&plan).await?;
+    // A stack whose monitoring is broken may never be steady again; what it shows must do.
+    let usual = live.read.subject.declaration.steady_state.clone();
+    let within_s = usual.within_s.min(usual.hold_s * 2.0 + 6.0);
+    let outcome = live.run_with(&plan, SteadyState { within_s, ..usual }).await?;
     let report = &outcome.report;
     let Some(told) = report.verdicts.iter().find(|t| t.id == sabotage.expect.verdict) else {
         return Ok((false, format!("no verdict {} was returned", sabotage.expect.verdict)));

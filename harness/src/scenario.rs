@@ -36,6 +36,10 @@ pub struct Scenario {
     /// Whether the application's answers suffer (error rate, latency).
     #[serde(default)]
     pub journeys_disturbed: bool,
+    /// Seconds from the injection until the alerts' condition holds, where that takes more than the fault's own effect: a queue
+    /// fills at the load's rate. It is added to the budgets, which know the configuration only.
+    #[serde(default)]
+    pub builds_up_s: f64,
     /// Least seconds that the fault stays, even if all was seen before.
     #[serde(default)]
     pub hold_s: f64,

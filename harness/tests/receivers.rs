@@ -1,7 +1,10 @@
-//! The stand-ins against the real Alertmanager, over the https URLs and untouched host names of its configuration.
-//!
-//! This binary is also the program inside the stand-ins' container: started as `receivers <config>`, it serves.
+//! The stand-ins, as `firedrill receivers` serves them in their container, against the real Alertmanager: over the https
+//! URLs and untouched host names of its configuration.
 
+#![allow(clippy::unwrap_used)]
+
+#[path = "receivers/dialogue.rs"]
+mod dialogue;
 #[path = "probes/docker.rs"]
 mod docker;
 
@@ -12,7 +15,6 @@ use firedrill::receiver::{self, Behaviour, Client, Config};
 use futures::StreamExt;
 use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use verdict::history::alert::{Notification, Protocol};
@@ -22,29 +24,28 @@ const BASE: &str = "firedrill/base-bookworm:dev";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    if let [_, command, path] = args.as_slice()
-        && command == "receivers"
-    {
-        let served = runtime.block_on(async { receiver::serve(Config::read(Path::new(path))?).await });
-        return served.map_or_else(|error| { eprintln!("{error}"); ExitCode::from(64) }, |()| ExitCode::SUCCESS);
-    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let unmet = docker::unmet(&[ALERTMANAGER, BASE]);
     if let Some(why) = &unmet {
-        eprintln!("ignored: {why}");
+        eprintln!("tests with the real Alertmanager are ignored: {why}");
     }
-    let handle = runtime.handle().clone();
-    let trial = |name: &str, test: fn() -> futures::future::BoxFuture<'static, ()>| {
-        let handle = handle.clone();
-        Trial::test(name, move || { handle.block_on(test()); Ok(()) }).with_ignored_flag(unmet.is_some())
+    let trial = |name: &str, unmet: bool, test: fn() -> futures::future::BoxFuture<'static, ()>| {
+        let handle = runtime.handle().clone();
+        let test = move || {
+            handle.block_on(test());
+            Ok(())
+        };
+        Trial::test(name, test).with_ignored_flag(unmet)
     };
+    let no = unmet.is_some();
     let tests = vec![
-        trial("every_protocol_fires_and_resolves", || Box::pin(every_protocol_fires_and_resolves())),
-        trial("what_the_real_service_would_refuse_is_refused_and_recorded", || Box::pin(refusals())),
-        trial("a_restart_loses_nothing_and_misbehaviour_is_retried", || Box::pin(restart_and_misbehaviour())),
+        trial("https_answers_and_refuses", false, || Box::pin(dialogue::https())),
+        trial("smtp_takes_mail_over_tls_from_those_it_knows", false, || Box::pin(dialogue::smtp())),
+        trial("every_protocol_fires_and_resolves", no, || Box::pin(every_protocol_fires_and_resolves())),
+        trial("what_the_real_service_would_refuse_is_refused_and_recorded", no, || Box::pin(refusals())),
+        trial("a_restart_loses_nothing_and_misbehaviour_is_retried", no, || Box::pin(restart_and_misbehaviour())),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -104,7 +105,7 @@ receivers:
     pagerduty_configs: [{routing_key: wrong-routing-key}]
     opsgenie_configs: [{api_key: wrong-opsgenie-key}]
     webhook_configs: [{url: https://webhook.test/hok}]
-    email_configs: [{to: nobody@ops.test}]
+    email_configs: [{to: nobody@ops.test}, {to: mail-team@ops.test, auth_password: wrong}]
   - name: hook-only
     webhook_configs: [{url: https://webhook.test/hook}]
 "##;
@@ -125,16 +126,13 @@ async fn scene() -> Scene {
     std::fs::write(at("alertmanager.yml"), CONFIG).unwrap();
     std::fs::write(at("receivers.json"), serde_json::to_vec(&Config::new(stand_ins(), &authority).unwrap()).unwrap()).unwrap();
     let mut lab = Lab::new().await;
-    let program = std::env::current_exe().unwrap().display().to_string();
+    let program = env!("CARGO_BIN_EXE_firedrill");
     let receivers = lab
         .start(Spec {
             image: BASE,
             aliases: receiver::hosts(&stand_ins()),
-            entrypoint: Some(["/usr/local/bin/firedrill", "receivers", receiver::CONFIG_PATH].map(str::to_owned).into()),
-            binds: vec![
-                format!("{program}:/usr/local/bin/firedrill:ro"),
-                format!("{}:{}:ro", at("receivers.json"), receiver::CONFIG_PATH),
-            ],
+            entrypoint: Some(["/usr/local/bin/firedrill", "receivers", "--config", receiver::CONFIG_PATH].map(str::to_owned).into()),
+            binds: vec![format!("{program}:/usr/local/bin/firedrill:ro"), format!("{}:{}:ro", at("receivers.json"), receiver::CONFIG_PATH)],
             ports: vec![receiver::CONTROL_PORT],
             ..Spec::default()
         })
@@ -238,6 +236,7 @@ async fn refusals() {
         (Protocol::Opsgenie, 403),
         (Protocol::Webhook, 404),
         (Protocol::Smtp, 550),
+        (Protocol::Smtp, 535),
     ];
     let seen = scene.collect(|seen| wanted.iter().all(|(p, s)| seen.iter().any(refused(*p, *s)))).await;
     for n in &seen {
@@ -248,7 +247,9 @@ async fn refusals() {
     assert!(seen.iter().any(|n| n.path == "/services/T0/B0/typo"));
     assert!(seen.iter().any(|n| n.path == "nobody@ops.test"));
     let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", scene.alertmanager.port(9093))).await.unwrap().text().await.unwrap();
-    let failed = metrics.lines().find(|l| l.starts_with("alertmanager_notifications_failed_total{integration=\"slack\"") && l.contains("clientError"));
+    let failed = metrics
+        .lines()
+        .find(|l| l.starts_with("alertmanager_notifications_failed_total{integration=\"slack\"") && l.contains("clientError"));
     assert!(failed.is_some_and(|l| !l.ends_with(" 0")), "Alertmanager counts the refusal: {failed:?}");
 }
 

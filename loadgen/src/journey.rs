@@ -189,7 +189,8 @@ impl Turn {
     /// A word to search for: half of the time one that many mails contain, else that of a single mail sent lately.
     pub(crate) fn search_word(&mut self) -> String {
         let casting = &self.shared.casting;
-        let (oldest, newest) = (self.arrival.saturating_sub(RECENT), self.arrival.saturating_sub(1 + self.draw.below(RECENT as usize / 2) as u64));
+        let (oldest, newest) =
+            (self.arrival.saturating_sub(RECENT), self.arrival.saturating_sub(1 + self.draw.below(RECENT as usize / 2) as u64));
         let sends_first = |arrival: u64| casting.of(arrival).0.steps().first().is_some_and(|s| s.leads_to.contains(&LeadsTo::Mail));
         let mail = (self.draw.unit() < 0.5).then(|| (oldest..newest).rev().find(|a| sends_first(*a))).flatten();
         match mail {
@@ -215,7 +216,11 @@ impl Turn {
         let ended = Instant::now();
         let seen = match &answer {
             Ok(answer) => seen(answer, step.wanted),
-            Err(_) => Seen { outcome: Outcome::Unknown, status: None, error: Some(format!("no answer within {} s", shared.deadline.as_secs_f64())) },
+            Err(_) => Seen {
+                outcome: Outcome::Unknown,
+                status: None,
+                error: Some(format!("no answer within {} s", shared.deadline.as_secs_f64())),
+            },
         };
         let as_expected = seen.outcome != Outcome::Unknown && seen.status == Some(step.wanted);
         {
@@ -268,7 +273,9 @@ fn seen(answer: &Answer, wanted: u16) -> Seen {
             Seen { outcome, status: Some(*status), error }
         }
         Answer::NotSent(e) => Seen { outcome: Outcome::Failed, status: None, error: Some(e.clone()) },
-        Answer::Starved(e) => Seen { outcome: Outcome::Failed, status: None, error: Some(format!("not sent, this machine had no room for it: {e}")) },
+        Answer::Starved(e) => {
+            Seen { outcome: Outcome::Failed, status: None, error: Some(format!("not sent, this machine had no room for it: {e}")) }
+        }
         Answer::Lost { status, error } => Seen { outcome: Outcome::Unknown, status: *status, error: Some(error.clone()) },
     }
 }

@@ -62,10 +62,7 @@ impl Outstanding {
 
     /// Waits until none is awaited any more, or none came for `still`, or `bound` is over. Returns how many are missing.
     pub(crate) async fn settle(&self, still: Duration, bound: Duration) -> usize {
-        let _ = timeout(bound, async {
-            while self.count() > 0 && timeout(still, self.progress.notified()).await.is_ok() {}
-        })
-        .await;
+        let _ = timeout(bound, async { while self.count() > 0 && timeout(still, self.progress.notified()).await.is_ok() {} }).await;
         self.count()
     }
 }
@@ -97,7 +94,13 @@ impl Watch {
         Watch::with(server, users, password, events, None)
     }
 
-    pub(crate) fn with(server: SocketAddr, users: &[String], password: &str, events: &mpsc::Sender<LoadEvent>, outstanding: Option<Arc<Outstanding>>) -> Watch {
+    pub(crate) fn with(
+        server: SocketAddr,
+        users: &[String],
+        password: &str,
+        events: &mpsc::Sender<LoadEvent>,
+        outstanding: Option<Arc<Outstanding>>,
+    ) -> Watch {
         let stop = CancellationToken::new();
         let (mut watchers, mut ready) = (JoinSet::new(), Vec::new());
         for user in users.iter().collect::<HashSet<_>>() {

@@ -57,12 +57,25 @@ impl Default for Bounds {
 }
 
 /// Drives a workload until it is stopped; see [`run_with`].
-pub async fn run(workload: Workload, clock: RunClock, stop: CancellationToken, events: mpsc::Sender<LoadEvent>, live: watch::Sender<Live>) -> LoadSummary {
+pub async fn run(
+    workload: Workload,
+    clock: RunClock,
+    stop: CancellationToken,
+    events: mpsc::Sender<LoadEvent>,
+    live: watch::Sender<Live>,
+) -> LoadSummary {
     run_with(workload, clock, Bounds::default(), stop, events, live).await
 }
 
 /// Drives a workload for this long, or until it is stopped; see [`run_with`].
-pub async fn run_for(workload: Workload, clock: RunClock, duration: Duration, stop: CancellationToken, events: mpsc::Sender<LoadEvent>, live: watch::Sender<Live>) -> LoadSummary {
+pub async fn run_for(
+    workload: Workload,
+    clock: RunClock,
+    duration: Duration,
+    stop: CancellationToken,
+    events: mpsc::Sender<LoadEvent>,
+    live: watch::Sender<Live>,
+) -> LoadSummary {
     run_with(workload, clock, Bounds { duration: Some(duration), ..Bounds::default() }, stop, events, live).await
 }
 
@@ -73,7 +86,14 @@ pub async fn run_for(workload: Workload, clock: RunClock, duration: Duration, st
 /// accepted mail is awaited within [`Bounds::mail_still`] and [`Bounds::mail_bound`]. `Began` and `Ended` are the caller's
 /// events to record. A load that can't be driven (see [`Workload::check`] and [`check_target`]) sends nothing, and its
 /// summary says so, as does the summary of one that did not keep its schedule.
-pub async fn run_with(workload: Workload, clock: RunClock, bounds: Bounds, stop: CancellationToken, events: mpsc::Sender<LoadEvent>, live: watch::Sender<Live>) -> LoadSummary {
+pub async fn run_with(
+    workload: Workload,
+    clock: RunClock,
+    bounds: Bounds,
+    stop: CancellationToken,
+    events: mpsc::Sender<LoadEvent>,
+    live: watch::Sender<Live>,
+) -> LoadSummary {
     let (http, imap) = match addresses(&workload, &bounds).await {
         Ok(addresses) => addresses,
         Err(invalid) => return LoadSummary { offered_rate: workload.rate, invalid: Some(invalid), ..LoadSummary::default() },
@@ -82,10 +102,13 @@ pub async fn run_with(workload: Workload, clock: RunClock, bounds: Bounds, stop:
     // Whatever ends this future ends what it started.
     let ours = CancellationToken::new();
     let _guard = ours.clone().drop_guard();
-    let (journeys, weights): (Vec<_>, Vec<_>) = workload.journeys.iter().filter_map(|(name, weight)| Some((journey::named(name)?, *weight))).unzip();
+    let (journeys, weights): (Vec<_>, Vec<_>) =
+        workload.journeys.iter().filter_map(|(name, weight)| Some((journey::named(name)?, *weight))).unzip();
     let sends_mail = journeys.iter().zip(&weights).any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.leads_to.contains(&LeadsTo::Mail)));
     let outstanding = Arc::new(Outstanding::default());
-    let mut watch = imap.filter(|_| sends_mail).map(|server| Watch::with(server, &workload.target.users, &workload.target.password, &events, Some(Arc::clone(&outstanding))));
+    let mut watch = imap
+        .filter(|_| sends_mail)
+        .map(|server| Watch::with(server, &workload.target.users, &workload.target.password, &events, Some(Arc::clone(&outstanding))));
     if let Some(watch) = &mut watch {
         watch.ready(MAILBOXES_OPEN).await;
     }

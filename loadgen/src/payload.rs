@@ -5,10 +5,11 @@ use crate::draw::{Draw, digest};
 /// Words that subjects and bodies are made of. A search for one finds many mails.
 pub const WORDS: [&str; 64] = [
     "account", "agenda", "answer", "april", "archive", "autumn", "balance", "bridge", "budget", "calendar", "candle", "change", "coffee",
-    "contract", "corner", "customer", "delivery", "detail", "dinner", "document", "draft", "estimate", "evening", "family", "figure", "forest",
-    "garden", "holiday", "invoice", "journey", "kitchen", "launch", "letter", "library", "market", "meeting", "minutes", "morning", "notes",
-    "number", "office", "order", "paper", "parcel", "picture", "planet", "project", "question", "reminder", "report", "review", "river",
-    "schedule", "season", "station", "summary", "supper", "ticket", "travel", "update", "village", "visit", "weather", "winter",
+    "contract", "corner", "customer", "delivery", "detail", "dinner", "document", "draft", "estimate", "evening", "family", "figure",
+    "forest", "garden", "holiday", "invoice", "journey", "kitchen", "launch", "letter", "library", "market", "meeting", "minutes",
+    "morning", "notes", "number", "office", "order", "paper", "parcel", "picture", "planet", "project", "question", "reminder", "report",
+    "review", "river", "schedule", "season", "station", "summary", "supper", "ticket", "travel", "update", "village", "visit", "weather",
+    "winter",
 ];
 
 /// The text of a mail.

@@ -192,7 +192,8 @@ impl Recorder {
     fn invalid(&self, slip_p99_ms: f64) -> Option<String> {
         let mut reasons = Vec::new();
         if let Some((times, error)) = &self.starved {
-            reasons.push(format!("{times} operations could not leave this machine: {error}; hint: raise the limit of open files (ulimit -n)"));
+            reasons
+                .push(format!("{times} operations could not leave this machine: {error}; hint: raise the limit of open files (ulimit -n)"));
         }
         if self.missed as f64 > self.arrivals as f64 * MISSED_SHARE {
             reasons.push(format!(
@@ -203,7 +204,9 @@ impl Recorder {
             ));
         }
         if slip_p99_ms > SLIP_P99_MS {
-            reasons.push(format!("the generator fell behind its schedule: 99th percentile of slip {slip_p99_ms:.0} ms, wanted at most {SLIP_P99_MS} ms"));
+            reasons.push(format!(
+                "the generator fell behind its schedule: 99th percentile of slip {slip_p99_ms:.0} ms, wanted at most {SLIP_P99_MS} ms"
+            ));
         }
         if self.lost_events > 0 {
             reasons.push(format!("{} events could not be recorded: their receiver was gone", self.lost_events));

@@ -41,7 +41,9 @@ pub enum TargetError {
     #[error("target {0:?} has no address: {1}\nhint: name an address of the loopback interface or of a network of the stack")]
     Unresolved(String, String),
     /// It is somebody else's.
-    #[error("target {place} is at {address}, neither on the loopback interface nor on a network of ours\nhint: drills only ever drive what they started; publish the port on 127.0.0.1")]
+    #[error(
+        "target {place} is at {address}, neither on the loopback interface nor on a network of ours\nhint: drills only ever drive what they started; publish the port on 127.0.0.1"
+    )]
     Foreign {
         /// What was asked for.
         place: String,
@@ -136,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_said() {
-        for place in ["", "127.0.0.1", "127.0.0.1:http", ":5000", "http://127.0.0.1:5000", "[::1:5000", "user@127.0.0.1:80", "127.0.0.1:0", "::1:80"] {
+        for place in
+            ["", "127.0.0.1", "127.0.0.1:http", ":5000", "http://127.0.0.1:5000", "[::1:5000", "user@127.0.0.1:80", "127.0.0.1:0", "::1:80"]
+        {
             assert!(matches!(check(place, &[]), Err(TargetError::Unreadable(_))), "{place}: {:?}", check(place, &[]));
         }
         for network in ["10.0.0.0", "10.0.0.0/33", "fd00::/129", "x/8"] {

@@ -56,10 +56,12 @@ impl Workload {
         }
         let weights: Vec<f64> = self.journeys.iter().map(|(_, w)| *w).collect();
         let sum: f64 = weights.iter().sum();
-        if !weights.iter().all(|w| *w >= 0.0) || !(sum > 0.0 && sum.is_finite()) {
+        if weights.iter().any(|w| !w.is_finite() || *w < 0.0) || sum <= 0.0 || !sum.is_finite() {
             return Err(WorkloadError::Weights(weights));
         }
-        let is_address = |u: &str| u.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty() && !u.contains([' ', ':', '\r', '\n']));
+        let is_address = |u: &str| {
+            u.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty() && !u.contains([' ', ':', '\r', '\n']))
+        };
         match self.target.users.iter().find(|u| !is_address(u)) {
             Some(user) => Err(WorkloadError::Address(user.clone())),
             None if self.target.users.is_empty() => Err(WorkloadError::Users),
@@ -74,7 +76,14 @@ mod tests {
 
     fn workload() -> Workload {
         let target = Target { http: "127.0.0.1:5000".into(), imap: None, users: vec!["alice@mail.test".into()], password: "p".into() };
-        Workload { rate: 20.0, arrival: Arrival::Poisson, journeys: vec![("list".into(), 1.0)], target, seed: 1, stream: "background".into() }
+        Workload {
+            rate: 20.0,
+            arrival: Arrival::Poisson,
+            journeys: vec![("list".into(), 1.0)],
+            target,
+            seed: 1,
+            stream: "background".into(),
+        }
     }
 
     #[test]

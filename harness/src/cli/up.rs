@@ -66,7 +66,9 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
     let removed = if arguments.all {
         stack::down::down_all(&engine, &journal).await
     } else {
-        let running = running(&journal, &Options::new(&arguments.stack, common).stack_name()?)?;
+        // A folder that is gone, or can't be read any more, must not keep its stack from being removed.
+        let name = Options::new(&arguments.stack, common).stack_name().unwrap_or_else(|_| arguments.stack.clone());
+        let running = running(&journal, &name)?;
         stack::down(&engine, &journal, &running).await
     };
     let removed = removed.map_err(|e| Failure::new(e.exit(), e))?;

@@ -57,7 +57,9 @@ async fn wrong_now(session: &Session, load: Option<&Stream>) -> Option<String> {
         }
     }
     let metrics = session.probes.metrics.as_deref()?;
-    let allowed = &steady.alerts;
+    // What the host itself suffers from others is no reason to wait.
+    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
+    let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).collect();
     for observation in metrics.ask(&Question::Targets).await {
         match observation.fact {
             Fact::Targets { targets } => {
@@ -70,5 +72,5 @@ async fn wrong_now(session: &Session, load: Option<&Stream>) -> Option<String> {
         }
     }
     let active = session.active_alerts().await?;
-    active.into_iter().find(|a| !allowed.contains(a)).map(|a| format!("alert {a} is active"))
+    active.into_iter().find(|a| !allowed.contains(&a)).map(|a| format!("alert {a} is active"))
 }

@@ -46,10 +46,9 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
     blast.alerts.extend(scenario.raises().into_iter().map(str::to_owned));
     blast.journeys |= scenario.journeys_disturbed;
     let outcome = strike(session, plan, drill, fault.as_mut(), &scene, blast).await;
+    // Its arrivals end with the fault; what it waits for afterwards (mail on its way) must not keep the fault from being healed.
+    let ending = extra.map(|stream| tokio::spawn(stream.stop()));
     let healed = session.heal(open).await;
-    if let Some(stream) = extra {
-        stream.stop().await;
-    }
     session.record_fault(FaultEvent::Healed { drill: name.clone() })?;
     let at = Instant::now();
     outcome?;
@@ -61,6 +60,10 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
     })?;
     session.progress.say(&format!("drill {name}: healed"));
     resolved(session, plan, drill, at).await;
+    if let Some(ending) = ending {
+        // The load bounds that by itself.
+        let _ = ending.await;
+    }
     session.record(RunEvent::DrillEnded { drill: name })
 }
 
@@ -75,7 +78,8 @@ async fn strike(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &mu
         Ok(evidence) => FaultEvent::Bit { drill: name.clone(), evidence },
         Err(seen) => FaultEvent::DidNotBite { drill: name.clone(), seen },
     })?;
-    let bound = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a)).map(|b| b.notify_s).fold(0.0, f64::max);
+    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
+    let bound = drill.scenario.builds_up_s + budgets.map(|b| b.notify_s).fold(0.0, f64::max);
     let least = Duration::from_secs_f64(drill.scenario.hold_s);
     let most = Duration::from_secs_f64(bound.max(drill.scenario.hold_s));
     loop {

@@ -87,6 +87,9 @@ pub struct Limits {
     pub memory: i64,
 }
 
+/// A memory limit that limits nothing: the engine has no way to take a limit away again.
+const UNLIMITED_MEMORY: i64 = 1 << 50;
+
 impl Engine {
     /// Makes a container and puts its files into it; does not start it. Returns its id.
     ///
@@ -288,7 +291,7 @@ impl Engine {
             update.nano_cpus = Some(limits.nano_cpus);
         }
         if limits.memory != host.memory.unwrap_or(0) {
-            update.memory = Some(if limits.memory == 0 { -1 } else { limits.memory });
+            update.memory = Some(if limits.memory == 0 { UNLIMITED_MEMORY } else { limits.memory });
             update.memory_swap = update.memory;
         }
         self.docker.update_container(container, update).await.asked(what)
@@ -342,6 +345,7 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
         ports.entry(key).or_default().get_or_insert_default().push(binding);
     }
     let some = |value: i64| (value != 0).then_some(value);
+    let named = spec.network_mode.is_none();
     Ok(HostConfig {
         network_mode: Some(
             spec.network_mode
@@ -380,9 +384,13 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
         security_opt: Some(spec.security_opt.clone()),
         group_add: Some(spec.group_add.clone()),
         oom_score_adj: spec.oom_score_adj,
-        // Names outside the stack must not be resolved, and failing to must be quick: the engine's own name server
-        // forwards what it does not know to the container's loopback, where nobody listens.
-        dns: spec.network_mode.is_none().then(|| vec!["127.0.0.1".into()]),
+        // Names outside the stack must not be resolved: the engine's own name server forwards what it does not know to the
+        // container's loopback, where nobody listens. And failing to resolve must be quick, or clients of a service that
+        // is stopped would hang beyond its return: old engines then give no answer at all, except, where `ndots` is set,
+        // to names without a dot, which services have. Other names are given up after two seconds.
+        dns: named.then(|| vec!["127.0.0.1".into()]),
+        dns_options: named.then(|| ["ndots:1", "timeout:1", "attempts:2"].map(String::from).to_vec()),
+        dns_search: named.then(|| vec![".".into()]),
         log_config: spec.logging.as_ref().map(|(driver, options)| HostConfigLogConfig {
             typ: Some(driver.clone()),
             config: Some(options.clone().into_iter().collect()),
@@ -522,7 +530,7 @@ fn state(seen: ContainerInspectResponse) -> ContainerState {
                 },
                 nanos => nanos,
             },
-            memory: host.memory.unwrap_or(0).max(0),
+            memory: host.memory.filter(|bytes| (0..UNLIMITED_MEMORY).contains(bytes)).unwrap_or(0),
         },
         labels,
     }

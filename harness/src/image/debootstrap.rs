@@ -2,6 +2,7 @@
 
 use super::buildkit::Output;
 use super::catalogue::{Catalogue, Image};
+use super::ensure::LABEL;
 use super::{Error, Kind};
 use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
@@ -61,7 +62,7 @@ pub(super) async fn build(docker: &Docker, catalogue: &Catalogue, image: &Image,
         .from_src("-")
         .repo(&repository)
         .tag(&unproven)
-        .changes(vec!["ENV LANG=C.UTF-8".into(), "CMD [\"/bin/sh\"]".into(), format!("LABEL firedrill.image={}", image.name)])
+        .changes(vec!["ENV LANG=C.UTF-8".into(), "CMD [\"/bin/sh\"]".into(), format!("LABEL {LABEL}={}", image.name)])
         .build();
     let archive = FramedRead::with_capacity(stdout, BytesCodec::new(), 1 << 20).map(|chunk| chunk.map(bytes::BytesMut::freeze));
     let importing = async {

@@ -5,6 +5,7 @@ use super::catalogue::{Catalogue, Found, Image};
 use super::context::Context;
 use super::reference::Reference;
 use super::schedule::{AT_ONCE, Schedule, missing};
+use super::stale::remove_stale;
 use super::{Error, ImageReady, Images, Kind, OnProgress, Origin, Progress, Source, debootstrap, disk, upstream};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -12,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// Label of a built image; its value is the name in the catalogue.
+pub(super) const LABEL: &str = "firedrill.image";
 /// Pulls at a time.
 const PULLS: usize = 4;
 
@@ -165,6 +168,7 @@ impl Images<'_> {
             let Some(result) = running.next().await else { break };
             let (image, took) = result?;
             schedule.done(&image.name);
+            remove_stale(self.docker, LABEL, &image.name, &image.reference()).await;
             progress(&Progress::Built { name: image.name.clone(), took });
             built.insert(image.name.clone(), took);
         }
@@ -200,7 +204,7 @@ impl Images<'_> {
                     reference: &reference,
                     context: Context::of(&image.folder)?.finish()?,
                     arguments: arguments(self.catalogue, image),
-                    labels: HashMap::from([("firedrill.image".to_owned(), image.name.clone())]),
+                    labels: HashMap::from([(LABEL.to_owned(), image.name.clone())]),
                     logs: &self.logs,
                 };
                 build.run(self.docker).await

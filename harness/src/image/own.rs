@@ -3,17 +3,17 @@
 use super::buildkit::Build;
 use super::catalogue::hex;
 use super::context::Context as BuildContext;
+use super::stale::remove_stale;
 use super::{Error, ImageReady, Images, Kind, Origin, upstream};
 use aws_lc_rs::digest::{Context, SHA256};
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// The image of the catalogue that they are put into.
 const FRAME: &str = "own";
-/// Images of earlier builds of the same binary go when they are older, in seconds: another process may use a younger one.
-const STALE: u64 = 24 * 60 * 60;
+/// Label of such an image; its value is the name that was asked for.
+const OWN_LABEL: &str = "firedrill.own";
 
 impl Images<'_> {
     /// Makes the image `firedrill/<name>:<hash>` of one of our own binaries, unless it is there. Its entrypoint runs the
@@ -70,29 +70,14 @@ impl Images<'_> {
             self.build(&parents, &|_| {}).await?;
             let mut arguments = super::ensure::arguments(self.catalogue, frame);
             arguments.insert("BINARY".into(), file.into());
-            let labels = HashMap::from([("firedrill.own".to_owned(), name.to_owned())]);
+            let labels = HashMap::from([(OWN_LABEL.to_owned(), name.to_owned())]);
             let build = Build { name, reference: &reference, context: context.finish()?, arguments, labels, logs: &self.logs };
             build.run(self.docker).await?;
-            self.remove_stale(name, &reference).await;
+            remove_stale(self.docker, OWN_LABEL, name, &reference).await;
             ready.built = true;
         }
         ready.seconds = began.elapsed().as_secs_f64();
         Ok(ready)
-    }
-
-    /// Each build of a binary leaves an image; old ones that nothing uses go. That it can't be done is no reason to stop.
-    async fn remove_stale(&self, name: &str, keep: &str) {
-        let filters = HashMap::from([("label", vec![format!("firedrill.own={name}")])]);
-        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        for image in self.docker.list_images(Some(options)).await.unwrap_or_default() {
-            let age = now.saturating_sub(u64::try_from(image.created).unwrap_or(0));
-            for tag in image.repo_tags.iter().filter(|t| t.as_str() != keep && age > STALE) {
-                if let Err(error) = self.docker.remove_image(tag, None::<RemoveImageOptions>, None).await {
-                    tracing::debug!(%tag, %error, "an old image stays");
-                }
-            }
-        }
     }
 }
 

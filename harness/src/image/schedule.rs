@@ -97,7 +97,7 @@ mod tests {
         ];
         let refs: Vec<&Image> = all.iter().collect();
         let mut schedule = Schedule::new(&refs);
-        let mut name = |s: &mut Schedule<'_>| s.next().map(|i| i.name.clone());
+        let name = |s: &mut Schedule<'_>| s.next().map(|i| i.name.clone());
         assert_eq!(name(&mut schedule).as_deref(), Some("base"));
         assert_eq!(name(&mut schedule).as_deref(), Some("other"));
         assert_eq!(name(&mut schedule), None, "two at a time");

@@ -29,9 +29,7 @@ impl Alertmanager {
                 let silences = silences.into_iter().map(silence).filter(|s| s.state != "expired").collect();
                 Ok(vec![Fact::Silences { silences }])
             }
-            Question::Reload => {
-                Ok(vec![Fact::Reload(exposition::reload(&self.asker.text("/metrics").await?, "alertmanager")?)])
-            }
+            Question::Reload => Ok(vec![Fact::Reload(exposition::reload(&self.asker.text("/metrics").await?, "alertmanager")?)]),
             other => Err(format!("alertmanager has no answer to this question: {}", other.words())),
         }
     }

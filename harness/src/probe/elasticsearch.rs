@@ -62,17 +62,16 @@ impl Elasticsearch {
             truncated |= found.timed_out || found.shards.failed > 0;
             let (got, scroll) = (found.hits.hits.len(), found.scroll_id);
             documents.extend(found.hits.hits.into_iter().map(Hit::document));
-            let Some(id) = scroll.filter(|_| got > 0) else { break None };
+            let Some(id) = scroll else { break None };
+            if got == 0 {
+                break Some(id);
+            }
             if documents.len() >= most || Instant::now() > deadline {
                 truncated |= found.hits.total.value > documents.len() as u64;
                 break Some(id);
             }
             let next = json!({"scroll": "1m", "scroll_id": id});
             found = self.asker.send(Method::POST, "/_search/scroll", &[], &next).await?;
-            if found.hits.hits.is_empty() {
-                truncated |= found.timed_out || found.shards.failed > 0;
-                break found.scroll_id.or(Some(id));
-            }
         };
         if let Some(id) = last_scroll {
             // It would end by itself after a minute; that it can't be ended early is no failure of the question.
@@ -189,13 +188,52 @@ impl CatIndex {
 mod tests {
     use super::*;
 
+    /// Ten documents by pages of three, as a store that is not well might give them.
+    async fn ask(first: Value, next: Value, most: usize) -> (usize, bool) {
+        use axum::routing::{delete, post};
+        let (first, next) = (first.to_string(), next.to_string());
+        let scroll = post(move || async move { next }).merge(delete(|| async { "{}" }));
+        let router = axum::Router::new().route("/logs-x/_search", post(move || async move { first })).route("/_search/scroll", scroll);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let probe = Elasticsearch::new(Asker::new("logs", port, None, crate::clock::RunClock::begin()));
+        match probe.documents("logs-x", 0.0, 1.0, 3, most).await.unwrap().remove(0) {
+            Fact::Documents { documents, truncated } => (documents.len(), truncated),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn page(hits: usize, timed_out: bool, failed: u64) -> Value {
+        let hit = json!({"_index": "logs-x", "_id": "1", "_source": {}});
+        json!({"_scroll_id": "s", "timed_out": timed_out, "_shards": {"failed": failed},
+               "hits": {"total": {"value": 10}, "hits": vec![hit; hits]}})
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_off_says_so() {
+        assert_eq!(ask(page(3, false, 0), page(3, false, 0), 6).await, (6, true));
+        assert_eq!(ask(page(3, false, 0), page(3, false, 0), 5).await, (5, true));
+        assert_eq!(ask(page(3, false, 0), page(0, false, 0), 6).await, (3, false));
+        assert_eq!(ask(page(3, false, 1), page(0, false, 0), 6).await, (3, true));
+        assert_eq!(ask(page(3, false, 0), page(0, true, 0), 6).await, (3, true));
+        assert_eq!(ask(page(10, false, 0), page(0, false, 0), 10).await, (10, false));
+    }
+
     #[test]
     fn mappings_become_dotted_names() {
         let properties = json!({"status": {"type": "long"}, "http": {"properties": {"code": {"type": "keyword"}}},
             "message": {"type": "text", "fields": {"keyword": {"type": "keyword"}}},
             "n": {"type": "nested", "properties": {"x": {"type": "ip"}}}});
         let got: Vec<_> = flattened(properties.as_object().unwrap()).into_iter().collect();
-        let want = [("http.code", "keyword"), ("message", "text"), ("message.keyword", "keyword"), ("n", "nested"), ("n.x", "ip"), ("status", "long")];
+        let want = [
+            ("http.code", "keyword"),
+            ("message", "text"),
+            ("message.keyword", "keyword"),
+            ("n", "nested"),
+            ("n.x", "ip"),
+            ("status", "long"),
+        ];
         assert_eq!(got, want.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 }

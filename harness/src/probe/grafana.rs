@@ -12,6 +12,7 @@ use panels::PanelModel;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use variables::{Style, Values, Variable};
 use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
@@ -39,6 +40,8 @@ struct Source {
 struct Context {
     sources: Vec<Source>,
     values: Values,
+    /// Variables that have no value, with the reason: queries that use them fail, the others don't.
+    unresolved: BTreeMap<String, String>,
     from_ms: i64,
     to_ms: i64,
 }
@@ -78,11 +81,13 @@ impl Grafana {
         let asked = self.asker.now();
         let prepared = tokio::time::timeout(BULK, async {
             let (sources, dashboard) = (self.sources().await?, self.dashboard(uid).await?);
-            let mut context =
-                Context { sources, values: Values::new(), from_ms: (start_s * 1e3) as i64, to_ms: (end_s * 1e3) as i64 };
+            let (from_ms, to_ms) = ((start_s * 1e3) as i64, (end_s * 1e3) as i64);
+            let mut context = Context { sources, values: Values::new(), unresolved: BTreeMap::new(), from_ms, to_ms };
             for variable in variables::variables(&dashboard) {
-                let values = self.resolve(&variable, &context).await?;
-                context.values.insert(variable.name, values);
+                match self.resolve(&variable, &context).await {
+                    Ok(values) => drop(context.values.insert(variable.name, values)),
+                    Err(error) => drop(context.unresolved.insert(variable.name, error)),
+                }
             }
             Ok::<_, String>((context, panels::panels(&dashboard)))
         });
@@ -116,8 +121,7 @@ impl Grafana {
         for (index, target) in panel.targets.iter().enumerate().filter(|(_, t)| shown(t)) {
             let began = Instant::now();
             // A computed query needs those that it is computed from in the same request.
-            let together: Vec<(usize, &Value)> =
-                if computed { panel.targets.iter().enumerate().collect() } else { vec![(index, target)] };
+            let together: Vec<(usize, &Value)> = if computed { panel.targets.iter().enumerate().collect() } else { vec![(index, target)] };
             let (source, outcome) = match self.run(panel, &together, index, context).await {
                 Ok(found) => found,
                 Err(Failed::Query { datasource, error }) => (datasource, Outcome::failed(error)),
@@ -149,7 +153,11 @@ impl Grafana {
         let mut name = String::new();
         for (index, target) in together {
             let reference = if target["datasource"].is_null() { &panel.datasource } else { &target["datasource"] };
-            let source = context.source(reference).map_err(|error| Failed::Query { datasource: as_written(reference), error })?;
+            let refused = |error: String| Failed::Query { datasource: as_written(reference), error };
+            if let Some(error) = context.lacks(target).or_else(|| context.lacks(reference)) {
+                return Err(refused(error));
+            }
+            let source = context.source(reference).map_err(refused)?;
             if *index == wanted {
                 name.clone_from(&source.name);
                 if source.r#type == "jaeger" {
@@ -162,8 +170,9 @@ impl Grafana {
         let body = json!({"queries": queries, "from": context.from_ms.to_string(), "to": context.to_ms.to_string()});
         let (status, text) = self.asker.send_any(Method::POST, "/api/ds/query", Some(&body)).await.map_err(Failed::Server)?;
         let refused = |error: String| Failed::Query { datasource: name.clone(), error };
-        let mut answer: Results = serde_json::from_str(&text)
-            .map_err(|e| Failed::Server(format!("POST /api/ds/query: HTTP {status}, not understood: {e}: {}", start_of(text.as_bytes()))))?;
+        let mut answer: Results = serde_json::from_str(&text).map_err(|e| {
+            Failed::Server(format!("POST /api/ds/query: HTTP {status}, not understood: {e}: {}", start_of(text.as_bytes())))
+        })?;
         match answer.results.remove(&ref_id(panel.targets.get(wanted).unwrap_or(&Value::Null), wanted)) {
             Some(outcome) => Ok((name, outcome)),
             None => Err(refused(format!("HTTP {status}: {}", answer.message.unwrap_or_else(|| "no result".into())))),
@@ -296,6 +305,13 @@ enum Failed {
 }
 
 impl Context {
+    /// Why a query can't be written, if a variable in it has no value.
+    fn lacks(&self, target: &Value) -> Option<String> {
+        let text = target.to_string();
+        let used = |name: &str| variables::names(&text).any(|used| used == name);
+        self.unresolved.iter().find(|(name, _)| used(name)).map(|(_, error)| error.clone())
+    }
+
     /// The data source that a reference means: by name, uid, variable, or the default one.
     fn source(&self, reference: &Value) -> Result<Source, String> {
         let named = reference["uid"].as_str().or(reference.as_str());

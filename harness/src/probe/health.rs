@@ -56,10 +56,11 @@ async fn over_tcp(banner: &str, port: u16) -> (bool, String) {
             // Whoever publishes the port accepts for a server that is gone, and closes at once.
             let mut byte = [0];
             let closed = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut byte)).await;
-            if let Ok(Ok(0)) = closed {
-                return Err(std::io::Error::other("connected and was closed at once"));
-            }
-            return Ok(read);
+            return match closed {
+                Ok(Ok(0)) => Err(std::io::Error::other("connected and was closed at once")),
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(_)) | Err(_) => Ok(read),
+            };
         }
         let mut chunk = [0; 512];
         while !contains(&read, banner) && read.len() < 4096 {

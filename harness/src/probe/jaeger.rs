@@ -196,6 +196,24 @@ mod tests {
         assert_eq!((spans[1].attributes["s"].as_str(), spans[1].service.as_str()), ("x", "db"));
     }
 
+    #[tokio::test]
+    async fn a_window_that_stays_full_is_cut_off_and_says_so() {
+        let trace = r#"{"traceID":"ab","spans":[{"traceID":"ab","spanID":"1","operationName":"x","startTime":1,"duration":1,"processID":"p"}],
+            "processes":{"p":{"serviceName":"web"}}}"#;
+        let body = format!(r#"{{"data":[{trace},{trace}],"errors":null}}"#);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = axum::Router::new().fallback(move || async move { body });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let probe = Jaeger::new(Asker::new("traces", port, None, crate::clock::RunClock::begin()));
+        for (page, wanted) in [(2, true), (3, false)] {
+            match probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap().remove(0) {
+                Fact::Spans { spans, truncated } => assert_eq!((spans.len(), truncated), (1, wanted)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     #[test]
     fn an_error_in_the_answer_is_an_error() {
         let text = r#"{"data":null,"errors":[{"code":500,"msg":"storage is gone"}]}"#;

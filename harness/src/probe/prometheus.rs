@@ -17,6 +17,9 @@ const AT_ONCE: usize = 4;
 /// Points of a series in one answer; the server refuses more than 11,000.
 const POINTS: f64 = 10_000.0;
 
+/// Times and values of a series.
+type Points = Vec<(f64, Option<f64>)>;
+
 /// Asks Prometheus, or what speaks its API.
 pub struct Prometheus {
     asker: Asker,
@@ -105,7 +108,7 @@ impl Prometheus {
         if step_s <= 0.0 {
             return self.instant(&format!("{expr}[{}ms]", millis(end_s - start_s)), Some(end_s)).await;
         }
-        let mut all: BTreeMap<BTreeMap<String, String>, Vec<(f64, Option<f64>)>> = BTreeMap::new();
+        let mut all: BTreeMap<BTreeMap<String, String>, Points> = BTreeMap::new();
         let steps = ((end_s - start_s) / step_s).floor();
         let mut from = 0.0;
         while from <= steps {

@@ -99,6 +99,10 @@ impl Client {
                         }
                         place.record = Some(page.record);
                         place.ready = page.notifications.into();
+                        if place.ready.is_empty() {
+                            // The server answers at once where more was asked for than there is.
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }

@@ -64,8 +64,7 @@ async fn answer(request: hyper::Request<Incoming>, named: Option<String>, shared
         Err(error) => return plain(StatusCode::BAD_REQUEST, format!("body: {error}")),
     };
     let received_wall_us = wall_us();
-    let request =
-        Request { method: &method, host: &host, path: &path, authorization: authorization.as_deref(), body: &body };
+    let request = Request { method: &method, host: &host, path: &path, authorization: authorization.as_deref(), body: &body };
     let judged = shared.record.incidents(|incidents| protocol::judge(&shared.receivers, incidents, request));
     let Judged { protocol, receiver, mut status, content_type, body, key, alerts, mut error, incident } = judged;
     let (instead, delay) = shared.behaviours.next(receiver.as_deref());

@@ -67,7 +67,9 @@ fn loose_pairs(text: &str, mut resolved: bool) -> Vec<NotifiedAlert> {
             resolved = says;
             continue;
         }
-        let Some((name, value)) = pair(line, '=').or_else(|| pair(line, ':').filter(|(_, value)| !value.starts_with("//"))) else { continue };
+        let Some((name, value)) = pair(line, '=').or_else(|| pair(line, ':').filter(|(_, value)| !value.starts_with("//"))) else {
+            continue;
+        };
         let value = value.trim_start_matches(['*', '`', ' ']).to_owned();
         match found.last_mut() {
             Some(alert) if alert.resolved == resolved && !alert.labels.contains_key(&name) => {
@@ -111,8 +113,7 @@ fn pair(line: &str, separator: char) -> Option<(String, String)> {
     let (name, value) = line.split_once(separator)?;
     let name = name.trim().trim_end_matches(['*', '`']);
     let mut chars = name.chars();
-    let named = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let named = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     let value = value.trim();
     (named && !value.is_empty()).then(|| (name.to_owned(), value.to_owned()))
 }

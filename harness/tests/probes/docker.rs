@@ -1,12 +1,13 @@
 //! Real servers for component tests: started on 127.0.0.1, labelled, removed when the test ends however it ends.
 
+// Each test program uses its part of this.
+#![allow(dead_code)]
+
 use bollard::Docker;
-use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, PortBinding,
-};
+use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use std::collections::HashMap;
@@ -102,9 +103,7 @@ impl Lab {
                 network_mode: Some(self.network.clone()),
                 ..Default::default()
             }),
-            networking_config: Some(NetworkingConfig {
-                endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),
-            }),
+            networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])) }),
             ..Default::default()
         };
         let name = format!("firedrill-probes-test-{}", uuid::Uuid::new_v4().simple());
@@ -122,14 +121,6 @@ impl Lab {
 
     pub async fn start_again(&self, container: &Container) {
         self.docker.start_container(&container.id, None::<StartContainerOptions>).await.unwrap();
-    }
-
-    pub async fn pause(&self, container: &Container) {
-        self.docker.pause_container(&container.id).await.unwrap();
-    }
-
-    pub async fn unpause(&self, container: &Container) {
-        self.docker.unpause_container(&container.id).await.unwrap();
     }
 
     /// Sends SIGHUP, on which servers read their configuration again.

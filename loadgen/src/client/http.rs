@@ -182,7 +182,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_whole_answer_is_one() {
-        let (answer, request) = served(async |mut s| s.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok").await.expect("write")).await;
+        let (answer, request) =
+            served(async |mut s| s.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok").await.expect("write")).await;
         assert_eq!(answer, Answer::Whole { status: 202, body: Bytes::from("ok") });
         let request = request.to_ascii_lowercase();
         assert!(request.starts_with("get /api http/1.1\r\n") && request.contains("\r\nx-operation-id: 00ff\r\n"), "{request}");
@@ -203,7 +204,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_leaves_the_outcome_open() {
-        let (answer, _) = served(async |mut s| s.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf").await.expect("write")).await;
+        let (answer, _) =
+            served(async |mut s| s.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf").await.expect("write")).await;
         assert!(matches!(answer, Answer::Lost { status: Some(200), .. }), "{answer:?}");
     }
 

@@ -98,7 +98,8 @@ impl Inbox {
 /// The id in a header block: the field's name in any case, its value possibly folded over lines.
 fn operation_of(header: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(header).replace("\r\n ", " ").replace("\r\n\t", " ");
-    let field = text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case(crate::id::HEADER)))?;
+    let field =
+        text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case(crate::id::HEADER)))?;
     let value = field.1.trim();
     (!value.is_empty()).then(|| value.to_owned())
 }

@@ -35,7 +35,9 @@ impl Journey for Read {
 fn uids(listed: &[u8]) -> Vec<u64> {
     let messages = match serde_json::from_slice(listed) {
         Ok(Value::Array(messages)) => messages,
-        Ok(Value::Object(fields)) => fields.into_iter().find_map(|(_, v)| if let Value::Array(messages) = v { Some(messages) } else { None }).unwrap_or_default(),
+        Ok(Value::Object(fields)) => {
+            fields.into_iter().find_map(|(_, v)| if let Value::Array(messages) = v { Some(messages) } else { None }).unwrap_or_default()
+        }
         _ => Vec::new(),
     };
     messages.iter().filter_map(|m| m.get("uid")?.as_u64()).collect()

@@ -126,6 +126,11 @@ pub(super) fn put(text: &str, values: &Values, style: Style) -> String {
     out
 }
 
+/// The names that `text` refers to.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.char_indices().filter(|(_, c)| matches!(c, '$' | '[')).filter_map(|(at, _)| Some(reference(&text[at..])?.0))
+}
+
 /// Name, format and length of the reference that `text` begins with.
 fn reference(text: &str) -> Option<(&str, Option<&str>, usize)> {
     let bracketed = |open: &str, close: &str| {
@@ -174,10 +179,7 @@ mod tests {
     use serde_json::json;
 
     fn values() -> Values {
-        Values::from([
-            ("job".to_owned(), vec!["a".to_owned()]),
-            ("instance".to_owned(), vec!["x.1:9".to_owned(), "y".to_owned()]),
-        ])
+        Values::from([("job".to_owned(), vec!["a".to_owned()]), ("instance".to_owned(), vec!["x.1:9".to_owned(), "y".to_owned()])])
     }
 
     #[test]
@@ -188,6 +190,7 @@ mod tests {
         assert_eq!(put(r#"up{i=~"$instance"}"#), r#"up{i=~"(x\.1:9|y)"}"#);
         assert_eq!(put("${instance:pipe} ${instance:csv}"), "x.1:9|y x.1:9,y");
         assert_eq!(put("rate(x[5m]) é$job"), "rate(x[5m]) éa");
+        assert_eq!(names("a $job ${instance:raw}$__range [[x]] [5m]").collect::<Vec<_>>(), ["job", "instance", "__range", "x"]);
         assert_eq!(super::put("$instance", &values(), Style::Lucene), r#"("x.1:9" OR "y")"#);
     }
 

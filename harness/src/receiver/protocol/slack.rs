@@ -141,8 +141,7 @@ mod tests {
     #[test]
     fn the_default_template_still_gives_the_name() {
         let a = stand_in("a", "/s", "#c");
-        let body =
-            r##"{"channel":"#c","attachments":[{"title":"[RESOLVED] RedisEvictions redis","text":"","color":"good"}]}"##;
+        let body = r##"{"channel":"#c","attachments":[{"title":"[RESOLVED] RedisEvictions redis","text":"","color":"good"}]}"##;
         let judged = judge(&[&a], post("/s", body));
         assert_eq!(judged.alerts.len(), 1);
         assert!(judged.alerts[0].resolved);

@@ -288,7 +288,7 @@ impl LinesStored {
 }
 
 /// Acknowledged operations that are wanted, in the order in which they were due.
-pub(super) fn acknowledged<'h>(history: &'h History, is_wanted: impl Fn(&Operation) -> bool) -> Vec<(&'h Event, &'h Operation)> {
+pub(super) fn acknowledged(history: &History, is_wanted: impl Fn(&Operation) -> bool) -> Vec<(&Event, &Operation)> {
     let mut found: Vec<_> = history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged && is_wanted(o)).collect();
     found.sort_by_key(|(_, o)| (o.due.mono_us, o.id.as_str()));
     found
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn fields_are_found_nested_and_flat() {
         let fields = serde_json::json!({"a": {"b": {"c": 1}, "d.e": "x"}, "f.g": true, "n": null});
-        let fields = fields.as_object().unwrap();
+        let fields = fields.as_object().expect("an object");
         assert_eq!(field(fields, "a.b.c"), Some(&Value::from(1)));
         assert_eq!(field(fields, "a.d.e"), Some(&Value::from("x")));
         assert_eq!(field(fields, "f.g"), Some(&Value::from(true)));

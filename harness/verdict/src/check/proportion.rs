@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn half_of_fifty_per_cent_takes_about_a_hundred() {
-        let n = sample_for_half(0.5, 0.001, 0.99).unwrap();
+        let n = sample_for_half(0.5, 0.001, 0.99).expect("a sample");
         assert!((80..150).contains(&n), "{n}");
         assert!(power(n, 0.5, 0.25, 0.001) >= 0.99);
     }

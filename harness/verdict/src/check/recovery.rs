@@ -282,7 +282,7 @@ mod tests {
         #[test]
         fn a_percentile_is_one_of_the_values_and_grows_with_q(mut values in proptest::collection::vec(0.0f64..1e6, 1..200), q in 0.01f64..0.99) {
             values.sort_by(f64::total_cmp);
-            let (low, high) = (percentile(&values, q).unwrap(), percentile(&values, (q + 0.01).min(1.0)).unwrap());
+            let (low, high) = (percentile(&values, q).expect("one"), percentile(&values, (q + 0.01).min(1.0)).expect("one"));
             prop_assert!(values.contains(&low) && low <= high);
             let below = values.iter().filter(|v| **v <= low).count() as f64;
             prop_assert!(below >= q * values.len() as f64 - 1e-6);

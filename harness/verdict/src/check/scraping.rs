@@ -317,7 +317,9 @@ impl Checker for ConfigurationLoaded {
         if let Some(s) = timeline.silent(is_rules, &["rule", "reload", "config"]) {
             return unreachable_backend(id, expected, &s);
         }
-        let mut rules: BTreeMap<&str, (u64, Vec<(&str, &Rule)>)> = BTreeMap::new();
+        // By server: the event, and each rule with the name of its group.
+        type Loaded<'h> = (u64, Vec<(&'h str, &'h Rule)>);
+        let mut rules: BTreeMap<&str, Loaded<'_>> = BTreeMap::new();
         for (e, o) in timeline.healthy_facts() {
             if let Fact::Rules { groups } = &o.fact {
                 rules.insert(&o.source, (e.seq, groups.iter().flat_map(|g| g.rules.iter().map(|r| (g.name.as_str(), r))).collect()));

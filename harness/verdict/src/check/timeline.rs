@@ -113,7 +113,7 @@ impl<'h> Timeline<'h> {
     }
 
     /// Seconds since the run began, of a wall-clock time in seconds.
-    pub fn into_run(&self, wall_s: f64) -> f64 {
+    pub fn since_start(&self, wall_s: f64) -> f64 {
         wall_s - self.origin.wall_s()
     }
 

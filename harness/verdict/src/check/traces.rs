@@ -65,6 +65,16 @@ pub struct SamplingRate {
     pub alpha: f64,
 }
 
+/// What is wrong with the trace of an operation.
+struct Fault<'h> {
+    operation: &'h str,
+    /// The operation's event.
+    seq: u64,
+    /// The events that hold its spans.
+    spans: Vec<u64>,
+    what: String,
+}
+
 /// All spans that were captured, each once.
 struct Stored<'h> {
     traces: BTreeMap<&'h str, Trace<'h>>,
@@ -174,8 +184,7 @@ impl Checker for TracesComplete {
         };
         let (mut complete, mut kept, mut judged) = (0u64, 0u64, 0u64);
         let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
-        // By cause: the operation's event, those of the spans, and what is wrong.
-        let mut wrong: BTreeMap<Cause, Vec<(&str, u64, Vec<u64>, String)>> = BTreeMap::new();
+        let mut wrong: BTreeMap<Cause, Vec<Fault<'_>>> = BTreeMap::new();
         for wanted in &self.traces {
             let services: BTreeSet<&str> = wanted.spans.iter().map(|s| s.service.as_str()).chain(stored.sources.iter().copied()).collect();
             for (e, op) in acknowledged(history, |o| o.is_step(&wanted.step)) {
@@ -201,7 +210,7 @@ impl Checker for TracesComplete {
                 // What is torn off is missing as well: the tear is the cause.
                 if let Some((cause, what)) = faults.into_iter().min_by_key(|(c, _)| *c != Cause::SpanWithoutParent) {
                     let seqs = traces.iter().flat_map(|t| t.seqs.iter().copied()).collect();
-                    wrong.entry(cause).or_default().push((&op.id, e.seq, seqs, what));
+                    wrong.entry(cause).or_default().push(Fault { operation: &op.id, seq: e.seq, spans: seqs, what });
                 }
             }
         }
@@ -209,14 +218,10 @@ impl Checker for TracesComplete {
         let worst = wrong.get_key_value(&Cause::SpanWithoutParent).or_else(|| wrong.iter().next());
         if let Some((cause, found)) = worst {
             let bad: usize = wrong.values().map(Vec::len).sum();
-            let examples = list(found.iter().map(|(op, _, _, what)| format!("{op}: {what}")).collect::<Vec<_>>(), 2);
+            let examples = list(found.iter().map(|f| format!("{}: {}", f.operation, f.what)).collect::<Vec<_>>(), 2);
             let seen = format!("{bad} of {} are not whole; {examples}{without}", count(kept, "kept trace", "kept traces"));
-            let seqs: Vec<u64> = found
-                .iter()
-                .map(|(_, seq, ..)| *seq)
-                .take(10)
-                .chain(found.iter().flat_map(|(_, _, s, _)| s.iter().copied()).take(1))
-                .collect();
+            let seqs: Vec<u64> =
+                found.iter().map(|f| f.seq).take(10).chain(found.iter().flat_map(|f| f.spans.iter().copied()).take(1)).collect();
             if let Some(doubt) = &stored.doubt {
                 return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing: {seen}")).witnesses(seqs);
             }

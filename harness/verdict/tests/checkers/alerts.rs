@@ -361,6 +361,13 @@ fn why_not_another_route() {
 fn why_not_waiting_or_nothing_known() {
     let waiting = held(untold(), |a| a.state = "unprocessed".into());
     undelivered(&waiting, Cause::WaitingInGroup, "waiting in the group", "has not processed its group yet");
+    let fresh = untold().alert_later("MailerDown", 22.5);
+    let v = fresh.fails(
+        REACHES,
+        Cause::WaitingInGroup,
+        "it fired 0.5 s before the drill ended, and the quickest notification of this run took 1.0 s",
+    );
+    assert_eq!(v.stopped_at.as_deref(), Some("waiting in the group"));
     undelivered(&untold(), Cause::NotNotified, "not notified", "manager holds it as active, its routes lead to ops");
     let manager = untold().facts(|_, source, f| {
         if let (Fact::Reload(r), "manager") = (f, source) {
@@ -487,6 +494,11 @@ fn an_alert_that_fires_while_nothing_is_wrong() {
         Cause::FiredWhileHealthy,
         "during drill store_slow, which has nothing to do with it",
     );
+    // What lingers from its own drill is no noise of the next, and is none before the steady state holds again.
+    firing(golden(), "MailerDown", 85, 94, "firing").passes(QUIET, "silent");
+    golden()
+        .without(|_, k| matches!(k, EventKind::Run(RunEvent::Steady { .. })))
+        .unknown(QUIET, "no time in which the steady state was seen to hold");
     // Before the steady state, and in its own drill, it may.
     firing(golden(), "MailerDown", 16, 19, "firing").passes(QUIET, "silent");
     firing(golden(), "MailerDown", 85, 86, "firing").passes(QUIET, "silent");
@@ -537,6 +549,7 @@ fn nothing_else_fires_in_a_drill() {
     run.fails(id, Cause::FiredUnexpectedly, "Surprise fired 9.5 s after the injection, for 2.0 s");
     run.passes("drill.store_slow.quiet_elsewhere", "nothing else");
     firing(golden(), "Surprise", 70, 72, "pending").passes(id, "nothing else");
+    firing(golden(), "Surprise", 55, 72, "firing").unknown(id, "the drill began while something was wrong: Surprise fired already");
     let mut declared = firing(golden(), "Surprise", 70, 72, "firing");
     for (_, k) in &mut declared.events {
         if let EventKind::Fault(FaultEvent::Injected { blast_radius, .. }) = k {

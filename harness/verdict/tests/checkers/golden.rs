@@ -306,7 +306,7 @@ pub fn operation(clock: Clock, i: usize) -> (f64, Operation) {
     let o = Operation {
         id: format!("op-{i}"),
         journey: "mail".into(),
-        step: if i % 2 == 0 { "send" } else { "list" }.into(),
+        step: if i.is_multiple_of(2) { "send" } else { "list" }.into(),
         user: "alice".into(),
         due: clock.at(due),
         started: clock.at(due),
@@ -333,7 +333,7 @@ pub fn document(clock: Clock, i: usize) -> Document {
 
 /// Every second pair of operations is kept by the sampler.
 pub fn is_kept(i: usize) -> bool {
-    (i / 2) % 2 == 0
+    (i / 2).is_multiple_of(2)
 }
 
 pub fn spans(clock: Clock, i: usize) -> Vec<Span> {

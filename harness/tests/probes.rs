@@ -1,0 +1,96 @@
+//! Each probe against the one real server that it asks; the server gone, and answers that are none.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "probes/alertmanager.rs"]
+mod alertmanager;
+#[path = "probes/docker.rs"]
+mod docker;
+#[path = "probes/elasticsearch.rs"]
+mod elasticsearch;
+#[path = "probes/grafana.rs"]
+mod grafana;
+#[path = "probes/health.rs"]
+mod health;
+#[path = "probes/jaeger.rs"]
+mod jaeger;
+#[path = "probes/prometheus.rs"]
+mod prometheus;
+#[path = "probes/wrong_answers.rs"]
+mod wrong_answers;
+
+use firedrill::clock::RunClock;
+use firedrill::declaration::Role;
+use firedrill::probe::{self, Probe, Question};
+use futures::future::BoxFuture;
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use verdict::observation::{Fact, Observation};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let trial = |name: &str, images: &[&str], test: fn() -> BoxFuture<'static, ()>| {
+        let handle = runtime.handle().clone();
+        let unmet = if images.is_empty() { None } else { docker::unmet(images) };
+        if let Some(why) = &unmet {
+            eprintln!("{name} is ignored: {why}");
+        }
+        Trial::test(name, move || {
+            handle.block_on(test());
+            Ok(())
+        })
+        .with_ignored_flag(unmet.is_some())
+    };
+    let tests = vec![
+        trial("wrong_answers_are_observations", &[], || Box::pin(wrong_answers::all())),
+        trial("health_endpoints", &[], || Box::pin(health::endpoints())),
+        trial("prometheus", &[prometheus::IMAGE], || Box::pin(prometheus::answers())),
+        trial("alertmanager", &[alertmanager::IMAGE], || Box::pin(alertmanager::answers())),
+        trial("jaeger", &[jaeger::IMAGE], || Box::pin(jaeger::answers())),
+        trial("elasticsearch", &[elasticsearch::IMAGE], || Box::pin(elasticsearch::answers())),
+        trial("grafana", &[grafana::IMAGE, prometheus::IMAGE, jaeger::IMAGE, elasticsearch::IMAGE], || Box::pin(grafana::answers())),
+    ];
+    libtest_mimic::run(&arguments, tests).exit_code()
+}
+
+/// The probe of a kind on a port, asked as the harness asks it.
+fn connect(kind: &str, port: u16) -> Box<dyn Probe> {
+    let login = (kind == "grafana").then(|| "admin".to_owned());
+    let role = Role { kind: kind.into(), service: format!("my-{kind}"), port: 1, config: None, user: login.clone(), password: login };
+    probe::connect(&role, port, RunClock::begin()).unwrap()
+}
+
+/// The facts of an answer; the observation's source and times are looked at here, for all tests.
+async fn ask(probe: &dyn Probe, question: Question) -> Vec<Fact> {
+    let before = now_s();
+    let observations: Vec<Observation> = probe.ask(&question).await;
+    for o in &observations {
+        assert_eq!(o.source, probe.source());
+        assert!(before - 0.1 <= o.asked.wall_s() && o.asked <= o.answered && o.answered.wall_s() <= now_s() + 0.1, "{o:?}");
+    }
+    observations.into_iter().map(|o| o.fact).collect()
+}
+
+/// The one fact of an answer.
+async fn fact(probe: &dyn Probe, question: Question) -> Fact {
+    let facts = ask(probe, question).await;
+    assert_eq!(facts.len(), 1, "{facts:#?}");
+    facts.into_iter().next().unwrap()
+}
+
+async fn assert_unreachable(probe: &dyn Probe, question: Question) {
+    let words = question.words();
+    match fact(probe, question).await {
+        Fact::Unreachable { question, error } => assert!(question == words && !error.is_empty(), "{question}: {error}"),
+        other => panic!("{words} of a server that is gone: {other:?}"),
+    }
+}
+
+fn now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
