@@ -4,6 +4,7 @@
 //! commands inside a container, events, and commands of the host inside a container's network namespace.
 
 pub mod container;
+mod create;
 pub mod events;
 pub mod exec;
 pub mod files;
@@ -67,7 +68,9 @@ pub enum EngineError {
         service: String,
     },
     /// A host port is taken.
-    #[error("port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}\nhint: end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)")]
+    #[error(
+        "port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}\nhint: end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)"
+    )]
     PortInUse {
         /// Host port.
         port: u16,
@@ -100,10 +103,9 @@ impl EngineError {
     /// How the process ends if nobody handles it.
     pub fn exit(&self) -> Exit {
         match self {
-            EngineError::Missing { .. }
-            | EngineError::NoImage { .. }
-            | EngineError::PortInUse { .. }
-            | EngineError::Unfit { .. } => Exit::Unfit,
+            EngineError::Missing { .. } | EngineError::NoImage { .. } | EngineError::PortInUse { .. } | EngineError::Unfit { .. } => {
+                Exit::Unfit
+            }
             EngineError::Refused { .. } => Exit::Unknown,
         }
     }

@@ -191,12 +191,8 @@ impl Journal {
 
     fn lock(&self) -> Result<Flock<File>, JournalError> {
         std::fs::create_dir_all(&self.home).map_err(|source| self.error("making its folder", source))?;
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(self.file())
-            .map_err(|source| self.error("opening it", source))?;
+        let file =
+            OpenOptions::new().read(true).append(true).create(true).open(self.file()).map_err(|source| self.error("opening it", source))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| self.error("locking it", errno.into()))
     }
 

@@ -51,7 +51,12 @@ impl Stack {
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
             let mark = marks.get("compose").map_or_else(|| marks.mark.clone(), |node| node.mark.clone());
-            return Err(ConfigError::at(&mark, format!("compose: there is no file {}", compose.display()), "name the Compose file, relative to this file").into());
+            return Err(ConfigError::at(
+                &mark,
+                format!("compose: there is no file {}", compose.display()),
+                "name the Compose file, relative to this file",
+            )
+            .into());
         }
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
@@ -85,17 +90,8 @@ impl Stack {
     pub fn declared_ports(&self) -> BTreeSet<(String, u16)> {
         let declared = &self.declaration;
         let roles = &declared.roles;
-        let roles = [
-            &roles.metrics,
-            &roles.alerting,
-            &roles.dashboards,
-            &roles.logs,
-            &roles.shipper,
-            &roles.traces,
-            &roles.collector,
-        ];
-        let mut ports: BTreeSet<(String, u16)> =
-            roles.into_iter().flatten().map(|role| (role.service.clone(), role.port)).collect();
+        let roles = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
+        let mut ports: BTreeSet<(String, u16)> = roles.into_iter().flatten().map(|role| (role.service.clone(), role.port)).collect();
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
             let addresses = [Some(&workload.http), workload.imap.as_ref()];
@@ -118,7 +114,11 @@ impl Stack {
         }
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if declared.stack.is_empty() || declared.stack.len() > 30 || !declared.stack.chars().all(named) {
-            return fail(&["stack"], format!("stack: seen `{}`", declared.stack), "at most 30 lower-case letters, digits and dashes".into());
+            return fail(
+                &["stack"],
+                format!("stack: seen `{}`", declared.stack),
+                "at most 30 lower-case letters, digits and dashes".into(),
+            );
         }
         let known = || self.project.services.keys().chain(self.project.left_out.keys());
         let service = |path: &[&str], name: &str| -> Result<(), StackError> {
@@ -202,9 +202,7 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
             }
             let entries = std::fs::read_dir(&stacks).into_iter().flatten().flatten();
             known.extend(
-                entries
-                    .filter(|entry| entry.path().join(DECLARATION).is_file())
-                    .filter_map(|entry| entry.file_name().into_string().ok()),
+                entries.filter(|entry| entry.path().join(DECLARATION).is_file()).filter_map(|entry| entry.file_name().into_string().ok()),
             );
         }
     }
