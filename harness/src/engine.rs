@@ -160,6 +160,12 @@ impl Engine {
     /// [`EngineError::Missing`] when none answers within five seconds, [`EngineError::Unfit`] when it is too old.
     pub async fn connect() -> Result<Engine, EngineError> {
         let at = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+        if !at.starts_with("unix://") {
+            return Err(EngineError::Unfit {
+                what: format!("DOCKER_HOST names an engine on another machine: {at}"),
+                hint: "containment, faults and published ports are this machine's: unset DOCKER_HOST, or name a unix:// socket".into(),
+            });
+        }
         let missing = |seen: String| EngineError::Missing { at: at.clone(), seen };
         let docker = bollard::Docker::connect_with_defaults().map_err(|error| missing(with_causes(&error)))?;
         let docker = tokio::time::timeout(Duration::from_secs(5), docker.negotiate_version())

@@ -70,8 +70,9 @@ async fn install(packages: &[&str], say: &(dyn Fn(&str) + Send + Sync)) -> Resul
     }
     say(&format!("installing {list}"));
     run("apt-get", &["-qq", "-o", "DPkg::Lock::Timeout=120", "update"]).await?;
-    let mut args = vec!["-qq", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", "install"];
+    let mut args = vec!["-qq", "-y", "-o", "DPkg::Lock::Timeout=120", "install"];
     args.extend_from_slice(packages);
+    // With what they recommend: that mounts control groups where no init system does, and lets mmdebstrap check signatures.
     run("apt-get", &args).await
 }
 

@@ -4,6 +4,7 @@ use super::StackError;
 use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::declaration::Declaration;
+use crate::home::Home;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +28,7 @@ pub struct Stack {
 const DECLARATION: &str = "firedrill.yaml";
 
 impl Stack {
-    /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of the source tree that
-    /// the program was built from.
+    /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of our own home.
     ///
     /// # Errors
     /// [`StackError::NotFound`] when there is none, [`StackError::Config`] for what is wrong in its files.
@@ -192,10 +192,9 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
         return Ok(absolute(as_folder));
     }
     let is_name = !folder_or_name.contains('/');
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut known = Vec::new();
     if is_name {
-        for root in here.ancestors().map(Path::to_path_buf).chain([built_from]) {
+        for root in here.ancestors().map(Path::to_path_buf).chain([Home::find().root().to_path_buf()]) {
             let stacks = root.join("compose/stacks");
             if stacks.join(folder_or_name).join(DECLARATION).is_file() {
                 return Ok(absolute(stacks.join(folder_or_name)));
