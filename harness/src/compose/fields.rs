@@ -58,30 +58,21 @@ impl<'a> Fields<'a> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
         let seen = text(node, &path)?;
-        seen.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(Some)
-            .ok_or_else(|| wanted(node, &path, "a number"))
+        seen.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(Some).ok_or_else(|| wanted(node, &path, "a number"))
     }
 
     /// Takes a duration.
     pub fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        quantity::duration(&text(node, &path)?)
-            .map(Some)
-            .map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), ""))
+        quantity::duration(&text(node, &path)?).map(Some).map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), ""))
     }
 
     /// Takes a size in bytes.
     pub fn bytes(&mut self, key: &'static str) -> Result<Option<i64>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        quantity::bytes(&text(node, &path)?)
-            .map(Some)
-            .map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), ""))
+        quantity::bytes(&text(node, &path)?).map(Some).map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), ""))
     }
 
     /// Takes a list of texts; a single text is a list of one.
@@ -102,9 +93,7 @@ impl<'a> Fields<'a> {
         let Some(node) = self.take(key) else { return Ok(None) };
         match &node.value {
             Value::List(_) => texts(node, &path).map(Some),
-            _ => quantity::words(&text(node, &path)?)
-                .map(Some)
-                .map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), "")),
+            _ => quantity::words(&text(node, &path)?).map(Some).map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), "")),
         }
     }
 
@@ -210,7 +199,9 @@ pub(super) fn pairs(node: &Node, path: &str, separator: char) -> Result<BTreeMap
 
 /// A port number.
 pub(super) fn port(text: &str, mark: &Mark, path: &str) -> Result<u16, ConfigError> {
-    text.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| {
-        ConfigError::at(mark, format!("{path}: `{text}` is no port, wanted 1 to 65535"), "")
-    })
+    text.trim()
+        .parse::<u16>()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| ConfigError::at(mark, format!("{path}: `{text}` is no port, wanted 1 to 65535"), ""))
 }
