@@ -101,7 +101,7 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, yaml::Error
     for path in yaml::files(folder)? {
         let sabotage: Sabotage = yaml::read(&path)?;
         if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1 {
-            return Err(yaml::Error::content(&path, "name", format!("sabotage {:?} of schema {}", sabotage.name, sabotage.schema), "name it as its file, schema 1"));
+            return Err(yaml::error_at(&path, &["name"], format!("sabotage {:?} of schema {}", sabotage.name, sabotage.schema), "name it as its file, schema 1"));
         }
         found.insert(sabotage.name.clone(), sabotage);
     }

@@ -25,7 +25,9 @@ pub struct Source {
 impl Source {
     /// The file with the process's own environment and no profile.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env: std::env::vars().collect() }
+        // What is no text can't be meant in a Compose file.
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env }
     }
 
     /// Where a path is really read.
