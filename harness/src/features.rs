@@ -109,6 +109,12 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
     Ok(plan)
 }
 
+/// The line at which the parser stopped, which it tells in words only ("Error at 3:5: …"); 0 if it does not.
+fn line_of(error: &impl std::fmt::Display) -> usize {
+    let told = error.to_string();
+    told.split(|c: char| !c.is_ascii_digit()).find_map(|number| number.parse().ok()).unwrap_or(0)
+}
+
 /// Each tag that is asked for must be on a scenario that applies: a misspelt one would leave out silently what it was meant for.
 fn check_tags(features: &[gherkin::Feature], stack: &str, named: bool, selection: &Selection) -> Result<(), Error> {
     let mut known = BTreeSet::new();
@@ -157,8 +163,8 @@ fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
     let unreadable = |path: &Path, line: usize, what: String| Error::Unreadable { path: path.into(), line, what, hint: gherkin.into() };
     let not_gherkin = |path: &Path, e: gherkin::ParseFileError| match e {
         gherkin::ParseFileError::Reading { source, .. } => unreadable(path, 0, format!("can't be read: {source}")),
-        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => unreadable(path, source.location.line, error.to_string()),
-        gherkin::ParseFileError::Parsing { source, .. } => unreadable(path, source.location.line, "this is no Gherkin".into()),
+        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => unreadable(path, line_of(&source), error.to_string()),
+        gherkin::ParseFileError::Parsing { source, .. } => unreadable(path, line_of(&source), "this is no Gherkin".into()),
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|e| unreadable(folder, 0, e.to_string()))?

@@ -3,6 +3,7 @@
 
 use crate::exit::Exit;
 use std::future::Future;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,13 +38,15 @@ impl Interrupt {
     fn again(&self) {
         let first = !self.asked.is_cancelled();
         self.asked.cancel();
+        // A terminal that is gone (SIGHUP) is no reason to fail.
+        let say = |what: &str| drop(writeln!(std::io::stderr(), "{what}"));
         if first {
-            eprintln!("interrupted: healing what was injected, removing what was started");
+            say("interrupted: healing what was injected, removing what was started");
         } else if self.reaper.load(Ordering::SeqCst) {
-            eprintln!("interrupted again: ended at once; the reaper removes what was started");
+            say("interrupted again: ended at once; the reaper removes what was started");
             std::process::exit(Exit::Interrupted as i32);
         } else {
-            eprintln!("interrupted again: still cleaning up");
+            say("interrupted again: still cleaning up");
         }
     }
 

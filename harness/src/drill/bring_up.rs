@@ -106,6 +106,12 @@ impl Options {
         Ok(self.read()?.stack.name().to_owned())
     }
 
+    /// Name of the stack, or the word that was given for it if its files can't be read any more: that must not keep what runs
+    /// from being removed.
+    pub fn name_or_word(&self) -> String {
+        self.stack_name().unwrap_or_else(|_| self.stack.clone())
+    }
+
     /// Folder of the stack's sabotages.
     ///
     /// # Errors

@@ -24,8 +24,9 @@ pub(super) fn scenarios(folder: &Path, scenarios: &BTreeMap<String, Scenario>, s
         if !services.contains(fault.target.as_str()) {
             return wrong(&["fault", "target"], format!("there is no service {} in {}", fault.target, stack.project.file.display()), suggest(&fault.target, services, "services"));
         }
-        // Faults that act on a connection name its other end.
-        if let Some(to) = fault.settings.get("to").filter(|to| !services.contains(to.as_str())) {
+        // Faults that act on a connection name its other end: `service` or `service:port`.
+        let to = fault.settings.get("to").map(|to| to.split(':').next().unwrap_or(to));
+        if let Some(to) = to.filter(|to| !services.contains(to)) {
             return wrong(&["fault", "settings", "to"], format!("there is no service {to} in {}", stack.project.file.display()), suggest(to, services, "services"));
         }
         for (key, names) in [("disturbs", &scenario.disturbs), ("needs", &scenario.needs)] {
