@@ -163,7 +163,7 @@ fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
     let unreadable = |path: &Path, line: usize, what: String| Error::Unreadable { path: path.into(), line, what, hint: gherkin.into() };
     let not_gherkin = |path: &Path, e: gherkin::ParseFileError| match e {
         gherkin::ParseFileError::Reading { source, .. } => unreadable(path, 0, format!("can't be read: {source}")),
-        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => unreadable(path, line_of(&source), error.to_string()),
+        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => unreadable(path, line_of(&source), format!("this is no Gherkin: {}", error.to_string().trim_end_matches('.').to_lowercase())),
         gherkin::ParseFileError::Parsing { source, .. } => unreadable(path, line_of(&source), "this is no Gherkin".into()),
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)

@@ -1,6 +1,5 @@
 //! A scenario: one drill as data. `scenarios/<stack>/<what_goes_wrong>.yaml`, or `scenarios/` inside a user's stack.
 
-use crate::compose::nearest;
 use crate::fault::FaultError;
 use crate::yaml;
 use schemars::JsonSchema;
@@ -121,13 +120,9 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
         return wrong(&["name"], format!("the scenario is called {}, its file {stem}", scenario.name), "give both the same name; features refer to it".into());
     }
     let fault = &scenario.fault;
-    let kinds = crate::fault::kinds();
-    if !kinds.contains(&fault.kind.as_str()) {
-        let hint = nearest(&fault.kind, kinds.iter().copied()).map_or_else(|| format!("the faults are {}", kinds.join(", ")), |near| format!("did you mean {near}?"));
-        return wrong(&["fault", "kind"], format!("there is no fault {}", fault.kind), hint);
-    }
     if let Err(FaultError::Settings { what, hint }) = crate::fault::aim(&fault.kind, &fault.target, &fault.settings) {
-        return wrong(&["fault", "settings"], what, hint);
+        let about = if crate::fault::kinds().contains(&fault.kind.as_str()) { "settings" } else { "kind" };
+        return wrong(&["fault", about], what, hint);
     }
     for (key, seen) in [("hold_s", scenario.hold_s), ("builds_up_s", scenario.builds_up_s)] {
         if !(0.0..=86_400.0).contains(&seen) {

@@ -10,7 +10,10 @@ pub use crate::compose::ConfigError as Error;
 /// deepest of them that is there.
 pub fn error_at(path: &Path, keys: &[&str], what: impl Into<String>, hint: impl Into<String>) -> Error {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let line = tree::parse(path, &text).map_or(0, |root| root.at(keys).mark.line);
+    let node = tree::parse(path, &text).map_or(0, |root| root.at(keys).mark.line);
+    // A file that holds what no tree can (`.nan`) is searched by its words.
+    let by_words = || text.lines().position(|l| keys.last().is_some_and(|k| l.trim_start().starts_with(&format!("{k}:")))).map_or(0, |at| at as u64 + 1);
+    let line = if node == 0 { by_words() } else { node };
     Error { file: path.into(), line, what: what.into(), hint: hint.into() }
 }
 
@@ -31,44 +34,40 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(0, |l| l.line());
-        let seen = error.without_snippet().to_string();
         let written = usize::try_from(line).ok().and_then(|l| text.lines().nth(l.checked_sub(1)?)).unwrap_or_default();
-        let (what, hint) = explain(&seen, written);
+        let (what, hint) = explain(error.without_snippet(), written.trim());
         Error { file: path.into(), line, what, hint }
     })
 }
 
 /// What the parser saw, in the user's words, and what to do. `written` is the line that it stopped at.
-fn explain(seen: &str, written: &str) -> (String, String) {
-    // "line 3, column 5: unknown field ..." : the line is named already.
-    let seen = seen.strip_prefix("error: ").unwrap_or(seen);
-    let seen = match seen.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") || place.starts_with("error at line ") => rest,
-        _ => seen,
-    };
-    let seen = seen.split(" at line ").next().unwrap_or(seen).lines().next().unwrap_or_default().trim();
-    // "unknown field `x`, expected one of `a`, `b`" names all that would do.
-    let words: Vec<&str> = seen.split('`').skip(1).step_by(2).collect();
-    let (word, known) = words.split_first().map_or(("", &[][..]), |(w, k)| (*w, k));
-    let near = nearest(word, known.iter().copied());
-    let flow = written.contains('{') || written.contains('[');
+fn explain(error: &serde_saphyr::Error, written: &str) -> (String, String) {
+    use serde_saphyr::Error as Seen;
+    let in_flow = written.contains('{') || written.contains('[');
     let quotes = "inside {…} and […], text with a comma, colon, bracket, # or quote must be in quotes";
-    if seen.contains("unknown field") {
-        let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if flow && word.contains(|c: char| !c.is_ascii_lowercase() && c != '_') => quotes.into(),
-            None => format!("the keys here are {}; nothing unknown is ignored", known.join(", ")),
-        };
-        (format!("unknown key `{word}`"), hint)
-    } else if seen.contains("unknown variant") {
-        let hint = near.map_or_else(|| format!("write one of {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-        (format!("unknown value `{word}`, wanted one of {}", known.join(", ")), hint)
-    } else if seen.contains("missing field") {
-        (format!("the key `{word}` is missing"), format!("add `{word}:` here"))
-    } else if flow {
-        (seen.to_owned(), quotes.into())
-    } else {
-        (seen.to_owned(), "check the indentation, the quotes, and keys written twice".into())
+    match error {
+        Seen::SerdeUnknownField { field, expected, .. } => {
+            let hint = match nearest(field, expected.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if in_flow && field.contains(|c: char| !c.is_ascii_lowercase() && c != '_') => quotes.into(),
+                None => format!("the keys here are {}; nothing unknown is ignored", expected.join(", ")),
+            };
+            (format!("unknown key `{field}`"), hint)
+        }
+        Seen::SerdeUnknownVariant { variant, expected, .. } => {
+            let known = expected.join(", ");
+            let hint = nearest(variant, expected.iter().copied()).map_or_else(|| format!("write one of {known}"), |near| format!("did you mean `{near}`?"));
+            (format!("unknown value `{variant}`, wanted one of {known}"), hint)
+        }
+        Seen::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), format!("add `{field}:` here")),
+        other => {
+            // The place is told by the line already; what was written there tells more than the parser's words.
+            let told = other.to_string();
+            let told = told.split(" at line ").next().unwrap_or(&told).lines().next().unwrap_or_default().trim().to_owned();
+            let shown: String = written.chars().take(100).collect();
+            let hint = if in_flow { quotes } else { "check the value, the indentation, the quotes, and keys written twice" };
+            (format!("{told}, seen `{shown}`"), hint.into())
+        }
     }
 }
 

@@ -171,6 +171,7 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
         progress.say(&format!("seed {}", options.seed));
@@ -179,7 +180,6 @@ impl Live {
         if read.subject.declaration.ports == HostPorts::AsWritten {
             stack::plan_ports(&read.stack, &read.stack.project, &[], "look").map_err(|e| Failure::new(e.exit(), e))?;
         }
-        let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
         let engine = interrupt.unless(crate::provision::engine(options.common.provision, &|line: &str| progress.say(line))).await.ok_or_else(stopped)?;
         let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;

@@ -72,12 +72,13 @@ impl Broken {
         std::fs::write(path, text.replacen(old, new, 1)).expect("file");
     }
 
-    /// `path:line` of the first line of a file that holds a text.
+    /// `path:line` of the first place in a file where a text begins.
     pub fn place(&self, file: &str, text: &str) -> String {
         let path = self.folder().join(file);
         let content = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
-        let line = content.lines().position(|l| l.contains(text)).unwrap_or_else(|| panic!("{file} holds no {text:?}"));
-        format!("{}:{}", path.canonicalize().expect("path").display(), line + 1)
+        let at = content.find(text).unwrap_or_else(|| panic!("{file} holds no {text:?}"));
+        let line = content[..at].matches('\n').count() + 1;
+        format!("{}:{line}", path.canonicalize().expect("path").display())
     }
 
     /// The program with a state folder of its own and no engine.
