@@ -75,9 +75,14 @@ fn features(section: &Section<'_>, out: &mut String) {
         let _ = match fold.status {
             Status::Pass => writeln!(out, "  pass: {}{}", clipped(&fold.text), rests_on(fold)),
             Status::Waived => writeln!(out, "  waived: {}; {}", fold.text, fold.verdicts.first().map_or("", |t| &t.reason)),
-            // Told in full above.
-            status => writeln!(out, "  {}: {}", word(status), clipped(&fold.text)),
+            _ => Ok(()),
         };
+    }
+    for status in [Status::Fail, Status::Unknown] {
+        let told: Vec<String> = section.folds.iter().filter(|f| f.status == status).flat_map(|f| &f.verdicts).map(|t| t.id.clone()).collect();
+        if !told.is_empty() {
+            let _ = writeln!(out, "  {}, as told above: {}", word(status), some(told.into_iter(), OTHERS));
+        }
     }
 }
 
@@ -117,7 +122,7 @@ fn figures(report: &Report, out: &mut String) {
         let _ = writeln!(out, "\nLedger");
         for l in &report.ledger {
             let lost = l.lost.map_or_else(|| "the others left out by the sampler".to_owned(), |n| format!("{n} lost"));
-            let _ = writeln!(out, "  {:<width$}  {} acknowledged, {} stored, {lost}, {} duplicated, 99 % stored within {}", l.signal, l.sent, l.stored, l.duplicated, seconds(l.late_p99_s));
+            let _ = writeln!(out, "  {:<width$}  {} acknowledged, {} stored, {lost}, {} duplicated, 99 % followed within {}", l.signal, l.sent, l.stored, l.duplicated, seconds(l.late_p99_s));
         }
     }
     if let Some(load) = &report.load {
