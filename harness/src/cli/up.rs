@@ -76,11 +76,13 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }
 
-/// The newest run of a stack that is up.
+/// The newest run of a stack that was told to stay up.
 ///
 /// # Errors
 /// It is not up.
 pub fn running(journal: &Journal, stack: &str) -> Result<Running, Failure> {
-    let found = Running::of_stack(journal, stack).map_err(|e| Failure::new(e.exit(), e))?;
+    // A run that is under way belongs to the program that drives it.
+    let all = Running::all(journal).map_err(|e| Failure::new(e.exit(), e))?;
+    let found = all.into_iter().rfind(|r| r.stack == stack && r.kept);
     found.ok_or_else(|| Failure::new(Exit::Usage, format!("stack {stack} is not up\nhint: firedrill up {stack}")))
 }
