@@ -228,7 +228,7 @@ fn the_page_needs_no_network_and_names_what_it_shows() {
     for foreign in ["src=", "<link", "@import", "url(", "<script"] {
         assert!(!page.contains(foreign), "{foreign}");
     }
-    for shown in ["<html lang=\"en\">", "The stack did not notice everything", "<svg", "EmailServiceDown", "database_slow", "slack-critical"] {
+    for shown in ["<html lang=\"en\">", "The stack did not notice everything", "<svg", "EmailServiceDown", "redis_evicts", "slack-critical"] {
         assert!(page.contains(shown), "{shown}");
     }
 }
