@@ -5,6 +5,7 @@ use crate::drill::bring_up::{Live, Options};
 use crate::exit::Exit;
 use crate::report::{Report, text};
 use std::path::Path;
+use verdict::history::run::Phase;
 
 /// Arguments of `verify`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -30,8 +31,13 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 /// Up, one run of a plan, down, and what is printed of it.
 pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common) -> Result<Exit, Failure> {
     let live = Live::up(options).await?;
+    let clock = live.clock();
     let outcome = live.run(plan).await;
+    let from = clock.now();
     let outcome = leave(live, common.keep, outcome).await?;
+    if !common.keep {
+        crate::record::append_phase(&outcome.folder, Phase::Down, from, clock.now())?;
+    }
     let report = crate::report::write_all(&outcome.folder)?;
     print(&report, &outcome.folder, common);
     Ok(report.exit())

@@ -208,6 +208,11 @@ impl Live {
         Ok(Live { options: options.clone(), engine, running, read, journal, reaper, progress, interrupt, images, deviations, prologue: Mutex::new(prologue), times })
     }
 
+    /// The clock that its runs are recorded by.
+    pub fn clock(&self) -> RunClock {
+        self.times.clock
+    }
+
     /// Leaves it running when this program ends.
     ///
     /// # Errors
@@ -265,11 +270,12 @@ impl Live {
             follower.abort();
         }
         recorder.end(driven.is_ok(), driven.as_ref().err().map(ToString::to_string))?;
+        // A run that was cut short is reported as such, whatever else is said about it.
+        let report = report::write_all(&folder);
         if let Err(e @ (super::Error::Interrupted | super::Error::Configuration(_) | super::Error::Record(_))) = driven {
             return Err(e.into());
         }
-        let report = report::write_all(&folder)?;
-        Ok(Outcome { folder, report })
+        Ok(Outcome { folder, report: report? })
     }
 
     fn prologue(&self, recorder: &Recorder, id: &str) -> Result<(), Failure> {
