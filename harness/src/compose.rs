@@ -13,6 +13,8 @@ pub mod model;
 mod paths;
 pub mod quantity;
 mod service;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
 pub use load::{Source, load};

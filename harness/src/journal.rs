@@ -108,6 +108,9 @@ impl JournalError {
     }
 }
 
+/// Variable that tells a process of ours where the journal is.
+pub const STATE_VARIABLE: &str = "FIREDRILL_STATE";
+
 /// The journal of one user. Several processes may write to it at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journal {
@@ -115,9 +118,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The user's journal, in `$XDG_STATE_HOME/firedrill` or `~/.local/state/firedrill`.
+    /// The user's journal, in `$XDG_STATE_HOME/firedrill` or `~/.local/state/firedrill`; a process that another one of ours
+    /// started is told by [`STATE_VARIABLE`] if that one keeps its journal elsewhere.
     pub fn of_user() -> Journal {
         let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        if let Some(home) = set(STATE_VARIABLE) {
+            return Journal { home };
+        }
         let state = set("XDG_STATE_HOME")
             .or_else(|| set("HOME").map(|home| home.join(".local/state")))
             .unwrap_or_else(|| PathBuf::from("/var/lib"));

@@ -26,20 +26,29 @@ pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>)
     let mut healed = Healed::default();
     let mut open = journal.open_entries()?;
     open.reverse();
-    for entry in open {
-        let Some(undo) = entry.undo.clone() else { continue };
-        if undo.removes_stack() || run.is_some_and(|run| run != entry.run) {
-            continue;
-        }
-        match carry_out(engine, &undo).await {
-            Ok(()) => {
-                journal.close(entry.id)?;
-                healed.undone.push(entry);
+    open.retain(|entry| {
+        let mends = entry.undo.as_ref().is_some_and(|undo| !undo.removes_stack());
+        mends && run.is_none_or(|run| run == entry.run)
+    });
+    // One may hinder another (a paused server does not delete its keys), so those that fail are tried again as long as
+    // others succeed.
+    loop {
+        let before = healed.undone.len();
+        for entry in std::mem::take(&mut open) {
+            let Some(undo) = &entry.undo else { continue };
+            match carry_out(engine, undo).await {
+                Ok(()) => {
+                    journal.close(entry.id)?;
+                    healed.undone.push(entry);
+                }
+                Err(why) => healed.failed.push((entry, why)),
             }
-            Err(why) => healed.failed.push((entry, why)),
         }
+        if healed.failed.is_empty() || healed.undone.len() == before {
+            return Ok(healed);
+        }
+        open.extend(healed.failed.drain(..).map(|(entry, _)| entry));
     }
-    Ok(healed)
 }
 
 /// Carries out one undo. Undoing what is not there succeeds.
