@@ -44,8 +44,8 @@ pub struct CeleryWorkerOptions {
     /// Tasks run at once
     #[arg(long, env = "WORKER_CONCURRENCY", default_value = "8", value_parser = small_count)]
     worker_concurrency: usize,
-    /// A task taken and not acknowledged for this long goes back to the queue
-    #[arg(long, env = "VISIBILITY_TIMEOUT_SECONDS", default_value = "60", value_parser = seconds)]
+    /// A task whose worker has not been heard of for this long goes back to the queue
+    #[arg(long, env = "VISIBILITY_TIMEOUT_SECONDS", default_value = "10", value_parser = seconds)]
     visibility_timeout_seconds: Duration,
     /// How often handing over a mail is tried again
     #[arg(long, env = "TASK_MAX_RETRIES", default_value = "3")]

@@ -30,7 +30,7 @@ pub const WAIT: Duration = Duration::from_secs(5);
 /// How long a new connection may take to be dialled.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a new connection may take to be made, with its handshake of several round trips.
-const MAKE: Duration = Duration::from_secs(4);
+const MAKE: Duration = Duration::from_secs(5);
 /// How long a pooled connection may take to prove that it lives.
 const PROVE: Duration = Duration::from_millis(2_500);
 /// How often what could not be had at the start is tried again.
@@ -345,7 +345,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let log = Log::open("test", None).unwrap();
-        let tracer = Tracer::start_exporting("test", "", &log).unwrap();
+        let tracer = Tracer::start_exporting("test", "", crate::trace::Propagation::None, &log).unwrap();
         let options =
             DatabaseOptions { database_url: parse_url(&format!("postgres://u:p@127.0.0.1:{port}/mail")).unwrap(), db_pool_size: 2 };
         let database = Database::new(&options, "test", tracer, log);

@@ -37,7 +37,12 @@ pub struct ExporterOptions {
 impl ExporterOptions {
     /// It does nothing that would make spans.
     pub fn telemetry(&self) -> Telemetry {
-        Telemetry { service_name: None, otlp_endpoint: String::new(), log_file: self.log_file.clone() }
+        Telemetry {
+            service_name: None,
+            otlp_endpoint: String::new(),
+            otel_propagators: crate::trace::Propagation::None,
+            log_file: self.log_file.clone(),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Stop {
     }
 }
 
-/// Runs a service until SIGTERM or SIGINT; a second signal ends it at once.
+/// Runs a service until SIGTERM or SIGINT.
 pub fn run<F>(default_name: &str, telemetry: &Telemetry, serve: impl FnOnce(Service) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), ServiceError>>,
@@ -111,7 +111,7 @@ where
         .map_err(|source| ServiceError::System { what: "starting the runtime", source })?;
     let result = runtime.block_on(async {
         let stop = listen_for_signals()?;
-        let tracer = Tracer::start_exporting(&name, &telemetry.otlp_endpoint, &log)?;
+        let tracer = Tracer::start_exporting(&name, &telemetry.otlp_endpoint, telemetry.otel_propagators, &log)?;
         let service = Service { name: name.clone(), log: log.clone(), tracer: tracer.clone(), stop };
         let result = serve(service).await;
         tracer.shut_down(LAST_SPANS).await;
@@ -133,13 +133,11 @@ fn listen_for_signals() -> Result<Stop, ServiceError> {
     let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
-        for signals in 1..=2 {
+        // The end comes within two seconds: a second signal could only cost what is still to be said.
+        loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
-            }
-            if signals == 2 {
-                std::process::exit(130);
             }
             sender.send_replace(true);
         }

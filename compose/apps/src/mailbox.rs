@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_imap::Session;
 use async_imap::error::Error as ImapLibraryError;
+use async_imap::imap_proto::{Response, Status};
 use clap::Args;
 use futures::TryStreamExt;
 use mail_parser::MessageParser;
@@ -233,12 +234,11 @@ impl Mailboxes {
             .map_err(|error| (error.kind() == ErrorKind::ConnectionRefused, error.to_string()))?;
         let mut client = async_imap::Client::new(stream);
         match client.read_response().await {
-            Ok(Some(greeting)) => match greeting.parsed() {
-                async_imap::imap_proto::Response::Data { status: async_imap::imap_proto::Status::Bye, .. } => {
+            Ok(Some(greeting)) => {
+                if matches!(greeting.parsed(), Response::Data { status: Status::Bye, .. }) {
                     return Err((true, "greeted with BYE".into()));
                 }
-                _ => {}
-            },
+            }
             Ok(None) => return Err((false, "closed before the greeting".into())),
             Err(error) => return Err((false, error.to_string())),
         }

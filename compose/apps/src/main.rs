@@ -40,9 +40,9 @@ enum Command {
     /// Runs tasks: hands mails to the mail server
     CeleryWorker(Box<celery_worker::CeleryWorkerOptions>),
     /// Publishes the periodic task
-    CeleryBeat(celery_beat::CeleryBeatOptions),
+    CeleryBeat(Box<celery_beat::CeleryBeatOptions>),
     /// Test equipment: exposes what it is told to (a synthetic signal)
-    Exporter(exporter::ExporterOptions),
+    Exporter(Box<exporter::ExporterOptions>),
 }
 
 fn main() -> ExitCode {
@@ -57,11 +57,11 @@ fn main() -> ExitCode {
         }
         Command::CeleryBeat(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("celery-beat", &telemetry, |service| celery_beat::serve(options, service))
+            lifecycle::run("celery-beat", &telemetry, |service| celery_beat::serve(*options, service))
         }
         Command::Exporter(options) => {
             let telemetry = options.telemetry();
-            lifecycle::run("exporter", &telemetry, |service| exporter::serve(options, service))
+            lifecycle::run("exporter", &telemetry, |service| exporter::serve(*options, service))
         }
     }
 }

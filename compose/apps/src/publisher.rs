@@ -53,7 +53,7 @@ impl Publisher {
         span.set("messaging.message.id", id.to_string());
         span.set_some("operation.id", operation_id);
         let published = Published { parent: span.traceparent() };
-        let result = self.push(task, id, arguments, operation_id, published.parent.to_string()).await;
+        let result = self.push(task, id, arguments, operation_id, self.tracer.inject(&span)).await;
         span.end_with(&result);
         result.map(|()| published)
     }
@@ -64,12 +64,12 @@ impl Publisher {
         id: Uuid,
         arguments: &impl Serialize,
         operation_id: Option<&str>,
-        traceparent: String,
+        traceparent: Option<String>,
     ) -> Result<(), RedisFailure> {
         let unwritable = |error: serde_json::Error| RedisFailure::Refused(format!("task {task}: {error}"));
         let mut message = Message::new(task, id, arguments, &self.queue, &self.origin).map_err(unwritable)?;
         message.headers.operation_id = operation_id.map(str::to_owned);
-        message.headers.traceparent = Some(traceparent);
+        message.headers.traceparent = traceparent;
         let message = message.render().map_err(unwritable)?;
         self.link.ask::<i64>(redis::cmd("LPUSH").arg(&self.queue).arg(message), ANSWER).await.map(drop)
     }

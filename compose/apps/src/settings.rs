@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::trace::Propagation;
+
 /// What every service is told about its telemetry.
 #[derive(Clone, Debug, Args)]
 pub struct Telemetry {
@@ -14,6 +16,9 @@ pub struct Telemetry {
     /// Collector that spans go to, OTLP over gRPC; empty exports none
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "http://otel-collector:4317")]
     pub otlp_endpoint: String,
+    /// How trace context is handed on: tracecontext, baggage, none
+    #[arg(long, env = "OTEL_PROPAGATORS", default_value = "tracecontext,baggage")]
+    pub otel_propagators: Propagation,
     /// File that log lines are appended to, besides stdout
     #[arg(long, env = "LOG_FILE")]
     pub log_file: Option<PathBuf>,

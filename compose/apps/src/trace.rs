@@ -33,6 +33,33 @@ const EXPORT_BACKLOG: usize = 8_192;
 pub struct Tracer {
     tracer: SdkTracer,
     provider: SdkTracerProvider,
+    propagation: Propagation,
+}
+
+/// Whether trace context is taken from callers and handed on, as OpenTelemetry's variable OTEL_PROPAGATORS says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// As W3C `traceparent`.
+    TraceContext,
+    /// Not at all: every service begins traces of its own.
+    None,
+}
+
+impl FromStr for Propagation {
+    type Err = String;
+
+    fn from_str(list: &str) -> Result<Self, String> {
+        let mut found = Self::None;
+        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match name {
+                "tracecontext" => found = Self::TraceContext,
+                // Nothing here has baggage.
+                "baggage" | "none" => {}
+                _ => return Err(format!("propagator {name:?}: it wants a list of tracecontext, baggage, none")),
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The endpoint of the collector can't be used.
@@ -46,7 +73,7 @@ pub struct EndpointError {
 impl Tracer {
     /// Connects lazily: a collector that is not there costs its spans, nothing else. An empty endpoint exports nothing,
     /// while ids are still drawn and logged. Must be called within the runtime.
-    pub fn start_exporting(service: &str, endpoint: &str, log: &Log) -> Result<Self, EndpointError> {
+    pub fn start_exporting(service: &str, endpoint: &str, propagation: Propagation, log: &Log) -> Result<Self, EndpointError> {
         let resource = Resource::builder()
             .with_service_name(service.to_owned())
             .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
@@ -69,7 +96,7 @@ impl Tracer {
             builder = builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build());
         }
         let provider = builder.build();
-        Ok(Self { tracer: provider.tracer("apps"), provider })
+        Ok(Self { tracer: provider.tracer("apps"), provider, propagation })
     }
 
     /// Starts a span below `parent`, or a new trace when the parent holds no span.
@@ -77,6 +104,17 @@ impl Tracer {
         let builder = SpanBuilder::from_name(name).with_kind(kind);
         let span = self.tracer.build_with_context(builder, parent);
         Span { context: parent.with_span(span), ended: false }
+    }
+
+    /// The parent that a caller names in its `traceparent`; none when it is missing, malformed, or not to be taken.
+    pub fn extract(&self, traceparent: Option<&str>) -> Context {
+        let parent = traceparent.filter(|_| self.propagation == Propagation::TraceContext);
+        parent.and_then(|text| text.parse::<TraceParent>().ok()).map_or_else(Context::new, TraceParent::context)
+    }
+
+    /// The `traceparent` that others get to take up the span, if they are to.
+    pub fn inject(&self, span: &Span) -> Option<String> {
+        (self.propagation == Propagation::TraceContext).then(|| span.traceparent().to_string())
     }
 
     /// Sends what waits and stops, at most `limit`.
@@ -219,11 +257,6 @@ impl TraceParent {
         let span = SpanContext::new(self.trace_id, self.span_id, self.flags, true, TraceState::default());
         Context::new().with_remote_span_context(span)
     }
-
-    /// The parent that a header names; none when it is missing or malformed, as the specification wants it.
-    pub fn context_of(header: Option<&str>) -> Context {
-        header.and_then(|text| text.parse::<Self>().ok()).map_or_else(Context::new, Self::context)
-    }
 }
 
 impl fmt::Display for TraceParent {
@@ -273,9 +306,9 @@ mod tests {
 
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn tracer() -> Tracer {
+    fn tracer(propagation: Propagation) -> Tracer {
         let log = Log::open("test", None).unwrap();
-        Tracer::start_exporting("test", "", &log).unwrap()
+        Tracer::start_exporting("test", "", propagation, &log).unwrap()
     }
 
     #[test]
@@ -285,6 +318,7 @@ mod tests {
 
     #[test]
     fn a_malformed_traceparent_starts_a_new_trace() {
+        let tracer = tracer(Propagation::TraceContext);
         for text in [
             "",
             "00",
@@ -297,15 +331,15 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e473-600f067aa0ba902b7-01",
         ] {
             assert_eq!(text.parse::<TraceParent>(), Err(MalformedTraceParent), "{text:?}");
-            assert!(!TraceParent::context_of(Some(text)).has_active_span());
+            assert!(!tracer.extract(Some(text)).has_active_span());
         }
     }
 
     #[test]
     fn a_child_keeps_the_trace_of_its_parent_and_is_sampled() {
-        let tracer = tracer();
+        let tracer = tracer(Propagation::TraceContext);
         let parent = tracer.span("a", SpanKind::Producer, &Context::new());
-        let remote = TraceParent::context_of(Some(&parent.traceparent().to_string()));
+        let remote = tracer.extract(tracer.inject(&parent).as_deref());
         let child = tracer.span("b", SpanKind::Consumer, &remote);
         assert_eq!(child.traceparent().trace_id, parent.traceparent().trace_id);
         assert_ne!(child.traceparent().span_id, parent.traceparent().span_id);
@@ -316,8 +350,26 @@ mod tests {
         assert_eq!(line.span_id.map(|id| id.len()), Some(16));
         // A caller that did not sample does not switch ours off.
         let unsampled = EXAMPLE.replace("-01", "-00");
-        let child = tracer.span("c", SpanKind::Server, &TraceParent::context_of(Some(&unsampled)));
+        let child = tracer.span("c", SpanKind::Server, &tracer.extract(Some(&unsampled)));
         assert_eq!(child.traceparent().flags.to_u8(), 1);
         assert_eq!(child.traceparent().trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+
+    #[test]
+    fn without_propagation_nothing_is_taken_or_handed_on() {
+        for (list, wanted) in [
+            ("tracecontext,baggage", Propagation::TraceContext),
+            (" tracecontext ", Propagation::TraceContext),
+            ("none", Propagation::None),
+            ("baggage", Propagation::None),
+        ] {
+            assert_eq!(list.parse(), Ok(wanted), "{list:?}");
+        }
+        assert!("b3".parse::<Propagation>().unwrap_err().contains("b3"));
+        let tracer = tracer(Propagation::None);
+        assert!(!tracer.extract(Some(EXAMPLE)).has_active_span());
+        let span = tracer.span("a", SpanKind::Producer, &Context::new());
+        assert_eq!(tracer.inject(&span), None);
+        assert_eq!(span.traceparent().flags.to_u8(), 1);
     }
 }

@@ -18,7 +18,7 @@ use crate::database::{DatabaseError, Outcome};
 use crate::lifecycle::GRACE;
 use crate::log::{Level, Line, milliseconds};
 use crate::tasks::{SEND_TASK, SWEEP_TASK, SendArguments};
-use crate::trace::{SpanKind, TraceParent};
+use crate::trace::SpanKind;
 
 /// No execution takes longer: the waits within add up to less.
 const TASK_LIMIT: Duration = Duration::from_secs(40);
@@ -139,7 +139,7 @@ enum Failure {
 /// One execution: span, metrics, its one log line. Returns what follows.
 async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
     let headers = &message.headers;
-    let parent = TraceParent::context_of(headers.traceparent.as_deref());
+    let parent = worker.service.tracer.extract(headers.traceparent.as_deref());
     let span = worker.service.tracer.span(format!("celery.run {}", headers.task), SpanKind::Consumer, &parent);
     span.set("messaging.system", "redis");
     span.set("messaging.message.id", headers.id.clone());

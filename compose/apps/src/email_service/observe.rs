@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::App;
 use crate::log::{Level, Line, milliseconds};
-use crate::trace::{Span, SpanKind, TraceParent};
+use crate::trace::{Span, SpanKind};
 
 /// By then every API request is answered.
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -119,7 +119,7 @@ impl Record {
         headers: &HeaderMap,
         operation_id: Option<String>,
     ) -> Self {
-        let parent = TraceParent::context_of(headers.get("traceparent").and_then(|value| value.to_str().ok()));
+        let parent = app.service.tracer.extract(headers.get("traceparent").and_then(|value| value.to_str().ok()));
         let span = app.service.tracer.span(format!("{method} {endpoint}"), SpanKind::Server, &parent);
         span.set("http.request.method", method);
         span.set("http.route", endpoint.clone());
