@@ -100,6 +100,11 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
                 tell(&collection, &mut telling, feature, step)?;
             }
             plan = telling.plan;
+            // What the other steps expect stays; what has no subject is listed as skipped. The roll-call tells an owner's choice from
+            // an expectation that got lost.
+            if let Some(reason) = telling.absent {
+                plan.left_out.push(LeftOut { feature: feature.name.clone(), scenario: scenario.name.clone(), reason });
+            }
         }
     }
     if selected == 0 {

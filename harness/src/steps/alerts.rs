@@ -71,6 +71,9 @@ fn drill_is_run(t: &mut Telling, name: String) {
 #[when("every drill of the stack is run")]
 fn every_drill(t: &mut Telling) {
     let names: Vec<String> = t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
+    if names.is_empty() {
+        t.absent.get_or_insert("the stack has no scenarios: neither a folder `scenarios` beside firedrill.yaml nor one of its name in ours".into());
+    }
     names.iter().for_each(|n| t.run_drill(n));
 }
 
@@ -104,8 +107,12 @@ fn all_contained(t: &mut Telling) {
 
 #[then("every declared alert is quiet while nothing is wrong")]
 fn quiet(t: &mut Telling) {
-    let allowed = t.declaration().steady_state.alerts;
-    for alert in t.declaration().alerts.iter().filter(|a| !allowed.contains(&a.name)) {
+    let declaration = t.declaration();
+    if declaration.alerts.is_empty() {
+        return t.not_stated("alerts", declaration.roles.alerting.is_some(), "each alert's labels and receivers");
+    }
+    let allowed = declaration.steady_state.alerts;
+    for alert in declaration.alerts.iter().filter(|a| !allowed.contains(&a.name)) {
         t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host });
     }
 }
