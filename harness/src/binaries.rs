@@ -36,7 +36,11 @@ impl Binaries {
                 cargo.env("CARGO_TARGET_DIR", target);
             }
             // Somebody who stops the program does not want to wait for a compiler.
-            let output = cargo.kill_on_drop(true).output().await.map_err(|e| format!("apps can't be built: {e}\nhint: cargo must be on the PATH"))?;
+            let output = cargo
+                .kill_on_drop(true)
+                .output()
+                .await
+                .map_err(|e| format!("apps can't be built: {e}\nhint: cargo must be on the PATH"))?;
             if !output.status.success() {
                 return Err(format!("apps can't be built: {}", String::from_utf8_lossy(&output.stderr).trim()));
             }

@@ -256,7 +256,10 @@ fn defect_told(info: &std::panic::PanicHookInfo<'_>) {
     }
     let what = panic_words(info.payload());
     let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
-    let _ = writeln!(std::io::stderr(), "error: a defect of firedrill at {place}: {what}\nhint: please report it; firedrill heal and firedrill down --all clean up if anything is left");
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: a defect of firedrill at {place}: {what}\nhint: please report it; firedrill heal and firedrill down --all clean up if anything is left"
+    );
 }
 
 fn panic_words(payload: &(dyn std::any::Any + Send)) -> &str {
@@ -273,8 +276,12 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let defect = |e: std::io::Error| Failure::new(Exit::Defect, e);
     match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
         // Helpers enter a namespace, which only a process of one thread may do for all kinds: no runtime for them.
-        Command::HoldPackets { pid, queue, delay_ms } => crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect),
-        Command::Press { cgroup, threads, up_to_bytes } => crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect),
+        Command::HoldPackets { pid, queue, delay_ms } => {
+            crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect)
+        }
+        Command::Press { cgroup, threads, up_to_bytes } => {
+            crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
             runtime.block_on(run_command(command, &common))
@@ -299,7 +306,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Receivers { config } => {
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
             crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
-        },
+        }
         Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
     }
 }

@@ -200,7 +200,9 @@ impl Session {
         let seconds = match &self.declaration.workload {
             Some(workload) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
-                    verdict::Expectation::Recovered(r) => Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s),
+                    verdict::Expectation::Recovered(r) => {
+                        Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
+                    }
                     _ => None,
                 });
                 operations.unwrap_or(5.0)
@@ -264,7 +266,10 @@ impl Session {
         let inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let has = |receiver: &String| {
             inbox.iter().any(|(at, n)| {
-                *at >= since && n.answered < 300 && n.receiver.as_ref() == Some(receiver) && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
+                *at >= since
+                    && n.answered < 300
+                    && n.receiver.as_ref() == Some(receiver)
+                    && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
             })
         };
         declared.receivers.iter().filter(|r| !resolved || told(r)).all(has)
@@ -300,7 +305,8 @@ impl Session {
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.
     fn published(&self, place: &str) -> Result<String, Error> {
         let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
-        let (service, port) = parsed.ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
+        let (service, port) = parsed
+            .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
         let host = self.port(service, port).ok_or_else(|| {
             Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
         })?;
@@ -321,7 +327,8 @@ impl Session {
     async fn record_states(&self) -> Result<(), Error> {
         for service in self.running.services.keys() {
             let state = self.engine.container_of(&self.running.project, service).await.ok();
-            let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
+            let (running, restarts, oom_killed) =
+                state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
             self.recorder.write(EventKind::Stack(StackEvent::State { service: service.clone(), running, restarts, oom_killed }))?;
         }
         Ok(())

@@ -2,11 +2,11 @@
 //! each scenario, which fails at its `Then` line.
 
 use crate::plan::{LeftOut, Plan, Subject};
+use crate::stack::suggest;
 use crate::steps::Telling;
 use cucumber::World as _;
 use cucumber::feature::Ext as _;
 use cucumber::gherkin;
-use crate::stack::suggest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,7 +57,9 @@ pub enum Error {
         hint: String,
     },
     /// No scenario is about the stack.
-    #[error("no scenario in {folder} applies to stack {stack}\nhint: tag one @stack:{stack}, or @stack:other for every stack without features of its own")]
+    #[error(
+        "no scenario in {folder} applies to stack {stack}\nhint: tag one @stack:{stack}, or @stack:other for every stack without features of its own"
+    )]
     NothingApplies {
         /// Stack.
         stack: String,
@@ -79,7 +81,10 @@ pub enum Error {
 pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Result<Plan, Error> {
     let features = read(folder)?;
     let name = &subject.declaration.stack;
-    let named = features.iter().any(|f| f.tags.iter().any(|t| *t == format!("stack:{name}")) || scenarios(f).any(|(_, s)| s.tags.iter().any(|t| *t == format!("stack:{name}"))));
+    let named = features.iter().any(|f| {
+        f.tags.iter().any(|t| *t == format!("stack:{name}"))
+            || scenarios(f).any(|(_, s)| s.tags.iter().any(|t| *t == format!("stack:{name}")))
+    });
     check_tags(&features, name, named, selection)?;
     let collection = Telling::collection();
     let mut plan = Plan { budgets: subject.budgets.clone(), ..Plan::default() };
@@ -95,7 +100,13 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
                 continue;
             }
             selected += 1;
-            let mut telling = Telling { subject: Some(subject.clone()), plan, feature: feature.name.clone(), scenario: scenario.name.clone(), ..Telling::default() };
+            let mut telling = Telling {
+                subject: Some(subject.clone()),
+                plan,
+                feature: feature.name.clone(),
+                scenario: scenario.name.clone(),
+                ..Telling::default()
+            };
             for step in background.iter().chain(&scenario.steps) {
                 tell(&collection, &mut telling, feature, step)?;
             }
@@ -108,7 +119,11 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
         }
     }
     if selected == 0 {
-        return Err(if plan.left_out.is_empty() { Error::NothingApplies { stack: name.clone(), folder: folder.into() } } else { Error::AllLeftOut(name.clone()) });
+        return Err(if plan.left_out.is_empty() {
+            Error::NothingApplies { stack: name.clone(), folder: folder.into() }
+        } else {
+            Error::AllLeftOut(name.clone())
+        });
     }
     plan.finish().map_err(Error::Plan)?;
     Ok(plan)
@@ -164,11 +179,14 @@ fn scenarios(feature: &gherkin::Feature) -> impl Iterator<Item = (Vec<gherkin::S
 }
 
 fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
-    let gherkin = "a line begins with Feature:, Rule:, Background:, Scenario:, Scenario Outline:, Examples:, Given, When, Then, And, But, | or @";
+    let gherkin =
+        "a line begins with Feature:, Rule:, Background:, Scenario:, Scenario Outline:, Examples:, Given, When, Then, And, But, | or @";
     let unreadable = |path: &Path, line: usize, what: String| Error::Unreadable { path: path.into(), line, what, hint: gherkin.into() };
     let not_gherkin = |path: &Path, e: gherkin::ParseFileError| match e {
         gherkin::ParseFileError::Reading { source, .. } => unreadable(path, 0, format!("can't be read: {source}")),
-        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => unreadable(path, line_of(&source), format!("this is no Gherkin: {}", error.to_string().trim_end_matches('.').to_lowercase())),
+        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => {
+            unreadable(path, line_of(&source), format!("this is no Gherkin: {}", error.to_string().trim_end_matches('.').to_lowercase()))
+        }
         gherkin::ParseFileError::Parsing { source, .. } => unreadable(path, line_of(&source), "this is no Gherkin".into()),
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -185,7 +203,12 @@ fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
     Ok(features)
 }
 
-fn tell(collection: &cucumber::step::Collection<Telling>, telling: &mut Telling, feature: &gherkin::Feature, step: &gherkin::Step) -> Result<(), Error> {
+fn tell(
+    collection: &cucumber::step::Collection<Telling>,
+    telling: &mut Telling,
+    feature: &gherkin::Feature,
+    step: &gherkin::Step,
+) -> Result<(), Error> {
     let file = feature.path.as_deref().and_then(Path::file_name).map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
     let place = format!("{file}:{}", step.position.line);
     let whole = feature.path.as_deref().map(|p| format!("{}:{}", p.display(), step.position.line)).unwrap_or_else(|| place.clone());
@@ -201,7 +224,10 @@ fn tell(collection: &cucumber::step::Collection<Telling>, telling: &mut Telling,
                 None => Ok(()),
             }
         }
-        Ok(None) => Err(error(format!("there is no step \"{}\"", step.value), "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/steps has one file for each domain, features/ shows them in use")),
+        Ok(None) => Err(error(
+            format!("there is no step \"{}\"", step.value),
+            "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/steps has one file for each domain, features/ shows them in use",
+        )),
         Err(ambiguous) => Err(error(format!("{:?} matches several steps: {ambiguous}", step.value), "make one of the steps more precise")),
     }
 }

@@ -121,7 +121,11 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
     }
     let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     if scenario.name != stem {
-        return wrong(&["name"], format!("the scenario is called {}, its file {stem}", scenario.name), "give both the same name; features refer to it".into());
+        return wrong(
+            &["name"],
+            format!("the scenario is called {}, its file {stem}", scenario.name),
+            "give both the same name; features refer to it".into(),
+        );
     }
     let fault = &scenario.fault;
     if let Err(FaultError::Settings { what, hint }) = crate::fault::aim(&fault.kind, &fault.target, &fault.settings) {
@@ -136,10 +140,18 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
     if let Some(load) = &scenario.load {
         let journeys = loadgen::journey::names();
         if !journeys.contains(&load.journey.as_str()) {
-            return wrong(&["load", "journey"], format!("there is no journey {}", load.journey), format!("the journeys are {}", journeys.join(", ")));
+            return wrong(
+                &["load", "journey"],
+                format!("there is no journey {}", load.journey),
+                format!("the journeys are {}", journeys.join(", ")),
+            );
         }
         if !(0.01..=100_000.0).contains(&load.rate) {
-            return wrong(&["load", "rate"], format!("load.rate: seen {}, wanted arrivals a second from 0.01 to 100000", load.rate), "correct the number".into());
+            return wrong(
+                &["load", "rate"],
+                format!("load.rate: seen {}, wanted arrivals a second from 0.01 to 100000", load.rate),
+                "correct the number".into(),
+            );
         }
     }
     Ok(scenario)

@@ -61,7 +61,10 @@ impl Telling {
     /// of that server.
     fn not_stated(&mut self, key: &str, role: bool, meaning: &str) {
         if role {
-            self.refuse(format!("firedrill.yaml names a server under `roles` for it, but states no `{key}`"), format!("state {meaning} under `{key}`, or remove the role"));
+            self.refuse(
+                format!("firedrill.yaml names a server under `roles` for it, but states no `{key}`"),
+                format!("state {meaning} under `{key}`, or remove the role"),
+            );
         } else {
             self.absent.get_or_insert(format!("firedrill.yaml states no `{key}`"));
         }

@@ -7,7 +7,7 @@ use crate::budget::{self, Circumstances};
 use crate::compose::{Project, VolumeSource};
 use crate::declaration::{Declaration, Role};
 use crate::home::Home;
-use crate::monitoring::{Mount, MonitoringConfig, ServerKind, Source};
+use crate::monitoring::{MonitoringConfig, Mount, ServerKind, Source};
 use crate::plan::{AlertBudget, Subject};
 use crate::stack::{Stack, StackError};
 use crate::timescale::{Declared, Scale, Scaled};
@@ -87,7 +87,8 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
     check::scenarios(&scenarios_folder, &scenarios, &stack, &written)?;
-    let baseline_file = first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
+    let baseline_file =
+        first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
     let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration)?) } else { None };
     let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
     let (services, left_out) = services(&declaration, &project);
@@ -108,12 +109,19 @@ fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {
 fn roll_call(path: &Path) -> Result<Vec<Required>, Error> {
     let call: RollCall = yaml::read(path)?;
     if call.schema != 1 {
-        return Err(yaml::error_at(path, &["schema"], format!("schema: seen {}, wanted 1", call.schema), "this program reads version 1").into());
+        return Err(
+            yaml::error_at(path, &["schema"], format!("schema: seen {}, wanted 1", call.schema), "this program reads version 1").into()
+        );
     }
     Ok(call.verdicts)
 }
 
-fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f64>, deviations: &mut Vec<(String, String)>) -> Result<Scaled, Error> {
+fn scaled(
+    declaration: &Declaration,
+    written: &MonitoringConfig,
+    asked: Option<f64>,
+    deviations: &mut Vec<(String, String)>,
+) -> Result<Scaled, Error> {
     let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
     let scale = Scale::new(asked.unwrap_or(declaration.time_scale))?.declared(Declared { exponents, ..Declared::default() });
     let scaled = match asked {
@@ -121,7 +129,10 @@ fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f
         None => {
             let (scaled, refusal) = scale.apply_or_lower(written);
             if let Some(refusal) = refusal {
-                deviations.push((format!("time scale {} instead of {}", scaled.scale, declaration.time_scale), refusal.to_string().replace('\n', ";")));
+                deviations.push((
+                    format!("time scale {} instead of {}", scaled.scale, declaration.time_scale),
+                    refusal.to_string().replace('\n', ";"),
+                ));
             }
             scaled
         }
@@ -136,7 +147,8 @@ fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f
 fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
     let roles = &declaration.roles;
     let mut sources = Vec::new();
-    for (key, role) in [("metrics", &roles.metrics), ("alerting", &roles.alerting), ("collector", &roles.collector), ("logs", &roles.logs)] {
+    for (key, role) in [("metrics", &roles.metrics), ("alerting", &roles.alerting), ("collector", &roles.collector), ("logs", &roles.logs)]
+    {
         let Some(role) = role else { continue };
         let Some(kind) = server_kind(role) else { continue };
         let Some(service) = project.services.get(&role.service) else { continue };
@@ -145,7 +157,13 @@ fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Resul
             (None, ServerKind::Elasticsearch) => PathBuf::new(),
             (None, _) => {
                 let hint = "name its configuration file with `config:`, relative to firedrill.yaml";
-                return Err(yaml::error_at(&folder.join("firedrill.yaml"), &["roles", key], format!("roles.{key}: `config` is missing"), hint).into());
+                return Err(yaml::error_at(
+                    &folder.join("firedrill.yaml"),
+                    &["roles", key],
+                    format!("roles.{key}: `config` is missing"),
+                    hint,
+                )
+                .into());
             }
         };
         let mut source = Source::new(kind, &role.service, &config);
@@ -203,7 +221,12 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
         host_noise: Duration::from_secs_f64(HOST_NOISE_S),
         ..Circumstances::default()
     };
-    let seconds = |b: &budget::Budget| AlertBudget { fire_s: b.fire.as_secs_f64(), notify_s: b.notify.as_secs_f64(), resolve_s: b.resolve.as_secs_f64(), stages: b.stage_seconds() };
+    let seconds = |b: &budget::Budget| AlertBudget {
+        fire_s: b.fire.as_secs_f64(),
+        notify_s: b.notify.as_secs_f64(),
+        resolve_s: b.resolve.as_secs_f64(),
+        stages: b.stage_seconds(),
+    };
     let mut known = BTreeMap::new();
     for alert in &declaration.alerts {
         let found = budget::budgets(config, &alert.name, &alert.labels, &circumstances).unwrap_or_default();
@@ -218,7 +241,8 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
         }
     }
     let most = |f: fn(&AlertBudget) -> f64| known.values().map(f).fold(30.0, f64::max);
-    let fallback = AlertBudget { fire_s: most(|b| b.fire_s), notify_s: most(|b| b.notify_s), resolve_s: most(|b| b.resolve_s), stages: Vec::new() };
+    let fallback =
+        AlertBudget { fire_s: most(|b| b.fire_s), notify_s: most(|b| b.notify_s), resolve_s: most(|b| b.resolve_s), stages: Vec::new() };
     for alert in &declaration.alerts {
         known.entry(alert.name.clone()).or_insert_with(|| fallback.clone());
     }

@@ -44,7 +44,12 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
     let mut parsed = Settings::new();
     for setting in settings {
         let Some((key, value)) = setting.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Failure::new(Exit::Usage, format!("setting {setting} is not written key=value\nhint: firedrill fault list shows the settings of each kind in brackets")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "setting {setting} is not written key=value\nhint: firedrill fault list shows the settings of each kind in brackets"
+                ),
+            ));
         };
         if parsed.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(Failure::new(Exit::Usage, format!("setting {key} is given twice\nhint: give each setting once")));
@@ -56,7 +61,10 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
     let services = || running.services.keys().map(String::as_str);
     let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
     for service in [Some(target), to].into_iter().flatten().filter(|s| !services().any(|known| known == *s)) {
-        return Err(Failure::new(Exit::Usage, format!("stack {} runs no service {service}\nhint: {}", running.stack, suggest(service, services(), "services"))));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("stack {} runs no service {service}\nhint: {}", running.stack, suggest(service, services(), "services")),
+        ));
     }
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
     let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
@@ -72,5 +80,8 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    Err(Failure::new(Exit::Unknown, format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it")))
+    Err(Failure::new(
+        Exit::Unknown,
+        format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it"),
+    ))
 }

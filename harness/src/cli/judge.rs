@@ -17,16 +17,33 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let holds = |folder: &Path| folder.join("history.jsonl").is_file();
     let asked = arguments.run.clone();
     // The record itself may be named as well as its folder.
-    let named = if asked.file_name().is_some_and(|n| n == "history.jsonl") { asked.parent().map(Path::to_path_buf).unwrap_or_default() } else { asked.clone() };
+    let named = if asked.file_name().is_some_and(|n| n == "history.jsonl") {
+        asked.parent().map(Path::to_path_buf).unwrap_or_default()
+    } else {
+        asked.clone()
+    };
     let folder = [named, common.report.join(&asked)].into_iter().find(|f| holds(f)).ok_or_else(|| {
         let report = common.report.display();
-        let mut runs: Vec<String> = std::fs::read_dir(&common.report).into_iter().flatten().flatten().filter(|e| holds(&e.path())).filter_map(|e| e.file_name().into_string().ok()).collect();
+        let mut runs: Vec<String> = std::fs::read_dir(&common.report)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| holds(&e.path()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
         runs.sort();
         let newest = runs.last().map_or_else(|| format!("{report} holds none"), |r| format!("the newest in {report} is {r}"));
-        Failure::new(Exit::Usage, format!("{} is no recorded run\nhint: name a folder with a history.jsonl, or a run's id; {newest}", asked.display()))
+        Failure::new(
+            Exit::Usage,
+            format!("{} is no recorded run\nhint: name a folder with a history.jsonl, or a run's id; {newest}", asked.display()),
+        )
     })?;
     let report = report::write_all(&folder).map_err(|e| {
-        let hint = if e.to_string().contains("\nhint: ") { "" } else { "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged" };
+        let hint = if e.to_string().contains("\nhint: ") {
+            ""
+        } else {
+            "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged"
+        };
         Failure::new(Exit::Usage, format!("{e}{hint}"))
     })?;
     super::verify::print(&report, &folder, common);

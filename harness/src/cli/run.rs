@@ -24,9 +24,15 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     if let Some(unknown) = arguments.scenarios.iter().find(|s| !known.contains(&s.as_str())) {
         let stack = &arguments.stack;
         if plan.left_out.iter().any(|l| l.scenario.contains(unknown.as_str())) {
-            return Err(Failure::new(Exit::Usage, format!("drill {unknown} of stack {stack} is left out by its tags\nhint: add --tags nightly")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("drill {unknown} of stack {stack} is left out by its tags\nhint: add --tags nightly"),
+            ));
         }
-        return Err(Failure::new(Exit::Usage, format!("there is no drill {unknown} in the plan of stack {stack}\nhint: {}", suggest(unknown, known, "drills"))));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("there is no drill {unknown} in the plan of stack {stack}\nhint: {}", suggest(unknown, known, "drills")),
+        ));
     }
     plan.only(&arguments.scenarios);
     super::verify::once(&options, &plan, common).await

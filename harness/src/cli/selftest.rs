@@ -27,7 +27,10 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     let folder = options.sabotage_folder()?;
     let catalogue = sabotage::read_all(&folder)?;
     if let Some(unknown) = arguments.only.iter().find(|n| !catalogue.contains_key(*n)) {
-        return Err(Failure::new(Exit::Usage, format!("there is no sabotage {unknown}\nhint: {}", suggest(unknown, catalogue.keys().map(String::as_str), "sabotages"))));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("there is no sabotage {unknown}\nhint: {}", suggest(unknown, catalogue.keys().map(String::as_str), "sabotages")),
+        ));
     }
     let chosen: Vec<String> = match arguments.count {
         Some(count) => sabotage::subset(&catalogue, options.seed, count),
@@ -47,11 +50,22 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     super::verify::leave(live, common.keep, tried).await
 }
 
-async fn try_all(live: &Live, chosen: &[String], catalogue: &std::collections::BTreeMap<String, sabotage::Sabotage>, plan: &Plan) -> Result<Exit, Failure> {
+async fn try_all(
+    live: &Live,
+    chosen: &[String],
+    catalogue: &std::collections::BTreeMap<String, sabotage::Sabotage>,
+    plan: &Plan,
+) -> Result<Exit, Failure> {
     let healthy = live.run(plan).await?.report;
     let mut missed = 0;
     let acquitted = healthy.exit() == Exit::Pass;
-    println!("{} healthy stack: {} passed, {} failed, {} unknown", if acquitted { "acquitted" } else { "NOT ACQUITTED" }, healthy.summary.passed, healthy.summary.failed, healthy.summary.unknown);
+    println!(
+        "{} healthy stack: {} passed, {} failed, {} unknown",
+        if acquitted { "acquitted" } else { "NOT ACQUITTED" },
+        healthy.summary.passed,
+        healthy.summary.failed,
+        healthy.summary.unknown
+    );
     if !acquitted {
         print!("{}", crate::report::text::render(&healthy));
         missed += 1;
@@ -59,10 +73,20 @@ async fn try_all(live: &Live, chosen: &[String], catalogue: &std::collections::B
     for name in chosen {
         let sabotage = &catalogue[name];
         let outcome = sabotage::try_on(live, sabotage).await?;
-        println!("{} {name}: {} ({:.0} s)", if outcome.convicted { "convicted" } else { "NOT CONVICTED" }, sabotage.summary, outcome.seconds);
+        println!(
+            "{} {name}: {} ({:.0} s)",
+            if outcome.convicted { "convicted" } else { "NOT CONVICTED" },
+            sabotage.summary,
+            outcome.seconds
+        );
         outcome.told.lines().for_each(|l| println!("    {l}"));
         missed += usize::from(!outcome.convicted);
     }
-    println!("{} of {} convicted, healthy stack {}", chosen.len() + usize::from(!acquitted) - missed, chosen.len(), if acquitted { "acquitted" } else { "not acquitted" });
+    println!(
+        "{} of {} convicted, healthy stack {}",
+        chosen.len() + usize::from(!acquitted) - missed,
+        chosen.len(),
+        if acquitted { "acquitted" } else { "not acquitted" }
+    );
     Ok(if missed == 0 { Exit::Pass } else { Exit::Fail })
 }

@@ -57,7 +57,12 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
             println!("  {service:<24} {state}");
         }
     }
-    for entry in journal.open_entries().map_err(|e| Failure::new(e.exit(), e))?.iter().filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. }))) {
+    for entry in journal
+        .open_entries()
+        .map_err(|e| Failure::new(e.exit(), e))?
+        .iter()
+        .filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. })))
+    {
         println!("open: {} (firedrill heal undoes it)", entry.what);
     }
     Ok(Exit::Pass)
@@ -74,7 +79,10 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
         stack::down(&engine, &journal, &running).await
     };
     let removed = removed.map_err(|e| Failure::new(e.exit(), e))?;
-    println!("removed: {} containers, {} networks, {} volumes, {} rules", removed.containers, removed.networks, removed.volumes, removed.rules);
+    println!(
+        "removed: {} containers, {} networks, {} volumes, {} rules",
+        removed.containers, removed.networks, removed.volumes, removed.rules
+    );
     Ok(Exit::Pass)
 }
 

@@ -48,9 +48,17 @@ pub async fn leave<T>(live: Live, keep: bool, ended: Result<T, Failure>) -> Resu
     let left = if keep { live.keep().await } else { live.down().await };
     match (ended, left) {
         (Ok(done), left) => left.map(|()| done),
-        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => Err(Failure::new(failure.exit, format!("{}, what was started is removed", failure.message))),
+        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => {
+            Err(Failure::new(failure.exit, format!("{}, what was started is removed", failure.message)))
+        }
         (Err(failure), Ok(())) => Err(failure),
-        (Err(failure), Err(second)) => Err(Failure::new(failure.exit, format!("{}\nand what was started could not be removed: {}\nhint: firedrill down --all tries again", failure.message, second.message))),
+        (Err(failure), Err(second)) => Err(Failure::new(
+            failure.exit,
+            format!(
+                "{}\nand what was started could not be removed: {}\nhint: firedrill down --all tries again",
+                failure.message, second.message
+            ),
+        )),
     }
 }
 

@@ -175,7 +175,11 @@ impl Loader<'_> {
         };
         let step = format!("{}:{base_name}", file.as_deref().unwrap_or_default());
         if chain.contains(&step) || (file.is_none() && base_name == name) {
-            return Err(ConfigError::at(&extends.mark, format!("{path}: service {base_name} extends itself"), "remove `extends`, or name another service"));
+            return Err(ConfigError::at(
+                &extends.mark,
+                format!("{path}: service {base_name} extends itself"),
+                "remove `extends`, or name another service",
+            ));
         }
         chain.push(step);
         let base = match file {
@@ -386,7 +390,11 @@ fn content(path: &str, node: &Node, env: &Environment) -> Result<Content, Config
         (None, None, Some(variable)) => env.get(&variable).cloned().map(Content::Text).ok_or_else(|| {
             ConfigError::at(&node.mark, format!("{path}: variable {variable} is not set"), "set it in the environment or in .env")
         }),
-        _ => Err(ConfigError::at(&node.mark, format!("{path}: wanted exactly one of file, content and environment"), "keep one of the three")),
+        _ => Err(ConfigError::at(
+            &node.mark,
+            format!("{path}: wanted exactly one of file, content and environment"),
+            "keep one of the three",
+        )),
     }
 }
 

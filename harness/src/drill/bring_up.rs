@@ -95,7 +95,12 @@ impl Options {
     pub fn check_report(&self) -> Result<(), Failure> {
         let folder = &self.common.report;
         let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
-        tried.map(drop).map_err(|e| Failure::new(Exit::Usage, format!("reports can't be written to {}: {e}\nhint: name another folder with --report", folder.display())))
+        tried.map(drop).map_err(|e| {
+            Failure::new(
+                Exit::Usage,
+                format!("reports can't be written to {}: {e}\nhint: name another folder with --report", folder.display()),
+            )
+        })
     }
 
     /// Name of the stack, as its declaration states it.
@@ -181,7 +186,10 @@ impl Live {
             stack::plan_ports(&read.stack, &read.stack.project, &[], "look").map_err(|e| Failure::new(e.exit(), e))?;
         }
         let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
-        let engine = interrupt.unless(crate::provision::engine(options.common.provision, &|line: &str| progress.say(line))).await.ok_or_else(stopped)?;
+        let engine = interrupt
+            .unless(crate::provision::engine(options.common.provision, &|line: &str| progress.say(line)))
+            .await
+            .ok_or_else(stopped)?;
         let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
@@ -195,7 +203,12 @@ impl Live {
         progress.say(&format!("run {run}: {} services", read.subject.services.len()));
         let brought = interrupt.unless(bring(&engine, &journal, &read, &run, &images, &own, options.common.keep, &progress)).await;
         let Some(brought) = brought else {
-            stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| Failure::new(Exit::Interrupted, format!("interrupted, and what was started could not be removed: {e}\nhint: firedrill down --all tries again")))?;
+            stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| {
+                Failure::new(
+                    Exit::Interrupted,
+                    format!("interrupted, and what was started could not be removed: {e}\nhint: firedrill down --all tries again"),
+                )
+            })?;
             if let Some(reaper) = reaper {
                 reaper.dismiss();
             }
@@ -205,7 +218,20 @@ impl Live {
         deviations.extend(running.deviations.iter().map(|d| (d.what.clone(), d.why.clone())));
         let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
-        Ok(Live { options: options.clone(), engine, running, read, journal, reaper, progress, interrupt, images, deviations, prologue: Mutex::new(prologue), times })
+        Ok(Live {
+            options: options.clone(),
+            engine,
+            running,
+            read,
+            journal,
+            reaper,
+            progress,
+            interrupt,
+            images,
+            deviations,
+            prologue: Mutex::new(prologue),
+            times,
+        })
     }
 
     /// The clock that its runs are recorded by.
@@ -255,12 +281,19 @@ impl Live {
     pub async fn run_with(&self, plan: &Plan, steady_state: SteadyState) -> Result<Outcome, Failure> {
         let id = run_id(self.options.seed);
         let folder = self.options.common.report.join(&id);
-        std::fs::create_dir_all(&folder).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display())))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display())))?;
         let recorder = Recorder::begin(&folder, self.times.clock)?;
         self.prologue(&recorder, &id)?;
         let mut declaration = self.read.subject.declaration.clone();
         declaration.steady_state = steady_state;
-        let file = RunFile { versions: self.versions(), replay: self.replay(), declaration: declaration.clone(), plan: plan.clone(), day: jiff::Zoned::now().date().to_string() };
+        let file = RunFile {
+            versions: self.versions(),
+            replay: self.replay(),
+            declaration: declaration.clone(),
+            plan: plan.clone(),
+            day: jiff::Zoned::now().date().to_string(),
+        };
         record::write_json(&folder, "run.json", &file)?;
         let inbox = Inbox::default();
         let follower = self.follow(&recorder, &inbox);
@@ -280,7 +313,13 @@ impl Live {
 
     fn prologue(&self, recorder: &Recorder, id: &str) -> Result<(), Failure> {
         let run = |event| recorder.write(EventKind::Run(event)).map(drop);
-        run(RunEvent::Started { format: history::FORMAT, id: id.into(), seed: self.options.seed, stack: self.running.stack.clone(), time_scale: self.read.scaled.scale })?;
+        run(RunEvent::Started {
+            format: history::FORMAT,
+            id: id.into(),
+            seed: self.options.seed,
+            stack: self.running.stack.clone(),
+            time_scale: self.read.scaled.scale,
+        })?;
         for (phase, (from, to)) in [(Phase::Images, self.times.images), (Phase::Up, self.times.up)] {
             recorder.write_at(EventKind::Run(RunEvent::PhaseBegan { phase }), from)?;
             recorder.write_at(EventKind::Run(RunEvent::PhaseEnded { phase }), to)?;
@@ -294,7 +333,12 @@ impl Live {
             }
         }
         for receiver in &self.read.subject.declaration.receivers {
-            let declared = AlertEvent::Declared { receiver: receiver.name.clone(), protocol: receiver.protocol, host: receiver.host.clone(), path: receiver.path.clone() };
+            let declared = AlertEvent::Declared {
+                receiver: receiver.name.clone(),
+                protocol: receiver.protocol,
+                host: receiver.host.clone(),
+                path: receiver.path.clone(),
+            };
             recorder.write(EventKind::Alert(declared))?;
         }
         for event in self.prologue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
@@ -322,7 +366,13 @@ impl Live {
             probe::connect(role, port, clock).ok()
         };
         let roles = &declaration.roles;
-        let probes = Probes { metrics: connect(&roles.metrics), alerting: connect(&roles.alerting), dashboards: connect(&roles.dashboards), logs: connect(&roles.logs), traces: connect(&roles.traces) };
+        let probes = Probes {
+            metrics: connect(&roles.metrics),
+            alerting: connect(&roles.alerting),
+            dashboards: connect(&roles.dashboards),
+            logs: connect(&roles.logs),
+            traces: connect(&roles.traces),
+        };
         let evaluation = self.read.scaled.config.prometheus.first().map_or(1.0, |p| p.config.view.global.evaluation_interval.as_secs_f64());
         Session::new(super::Parts {
             engine: self.engine.clone(),
@@ -360,7 +410,8 @@ impl Live {
         copy_tree(&self.read.stack.folder, broken.path())?;
         for change in &sabotage.changes {
             let path = broken.path().join(&change.file);
-            let text = std::fs::read_to_string(&path).map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {}: {e}", sabotage.name, change.file)))?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {}: {e}", sabotage.name, change.file)))?;
             let text = change.apply(&text).map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {e}", sabotage.name)))?;
             std::fs::write(&path, text).map_err(|e| Failure::new(Exit::Unfit, e))?;
         }
@@ -403,7 +454,9 @@ impl Live {
         let roles = &self.read.subject.declaration.roles;
         let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.collector];
         let role = all.into_iter().flatten().find(|r| r.service == service);
-        let url = role.and_then(|r| self.running.url(service, r.port)).ok_or_else(|| Failure::new(Exit::Usage, format!("{service} has no role with a published port, so it can't be asked to reload")))?;
+        let url = role.and_then(|r| self.running.url(service, r.port)).ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("{service} has no role with a published port, so it can't be asked to reload"))
+        })?;
         let answered = reqwest::Client::new().post(format!("{url}/-/reload")).timeout(Duration::from_secs(10)).send().await;
         answered.map(drop).map_err(|e| Failure::new(Exit::Unknown, format!("{service} does not answer: {e}")))
     }
@@ -413,7 +466,10 @@ impl Live {
         let parsed = request.to.rsplit_once(':').and_then(|(s, p)| self.running.url(s, p.parse().ok()?));
         let url = parsed.ok_or_else(|| usage(format!("{} has no published port", request.to)))?;
         let method = request.method.parse().map_err(|_| usage(format!("{} is no method", request.method)))?;
-        let mut call = reqwest::Client::new().request(method, format!("{url}{}", request.path)).timeout(Duration::from_secs(20)).header("content-type", "application/json");
+        let mut call = reqwest::Client::new()
+            .request(method, format!("{url}{}", request.path))
+            .timeout(Duration::from_secs(20))
+            .header("content-type", "application/json");
         if let Some(body) = &request.body {
             call = call.body(work.read(body).map_err(|e| Failure::new(e.exit(), e))?);
         }
@@ -423,19 +479,26 @@ impl Live {
         if status.is_success() || (request.method == "DELETE" && status.as_u16() == 404) {
             return Ok(());
         }
-        Err(Failure::new(Exit::Unknown, format!("{} {}{} was answered {status}: {}", request.method, request.to, request.path, answer.text().await.unwrap_or_default())))
+        Err(Failure::new(
+            Exit::Unknown,
+            format!("{} {}{} was answered {status}: {}", request.method, request.to, request.path, answer.text().await.unwrap_or_default()),
+        ))
     }
 
     /// Makes a service's container anew from the work copy's Compose file, at its old ports.
     async fn recreate(&self, service: &str) -> Result<(), Failure> {
-        stack::recreate(&self.engine, &self.read.stack, &self.running, service, flags(&self.read).get(service)).await.map_err(|e| Failure::new(e.exit(), e))
+        stack::recreate(&self.engine, &self.read.stack, &self.running, service, flags(&self.read).get(service))
+            .await
+            .map_err(|e| Failure::new(e.exit(), e))
     }
 }
 
 /// The monitoring files of a source folder at the stack's time scale, by path relative to it; nothing if they can't be parsed,
 /// as a sabotage may want it.
 fn rendered(source: &Path, live: &Live) -> BTreeMap<String, String> {
-    let Ok(read) = subject::read(&source.to_string_lossy(), &live.options.home, Some(live.read.scaled.scale)) else { return BTreeMap::new() };
+    let Ok(read) = subject::read(&source.to_string_lossy(), &live.options.home, Some(live.read.scaled.scale)) else {
+        return BTreeMap::new();
+    };
     by_path(&read)
 }
 
@@ -466,12 +529,19 @@ fn run_id(seed: u64) -> String {
 }
 
 /// Every image that the stack needs: service to reference, and the reference of our own binary's.
-async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Progress, deviations: &mut Vec<(String, String)>) -> Result<(BTreeMap<String, String>, String), Failure> {
+async fn images(
+    options: &Options,
+    engine: &Engine,
+    read: &Read,
+    progress: &Progress,
+    deviations: &mut Vec<(String, String)>,
+) -> Result<(BTreeMap<String, String>, String), Failure> {
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
     let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
     let mapped = |image: &str| read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned());
-    let services: BTreeMap<&String, String> = read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
+    let services: BTreeMap<&String, String> =
+        read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
     let is_apps = |image: &str| image == "firedrill/apps" || image.starts_with("firedrill/apps:");
     let wanted: BTreeSet<&str> = services.values().map(String::as_str).filter(|i| !is_apps(i)).collect();
     let wanted: Vec<&str> = wanted.into_iter().chain(["base-bookworm"]).collect();
@@ -489,12 +559,23 @@ async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Prog
     if services.values().any(|i| is_apps(i)) {
         apps = images.ensure_own("apps", &binaries.apps, &[]).await.map_err(unfit)?.reference;
     }
-    let of = |image: &String| if is_apps(image) { apps.clone() } else { references.get(image.as_str()).map_or_else(|| image.clone(), |r| (*r).to_owned()) };
+    let of = |image: &String| {
+        if is_apps(image) { apps.clone() } else { references.get(image.as_str()).map_or_else(|| image.clone(), |r| (*r).to_owned()) }
+    };
     Ok((services.iter().map(|(name, image)| ((*name).clone(), of(image))).collect(), own))
 }
 
 /// Work copy, configuration at the time scale, stand-ins, containers.
-async fn bring(engine: &Engine, journal: &Journal, read: &Read, run: &str, images: &BTreeMap<String, String>, own: &str, kept: bool, progress: &Progress) -> Result<(Running, Vec<EventKind>), Failure> {
+async fn bring(
+    engine: &Engine,
+    journal: &Journal,
+    read: &Read,
+    run: &str,
+    images: &BTreeMap<String, String>,
+    own: &str,
+    kept: bool,
+    progress: &Progress,
+) -> Result<(Running, Vec<EventKind>), Failure> {
     let failed = |e: stack::StackError| Failure::new(e.exit(), e);
     let work = WorkCopy::make(journal, &read.stack, run).map_err(failed)?;
     if read.scaled.scale != 1.0 {

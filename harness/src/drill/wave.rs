@@ -68,9 +68,22 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
 }
 
 /// Injects, and stays until the alerts have reached everybody or their time is over.
-async fn strike(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &mut dyn fault::Fault, scene: &Scene<'_>, blast_radius: BlastRadius) -> Result<(), Error> {
+async fn strike(
+    session: &Session,
+    plan: &Plan,
+    drill: &PlannedDrill,
+    fault: &mut dyn fault::Fault,
+    scene: &Scene<'_>,
+    blast_radius: BlastRadius,
+) -> Result<(), Error> {
     let name = drill.scenario.name.clone();
-    session.record_fault(FaultEvent::Injected { drill: name.clone(), kind: fault.kind().into(), target: fault.target().into(), mechanism: fault.mechanism(), blast_radius })?;
+    session.record_fault(FaultEvent::Injected {
+        drill: name.clone(),
+        kind: fault.kind().into(),
+        target: fault.target().into(),
+        mechanism: fault.mechanism(),
+        blast_radius,
+    })?;
     let began = Instant::now();
     let since = session.clock().now();
     fault.inject(scene).await?;
@@ -108,7 +121,10 @@ async fn resolved(session: &Session, plan: &Plan, drill: &PlannedDrill, healed: 
 }
 
 /// Looks until an effect is seen; the inner error says that it was not, within the bound.
-async fn effect<'a>(session: &Session, look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>) -> Result<Result<String, String>, Error> {
+async fn effect<'a>(
+    session: &Session,
+    look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>,
+) -> Result<Result<String, String>, Error> {
     let began = Instant::now();
     let mut last = "nothing".to_owned();
     while began.elapsed() < EFFECT_BOUND {

@@ -42,7 +42,10 @@ pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String>
     let bottom = d.y;
     d.axis();
     let height = d.y + 4.0;
-    let mut svg = format!(r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title>"#, timeline.end_s);
+    let mut svg = format!(
+        r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title>"#,
+        timeline.end_s
+    );
     for fault in &timeline.faults {
         let (x, width) = d.stretch(fault.from_s, fault.to_s, 1.0);
         let _ = write!(svg, r#"<rect class="band" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{:.1}"/>"#, bottom - top);
@@ -71,30 +74,59 @@ impl Drawing<'_> {
     }
 
     fn label(&mut self, text: &str) {
-        let _ = write!(self.lanes, r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#, LABELS - 10.0, self.y + LANE * 0.5 + 4.5, escaped(&short(text)));
+        let _ = write!(
+            self.lanes,
+            r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            LABELS - 10.0,
+            self.y + LANE * 0.5 + 4.5,
+            escaped(&short(text))
+        );
     }
 
     fn bar(&mut self, class: &str, from: f64, to: f64, title: &str) {
         let (x, width) = self.stretch(from, to, 2.0);
         let (inset, height) = if class == "pending" { (7.0, LANE - 14.0) } else { (3.5, LANE - 7.0) };
-        let _ = write!(self.lanes, r#"<rect class="{class}" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}" rx="2"><title>{}</title></rect>"#, self.y + inset, escaped(title));
+        let _ = write!(
+            self.lanes,
+            r#"<rect class="{class}" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}" rx="2"><title>{}</title></rect>"#,
+            self.y + inset,
+            escaped(title)
+        );
     }
 
     fn phases(&mut self) {
         for phase in &self.timeline.phases {
             let (x, width) = self.stretch(phase.from_s, phase.to_s, 1.0);
-            let _ = write!(self.lanes, r#"<rect class="phase" x="{x:.1}" y="{:.1}" width="{:.1}" height="16"><title>{}</title></rect>"#, self.y, (width - 1.0).max(0.5), escaped(&span(&phase.name, phase.from_s, phase.to_s)));
+            let _ = write!(
+                self.lanes,
+                r#"<rect class="phase" x="{x:.1}" y="{:.1}" width="{:.1}" height="16"><title>{}</title></rect>"#,
+                self.y,
+                (width - 1.0).max(0.5),
+                escaped(&span(&phase.name, phase.from_s, phase.to_s))
+            );
             if width > 7.0 * phase.name.len() as f64 {
-                let _ = write!(self.lanes, r#"<text class="small" x="{:.1}" y="{:.1}">{}</text>"#, x + 4.0, self.y + 12.0, escaped(&phase.name));
+                let _ = write!(
+                    self.lanes,
+                    r#"<text class="small" x="{:.1}" y="{:.1}">{}</text>"#,
+                    x + 4.0,
+                    self.y + 12.0,
+                    escaped(&phase.name)
+                );
             }
         }
-        let _ = write!(self.lanes, r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">phase</text>"#, LABELS - 10.0, self.y + 12.5);
+        let _ =
+            write!(self.lanes, r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">phase</text>"#, LABELS - 10.0, self.y + 12.5);
         self.y += 18.0;
     }
 
     fn axis(&mut self) {
         for t in ticks(self.timeline.end_s) {
-            let _ = write!(self.lanes, r#"<text class="small" x="{:.1}" y="{:.1}" text-anchor="middle">{t:.0} s</text>"#, self.x(t), self.y + 16.0);
+            let _ = write!(
+                self.lanes,
+                r#"<text class="small" x="{:.1}" y="{:.1}" text-anchor="middle">{t:.0} s</text>"#,
+                self.x(t),
+                self.y + 16.0
+            );
         }
         self.y += AXIS;
     }
@@ -156,7 +188,13 @@ impl Drawing<'_> {
         for decade in 0..=decades as i32 {
             let (ms, at) = (10f64.powi(decade), y(10f64.powi(decade)));
             let text = if ms >= 1000.0 { format!("{:.0} s", ms / 1000.0) } else { format!("{ms:.0} ms") };
-            let _ = write!(self.lanes, r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#, WIDTH - RIGHT, LABELS - 10.0, at + 4.0);
+            let _ = write!(
+                self.lanes,
+                r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#,
+                WIDTH - RIGHT,
+                LABELS - 10.0,
+                at + 4.0
+            );
         }
         for (class, of) in [("p99", (|b| b.p99_ms) as fn(&Bin) -> f64), ("p50", |b| b.p50_ms)] {
             let mut path = String::new();
@@ -179,12 +217,23 @@ impl Drawing<'_> {
         let (base, scale) = (self.y + FAILURES, FAILURES / most as f64);
         let width = (self.x(self.timeline.bin_s) - self.x(0.0) - 0.6).max(0.8);
         for (n, at) in [(most, self.y), (0, base)] {
-            let _ = write!(self.lanes, r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{n}</text>"#, WIDTH - RIGHT, LABELS - 10.0, at + 4.0);
+            let _ = write!(
+                self.lanes,
+                r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{n}</text>"#,
+                WIDTH - RIGHT,
+                LABELS - 10.0,
+                at + 4.0
+            );
         }
         for bin in self.timeline.latency.iter().filter(|b| b.failed > 0) {
             let height = bin.failed as f64 * scale;
             let title = format!("{} of {} operations due about {:.0} s", bin.failed, bin.operations, bin.at_s);
-            let _ = write!(self.lanes, r#"<rect class="failed" x="{:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#, self.x(bin.at_s) - width / 2.0, base - height);
+            let _ = write!(
+                self.lanes,
+                r#"<rect class="failed" x="{:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#,
+                self.x(bin.at_s) - width / 2.0,
+                base - height
+            );
         }
         self.y = base;
     }

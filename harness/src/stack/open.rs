@@ -123,7 +123,10 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
     known.sort();
     known.dedup();
     if as_folder.is_file() {
-        return Err(StackError::NotFound { what: format!("{} is a file, wanted the folder of a stack", as_folder.display()), hint: "name the folder that holds it".into() });
+        return Err(StackError::NotFound {
+            what: format!("{} is a file, wanted the folder of a stack", as_folder.display()),
+            hint: "name the folder that holds it".into(),
+        });
     }
     let hint = match nearest(folder_or_name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),

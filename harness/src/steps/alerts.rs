@@ -17,7 +17,10 @@ impl Telling {
         };
         let Some(budget) = subject.budgets.get(alert) else {
             let known = suggest(alert, subject.budgets.keys().map(String::as_str), "declared alerts");
-            self.refuse(format!("alert {alert} is not declared"), format!("{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"));
+            self.refuse(
+                format!("alert {alert} is not declared"),
+                format!("{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"),
+            );
             return None;
         };
         Some((alert.to_owned(), budget.clone(), drill.clone()))
@@ -39,8 +42,19 @@ impl Telling {
         let name = drill.name.clone();
         let labels = self.declaration().alerts.iter().find(|a| a.name == alert).map(|a| a.labels.clone()).unwrap_or_default();
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
-        self.expect(AlertFires { alert: alert.clone(), drill: name.clone(), within_s: budget.fire_s + drill.builds_up_s, fault: format!("{} on {}", drill.fault.kind, drill.fault.target) });
-        self.expect(AlertReaches { alert: alert.clone(), drill: name.clone(), receivers, labels, within_s: budget.notify_s + drill.builds_up_s });
+        self.expect(AlertFires {
+            alert: alert.clone(),
+            drill: name.clone(),
+            within_s: budget.fire_s + drill.builds_up_s,
+            fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
+        });
+        self.expect(AlertReaches {
+            alert: alert.clone(),
+            drill: name.clone(),
+            receivers,
+            labels,
+            within_s: budget.notify_s + drill.builds_up_s,
+        });
         self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
     }
 
@@ -72,7 +86,9 @@ fn drill_is_run(t: &mut Telling, name: String) {
 fn every_drill(t: &mut Telling) {
     let names: Vec<String> = t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
     if names.is_empty() {
-        t.absent.get_or_insert("the stack has no scenarios: neither a folder `scenarios` beside firedrill.yaml nor one of its name in ours".into());
+        t.absent.get_or_insert(
+            "the stack has no scenarios: neither a folder `scenarios` beside firedrill.yaml nor one of its name in ours".into(),
+        );
     }
     names.iter().for_each(|n| t.run_drill(n));
 }

@@ -10,7 +10,11 @@ fn panels(t: &mut Telling) {
     if declaration.dashboards.is_empty() {
         return t.not_stated("dashboards", declaration.roles.dashboards.is_some(), "which dashboards there are");
     }
-    let dashboards = declaration.dashboards.iter().map(|d| ExpectedDashboard { uid: d.uid.clone(), panels: d.panels, may_be_empty: d.may_be_empty.clone() }).collect();
+    let dashboards = declaration
+        .dashboards
+        .iter()
+        .map(|d| ExpectedDashboard { uid: d.uid.clone(), panels: d.panels, may_be_empty: d.may_be_empty.clone() })
+        .collect();
     t.expect(PanelsReturnData { dashboards });
 }
 
@@ -18,7 +22,11 @@ fn panels(t: &mut Telling) {
 fn datasources(t: &mut Telling) {
     let declaration = t.declaration();
     if declaration.datasources.is_empty() {
-        return t.not_stated("datasources", declaration.roles.dashboards.is_some() && declaration.dashboards.is_empty(), "which data sources must answer");
+        return t.not_stated(
+            "datasources",
+            declaration.roles.dashboards.is_some() && declaration.dashboards.is_empty(),
+            "which data sources must answer",
+        );
     }
     let names = declaration.datasources;
     t.expect(DatasourcesHealthy { names });

@@ -38,7 +38,8 @@ fn metrics_endpoints(t: &mut Telling) {
 #[then("the servers run with the configuration they were last given")]
 fn configuration_loaded(t: &mut Telling) {
     let declaration = t.declaration();
-    let servers: Vec<String> = [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten().map(|r| r.service.clone()).collect();
+    let servers: Vec<String> =
+        [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten().map(|r| r.service.clone()).collect();
     if servers.is_empty() {
         return t.not_stated("roles.metrics", false, "who answers for metrics");
     }

@@ -24,7 +24,8 @@ fn health_endpoints(t: &mut Telling) {
         return t.not_stated("health", false, "the documented health endpoints");
     }
     let left_out = t.subject.as_ref().map(|s| s.left_out.clone()).unwrap_or_default();
-    let endpoints = t.declaration().health.iter().filter(|h| !left_out.contains_key(&h.service)).map(crate::probe::health::endpoint_name).collect();
+    let endpoints =
+        t.declaration().health.iter().filter(|h| !left_out.contains_key(&h.service)).map(crate::probe::health::endpoint_name).collect();
     t.expect(HealthEndpoints { endpoints });
 }
 

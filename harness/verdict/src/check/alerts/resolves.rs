@@ -6,8 +6,8 @@ use crate::check::Checker;
 use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
-use crate::history::fault::FaultEvent;
 use crate::history::History;
+use crate::history::fault::FaultEvent;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
