@@ -31,11 +31,11 @@ fn main() {
     let conclusion = match trials() {
         Ok((shared, trials)) => {
             let conclusion = libtest_mimic::run(&arguments, trials);
-            if let Some(live) = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-                if let Err(e) = shared.runtime.block_on(live.down()) {
-                    eprintln!("the stack could not be removed: {e}");
-                    std::process::exit(101);
-                }
+            if let Some(live) = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+                && let Err(e) = shared.runtime.block_on(live.down())
+            {
+                eprintln!("the stack could not be removed: {e}");
+                std::process::exit(101);
             }
             conclusion
         }

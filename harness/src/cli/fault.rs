@@ -60,7 +60,7 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
     let running = super::up::running(&journal, &options.name_or_word())?;
     let services = || running.services.keys().map(String::as_str);
     let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
-    for service in [Some(target), to].into_iter().flatten().filter(|s| !services().any(|known| known == *s)) {
+    if let Some(service) = [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s)) {
         return Err(Failure::new(
             Exit::Usage,
             format!("stack {} runs no service {service}\nhint: {}", running.stack, suggest(service, services(), "services")),

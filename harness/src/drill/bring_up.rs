@@ -201,7 +201,7 @@ impl Live {
         interrupt.reaper_watches(reaper.is_some());
         let up_from = clock.now();
         progress.say(&format!("run {run}: {} services", read.subject.services.len()));
-        let brought = interrupt.unless(bring(&engine, &journal, &read, &run, &images, &own, options.common.keep, &progress)).await;
+        let brought = interrupt.unless(bring(&engine, &journal, &read, &run, (&images, &own), options.common.keep, &progress)).await;
         let Some(brought) = brought else {
             stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| {
                 Failure::new(
@@ -571,8 +571,7 @@ async fn bring(
     journal: &Journal,
     read: &Read,
     run: &str,
-    images: &BTreeMap<String, String>,
-    own: &str,
+    (images, own): (&BTreeMap<String, String>, &str),
     kept: bool,
     progress: &Progress,
 ) -> Result<(Running, Vec<EventKind>), Failure> {

@@ -138,10 +138,10 @@ impl Queue {
         while rest.len() >= 20 {
             let length = (u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize).clamp(20, rest.len());
             let kind = u16::from_ne_bytes([rest[4], rest[5]]);
-            if kind == (SUBSYSTEM_QUEUE << 8) | MESSAGE_PACKET {
-                if let Some(id) = packet_id(&rest[20..length]) {
-                    packet(id);
-                }
+            if kind == (SUBSYSTEM_QUEUE << 8) | MESSAGE_PACKET
+                && let Some(id) = packet_id(&rest[20..length])
+            {
+                packet(id);
             }
             rest = &rest[length.next_multiple_of(4).min(rest.len())..];
         }
