@@ -7,6 +7,7 @@ pub mod down;
 mod holder;
 mod open;
 pub mod ports;
+mod recreate;
 mod resolve;
 pub mod running;
 mod up;
@@ -15,8 +16,9 @@ pub mod work_copy;
 pub use down::{Removed, down, remove_run};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};
+pub use recreate::recreate;
 pub use running::{Deviation, Running, RunningService};
-pub use up::{Addition, Up, recreate, up};
+pub use up::{Addition, Up, up};
 pub use work_copy::WorkCopy;
 
 use crate::compose::ConfigError;
