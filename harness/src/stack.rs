@@ -8,6 +8,7 @@ pub mod down;
 mod holder;
 mod open;
 pub mod ports;
+mod recreate;
 mod resolve;
 pub mod running;
 mod up;
@@ -17,8 +18,9 @@ pub(crate) use check::suggest;
 pub use down::{Removed, down, remove_run};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};
+pub use recreate::recreate;
 pub use running::{Deviation, Running, RunningService};
-pub use up::{Addition, Up, recreate, up};
+pub use up::{Addition, Up, up};
 pub use work_copy::WorkCopy;
 
 use crate::compose::ConfigError;

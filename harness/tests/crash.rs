@@ -94,10 +94,15 @@ async fn missing() -> Option<String> {
     None
 }
 
+/// A name of its own, so that `down` of all its runs touches no other test's.
+fn stack_name() -> String {
+    format!("crashtest-{}", std::process::id())
+}
+
 fn write_stack(folder: &Path) -> Outcome<Stack> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("docker-compose.yml"), COMPOSE)?;
-    std::fs::write(folder.join("firedrill.yaml"), "schema: 1\nstack: crashtest\nroles: {}\n")?;
+    std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: {}\nroles: {{}}\n", stack_name()))?;
     Ok(Stack::open(&folder.to_string_lossy())?)
 }
 
@@ -285,11 +290,7 @@ async fn killed_faults() -> Outcome {
     let stack = write_stack(&home.path().join("stack"))?;
     let run = format!("crash{}f", std::process::id());
     let outcome = kill_and_mend(&engine, &journal, &stack, &run, &state).await;
-    for run in down::known_runs(&engine, &journal, Some("crashtest")).await? {
-        if run.starts_with(&format!("crash{}f", std::process::id())) {
-            remove_run(Some(&engine), &journal, &run).await?;
-        }
-    }
+    down::remove_runs(&engine, &journal, Some(stack.name())).await?;
     outcome?;
     let left = leftovers(&engine, &journal, &run).await?;
     if left.is_empty() { Ok(()) } else { Err(format!("down left {}", left.join(", ")).into()) }
@@ -341,7 +342,7 @@ async fn mended(engine: &Engine, journal: &Journal, running: &Running, printed: 
         return Err(format!("limits: {:?}", redis.limits).into());
     }
     let open: Vec<String> = journal.open_entries()?.into_iter().map(|entry| entry.what).collect();
-    if open != ["stack crashtest of run ".to_owned() + &running.run] {
+    if open != [format!("stack {} of run {}", running.stack, running.run)] {
         return Err(format!("journal: {open:?}").into());
     }
     works(engine, running).await

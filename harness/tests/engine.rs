@@ -6,7 +6,7 @@
 use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
 use firedrill::engine::{Engine, EngineError, Happening, Health, Limits, label, namespace};
 use firedrill::journal::{Journal, Undo, undo};
-use firedrill::stack::{Addition, Running, Stack, StackError, Up, WorkCopy, remove_run, up};
+use firedrill::stack::{Addition, Running, Stack, StackError, Up, WorkCopy, recreate, remove_run, up};
 use futures::StreamExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
@@ -241,6 +241,12 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     let started = |name: &str| events.iter().position(|event| matches!(event, StackEvent::Started { service, .. } if service == name));
     let ready = |name: &str| events.iter().position(|event| matches!(event, StackEvent::Ready { service, .. } if service == name));
     assert!(ready("redis") < started("idle") && started("stand-in") < started("redis"), "{events:?}");
+
+    recreate(engine, &stack, &running, "redis", None).await?;
+    let anew = engine.container_of(&running.project, "redis").await?;
+    assert!(anew.id != state.id && anew.health == Health::Healthy && anew.ports == state.ports);
+    let known = Running::load(&fixture.journal, &fixture.run)?.ok_or("not written down")?;
+    assert_eq!(known.container("redis"), Some(anew.id.as_str()));
 
     let removed = remove_run(Some(engine), &fixture.journal, &fixture.run).await?;
     assert_eq!((removed.containers, removed.networks, removed.volumes, removed.rules), (3, 1, 1, 2));

@@ -128,10 +128,18 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
     let raw: Option<Spanned<Raw>> = serde_saphyr::from_str_with_options(text, options).map_err(|error| ConfigError {
         file: file.to_path_buf(),
         line: error.location().map_or(0, |location| location.line()),
-        what: format!("not readable as YAML: {}", error.without_snippet()),
+        what: format!("not readable as YAML: {}", without_place(error.without_snippet().to_string())),
         hint: "check indentation, quotes and keys written twice".into(),
     })?;
     Ok(raw.map_or_else(|| Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } }, |raw| marked(raw, &file)))
+}
+
+/// A message of the parser without the place at its end, which we show in front.
+pub fn without_place(message: String) -> String {
+    match message.rfind(" at line ") {
+        Some(at) => message[..at].to_owned(),
+        None => message,
+    }
 }
 
 fn marked(raw: Spanned<Raw>, file: &Arc<Path>) -> Node {

@@ -30,24 +30,42 @@ pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>)
         let mends = entry.undo.as_ref().is_some_and(|undo| !undo.removes_stack());
         mends && run.is_none_or(|run| run == entry.run)
     });
-    // One may hinder another (a paused server does not delete its keys), so those that fail are tried again as long as
-    // others succeed.
+    // What the harness asked for just before it was killed may still be under way, in the engine or in a child of it, and
+    // take effect after it was undone. So all is undone again a little later, and only then closed.
+    try_all(engine, &open).await;
+    if !open.is_empty() {
+        tokio::time::sleep(SETTLE).await;
+    }
+    for (entry, result) in open.iter().zip(try_all(engine, &open).await) {
+        match result {
+            Ok(()) => {
+                journal.close(entry.id)?;
+                healed.undone.push(entry.clone());
+            }
+            Err(why) => healed.failed.push((entry.clone(), why)),
+        }
+    }
+    Ok(healed)
+}
+
+/// Time in which a request of a harness that was killed takes effect.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Carries out all of them. One may hinder another (a paused server does not delete its keys), so those that fail are tried
+/// again as long as others succeed.
+async fn try_all(engine: Option<&Engine>, entries: &[Entry]) -> Vec<Result<(), String>> {
+    let mut results: Vec<Result<(), String>> = entries.iter().map(|_| Err("not tried".to_owned())).collect();
     loop {
-        let before = healed.undone.len();
-        for entry in std::mem::take(&mut open) {
-            let Some(undo) = &entry.undo else { continue };
-            match carry_out(engine, undo).await {
-                Ok(()) => {
-                    journal.close(entry.id)?;
-                    healed.undone.push(entry);
-                }
-                Err(why) => healed.failed.push((entry, why)),
+        let mut progress = false;
+        for (entry, result) in entries.iter().zip(&mut results).filter(|(_, result)| result.is_err()) {
+            if let Some(undo) = &entry.undo {
+                *result = carry_out(engine, undo).await;
+                progress |= result.is_ok();
             }
         }
-        if healed.failed.is_empty() || healed.undone.len() == before {
-            return Ok(healed);
+        if !progress || results.iter().all(Result::is_ok) {
+            return results;
         }
-        open.extend(healed.failed.drain(..).map(|(entry, _)| entry));
     }
 }
 
@@ -58,7 +76,7 @@ pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>)
 pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), String> {
     let engine = || engine.ok_or_else(|| "no container engine answers".to_owned());
     match undo {
-        Undo::StartContainer { container } => gone_is_fine(engine()?.start(container).await),
+        Undo::StartContainer { container } => start(engine()?, container).await,
         Undo::Unpause { container } => gone_is_fine(engine()?.unpause(container).await),
         Undo::RestoreLimits { container, nano_cpus, memory } => {
             let limits = Limits { nano_cpus: *nano_cpus, memory: *memory };
@@ -79,6 +97,28 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
             Err(error) => gone_is_fine(Err(error)),
         },
         Undo::RemoveRun { .. } => Err("a stack is taken away by `firedrill down`".into()),
+    }
+}
+
+/// Starts a container and makes sure that it runs: one that was killed a moment ago still counts as running for the engine,
+/// which then sees nothing to start.
+async fn start(engine: &Engine, container: &str) -> Result<(), String> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let seen = match engine.start(container).await {
+            Ok(()) => engine.inspect(container).await,
+            Err(error) => Err(error),
+        };
+        match seen {
+            Ok(seen) if seen.running && is_alive(seen.pid) => return Ok(()),
+            Ok(seen) if waited > Duration::from_secs(10) => {
+                return Err(format!("container {} does not stay up: it ended with {} {}", seen.name, seen.exit_code, seen.error));
+            }
+            Ok(_) => {}
+            Err(error) => return gone_is_fine(Err(error)),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        waited += Duration::from_millis(50);
     }
 }
 

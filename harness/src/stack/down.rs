@@ -83,11 +83,19 @@ pub async fn remove_run(engine: Option<&Engine>, journal: &Journal, run: &str) -
 /// Takes everything of ours away, whatever run it belongs to.
 ///
 /// # Errors
-/// As [`remove_run`], for the first run that can't be removed; the others are.
+/// As [`remove_runs`].
 pub async fn down_all(engine: &Engine, journal: &Journal) -> Result<Removed, StackError> {
+    remove_runs(engine, journal, None).await
+}
+
+/// Takes all runs away, or all those of one stack, whether they were up, half up, or are known by a label only.
+///
+/// # Errors
+/// As [`remove_run`], for the first run that can't be removed; the others are.
+pub async fn remove_runs(engine: &Engine, journal: &Journal, stack: Option<&str>) -> Result<Removed, StackError> {
     let mut total = Removed::default();
     let mut first = None;
-    for run in known_runs(engine, journal, None).await? {
+    for run in known_runs(engine, journal, stack).await? {
         match remove_run(Some(engine), journal, &run).await {
             Ok(removed) => {
                 total.containers += removed.containers;

@@ -1,7 +1,7 @@
 //! Finding and reading a stack.
 
 use super::StackError;
-use crate::compose::tree::{Mark, Node, parse};
+use crate::compose::tree::{Mark, Node, parse, without_place};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::declaration::Declaration;
 use crate::home::Home;
@@ -135,4 +135,62 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
     };
     let what = if is_name { format!("there is no stack {folder_or_name}") } else { format!("there is no folder {}", as_folder.display()) };
     Err(StackError::NotFound { what, hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(declaration: &str) -> Result<Stack, StackError> {
+        let home = tempfile::tempdir().expect("folder");
+        std::fs::write(home.path().join("docker-compose.yml"), "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n")
+            .expect("file");
+        std::fs::write(home.path().join(DECLARATION), declaration).expect("file");
+        Stack::open(&home.path().to_string_lossy())
+    }
+
+    #[test]
+    fn a_stack_is_opened_with_what_its_owner_speaks_of() {
+        let stack = open(
+            "schema: 1\nstack: a-1\nroles:\n  metrics: {kind: prometheus, service: store, port: 9090}\nhealth:\n  - {service: web, port: 80, path: /}\n",
+        )
+        .expect("opens");
+        assert_eq!(stack.name(), "a-1");
+        assert_eq!(stack.declared_ports(), [("store".to_owned(), 9090), ("web".to_owned(), 80)].into());
+        assert_eq!(stack.mark(&["health", "0", "path"]).line, 6);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_file_line_and_hint() {
+        let cases = [
+            ("schema: 1\nstack: a\nroles: {}\nservces: []\n", 4, "unknown field", ""),
+            ("schema: 1\nstack: a\nroles: {}\ntime_scal: 2\n", 4, "unknown field", "time_scale"),
+            ("schema: 2\nstack: a\nroles: {}\n", 1, "wanted 1", "version"),
+            ("schema: 1\nstack: A b\nroles: {}\n", 2, "A b", "lower-case"),
+            ("schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: stor, port: 1}\n", 4, "no service stor", "store"),
+            ("schema: 1\nstack: a\nroles: {}\nhealth:\n  - {service: web, port: 80}\n  - {service: wep, port: 80}\n", 6, "wep", "web"),
+            ("schema: 1\nstack: a\ncompose: other.yml\nroles: {}\n", 3, "other.yml", "Compose file"),
+            (
+                "schema: 1\nstack: a\nroles: {}\nworkload: {rate: 1, http: web, users: [], password: x, journeys: {}}\n",
+                4,
+                "`web`",
+                "service:port",
+            ),
+        ];
+        for (text, line, what, hint) in cases {
+            let Err(StackError::Config(error)) = open(text) else { panic!("opened:\n{text}") };
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.what.contains(what) && error.hint.contains(hint), "{error}");
+            assert_eq!(error.exit() as u8, 64);
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_not_there_is_named() {
+        let error = Stack::open("no-such-stack-at-all").expect_err("missing");
+        assert!(matches!(error, StackError::NotFound { .. }) && error.to_string().contains("no-such-stack-at-all"), "{error}");
+        let empty = tempfile::tempdir().expect("folder");
+        let error = Stack::open(&empty.path().to_string_lossy()).expect_err("no declaration");
+        assert!(error.to_string().contains(DECLARATION), "{error}");
+    }
 }

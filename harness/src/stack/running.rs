@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A stack that is up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,10 +88,18 @@ impl Running {
     /// # Errors
     /// [`StackError::Files`] when it can't be written.
     pub fn save(&self, journal: &Journal) -> Result<(), StackError> {
-        let folder = run_folder(journal, &self.run);
+        self.save_in(&run_folder(journal, &self.run))
+    }
+
+    /// Writes it down beside its work copy, which is in the folder of the run.
+    pub(super) fn save_beside_work(&self) -> Result<(), StackError> {
+        self.save_in(self.work.parent().unwrap_or(&self.work))
+    }
+
+    fn save_in(&self, folder: &Path) -> Result<(), StackError> {
         let (file, part) = (folder.join("running.json"), folder.join("running.json.part"));
         let write = || {
-            std::fs::create_dir_all(&folder)?;
+            std::fs::create_dir_all(folder)?;
             std::fs::write(&part, serde_json::to_vec_pretty(self)?)?;
             std::fs::rename(&part, &file)
         };

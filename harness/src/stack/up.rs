@@ -9,7 +9,7 @@ use crate::compose::{Condition, ConfigError, Project, Source, load};
 use crate::containment;
 use crate::engine::label::Owner;
 use crate::engine::network::{NetworkSpec, bridge_name};
-use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec, RestartSpec};
+use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, RestartSpec};
 use crate::engine::{ContainerState, Engine, EngineError, Health};
 use crate::journal::Journal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,7 +231,7 @@ async fn make_volumes(engine: &Engine, owner: &Owner, project: &Project) -> Resu
 
 /// How far a service is. Later ones include earlier ones, except `Completed` and `Ready`, which exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Waiting,
     Started,
     Ready,
@@ -315,17 +315,18 @@ fn dependencies(project: &Project, extra: &BTreeSet<String>, name: &str) -> Vec<
     needs
 }
 
-struct Job {
-    engine: Engine,
-    spec: ContainerSpec,
-    needs: Vec<(String, Condition)>,
-    completes: bool,
-    ready_within: Duration,
-    began: Instant,
+/// One container on its way to being ready.
+pub(super) struct Job {
+    pub engine: Engine,
+    pub spec: ContainerSpec,
+    pub needs: Vec<(String, Condition)>,
+    pub completes: bool,
+    pub ready_within: Duration,
+    pub began: Instant,
 }
 
 impl Job {
-    async fn run(
+    pub async fn run(
         self,
         stages: &BTreeMap<String, watch::Sender<Stage>>,
         events: &mpsc::UnboundedSender<StackEvent>,
@@ -442,41 +443,4 @@ fn died(seen: &ContainerState) -> String {
 
 fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     if text.is_empty() { otherwise } else { text }
-}
-
-/// Makes a service's container anew from the work copy's Compose file as it is now, at its old ports, and waits until it is ready.
-///
-/// # Errors
-/// [`StackError`]; the old container is gone then.
-pub async fn recreate(
-    engine: &Engine,
-    stack: &Stack,
-    running: &Running,
-    name: &str,
-    addition: Option<&Addition>,
-) -> Result<(), StackError> {
-    let work = running.work_copy();
-    let owner = Owner { run: running.run.clone(), stack: running.stack.clone(), project: running.project.clone() };
-    let source = Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
-    let project = load(&source)?;
-    let missing =
-        || StackError::NotFound { what: format!("there is no running service {name}"), hint: "name a service of the Compose file".into() };
-    let service = project.services.get(name).ok_or_else(missing)?;
-    let old = running.services.get(name).ok_or_else(missing)?;
-    let ports: Vec<_> = old.ports.iter().map(|(container, host)| PortSpec { container: *container, host: *host, udp: false }).collect();
-    let host = Host::look();
-    let context = Context { owner: &owner, project: &project, source: &source, work: &work, host: &host };
-    let spec = resolve::service(&context, service, &old.image, &ports, addition, &mut BTreeSet::new())?;
-    let before = engine.container_of(&running.project, name).await?;
-    engine.remove(&before.id).await?;
-    let job = Job {
-        engine: engine.clone(),
-        spec,
-        needs: Vec::new(),
-        completes: false,
-        ready_within: Duration::from_secs(60),
-        began: Instant::now(),
-    };
-    let (events, _told) = mpsc::unbounded_channel();
-    job.run(&BTreeMap::new(), &events).await.map(drop)
 }

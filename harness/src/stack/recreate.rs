@@ -1,0 +1,54 @@
+//! One service made anew in a stack that is up, for changes that a server takes over only when it starts.
+
+use super::resolve::{self, Context, Host};
+use super::up::{Addition, Job};
+use super::{Running, Stack, StackError};
+use crate::compose::{Source, load};
+use crate::engine::Engine;
+use crate::engine::label::Owner;
+use crate::engine::spec::PortSpec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Makes a service's container anew from the work copy's Compose file as it is now, at its old ports, and waits until it is
+/// ready. What was added to the old one has to be added again. Later commands find the new container; `running` itself still
+/// names the old one, so ask the engine by service.
+///
+/// # Errors
+/// [`StackError`]; once it is one about the engine, the old container is gone.
+pub async fn recreate(
+    engine: &Engine,
+    stack: &Stack,
+    running: &Running,
+    name: &str,
+    addition: Option<&Addition>,
+) -> Result<(), StackError> {
+    let work = running.work_copy();
+    let owner = Owner { run: running.run.clone(), stack: running.stack.clone(), project: running.project.clone() };
+    let source = Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
+    let project = load(&source)?;
+    let missing =
+        || StackError::NotFound { what: format!("there is no running service {name}"), hint: "name a service of the Compose file".into() };
+    let service = project.services.get(name).ok_or_else(missing)?;
+    let old = running.services.get(name).ok_or_else(missing)?;
+    let ports: Vec<_> = old.ports.iter().map(|(container, host)| PortSpec { container: *container, host: *host, udp: false }).collect();
+    let host = Host::look();
+    let context = Context { owner: &owner, project: &project, source: &source, work: &work, host: &host };
+    let spec = resolve::service(&context, service, &old.image, &ports, addition, &mut BTreeSet::new())?;
+    let before = engine.container_of(&running.project, name).await?;
+    engine.remove(&before.id).await?;
+    let job = Job {
+        engine: engine.clone(),
+        spec,
+        needs: Vec::new(),
+        completes: false,
+        ready_within: Duration::from_secs(60),
+        began: Instant::now(),
+    };
+    let (events, _told) = mpsc::unbounded_channel();
+    let (_, made) = job.run(&BTreeMap::new(), &events).await?;
+    let mut running = running.clone();
+    running.services.insert(name.to_owned(), made);
+    running.save_beside_work()
+}
