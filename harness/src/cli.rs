@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod fault;
 pub mod heal;
+pub mod images;
 pub mod judge;
 pub mod run;
 pub mod selftest;
@@ -74,6 +75,34 @@ pub enum Images {
     Packages,
 }
 
+impl From<Images> for crate::image::Source {
+    fn from(choice: Images) -> Self {
+        match choice {
+            Images::Auto => Self::Auto,
+            Images::Upstream => Self::Upstream,
+            Images::Packages => Self::Packages,
+        }
+    }
+}
+
+impl Common {
+    /// What tests run with: the defaults, changed by the environment (FIREDRILL_PROVISION, FIREDRILL_SEED, FIREDRILL_TAGS).
+    pub fn of_tests(report: PathBuf) -> Common {
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        Common {
+            report,
+            seed: text("FIREDRILL_SEED").and_then(|s| s.parse().ok()),
+            time_scale: None,
+            tags: text("FIREDRILL_TAGS").map(|t| t.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            images: Images::Auto,
+            keep: false,
+            provision: crate::provision::asked_by_environment(),
+            format: Format::Text,
+            quiet: false,
+        }
+    }
+}
+
 /// Form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -106,6 +135,8 @@ enum Command {
     Judge(judge::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
+    /// Obtain images and print their references.
+    Images(images::Arguments),
     /// Remove a run's stack when the pipe on standard input closes.
     #[command(hide = true)]
     Reaper {
@@ -161,6 +192,12 @@ impl Failure {
     /// A failure with this exit code.
     pub fn new(exit: Exit, message: impl std::fmt::Display) -> Failure {
         Failure { message: message.to_string(), exit }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -257,6 +294,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Doctor => doctor::run(common).await,
+        Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
         Command::Receivers { config } => {
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;

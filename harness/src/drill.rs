@@ -196,9 +196,9 @@ impl Session {
 
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-        let Some(workload) = &self.declaration.workload else { return Ok(()) };
+        let rate = self.declaration.workload.as_ref().map_or(1.0, |w| w.rate.max(0.001));
         let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
-            verdict::Expectation::Recovered(r) => Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s),
+            verdict::Expectation::Recovered(r) => Some((r.baseline.operations_min as f64 / rate) * 1.3 + r.settle_s),
             _ => None,
         });
         let until = Instant::now() + Duration::from_secs_f64(operations.unwrap_or(5.0).min(120.0));

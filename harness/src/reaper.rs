@@ -35,7 +35,7 @@ impl Reaper {
     /// # Errors
     /// [`StackError::Files`] when it can't be started.
     pub fn spawn(run: &str) -> Result<Reaper, StackError> {
-        let program = std::env::current_exe().map_err(StackError::files("looking for our own program"))?;
+        let program = crate::fault::helper::program().map_err(StackError::files("looking for our own program"))?;
         Reaper::spawn_as(&program, &Journal::of_user(), run)
     }
 

@@ -41,6 +41,10 @@ pub struct Scenario {
     /// fills at the load's rate. It is added to the budgets, which know the configuration only.
     #[serde(default)]
     pub builds_up_s: f64,
+    /// Seconds from healing until the alerts' condition is over, where that takes more than the fault's end: a backlog is worked
+    /// off. It is added to the budgets for resolving.
+    #[serde(default)]
+    pub clears_s: f64,
     /// Least seconds that the fault stays, even if all was seen before.
     #[serde(default)]
     pub hold_s: f64,

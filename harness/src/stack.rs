@@ -47,7 +47,9 @@ pub enum StackError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A host port is taken.
-    #[error("{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}\nhint: end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)")]
+    #[error(
+        "{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}\nhint: end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)"
+    )]
     PortInUse {
         /// File and line that ask for it.
         place: String,

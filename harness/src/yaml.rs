@@ -12,7 +12,9 @@ pub fn error_at(path: &Path, keys: &[&str], what: impl Into<String>, hint: impl 
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let node = tree::parse(path, &text).map_or(0, |root| root.at(keys).mark.line);
     // A file that holds what no tree can (`.nan`) is searched by its words.
-    let by_words = || text.lines().position(|l| keys.last().is_some_and(|k| l.trim_start().starts_with(&format!("{k}:")))).map_or(0, |at| at as u64 + 1);
+    let by_words = || {
+        text.lines().position(|l| keys.last().is_some_and(|k| l.trim_start().starts_with(&format!("{k}:")))).map_or(0, |at| at as u64 + 1)
+    };
     let line = if node == 0 { by_words() } else { node };
     Error { file: path.into(), line, what: what.into(), hint: hint.into() }
 }
@@ -22,7 +24,8 @@ pub fn error_at(path: &Path, keys: &[&str], what: impl Into<String>, hint: impl 
 /// # Errors
 /// The file can't be read, is no YAML, or holds something else than is wanted; nothing unknown is ignored.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::of(path, format!("can't be read: {e}"), "check the path and its permissions"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::of(path, format!("can't be read: {e}"), "check the path and its permissions"))?;
     parse(path, &text)
 }
 
@@ -56,7 +59,8 @@ fn explain(error: &serde_saphyr::Error, written: &str) -> (String, String) {
         }
         Seen::SerdeUnknownVariant { variant, expected, .. } => {
             let known = expected.join(", ");
-            let hint = nearest(variant, expected.iter().copied()).map_or_else(|| format!("write one of {known}"), |near| format!("did you mean `{near}`?"));
+            let hint = nearest(variant, expected.iter().copied())
+                .map_or_else(|| format!("write one of {known}"), |near| format!("did you mean `{near}`?"));
             (format!("unknown value `{variant}`, wanted one of {known}"), hint)
         }
         Seen::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), format!("add `{field}:` here")),

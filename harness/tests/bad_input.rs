@@ -4,11 +4,11 @@
 //! None of this needs Docker: `DOCKER_HOST` leads to a socket that is not there, so whatever is only noticed once the engine
 //! is asked ends with another code and fails its case.
 
+#[path = "bad_input/broken.rs"]
+mod broken;
 #[path = "bad_input/cases.rs"]
 mod cases;
 #[path = "bad_input/environment.rs"]
 mod environment;
 #[path = "bad_input/record.rs"]
 mod record;
-#[path = "bad_input/broken.rs"]
-mod broken;

@@ -32,7 +32,9 @@ fn main() -> ExitCode {
         trial("sigterm_before_images_are_there", || interrupted(&["verify", "mini"], "seed ", &[Signal::SIGTERM])),
         trial("ctrl_c_during_a_drill", || interrupted(&["run", "exporter_stopped", "--stack", "mini"], "drill ", &[Signal::SIGINT])),
         trial("sigterm_during_a_drill", || interrupted(&["run", "spare_paused", "--stack", "mini"], "drill ", &[Signal::SIGTERM])),
-        trial("a_second_ctrl_c_leaves_it_to_the_reaper", || interrupted(&["run", "exporter_stopped", "--stack", "mini"], "drill ", &[Signal::SIGINT, Signal::SIGINT])),
+        trial("a_second_ctrl_c_leaves_it_to_the_reaper", || {
+            interrupted(&["run", "exporter_stopped", "--stack", "mini"], "drill ", &[Signal::SIGINT, Signal::SIGINT])
+        }),
     ];
     // Each brings up the same stack; side by side they would only wait for each other.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit_code()

@@ -57,7 +57,12 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
             println!("  {service:<24} {state}");
         }
     }
-    for entry in journal.open_entries().map_err(|e| Failure::new(e.exit(), e))?.iter().filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. }))) {
+    for entry in journal
+        .open_entries()
+        .map_err(|e| Failure::new(e.exit(), e))?
+        .iter()
+        .filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. })))
+    {
         println!("open: {} (firedrill heal undoes it)", entry.what);
     }
     Ok(Exit::Pass)
@@ -74,23 +79,26 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
         stack::down(&engine, &journal, &running).await
     };
     let removed = removed.map_err(|e| Failure::new(e.exit(), e))?;
-    println!("removed: {} containers, {} networks, {} volumes, {} rules", removed.containers, removed.networks, removed.volumes, removed.rules);
+    println!(
+        "removed: {} containers, {} networks, {} volumes, {} rules",
+        removed.containers, removed.networks, removed.volumes, removed.rules
+    );
     Ok(Exit::Pass)
 }
 
-/// The newest run of a stack that is up.
+/// The newest run of a stack that was told to stay up.
 ///
 /// # Errors
 /// It is not up.
 pub fn running(journal: &Journal, stack: &str) -> Result<Running, Failure> {
-    let found = Running::of_stack(journal, stack).map_err(|e| Failure::new(e.exit(), e))?;
-    if let Some(found) = found {
-        return Ok(found);
-    }
-    let up: BTreeSet<String> = Running::all(journal).map_err(|e| Failure::new(e.exit(), e))?.into_iter().map(|r| r.stack).collect();
-    let hint = match up.is_empty() {
-        true => "no stack is up; firedrill up STACK starts one, firedrill down --all removes what a crash may have left".to_owned(),
-        false => suggest(stack, up.iter().map(String::as_str), "stacks that are up"),
-    };
-    Err(Failure::new(Exit::Usage, format!("stack {stack} is not up\nhint: {hint}")))
+    // A run that is under way belongs to the program that drives it.
+    let all: Vec<Running> = Running::all(journal).map_err(|e| Failure::new(e.exit(), e))?.into_iter().filter(|r| r.kept).collect();
+    let up: BTreeSet<String> = all.iter().map(|r| r.stack.clone()).collect();
+    all.into_iter().rfind(|r| r.stack == stack).ok_or_else(|| {
+        let hint = match up.is_empty() {
+            true => "no stack is up; firedrill up STACK starts one, firedrill down --all removes what a crash may have left".to_owned(),
+            false => suggest(stack, up.iter().map(String::as_str), "stacks that are up"),
+        };
+        Failure::new(Exit::Usage, format!("stack {stack} is not up\nhint: {hint}"))
+    })
 }

@@ -58,30 +58,25 @@ impl<'a> Fields<'a> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
         let seen = text(node, &path)?;
-        seen.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(Some)
-            .ok_or_else(|| wanted(node, &path, "a number"))
+        seen.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(Some).ok_or_else(|| wanted(node, &path, "a number"))
     }
 
     /// Takes a duration.
     pub fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        quantity::duration(&text(node, &path)?)
-            .map(Some)
-            .map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`"))
+        quantity::duration(&text(node, &path)?).map(Some).map_err(|what| {
+            ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+        })
     }
 
     /// Takes a size in bytes.
     pub fn bytes(&mut self, key: &'static str) -> Result<Option<i64>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        quantity::bytes(&text(node, &path)?)
-            .map(Some)
-            .map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`"))
+        quantity::bytes(&text(node, &path)?).map(Some).map_err(|what| {
+            ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+        })
     }
 
     /// Takes a list of texts; a single text is a list of one.
@@ -102,9 +97,9 @@ impl<'a> Fields<'a> {
         let Some(node) = self.take(key) else { return Ok(None) };
         match &node.value {
             Value::List(_) => texts(node, &path).map(Some),
-            _ => quantity::words(&text(node, &path)?)
-                .map(Some)
-                .map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")),
+            _ => quantity::words(&text(node, &path)?).map(Some).map_err(|what| {
+                ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+            }),
         }
     }
 

@@ -131,10 +131,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
         what: format!("not readable as YAML: {}", error.without_snippet()),
         hint: "check indentation, quotes and keys written twice".into(),
     })?;
-    Ok(raw.map_or_else(
-        || Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } },
-        |raw| marked(raw, &file),
-    ))
+    Ok(raw.map_or_else(|| Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } }, |raw| marked(raw, &file)))
 }
 
 fn marked(raw: Spanned<Raw>, file: &Arc<Path>) -> Node {
@@ -147,10 +144,7 @@ fn marked(raw: Spanned<Raw>, file: &Arc<Path>) -> Node {
         Raw::Text(value) => Value::Text(value),
         Raw::List(items) => Value::List(items.into_iter().map(|item| marked(item, file)).collect()),
         Raw::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, node)| (Key { name: key.value, mark: mark(key.defined.line()) }, marked(node, file)))
-                .collect(),
+            entries.into_iter().map(|(key, node)| (Key { name: key.value, mark: mark(key.defined.line()) }, marked(node, file))).collect(),
         ),
     };
     Node { value, mark: mark(raw.defined.line()) }

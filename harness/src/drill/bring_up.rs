@@ -4,7 +4,7 @@
 use super::{Inbox, Probes, Session, follow};
 use crate::authority::Authority;
 use crate::binaries::Binaries;
-use crate::cli::{Common, Failure, Images as ImageChoice};
+use crate::cli::{Common, Failure};
 use crate::clock::RunClock;
 use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
 use crate::engine::Engine;
@@ -12,7 +12,7 @@ use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, 
 use crate::exit::Exit;
 use crate::features::{self, Selection};
 use crate::home::Home;
-use crate::image::{Catalogue, Images, Source};
+use crate::image::{Catalogue, Images};
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::Plan;
@@ -464,17 +464,12 @@ async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Prog
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
     let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
-    let source = match options.common.images {
-        ImageChoice::Auto => Source::Auto,
-        ImageChoice::Upstream => Source::Upstream,
-        ImageChoice::Packages => Source::Packages,
-    };
     let mapped = |image: &str| read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned());
     let services: BTreeMap<&String, String> = read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
     let is_apps = |image: &str| image == "firedrill/apps" || image.starts_with("firedrill/apps:");
     let wanted: BTreeSet<&str> = services.values().map(String::as_str).filter(|i| !is_apps(i)).collect();
     let wanted: Vec<&str> = wanted.into_iter().chain(["base-bookworm"]).collect();
-    let ready = images.ensure(&wanted, source, &|p| progress.say(&p.to_string())).await.map_err(unfit)?;
+    let ready = images.ensure(&wanted, options.common.images.into(), &|p| progress.say(&p.to_string())).await.map_err(unfit)?;
     let mut references: BTreeMap<&str, &str> = BTreeMap::new();
     for image in &ready {
         references.insert(&image.wanted, &image.reference);

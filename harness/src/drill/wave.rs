@@ -97,7 +97,8 @@ async fn strike(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &mu
 /// Waits until every receiver was told that the alerts are over, or their time is over.
 async fn resolved(session: &Session, plan: &Plan, drill: &PlannedDrill, healed: Instant) {
     let since = session.clock().at(healed);
-    let bound = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a)).map(|b| b.resolve_s).fold(0.0, f64::max);
+    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
+    let bound = drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max);
     while healed.elapsed().as_secs_f64() < bound && !drill.scenario.alerts.iter().all(|a| session.notified(a, true, since)) {
         if session.interrupted().is_err() || session.watch_alerts().await.is_err() {
             return;
@@ -128,7 +129,9 @@ impl Session {
     }
 
     fn record_fault(&self, event: FaultEvent) -> Result<(), Error> {
-        self.recorder.write(EventKind::Fault(event))?;
+        let kind = EventKind::Fault(event);
+        self.mark(&kind, self.clock().now());
+        self.recorder.write(kind)?;
         Ok(())
     }
 

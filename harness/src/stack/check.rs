@@ -41,10 +41,15 @@ impl Stack {
         }
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if declared.stack.is_empty() || declared.stack.len() > 30 || !declared.stack.chars().all(named) {
-            return Err(self.error(&["stack"], format!("stack: seen `{}`", declared.stack), "at most 30 lower-case letters, digits and dashes"));
+            return Err(self.error(
+                &["stack"],
+                format!("stack: seen `{}`", declared.stack),
+                "at most 30 lower-case letters, digits and dashes",
+            ));
         }
         self.numbers()?;
         self.services()?;
+        self.spans()?;
         self.traffic()?;
         self.people()?;
         self.waivers()
@@ -103,8 +108,17 @@ impl Stack {
             let at = at.to_string();
             self.service(&["health", &at, "service"], &health.service)?;
             if health.path.is_some() == health.banner.is_some() {
-                let what = format!("health endpoint {}:{} has {} `path` and `banner`", health.service, health.port, if health.path.is_some() { "both" } else { "neither" });
-                return Err(self.error(&["health", &at], what, "give one of them: `path` for HTTP, `banner` (\"\" if connecting is enough) for TCP"));
+                let what = format!(
+                    "health endpoint {}:{} has {} `path` and `banner`",
+                    health.service,
+                    health.port,
+                    if health.path.is_some() { "both" } else { "neither" }
+                );
+                return Err(self.error(
+                    &["health", &at],
+                    what,
+                    "give one of them: `path` for HTTP, `banner` (\"\" if connecting is enough) for TCP",
+                ));
             }
         }
         for (at, optional) in declared.optional.iter().enumerate() {
@@ -115,6 +129,25 @@ impl Stack {
         }
         for (at, target) in declared.targets.iter().enumerate() {
             self.service(&["targets", &at.to_string(), "service"], &target.service)?;
+        }
+        Ok(())
+    }
+
+    /// A parent that names no span of its trace would be taken for none.
+    fn spans(&self) -> Checked {
+        let steps = self.declaration.traces.iter().flat_map(|t| t.steps.iter().enumerate());
+        for (at, trace) in steps {
+            let known: Vec<String> = trace.spans.iter().map(|s| format!("{}: {}", s.service, s.name)).collect();
+            for (nth, span) in trace.spans.iter().enumerate() {
+                if let Some(parent) = span.parent.as_ref().filter(|p| !known.contains(p)) {
+                    let what = format!("span {} has the parent `{parent}`, which is no span of {}", span.name, trace.step);
+                    return Err(self.error(
+                        &["traces", "steps", &at.to_string(), "spans", &nth.to_string(), "parent"],
+                        what,
+                        suggest(parent, known.iter().map(String::as_str), "spans"),
+                    ));
+                }
+            }
         }
         Ok(())
     }
@@ -130,10 +163,18 @@ impl Stack {
         }
         let journeys = loadgen::journey::names();
         if let Some(unknown) = workload.journeys.keys().find(|j| !journeys.contains(&j.as_str())) {
-            return Err(self.error(&["workload", "journeys", unknown], format!("there is no journey {unknown}"), suggest(unknown, journeys, "journeys")));
+            return Err(self.error(
+                &["workload", "journeys", unknown],
+                format!("there is no journey {unknown}"),
+                suggest(unknown, journeys, "journeys"),
+            ));
         }
         if workload.journeys.values().sum::<f64>() <= 0.0 {
-            return Err(self.error(&["workload", "journeys"], "workload.journeys: no journey has a weight above 0", format!("the journeys are {}", journeys.join(", "))));
+            return Err(self.error(
+                &["workload", "journeys"],
+                "workload.journeys: no journey has a weight above 0",
+                format!("the journeys are {}", journeys.join(", ")),
+            ));
         }
         if workload.users.is_empty() {
             return Err(self.error(&["workload", "users"], "workload.users: there is no user", "name at least one, by full address"));
@@ -147,14 +188,22 @@ impl Stack {
         let mut receivers: BTreeSet<&str> = BTreeSet::new();
         for (at, receiver) in declared.receivers.iter().enumerate() {
             if !receivers.insert(&receiver.name) {
-                return Err(self.error(&["receivers", &at.to_string(), "name"], format!("receiver {} is declared twice", receiver.name), "give each stand-in a name of its own"));
+                return Err(self.error(
+                    &["receivers", &at.to_string(), "name"],
+                    format!("receiver {} is declared twice", receiver.name),
+                    "give each stand-in a name of its own",
+                ));
             }
         }
         let mut alerts: BTreeSet<&str> = BTreeSet::new();
         for (at, alert) in declared.alerts.iter().enumerate() {
             let at = at.to_string();
             if !alerts.insert(&alert.name) {
-                return Err(self.error(&["alerts", &at, "name"], format!("alert {} is declared twice", alert.name), "state each alert once, with all its receivers"));
+                return Err(self.error(
+                    &["alerts", &at, "name"],
+                    format!("alert {} is declared twice", alert.name),
+                    "state each alert once, with all its receivers",
+                ));
             }
             if let Some(missing) = alert.receivers.iter().find(|r| !receivers.contains(r.as_str())) {
                 let what = format!("alert {} names the receiver {missing}, which is not declared", alert.name);

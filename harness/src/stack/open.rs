@@ -4,6 +4,7 @@ use super::StackError;
 use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::declaration::Declaration;
+use crate::home::Home;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +28,7 @@ pub struct Stack {
 const DECLARATION: &str = "firedrill.yaml";
 
 impl Stack {
-    /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of the source tree that
-    /// the program was built from.
+    /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of our own home.
     ///
     /// # Errors
     /// [`StackError::NotFound`] when there is none, [`StackError::Config`] for what is wrong in its files.
@@ -51,7 +51,12 @@ impl Stack {
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
             let mark = marks.get("compose").map_or_else(|| marks.mark.clone(), |node| node.mark.clone());
-            return Err(ConfigError::at(&mark, format!("compose: there is no file {}", compose.display()), "name the Compose file, relative to this file").into());
+            return Err(ConfigError::at(
+                &mark,
+                format!("compose: there is no file {}", compose.display()),
+                "name the Compose file, relative to this file",
+            )
+            .into());
         }
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
@@ -74,17 +79,8 @@ impl Stack {
     pub fn declared_ports(&self) -> BTreeSet<(String, u16)> {
         let declared = &self.declaration;
         let roles = &declared.roles;
-        let roles = [
-            &roles.metrics,
-            &roles.alerting,
-            &roles.dashboards,
-            &roles.logs,
-            &roles.shipper,
-            &roles.traces,
-            &roles.collector,
-        ];
-        let mut ports: BTreeSet<(String, u16)> =
-            roles.into_iter().flatten().map(|role| (role.service.clone(), role.port)).collect();
+        let roles = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
+        let mut ports: BTreeSet<(String, u16)> = roles.into_iter().flatten().map(|role| (role.service.clone(), role.port)).collect();
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
             let addresses = [Some(&workload.http), workload.imap.as_ref()];
@@ -105,19 +101,16 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
         return Ok(absolute(as_folder));
     }
     let is_name = !folder_or_name.contains('/');
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut known = Vec::new();
     if is_name {
-        for root in here.ancestors().map(Path::to_path_buf).chain([built_from]) {
+        for root in here.ancestors().map(Path::to_path_buf).chain([Home::find().root().to_path_buf()]) {
             let stacks = root.join("compose/stacks");
             if stacks.join(folder_or_name).join(DECLARATION).is_file() {
                 return Ok(absolute(stacks.join(folder_or_name)));
             }
             let entries = std::fs::read_dir(&stacks).into_iter().flatten().flatten();
             known.extend(
-                entries
-                    .filter(|entry| entry.path().join(DECLARATION).is_file())
-                    .filter_map(|entry| entry.file_name().into_string().ok()),
+                entries.filter(|entry| entry.path().join(DECLARATION).is_file()).filter_map(|entry| entry.file_name().into_string().ok()),
             );
         }
     }
@@ -130,7 +123,10 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
     known.sort();
     known.dedup();
     if as_folder.is_file() {
-        return Err(StackError::NotFound { what: format!("{} is a file, wanted the folder of a stack", as_folder.display()), hint: "name the folder that holds it".into() });
+        return Err(StackError::NotFound {
+            what: format!("{} is a file, wanted the folder of a stack", as_folder.display()),
+            hint: "name the folder that holds it".into(),
+        });
     }
     let hint = match nearest(folder_or_name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),

@@ -41,7 +41,7 @@ impl Telling {
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
         self.expect(AlertFires { alert: alert.clone(), drill: name.clone(), within_s: budget.fire_s + drill.builds_up_s, fault: format!("{} on {}", drill.fault.kind, drill.fault.target) });
         self.expect(AlertReaches { alert: alert.clone(), drill: name.clone(), receivers, labels, within_s: budget.notify_s + drill.builds_up_s });
-        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s });
+        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
     }
 
     fn run_drill(&mut self, name: &str) {

@@ -5,7 +5,15 @@ use std::net::TcpListener;
 
 #[test]
 fn no_engine_says_where_it_was_looked_for_and_what_to_do() {
-    for arguments in [&["verify", "STACK"][..], &["up", "STACK"], &["run", "spare_paused", "--stack", "STACK"], &["selftest", "STACK"], &["down", "--all"], &["heal"], &["status"]] {
+    for arguments in [
+        &["verify", "STACK"][..],
+        &["up", "STACK"],
+        &["run", "spare_paused", "--stack", "STACK"],
+        &["selftest", "STACK"],
+        &["down", "--all"],
+        &["heal"],
+        &["status"],
+    ] {
         let broken = Broken::copy_of("mini");
         let ended = broken.run(arguments);
         // Only what stands in the journal or is up needs an engine to be healed, shown or removed.

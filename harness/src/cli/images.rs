@@ -1,0 +1,41 @@
+//! `firedrill images NAME...`: obtains images and prints their references, for tests of single servers and for who wants them
+//! beforehand.
+
+use super::{Common, Failure};
+use crate::exit::Exit;
+use crate::home::Home;
+use crate::image::{Catalogue, Images};
+use crate::progress::Progress;
+use crate::stack::suggest;
+
+/// Arguments of `images`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Names of the catalogue (folders of compose/images); all of them without any.
+    names: Vec<String>,
+}
+
+/// Obtains them; prints a line `name reference` each.
+pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
+    let progress = Progress::new(common.quiet);
+    let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
+    let catalogue = Catalogue::load(&Home::find().images()).map_err(unfit)?;
+    // A reference with a registry or a tag may be pulled; a bare name is one of the catalogue's.
+    let is_known = |name: &str| name.contains(['/', ':']) || catalogue.images().any(|i| i.name == name);
+    if let Some(unknown) = arguments.names.iter().find(|n| !is_known(n)) {
+        let known = catalogue.images().map(|i| i.name.as_str());
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("there is no image {unknown} in the catalogue\nhint: {}", suggest(unknown, known, "images")),
+        ));
+    }
+    let engine =
+        crate::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
+    let all: Vec<&str> = catalogue.images().filter(|i| catalogue.find(&i.name).is_ok()).map(|i| i.name.as_str()).collect();
+    let wanted = if arguments.names.is_empty() { all } else { arguments.names.iter().map(String::as_str).collect() };
+    let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
+    for image in images.ensure(&wanted, common.images.into(), &|p| progress.say(&p.to_string())).await.map_err(unfit)? {
+        println!("{} {}", image.name, image.reference);
+    }
+    Ok(Exit::Pass)
+}
