@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::home::Home;
 use crate::image::{Catalogue, Images};
 use crate::progress::Progress;
+use crate::stack::suggest;
 
 /// Arguments of `images`.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,10 +18,19 @@ pub struct Arguments {
 /// Obtains them; prints a line `name reference` each.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let progress = Progress::new(common.quiet);
-    let engine =
-        crate::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&Home::find().images()).map_err(unfit)?;
+    // A reference with a registry or a tag may be pulled; a bare name is one of the catalogue's.
+    let is_known = |name: &str| name.contains(['/', ':']) || catalogue.images().any(|i| i.name == name);
+    if let Some(unknown) = arguments.names.iter().find(|n| !is_known(n)) {
+        let known = catalogue.images().map(|i| i.name.as_str());
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("there is no image {unknown} in the catalogue\nhint: {}", suggest(unknown, known, "images")),
+        ));
+    }
+    let engine =
+        crate::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
     let all: Vec<&str> = catalogue.images().filter(|i| catalogue.find(&i.name).is_ok()).map(|i| i.name.as_str()).collect();
     let wanted = if arguments.names.is_empty() { all } else { arguments.names.iter().map(String::as_str).collect() };
     let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));

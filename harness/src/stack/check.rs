@@ -49,6 +49,7 @@ impl Stack {
         }
         self.numbers()?;
         self.services()?;
+        self.spans()?;
         self.traffic()?;
         self.people()?;
         self.waivers()
@@ -128,6 +129,25 @@ impl Stack {
         }
         for (at, target) in declared.targets.iter().enumerate() {
             self.service(&["targets", &at.to_string(), "service"], &target.service)?;
+        }
+        Ok(())
+    }
+
+    /// A parent that names no span of its trace would be taken for none.
+    fn spans(&self) -> Checked {
+        let steps = self.declaration.traces.iter().flat_map(|t| t.steps.iter().enumerate());
+        for (at, trace) in steps {
+            let known: Vec<String> = trace.spans.iter().map(|s| format!("{}: {}", s.service, s.name)).collect();
+            for (nth, span) in trace.spans.iter().enumerate() {
+                if let Some(parent) = span.parent.as_ref().filter(|p| !known.contains(p)) {
+                    let what = format!("span {} has the parent `{parent}`, which is no span of {}", span.name, trace.step);
+                    return Err(self.error(
+                        &["traces", "steps", &at.to_string(), "spans", &nth.to_string(), "parent"],
+                        what,
+                        suggest(parent, known.iter().map(String::as_str), "spans"),
+                    ));
+                }
+            }
         }
         Ok(())
     }

@@ -183,6 +183,12 @@ const CASES: &[Case] = &[
         (OWN, "http: email-service"),
         &["workload.http", "write service:port"],
     ),
+    email(
+        "parent that is no span",
+        &[(OWN, "parent: \"email-service: ", "parent: \"email-servce: ")],
+        (OWN, "email-servce: "),
+        &["no span of", "email-servce", "did you mean email-service: "],
+    ),
     // The monitoring configuration.
     mini(
         "rule that does not parse",
@@ -350,6 +356,7 @@ const CASES: &[Case] = &[
         &["selftest", "STACK", "--only", "scrape_wrong_prt"],
         &["no sabotage scrape_wrong_prt", "did you mean scrape_wrong_port?"],
     ),
+    asked("unknown image", &["images", "grafanna"], &["no image grafanna", "did you mean grafana?"]),
     asked("unknown fault by hand", &["fault", "inject", "stpo", "exporter"], &["no fault stpo", "did you mean stop?"]),
     asked("unknown setting by hand", &["fault", "inject", "packet_delay", "exporter", "to=spare", "by=5"], &["by"]),
     asked("setting without value", &["fault", "inject", "packet_delay", "exporter", "to"], &["setting to is not written key=value"]),

@@ -47,10 +47,16 @@ fn short_volume(text: &str, mark: &Mark, path: &str) -> Result<ServiceVolume, Co
         [target] => (None, *target, ""),
         [source, target] => (Some(*source), *target, ""),
         [source, target, options] => (Some(*source), *target, *options),
-        _ => return Err(ConfigError::at(mark, format!("{path}: seen `{text}`, wanted source:target[:options]"), "")),
+        _ => {
+            return Err(ConfigError::at(
+                mark,
+                format!("{path}: seen `{text}`, wanted source:target[:options]"),
+                "for example ./config:/etc/app:ro",
+            ));
+        }
     };
     if !target.starts_with('/') {
-        return Err(ConfigError::at(mark, format!("{path}: target `{target}` is no absolute path"), ""));
+        return Err(ConfigError::at(mark, format!("{path}: target `{target}` is no absolute path"), "begin it with /"));
     }
     let (mut read_only, mut no_copy, mut propagation) = (false, false, None);
     for option in options.split(',').filter(|option| !option.is_empty()) {

@@ -45,7 +45,7 @@ fn range(text: &str, mark: &Mark, path: &str) -> Result<Vec<u16>, ConfigError> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let (from, to) = (port(from, mark, path)?, port(to, mark, path)?);
     if from > to {
-        return Err(ConfigError::at(mark, format!("{path}: `{text}` runs backwards"), ""));
+        return Err(ConfigError::at(mark, format!("{path}: `{text}` runs backwards"), "write the smaller port first"));
     }
     Ok((from..=to).collect())
 }
@@ -62,12 +62,22 @@ fn push_ports(
     let udp = match protocol {
         "tcp" => false,
         "udp" => true,
-        other => return Err(ConfigError::at(mark, format!("{path}: seen protocol `{other}`, wanted tcp or udp"), "")),
+        other => {
+            return Err(ConfigError::at(
+                mark,
+                format!("{path}: seen protocol `{other}`, wanted tcp or udp"),
+                "write \"8080:80/udp\", or leave it out for tcp",
+            ));
+        }
     };
     if let Some(host) = &host
         && host.len() != container.len()
     {
-        return Err(ConfigError::at(mark, format!("{path}: the two ranges of ports differ in length"), ""));
+        return Err(ConfigError::at(
+            mark,
+            format!("{path}: the two ranges of ports differ in length"),
+            "give both ranges the same number of ports",
+        ));
     }
     for (at, inside) in container.into_iter().enumerate() {
         let host = host.as_ref().and_then(|host| host.get(at).copied());
