@@ -132,7 +132,7 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     match FAULTS.iter().find(|f| f.0 == kind) {
         Some((_, _, aim)) => aim(target, settings),
-        None => Err(FaultError::Settings { what: format!("unknown fault {kind:?}"), hint: format!("the faults are {}", kinds().join(", ")) }),
+        None => Err(FaultError::Settings { what: format!("there is no fault {kind}"), hint: crate::stack::suggest(kind, kinds(), "faults") }),
     }
 }
 

@@ -158,7 +158,7 @@ impl Plan {
     pub fn drive_bound_s(&self) -> f64 {
         let of = |d: &&PlannedDrill| {
             let budgets = d.scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
-            d.scenario.hold_s + d.scenario.builds_up_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
+            d.scenario.hold_s + d.scenario.builds_up_s + d.scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
         };
         self.waves().iter().map(|w| w.iter().map(of).fold(0.0, f64::max)).sum()
     }

@@ -4,15 +4,16 @@
 use super::{Inbox, Probes, Session, follow};
 use crate::authority::Authority;
 use crate::binaries::Binaries;
-use crate::cli::{Common, Failure, Images as ImageChoice};
+use crate::cli::{Common, Failure};
 use crate::clock::RunClock;
-use crate::declaration::{Declaration, Role, SteadyState};
+use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
 use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
 use crate::exit::Exit;
 use crate::features::{self, Selection};
 use crate::home::Home;
-use crate::image::{Catalogue, Images, Source};
+use crate::image::{Catalogue, Images};
+use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::Plan;
 use crate::probe;
@@ -27,7 +28,6 @@ use crate::subject::{self, Read};
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use verdict::history::alert::AlertEvent;
@@ -70,7 +70,7 @@ impl Options {
     /// Options of a command.
     pub fn new(stack: &str, common: &Common) -> Options {
         let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let command = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command }
     }
 
@@ -88,12 +88,28 @@ impl Options {
         subject::read(&self.stack, &self.home, self.common.time_scale).map_err(|e| Failure::new(e.exit(), e))
     }
 
+    /// Whether reports can be written where they are to go, so that this is known before a stack is up for nothing.
+    ///
+    /// # Errors
+    /// They can't.
+    pub fn check_report(&self) -> Result<(), Failure> {
+        let folder = &self.common.report;
+        let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+        tried.map(drop).map_err(|e| Failure::new(Exit::Usage, format!("reports can't be written to {}: {e}\nhint: name another folder with --report", folder.display())))
+    }
+
     /// Name of the stack, as its declaration states it.
     ///
     /// # Errors
     /// Its files are wrong.
     pub fn stack_name(&self) -> Result<String, Failure> {
         Ok(self.read()?.stack.name().to_owned())
+    }
+
+    /// Name of the stack, or the word that was given for it if its files can't be read any more: that must not keep what runs
+    /// from being removed.
+    pub fn name_or_word(&self) -> String {
+        self.stack_name().unwrap_or_else(|_| self.stack.clone())
     }
 
     /// Folder of the stack's sabotages.
@@ -134,7 +150,7 @@ pub struct Live {
     journal: Journal,
     reaper: Option<Reaper>,
     progress: Progress,
-    stop: Arc<AtomicBool>,
+    interrupt: Interrupt,
     images: BTreeMap<String, String>,
     deviations: Vec<(String, String)>,
     /// What happened on the way up, told again at the beginning of each run's history.
@@ -155,27 +171,41 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
         progress.say(&format!("seed {}", options.seed));
         let read = options.read()?;
-        let stop = listen_for_signals()?;
-        let engine = crate::provision::engine(options.common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
+        options.check_report()?;
+        if read.subject.declaration.ports == HostPorts::AsWritten {
+            stack::plan_ports(&read.stack, &read.stack.project, &[], "look").map_err(|e| Failure::new(e.exit(), e))?;
+        }
+        let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
+        let engine = interrupt.unless(crate::provision::engine(options.common.provision, &|line: &str| progress.say(line))).await.ok_or_else(stopped)?;
+        let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
         let mut deviations = read.deviations.clone();
-        let (images, own) = images(options, &engine, &read, &progress, &mut deviations).await?;
+        let (images, own) = interrupt.unless(images(options, &engine, &read, &progress, &mut deviations)).await.ok_or_else(stopped)??;
         let images_to = clock.now();
         let run = run_id(options.seed);
         let reaper = if options.common.keep { None } else { Some(Reaper::spawn(&run).map_err(|e| Failure::new(Exit::Defect, e))?) };
+        interrupt.reaper_watches(reaper.is_some());
         let up_from = clock.now();
         progress.say(&format!("run {run}: {} services", read.subject.services.len()));
-        let brought = bring(&engine, &journal, &read, &run, &images, &own, options.common.keep, &progress).await;
+        let brought = interrupt.unless(bring(&engine, &journal, &read, &run, &images, &own, options.common.keep, &progress)).await;
+        let Some(brought) = brought else {
+            stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| Failure::new(Exit::Interrupted, format!("interrupted, and what was started could not be removed: {e}\nhint: firedrill down --all tries again")))?;
+            if let Some(reaper) = reaper {
+                reaper.dismiss();
+            }
+            return Err(Failure::new(Exit::Interrupted, "interrupted; what was started is removed"));
+        };
         let (running, prologue) = brought?;
         deviations.extend(running.deviations.iter().map(|d| (d.what.clone(), d.why.clone())));
         let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
-        Ok(Live { options: options.clone(), engine, running, read, journal, reaper, progress, stop, images, deviations, prologue: Mutex::new(prologue), times })
+        Ok(Live { options: options.clone(), engine, running, read, journal, reaper, progress, interrupt, images, deviations, prologue: Mutex::new(prologue), times })
     }
 
     /// Leaves it running when this program ends.
@@ -186,6 +216,7 @@ impl Live {
         self.running.kept = true;
         self.running.save(&self.journal).map_err(|e| Failure::new(e.exit(), e))?;
         if let Some(reaper) = self.reaper.take() {
+            self.interrupt.reaper_watches(false);
             reaper.dismiss();
         }
         println!("the stack stays up as run {}\nhint: firedrill down {} removes it", self.running.run, self.running.stack);
@@ -298,7 +329,7 @@ impl Live {
             journal: self.journal.clone(),
             probes,
             inbox,
-            stop: self.stop.clone(),
+            interrupt: self.interrupt.clone(),
             progress: self.progress.clone(),
         })
     }
@@ -428,37 +459,17 @@ fn run_id(seed: u64) -> String {
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)
 }
 
-fn listen_for_signals() -> Result<Arc<AtomicBool>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = Arc::new(AtomicBool::new(false));
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut arriving = signal(kind).map_err(|e| Failure::new(Exit::Defect, e))?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            while arriving.recv().await.is_some() {
-                stop.store(true, Ordering::SeqCst);
-            }
-        });
-    }
-    Ok(stop)
-}
-
 /// Every image that the stack needs: service to reference, and the reference of our own binary's.
 async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Progress, deviations: &mut Vec<(String, String)>) -> Result<(BTreeMap<String, String>, String), Failure> {
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
     let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
-    let source = match options.common.images {
-        ImageChoice::Auto => Source::Auto,
-        ImageChoice::Upstream => Source::Upstream,
-        ImageChoice::Packages => Source::Packages,
-    };
     let mapped = |image: &str| read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned());
     let services: BTreeMap<&String, String> = read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
     let is_apps = |image: &str| image == "firedrill/apps" || image.starts_with("firedrill/apps:");
     let wanted: BTreeSet<&str> = services.values().map(String::as_str).filter(|i| !is_apps(i)).collect();
     let wanted: Vec<&str> = wanted.into_iter().chain(["base-bookworm"]).collect();
-    let ready = images.ensure(&wanted, source, &|p| progress.say(&p.to_string())).await.map_err(unfit)?;
+    let ready = images.ensure(&wanted, options.common.images.into(), &|p| progress.say(&p.to_string())).await.map_err(unfit)?;
     let mut references: BTreeMap<&str, &str> = BTreeMap::new();
     for image in &ready {
         references.insert(&image.wanted, &image.reference);
@@ -466,7 +477,7 @@ async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Prog
             deviations.push((deviation.clone(), format!("images come from {}", image.origin)));
         }
     }
-    let binaries = Binaries::built(&options.home, progress).map_err(|e| Failure::new(Exit::Unfit, e))?;
+    let binaries = Binaries::built(&options.home, progress).await.map_err(|e| Failure::new(Exit::Unfit, e))?;
     let own = images.ensure_own("firedrill", &binaries.firedrill, &[]).await.map_err(unfit)?.reference;
     let mut apps = String::new();
     if services.values().any(|i| is_apps(i)) {

@@ -2,6 +2,7 @@
 
 use super::Telling;
 use crate::plan::AlertBudget;
+use crate::stack::suggest;
 use cucumber::{then, when};
 use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
 use verdict::check::drill::FaultBitAndLeft;
@@ -15,7 +16,8 @@ impl Telling {
             return None;
         };
         let Some(budget) = subject.budgets.get(alert) else {
-            self.refuse(format!("no rule is called {alert:?}"), format!("the rules are {}", subject.budgets.keys().cloned().collect::<Vec<_>>().join(", ")));
+            let known = suggest(alert, subject.budgets.keys().map(String::as_str), "declared alerts");
+            self.refuse(format!("alert {alert} is not declared"), format!("{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"));
             return None;
         };
         Some((alert.to_owned(), budget.clone(), drill.clone()))
@@ -39,7 +41,7 @@ impl Telling {
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
         self.expect(AlertFires { alert: alert.clone(), drill: name.clone(), within_s: budget.fire_s + drill.builds_up_s, fault: format!("{} on {}", drill.fault.kind, drill.fault.target) });
         self.expect(AlertReaches { alert: alert.clone(), drill: name.clone(), receivers, labels, within_s: budget.notify_s + drill.builds_up_s });
-        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s });
+        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
     }
 
     fn run_drill(&mut self, name: &str) {
@@ -49,7 +51,7 @@ impl Telling {
                 self.plan.add_drill(scenario);
                 self.drill = Some(name.to_owned());
             }
-            None => self.refuse(format!("no scenario is called {name:?}"), format!("the scenarios are {}", subject.scenarios.keys().cloned().collect::<Vec<_>>().join(", "))),
+            None => self.refuse(format!("there is no drill {name}"), suggest(name, subject.scenarios.keys().map(String::as_str), "drills")),
         }
     }
 
