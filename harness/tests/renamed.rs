@@ -37,7 +37,10 @@ const EMAIL: [&str; 2] = ["receiver_wrong_path", "worker_spans_without_parent"];
 fn main() {
     // Helper processes and the reaper are the program `firedrill`, which this test is not.
     if std::env::var_os("FIREDRILL_PROGRAM").is_none() {
-        let error = std::process::Command::new(std::env::current_exe().unwrap()).args(std::env::args_os().skip(1)).env("FIREDRILL_PROGRAM", env!("CARGO_BIN_EXE_firedrill")).exec();
+        let error = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(std::env::args_os().skip(1))
+            .env("FIREDRILL_PROGRAM", env!("CARGO_BIN_EXE_firedrill"))
+            .exec();
         panic!("this test can't be run again with FIREDRILL_PROGRAM set: {error}");
     }
     let mut arguments = Arguments::from_args();
@@ -49,8 +52,12 @@ fn main() {
         trials.push(Trial::test(format!("a renamed copy of {stack} is planned as the original is"), move || seeded(|| planned(stack))));
         trials.push(Trial::test(format!("no code knows a name of {stack}"), move || no_name_known(stack)));
     }
-    trials.push(needing("a renamed copy of mini gets the same verdicts, healthy and broken", docker, || seeded(|| same_verdicts("mini", &MINI, true))));
-    trials.push(needing("a renamed copy of email gets the same verdicts, healthy and broken", nightly, || seeded(|| same_verdicts("email", &EMAIL, false))));
+    trials.push(needing("a renamed copy of mini gets the same verdicts, healthy and broken", docker, || {
+        seeded(|| same_verdicts("mini", &MINI, true))
+    }));
+    trials.push(needing("a renamed copy of email gets the same verdicts, healthy and broken", nightly, || {
+        seeded(|| same_verdicts("email", &EMAIL, false))
+    }));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -149,7 +156,11 @@ fn planned(stack: &str) -> Result<(), String> {
     for (what, wanted, seen) in [("verdicts", ids(&plan), ids(&copied)), ("the roll-call", required(&plan), required(&copied))] {
         let wanted: BTreeSet<String> = wanted.iter().map(|id| copy.names.id(id)).collect();
         if wanted.is_empty() || wanted != seen {
-            return Err(format!("{what}: missing {:?}, unwanted {:?}", wanted.difference(&seen).collect::<Vec<_>>(), seen.difference(&wanted).collect::<Vec<_>>()));
+            return Err(format!(
+                "{what}: missing {:?}, unwanted {:?}",
+                wanted.difference(&seen).collect::<Vec<_>>(),
+                seen.difference(&wanted).collect::<Vec<_>>()
+            ));
         }
     }
     Ok(())
@@ -198,20 +209,29 @@ fn same_verdicts(stack: &str, sabotages: &[&str], side_by_side: bool) -> Result<
 fn compare(original: &Judged, renamed: &Judged, names: &Names) -> Vec<String> {
     let state = &original.state;
     let mut wrong = Vec::new();
-    let mut expected: BTreeMap<String, (&String, judged::Answer)> = original.answers.iter().map(|(id, a)| (names.id(id), (id, *a))).collect();
+    let mut expected: BTreeMap<String, (&String, judged::Answer)> =
+        original.answers.iter().map(|(id, a)| (names.id(id), (id, *a))).collect();
     for (id, answer) in &renamed.answers {
         match expected.remove(id) {
             Some((_, wanted)) if wanted == *answer => {}
-            Some((old, wanted)) => wrong.push(format!("{state}: {old} is {wanted:?}, its copy {id} {answer:?}\n{}{}", original.told[old], renamed.told[id])),
+            Some((old, wanted)) => {
+                wrong.push(format!("{state}: {old} is {wanted:?}, its copy {id} {answer:?}\n{}{}", original.told[old], renamed.told[id]))
+            }
             None => wrong.push(format!("{state}: only the copy has {id}\n{}", renamed.told[id])),
         }
     }
     wrong.extend(expected.values().map(|(old, _)| format!("{state}: only the original has {old}\n{}", original.told[*old])));
     for judged in [original, renamed] {
         match &judged.wanted {
-            None => wrong.extend(judged.answers.iter().filter(|(_, (s, _))| *s != Status::Pass).map(|(id, _)| format!("{state}: {}", judged.told[id]))),
+            None => wrong.extend(
+                judged.answers.iter().filter(|(_, (s, _))| *s != Status::Pass).map(|(id, _)| format!("{state}: {}", judged.told[id])),
+            ),
             Some((id, cause)) if judged.answers.get(id) == Some(&(Status::Fail, Some(*cause))) => {}
-            Some((id, cause)) => wrong.push(format!("{state}: {id} should fail because of {}: {}", cause.name(), judged.told.get(id).map_or("it was not judged", String::as_str))),
+            Some((id, cause)) => wrong.push(format!(
+                "{state}: {id} should fail because of {}: {}",
+                cause.name(),
+                judged.told.get(id).map_or("it was not judged", String::as_str)
+            )),
         }
     }
     wrong

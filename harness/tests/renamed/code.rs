@@ -13,14 +13,16 @@ pub fn names_known(read: &Read, sources: &[&Path]) -> Vec<String> {
     let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
     let kinds: BTreeSet<&str> = all.into_iter().flatten().map(|r| r.kind.as_str()).collect();
     // Receivers named as the protocol that they speak are words of the protocol.
-    let protocols: BTreeSet<String> = declaration.receivers.iter().filter_map(|r| serde_json::to_value(r.protocol).ok()?.as_str().map(str::to_owned)).collect();
+    let protocols: BTreeSet<String> =
+        declaration.receivers.iter().filter_map(|r| serde_json::to_value(r.protocol).ok()?.as_str().map(str::to_owned)).collect();
     let alerts = declaration.alerts.iter().map(|a| a.name.as_str());
     let jobs = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().map(|r| r.name.as_str());
     let drills = read.subject.scenarios.keys().map(String::as_str);
     let compound = |n: &&str| !kinds.contains(n) && !protocols.iter().any(|p| p.starts_with(*n));
     // One plain word (`redis`, `spare`) says nothing; a compound one can only have come from the stack.
-    let names: BTreeSet<&str> = jobs.chain(receivers).chain(drills).filter(|n| n.contains(['-', '_'])).chain(alerts).filter(compound).collect();
+    let names: BTreeSet<&str> =
+        jobs.chain(receivers).chain(drills).filter(|n| n.contains(['-', '_'])).chain(alerts).filter(compound).collect();
     assert!(!names.is_empty(), "{} states no names", declaration.stack);
     let mut known = Vec::new();
     for source in sources {

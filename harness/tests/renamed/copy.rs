@@ -7,16 +7,28 @@ use firedrill::subject::Read;
 use std::path::Path;
 
 /// Folders whose files are configuration in a program's own language, where the stack's names are hosts of addresses.
-const FOREIGN: [&str; 8] = ["otel-collector", "postfix", "dovecot", "blackbox-exporter", "postgres-exporter", "elasticsearch", "logstash", "redis"];
+const FOREIGN: [&str; 8] =
+    ["otel-collector", "postfix", "dovecot", "blackbox-exporter", "postgres-exporter", "elasticsearch", "logstash", "redis"];
 
 /// Writes the copy into a folder.
 pub fn make(read: &Read, home: &Home, names: &Names, to: &Path) -> std::io::Result<()> {
     let rewriter = Rewriter::new(names);
     let stack = &read.stack.folder;
-    tree(stack, to, &|path| {
-        let top = path.strip_prefix(stack).ok().and_then(|p| p.components().next()).map(|c| c.as_os_str().to_string_lossy().into_owned()).unwrap_or_default();
-        if FOREIGN.contains(&top.as_str()) { Manner::Hosts } else { Manner::Words }
-    }, names, &rewriter)?;
+    tree(
+        stack,
+        to,
+        &|path| {
+            let top = path
+                .strip_prefix(stack)
+                .ok()
+                .and_then(|p| p.components().next())
+                .map(|c| c.as_os_str().to_string_lossy().into_owned())
+                .unwrap_or_default();
+            if FOREIGN.contains(&top.as_str()) { Manner::Hosts } else { Manner::Words }
+        },
+        names,
+        &rewriter,
+    )?;
     let name = &read.subject.declaration.stack;
     // A stack's own come first; ours are for those that have none.
     let scenarios = home.scenarios().join(name);

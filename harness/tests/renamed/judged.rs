@@ -77,7 +77,10 @@ async fn left_behind(engine: &Engine, run: &str, work: &std::path::Path) -> Resu
     note("network", engine.networks_with(label::RUN, Some(run)).await.map_err(failed)?);
     note("volume", engine.volumes_with(label::RUN, Some(run)).await.map_err(failed)?);
     note("packet filter rule of", containment::runs().await.map_err(failed)?.into_iter().filter(|r| r == run).collect());
-    note("journal entry", Journal::of_user().open_entries().map_err(|e| e.to_string())?.into_iter().filter(|e| e.run == run).map(|e| e.what).collect());
+    note(
+        "journal entry",
+        Journal::of_user().open_entries().map_err(|e| e.to_string())?.into_iter().filter(|e| e.run == run).map(|e| e.what).collect(),
+    );
     note("folder", work.exists().then(|| work.display().to_string()).into_iter().collect());
     Ok(left)
 }

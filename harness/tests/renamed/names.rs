@@ -108,7 +108,10 @@ fn own_metrics(read: &Read) -> Vec<String> {
 fn word(rng: &mut StdRng) -> String {
     const CONSONANTS: &[u8] = b"bdfgklmnprstvz";
     const VOWELS: &[u8] = b"aeiou";
-    (0..3).flat_map(|_| [CONSONANTS[rng.random_range(0..CONSONANTS.len())], VOWELS[rng.random_range(0..VOWELS.len())]]).map(char::from).collect()
+    (0..3)
+        .flat_map(|_| [CONSONANTS[rng.random_range(0..CONSONANTS.len())], VOWELS[rng.random_range(0..VOWELS.len())]])
+        .map(char::from)
+        .collect()
 }
 
 /// A fresh name of the same form.

@@ -22,7 +22,7 @@ pub struct Rewriter<'a> {
 }
 
 /// Keys whose value is a kind of thing and never a name, and texts that a server answers with.
-const KINDS: [&str; 7] = ["kind:", "type:", "\"type\":", "protocol:", "implementation:", "contains:", "banner:"];
+const KINDS: [&str; 8] = ["kind:", "\"unit\":", "type:", "\"type\":", "protocol:", "implementation:", "contains:", "banner:"];
 
 impl<'a> Rewriter<'a> {
     /// Renames as `names` map.
@@ -67,7 +67,9 @@ impl<'a> Rewriter<'a> {
 
     fn line(&self, line: &str, hosts_only: bool) -> String {
         let line = match &self.indices {
-            Some((pattern, fresh)) => pattern.replace_all(line, |c: &regex::Captures<'_>| format!("{fresh}{}", self.names.map(&c[1]))).into_owned(),
+            Some((pattern, fresh)) => {
+                pattern.replace_all(line, |c: &regex::Captures<'_>| format!("{fresh}{}", self.names.map(&c[1]))).into_owned()
+            }
             None => line.to_owned(),
         };
         let renamed = self.tokens.replace_all(&line, |c: &regex::Captures<'_>| {
@@ -115,4 +117,3 @@ fn is_name(before: &str, after: &str, kind: Kind, hosts_only: bool) -> bool {
     let value_of = before.trim_end_matches([' ', '"', '\'']);
     !KINDS.iter().any(|k| value_of.ends_with(k)) && !before.contains("contains:")
 }
-
