@@ -22,7 +22,7 @@ pub struct Rewriter<'a> {
 }
 
 /// Keys whose value is a kind of thing and never a name, and texts that a server answers with.
-const KINDS: [&str; 7] = ["kind:", "type:", "\"type\":", "protocol:", "implementation:", "contains:", "banner:"];
+const KINDS: [&str; 8] = ["kind:", "\"unit\":", "type:", "\"type\":", "protocol:", "implementation:", "contains:", "banner:"];
 
 impl<'a> Rewriter<'a> {
     /// Renames as `names` map.
