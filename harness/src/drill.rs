@@ -197,7 +197,6 @@ impl Session {
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
     /// traffic it is the alerts' silence that needs time.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-<<<<<<< HEAD
         let seconds = match &self.declaration.workload {
             Some(workload) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
@@ -211,14 +210,6 @@ impl Session {
             None => self.declaration.steady_state.hold_s,
         };
         let until = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 120.0));
-=======
-        let rate = self.declaration.workload.as_ref().map_or(1.0, |w| w.rate.max(0.001));
-        let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
-            verdict::Expectation::Recovered(r) => Some((r.baseline.operations_min as f64 / rate) * 1.3 + r.settle_s),
-            _ => None,
-        });
-        let until = Instant::now() + Duration::from_secs_f64(operations.unwrap_or(5.0).min(120.0));
->>>>>>> renamed
         while Instant::now() < until {
             self.interrupted()?;
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
