@@ -84,7 +84,12 @@ pub struct RunFile {
 /// Judges a history by a run file and makes the report.
 pub fn judge(history: &History, file: &RunFile) -> Report {
     let plan = &file.plan;
-    let waivers: Vec<Waiver<'_>> = file.declaration.waivers.iter().map(|w| Waiver { verdict: &w.verdict, owner: &w.owner, reason: &w.reason, expires: &w.expires }).collect();
+    let waivers: Vec<Waiver<'_>> = file
+        .declaration
+        .waivers
+        .iter()
+        .map(|w| Waiver { verdict: &w.verdict, owner: &w.owner, reason: &w.reason, expires: &w.expires })
+        .collect();
     let mut verdicts: Vec<Verdict> = plan.expectations.iter().map(|p| p.expectation.judge(history)).collect();
     for verdict in &mut verdicts {
         summary::waive(verdict, &waivers, &file.day);
@@ -99,7 +104,8 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
         let verdict = Verdict::skipped(id, left.scenario.clone(), left.reason.clone());
         told.push(summary::tell(history, &verdict, Place { feature: &left.feature, scenario: &left.scenario, ..Place::default() }, None));
     }
-    let missing = Place { feature: "Roll-call", scenario: "Every verdict that must be returned is there", step: "", place: "verdicts.yaml" };
+    let missing =
+        Place { feature: "Roll-call", scenario: "Every verdict that must be returned is there", step: "", place: "verdicts.yaml" };
     told.extend(verdict::check::roll_call::roll_call(&verdicts, &plan.required).iter().map(|v| summary::tell(history, v, missing, None)));
     told.extend(summary::skip(history));
     summary::order(&mut told);
@@ -126,11 +132,24 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
     let sources: Vec<summary::LedgerSource<'_>> = declaration
         .logs
         .iter()
-        .flat_map(|l| l.sources.iter().filter(|s| !s.steps.is_empty()).map(|s| summary::LedgerSource { source: &s.source, index_prefix: &s.index_prefix, id_field: &l.id_field, select: &s.select, steps: &s.steps }))
+        .flat_map(|l| {
+            l.sources.iter().filter(|s| !s.steps.is_empty()).map(|s| summary::LedgerSource {
+                source: &s.source,
+                index_prefix: &s.index_prefix,
+                id_field: &l.id_field,
+                select: &s.select,
+                steps: &s.steps,
+            })
+        })
         .collect();
     let trace_steps: Vec<String> = declaration.traces.iter().flat_map(|t| t.steps.iter().map(|s| s.step.clone())).collect();
     let traces = declaration.traces.as_ref().map(|t| (t.id_attribute.as_str(), trace_steps.as_slice()));
-    let mail = declaration.workload.as_ref().filter(|w| w.imap.is_some() && w.journeys.contains_key("send_mail")).map(|_| vec!["send_mail/send".to_owned()]).unwrap_or_default();
+    let mail = declaration
+        .workload
+        .as_ref()
+        .filter(|w| w.imap.is_some() && w.journeys.contains_key("send_mail"))
+        .map(|_| vec!["send_mail/send".to_owned()])
+        .unwrap_or_default();
     let counts = Summary::of(told.iter().map(|t| t.status));
     let (alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
     let ledger = summary::ledger(history, &sources, traces, &mail);
@@ -184,7 +203,9 @@ pub fn write_all(folder: &Path) -> Result<Report, record::Error> {
     let file: RunFile = record::read_json(folder, "run.json")?;
     let report = judge(&history, &file);
     record::write_json(folder, "report.json", &report)?;
-    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).map_err(|source| record::Error::File { path: folder.join(name), source });
+    let write = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text).map_err(|source| record::Error::File { path: folder.join(name), source })
+    };
     write("junit.xml", junit::render(&report))?;
     match html::render(&report, &history) {
         Ok(page) => write("report.html", page)?,

@@ -65,7 +65,10 @@ fn the_committed_schema_is_the_one_of_the_type() {
         std::fs::write(&path, &generated).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    assert!(committed == generated, "harness/report.schema.json is out of date: run `UPDATE_SCHEMA=1 cargo test -p firedrill --test report` and commit it");
+    assert!(
+        committed == generated,
+        "harness/report.schema.json is out of date: run `UPDATE_SCHEMA=1 cargo test -p firedrill --test report` and commit it"
+    );
 }
 
 #[test]
@@ -90,10 +93,15 @@ fn the_golden_run_is_small_passes_and_fills_every_part() {
     assert_eq!(report.exit(), Exit::Pass, "{}", text::render(&report));
     assert_eq!((report.glance.drilled, report.glance.proved, report.glance.quiet, report.glance.lost), (2, 2, 2, 0));
     assert_eq!(report.faults.iter().filter(|f| f.bit_at.is_some() && f.healed_at.is_some() && !f.mechanism.is_empty()).count(), 2);
-    assert_eq!(report.ledger.iter().map(|l| l.signal.as_str()).collect::<Vec<_>>(), ["log:email-service", "log:celery-worker", "trace", "mail"]);
+    assert_eq!(
+        report.ledger.iter().map(|l| l.signal.as_str()).collect::<Vec<_>>(),
+        ["log:email-service", "log:celery-worker", "trace", "mail"]
+    );
     assert!(report.ledger.iter().all(|l| l.sent > 0 && l.stored > 0 && l.late_p99_s.is_some()), "{:?}", report.ledger);
     assert!(report.alerts.iter().all(|a| a.detect_s < a.notify_s && a.notify_s < a.budget_s && a.resolved), "{:?}", report.alerts);
-    assert!(report.timings.up_s.is_some() && report.timings.drive_s.is_some() && report.load.is_some() && !report.run.deviations.is_empty());
+    assert!(
+        report.timings.up_s.is_some() && report.timings.drive_s.is_some() && report.load.is_some() && !report.run.deviations.is_empty()
+    );
 }
 
 #[test]
@@ -107,7 +115,8 @@ fn a_verdict_removed_from_the_run_makes_it_unknown() {
 
 #[test]
 fn too_little_evidence_makes_it_unknown() {
-    let report = judged(|f| f.plan.required.iter_mut().for_each(|r| r.least_evidence = if r.id == "health.services" { 1_000_000 } else { 1 }));
+    let report =
+        judged(|f| f.plan.required.iter_mut().for_each(|r| r.least_evidence = if r.id == "health.services" { 1_000_000 } else { 1 }));
     assert_eq!((report.exit(), report.summary.unknown), (Exit::Unknown, 1));
 }
 
@@ -129,7 +138,12 @@ fn failing(file: &mut RunFile) {
 }
 
 fn waiver(expires: &str) -> Waiver {
-    Waiver { verdict: "alert.EmailServiceDown.fires".into(), owner: "the mail team".into(), reason: "a slower rule is on its way".into(), expires: expires.into() }
+    Waiver {
+        verdict: "alert.EmailServiceDown.fires".into(),
+        owner: "the mail team".into(),
+        reason: "a slower rule is on its way".into(),
+        expires: expires.into(),
+    }
 }
 
 #[test]
@@ -171,7 +185,10 @@ fn like_passes_are_one_line() {
     let shown = text::render(&report);
     assert!(shown.contains("pass: 2 alerts are quiet while nothing is wrong ("), "{shown}");
     assert_eq!(shown.matches("is quiet while").count(), 0, "{shown}");
-    assert!(shown.contains("Deviations from the described system: ") && report.run.deviations.iter().all(|d| !shown.contains(&d.what)), "{shown}");
+    assert!(
+        shown.contains("Deviations from the described system: ") && report.run.deviations.iter().all(|d| !shown.contains(&d.what)),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -182,7 +199,12 @@ fn junit_is_well_formed_and_unknown_is_an_error_there() {
     });
     let parsed = quick_junit::Report::deserialize_from_str(&junit::render(&report)).unwrap();
     let cases = || parsed.test_suites.iter().flat_map(|s| &s.test_cases);
-    let of_kind = |wanted: NonSuccessKind| cases().filter(|c| matches!(c.status, TestCaseStatus::NonSuccess { kind, .. } if kind == wanted)).map(|c| c.name.as_str()).collect::<Vec<_>>();
+    let of_kind = |wanted: NonSuccessKind| {
+        cases()
+            .filter(|c| matches!(c.status, TestCaseStatus::NonSuccess { kind, .. } if kind == wanted))
+            .map(|c| c.name.as_str())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(cases().count(), report.verdicts.len());
     assert!(matches!(of_kind(NonSuccessKind::Failure).as_slice(), [one] if one.contains("alert.EmailServiceDown.fires")));
     assert!(matches!(of_kind(NonSuccessKind::Error).as_slice(), [one] if one.contains("roll_call.health.services")));
@@ -211,7 +233,9 @@ fn a_truncated_record_never_passes() {
 #[test]
 fn a_run_that_was_interrupted_says_so() {
     let mut events: Vec<Event> = GOLDEN.0.events.clone();
-    let Some(EventKind::Run(RunEvent::Ended { complete, reason })) = events.last_mut().map(|e| &mut e.kind) else { panic!("the golden run has no end") };
+    let Some(EventKind::Run(RunEvent::Ended { complete, reason })) = events.last_mut().map(|e| &mut e.kind) else {
+        panic!("the golden run has no end")
+    };
     (*complete, *reason) = (false, Some("interrupted by a signal".into()));
     let history = History::new(events);
     let report = report::judge(&history, &run_file());
@@ -228,7 +252,8 @@ fn the_page_needs_no_network_and_names_what_it_shows() {
     for foreign in ["src=", "<link", "@import", "url(", "<script"] {
         assert!(!page.contains(foreign), "{foreign}");
     }
-    for shown in ["<html lang=\"en\">", "The stack did not notice everything", "<svg", "EmailServiceDown", "redis_evicts", "slack-critical"] {
+    for shown in ["<html lang=\"en\">", "The stack did not notice everything", "<svg", "EmailServiceDown", "redis_evicts", "slack-critical"]
+    {
         assert!(page.contains(shown), "{shown}");
     }
 }

@@ -21,6 +21,7 @@ pub fn render(report: &Report, history: &History) -> Result<String, minijinja::E
     let drilled = report.alerts.iter().filter(|a| !a.drills.is_empty()).map(|a| a.rule.clone()).collect();
     let outline = summary::outline(&report.verdicts);
     let picture = timeline::render(&summary::timeline(history), &drilled);
-    let context = minijinja::context! { report => Value::from(Serde(report)), outline => Value::from(Serde(&outline)), timeline => picture };
+    let context =
+        minijinja::context! { report => Value::from(Serde(report)), outline => Value::from(Serde(&outline)), timeline => picture };
     environment.get_template("page.html")?.render(context)
 }

@@ -24,7 +24,8 @@ fn trouble(trouble: &Trouble<'_>, report: &Report) -> String {
     let _ = writeln!(out, "  {label}: {}", told.reason);
     let stopped = told.stopped_at.as_ref().map(|s| format!("stopped at: {s}"));
     let cause = told.cause.map(|c| format!("cause: {}", c.name()));
-    let witnesses = (!told.witnesses.is_empty()).then(|| format!("witnesses: events {} of run {}", some(told.witnesses.iter().map(u64::to_string), 5), report.run.id));
+    let witnesses = (!told.witnesses.is_empty())
+        .then(|| format!("witnesses: events {} of run {}", some(told.witnesses.iter().map(u64::to_string), 5), report.run.id));
     let line: Vec<String> = [stopped, cause, witnesses].into_iter().flatten().collect();
     if !line.is_empty() {
         let _ = writeln!(out, "  {}", line.join("; "));
@@ -79,7 +80,8 @@ fn features(section: &Section<'_>, out: &mut String) {
         };
     }
     for status in [Status::Fail, Status::Unknown] {
-        let told: Vec<String> = section.folds.iter().filter(|f| f.status == status).flat_map(|f| &f.verdicts).map(|t| t.id.clone()).collect();
+        let told: Vec<String> =
+            section.folds.iter().filter(|f| f.status == status).flat_map(|f| &f.verdicts).map(|t| t.id.clone()).collect();
         if !told.is_empty() {
             let _ = writeln!(out, "  {}, as told above: {}", word(status), some(told.into_iter(), OTHERS));
         }
@@ -112,7 +114,15 @@ fn alerts(report: &Report, out: &mut String) {
     for a in drilled {
         let resolved = if a.resolved { "resolved" } else { "not seen to resolve" };
         let stopped = a.stopped_at.as_ref().map(|s| format!("; stopped at: {s}")).unwrap_or_default();
-        let _ = writeln!(out, "  {:<width$}  fires after {:>6}, told after {:>6} of {:>6}, {resolved}: {}{stopped}", a.rule, seconds(a.detect_s), seconds(a.notify_s), seconds(a.budget_s), a.receivers.join(" "));
+        let _ = writeln!(
+            out,
+            "  {:<width$}  fires after {:>6}, told after {:>6} of {:>6}, {resolved}: {}{stopped}",
+            a.rule,
+            seconds(a.detect_s),
+            seconds(a.notify_s),
+            seconds(a.budget_s),
+            a.receivers.join(" ")
+        );
     }
 }
 
@@ -122,13 +132,25 @@ fn figures(report: &Report, out: &mut String) {
         let _ = writeln!(out, "\nLedger");
         for l in &report.ledger {
             let lost = l.lost.map_or_else(|| "the others left out by the sampler".to_owned(), |n| format!("{n} lost"));
-            let _ = writeln!(out, "  {:<width$}  {} acknowledged, {} stored, {lost}, {} duplicated, 99 % followed within {}", l.signal, l.sent, l.stored, l.duplicated, seconds(l.late_p99_s));
+            let _ = writeln!(
+                out,
+                "  {:<width$}  {} acknowledged, {} stored, {lost}, {} duplicated, 99 % followed within {}",
+                l.signal,
+                l.sent,
+                l.stored,
+                l.duplicated,
+                seconds(l.late_p99_s)
+            );
         }
     }
     if let Some(load) = &report.load {
         let l = load.latency_ms;
         let _ = writeln!(out, "\nLoad, faults included");
-        let _ = writeln!(out, "  {:.1} of {:.1} operations a second, {} in all, slip P99 {:.1} ms; latency P50 {:.1} P90 {:.1} P99 {:.1} max {:.0} ms", load.achieved_rate, load.offered_rate, load.operations, load.slip_p99_ms, l.p50, l.p90, l.p99, l.max);
+        let _ = writeln!(
+            out,
+            "  {:.1} of {:.1} operations a second, {} in all, slip P99 {:.1} ms; latency P50 {:.1} P90 {:.1} P99 {:.1} max {:.0} ms",
+            load.achieved_rate, load.offered_rate, load.operations, load.slip_p99_ms, l.p50, l.p90, l.p99, l.max
+        );
         if let Some(invalid) = &load.invalid {
             let _ = writeln!(out, "  it can't be relied on: {invalid}");
         }
@@ -148,7 +170,11 @@ fn deviations(report: &Report, out: &mut String) {
         (n > 0).then(|| format!("{n} {word}"))
     };
     use DeviationKind::{Absent, Image, NotScaled, System};
-    let kinds: Vec<String> = [count(System, "of the stack"), count(Absent, "absent"), count(Image, "of images"), count(NotScaled, "not scaled")].into_iter().flatten().collect();
+    let kinds: Vec<String> =
+        [count(System, "of the stack"), count(Absent, "absent"), count(Image, "of images"), count(NotScaled, "not scaled")]
+            .into_iter()
+            .flatten()
+            .collect();
     if !kinds.is_empty() {
         let _ = writeln!(out, "\nDeviations from the described system: {}, each with its reason in report.html", kinds.join(", "));
     }
@@ -157,7 +183,20 @@ fn deviations(report: &Report, out: &mut String) {
 fn last(report: &Report, troubles: &[Trouble<'_>], out: &mut String) {
     let s = report.summary;
     let unfinished = if report.run.complete { "" } else { ", cut short" };
-    let _ = writeln!(out, "\n{}: {} passed, {} failed, {} unknown, {} skipped, {} waived; run {} of {} took {:.0} s{unfinished} (seed {})", word(report.glance.outcome), s.passed, s.failed, s.unknown, s.skipped, s.waived, report.run.id, report.run.stack, report.run.duration_s, report.run.seed);
+    let _ = writeln!(
+        out,
+        "\n{}: {} passed, {} failed, {} unknown, {} skipped, {} waived; run {} of {} took {:.0} s{unfinished} (seed {})",
+        word(report.glance.outcome),
+        s.passed,
+        s.failed,
+        s.unknown,
+        s.skipped,
+        s.waived,
+        report.run.id,
+        report.run.stack,
+        report.run.duration_s,
+        report.run.seed
+    );
     for t in troubles.iter().take(OTHERS) {
         let more = if t.others.is_empty() { String::new() } else { format!(" and {} more", t.others.len()) };
         let _ = writeln!(out, "  {}: {}{more}", word(t.first.status), t.first.id);

@@ -37,7 +37,8 @@ pub fn shrink(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     plan(&mut file);
     record::write_json(to, "run.json", &serde_json::to_value(&file).unwrap()).unwrap();
-    let ids: BTreeSet<String> = history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged).step_by(SHARE).map(|(_, o)| o.id.clone()).collect();
+    let ids: BTreeSet<String> =
+        history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged).step_by(SHARE).map(|(_, o)| o.id.clone()).collect();
     let mut pressures = 0usize;
     let mut events: Vec<Event> = history.events.into_iter().filter_map(|e| kept(e, &ids, &mut pressures)).collect();
     for (seq, event) in events.iter_mut().enumerate() {
@@ -124,13 +125,27 @@ fn observed(observation: &mut Observation, ids: &BTreeSet<String>, pressures: &m
             true
         }
         Fact::Spans { spans, .. } => {
-            let traces: BTreeSet<String> = spans.iter().filter(|s| s.attributes.get("operation.id").is_some_and(|i| ids.contains(i))).map(|s| s.trace_id.clone()).collect();
+            let traces: BTreeSet<String> = spans
+                .iter()
+                .filter(|s| s.attributes.get("operation.id").is_some_and(|i| ids.contains(i)))
+                .map(|s| s.trace_id.clone())
+                .collect();
             spans.retain(|s| traces.contains(&s.trace_id));
             spans.iter_mut().for_each(|s| s.attributes.retain(|name, _| name == "operation.id"));
             true
         }
-        Fact::ManagedAlerts { .. } | Fact::Health(_) | Fact::Panel(_) | Fact::Dashboards { .. } | Fact::SeriesCount { .. } | Fact::RuleInputs(_) => false,
-        Fact::Unreachable { .. } | Fact::Targets { .. } | Fact::Reload(_) | Fact::Silences { .. } | Fact::Indices { .. } | Fact::Datasource(_) => true,
+        Fact::ManagedAlerts { .. }
+        | Fact::Health(_)
+        | Fact::Panel(_)
+        | Fact::Dashboards { .. }
+        | Fact::SeriesCount { .. }
+        | Fact::RuleInputs(_) => false,
+        Fact::Unreachable { .. }
+        | Fact::Targets { .. }
+        | Fact::Reload(_)
+        | Fact::Silences { .. }
+        | Fact::Indices { .. }
+        | Fact::Datasource(_) => true,
     }
 }
 
@@ -145,7 +160,11 @@ pub fn write(events: &[Event], to: &Path) {
     }
     let (at, mut seq) = events.last().map(|e| (e.at, e.seq)).unwrap();
     let mut history = files.remove("history.jsonl").unwrap().0;
-    let references = files.iter().map(|(name, (text, lines))| RunEvent::SideFile { name: (*name).into(), lines: *lines, sha256: Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect() });
+    let references = files.iter().map(|(name, (text, lines))| RunEvent::SideFile {
+        name: (*name).into(),
+        lines: *lines,
+        sha256: Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect(),
+    });
     for run in references.chain([RunEvent::Ended { complete: true, reason: None }]) {
         seq += 1;
         history += &line(&Event { seq, at, kind: EventKind::Run(run) });

@@ -103,7 +103,15 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
     let seconds = |at: At| at.mono_us as f64 / 1e6;
     for (event, fault) in history.faults() {
         if let FaultEvent::Injected { drill, kind, target, mechanism, .. } = fault {
-            rows.push(FaultRow { drill: drill.clone(), kind: kind.clone(), target: target.clone(), mechanism: mechanism.clone(), injected_at: seconds(event.at), bit_at: None, healed_at: None });
+            rows.push(FaultRow {
+                drill: drill.clone(),
+                kind: kind.clone(),
+                target: target.clone(),
+                mechanism: mechanism.clone(),
+                injected_at: seconds(event.at),
+                bit_at: None,
+                healed_at: None,
+            });
         } else if let Some(row) = rows.iter_mut().rev().find(|r| r.drill == fault.drill()) {
             match fault {
                 FaultEvent::Bit { .. } => row.bit_at = Some(seconds(event.at)),
@@ -230,7 +238,15 @@ mod tests {
 
     #[test]
     fn a_phase_takes_from_its_beginning_to_its_end_and_is_null_if_it_has_none() {
-        let phases = [(Phase::Images, true), (Phase::Images, false), (Phase::Steady, true), (Phase::Steady, false), (Phase::Drive, true), (Phase::Drive, false), (Phase::Down, true)];
+        let phases = [
+            (Phase::Images, true),
+            (Phase::Images, false),
+            (Phase::Steady, true),
+            (Phase::Steady, false),
+            (Phase::Drive, true),
+            (Phase::Drive, false),
+            (Phase::Down, true),
+        ];
         let events = phases.map(|(phase, begin)| run(if begin { RunEvent::PhaseBegan { phase } } else { RunEvent::PhaseEnded { phase } }));
         let timings = timings(&history(events));
         assert_eq!((timings.images_s, timings.drive_s, timings.down_s), (Some(1.0), Some(3.0), None));
@@ -239,10 +255,17 @@ mod tests {
     #[test]
     fn deviations_are_told_once_and_by_kind() {
         let of = |what: &str, why: &str| run(RunEvent::Deviation { what: what.into(), why: why.into() });
-        let events = [of("not scaled: x 15m", "fixed"), of("a", "b"), of("a", "b"), of("grafana from packages: no renderer", "images come from packages"), of("service kibana does not run", "no image")];
+        let events = [
+            of("not scaled: x 15m", "fixed"),
+            of("a", "b"),
+            of("a", "b"),
+            of("grafana from packages: no renderer", "images come from packages"),
+            of("service kibana does not run", "no image"),
+        ];
         let told: Vec<(DeviationKind, String)> = deviations(&history(events)).into_iter().map(|d| (d.kind, d.what)).collect();
         use DeviationKind::{Absent, Image, NotScaled, System};
-        let wanted = [(System, "a"), (Absent, "service kibana does not run"), (Image, "grafana from packages: no renderer"), (NotScaled, "x 15m")];
+        let wanted =
+            [(System, "a"), (Absent, "service kibana does not run"), (Image, "grafana from packages: no renderer"), (NotScaled, "x 15m")];
         assert_eq!(told, wanted.map(|(k, w)| (k, w.to_owned())));
     }
 }

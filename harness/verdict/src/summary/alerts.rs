@@ -39,7 +39,7 @@ pub struct AlertRow {
     pub resolved: bool,
     /// Whether it was quiet while nothing was wrong; null if that could not be judged.
     pub quiet_when_healthy: Option<bool>,
-    /// Seconds from the injection until it fired.
+    /// Seconds from the injection until it was first seen to fire, in a sample or by a notification.
     pub detect_s: Option<f64>,
     /// Seconds from the injection until the last receiver had it.
     pub notify_s: Option<f64>,
@@ -63,7 +63,11 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
         Some((injected, history.drill_window(d).and_then(|w| w.1)))
     });
     let told = told(history, alert, window);
-    let detect_s = window.and_then(|(injected, end)| first_firing(history, alert, Some(injected), end).map(|s| (s - injected.wall_s()).max(0.0)));
+    // Samples are a step apart; whoever was told of it earlier saw it fire earlier.
+    let detect_s = window.and_then(|(injected, end)| {
+        let sampled = first_firing(history, alert, Some(injected), end).map(|s| (s - injected.wall_s()).max(0.0));
+        told.values().map(|t| t.first.since(injected)).chain(sampled).reduce(f64::min)
+    });
     let notify_s = window.and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
     AlertRow {
         rule: alert.to_owned(),
@@ -83,7 +87,11 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
         detect_s,
         notify_s,
         budget_s,
-        stopped_at: ["fires", "reaches", "resolves"].iter().filter_map(|c| of_claim(c)).find(|v| v.status != Status::Pass).and_then(|v| v.stopped_at.clone()),
+        stopped_at: ["fires", "reaches", "resolves"]
+            .iter()
+            .filter_map(|c| of_claim(c))
+            .find(|v| v.status != Status::Pass)
+            .and_then(|v| v.stopped_at.clone()),
     }
 }
 
@@ -96,7 +104,9 @@ struct Told {
 /// What each receiver was told of an alert: from the injection to the end of its drill, or in the whole run if it has none.
 fn told(history: &History, alert: &str, window: Option<(At, Option<At>)>) -> BTreeMap<String, Told> {
     let within = |at: At| window.is_none_or(|(from, to)| at >= from && to.is_none_or(|to| at <= to));
-    let about = |n: &Notification, resolved: bool| n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|x| x == alert));
+    let about = |n: &Notification, resolved: bool| {
+        n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|x| x == alert))
+    };
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
     for (event, n) in history.notifications().filter(|(e, _)| within(e.at)) {
         let Some(receiver) = &n.receiver else { continue };
@@ -112,7 +122,9 @@ fn told(history: &History, alert: &str, window: Option<(At, Option<At>)>) -> BTr
 
 /// The first sample of `ALERTS{alertstate="firing"}` of an alert between two instants, seconds since the epoch.
 fn first_firing(history: &History, alert: &str, from: Option<At>, to: Option<At>) -> Option<f64> {
-    let firing = |labels: &BTreeMap<String, String>| labels.get("alertname").is_some_and(|a| a == alert) && labels.get("alertstate").is_some_and(|s| s == "firing");
+    let firing = |labels: &BTreeMap<String, String>| {
+        labels.get("alertname").is_some_and(|a| a == alert) && labels.get("alertstate").is_some_and(|s| s == "firing")
+    };
     let samples = history.observations().filter_map(|(_, o)| match &o.fact {
         Fact::Samples(s) if s.name == "alerts" => Some(s),
         _ => None,

@@ -34,9 +34,17 @@ pub struct Glance {
 
 /// The figures.
 pub fn glance(summary: Summary, verdicts: &[Verdict], alerts: &[AlertRow], faults: &[FaultRow], ledger: &[LedgerRow]) -> Glance {
-    let claims = |alert: &AlertRow| -> Vec<Status> { ["fires", "reaches", "resolves"].iter().filter_map(|c| verdicts.iter().find(|v| v.id == format!("alert.{}.{c}", alert.rule))).map(|v| v.status).collect() };
-    let proved: Vec<&AlertRow> = alerts.iter().filter(|a| matches!(claims(a).as_slice(), [Status::Pass, Status::Pass, Status::Pass])).collect();
-    let slowest = proved.iter().filter(|a| a.notify_s.is_some()).max_by(|a, b| a.notify_s.unwrap_or(0.0).total_cmp(&b.notify_s.unwrap_or(0.0)));
+    let claims = |alert: &AlertRow| -> Vec<Status> {
+        ["fires", "reaches", "resolves"]
+            .iter()
+            .filter_map(|c| verdicts.iter().find(|v| v.id == format!("alert.{}.{c}", alert.rule)))
+            .map(|v| v.status)
+            .collect()
+    };
+    let proved: Vec<&AlertRow> =
+        alerts.iter().filter(|a| matches!(claims(a).as_slice(), [Status::Pass, Status::Pass, Status::Pass])).collect();
+    let slowest =
+        proved.iter().filter(|a| a.notify_s.is_some()).max_by(|a, b| a.notify_s.unwrap_or(0.0).total_cmp(&b.notify_s.unwrap_or(0.0)));
     Glance {
         outcome: summary.outcome(),
         alerts: alerts.len() as u64,

@@ -88,13 +88,15 @@ pub(super) fn rank(sorted: &[f64], q: f64) -> Option<f64> {
 /// Seconds since the epoch of an RFC 3339 timestamp, with its fraction.
 fn instant(text: &str) -> Option<f64> {
     let whole = parse_rfc3339(text)? as f64;
-    let fraction: String = text.get(19..)?.strip_prefix('.').map(|f| f.chars().take_while(char::is_ascii_digit).collect()).unwrap_or_default();
+    let fraction: String =
+        text.get(19..)?.strip_prefix('.').map(|f| f.chars().take_while(char::is_ascii_digit).collect()).unwrap_or_default();
     Some(whole + format!("0.{fraction}0").parse::<f64>().ok()?)
 }
 
 /// The ledger: acknowledged operations against stored lines, traces and delivered mail, by id.
 pub fn ledger(history: &History, sources: &[LedgerSource<'_>], traces: Option<(&str, &[String])>, mail_steps: &[String]) -> Vec<LedgerRow> {
-    let mut rows: Vec<LedgerRow> = sources.iter().map(|s| row(format!("log:{}", s.source), &acknowledged(history, s.steps), &lines(history, s), false)).collect();
+    let mut rows: Vec<LedgerRow> =
+        sources.iter().map(|s| row(format!("log:{}", s.source), &acknowledged(history, s.steps), &lines(history, s), false)).collect();
     if let Some((attribute, steps)) = traces {
         rows.push(row("trace".into(), &acknowledged(history, steps), &kept(history, attribute), true));
     }
@@ -162,7 +164,20 @@ mod tests {
     fn operation(id: &str, ended_s: i64) -> EventKind {
         let at = At { mono_us: 0, wall_us: ended_s * 1_000_000 };
         let (journey, step) = ("send".into(), "send".into());
-        EventKind::Load(LoadEvent::Operation(Operation { id: id.into(), journey, step, user: "u".into(), due: at, started: at, ended: at, outcome: Outcome::Acknowledged, refusal_expected: false, as_expected: true, status: Some(202), error: None }))
+        EventKind::Load(LoadEvent::Operation(Operation {
+            id: id.into(),
+            journey,
+            step,
+            user: "u".into(),
+            due: at,
+            started: at,
+            ended: at,
+            outcome: Outcome::Acknowledged,
+            refusal_expected: false,
+            as_expected: true,
+            status: Some(202),
+            error: None,
+        }))
     }
 
     fn saw(fact: Fact) -> EventKind {
@@ -171,15 +186,29 @@ mod tests {
 
     fn line(id: &str, operation: &str, stamp: &str) -> Document {
         let fields = [("@timestamp", stamp), ("operation_id", operation), ("event", "request")];
-        Document { index: "logs-a-2026.02.02".into(), id: id.into(), fields: fields.map(|(k, v)| (k.to_owned(), v.into())).into_iter().collect() }
+        Document {
+            index: "logs-a-2026.02.02".into(),
+            id: id.into(),
+            fields: fields.map(|(k, v)| (k.to_owned(), v.into())).into_iter().collect(),
+        }
     }
 
     const NOON: i64 = 1_770_033_600;
 
     #[test]
     fn lost_twice_stored_and_late_are_counted_by_id() {
-        let documents = vec![line("1", "a", "2026-02-02T12:00:01.500Z"), line("2", "b", "2026-02-02T11:59:59Z"), line("3", "b", "2026-02-02T12:00:09Z"), line("4", "invented", "2026-02-02T12:00:00Z")];
-        let history = history([operation("a", NOON), operation("b", NOON), operation("c", NOON), saw(Fact::Documents { documents, truncated: false })]);
+        let documents = vec![
+            line("1", "a", "2026-02-02T12:00:01.500Z"),
+            line("2", "b", "2026-02-02T11:59:59Z"),
+            line("3", "b", "2026-02-02T12:00:09Z"),
+            line("4", "invented", "2026-02-02T12:00:00Z"),
+        ];
+        let history = history([
+            operation("a", NOON),
+            operation("b", NOON),
+            operation("c", NOON),
+            saw(Fact::Documents { documents, truncated: false }),
+        ]);
         let select = [("event".to_owned(), "request".to_owned())].into();
         let steps = ["send/send".to_owned()];
         let source = LedgerSource { source: "a", index_prefix: "logs-a-", id_field: "operation_id", select: &select, steps: &steps };

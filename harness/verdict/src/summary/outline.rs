@@ -82,7 +82,13 @@ pub fn outline(told: &[Told]) -> Outline<'_> {
                 section.passed += usize::from(t.status == Status::Pass);
                 section.of += 1;
             }
-            None => sections.push(Section { feature: &t.feature, status: t.status, passed: usize::from(t.status == Status::Pass), of: 1, folds: Vec::new() }),
+            None => sections.push(Section {
+                feature: &t.feature,
+                status: t.status,
+                passed: usize::from(t.status == Status::Pass),
+                of: 1,
+                folds: Vec::new(),
+            }),
         }
     }
     for section in &mut sections {
@@ -113,7 +119,9 @@ fn claim(id: &str) -> Option<(&str, &str)> {
 fn folds(told: Vec<&Told>) -> Vec<Fold<'_>> {
     let mut groups: Vec<Vec<&Told>> = Vec::new();
     for t in &told {
-        let like = |g: &&mut Vec<&Told>| t.status == Status::Pass && claim(&t.id).is_some() && g[0].status == t.status && claim(&g[0].id) == claim(&t.id);
+        let like = |g: &&mut Vec<&Told>| {
+            t.status == Status::Pass && claim(&t.id).is_some() && g[0].status == t.status && claim(&g[0].id) == claim(&t.id)
+        };
         match groups.iter_mut().find(like) {
             Some(group) => group.push(t),
             None => groups.push(vec![t]),
@@ -170,7 +178,13 @@ mod tests {
 
     #[test]
     fn features_come_in_the_order_of_their_concerns_and_stay_together() {
-        let mut all = vec![told("own", pass("own.x")), told("alerts", pass("alert.A.quiet")), told("health", pass("load.x.schedule")), told("alerts", pass("drill.d.fault")), told("health", pass("health.services"))];
+        let mut all = vec![
+            told("own", pass("own.x")),
+            told("alerts", pass("alert.A.quiet")),
+            told("health", pass("load.x.schedule")),
+            told("alerts", pass("drill.d.fault")),
+            told("health", pass("health.services")),
+        ];
         order(&mut all);
         let ids: Vec<&str> = all.iter().map(|t| t.id.as_str()).collect();
         assert_eq!(ids, ["load.x.schedule", "health.services", "alert.A.quiet", "drill.d.fault", "own.x"]);
@@ -178,20 +192,38 @@ mod tests {
 
     #[test]
     fn like_passes_fold_and_nothing_else_does() {
-        let all = [told("f", pass("alert.A.quiet")), told("f", Verdict::fail("alert.B.quiet", "B is quiet", Cause::FiredWhileHealthy, "it fired")), told("f", pass("alert.C.quiet")), told("f", pass("health.services")), told("f", pass("health.endpoints"))];
+        let all = [
+            told("f", pass("alert.A.quiet")),
+            told("f", Verdict::fail("alert.B.quiet", "B is quiet", Cause::FiredWhileHealthy, "it fired")),
+            told("f", pass("alert.C.quiet")),
+            told("f", pass("health.services")),
+            told("f", pass("health.endpoints")),
+        ];
         let outline = outline(&all);
         let section = &outline.sections[0];
         let texts: Vec<&str> = section.folds.iter().map(|f| f.text.as_str()).collect();
-        assert_eq!(texts, ["2 of 3 alerts are quiet while nothing is wrong", "B is quiet", "health.services holds", "health.endpoints holds"]);
+        assert_eq!(
+            texts,
+            ["2 of 3 alerts are quiet while nothing is wrong", "B is quiet", "health.services holds", "health.endpoints holds"]
+        );
         assert_eq!(section.folds[0].evidence, [Evidence { what: "looks".into(), count: 4 }]);
         assert_eq!((section.status, section.passed, section.of), (Status::Fail, 4, 5));
     }
 
     #[test]
     fn every_verdict_is_somewhere_and_one_reason_is_told_once() {
-        let all = [told("f", Verdict::unknown("a", "", "too slow")), told("f", pass("b")), told("f", Verdict::fail("c", "", Cause::NoTraces, "too slow")), told("g", Verdict::unknown("d", "", "too slow")), told("g", Verdict::skipped("e", "", "not here"))];
+        let all = [
+            told("f", Verdict::unknown("a", "", "too slow")),
+            told("f", pass("b")),
+            told("f", Verdict::fail("c", "", Cause::NoTraces, "too slow")),
+            told("g", Verdict::unknown("d", "", "too slow")),
+            told("g", Verdict::skipped("e", "", "not here")),
+        ];
         let outline = outline(&all);
-        assert_eq!(outline.sections.iter().flat_map(|s| &s.folds).map(|f| f.verdicts.len()).sum::<usize>() + outline.skipped.len(), all.len());
+        assert_eq!(
+            outline.sections.iter().flat_map(|s| &s.folds).map(|f| f.verdicts.len()).sum::<usize>() + outline.skipped.len(),
+            all.len()
+        );
         let troubles: Vec<(&str, usize)> = outline.troubles.iter().map(|t| (t.first.id.as_str(), t.others.len())).collect();
         assert_eq!(troubles, [("c", 0), ("a", 1)], "failures first");
     }

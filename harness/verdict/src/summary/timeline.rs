@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The run on one time axis.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Timeline {
+    /// When the stack began to come up: before that, images are obtained, which may take long and shows nothing.
+    pub from_s: f64,
     /// When the last event was recorded.
     pub end_s: f64,
     /// Phases, in order.
@@ -95,9 +97,23 @@ const BINS: f64 = 240.0;
 /// The run on one time axis.
 pub fn timeline(history: &History) -> Timeline {
     let end_s = super::duration_s(history);
-    let bin_s = (end_s / BINS).ceil().max(2.0);
-    let faults = super::faults(history).into_iter().map(|f| Stretch { name: f.drill, from_s: f.injected_at, to_s: f.healed_at.unwrap_or(end_s) }).collect();
-    Timeline { end_s, phases: phases(history, end_s), faults, alerts: alerts(history), receivers: receivers(history), bin_s, latency: latency(history, bin_s) }
+    let phases = phases(history, end_s);
+    let from_s = phases.iter().find(|p| p.name == "up").map_or(0.0, |p| p.from_s);
+    let bin_s = ((end_s - from_s) / BINS).ceil().max(2.0);
+    let faults = super::faults(history)
+        .into_iter()
+        .map(|f| Stretch { name: f.drill, from_s: f.injected_at, to_s: f.healed_at.unwrap_or(end_s) })
+        .collect();
+    Timeline {
+        from_s,
+        end_s,
+        phases: phases.into_iter().filter(|p| p.to_s > from_s).collect(),
+        faults,
+        alerts: alerts(history),
+        receivers: receivers(history),
+        bin_s,
+        latency: latency(history, bin_s),
+    }
 }
 
 fn seconds(at: At) -> f64 {
@@ -105,12 +121,16 @@ fn seconds(at: At) -> f64 {
 }
 
 fn phases(history: &History, end_s: f64) -> Vec<Stretch> {
-    let ended = |phase: Phase| history.run().find_map(|(e, r)| matches!(r, RunEvent::PhaseEnded { phase: p } if *p == phase).then_some(seconds(e.at)));
+    let ended = |phase: Phase| {
+        history.run().find_map(|(e, r)| matches!(r, RunEvent::PhaseEnded { phase: p } if *p == phase).then_some(seconds(e.at)))
+    };
     let began = history.run().filter_map(|(e, r)| match r {
         RunEvent::PhaseBegan { phase } => Some((*phase, seconds(e.at))),
         _ => None,
     });
-    began.map(|(phase, from_s)| Stretch { name: format!("{phase:?}").to_lowercase(), from_s, to_s: ended(phase).unwrap_or(end_s) }).collect()
+    began
+        .map(|(phase, from_s)| Stretch { name: format!("{phase:?}").to_lowercase(), from_s, to_s: ended(phase).unwrap_or(end_s) })
+        .collect()
 }
 
 fn alerts(history: &History) -> Vec<AlertLane> {
@@ -154,7 +174,8 @@ fn receivers(history: &History) -> Vec<Receiver> {
     let mut told: BTreeMap<(bool, Option<&str>), Vec<Mark>> = BTreeMap::new();
     for (event, n) in history.notifications() {
         let marks = told.entry((n.receiver.is_none(), n.receiver.as_deref())).or_default();
-        let seen: BTreeSet<(&str, bool)> = n.alerts.iter().map(|a| (a.labels.get("alertname").map_or("an alert", String::as_str), a.resolved)).collect();
+        let seen: BTreeSet<(&str, bool)> =
+            n.alerts.iter().map(|a| (a.labels.get("alertname").map_or("an alert", String::as_str), a.resolved)).collect();
         marks.extend(seen.into_iter().map(|(alert, resolved)| Mark { at_s: seconds(event.at), alert: alert.to_owned(), resolved }));
     }
     told.into_iter().map(|((_, receiver), marks)| Receiver { receiver: receiver.map(str::to_owned), marks }).collect()
@@ -192,11 +213,25 @@ mod tests {
     #[test]
     fn an_alert_of_several_series_is_one_lane_on_the_runs_own_axis() {
         let series = |state: &str, instance: &str, from: f64| Series {
-            labels: [("alertname", "Down"), ("alertstate", state), ("instance", instance)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            labels: [("alertname", "Down"), ("alertstate", state), ("instance", instance)]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
             points: (0..3).map(|i| (1_770_000_000.0 + from + f64::from(i), Some(1.0))).collect(),
         };
-        let samples = Samples { name: "alerts".into(), expr: "ALERTS".into(), start_s: 0.0, end_s: 0.0, step_s: 1.0, series: vec![series("pending", "a", 5.0), series("firing", "a", 8.0), series("firing", "b", 9.0)] };
-        let observed = EventKind::Observation(Observation { source: "s".into(), asked: At::default(), answered: At::default(), fact: Fact::Samples(samples) });
+        let samples = Samples {
+            name: "alerts".into(),
+            expr: "ALERTS".into(),
+            start_s: 0.0,
+            end_s: 0.0,
+            step_s: 1.0,
+            series: vec![series("pending", "a", 5.0), series("firing", "a", 8.0), series("firing", "b", 9.0)],
+        };
+        let observed = EventKind::Observation(Observation {
+            source: "s".into(),
+            asked: At::default(),
+            answered: At::default(),
+            fact: Fact::Samples(samples),
+        });
         let lanes = timeline(&history([EventKind::Run(RunEvent::PhaseBegan { phase: Phase::Drive }), observed])).alerts;
         assert_eq!(lanes, [AlertLane { alert: "Down".into(), spans: vec![(State::Pending, 5.0, 8.0), (State::Firing, 8.0, 12.0)] }]);
     }
@@ -204,7 +239,10 @@ mod tests {
     #[test]
     fn a_phase_without_end_lasts_until_the_last_event() {
         let phase = Phase::Drive;
-        let seen = timeline(&history([EventKind::Run(RunEvent::PhaseBegan { phase }), EventKind::Run(RunEvent::DrillBegan { drill: "d".into(), wave: 0 })]));
+        let seen = timeline(&history([
+            EventKind::Run(RunEvent::PhaseBegan { phase }),
+            EventKind::Run(RunEvent::DrillBegan { drill: "d".into(), wave: 0 }),
+        ]));
         assert_eq!(seen.phases, [Stretch { name: "drive".into(), from_s: 0.0, to_s: 1.0 }]);
     }
 }

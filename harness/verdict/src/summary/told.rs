@@ -88,8 +88,12 @@ pub fn skip(history: &History) -> Vec<Told> {
             RunEvent::Ended { reason, .. } => reason.clone(),
             _ => None,
         });
-        let verdict = Verdict::unknown("run.complete", "the run goes through all its phases", why.unwrap_or_else(|| "its record breaks off: the harness was killed".into()))
-            .hint("what was seen until then counts, what was not proves nothing: run it again");
+        let verdict = Verdict::unknown(
+            "run.complete",
+            "the run goes through all its phases",
+            why.unwrap_or_else(|| "its record breaks off: the harness was killed".into()),
+        )
+        .hint("what was seen until then counts, what was not proves nothing: run it again");
         told.push(tell(history, &verdict, Place { feature: "The run", scenario: "It is complete", ..Place::default() }, None));
     }
     told
@@ -117,7 +121,8 @@ pub fn waive(verdict: &mut Verdict, waivers: &[Waiver<'_>], day: &str) {
     }
     let is_date = parse_rfc3339(&format!("{}T00:00:00Z", waiver.expires)).is_some();
     if !is_date {
-        verdict.reason = format!("{} (the waiver of {} is void: {:?} is no date, wanted YYYY-MM-DD)", verdict.reason, waiver.owner, waiver.expires);
+        verdict.reason =
+            format!("{} (the waiver of {} is void: {:?} is no date, wanted YYYY-MM-DD)", verdict.reason, waiver.owner, waiver.expires);
     } else if waiver.expires <= day {
         verdict.reason = format!("{} (the waiver of {} expired on {})", verdict.reason, waiver.owner, waiver.expires);
     } else {
