@@ -12,6 +12,7 @@ mod merge;
 pub mod model;
 mod paths;
 pub mod quantity;
+mod references;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -49,10 +49,7 @@ pub async fn seal(bridge: &str, run: &str) -> Result<(), EngineError> {
 pub async fn lift(run: &str) -> Result<usize, EngineError> {
     let mut lifted = 0;
     for rule in rules_with(|said| said == comment(run)).await? {
-        delete_rule(None, &rule).await.map_err(|what| EngineError::Unfit {
-            what,
-            hint: "take it away by hand as root".into(),
-        })?;
+        delete_rule(None, &rule).await.map_err(|what| EngineError::Unfit { what, hint: "take it away by hand as root".into() })?;
         lifted += 1;
     }
     Ok(lifted)

@@ -4,6 +4,7 @@
 //! commands inside a container, events, and commands of the host inside a container's network namespace.
 
 pub mod container;
+mod create;
 pub mod events;
 pub mod exec;
 pub mod files;
@@ -67,7 +68,9 @@ pub enum EngineError {
         service: String,
     },
     /// A host port is taken.
-    #[error("port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}\nhint: end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)")]
+    #[error(
+        "port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}\nhint: end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)"
+    )]
     PortInUse {
         /// Host port.
         port: u16,
@@ -100,10 +103,9 @@ impl EngineError {
     /// How the process ends if nobody handles it.
     pub fn exit(&self) -> Exit {
         match self {
-            EngineError::Missing { .. }
-            | EngineError::NoImage { .. }
-            | EngineError::PortInUse { .. }
-            | EngineError::Unfit { .. } => Exit::Unfit,
+            EngineError::Missing { .. } | EngineError::NoImage { .. } | EngineError::PortInUse { .. } | EngineError::Unfit { .. } => {
+                Exit::Unfit
+            }
             EngineError::Refused { .. } => Exit::Unknown,
         }
     }
@@ -158,6 +160,12 @@ impl Engine {
     /// [`EngineError::Missing`] when none answers within five seconds, [`EngineError::Unfit`] when it is too old.
     pub async fn connect() -> Result<Engine, EngineError> {
         let at = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+        if !at.starts_with("unix://") {
+            return Err(EngineError::Unfit {
+                what: format!("DOCKER_HOST names an engine on another machine: {at}"),
+                hint: "containment, faults and published ports are this machine's: unset DOCKER_HOST, or name a unix:// socket".into(),
+            });
+        }
         let missing = |seen: String| EngineError::Missing { at: at.clone(), seen };
         let docker = bollard::Docker::connect_with_defaults().map_err(|error| missing(with_causes(&error)))?;
         let docker = tokio::time::timeout(Duration::from_secs(5), docker.negotiate_version())

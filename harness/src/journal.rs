@@ -191,12 +191,14 @@ impl Journal {
 
     fn lock(&self) -> Result<Flock<File>, JournalError> {
         std::fs::create_dir_all(&self.home).map_err(|source| self.error("making its folder", source))?;
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(self.file())
-            .map_err(|source| self.error("opening it", source))?;
+        let new = !self.file().exists();
+        let open = OpenOptions::new().read(true).append(true).create(true).open(self.file());
+        let file = open.map_err(|source| self.error("opening it", source))?;
+        if new {
+            // The name of a new file is on disk only once its folder is.
+            let synced = File::open(&self.home).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| self.error("syncing its folder", source))?;
+        }
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| self.error("locking it", errno.into()))
     }
 

@@ -99,12 +99,8 @@ pub async fn able(ability: Ability) -> Result<(), EngineError> {
             namespace::in_fresh(|| ()).await?;
             namespace::within(i32::try_from(std::process::id()).unwrap_or(0), || ()).await
         }
-        Ability::PacketFilter => {
-            try_in_fresh("iptables", "-w 10 -A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset").await
-        }
-        Ability::PacketQueue => {
-            try_in_fresh("iptables", "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass").await
-        }
+        Ability::PacketFilter => try_in_fresh("iptables", "-w 10 -A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset").await,
+        Ability::PacketQueue => try_in_fresh("iptables", "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass").await,
         Ability::ControlGroups => control_groups(),
     }
 }
@@ -169,9 +165,11 @@ fn unfit(tried: String, seen: &str) -> EngineError {
 async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
     let seen = match engine {
         Err(error) => Err(error.to_string()),
-        Ok(engine) => engine.version().await.map_err(|error| error.to_string()).map(|version| {
-            format!("{} (API {}, {}, kernel {})", version.engine, version.api, version.os, version.kernel)
-        }),
+        Ok(engine) => engine
+            .version()
+            .await
+            .map_err(|error| error.to_string())
+            .map(|version| format!("{} (API {}, {}, kernel {})", version.engine, version.api, version.os, version.kernel)),
     };
     check("container engine", true, seen)
 }
@@ -217,20 +215,17 @@ fn memory() -> Finding {
 fn pressure() -> Finding {
     let seen = match std::fs::read_to_string("/proc/pressure/cpu") {
         Ok(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
-        Err(error) => Err(format!(
-            "/proc/pressure/cpu: {error}\nhint: boot with psi=1; without it a late verdict can't be told from a busy host"
-        )),
+        Err(error) => {
+            Err(format!("/proc/pressure/cpu: {error}\nhint: boot with psi=1; without it a late verdict can't be told from a busy host"))
+        }
     };
     check("pressure stall information", false, seen)
 }
 
 fn user() -> Finding {
     let id = nix::unistd::geteuid();
-    let seen = if id.is_root() {
-        Ok("root".to_owned())
-    } else {
-        Err(format!("user {id}\nhint: containment and faults take root: run with sudo"))
-    };
+    let seen =
+        if id.is_root() { Ok("root".to_owned()) } else { Err(format!("user {id}\nhint: containment and faults take root: run with sudo")) };
     check("user", true, seen)
 }
 

@@ -11,13 +11,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 /// Programs that are needed, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 5] = [
-    ("dockerd", "docker.io"),
-    ("iptables", "iptables"),
-    ("tc", "iproute2"),
-    ("nsenter", "util-linux"),
-    ("mmdebstrap", "mmdebstrap"),
-];
+const PROGRAMS: [(&str, &str); 5] =
+    [("dockerd", "docker.io"), ("iptables", "iptables"), ("tc", "iproute2"), ("nsenter", "util-linux"), ("mmdebstrap", "mmdebstrap")];
 
 /// Longest time that the engine may take to answer after it was started.
 const START: Duration = Duration::from_secs(60);
@@ -37,8 +32,7 @@ pub async fn engine(provision: bool, say: &(dyn Fn(&str) + Send + Sync)) -> Resu
     if !provision {
         return connected;
     }
-    let mut packages: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
     if connected.is_ok() {
         // An engine that answers may have come from elsewhere, and need no daemon of Debian's.
         packages.retain(|package| *package != "docker.io");
@@ -65,19 +59,20 @@ async fn install(packages: &[&str], say: &(dyn Fn(&str) + Send + Sync)) -> Resul
     let list = packages.join(" ");
     let by_hand = format!("install {list} by hand");
     if !nix::unistd::geteuid().is_root() {
-        return Err(EngineError::Unfit { what: format!("{list} missing, and only root may install them"), hint: format!("run as root, or {by_hand}") });
+        return Err(EngineError::Unfit {
+            what: format!("{list} missing, and only root may install them"),
+            hint: format!("run as root, or {by_hand}"),
+        });
     }
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     if !is_debian(&release) || find("apt-get").is_none() {
-        return Err(EngineError::Unfit {
-            what: format!("{list} missing, and --provision knows Debian only"),
-            hint: by_hand,
-        });
+        return Err(EngineError::Unfit { what: format!("{list} missing, and --provision knows Debian only"), hint: by_hand });
     }
     say(&format!("installing {list}"));
     run("apt-get", &["-qq", "-o", "DPkg::Lock::Timeout=120", "update"]).await?;
-    let mut args = vec!["-qq", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", "install"];
+    let mut args = vec!["-qq", "-y", "-o", "DPkg::Lock::Timeout=120", "install"];
     args.extend_from_slice(packages);
+    // With what they recommend: that mounts control groups where no init system does, and lets mmdebstrap check signatures.
     run("apt-get", &args).await
 }
 
@@ -126,11 +121,8 @@ async fn start(say: &(dyn Fn(&str) + Send + Sync)) -> Result<Engine, EngineError
     } else {
         let unfit = |what: String| EngineError::Unfit { what, hint: "start `dockerd` as root".into() };
         let program = find("dockerd").ok_or_else(|| unfit("there is no program dockerd".into()))?;
-        let output = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(|error| unfit(format!("{}: {error}", log.display())))?;
+        let output =
+            OpenOptions::new().create(true).append(true).open(log).map_err(|error| unfit(format!("{}: {error}", log.display())))?;
         let errors = output.try_clone().map_err(|error| unfit(error.to_string()))?;
         // A group of its own: it stays when we and our terminal go.
         let mut command = std::process::Command::new("setsid");

@@ -29,8 +29,8 @@ pub struct Reaper {
 }
 
 impl Reaper {
-    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is this very program, whose
-    /// command line must hand the subcommand to [`main`].
+    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is this very program (or the
+    /// one that tests name, see [`program`](crate::fault::helper::program)), whose command line must hand the subcommand to [`main`].
     ///
     /// # Errors
     /// [`StackError::Files`] when it can't be started.

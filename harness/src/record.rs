@@ -108,7 +108,15 @@ impl Recorder {
         let references: Vec<RunEvent> = {
             let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             files.sync()?;
-            files.sides.iter().map(|(name, side)| RunEvent::SideFile { name: (*name).to_owned(), lines: side.lines, sha256: hex(&side.digest.clone().finalize()) }).collect()
+            files
+                .sides
+                .iter()
+                .map(|(name, side)| RunEvent::SideFile {
+                    name: (*name).to_owned(),
+                    lines: side.lines,
+                    sha256: hex(&side.digest.clone().finalize()),
+                })
+                .collect()
         };
         for reference in references {
             self.write(EventKind::Run(reference))?;
@@ -167,7 +175,11 @@ pub fn append_phase(folder: &Path, phase: Phase, from: At, to: At) -> Result<(),
     let path = folder.join("history.jsonl");
     let failed = |source| Error::File { path: path.clone(), source };
     let text = fs::read_to_string(&path).map_err(failed)?;
-    let last: Event = serde_json::from_str(text.lines().last().unwrap_or_default()).map_err(|e| Error::Line { path: path.clone(), line: text.lines().count(), what: e.to_string() })?;
+    let last: Event = serde_json::from_str(text.lines().last().unwrap_or_default()).map_err(|e| Error::Line {
+        path: path.clone(),
+        line: text.lines().count(),
+        what: e.to_string(),
+    })?;
     let mut added = String::new();
     for (n, at, event) in [(1, from, RunEvent::PhaseBegan { phase }), (2, to, RunEvent::PhaseEnded { phase })] {
         added += &serde_json::to_string(&Event { seq: last.seq + n, at, kind: EventKind::Run(event) }).map_err(|e| failed(e.into()))?;
@@ -198,7 +210,11 @@ pub fn read(folder: &Path) -> Result<History, Error> {
         let seen = lines(&path, false, &mut events, &mut digest)?;
         let seen_digest = hex(&digest.finalize());
         if seen != wanted || seen_digest != sha256 {
-            return Err(Error::SideFile { path, wanted: format!("{wanted} lines, {sha256}"), seen: format!("{seen} lines, {seen_digest}") });
+            return Err(Error::SideFile {
+                path,
+                wanted: format!("{wanted} lines, {sha256}"),
+                seen: format!("{seen} lines, {seen_digest}"),
+            });
         }
     }
     Ok(History::new(events))

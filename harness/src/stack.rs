@@ -3,6 +3,7 @@
 //! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory, [`plan_ports`] chooses
 //! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
 
+mod check;
 pub mod down;
 mod holder;
 mod open;
@@ -12,6 +13,7 @@ pub mod running;
 mod up;
 pub mod work_copy;
 
+pub(crate) use check::suggest;
 pub use down::{Removed, down, remove_run};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};
@@ -45,7 +47,9 @@ pub enum StackError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A host port is taken.
-    #[error("{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}\nhint: end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)")]
+    #[error(
+        "{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}\nhint: end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)"
+    )]
     PortInUse {
         /// File and line that ask for it.
         place: String,

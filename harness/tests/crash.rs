@@ -149,9 +149,8 @@ async fn harness_of_faults(run: &str) -> Outcome {
     pipe.write_all(b"go\n")?;
     println!("helper {pid}");
 
-    let rule = |action: &str| -> Vec<String> {
-        format!("{action} INPUT -p tcp --dport 6379 -j DROP").split(' ').map(str::to_owned).collect()
-    };
+    let rule =
+        |action: &str| -> Vec<String> { format!("{action} INPUT -p tcp --dport 6379 -j DROP").split(' ').map(str::to_owned).collect() };
     note("partition of redis", Undo::DeleteContainerRules { container: redis.into(), rules: vec![rule("-D")] })?;
     iptables(Some(engine.inspect(redis).await?.pid), &rule("-I")).await?;
     let limits = engine.inspect(redis).await?.limits;
@@ -255,9 +254,7 @@ async fn leftovers(engine: &Engine, journal: &Journal, run: &str) -> Outcome<Vec
     left.extend(engine.volumes_with(label::RUN, Some(run)).await?.into_iter().map(|name| format!("volume {name}")));
     let rules = namespace::run_on_host("iptables-save", &[]).await?;
     left.extend(rules.stdout.lines().filter(|line| line.contains(run)).map(|line| format!("rule {line}")));
-    left.extend(
-        journal.open_entries()?.into_iter().filter(|entry| entry.run == run).map(|entry| format!("entry {}", entry.what)),
-    );
+    left.extend(journal.open_entries()?.into_iter().filter(|entry| entry.run == run).map(|entry| format!("entry {}", entry.what)));
     if journal.home().join("runs").join(run).exists() {
         left.push("its folder".into());
     }

@@ -122,10 +122,7 @@ impl Fixture {
         let folder = self.home.path().join("stack");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("docker-compose.yml"), compose)?;
-        std::fs::write(
-            folder.join("firedrill.yaml"),
-            format!("schema: 1\nstack: enginetest\nroles: {{}}\n{declaration}"),
-        )?;
+        std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: enginetest\nroles: {{}}\n{declaration}"))?;
         std::fs::write(folder.join("setting.txt"), "as written")?;
         Ok(Stack::open(&folder.to_string_lossy())?)
     }
@@ -241,11 +238,8 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     assert_eq!(Running::load(&fixture.journal, &fixture.run)?.as_ref(), Some(&running));
     assert_eq!(Running::of_stack(&fixture.journal, "enginetest")?.as_ref(), Some(&running));
     let events = fixture.seen();
-    let started = |name: &str| {
-        events.iter().position(|event| matches!(event, StackEvent::Started { service, .. } if service == name))
-    };
-    let ready =
-        |name: &str| events.iter().position(|event| matches!(event, StackEvent::Ready { service, .. } if service == name));
+    let started = |name: &str| events.iter().position(|event| matches!(event, StackEvent::Started { service, .. } if service == name));
+    let ready = |name: &str| events.iter().position(|event| matches!(event, StackEvent::Ready { service, .. } if service == name));
     assert!(ready("redis") < started("idle") && started("stand-in") < started("redis"), "{events:?}");
 
     let removed = remove_run(Some(engine), &fixture.journal, &fixture.run).await?;
@@ -296,10 +290,7 @@ services:
     let stack = fixture.write(compose, "")?;
     let error = fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await.expect_err("bad dies");
     let text = error.to_string();
-    assert!(
-        text.contains("service bad") && text.contains("exit code 7") && text.contains("can not open the ledger"),
-        "{text}"
-    );
+    assert!(text.contains("service bad") && text.contains("exit code 7") && text.contains("can not open the ledger"), "{text}");
     assert!(fixture.seen().iter().any(|event| matches!(event, StackEvent::NotReady { service, .. } if service == "bad")));
     fixture.nothing_left().await
 }
@@ -403,8 +394,7 @@ async fn limits(fixture: Arc<Fixture>) -> Outcome {
         let low = Limits { nano_cpus: 200_000_000, memory: 48 << 20 };
         engine.update_limits(&id, low).await?;
         assert_eq!(engine.inspect(&id).await?.limits, low, "{service}");
-        let undo =
-            Undo::RestoreLimits { container: id.clone(), nano_cpus: before.nano_cpus, memory: before.memory };
+        let undo = Undo::RestoreLimits { container: id.clone(), nano_cpus: before.nano_cpus, memory: before.memory };
         undo::carry_out(Some(engine), &undo).await?;
         undo::carry_out(Some(engine), &undo).await?;
         assert_eq!(engine.inspect(&id).await?.limits, before, "{service}");

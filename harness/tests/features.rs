@@ -3,8 +3,8 @@
 //! follows on the same stack. Nothing starts unless a case is really run (`--list` starts nothing).
 
 use firedrill::cli::{Common, Failure};
-use firedrill::engine::Engine;
 use firedrill::drill::bring_up::{Live, Options};
+use firedrill::engine::Engine;
 use firedrill::report::{Report, text};
 use firedrill::sabotage;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,15 +31,17 @@ fn main() {
     let conclusion = match trials() {
         Ok((shared, trials)) => {
             let conclusion = libtest_mimic::run(&arguments, trials);
-            if let Some(live) = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-                if let Err(e) = shared.runtime.block_on(live.down()) {
-                    eprintln!("the stack could not be removed: {e}");
-                    std::process::exit(101);
-                }
+            if let Some(live) = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+                && let Err(e) = shared.runtime.block_on(live.down())
+            {
+                eprintln!("the stack could not be removed: {e}");
+                std::process::exit(101);
             }
             conclusion
         }
-        Err(failure) => libtest_mimic::run(&arguments, vec![Trial::test("the features can be planned", move || Err(Failed::from(failure.message)))]),
+        Err(failure) => {
+            libtest_mimic::run(&arguments, vec![Trial::test("the features can be planned", move || Err(Failed::from(failure.message)))])
+        }
     };
     conclusion.exit();
 }
@@ -48,7 +50,11 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
     let stack = std::env::var("FIREDRILL_STACK").unwrap_or_else(|_| "email".into());
     let options = Options::for_tests(&stack, Common::of_tests(concat!(env!("CARGO_TARGET_TMPDIR"), "/report").into()));
     let plan = options.plan()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| Failure::new(firedrill::exit::Exit::Defect, e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(firedrill::exit::Exit::Defect, e))?;
     let catalogue = sabotage::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
     // Without an engine there is nothing to try; continuous integration may not pass like that.
     let provision = options.common.provision;
@@ -64,7 +70,9 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         }
     }
     for left in &plan.left_out {
-        trials.push(Trial::test(format!("{}::{}", left.feature, left.scenario), || Ok(())).with_ignored_flag(true).with_kind(left.reason.clone()));
+        trials.push(
+            Trial::test(format!("{}::{}", left.feature, left.scenario), || Ok(())).with_ignored_flag(true).with_kind(left.reason.clone()),
+        );
     }
     let shared_call = shared.clone();
     trials.push(Trial::test("Roll-call::every verdict that must be returned is there", move || judged(&shared_call, "Roll-call", "")));
@@ -97,7 +105,11 @@ fn report(shared: &Shared) -> Result<&Report, Failed> {
 fn judged(shared: &Shared, feature: &str, scenario: &str) -> Result<(), Failed> {
     let report = report(shared)?;
     let told: Vec<_> = report.verdicts.iter().filter(|t| t.feature == feature && (scenario.is_empty() || t.scenario == scenario)).collect();
-    let bad: Vec<String> = told.iter().filter(|t| !matches!(t.status, Status::Pass | Status::Waived | Status::Skipped)).map(|t| text::verdict(t, report)).collect();
+    let bad: Vec<String> = told
+        .iter()
+        .filter(|t| !matches!(t.status, Status::Pass | Status::Waived | Status::Skipped))
+        .map(|t| text::verdict(t, report))
+        .collect();
     // The roll-call speaks only when something is missing; any other scenario must have been judged.
     if told.is_empty() && !scenario.is_empty() {
         return Err(Failed::from("no verdict was returned"));
@@ -112,4 +124,3 @@ fn convicted(shared: &Shared, sabotage: &sabotage::Sabotage) -> Result<(), Faile
     let outcome = shared.runtime.block_on(sabotage::try_on(live, sabotage)).map_err(|f| Failed::from(f.message))?;
     if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
 }
-

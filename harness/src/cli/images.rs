@@ -17,7 +17,8 @@ pub struct Arguments {
 /// Obtains them; prints a line `name reference` each.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let progress = Progress::new(common.quiet);
-    let engine = crate::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
+    let engine =
+        crate::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&Home::find().images()).map_err(unfit)?;
     let all: Vec<&str> = catalogue.images().filter(|i| catalogue.find(&i.name).is_ok()).map(|i| i.name.as_str()).collect();

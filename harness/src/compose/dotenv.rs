@@ -14,12 +14,8 @@ pub fn parse(file: &Path, text: &str, env: &Environment) -> Result<Environment, 
     let mut seen = Environment::new();
     let mut lines = text.lines().enumerate();
     while let Some((at, line)) = lines.next() {
-        let wrong = |what: String| ConfigError {
-            file: file.to_path_buf(),
-            line: at as u64 + 1,
-            what,
-            hint: "write one NAME=value a line".into(),
-        };
+        let wrong =
+            |what: String| ConfigError { file: file.to_path_buf(), line: at as u64 + 1, what, hint: "write one NAME=value a line".into() };
         let line = line.trim().trim_start_matches('\u{feff}');
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -91,16 +87,8 @@ mod tests {
         let env = Environment::from([("HOST".into(), "h".into())]);
         let text = "# c\nA=1\nexport B = two words # c\nC='$A #x'\nD=\"$A\\n#y\"\nE=${HOST}-${A}\nHOST\nNONE\nF=\nG=\"a\nb\"\n";
         let seen = parse(Path::new(".env"), text, &env).expect("reads");
-        let wanted = [
-            ("A", "1"),
-            ("B", "two words"),
-            ("C", "$A #x"),
-            ("D", "1\n#y"),
-            ("E", "h-1"),
-            ("F", ""),
-            ("G", "a\nb"),
-            ("HOST", "h"),
-        ];
+        let wanted =
+            [("A", "1"), ("B", "two words"), ("C", "$A #x"), ("D", "1\n#y"), ("E", "h-1"), ("F", ""), ("G", "a\nb"), ("HOST", "h")];
         assert_eq!(seen, wanted.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect());
     }
 

@@ -16,9 +16,8 @@ pub type Environment = BTreeMap<String, String>;
 pub fn interpolate(node: &mut Node, env: &Environment, unset: &mut BTreeSet<String>) -> Result<(), ConfigError> {
     match &mut node.value {
         Value::Text(text) if text.contains('$') => {
-            *text = expand(text, env, unset).map_err(|what| {
-                ConfigError::at(&node.mark, what, "set it in the environment or in .env; write $$ for a dollar sign")
-            })?;
+            *text = expand(text, env, unset)
+                .map_err(|what| ConfigError::at(&node.mark, what, "set it in the environment or in .env; write $$ for a dollar sign"))?;
         }
         Value::List(items) => {
             for item in items {

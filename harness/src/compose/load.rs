@@ -4,7 +4,7 @@ use super::fields::{Fields, entries, items, text, texts, wanted};
 use super::interpolate::{Environment, interpolate};
 use super::model::{Content, Network, Project, Volume};
 use super::tree::{Key, Mark, Node, Value, parse};
-use super::{ConfigError, dotenv, merge, nearest, paths, service};
+use super::{ConfigError, dotenv, merge, nearest, paths, references, service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,9 @@ pub struct Source {
 impl Source {
     /// The file with the process's own environment and no profile.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env: std::env::vars().collect() }
+        // What is no text can't be meant in a Compose file.
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env }
     }
 
     /// Where a path is really read.
@@ -128,8 +130,7 @@ impl Loader<'_> {
                     Some(folder) => paths::absolute(folder, base),
                     None => path.parent().unwrap_or(base).to_path_buf(),
                 };
-                let env_files =
-                    env_files.as_ref().map(|files| files.iter().map(|file| paths::absolute(file, base)).collect());
+                let env_files = env_files.as_ref().map(|files| files.iter().map(|file| paths::absolute(file, base)).collect());
                 let mut inner = self.environment(&folder, env_files, &item.mark)?;
                 inner.extend(env.clone());
                 let included = self.file(&path, &folder, &inner, &item.mark)?;
@@ -168,13 +169,17 @@ impl Loader<'_> {
                 let base = fields.text("service")?;
                 let file = fields.text("file")?;
                 fields.finish(&[])?;
-                (base.ok_or_else(|| ConfigError::at(&extends.mark, format!("{path}: no service named"), ""))?, file)
+                (base.ok_or_else(|| ConfigError::at(&extends.mark, format!("{path}: no service named"), "add `service:`"))?, file)
             }
             _ => (text(extends, &path)?, None),
         };
         let step = format!("{}:{base_name}", file.as_deref().unwrap_or_default());
         if chain.contains(&step) || (file.is_none() && base_name == name) {
-            return Err(ConfigError::at(&extends.mark, format!("{path}: service {base_name} extends itself"), ""));
+            return Err(ConfigError::at(
+                &extends.mark,
+                format!("{path}: service {base_name} extends itself"),
+                "remove `extends`, or name another service",
+            ));
         }
         chain.push(step);
         let base = match file {
@@ -189,8 +194,7 @@ impl Loader<'_> {
                 paths::absolutize(&mut other, file.parent().unwrap_or(Path::new("/")));
                 let empty = Node { value: Value::Map(Vec::new()), mark: other.mark.clone() };
                 let services = other.get("services").unwrap_or(&empty).clone();
-                let base =
-                    services.get(&base_name).ok_or_else(|| no_service(&extends.mark, &path, &base_name, &services))?;
+                let base = services.get(&base_name).ok_or_else(|| no_service(&extends.mark, &path, &base_name, &services))?;
                 self.extended(&base_name, base, &services, env, chain)?
             }
         };
@@ -285,9 +289,8 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
             if group == "configs" { &mut project.configs } else { &mut project.secrets }.insert(key.name.clone(), content);
         }
     }
-    let services = fields.take("services").ok_or_else(|| {
-        ConfigError::of(file, "no services", "a Compose file has a mapping `services`")
-    })?;
+    let services =
+        fields.take("services").ok_or_else(|| ConfigError::of(file, "no services", "a Compose file has a mapping `services`"))?;
     for (key, node) in entries(services, "services")? {
         let service = service::read(key, node, env, source, &mut project.warnings)?;
         let on = service.profiles.is_empty()
@@ -300,7 +303,7 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
         }
     }
     fields.finish(&[("models", "remove it: firedrill runs containers only")])?;
-    service::check_references(&project)?;
+    references::check(&project)?;
     Ok(project)
 }
 
@@ -387,7 +390,11 @@ fn content(path: &str, node: &Node, env: &Environment) -> Result<Content, Config
         (None, None, Some(variable)) => env.get(&variable).cloned().map(Content::Text).ok_or_else(|| {
             ConfigError::at(&node.mark, format!("{path}: variable {variable} is not set"), "set it in the environment or in .env")
         }),
-        _ => Err(ConfigError::at(&node.mark, format!("{path}: wanted exactly one of file, content and environment"), "")),
+        _ => Err(ConfigError::at(
+            &node.mark,
+            format!("{path}: wanted exactly one of file, content and environment"),
+            "keep one of the three",
+        )),
     }
 }
 

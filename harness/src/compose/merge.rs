@@ -41,9 +41,7 @@ fn merge(key: &str, base: &Node, over: &Node) -> Node {
             };
             let mut merged: Vec<Node> = below
                 .iter()
-                .filter(|old| {
-                    target(old).is_none_or(|at| !above.iter().any(|new| target(new).as_ref() == Some(&at)))
-                })
+                .filter(|old| target(old).is_none_or(|at| !above.iter().any(|new| target(new).as_ref() == Some(&at))))
                 .cloned()
                 .collect();
             for node in above {
@@ -76,9 +74,7 @@ fn as_mapping(key: &str, node: &Node) -> Node {
     let entry = |item: &Node| -> Option<(Key, Node)> {
         let text = item.scalar()?;
         let (name, value) = match text.split_once('=').filter(|_| PAIRS.contains(&key)) {
-            Some((name, value)) => {
-                (name.to_owned(), Node { value: Value::Text(value.to_owned()), mark: item.mark.clone() })
-            }
+            Some((name, value)) => (name.to_owned(), Node { value: Value::Text(value.to_owned()), mark: item.mark.clone() }),
             None => (text, null(item)),
         };
         Some((Key { name, mark: item.mark.clone() }, value))

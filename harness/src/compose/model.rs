@@ -129,10 +129,13 @@ pub struct Service {
     /// Adjustment of the out-of-memory score.
     pub oom_score_adj: Option<i64>,
     /// Log driver and options.
-    pub logging: Option<(String, BTreeMap<String, String>)>,
+    pub logging: Option<LogDriver>,
     /// Platform.
     pub platform: Option<String>,
 }
+
+/// A log driver and its options.
+pub type LogDriver = (String, BTreeMap<String, String>);
 
 /// A published port.
 #[derive(Debug, Clone, PartialEq, Eq)]

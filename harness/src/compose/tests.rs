@@ -175,7 +175,10 @@ fn files_are_included_and_services_extended() {
                 "base/base.yml",
                 "services:\n  root: {image: root, labels: {l: 1}}\n  base:\n    extends: root\n    command: [base]\n    environment: [A=base, B=base]\n    ports: ['80:80']\n    volumes: ['./conf:/etc/conf', './other:/other']\n",
             ),
-            ("more/compose.yml", "services:\n  more:\n    image: more:${TAG}\n    volumes: ['./own:/own', 'shared:/s']\nvolumes: {shared: {}}\n"),
+            (
+                "more/compose.yml",
+                "services:\n  more:\n    image: more:${TAG}\n    volumes: ['./own:/own', 'shared:/s']\nvolumes: {shared: {}}\n",
+            ),
             ("more/.env", "TAG=3\n"),
         ],
         &[],

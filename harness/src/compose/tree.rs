@@ -78,6 +78,22 @@ impl Node {
         }
     }
 
+    /// What is under keys and list indices from here, for example `["alerts", "2", "receivers"]`; the deepest that is there.
+    pub fn at(&self, keys: &[&str]) -> &Node {
+        let mut node = self;
+        for key in keys {
+            let below = match (&node.value, key.parse::<usize>()) {
+                (Value::List(items), Ok(at)) => items.get(at),
+                _ => node.get(key),
+            };
+            match below {
+                Some(below) => node = below,
+                None => break,
+            }
+        }
+        node
+    }
+
     /// The child under a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {
@@ -115,10 +131,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
         what: format!("not readable as YAML: {}", error.without_snippet()),
         hint: "check indentation, quotes and keys written twice".into(),
     })?;
-    Ok(raw.map_or_else(
-        || Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } },
-        |raw| marked(raw, &file),
-    ))
+    Ok(raw.map_or_else(|| Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } }, |raw| marked(raw, &file)))
 }
 
 fn marked(raw: Spanned<Raw>, file: &Arc<Path>) -> Node {
@@ -131,10 +144,7 @@ fn marked(raw: Spanned<Raw>, file: &Arc<Path>) -> Node {
         Raw::Text(value) => Value::Text(value),
         Raw::List(items) => Value::List(items.into_iter().map(|item| marked(item, file)).collect()),
         Raw::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, node)| (Key { name: key.value, mark: mark(key.defined.line()) }, marked(node, file)))
-                .collect(),
+            entries.into_iter().map(|(key, node)| (Key { name: key.value, mark: mark(key.defined.line()) }, marked(node, file))).collect(),
         ),
     };
     Node { value, mark: mark(raw.defined.line()) }

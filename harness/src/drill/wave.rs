@@ -53,7 +53,7 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
     let at = Instant::now();
     outcome?;
     healed?;
-    let left = effect(|| fault.left(&scene)).await?;
+    let left = effect(session, || fault.left(&scene)).await?;
     session.record_fault(match left {
         Ok(evidence) => FaultEvent::Left { drill: name.clone(), evidence },
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
@@ -68,13 +68,26 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
 }
 
 /// Injects, and stays until the alerts have reached everybody or their time is over.
-async fn strike(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &mut dyn fault::Fault, scene: &Scene<'_>, blast_radius: BlastRadius) -> Result<(), Error> {
+async fn strike(
+    session: &Session,
+    plan: &Plan,
+    drill: &PlannedDrill,
+    fault: &mut dyn fault::Fault,
+    scene: &Scene<'_>,
+    blast_radius: BlastRadius,
+) -> Result<(), Error> {
     let name = drill.scenario.name.clone();
-    session.record_fault(FaultEvent::Injected { drill: name.clone(), kind: fault.kind().into(), target: fault.target().into(), mechanism: fault.mechanism(), blast_radius })?;
+    session.record_fault(FaultEvent::Injected {
+        drill: name.clone(),
+        kind: fault.kind().into(),
+        target: fault.target().into(),
+        mechanism: fault.mechanism(),
+        blast_radius,
+    })?;
     let began = Instant::now();
     let since = session.clock().now();
     fault.inject(scene).await?;
-    session.record_fault(match effect(|| fault.bites(scene)).await? {
+    session.record_fault(match effect(session, || fault.bites(scene)).await? {
         Ok(evidence) => FaultEvent::Bit { drill: name.clone(), evidence },
         Err(seen) => FaultEvent::DidNotBite { drill: name.clone(), seen },
     })?;
@@ -108,10 +121,14 @@ async fn resolved(session: &Session, plan: &Plan, drill: &PlannedDrill, healed: 
 }
 
 /// Looks until an effect is seen; the inner error says that it was not, within the bound.
-async fn effect<'a>(look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>) -> Result<Result<String, String>, Error> {
+async fn effect<'a>(
+    session: &Session,
+    look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>,
+) -> Result<Result<String, String>, Error> {
     let began = Instant::now();
     let mut last = "nothing".to_owned();
     while began.elapsed() < EFFECT_BOUND {
+        session.interrupted()?;
         match look().await {
             Ok(Some(evidence)) => return Ok(Ok(evidence)),
             Ok(None) => {}

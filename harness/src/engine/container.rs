@@ -1,20 +1,15 @@
 //! Containers: made from a resolved specification, started, stopped, signalled, limited, looked at, removed.
 
-use super::spec::{ContainerSpec, HealthcheckSpec, MountSpec, RestartSpec};
-use super::{Asked, Engine, EngineError, label, network};
+use super::spec::ContainerSpec;
+use super::{Asked, Engine, EngineError, create, label};
 use bollard::container::LogOutput;
-use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, DeviceMapping, HealthConfig, HealthStatusEnum,
-    HostConfig, HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions,
-    MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
-};
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, HealthStatusEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use std::collections::{BTreeMap, HashMap};
-use std::str::FromStr;
 use std::time::Duration;
 
 /// What a container's health check says.
@@ -101,7 +96,7 @@ impl Engine {
             options = options.platform(platform);
         }
         let what = || format!("making container {} of image {}", spec.name, spec.image);
-        let made = self.docker.create_container(Some(options.build()), create_body(spec)?).await.asked(what);
+        let made = self.docker.create_container(Some(options.build()), create::body(spec)?).await.asked(what);
         let id = match made {
             Ok(made) => made.id,
             Err(EngineError::Refused { status: Some(404), seen, .. }) if seen.to_lowercase().contains("no such image") => {
@@ -132,9 +127,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn stop(&self, container: &str, grace: Option<Duration>) -> Result<(), EngineError> {
-        let options = grace.map(|grace| {
-            StopContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build()
-        });
+        let options =
+            grace.map(|grace| StopContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build());
         match self.docker.stop_container(container, options).await.asked(|| format!("stopping container {container}")) {
             Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
             other => other,
@@ -148,10 +142,7 @@ impl Engine {
     /// [`EngineError::Refused`] when it does not run.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.docker
-            .kill_container(container, Some(options))
-            .await
-            .asked(|| format!("sending {signal} to container {container}"))
+        self.docker.kill_container(container, Some(options)).await.asked(|| format!("sending {signal} to container {container}"))
     }
 
     /// Freezes all processes of a container; pausing a paused one does nothing.
@@ -171,9 +162,7 @@ impl Engine {
     /// [`EngineError::Refused`] when it is not there.
     pub async fn unpause(&self, container: &str) -> Result<(), EngineError> {
         match self.docker.unpause_container(container).await.asked(|| format!("unpausing container {container}")) {
-            Err(EngineError::Refused { seen, .. }) if seen.contains("is not paused") || seen.contains("is not running") => {
-                Ok(())
-            }
+            Err(EngineError::Refused { seen, .. }) if seen.contains("is not paused") || seen.contains("is not running") => Ok(()),
             other => other,
         }
     }
@@ -183,9 +172,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn restart(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
-        let options = RestartContainerOptionsBuilder::default()
-            .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
-            .build();
+        let options = RestartContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build();
         self.docker.restart_container(container, Some(options)).await.asked(|| format!("restarting container {container}"))
     }
 
@@ -208,11 +195,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn inspect(&self, container: &str) -> Result<ContainerState, EngineError> {
-        let seen = self
-            .docker
-            .inspect_container(container, None)
-            .await
-            .asked(|| format!("looking at container {container}"))?;
+        let seen = self.docker.inspect_container(container, None).await.asked(|| format!("looking at container {container}"))?;
         Ok(state(seen))
     }
 
@@ -221,8 +204,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
     pub async fn containers_with(&self, key: &str, value: Option<&str>) -> Result<Vec<String>, EngineError> {
-        let options =
-            ListContainersOptionsBuilder::default().all(true).filters(&label::filter(key, value)).build();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&label::filter(key, value)).build();
         let seen = self.docker.list_containers(Some(options)).await.asked(|| "listing containers".into())?;
         Ok(seen.into_iter().filter_map(|container| container.id).collect())
     }
@@ -233,10 +215,7 @@ impl Engine {
     /// [`EngineError::Refused`] when there is none.
     pub async fn container_of(&self, project: &str, service: &str) -> Result<ContainerState, EngineError> {
         let labels = vec![format!("{}={project}", label::PROJECT), format!("{}={service}", label::SERVICE)];
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&HashMap::from([("label".to_owned(), labels)]))
-            .build();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label".to_owned(), labels)])).build();
         let seen = self.docker.list_containers(Some(options)).await.asked(|| "listing containers".into())?;
         match seen.into_iter().find_map(|container| container.id) {
             Some(id) => self.inspect(&id).await,
@@ -253,8 +232,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn log_tail(&self, container: &str, lines: u32) -> Result<Vec<String>, EngineError> {
-        let options =
-            LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let mut stream = std::pin::pin!(self.docker.logs(container, Some(options)));
         let mut text = Vec::new();
         while let Some(part) = stream.next().await {
@@ -307,169 +285,6 @@ impl Engine {
             Err(error) if error.is_absent() => Ok(false),
             Err(error) => Err(error),
         }
-    }
-}
-
-fn create_body(spec: &ContainerSpec) -> Result<ContainerCreateBody, EngineError> {
-    let networking = spec.networks.first().filter(|_| spec.network_mode.is_none()).map(|first| NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(first.network.clone(), network::endpoint(first))])),
-    });
-    let port_key = |container: u16, udp: bool| format!("{container}/{}", if udp { "udp" } else { "tcp" });
-    Ok(ContainerCreateBody {
-        hostname: spec.hostname.clone(),
-        domainname: spec.domainname.clone(),
-        user: spec.user.clone(),
-        tty: Some(spec.tty),
-        open_stdin: Some(spec.stdin_open),
-        env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
-        cmd: spec.command.clone(),
-        entrypoint: spec.entrypoint.clone(),
-        image: Some(spec.image.clone()),
-        working_dir: spec.working_dir.clone(),
-        labels: Some(spec.labels.clone().into_iter().collect()),
-        stop_signal: spec.stop_signal.clone(),
-        stop_timeout: spec.stop_timeout,
-        healthcheck: spec.healthcheck.as_ref().map(health_config),
-        exposed_ports: Some(spec.ports.iter().map(|port| port_key(port.container, port.udp)).collect()),
-        host_config: Some(host_config(spec)?),
-        networking_config: networking,
-        ..Default::default()
-    })
-}
-
-fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
-    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
-    for port in &spec.ports {
-        let key = format!("{}/{}", port.container, if port.udp { "udp" } else { "tcp" });
-        let binding = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(port.host.to_string()) };
-        ports.entry(key).or_default().get_or_insert_default().push(binding);
-    }
-    let some = |value: i64| (value != 0).then_some(value);
-    let named = spec.network_mode.is_none();
-    Ok(HostConfig {
-        network_mode: Some(
-            spec.network_mode
-                .clone()
-                .or_else(|| spec.networks.first().map(|first| first.network.clone()))
-                .unwrap_or_else(|| "none".into()),
-        ),
-        port_bindings: Some(ports),
-        mounts: Some(spec.mounts.iter().map(mount).collect::<Result<_, _>>()?),
-        cap_add: Some(spec.cap_add.clone()),
-        cap_drop: Some(spec.cap_drop.clone()),
-        ulimits: Some(
-            spec.ulimits
-                .iter()
-                .map(|limit| ResourcesUlimits {
-                    name: Some(limit.name.clone()),
-                    soft: Some(limit.soft),
-                    hard: Some(limit.hard),
-                })
-                .collect(),
-        ),
-        sysctls: Some(spec.sysctls.clone().into_iter().collect()),
-        extra_hosts: Some(spec.extra_hosts.clone()),
-        nano_cpus: some(spec.nano_cpus),
-        memory: some(spec.memory),
-        memory_reservation: some(spec.memory_reservation),
-        pids_limit: some(spec.pids_limit),
-        cpu_shares: some(spec.cpu_shares),
-        shm_size: some(spec.shm_size),
-        restart_policy: Some(restart_policy(spec.restart)),
-        init: spec.init,
-        readonly_rootfs: Some(spec.read_only),
-        pid_mode: spec.pid.clone(),
-        ipc_mode: spec.ipc.clone(),
-        devices: Some(spec.devices.iter().map(|device| device_mapping(device)).collect()),
-        security_opt: Some(spec.security_opt.clone()),
-        group_add: Some(spec.group_add.clone()),
-        oom_score_adj: spec.oom_score_adj,
-        // Names outside the stack must not be resolved: the engine's own name server forwards what it does not know to the
-        // container's loopback, where nobody listens. And failing to resolve must be quick, or clients of a service that
-        // is stopped would hang beyond its return: old engines then give no answer at all, except, where `ndots` is set,
-        // to names without a dot, which services have. Other names are given up after two seconds.
-        dns: named.then(|| vec!["127.0.0.1".into()]),
-        dns_options: named.then(|| ["ndots:1", "timeout:1", "attempts:2"].map(String::from).to_vec()),
-        dns_search: named.then(|| vec![".".into()]),
-        log_config: spec.logging.as_ref().map(|(driver, options)| HostConfigLogConfig {
-            typ: Some(driver.clone()),
-            config: Some(options.clone().into_iter().collect()),
-        }),
-        ..Default::default()
-    })
-}
-
-fn mount(spec: &MountSpec) -> Result<Mount, EngineError> {
-    Ok(match spec {
-        MountSpec::Bind { source, target, read_only, propagation } => Mount {
-            typ: Some(MountType::BIND),
-            source: Some(source.to_string_lossy().into_owned()),
-            target: Some(target.clone()),
-            read_only: Some(*read_only),
-            bind_options: match propagation {
-                None => None,
-                Some(name) => Some(MountBindOptions {
-                    propagation: Some(MountBindOptionsPropagationEnum::from_str(name).map_err(|_| EngineError::Unfit {
-                        what: format!("mount propagation {name} of {target} is unknown"),
-                        hint: "one of private, rprivate, shared, rshared, slave, rslave".into(),
-                    })?),
-                    ..Default::default()
-                }),
-            },
-            ..Default::default()
-        },
-        MountSpec::Volume { source, target, read_only, no_copy } => Mount {
-            typ: Some(MountType::VOLUME),
-            source: source.clone(),
-            target: Some(target.clone()),
-            read_only: Some(*read_only),
-            volume_options: no_copy.then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
-            ..Default::default()
-        },
-        MountSpec::Tmpfs { target, size, mode } => Mount {
-            typ: Some(MountType::TMPFS),
-            target: Some(target.clone()),
-            tmpfs_options: Some(MountTmpfsOptions {
-                size_bytes: *size,
-                mode: mode.map(i64::from),
-                ..Default::default()
-            }),
-            ..Default::default()
-        },
-    })
-}
-
-fn restart_policy(spec: RestartSpec) -> RestartPolicy {
-    let (name, maximum) = match spec {
-        RestartSpec::No => (RestartPolicyNameEnum::NO, None),
-        RestartSpec::Always => (RestartPolicyNameEnum::ALWAYS, None),
-        RestartSpec::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
-        RestartSpec::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(times))),
-    };
-    RestartPolicy { name: Some(name), maximum_retry_count: maximum }
-}
-
-fn device_mapping(text: &str) -> DeviceMapping {
-    let mut parts = text.splitn(3, ':');
-    let host = parts.next().unwrap_or_default().to_owned();
-    DeviceMapping {
-        path_in_container: Some(parts.next().map_or_else(|| host.clone(), str::to_owned)),
-        path_on_host: Some(host),
-        cgroup_permissions: Some(parts.next().unwrap_or("rwm").to_owned()),
-    }
-}
-
-fn health_config(spec: &HealthcheckSpec) -> HealthConfig {
-    let nanos = |duration: Duration| {
-        (!duration.is_zero()).then(|| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
-    };
-    HealthConfig {
-        test: (!spec.test.is_empty()).then(|| spec.test.clone()),
-        interval: nanos(spec.interval),
-        timeout: nanos(spec.timeout),
-        retries: (spec.retries > 0).then_some(i64::from(spec.retries)),
-        start_period: nanos(spec.start_period),
-        start_interval: nanos(spec.start_interval),
     }
 }
 

@@ -34,9 +34,7 @@ impl Engine {
             };
             let exec = self.docker.create_exec(container, config).await.asked(what)?;
             let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-            if let StartExecResults::Attached { mut output, .. } =
-                self.docker.start_exec(&exec.id, None).await.asked(what)?
-            {
+            if let StartExecResults::Attached { mut output, .. } = self.docker.start_exec(&exec.id, None).await.asked(what)? {
                 while let Some(part) = output.next().await {
                     match part.asked(what)? {
                         LogOutput::StdErr { message } => stderr.extend_from_slice(&message),

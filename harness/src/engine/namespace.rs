@@ -63,8 +63,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    on_thread(|| unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("making a network namespace: {error}")), job)
-        .await
+    on_thread(|| unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("making a network namespace: {error}")), job).await
 }
 
 fn enter(pid: i32) -> Result<(), String> {
@@ -141,9 +140,5 @@ pub(crate) fn command(program: &str, args: &[String]) -> Result<Said, String> {
             None => std::thread::sleep(Duration::from_millis(2)),
         }
     };
-    Ok(Said {
-        ok: status.success(),
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: stderr.join().unwrap_or_default(),
-    })
+    Ok(Said { ok: status.success(), stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default() })
 }

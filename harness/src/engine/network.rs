@@ -2,8 +2,7 @@
 
 use super::{Asked, Engine, EngineError, label, spec::Attachment};
 use bollard::models::{
-    EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
-    NetworkDisconnectRequest,
+    EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
 };
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use sha2::{Digest, Sha256};
@@ -42,8 +41,7 @@ impl Engine {
         let request = NetworkCreateRequest {
             name: spec.name.clone(),
             driver: Some("bridge".into()),
-            ipam: (!spec.subnets.is_empty())
-                .then(|| Ipam { config: Some(config.collect()), ..Default::default() }),
+            ipam: (!spec.subnets.is_empty()).then(|| Ipam { config: Some(config.collect()), ..Default::default() }),
             options: Some(HashMap::from([
                 ("com.docker.network.bridge.enable_ip_masquerade".to_owned(), "false".to_owned()),
                 ("com.docker.network.bridge.name".to_owned(), bridge_name(&spec.name)),
@@ -59,8 +57,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when either is not there.
     pub async fn attach(&self, container: &str, to: &Attachment) -> Result<(), EngineError> {
-        let request =
-            NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(to)) };
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(to)) };
         self.docker
             .connect_network(&to.network, request)
             .await

@@ -8,7 +8,9 @@
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
+};
 use nix::sys::time::TimeSpec;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -68,7 +70,12 @@ struct Queue {
 
 impl Queue {
     fn open(number: u16) -> io::Result<Queue> {
-        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, SockProtocol::NetlinkNetFilter)?;
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockProtocol::NetlinkNetFilter,
+        )?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // A burst of packets must not overflow the socket while this process waits for the processor.
         setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20)).or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &(1 << 20)))?;
@@ -131,10 +138,10 @@ impl Queue {
         while rest.len() >= 20 {
             let length = (u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize).clamp(20, rest.len());
             let kind = u16::from_ne_bytes([rest[4], rest[5]]);
-            if kind == (SUBSYSTEM_QUEUE << 8) | MESSAGE_PACKET {
-                if let Some(id) = packet_id(&rest[20..length]) {
-                    packet(id);
-                }
+            if kind == (SUBSYSTEM_QUEUE << 8) | MESSAGE_PACKET
+                && let Some(id) = packet_id(&rest[20..length])
+            {
+                packet(id);
             }
             rest = &rest[length.next_multiple_of(4).min(rest.len())..];
         }

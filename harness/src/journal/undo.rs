@@ -172,17 +172,13 @@ mod redis {
             return Err("an empty prefix would delete every key".into());
         }
         let words = |error: std::io::Error| format!("redis on port {port}: {error}");
-        let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5))
-            .map_err(words)?;
+        let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5)).map_err(words)?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(words)?;
         stream.set_write_timeout(Some(Duration::from_secs(10))).map_err(words)?;
         let mut link = Link { reader: BufReader::new(stream) };
         // Glob characters of the prefix mean themselves.
-        let pattern: String = prefix
-            .chars()
-            .flat_map(|c| if "*?[]\\^".contains(c) { vec!['\\', c] } else { vec![c] })
-            .chain(['*'])
-            .collect();
+        let pattern: String =
+            prefix.chars().flat_map(|c| if "*?[]\\^".contains(c) { vec!['\\', c] } else { vec![c] }).chain(['*']).collect();
         let mut cursor = b"0".to_vec();
         loop {
             let reply = link.ask(&[b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"])?;
@@ -190,10 +186,8 @@ mod redis {
             let [Reply::Bulk(next), Reply::List(keys)] = parts.as_slice() else {
                 return Err("SCAN answered something else than a cursor and keys".into());
             };
-            let keys: Vec<&[u8]> = keys
-                .iter()
-                .filter_map(|key| if let Reply::Bulk(key) = key { Some(key.as_slice()) } else { None })
-                .collect();
+            let keys: Vec<&[u8]> =
+                keys.iter().filter_map(|key| if let Reply::Bulk(key) = key { Some(key.as_slice()) } else { None }).collect();
             if !keys.is_empty() {
                 let mut command: Vec<&[u8]> = vec![b"DEL"];
                 command.extend(keys);
@@ -261,8 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_ends_with_its_children_and_a_recycled_id_is_left_alone() {
-        let mut helper =
-            Command::new("sh").args(["-c", "sleep 60 & sleep 60; true"]).process_group(0).spawn().expect("starts");
+        let mut helper = Command::new("sh").args(["-c", "sleep 60 & sleep 60; true"]).process_group(0).spawn().expect("starts");
         let pid = helper.id() as i32;
         let ticks = start_ticks_of(pid).expect("runs");
         let children = loop {

@@ -54,9 +54,7 @@ pub async fn remove_run(engine: Option<&Engine>, journal: &Journal, run: &str) -
     }
     let mut removed = Removed::default();
     match engine {
-        None => keep(
-            EngineError::Missing { at: "its socket".into(), seen: format!("containers of run {run} may still be there") }.into(),
-        ),
+        None => keep(EngineError::Missing { at: "its socket".into(), seen: format!("containers of run {run} may still be there") }.into()),
         Some(engine) => {
             if let Err(error) = remove_all(engine, run, &mut removed).await {
                 keep(error.into());
@@ -108,17 +106,10 @@ pub async fn down_all(engine: &Engine, journal: &Journal) -> Result<Removed, Sta
 /// # Errors
 /// [`StackError`] when one of them can't be asked.
 pub async fn known_runs(engine: &Engine, journal: &Journal, stack: Option<&str>) -> Result<Vec<String>, StackError> {
-    let mut runs: Vec<String> = journal
-        .open_entries()?
-        .into_iter()
-        .filter(|entry| stack.is_none_or(|stack| stack == entry.stack))
-        .map(|entry| entry.run)
-        .collect();
+    let mut runs: Vec<String> =
+        journal.open_entries()?.into_iter().filter(|entry| stack.is_none_or(|stack| stack == entry.stack)).map(|entry| entry.run).collect();
     runs.extend(
-        Running::all(journal)?
-            .into_iter()
-            .filter(|running| stack.is_none_or(|stack| stack == running.stack))
-            .map(|running| running.run),
+        Running::all(journal)?.into_iter().filter(|running| stack.is_none_or(|stack| stack == running.stack)).map(|running| running.run),
     );
     let (key, value) = stack.map_or((label::RUN, None), |stack| (label::STACK, Some(stack)));
     for id in engine.containers_with(key, value).await? {

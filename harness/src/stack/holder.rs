@@ -10,9 +10,7 @@ pub(super) fn of_port(port: u16) -> String {
     for process in processes {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         let files = std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
-        let holds = files.into_iter().any(|file| {
-            std::fs::read_link(file.path()).is_ok_and(|link| link == Path::new(&wanted))
-        });
+        let holds = files.into_iter().any(|file| std::fs::read_link(file.path()).is_ok_and(|link| link == Path::new(&wanted)));
         if holds {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             let line = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();

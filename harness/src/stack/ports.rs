@@ -80,11 +80,7 @@ impl Chooser {
 
     /// Whether a port is free; it counts as taken from then on.
     fn take(&mut self, port: u16, udp: bool) -> bool {
-        let free = if udp {
-            UdpSocket::bind(("127.0.0.1", port)).is_ok()
-        } else {
-            TcpListener::bind(("127.0.0.1", port)).is_ok()
-        };
+        let free = if udp { UdpSocket::bind(("127.0.0.1", port)).is_ok() } else { TcpListener::bind(("127.0.0.1", port)).is_ok() };
         free && self.taken.insert(port)
     }
 

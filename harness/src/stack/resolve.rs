@@ -4,9 +4,7 @@ use super::work_copy::WorkCopy;
 use super::{Addition, Deviation, StackError};
 use crate::compose::{ConfigError, Content, Healthcheck, Project, Service, Source, VolumeSource};
 use crate::engine::label::{self, Owner};
-use crate::engine::spec::{
-    Attachment, ContainerSpec, FileSpec, HealthcheckSpec, MountSpec, PortSpec, RestartSpec, Ulimit,
-};
+use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, MountSpec, PortSpec, RestartSpec, Ulimit};
 use nix::sys::resource::{Resource, getrlimit};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -33,11 +31,46 @@ pub(super) struct Host {
 
 /// Capability names by bit.
 const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -45,14 +78,8 @@ impl Host {
     /// Looks at this machine, on which the engine is taken to run too.
     pub fn look() -> Host {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let bits = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapBnd:"))
-            .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-        Host {
-            capabilities: bits.unwrap_or(u64::MAX),
-            cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
-        }
+        let bits = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        Host { capabilities: bits.unwrap_or(u64::MAX), cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64) }
     }
 
     fn grants(&self, capability: &str) -> bool {
@@ -178,9 +205,8 @@ pub(super) fn service(
         spec.ports.clear();
         spec.extra_hosts.clear();
     }
-    let namespace = |mode: &Option<String>| {
-        mode.as_ref().map(|mode| other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")))
-    };
+    let namespace =
+        |mode: &Option<String>| mode.as_ref().map(|mode| other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")));
     spec.pid = namespace(&service.pid);
     spec.ipc = namespace(&service.ipc);
     spec.files = content_files(context, service)?;
@@ -298,19 +324,12 @@ fn attachments(context: &Context, service: &Service, note: &mut impl FnMut(Strin
         .iter()
         .map(|(name, network)| {
             if let Some(external) = context.project.networks.get(name).and_then(|network| network.external.as_ref()) {
-                note(
-                    format!("external network {external} replaced by one of the run's own"),
-                    "a run touches nothing that it did not make",
-                );
+                note(format!("external network {external} replaced by one of the run's own"), "a run touches nothing that it did not make");
             }
             let mut aliases = vec![service.name.clone()];
             aliases.extend(service.container_name.clone());
             aliases.extend(network.aliases.iter().cloned());
-            Attachment {
-                network: network_name(&context.owner.project, name),
-                aliases,
-                ipv4: network.ipv4.clone(),
-            }
+            Attachment { network: network_name(&context.owner.project, name), aliases, ipv4: network.ipv4.clone() }
         })
         .collect()
 }
@@ -325,11 +344,7 @@ pub(super) fn volume_name(project: &str, volume: &str) -> String {
     format!("{project}_{volume}")
 }
 
-fn mounts(
-    context: &Context,
-    service: &Service,
-    note: &mut impl FnMut(String, &str),
-) -> Result<Vec<MountSpec>, StackError> {
+fn mounts(context: &Context, service: &Service, note: &mut impl FnMut(String, &str)) -> Result<Vec<MountSpec>, StackError> {
     let mut mounts: Vec<MountSpec> = Vec::new();
     for volume in &service.volumes {
         let target = volume.target.trim_end_matches('/').to_owned();
@@ -338,8 +353,7 @@ fn mounts(
                 let mut path = context.work.translate(path);
                 let inside = path.starts_with(&context.work.folder);
                 if !path.exists() && *create && inside {
-                    std::fs::create_dir_all(&path)
-                        .map_err(StackError::files(format!("making {}", path.display())))?;
+                    std::fs::create_dir_all(&path).map_err(StackError::files(format!("making {}", path.display())))?;
                 }
                 if !path.exists() {
                     return Err(ConfigError::at(
@@ -374,9 +388,7 @@ fn mounts(
                     no_copy: *no_copy,
                 }
             }
-            VolumeSource::Anonymous => {
-                MountSpec::Volume { source: None, target, read_only: volume.read_only, no_copy: false }
-            }
+            VolumeSource::Anonymous => MountSpec::Volume { source: None, target, read_only: volume.read_only, no_copy: false },
             VolumeSource::Tmpfs { size, mode } => MountSpec::Tmpfs { target, size: *size, mode: *mode },
         };
         // The later of two mounts at one place wins, as in Compose.
@@ -396,9 +408,8 @@ fn content_files(context: &Context, service: &Service) -> Result<Vec<FileSpec>, 
     for (mount, content) in named {
         let content = match content {
             Some(Content::Text(text)) => text.clone().into_bytes(),
-            Some(Content::File(path)) => std::fs::read(context.source.physical(path)).map_err(|error| {
-                ConfigError::at(&mount.mark, format!("{} can't be read: {error}", path.display()), "check the path")
-            })?,
+            Some(Content::File(path)) => std::fs::read(context.source.physical(path))
+                .map_err(|error| ConfigError::at(&mount.mark, format!("{} can't be read: {error}", path.display()), "check the path"))?,
             None => continue,
         };
         files.push(FileSpec { path: mount.target.clone(), content, mode: mount.mode, uid: mount.uid, gid: mount.gid });

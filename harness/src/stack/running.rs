@@ -122,10 +122,8 @@ impl Running {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(StackError::files(format!("reading {}", folder.display())))?,
         };
-        let mut all: Vec<Running> = entries
-            .flatten()
-            .filter_map(|entry| Running::load(journal, entry.file_name().to_str()?).ok().flatten())
-            .collect();
+        let mut all: Vec<Running> =
+            entries.flatten().filter_map(|entry| Running::load(journal, entry.file_name().to_str()?).ok().flatten()).collect();
         all.sort_by(|a, b| a.since.cmp(&b.since));
         Ok(all)
     }

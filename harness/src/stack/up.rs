@@ -112,7 +112,11 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     for (name, service) in &project.services {
         let image = request.images.get(name).or(service.image.as_ref()).ok_or_else(|| {
             let mark = service.build.as_ref().unwrap_or(&service.mark);
-            ConfigError::at(mark, format!("services.{name}: no image"), "firedrill runs images: name one with `image:`, or map it under `images:` in firedrill.yaml")
+            ConfigError::at(
+                mark,
+                format!("services.{name}: no image"),
+                "firedrill runs images: name one with `image:`, or map it under `images:` in firedrill.yaml",
+            )
         })?;
         let ports = ports.get(name).map_or(&[][..], Vec::as_slice);
         let addition = request.additions.get(name);
@@ -125,15 +129,10 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         if let Some(ports) = ports.get(&spec.service) {
             spec.ports.clone_from(ports);
         }
-        let aliases: Vec<String> =
-            spec.networks.drain(..).flat_map(|network| network.aliases).chain([spec.service.clone()]).collect();
+        let aliases: Vec<String> = spec.networks.drain(..).flat_map(|network| network.aliases).chain([spec.service.clone()]).collect();
         spec.networks = networks
             .keys()
-            .map(|network| Attachment {
-                network: resolve::network_name(&owner.project, network),
-                aliases: aliases.clone(),
-                ipv4: None,
-            })
+            .map(|network| Attachment { network: resolve::network_name(&owner.project, network), aliases: aliases.clone(), ipv4: None })
             .collect();
         resolve::finish_labels(&mut spec, &owner, None);
         extra_names.insert(spec.service.clone());
@@ -149,11 +148,7 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         let spec = NetworkSpec {
             name: resolve::network_name(&owner.project, name),
             subnets: subnets.clone(),
-            labels: owner
-                .labels()
-                .into_iter()
-                .chain([("com.docker.compose.network".to_owned(), name.clone())])
-                .collect(),
+            labels: owner.labels().into_iter().chain([("com.docker.compose.network".to_owned(), name.clone())]).collect(),
         };
         // Sealed before it is there, so that nothing ever runs in it unsealed.
         containment::seal(&bridge_name(&spec.name), run).await?;
@@ -261,17 +256,12 @@ async fn start_all(start: Start<'_>) -> Result<BTreeMap<String, RunningService>,
     let mut tasks = JoinSet::new();
     for (name, spec) in start.specs {
         let needs = dependencies(start.project, start.extra, name);
-        let completes = start.project.services.values().any(|other| {
-            other.depends_on.get(name).is_some_and(|dependency| dependency.condition == Condition::Completed)
-        });
-        let job = Job {
-            engine: start.engine.clone(),
-            spec: spec.clone(),
-            needs,
-            completes,
-            ready_within: start.ready_within,
-            began,
-        };
+        let completes = start
+            .project
+            .services
+            .values()
+            .any(|other| other.depends_on.get(name).is_some_and(|dependency| dependency.condition == Condition::Completed));
+        let job = Job { engine: start.engine.clone(), spec: spec.clone(), needs, completes, ready_within: start.ready_within, began };
         let (stages, events) = (stages.clone(), events.clone());
         tasks.spawn(async move { job.run(&stages, &events).await });
     }
@@ -315,13 +305,8 @@ fn dependencies(project: &Project, extra: &BTreeSet<String>, name: &str) -> Vec<
     let mut needs: Vec<(String, Condition)> = extra.iter().map(|name| (name.clone(), Condition::Started)).collect();
     let Some(service) = project.services.get(name) else { return needs };
     let present = |name: &&String| project.services.contains_key(*name);
-    needs.extend(
-        service
-            .depends_on
-            .iter()
-            .filter(|(name, _)| present(name))
-            .map(|(name, dependency)| (name.clone(), dependency.condition)),
-    );
+    needs
+        .extend(service.depends_on.iter().filter(|(name, _)| present(name)).map(|(name, dependency)| (name.clone(), dependency.condition)));
     for mode in [&service.network_mode, &service.pid, &service.ipc] {
         if let Some(other) = mode.as_deref().and_then(|mode| mode.strip_prefix("service:")) {
             needs.push((other.to_owned(), Condition::Started));
@@ -378,11 +363,7 @@ impl Job {
             stage.send_replace(Stage::Started);
         }
         let (stage, condition) = self.ready(&id).await?;
-        tell(StackEvent::Ready {
-            service: name.clone(),
-            after_s: self.began.elapsed().as_secs_f64(),
-            condition: condition.to_owned(),
-        });
+        tell(StackEvent::Ready { service: name.clone(), after_s: self.began.elapsed().as_secs_f64(), condition: condition.to_owned() });
         if let Some(sender) = stages.get(&name) {
             sender.send_replace(stage);
         }
@@ -396,12 +377,7 @@ impl Job {
                 if seen.contains("port is already allocated") || seen.contains("address already in use") =>
             {
                 let port = self.spec.ports.iter().find(|port| seen.contains(&format!(":{}", port.host)));
-                Err(EngineError::PortInUse {
-                    port: port.map_or(0, |port| port.host),
-                    service: self.spec.service.clone(),
-                    seen,
-                }
-                .into())
+                Err(EngineError::PortInUse { port: port.map_or(0, |port| port.host), service: self.spec.service.clone(), seen }.into())
             }
             Err(EngineError::Refused { seen, .. }) => Err(self.not_ready(id, format!("it can't be started: {seen}")).await),
             other => other.map_err(StackError::from),
@@ -437,7 +413,9 @@ impl Job {
                     (false, _) => died(&seen),
                     (true, Health::None) if self.completes => "it still runs, wanted to end with 0".to_owned(),
                     (true, Health::None) => format!("it was restarted {} times", seen.restarts),
-                    (true, health) => format!("its health check is {health:?}: {}", or(&seen.health_output, "it printed nothing")).to_lowercase(),
+                    (true, health) => {
+                        format!("its health check is {health:?}: {}", or(&seen.health_output, "it printed nothing")).to_lowercase()
+                    }
                 };
                 return Err(self.not_ready(id, format!("not within {within:.0} s; {last}")).await);
             }
@@ -470,12 +448,19 @@ fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
 ///
 /// # Errors
 /// [`StackError`]; the old container is gone then.
-pub async fn recreate(engine: &Engine, stack: &Stack, running: &Running, name: &str, addition: Option<&Addition>) -> Result<(), StackError> {
+pub async fn recreate(
+    engine: &Engine,
+    stack: &Stack,
+    running: &Running,
+    name: &str,
+    addition: Option<&Addition>,
+) -> Result<(), StackError> {
     let work = running.work_copy();
     let owner = Owner { run: running.run.clone(), stack: running.stack.clone(), project: running.project.clone() };
     let source = Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
     let project = load(&source)?;
-    let missing = || StackError::NotFound { what: format!("there is no running service {name}"), hint: "name a service of the Compose file".into() };
+    let missing =
+        || StackError::NotFound { what: format!("there is no running service {name}"), hint: "name a service of the Compose file".into() };
     let service = project.services.get(name).ok_or_else(missing)?;
     let old = running.services.get(name).ok_or_else(missing)?;
     let ports: Vec<_> = old.ports.iter().map(|(container, host)| PortSpec { container: *container, host: *host, udp: false }).collect();
@@ -484,7 +469,14 @@ pub async fn recreate(engine: &Engine, stack: &Stack, running: &Running, name: &
     let spec = resolve::service(&context, service, &old.image, &ports, addition, &mut BTreeSet::new())?;
     let before = engine.container_of(&running.project, name).await?;
     engine.remove(&before.id).await?;
-    let job = Job { engine: engine.clone(), spec, needs: Vec::new(), completes: false, ready_within: Duration::from_secs(60), began: Instant::now() };
+    let job = Job {
+        engine: engine.clone(),
+        spec,
+        needs: Vec::new(),
+        completes: false,
+        ready_within: Duration::from_secs(60),
+        began: Instant::now(),
+    };
     let (events, _told) = mpsc::unbounded_channel();
     job.run(&BTreeMap::new(), &events).await.map(drop)
 }

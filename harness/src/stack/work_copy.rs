@@ -97,11 +97,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), StackError> {
         if kind.is_symlink() {
             let leads = std::fs::read_link(&source).map_err(fail(&source))?;
             // A link that leads out of the folder by a relative path would lead elsewhere from the copy.
-            let leads = if leads.is_absolute() || source.canonicalize().is_ok_and(|end| end.starts_with(from)) {
-                leads
-            } else {
-                from.join(leads)
-            };
+            let leads =
+                if leads.is_absolute() || source.canonicalize().is_ok_and(|end| end.starts_with(from)) { leads } else { from.join(leads) };
             std::os::unix::fs::symlink(leads, &target).map_err(fail(&source))?;
         } else if kind.is_dir() {
             copy(&source, &target)?;
