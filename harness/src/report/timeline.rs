@@ -25,7 +25,7 @@ struct Drawing<'a> {
 
 /// The picture as SVG; `None` if nothing happened that could be shown. `drilled` are the alerts that a drill is about.
 pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String> {
-    if timeline.end_s <= 0.0 || (timeline.faults.is_empty() && timeline.alerts.is_empty() && timeline.latency.is_empty()) {
+    if timeline.end_s <= timeline.from_s || (timeline.faults.is_empty() && timeline.alerts.is_empty() && timeline.latency.is_empty()) {
         return None;
     }
     let mut d = Drawing { timeline, lanes: String::new(), y: 4.0 };
@@ -50,7 +50,7 @@ pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String>
         let (x, width) = d.stretch(fault.from_s, fault.to_s, 1.0);
         let _ = write!(svg, r#"<rect class="band" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{:.1}"/>"#, bottom - top);
     }
-    for t in ticks(timeline.end_s) {
+    for t in ticks(timeline.from_s, timeline.end_s) {
         let _ = write!(svg, r#"<line class="grid" x1="{0:.1}" x2="{0:.1}" y1="{top:.1}" y2="{bottom:.1}"/>"#, d.x(t));
     }
     let _ = write!(svg, r#"<line class="rule" x1="0" x2="{WIDTH}" y1="{0:.1}" y2="{0:.1}"/>{1}</svg>"#, lanes_end + 6.0, d.lanes);
@@ -59,7 +59,7 @@ pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String>
 
 impl Drawing<'_> {
     fn x(&self, t: f64) -> f64 {
-        LABELS + (WIDTH - LABELS - RIGHT) * (t / self.timeline.end_s).clamp(0.0, 1.0)
+        LABELS + (WIDTH - LABELS - RIGHT) * ((t - self.timeline.from_s) / (self.timeline.end_s - self.timeline.from_s)).clamp(0.0, 1.0)
     }
 
     /// Left edge and width of a stretch, at least `least` wide.
@@ -120,7 +120,7 @@ impl Drawing<'_> {
     }
 
     fn axis(&mut self) {
-        for t in ticks(self.timeline.end_s) {
+        for t in ticks(self.timeline.from_s, self.timeline.end_s) {
             let _ = write!(
                 self.lanes,
                 r#"<text class="small" x="{:.1}" y="{:.1}" text-anchor="middle">{t:.0} s</text>"#,
@@ -215,7 +215,7 @@ impl Drawing<'_> {
         let Some(most) = self.timeline.latency.iter().map(|b| b.failed).max().filter(|n| *n > 0) else { return };
         self.heading("operations that failed, per bin");
         let (base, scale) = (self.y + FAILURES, FAILURES / most as f64);
-        let width = (self.x(self.timeline.bin_s) - self.x(0.0) - 0.6).max(0.8);
+        let width = (self.x(self.timeline.from_s + self.timeline.bin_s) - self.x(self.timeline.from_s) - 0.6).max(0.8);
         for (n, at) in [(most, self.y), (0, base)] {
             let _ = write!(
                 self.lanes,
@@ -240,10 +240,10 @@ impl Drawing<'_> {
 }
 
 /// Round instants, at most about fourteen of them.
-fn ticks(end_s: f64) -> Vec<f64> {
+fn ticks(from_s: f64, end_s: f64) -> Vec<f64> {
     let steps = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0];
-    let step = steps.into_iter().find(|s| end_s / s <= 14.0).unwrap_or(86_400.0);
-    (0..=(end_s / step) as u32).map(|i| f64::from(i) * step).collect()
+    let step = steps.into_iter().find(|s| (end_s - from_s) / s <= 14.0).unwrap_or(86_400.0);
+    ((from_s / step).ceil() as u32..=(end_s / step) as u32).map(|i| f64::from(i) * step).collect()
 }
 
 fn span(what: &str, from: f64, to: f64) -> String {
@@ -280,8 +280,9 @@ mod tests {
     #[test]
     fn ticks_are_round_and_few_for_any_length() {
         for end in [0.5, 3.0, 59.0, 374.0, 4000.0, 90_000.0] {
-            assert!(ticks(end).len() <= 15, "{end}");
+            assert!(ticks(0.0, end).len() <= 15, "{end}");
         }
-        assert_eq!(ticks(100.0).get(1), Some(&10.0));
+        assert_eq!(ticks(93.2, 139.7).first(), Some(&95.0));
+        assert_eq!(ticks(0.0, 100.0).get(1), Some(&10.0));
     }
 }

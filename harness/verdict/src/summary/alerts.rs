@@ -39,7 +39,7 @@ pub struct AlertRow {
     pub resolved: bool,
     /// Whether it was quiet while nothing was wrong; null if that could not be judged.
     pub quiet_when_healthy: Option<bool>,
-    /// Seconds from the injection until it fired.
+    /// Seconds from the injection until it was first seen to fire, in a sample or by a notification.
     pub detect_s: Option<f64>,
     /// Seconds from the injection until the last receiver had it.
     pub notify_s: Option<f64>,
@@ -63,8 +63,11 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
         Some((injected, history.drill_window(d).and_then(|w| w.1)))
     });
     let told = told(history, alert, window);
-    let detect_s =
-        window.and_then(|(injected, end)| first_firing(history, alert, Some(injected), end).map(|s| (s - injected.wall_s()).max(0.0)));
+    // Samples are a step apart; whoever was told of it earlier saw it fire earlier.
+    let detect_s = window.and_then(|(injected, end)| {
+        let sampled = first_firing(history, alert, Some(injected), end).map(|s| (s - injected.wall_s()).max(0.0));
+        told.values().map(|t| t.first.since(injected)).chain(sampled).reduce(f64::min)
+    });
     let notify_s = window.and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
     AlertRow {
         rule: alert.to_owned(),

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The run on one time axis.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Timeline {
+    /// When the stack began to come up: before that, images are obtained, which may take long and shows nothing.
+    pub from_s: f64,
     /// When the last event was recorded.
     pub end_s: f64,
     /// Phases, in order.
@@ -95,14 +97,17 @@ const BINS: f64 = 240.0;
 /// The run on one time axis.
 pub fn timeline(history: &History) -> Timeline {
     let end_s = super::duration_s(history);
-    let bin_s = (end_s / BINS).ceil().max(2.0);
+    let phases = phases(history, end_s);
+    let from_s = phases.iter().find(|p| p.name == "up").map_or(0.0, |p| p.from_s);
+    let bin_s = ((end_s - from_s) / BINS).ceil().max(2.0);
     let faults = super::faults(history)
         .into_iter()
         .map(|f| Stretch { name: f.drill, from_s: f.injected_at, to_s: f.healed_at.unwrap_or(end_s) })
         .collect();
     Timeline {
+        from_s,
         end_s,
-        phases: phases(history, end_s),
+        phases: phases.into_iter().filter(|p| p.to_s > from_s).collect(),
         faults,
         alerts: alerts(history),
         receivers: receivers(history),
