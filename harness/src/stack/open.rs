@@ -1,7 +1,7 @@
 //! Finding and reading a stack.
 
 use super::StackError;
-use crate::compose::tree::{Mark, Node, parse, without_place};
+use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::declaration::Declaration;
 use crate::home::Home;
