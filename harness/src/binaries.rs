@@ -3,8 +3,8 @@
 use crate::home::Home;
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::SystemTime;
+use tokio::process::Command;
 
 /// Where they are.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl Binaries {
     ///
     /// # Errors
     /// It can't be built: cargo is missing, or its own words.
-    pub fn built(home: &Home, progress: &Progress) -> Result<Binaries, String> {
+    pub async fn built(home: &Home, progress: &Progress) -> Result<Binaries, String> {
         let firedrill = crate::fault::helper::program().map_err(|e| e.to_string())?;
         let folder = firedrill.parent().map(Path::to_path_buf).unwrap_or_default();
         let apps = folder.join("apps");
@@ -35,7 +35,12 @@ impl Binaries {
             if let Some(target) = folder.parent() {
                 cargo.env("CARGO_TARGET_DIR", target);
             }
-            let output = cargo.output().map_err(|e| format!("apps can't be built: {e}\nhint: cargo must be on the PATH"))?;
+            // Somebody who stops the program does not want to wait for a compiler.
+            let output = cargo
+                .kill_on_drop(true)
+                .output()
+                .await
+                .map_err(|e| format!("apps can't be built: {e}\nhint: cargo must be on the PATH"))?;
             if !output.status.success() {
                 return Err(format!("apps can't be built: {}", String::from_utf8_lossy(&output.stderr).trim()));
             }

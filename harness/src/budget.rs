@@ -192,7 +192,7 @@ fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// No rule has that name.
-    #[error("no alert `{name}` is configured; configured are: {known}\n  hint: is its file under `rule_files`?")]
+    #[error("no alert `{name}` is configured; configured are: {known}\nhint: is its file under `rule_files`?")]
     NoSuchAlert {
         /// Name that was asked for.
         name: String,
@@ -201,7 +201,7 @@ pub enum BudgetError {
     },
     /// An expectation that can't be met by the configuration, however fast everything is.
     #[error(
-        "alert `{alert}` to {receiver} within {wanted}: its configuration allows {allowed}: {stages}\n  hint: expect no less than {allowed}"
+        "alert `{alert}` to {receiver} within {wanted}: its configuration allows {allowed}: {stages}\nhint: expect no less than {allowed}"
     )]
     Impossible {
         /// Alert.

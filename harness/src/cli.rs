@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod fault;
 pub mod heal;
+pub mod images;
 pub mod judge;
 pub mod run;
 pub mod selftest;
@@ -11,10 +12,13 @@ pub mod verify;
 
 use crate::exit::Exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::io::Write;
 use std::path::PathBuf;
 
-/// Proves that a monitoring stack notices: starts it in containers, drives traffic through it, breaks things, and judges from a
-/// recorded history what was scraped, indexed, traced, alerted and delivered.
+/// Proves that a monitoring stack notices.
+///
+/// It starts the stack in containers, drives traffic through it, breaks things, and judges from a recorded history what was
+/// scraped, indexed, traced, alerted and delivered. Without a command, `verify` of the e-mail stack is meant.
 #[derive(Debug, Parser)]
 #[command(name = "firedrill", version, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -25,37 +29,37 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail · 2 unknown · 3 the environment is unfit (engine, image, kernel ability, port) · \
-64 usage or configuration · 70 a defect of ours · 130 interrupted, healed and cleaned up.
-Without a command, `verify` is meant.";
+64 usage or configuration · 70 a defect of ours · 130 interrupted, healed and cleaned up.";
 
 /// Options that all commands share.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Folder in which each run gets a folder of its own.
+    /// Folder in which each run gets a folder of its own: report.html, report.json, junit.xml, history.jsonl.
     #[arg(long, global = true, value_name = "DIR", default_value = "report")]
     pub report: PathBuf,
-    /// Seed from which all choices flow; printed first.
+    /// Seed from which all choices flow. Without it one is drawn; it is printed first, so that a run can be repeated.
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
-    /// Divide the durations of the monitoring configuration by N; 1 runs it untouched. Default: what firedrill.yaml states.
+    /// Divide the durations of the monitoring configuration by N, 1 to 10000; 1 runs it untouched [default: what firedrill.yaml
+    /// states, or the largest below it that works].
     #[arg(long, global = true, value_name = "N")]
     pub time_scale: Option<f64>,
-    /// Only scenarios with one of these tags, separated by commas, without the @.
+    /// Only scenarios of the features with one of these tags, separated by commas. Without it all but @nightly.
     #[arg(long, global = true, value_name = "TAGS", value_delimiter = ',')]
     pub tags: Vec<String>,
     /// Where images come from.
     #[arg(long, global = true, value_enum, default_value_t = Images::Auto)]
     pub images: Images,
-    /// Leave the stack running at the end.
+    /// Leave the stack running at the end; `firedrill down` removes it.
     #[arg(long, global = true)]
     pub keep: bool,
     /// Install and start Docker if it is missing (Debian, as root).
     #[arg(long, global = true, env = "FIREDRILL_PROVISION", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0, default_missing_value = "true")]
     pub provision: bool,
-    /// Form in which results are printed.
+    /// Form in which reports are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Print no progress.
+    /// Print results and errors, no progress.
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -63,12 +67,40 @@ pub struct Common {
 /// Where images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Images {
-    /// Try to pull, else build.
+    /// Pull, and build what can't be pulled.
     Auto,
     /// Pull the pinned public images.
     Upstream,
-    /// Build from package registries.
+    /// Build from package registries, for machines that reach no image registry.
     Packages,
+}
+
+impl From<Images> for crate::image::Source {
+    fn from(choice: Images) -> Self {
+        match choice {
+            Images::Auto => Self::Auto,
+            Images::Upstream => Self::Upstream,
+            Images::Packages => Self::Packages,
+        }
+    }
+}
+
+impl Common {
+    /// What tests run with: the defaults, changed by the environment (FIREDRILL_PROVISION, FIREDRILL_SEED, FIREDRILL_TAGS).
+    pub fn of_tests(report: PathBuf) -> Common {
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        Common {
+            report,
+            seed: text("FIREDRILL_SEED").and_then(|s| s.parse().ok()),
+            time_scale: None,
+            tags: text("FIREDRILL_TAGS").map(|t| t.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            images: Images::Auto,
+            keep: false,
+            provision: crate::provision::asked_by_environment(),
+            format: Format::Text,
+            quiet: false,
+        }
+    }
 }
 
 /// Form of what is printed.
@@ -76,33 +108,35 @@ pub enum Images {
 pub enum Format {
     /// For people.
     Text,
-    /// `report.json`, or the like.
+    /// What report.json holds.
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Up, drive, break, judge, report, down.
+    /// Bring a stack up, drive traffic, break things, judge, report, and take it down.
     Verify(verify::Arguments),
-    /// Start a stack and leave it running.
+    /// Start a stack and leave it running, for `fault inject` and for a look around.
     Up(up::Up),
-    /// Show the stacks that run.
+    /// Show the stacks that are up, their services, and faults that are open.
     Status,
-    /// Remove a stack.
+    /// Remove a stack that is up, or everything of ours.
     Down(up::Down),
-    /// Run scenarios by name or file.
+    /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
-    /// Faults: list them, or inject one by hand.
+    /// List the faults, or inject one by hand.
     #[command(subcommand)]
     Fault(fault::Command),
-    /// Undo every fault that is open, after whatever crash.
+    /// Undo every fault that is open, by hand or after a crash; the stack stays up.
     Heal,
-    /// Break the stack's monitoring in known ways and see each convicted.
+    /// Break a stack's monitoring in known ways, and see each convicted with the right cause.
     Selftest(selftest::Arguments),
-    /// Judge and report a recorded run again.
+    /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
-    /// Can this machine run it, and if not, what is missing?
+    /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
+    /// Obtain images and print their references.
+    Images(images::Arguments),
     /// Remove a run's stack when the pipe on standard input closes.
     #[command(hide = true)]
     Reaper {
@@ -161,6 +195,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<crate::drill::Error> for Failure {
     fn from(e: crate::drill::Error) -> Failure {
         Failure::new(e.exit(), e)
@@ -179,8 +219,18 @@ impl From<crate::record::Error> for Failure {
     }
 }
 
-/// Parses the arguments, runs the command, prints what went wrong, and returns the exit code.
+/// Parses the arguments, runs the command, prints what went wrong, and returns the exit code. A panic is a defect of ours: it is
+/// told in one line, after what was started has been left to the reaper.
 pub fn main() -> Exit {
+    std::panic::set_hook(Box::new(defect_told));
+    match std::panic::catch_unwind(run_whole) {
+        Ok(exit) => exit,
+        Err(panic) if reader_is_gone(panic.as_ref()) => Exit::Unfit,
+        Err(_) => Exit::Defect,
+    }
+}
+
+fn run_whole() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -188,16 +238,37 @@ pub fn main() -> Exit {
             return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into())).with_writer(std::io::stderr).init();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            let mut lines = failure.message.lines();
-            eprintln!("error: {}", lines.next().unwrap_or_default());
-            lines.for_each(|l| eprintln!("{l}"));
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "error: {}", failure.message);
             failure.exit
         }
     }
+}
+
+fn defect_told(info: &std::panic::PanicHookInfo<'_>) {
+    if reader_is_gone(info.payload()) {
+        return;
+    }
+    let what = panic_words(info.payload());
+    let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: a defect of firedrill at {place}: {what}\nhint: please report it; firedrill heal and firedrill down --all clean up if anything is left"
+    );
+}
+
+fn panic_words(payload: &(dyn std::any::Any + Send)) -> &str {
+    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+}
+
+/// Whether a panic says that nobody reads what is printed any more (`firedrill fault list | head -1`).
+fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
+    panic_words(payload).starts_with("failed printing to std")
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
@@ -205,8 +276,12 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let defect = |e: std::io::Error| Failure::new(Exit::Defect, e);
     match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
         // Helpers enter a namespace, which only a process of one thread may do for all kinds: no runtime for them.
-        Command::HoldPackets { pid, queue, delay_ms } => crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect),
-        Command::Press { cgroup, threads, up_to_bytes } => crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect),
+        Command::HoldPackets { pid, queue, delay_ms } => {
+            crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect)
+        }
+        Command::Press { cgroup, threads, up_to_bytes } => {
+            crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
             runtime.block_on(run_command(command, &common))
@@ -226,11 +301,12 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Doctor => doctor::run(common).await,
+        Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
         Command::Receivers { config } => {
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
             crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
-        },
+        }
         Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::RunClock;
 use crate::declaration::Declaration;
 use crate::engine::Engine;
 use crate::fault::FaultError;
+use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::journal::undo::carry_out;
 use crate::plan::Plan;
@@ -19,7 +20,6 @@ use crate::record::Recorder;
 use crate::stack::Running;
 use futures::StreamExt;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use verdict::history::alert::{AlertEvent, Notification};
@@ -53,7 +53,7 @@ pub enum Error {
     #[error("{0}\nhint: firedrill heal tries again")]
     Heal(String),
     /// A signal.
-    #[error("interrupted; everything injected is healed and what was started is removed")]
+    #[error("interrupted; what was injected is healed")]
     Interrupted,
 }
 
@@ -130,8 +130,8 @@ pub struct Parts {
     pub probes: Probes,
     /// Notifications.
     pub inbox: Inbox,
-    /// Set by a signal.
-    pub stop: Arc<AtomicBool>,
+    /// Whether the user has asked to stop.
+    pub interrupt: Interrupt,
     /// Where progress is told.
     pub progress: Progress,
 }
@@ -159,7 +159,11 @@ impl Session {
             () = capture::pressure(self) => Ok(()),
         };
         if let Some(load) = load {
-            load.stop().await;
+            // What is in flight is waited for, but not by somebody who wants to leave.
+            tokio::select! {
+                () = load.stop() => {}
+                () = self.interrupt.wait() => {}
+            }
         }
         result?;
         self.phase(Phase::Drive, false)?;
@@ -167,7 +171,7 @@ impl Session {
         capture::drain(self).await?;
         self.phase(Phase::Drain, false)?;
         self.phase(Phase::Capture, true)?;
-        capture::end(self, plan).await?;
+        self.interrupt.unless(capture::end(self, plan)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
     }
 
@@ -190,14 +194,22 @@ impl Session {
         self.quiet(plan).await
     }
 
-    /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge.
+    /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
+    /// traffic it is the alerts' silence that needs time: as long as the steady state has to hold.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-        let Some(workload) = &self.declaration.workload else { return Ok(()) };
-        let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
-            verdict::Expectation::Recovered(r) => Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s),
-            _ => None,
-        });
-        let until = Instant::now() + Duration::from_secs_f64(operations.unwrap_or(5.0).min(120.0));
+        let seconds = match &self.declaration.workload {
+            Some(workload) => {
+                let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
+                    verdict::Expectation::Recovered(r) => {
+                        Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
+                    }
+                    _ => None,
+                });
+                operations.unwrap_or(5.0)
+            }
+            None => self.declaration.steady_state.hold_s,
+        };
+        let until = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 120.0));
         while Instant::now() < until {
             self.interrupted()?;
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
@@ -244,7 +256,7 @@ impl Session {
     /// # Errors
     /// [`Error::Interrupted`].
     pub fn interrupted(&self) -> Result<(), Error> {
-        if self.stop.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
+        if self.interrupt.asked() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Whether every receiver of an alert has been told since `since` that it fires (or is resolved).
@@ -254,7 +266,10 @@ impl Session {
         let inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let has = |receiver: &String| {
             inbox.iter().any(|(at, n)| {
-                *at >= since && n.answered < 300 && n.receiver.as_ref() == Some(receiver) && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
+                *at >= since
+                    && n.answered < 300
+                    && n.receiver.as_ref() == Some(receiver)
+                    && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
             })
         };
         declared.receivers.iter().filter(|r| !resolved || told(r)).all(has)
@@ -290,7 +305,8 @@ impl Session {
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.
     fn published(&self, place: &str) -> Result<String, Error> {
         let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
-        let (service, port) = parsed.ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
+        let (service, port) = parsed
+            .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
         let host = self.port(service, port).ok_or_else(|| {
             Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
         })?;
@@ -311,7 +327,8 @@ impl Session {
     async fn record_states(&self) -> Result<(), Error> {
         for service in self.running.services.keys() {
             let state = self.engine.container_of(&self.running.project, service).await.ok();
-            let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
+            let (running, restarts, oom_killed) =
+                state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
             self.recorder.write(EventKind::Stack(StackEvent::State { service: service.clone(), running, restarts, oom_killed }))?;
         }
         Ok(())

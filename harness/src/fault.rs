@@ -132,7 +132,9 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     match FAULTS.iter().find(|f| f.0 == kind) {
         Some((_, _, aim)) => aim(target, settings),
-        None => Err(FaultError::Settings { what: format!("unknown fault {kind:?}"), hint: format!("the faults are {}", kinds().join(", ")) }),
+        None => {
+            Err(FaultError::Settings { what: format!("there is no fault {kind}"), hint: crate::stack::suggest(kind, kinds(), "faults") })
+        }
     }
 }
 
@@ -148,7 +150,13 @@ fn only(kind: &'static str, settings: &Settings, known: &[&str]) -> Result<(), F
 }
 
 /// Reads a whole number within a range.
-fn number(kind: &'static str, settings: &Settings, key: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> Result<u32, FaultError> {
+fn number(
+    kind: &'static str,
+    settings: &Settings,
+    key: &str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, FaultError> {
     let Some(text) = settings.get(key) else { return Ok(default) };
     text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| FaultError::Settings {
         what: format!("fault {kind}: `{key}` is {text:?}"),

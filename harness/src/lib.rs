@@ -18,6 +18,7 @@ pub mod fault;
 pub mod features;
 pub mod home;
 pub mod image;
+pub mod interrupt;
 pub mod journal;
 pub mod monitoring;
 pub mod plan;

@@ -146,7 +146,11 @@ impl Plan {
     /// Alerts that may be active during a drill: its own, and those of drills in the same wave.
     pub fn allowed_during(&self, drill: &str) -> BTreeSet<String> {
         let Some(wave) = self.drills.iter().find(|d| d.scenario.name == drill).map(|d| d.wave) else { return BTreeSet::new() };
-        self.drills.iter().filter(|d| d.wave == wave).flat_map(|d| d.scenario.raises().into_iter().map(str::to_owned).collect::<Vec<_>>()).collect()
+        self.drills
+            .iter()
+            .filter(|d| d.wave == wave)
+            .flat_map(|d| d.scenario.raises().into_iter().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Drills in whose window an alert may be active: those that raise it and those of the same wave.
@@ -158,7 +162,7 @@ impl Plan {
     pub fn drive_bound_s(&self) -> f64 {
         let of = |d: &&PlannedDrill| {
             let budgets = d.scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
-            d.scenario.hold_s + d.scenario.builds_up_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
+            d.scenario.hold_s + d.scenario.builds_up_s + d.scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
         };
         self.waves().iter().map(|w| w.iter().map(of).fold(0.0, f64::max)).sum()
     }
@@ -181,7 +185,10 @@ impl Plan {
         for planned in &plan.expectations {
             let id = planned.expectation.checker().id();
             if let Some(first) = seen.insert(id.clone(), &planned.place) {
-                return Err(format!("the verdict {id} is asked for twice, at {first} and at {}\nhint: remove one of the two steps", planned.place));
+                return Err(format!(
+                    "the verdict {id} is asked for twice, at {first} and at {}\nhint: remove one of the two steps",
+                    planned.place
+                ));
             }
         }
         Ok(())

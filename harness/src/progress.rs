@@ -1,5 +1,6 @@
 //! Progress for people, on the error stream: plain lines, each with the seconds since the run began.
 
+use std::io::Write;
 use std::time::Instant;
 
 /// Where progress is told.
@@ -18,7 +19,8 @@ impl Progress {
     /// Tells one line.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            eprintln!("[{:6.1} s] {line}", self.began.elapsed().as_secs_f64());
+            // A terminal that is gone is no reason to fail.
+            let _ = writeln!(std::io::stderr(), "[{:6.1} s] {line}", self.began.elapsed().as_secs_f64());
         }
     }
 }

@@ -29,13 +29,13 @@ pub struct Reaper {
 }
 
 impl Reaper {
-    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is this very program, whose
-    /// command line must hand the subcommand to [`main`].
+    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is this very program (or the
+    /// one that tests name, see [`program`](crate::fault::helper::program)), whose command line must hand the subcommand to [`main`].
     ///
     /// # Errors
     /// [`StackError::Files`] when it can't be started.
     pub fn spawn(run: &str) -> Result<Reaper, StackError> {
-        let program = std::env::current_exe().map_err(StackError::files("looking for our own program"))?;
+        let program = crate::fault::helper::program().map_err(StackError::files("looking for our own program"))?;
         Reaper::spawn_as(&program, &Journal::of_user(), run)
     }
 

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use verdict::history::run::RunEvent;
+use verdict::history::run::{Phase, RunEvent};
 use verdict::{At, Event, EventKind, History};
 
 /// Why a history can't be written or read.
@@ -108,7 +108,15 @@ impl Recorder {
         let references: Vec<RunEvent> = {
             let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             files.sync()?;
-            files.sides.iter().map(|(name, side)| RunEvent::SideFile { name: (*name).to_owned(), lines: side.lines, sha256: hex(&side.digest.clone().finalize()) }).collect()
+            files
+                .sides
+                .iter()
+                .map(|(name, side)| RunEvent::SideFile {
+                    name: (*name).to_owned(),
+                    lines: side.lines,
+                    sha256: hex(&side.digest.clone().finalize()),
+                })
+                .collect()
         };
         for reference in references {
             self.write(EventKind::Run(reference))?;
@@ -159,6 +167,28 @@ impl Files {
     }
 }
 
+/// Adds a phase to a record that has ended: the removal of the stack comes after everything that judging needs.
+///
+/// # Errors
+/// The record can't be read or written, or has no last event.
+pub fn append_phase(folder: &Path, phase: Phase, from: At, to: At) -> Result<(), Error> {
+    let path = folder.join("history.jsonl");
+    let failed = |source| Error::File { path: path.clone(), source };
+    let text = fs::read_to_string(&path).map_err(failed)?;
+    let last: Event = serde_json::from_str(text.lines().last().unwrap_or_default()).map_err(|e| Error::Line {
+        path: path.clone(),
+        line: text.lines().count(),
+        what: e.to_string(),
+    })?;
+    let mut added = String::new();
+    for (n, at, event) in [(1, from, RunEvent::PhaseBegan { phase }), (2, to, RunEvent::PhaseEnded { phase })] {
+        added += &serde_json::to_string(&Event { seq: last.seq + n, at, kind: EventKind::Run(event) }).map_err(|e| failed(e.into()))?;
+        added.push('\n');
+    }
+    let mut file = fs::OpenOptions::new().append(true).open(&path).map_err(failed)?;
+    file.write_all(added.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
 /// Reads a recorded run. A torn last line of `history.jsonl` (the harness was killed while it wrote) is left out: the
 /// history is then incomplete, and judged as such.
 ///
@@ -180,7 +210,11 @@ pub fn read(folder: &Path) -> Result<History, Error> {
         let seen = lines(&path, false, &mut events, &mut digest)?;
         let seen_digest = hex(&digest.finalize());
         if seen != wanted || seen_digest != sha256 {
-            return Err(Error::SideFile { path, wanted: format!("{wanted} lines, {sha256}"), seen: format!("{seen} lines, {seen_digest}") });
+            return Err(Error::SideFile {
+                path,
+                wanted: format!("{wanted} lines, {sha256}"),
+                seen: format!("{seen} lines, {seen_digest}"),
+            });
         }
     }
     Ok(History::new(events))
@@ -253,6 +287,18 @@ mod tests {
         let history = read(folder.path()).unwrap();
         assert!(history.is_complete());
         assert_eq!(history.events.iter().map(|e| e.seq).collect::<Vec<_>>(), vec![0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_removal_of_the_stack_follows_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(folder.path()).end(true, None).unwrap();
+        let at = |s: i64| At { mono_us: s * 1_000_000, wall_us: 0 };
+        append_phase(folder.path(), Phase::Down, at(3600), at(3607)).unwrap();
+        let history = read(folder.path()).unwrap();
+        assert!(history.is_complete());
+        assert_eq!(verdict::summary::timings(&history).down_s, Some(7.0));
+        assert_eq!(history.events.last().unwrap().seq, 5);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::cli::Failure;
 use crate::declaration::SteadyState;
 use crate::drill::bring_up::Live;
 use crate::exit::Exit;
+use crate::plan::Plan;
 use crate::report::text;
 use crate::yaml;
 use serde::Deserialize;
@@ -101,7 +102,12 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, yaml::Error
     for path in yaml::files(folder)? {
         let sabotage: Sabotage = yaml::read(&path)?;
         if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1 {
-            return Err(yaml::Error::content(&path, "name", format!("sabotage {:?} of schema {}", sabotage.name, sabotage.schema), "name it as its file, schema 1"));
+            return Err(yaml::error_at(
+                &path,
+                &["name"],
+                format!("sabotage {:?} of schema {}", sabotage.name, sabotage.schema),
+                "name it as its file, schema 1",
+            ));
         }
         found.insert(sabotage.name.clone(), sabotage);
     }
@@ -124,8 +130,57 @@ impl Change {
     pub fn apply(&self, text: &str) -> Result<String, String> {
         match text.matches(&self.old).count() {
             1 => Ok(text.replacen(&self.old, &self.new, 1)),
-            n => Err(format!("{}: the text {:?} is there {n} times, wanted once\nhint: adapt the sabotage to the stack", self.file, self.old)),
+            n => Err(format!(
+                "{}: the text {:?} is there {n} times, wanted once\nhint: adapt the sabotage to the stack",
+                self.file, self.old
+            )),
         }
+    }
+}
+
+impl Sabotage {
+    /// Whether it fits the stack and the plan; `catalogue` is the folder that it was read from, in the stack's own.
+    ///
+    /// # Errors
+    /// A file or its old text is not there, or no feature asks for the verdict or the drills.
+    pub fn check(&self, catalogue: &Path, plan: &Plan) -> Result<(), yaml::Error> {
+        let file = catalogue.join(format!("{}.yaml", self.name));
+        let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&file, keys, what, hint));
+        let stack = catalogue.parent().unwrap_or(catalogue);
+        for (at, change) in self.changes.iter().enumerate() {
+            let keys = ["changes", &at.to_string(), "file"];
+            match std::fs::read_to_string(stack.join(&change.file)) {
+                Err(e) => {
+                    return wrong(&keys, format!("{} can't be read: {e}", change.file), "name a file of the stack, relative to its folder");
+                }
+                Ok(text) => {
+                    let times = text.matches(&change.old).count();
+                    // A change may follow another in the same file, which makes room for it.
+                    if times != 1 && self.changes.iter().filter(|c| c.file == change.file).count() == 1 {
+                        return wrong(
+                            &keys,
+                            format!("the text `{}` is {times} times in {}, wanted once", change.old.trim(), change.file),
+                            "adapt the sabotage to the stack",
+                        );
+                    }
+                }
+            }
+        }
+        if let Some((at, unknown)) = self.drills.iter().enumerate().find(|(_, n)| !plan.drills.iter().any(|d| d.scenario.name == **n)) {
+            return wrong(
+                &["drills", &at.to_string()],
+                format!("there is no drill {unknown} in the plan"),
+                "firedrill verify --dry-run lists the drills",
+            );
+        }
+        if !plan.expectations.iter().any(|p| p.expectation.checker().id() == self.expect.verdict) {
+            return wrong(
+                &["expect", "verdict"],
+                format!("no feature asks for the verdict {}", self.expect.verdict),
+                "firedrill verify --dry-run lists the verdicts",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -149,7 +204,13 @@ async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failu
     plan.drills.retain(|d| sabotage.drills.contains(&d.scenario.name));
     plan.expectations.retain(|p| p.expectation.checker().id() == sabotage.expect.verdict);
     if plan.expectations.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("sabotage {}: no feature asks for the verdict {}\nhint: the ids are shown by --dry-run", sabotage.name, sabotage.expect.verdict)));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "sabotage {}: no feature asks for the verdict {}\nhint: the ids are shown by --dry-run",
+                sabotage.name, sabotage.expect.verdict
+            ),
+        ));
     }
     // A stack whose monitoring is broken may never be steady again; what it shows must do.
     let usual = live.read.subject.declaration.steady_state.clone();

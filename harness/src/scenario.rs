@@ -1,5 +1,6 @@
 //! A scenario: one drill as data. `scenarios/<stack>/<what_goes_wrong>.yaml`, or `scenarios/` inside a user's stack.
 
+use crate::fault::FaultError;
 use crate::yaml;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub struct Scenario {
     /// fills at the load's rate. It is added to the budgets, which know the configuration only.
     #[serde(default)]
     pub builds_up_s: f64,
+    /// Seconds from healing until the alerts' condition is over, where that takes more than the fault's end: a backlog is worked
+    /// off. It is added to the budgets for resolving.
+    #[serde(default)]
+    pub clears_s: f64,
     /// Least seconds that the fault stays, even if all was seen before.
     #[serde(default)]
     pub hold_s: f64,
@@ -106,16 +111,48 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, yaml::Error
 /// Reads one scenario.
 ///
 /// # Errors
-/// A file that can't be read or understood, or whose `name` is not its file's.
+/// A file that can't be read or understood, whose `name` is not its file's, or that asks for a fault, setting or journey that
+/// does not exist.
 pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
     let scenario: Scenario = yaml::read(path)?;
+    let wrong = |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
+    if scenario.schema != 1 {
+        return wrong(&["schema"], format!("schema: seen {}, wanted 1", scenario.schema), "this program reads version 1".into());
+    }
     let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     if scenario.name != stem {
-        return Err(yaml::Error::content(path, "name", format!("the scenario is called {:?}, its file {stem:?}", scenario.name), "give both the same name; features refer to it"));
+        return wrong(
+            &["name"],
+            format!("the scenario is called {}, its file {stem}", scenario.name),
+            "give both the same name; features refer to it".into(),
+        );
     }
-    let kinds = crate::fault::kinds();
-    if !kinds.contains(&scenario.fault.kind.as_str()) {
-        return Err(yaml::Error::content(path, "kind", format!("unknown fault {:?}", scenario.fault.kind), format!("the faults are {}", kinds.join(", "))));
+    let fault = &scenario.fault;
+    if let Err(FaultError::Settings { what, hint }) = crate::fault::aim(&fault.kind, &fault.target, &fault.settings) {
+        let about = if crate::fault::kinds().contains(&fault.kind.as_str()) { "settings" } else { "kind" };
+        return wrong(&["fault", about], what, hint);
+    }
+    for (key, seen) in [("hold_s", scenario.hold_s), ("builds_up_s", scenario.builds_up_s)] {
+        if !(0.0..=86_400.0).contains(&seen) {
+            return wrong(&[key], format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"), "correct the number".into());
+        }
+    }
+    if let Some(load) = &scenario.load {
+        let journeys = loadgen::journey::names();
+        if !journeys.contains(&load.journey.as_str()) {
+            return wrong(
+                &["load", "journey"],
+                format!("there is no journey {}", load.journey),
+                format!("the journeys are {}", journeys.join(", ")),
+            );
+        }
+        if !(0.01..=100_000.0).contains(&load.rate) {
+            return wrong(
+                &["load", "rate"],
+                format!("load.rate: seen {}, wanted arrivals a second from 0.01 to 100000", load.rate),
+                "correct the number".into(),
+            );
+        }
     }
     Ok(scenario)
 }

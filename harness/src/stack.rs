@@ -3,6 +3,7 @@
 //! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory, [`plan_ports`] chooses
 //! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
 
+mod check;
 pub mod down;
 mod holder;
 mod open;
@@ -13,6 +14,7 @@ pub mod running;
 mod up;
 pub mod work_copy;
 
+pub(crate) use check::suggest;
 pub use down::{Removed, down, remove_run};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};

@@ -33,6 +33,8 @@ pub struct Telling {
     pub drill: Option<String>,
     /// Alert that it speaks of.
     pub alert: Option<String>,
+    /// Why the scenario has no subject in this stack: its declaration states nothing of the kind.
+    pub absent: Option<String>,
     /// What is wrong with the step, and what to do.
     pub wrong: Option<(String, String)>,
 }
@@ -52,6 +54,20 @@ impl Telling {
             place: self.place.clone(),
             expectation: expectation.into(),
         });
+    }
+
+    /// The declaration states nothing under `key`, so a step has nothing to speak about, and its scenario is left out with the
+    /// reason. Where the stack names a server for it (`role`) that is no absence but an omission, and refused: nothing would be asked
+    /// of that server.
+    fn not_stated(&mut self, key: &str, role: bool, meaning: &str) {
+        if role {
+            self.refuse(
+                format!("firedrill.yaml names a server under `roles` for it, but states no `{key}`"),
+                format!("state {meaning} under `{key}`, or remove the role"),
+            );
+        } else {
+            self.absent.get_or_insert(format!("firedrill.yaml states no `{key}`"));
+        }
     }
 
     /// The step can't be understood.

@@ -1,17 +1,19 @@
 //! What is known of a stack before anything starts: its declaration, Compose file, monitoring configuration (as written and at
 //! the time scale), scenarios, baseline, roll-call and detection budgets.
 
+mod check;
+
 use crate::budget::{self, Circumstances};
 use crate::compose::{Project, VolumeSource};
 use crate::declaration::{Declaration, Role};
 use crate::home::Home;
-use crate::monitoring::{Mount, MonitoringConfig, ServerKind, Source};
+use crate::monitoring::{MonitoringConfig, Mount, ServerKind, Source};
 use crate::plan::{AlertBudget, Subject};
 use crate::stack::{Stack, StackError};
 use crate::timescale::{Declared, Scale, Scaled};
 use crate::{scenario, yaml};
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use verdict::check::roll_call::Required;
@@ -82,14 +84,16 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let mut deviations: Vec<(String, String)> = declaration.deviations.iter().map(|d| (d.what.clone(), d.why.clone())).collect();
     let scaled = scaled(&declaration, &written, time_scale, &mut deviations)?;
     let own = |name: &str| folder.join(name);
-    let scenarios = scenario::read_all(&first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]))?;
-    let baseline_file = first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
-    let baseline = if baseline_file.is_file() { Some(yaml::read(&baseline_file)?) } else { None };
+    let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
+    let scenarios = scenario::read_all(&scenarios_folder)?;
+    check::scenarios(&scenarios_folder, &scenarios, &stack, &written)?;
+    let baseline_file =
+        first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
+    let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration)?) } else { None };
     let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
     let (services, left_out) = services(&declaration, &project);
     let budgets = budgets(&declaration, &scaled.config);
-    check(folder, &declaration)?;
-    contained(&declaration, &project, &written)?;
+    check::contained(&declaration, &project, &written)?;
     for (name, why) in &left_out {
         deviations.push((format!("service {name} does not run"), why.clone()));
     }
@@ -105,12 +109,19 @@ fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {
 fn roll_call(path: &Path) -> Result<Vec<Required>, Error> {
     let call: RollCall = yaml::read(path)?;
     if call.schema != 1 {
-        return Err(yaml::Error::content(path, "schema", format!("schema is {}, wanted 1", call.schema), "this firedrill reads schema 1").into());
+        return Err(
+            yaml::error_at(path, &["schema"], format!("schema: seen {}, wanted 1", call.schema), "this program reads version 1").into()
+        );
     }
     Ok(call.verdicts)
 }
 
-fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f64>, deviations: &mut Vec<(String, String)>) -> Result<Scaled, Error> {
+fn scaled(
+    declaration: &Declaration,
+    written: &MonitoringConfig,
+    asked: Option<f64>,
+    deviations: &mut Vec<(String, String)>,
+) -> Result<Scaled, Error> {
     let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
     let scale = Scale::new(asked.unwrap_or(declaration.time_scale))?.declared(Declared { exponents, ..Declared::default() });
     let scaled = match asked {
@@ -118,7 +129,10 @@ fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f
         None => {
             let (scaled, refusal) = scale.apply_or_lower(written);
             if let Some(refusal) = refusal {
-                deviations.push((format!("time scale {} instead of {}", scaled.scale, declaration.time_scale), refusal.to_string().replace('\n', ";")));
+                deviations.push((
+                    format!("time scale {} instead of {}", scaled.scale, declaration.time_scale),
+                    refusal.to_string().replace('\n', ";"),
+                ));
             }
             scaled
         }
@@ -133,13 +147,24 @@ fn scaled(declaration: &Declaration, written: &MonitoringConfig, asked: Option<f
 fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
     let roles = &declaration.roles;
     let mut sources = Vec::new();
-    for role in [&roles.metrics, &roles.alerting, &roles.collector, &roles.logs].into_iter().flatten() {
+    for (key, role) in [("metrics", &roles.metrics), ("alerting", &roles.alerting), ("collector", &roles.collector), ("logs", &roles.logs)]
+    {
+        let Some(role) = role else { continue };
         let Some(kind) = server_kind(role) else { continue };
         let Some(service) = project.services.get(&role.service) else { continue };
         let config = match (&role.config, kind) {
             (Some(config), _) => folder.join(config),
             (None, ServerKind::Elasticsearch) => PathBuf::new(),
-            (None, _) => return Err(Error::Stated(format!("{}: role of {} lacks `config`\nhint: name its configuration file", folder.join("firedrill.yaml").display(), role.service))),
+            (None, _) => {
+                let hint = "name its configuration file with `config:`, relative to firedrill.yaml";
+                return Err(yaml::error_at(
+                    &folder.join("firedrill.yaml"),
+                    &["roles", key],
+                    format!("roles.{key}: `config` is missing"),
+                    hint,
+                )
+                .into());
+            }
         };
         let mut source = Source::new(kind, &role.service, &config);
         if kind == ServerKind::Elasticsearch {
@@ -196,7 +221,12 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
         host_noise: Duration::from_secs_f64(HOST_NOISE_S),
         ..Circumstances::default()
     };
-    let seconds = |b: &budget::Budget| AlertBudget { fire_s: b.fire.as_secs_f64(), notify_s: b.notify.as_secs_f64(), resolve_s: b.resolve.as_secs_f64(), stages: b.stage_seconds() };
+    let seconds = |b: &budget::Budget| AlertBudget {
+        fire_s: b.fire.as_secs_f64(),
+        notify_s: b.notify.as_secs_f64(),
+        resolve_s: b.resolve.as_secs_f64(),
+        stages: b.stage_seconds(),
+    };
     let mut known = BTreeMap::new();
     for alert in &declaration.alerts {
         let found = budget::budgets(config, &alert.name, &alert.labels, &circumstances).unwrap_or_default();
@@ -211,44 +241,12 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
         }
     }
     let most = |f: fn(&AlertBudget) -> f64| known.values().map(f).fold(30.0, f64::max);
-    let fallback = AlertBudget { fire_s: most(|b| b.fire_s), notify_s: most(|b| b.notify_s), resolve_s: most(|b| b.resolve_s), stages: Vec::new() };
+    let fallback =
+        AlertBudget { fire_s: most(|b| b.fire_s), notify_s: most(|b| b.notify_s), resolve_s: most(|b| b.resolve_s), stages: Vec::new() };
     for alert in &declaration.alerts {
         known.entry(alert.name.clone()).or_insert_with(|| fallback.clone());
     }
     known
-}
-
-/// Each alert's receivers must be declared.
-fn check(folder: &Path, declaration: &Declaration) -> Result<(), Error> {
-    let stand_ins: BTreeSet<&str> = declaration.receivers.iter().map(|r| r.name.as_str()).collect();
-    for alert in &declaration.alerts {
-        if let Some(missing) = alert.receivers.iter().find(|r| !stand_ins.contains(r.as_str())) {
-            let what = format!("alert {} names the receiver {missing:?}, which is not declared", alert.name);
-            let hint = format!("the receivers are {}", stand_ins.into_iter().collect::<Vec<_>>().join(", "));
-            return Err(yaml::Error::content(&folder.join("firedrill.yaml"), "receivers", what, hint).into());
-        }
-    }
-    Ok(())
-}
-
-/// Everything that the configuration sends must go to a service of the stack or to a stand-in: a drill must never page a person.
-fn contained(declaration: &Declaration, project: &Project, config: &MonitoringConfig) -> Result<(), Error> {
-    let aliases = project.services.values().flat_map(|s| s.networks.values().flat_map(|n| n.aliases.iter().cloned()));
-    let names = project.services.keys().chain(project.left_out.keys()).cloned().chain(aliases);
-    let known: BTreeSet<String> = names.chain(declaration.receivers.iter().map(|r| r.host.clone())).map(|h| h.to_ascii_lowercase()).collect();
-    for destination in config.destinations()?.into_iter().filter(|d| d.kind.sends()) {
-        let inside = |host: &str| known.contains(&host.to_ascii_lowercase()) || matches!(host, "localhost" | "127.0.0.1" | "::1" | "0.0.0.0");
-        let refuse = |seen: String| {
-            let hint = "name a service of the stack, or declare a stand-in for the host under `receivers` in firedrill.yaml; nothing was started";
-            Error::Stated(format!("{}: {} of {} leads out of the stack: {seen}\nhint: {hint}", destination.place, destination.owner, destination.service))
-        };
-        match (&destination.host, &destination.unknown) {
-            (Some(host), _) if inside(host) => {}
-            (Some(host), _) => return Err(refuse(format!("{}://{host}{}", destination.scheme, destination.path))),
-            (None, why) => return Err(refuse(why.clone().unwrap_or_else(|| "its address is not known".into()))),
-        }
-    }
-    Ok(())
 }
 
 impl Error {

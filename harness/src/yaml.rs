@@ -1,58 +1,78 @@
 //! Reading our own YAML files: typed, strict, with errors that name file, line and what to do.
 
+use crate::compose::{nearest, tree};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-/// A file of the user's that can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It can't be read.
-    #[error("{path}: {source}\nhint: {hint}")]
-    Unreadable {
-        /// File or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-        /// What to do.
-        hint: String,
-    },
-    /// It is not what is wanted here.
-    #[error("{path}:{line}: {what}\nhint: {hint}")]
-    Content {
-        /// File.
-        path: PathBuf,
-        /// Line, from 1.
-        line: u64,
-        /// What is wrong: subject, seen, wanted.
-        what: String,
-        /// What to do.
-        hint: String,
-    },
-}
+pub use crate::compose::ConfigError as Error;
 
-impl Error {
-    /// An error about the first line of `path` that holds `key:`.
-    pub fn content(path: &Path, key: &str, what: impl Into<String>, hint: impl Into<String>) -> Error {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().position(|l| l.trim_start().trim_start_matches("- ").starts_with(&format!("{key}:"))).map_or(1, |i| i as u64 + 1);
-        Error::Content { path: path.into(), line, what: what.into(), hint: hint.into() }
-    }
+/// An error about a place in a file: keys and list indices from the top, for example `["fault", "kind"]`. It stands at the
+/// deepest of them that is there.
+pub fn error_at(path: &Path, keys: &[&str], what: impl Into<String>, hint: impl Into<String>) -> Error {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let node = tree::parse(path, &text).map_or(0, |root| root.at(keys).mark.line);
+    // A file that holds what no tree can (`.nan`) is searched by its words.
+    let by_words = || {
+        text.lines().position(|l| keys.last().is_some_and(|k| l.trim_start().starts_with(&format!("{k}:")))).map_or(0, |at| at as u64 + 1)
+    };
+    let line = if node == 0 { by_words() } else { node };
+    Error { file: path.into(), line, what: what.into(), hint: hint.into() }
 }
 
 /// Reads and parses one file.
 ///
 /// # Errors
-/// See [`Error`].
+/// The file can't be read, is no YAML, or holds something else than is wanted; nothing unknown is ignored.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.into(), source, hint: "check the path and its permissions".into() })?;
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(&text, options).map_err(|e| {
-        let line = e.location().map_or(1, |l| l.line() as u64);
-        let full = e.to_string();
-        let what = full.lines().map(|l| l.trim_start_matches("error: ")).find(|l| !l.trim().is_empty()).unwrap_or("not valid YAML").to_owned();
-        let hint = if what.contains("unknown field") { "correct the key, or remove it: nothing unknown is ignored" } else { "see the example of this file in the README" };
-        Error::Content { path: path.into(), line, what, hint: hint.into() }
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::of(path, format!("can't be read: {e}"), "check the path and its permissions"))?;
+    parse(path, &text)
+}
+
+/// Parses the text of a file.
+///
+/// # Errors
+/// It is no YAML, or holds something else than is wanted.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map_or(0, |l| l.line());
+        let written = usize::try_from(line).ok().and_then(|l| text.lines().nth(l.checked_sub(1)?)).unwrap_or_default();
+        let (what, hint) = explain(error.without_snippet(), written.trim());
+        Error { file: path.into(), line, what, hint }
     })
+}
+
+/// What the parser saw, in the user's words, and what to do. `written` is the line that it stopped at.
+fn explain(error: &serde_saphyr::Error, written: &str) -> (String, String) {
+    use serde_saphyr::Error as Seen;
+    let in_flow = written.contains('{') || written.contains('[');
+    let quotes = "inside {…} and […], text with a comma, colon, bracket, # or quote must be in quotes";
+    match error {
+        Seen::SerdeUnknownField { field, expected, .. } => {
+            let hint = match nearest(field, expected.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if in_flow && field.contains(|c: char| !c.is_ascii_lowercase() && c != '_') => quotes.into(),
+                None => format!("the keys here are {}; nothing unknown is ignored", expected.join(", ")),
+            };
+            (format!("unknown key `{field}`"), hint)
+        }
+        Seen::SerdeUnknownVariant { variant, expected, .. } => {
+            let known = expected.join(", ");
+            let hint = nearest(variant, expected.iter().copied())
+                .map_or_else(|| format!("write one of {known}"), |near| format!("did you mean `{near}`?"));
+            (format!("unknown value `{variant}`, wanted one of {known}"), hint)
+        }
+        Seen::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), format!("add `{field}:` here")),
+        other => {
+            // The place is told by the line already; what was written there tells more than the parser's words.
+            let told = other.to_string();
+            let told = told.split(" at line ").next().unwrap_or(&told).lines().next().unwrap_or_default().trim().to_owned();
+            let shown: String = written.chars().take(100).collect();
+            let hint = if in_flow { quotes } else { "check the value, the indentation, the quotes, and keys written twice" };
+            (format!("{told}, seen `{shown}`"), hint.into())
+        }
+    }
 }
 
 /// The `.yaml` files of a folder, sorted; none if the folder does not exist.
@@ -63,7 +83,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
-    let unreadable = |source| Error::Unreadable { path: folder.into(), source, hint: "check the folder's permissions".into() };
+    let unreadable = |e: std::io::Error| Error::of(folder, format!("can't be listed: {e}"), "it must be a folder that this user may read");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
@@ -71,6 +71,10 @@ pub enum DatabaseError {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
+    size: usize,
+    /// As many as the pool holds: taken before a connection is looked for or made, so that places in use say how busy the
+    /// pool is also while the server lets everybody wait.
+    places: Arc<Semaphore>,
     tracer: Tracer,
     dependency: Arc<Dependency>,
     schema: Arc<Schema>,
@@ -110,6 +114,8 @@ impl Database {
         let pool = builder.build().unwrap_or_else(|error| unreachable!("a pool with a runtime: {error}"));
         Self {
             pool,
+            size: options.db_pool_size,
+            places: Arc::new(Semaphore::new(options.db_pool_size)),
             tracer,
             dependency: Arc::new(Dependency::new("postgresql", log)),
             schema: Arc::default(),
@@ -170,13 +176,10 @@ impl Database {
 
     /// Gauges of the pool, asked at each scrape.
     pub fn gauges(&self) -> [Sampled; 2] {
-        let (size, used) = (self.pool.clone(), self.pool.clone());
+        let (size, places) = (self.size, self.places.clone());
         [
-            Sampled::gauge("db_pool_size", "Connections that the database pool may hold", move || size.status().max_size as f64),
-            Sampled::gauge("db_pool_in_use", "Connections of the database pool in use", move || {
-                let status = used.status();
-                (status.size.saturating_sub(status.available)) as f64
-            }),
+            Sampled::gauge("db_pool_size", "Connections that the database pool may hold", move || size as f64),
+            Sampled::gauge("db_pool_in_use", "Places of the database pool in use", move || (size - places.available_permits()) as f64),
         ]
     }
 
@@ -186,22 +189,26 @@ impl Database {
     /// The proof is asked here and not by the pool's own recycling, since after one connection that stays silent the
     /// idle ones are most likely as dead, and trying each in turn would outlast every deadline.
     async fn lease(&self) -> Result<Lease, DatabaseError> {
+        let place = match timeout(WAIT, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => place,
+            _ => {
+                let reason = format!("all {} connections busy for {} s", self.size, WAIT.as_secs());
+                return Err(DatabaseError::Unavailable(reason));
+            }
+        };
+        let mut lease = Lease { object: None, _place: place };
         loop {
             let object = match self.pool.get().await {
                 Ok(object) => object,
                 Err(PoolError::Backend(error)) => return Err(self.classify(&error)),
-                Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                    let size = self.pool.status().max_size;
-                    let reason = format!("all {size} connections busy for {} s", WAIT.as_secs());
-                    return Err(DatabaseError::Unavailable(reason));
-                }
-                Err(PoolError::Timeout(_)) => {
+                Err(PoolError::Timeout(TimeoutType::Create)) => {
                     return Err(self.unavailable(&format!("no connection within {} s", MAKE.as_secs())));
                 }
                 Err(error) => return Err(self.unavailable(&error.to_string())),
             };
-            let mut lease = Lease { object: Some(object) };
-            if Object::metrics(lease.client()).recycle_count == 0 {
+            let fresh = Object::metrics(&object).recycle_count == 0;
+            lease.object = Some(object);
+            if fresh {
                 // Just made: that is proof enough.
                 self.dependency.up();
                 return Ok(lease);
@@ -211,9 +218,10 @@ impl Database {
                     self.dependency.up();
                     return Ok(lease);
                 }
-                // Closed by the other side: the lease leaves the pool, another is tried, at last a new one.
-                Ok(Err(_)) => {}
+                // Closed by the other side: another is tried, at last a new one.
+                Ok(Err(_)) => lease.discard(),
                 Err(_) => {
+                    lease.discard();
                     self.dependency.down(&format!("a connection was silent for {} s", PROVE.as_secs_f64()));
                     let _ = self.pool.retain(|_, _| false);
                 }
@@ -289,12 +297,20 @@ async fn within<T>(statement: impl Future<Output = Result<T, tokio_postgres::Err
 /// A connection in use. Unless it is given back it leaves the pool: nobody knows what is under way on it.
 struct Lease {
     object: Option<Object>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Lease {
     fn client(&mut self) -> &mut Object {
         // Some from its making until it is given back, which consumes the lease.
         self.object.as_mut().unwrap_or_else(|| unreachable!("a lease holds its connection"))
+    }
+
+    /// Takes the connection out of the pool; the place stays.
+    fn discard(&mut self) {
+        if let Some(object) = self.object.take() {
+            drop(Object::take(object));
+        }
     }
 
     fn give_back(mut self) {
@@ -304,9 +320,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(object) = self.object.take() {
-            drop(Object::take(object));
-        }
+        self.discard();
     }
 }
 

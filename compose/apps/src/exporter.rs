@@ -1,7 +1,7 @@
 //! Test equipment: an exporter that says what a test has told it to say. **What it exposes is a synthetic signal**:
 //! nothing caused it. It runs in stacks that test the harness itself, never beside a real application.
 //!
-//! - `GET /metrics` answers with the text last put, with the status and after the delay last put.
+//! - `GET /metrics` answers with the text last put (at first, with that of `METRICS`), with the status and after the delay last put.
 //! - `PUT /metrics` takes a text exposition, with the content type that scrapers shall see.
 //! - `PUT /behaviour` takes `{"status": 100-599, "delay_ms": 0-600000}`; a field left out is as at the start.
 //! - `GET /behaviour` says how it behaves; `GET /health` is 200 whatever it does to scrapers.
@@ -29,6 +29,9 @@ pub struct ExporterOptions {
     /// Address to serve HTTP on
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:9000")]
     listen: SocketAddr,
+    /// Text exposition that scrapes are answered with until another is put
+    #[arg(long, env = "METRICS", default_value = "")]
+    metrics: String,
     /// File that log lines are appended to, besides stdout
     #[arg(long, env = "LOG_FILE")]
     log_file: Option<std::path::PathBuf>,
@@ -70,12 +73,12 @@ type Shared = Arc<Mutex<Script>>;
 
 /// Serves until told to stop.
 pub async fn serve(options: ExporterOptions, service: Service) -> Result<(), ServiceError> {
-    serve_http(options.listen, router(), &service).await
+    serve_http(options.listen, router(options.metrics), &service).await
 }
 
-fn router() -> Router {
+fn router(text: String) -> Router {
     let script = Script {
-        text: String::new(),
+        text,
         content_type: HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
         behaviour: Behaviour { status: ok(), delay_ms: 0 },
     };

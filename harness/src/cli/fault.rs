@@ -6,21 +6,23 @@ use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::fault::{self, Scene, Settings};
 use crate::journal::Journal;
+use crate::stack::suggest;
 
 /// What to do.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Show all kinds.
+    /// Show all kinds: what each does, and its settings in brackets.
     List,
-    /// Inject one into a stack that runs (`firedrill up`); `firedrill heal` undoes it.
+    /// Inject one into a stack that is up (`firedrill up`); `firedrill heal` undoes it.
     Inject {
-        /// Kind.
+        /// Kind; `firedrill fault list` shows all.
         kind: String,
-        /// Service.
+        /// Service that it is aimed at.
         target: String,
-        /// Settings, `key=value`.
+        /// Settings of the kind, for example `to=postgres delay_ms=300`.
+        #[arg(value_name = "KEY=VALUE")]
         settings: Vec<String>,
-        /// Stack.
+        /// Stack that is up: its name or folder.
         #[arg(long, default_value = "email")]
         stack: String,
     },
@@ -39,12 +41,32 @@ pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
 
 async fn inject(kind: &str, target: &str, settings: &[String], options: &Options) -> Result<Exit, Failure> {
     let usage = |e: fault::FaultError| Failure::from(crate::drill::Error::from(e));
-    let parsed: Option<Settings> = settings.iter().map(|s| s.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))).collect();
-    let parsed = parsed.ok_or_else(|| Failure::new(Exit::Usage, "settings are written key=value\nhint: firedrill fault list shows them"))?;
+    let mut parsed = Settings::new();
+    for setting in settings {
+        let Some((key, value)) = setting.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "setting {setting} is not written key=value\nhint: firedrill fault list shows the settings of each kind in brackets"
+                ),
+            ));
+        };
+        if parsed.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Failure::new(Exit::Usage, format!("setting {key} is given twice\nhint: give each setting once")));
+        }
+    }
     let mut fault = fault::aim(kind, target, &parsed).map_err(usage)?;
-    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
     let journal = Journal::of_user();
-    let running = super::up::running(&journal, &options.stack_name()?)?;
+    let running = super::up::running(&journal, &options.name_or_word())?;
+    let services = || running.services.keys().map(String::as_str);
+    let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
+    for service in [Some(target), to].into_iter().flatten().filter(|s| !services().any(|known| known == *s)) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("stack {} runs no service {service}\nhint: {}", running.stack, suggest(service, services(), "services")),
+        ));
+    }
+    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
     let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
     for undo in fault.prepare(&scene).await.map_err(usage)? {
         let what = format!("fault {kind} on {target}, by hand");
@@ -58,5 +80,8 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    Err(Failure::new(Exit::Unknown, format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it")))
+    Err(Failure::new(
+        Exit::Unknown,
+        format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it"),
+    ))
 }

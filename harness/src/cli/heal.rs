@@ -15,6 +15,9 @@ pub async fn run(common: &Common) -> Result<Exit, Failure> {
     }
     match healed.failed.first() {
         None => Ok(Exit::Pass),
-        Some((entry, why)) => Err(Failure::new(Exit::Unknown, format!("{}: {why}\nhint: firedrill heal tries again; firedrill down --all removes everything", entry.what))),
+        Some((entry, why)) => Err(Failure::new(
+            Exit::Unknown,
+            format!("{}: {why}\nhint: firedrill heal tries again; firedrill down --all removes everything", entry.what),
+        )),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Common, Failure};
 use crate::exit::Exit;
 use crate::report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `judge`.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,11 +14,38 @@ pub struct Arguments {
 
 /// Judges, writes the reports anew, prints.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let folder = if arguments.run.join("history.jsonl").exists() { arguments.run.clone() } else { common.report.join(&arguments.run) };
-    if !folder.join("history.jsonl").exists() {
-        return Err(Failure::new(Exit::Usage, format!("{} holds no recorded run\nhint: name a folder with a history.jsonl, or the id of a run under {}", folder.display(), common.report.display())));
-    }
-    let report = report::write_all(&folder)?;
+    let holds = |folder: &Path| folder.join("history.jsonl").is_file();
+    let asked = arguments.run.clone();
+    // The record itself may be named as well as its folder.
+    let named = if asked.file_name().is_some_and(|n| n == "history.jsonl") {
+        asked.parent().map(Path::to_path_buf).unwrap_or_default()
+    } else {
+        asked.clone()
+    };
+    let folder = [named, common.report.join(&asked)].into_iter().find(|f| holds(f)).ok_or_else(|| {
+        let report = common.report.display();
+        let mut runs: Vec<String> = std::fs::read_dir(&common.report)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| holds(&e.path()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        runs.sort();
+        let newest = runs.last().map_or_else(|| format!("{report} holds none"), |r| format!("the newest in {report} is {r}"));
+        Failure::new(
+            Exit::Usage,
+            format!("{} is no recorded run\nhint: name a folder with a history.jsonl, or a run's id; {newest}", asked.display()),
+        )
+    })?;
+    let report = report::write_all(&folder).map_err(|e| {
+        let hint = if e.to_string().contains("\nhint: ") {
+            ""
+        } else {
+            "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged"
+        };
+        Failure::new(Exit::Usage, format!("{e}{hint}"))
+    })?;
     super::verify::print(&report, &folder, common);
     Ok(report.exit())
 }

@@ -3,14 +3,15 @@
 use super::{Common, Failure};
 use crate::drill::bring_up::Options;
 use crate::exit::Exit;
+use crate::stack::suggest;
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Names of scenarios of the stack.
+    /// Names of drills: the files in the stack's scenarios folder, without .yaml. `firedrill verify --dry-run` lists them.
     #[arg(required = true)]
     scenarios: Vec<String>,
-    /// Stack.
+    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml.
     #[arg(long, default_value = "email")]
     stack: String,
 }
@@ -19,9 +20,19 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(&arguments.stack, common);
     let mut plan = options.plan()?;
-    let known: Vec<String> = plan.drills.iter().map(|d| d.scenario.name.clone()).collect();
-    if let Some(unknown) = arguments.scenarios.iter().find(|s| !known.contains(s)) {
-        return Err(Failure::new(Exit::Usage, format!("no scenario {unknown:?} in the plan of {}\nhint: there are {}", arguments.stack, known.join(", "))));
+    let known: Vec<&str> = plan.drills.iter().map(|d| d.scenario.name.as_str()).collect();
+    if let Some(unknown) = arguments.scenarios.iter().find(|s| !known.contains(&s.as_str())) {
+        let stack = &arguments.stack;
+        if plan.left_out.iter().any(|l| l.scenario.contains(unknown.as_str())) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("drill {unknown} of stack {stack} is left out by its tags\nhint: add --tags nightly"),
+            ));
+        }
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("there is no drill {unknown} in the plan of stack {stack}\nhint: {}", suggest(unknown, known, "drills")),
+        ));
     }
     plan.only(&arguments.scenarios);
     super::verify::once(&options, &plan, common).await

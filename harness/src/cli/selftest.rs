@@ -3,15 +3,17 @@
 use super::{Common, Failure};
 use crate::drill::bring_up::{Live, Options};
 use crate::exit::Exit;
+use crate::plan::Plan;
 use crate::sabotage;
+use crate::stack::suggest;
 
 /// Arguments of `selftest`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Stack.
+    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml.
     #[arg(default_value = "email")]
     stack: String,
-    /// Only these sabotages.
+    /// Only this sabotage (a file in the stack's sabotage folder, without .yaml); may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// This many, drawn by seed; all without it.
@@ -22,9 +24,13 @@ pub struct Arguments {
 /// Tries the catalogue on one running stack; the healthy stack must be acquitted first.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(&arguments.stack, common);
-    let catalogue = sabotage::read_all(&options.sabotage_folder()?)?;
+    let folder = options.sabotage_folder()?;
+    let catalogue = sabotage::read_all(&folder)?;
     if let Some(unknown) = arguments.only.iter().find(|n| !catalogue.contains_key(*n)) {
-        return Err(Failure::new(Exit::Usage, format!("no sabotage {unknown:?}\nhint: there are {}", catalogue.keys().cloned().collect::<Vec<_>>().join(", "))));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("there is no sabotage {unknown}\nhint: {}", suggest(unknown, catalogue.keys().map(String::as_str), "sabotages")),
+        ));
     }
     let chosen: Vec<String> = match arguments.count {
         Some(count) => sabotage::subset(&catalogue, options.seed, count),
@@ -33,22 +39,33 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     if chosen.is_empty() {
         return Err(Failure::new(Exit::Usage, "no sabotage is selected\nhint: the catalogue is the folder `sabotage` of the stack"));
     }
+    // What the files say wrongly is found before a stack is up for it.
+    let mut plan = options.plan()?;
+    for name in &chosen {
+        catalogue[name].check(&folder, &plan)?;
+    }
+    plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
     let live = Live::up(&options).await?;
-    let verdicts = chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect();
-    let tried = try_all(&live, &chosen, &catalogue, verdicts).await;
-    let removed = if common.keep { live.keep().await } else { live.down().await };
-    let exit = tried?;
-    removed?;
-    Ok(exit)
+    let tried = try_all(&live, &chosen, &catalogue, &plan).await;
+    super::verify::leave(live, common.keep, tried).await
 }
 
-async fn try_all(live: &Live, chosen: &[String], catalogue: &std::collections::BTreeMap<String, sabotage::Sabotage>, verdicts: std::collections::BTreeSet<String>) -> Result<Exit, Failure> {
-    let mut plan = live.options.plan()?;
-    plan.only_verdicts(&verdicts);
-    let healthy = live.run(&plan).await?.report;
+async fn try_all(
+    live: &Live,
+    chosen: &[String],
+    catalogue: &std::collections::BTreeMap<String, sabotage::Sabotage>,
+    plan: &Plan,
+) -> Result<Exit, Failure> {
+    let healthy = live.run(plan).await?.report;
     let mut missed = 0;
     let acquitted = healthy.exit() == Exit::Pass;
-    println!("{} healthy stack: {} passed, {} failed, {} unknown", if acquitted { "acquitted" } else { "NOT ACQUITTED" }, healthy.summary.passed, healthy.summary.failed, healthy.summary.unknown);
+    println!(
+        "{} healthy stack: {} passed, {} failed, {} unknown",
+        if acquitted { "acquitted" } else { "NOT ACQUITTED" },
+        healthy.summary.passed,
+        healthy.summary.failed,
+        healthy.summary.unknown
+    );
     if !acquitted {
         print!("{}", crate::report::text::render(&healthy));
         missed += 1;
@@ -56,10 +73,20 @@ async fn try_all(live: &Live, chosen: &[String], catalogue: &std::collections::B
     for name in chosen {
         let sabotage = &catalogue[name];
         let outcome = sabotage::try_on(live, sabotage).await?;
-        println!("{} {name}: {} ({:.0} s)", if outcome.convicted { "convicted" } else { "NOT CONVICTED" }, sabotage.summary, outcome.seconds);
+        println!(
+            "{} {name}: {} ({:.0} s)",
+            if outcome.convicted { "convicted" } else { "NOT CONVICTED" },
+            sabotage.summary,
+            outcome.seconds
+        );
         outcome.told.lines().for_each(|l| println!("    {l}"));
         missed += usize::from(!outcome.convicted);
     }
-    println!("{} of {} convicted, healthy stack {}", chosen.len() + usize::from(!acquitted) - missed, chosen.len(), if acquitted { "acquitted" } else { "not acquitted" });
+    println!(
+        "{} of {} convicted, healthy stack {}",
+        chosen.len() + usize::from(!acquitted) - missed,
+        chosen.len(),
+        if acquitted { "acquitted" } else { "not acquitted" }
+    );
     Ok(if missed == 0 { Exit::Pass } else { Exit::Fail })
 }

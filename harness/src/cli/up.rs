@@ -5,12 +5,13 @@ use crate::drill::bring_up::{Live, Options};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::stack::{self, Running};
+use crate::stack::{self, Running, suggest};
+use std::collections::BTreeSet;
 
 /// Arguments of `up`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Up {
-    /// Stack.
+    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml.
     #[arg(default_value = "email")]
     stack: String,
 }
@@ -18,16 +19,19 @@ pub struct Up {
 /// Arguments of `down`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Down {
-    /// Stack.
+    /// Name or folder of a stack that is up; `firedrill status` shows which are.
     #[arg(default_value = "email")]
     stack: String,
-    /// Everything of ours, by label.
+    /// Everything of ours, whatever run it belongs to, also after a crash.
     #[arg(long)]
     all: bool,
 }
 
 /// Starts a stack and leaves it running.
 pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
+    if !common.tags.is_empty() {
+        return Err(Failure::new(Exit::Usage, "--tags selects scenarios, and `up` runs none\nhint: firedrill verify --tags"));
+    }
     let live = Live::up(&Options::new(&arguments.stack, common)).await?;
     for (service, ports) in live.running.services.iter().map(|(n, s)| (n, &s.ports)).filter(|(_, p)| !p.is_empty()) {
         let ports: Vec<String> = ports.iter().map(|(inside, host)| format!("{inside} at 127.0.0.1:{host}")).collect();
@@ -53,7 +57,12 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
             println!("  {service:<24} {state}");
         }
     }
-    for entry in journal.open_entries().map_err(|e| Failure::new(e.exit(), e))?.iter().filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. }))) {
+    for entry in journal
+        .open_entries()
+        .map_err(|e| Failure::new(e.exit(), e))?
+        .iter()
+        .filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. })))
+    {
         println!("open: {} (firedrill heal undoes it)", entry.what);
     }
     Ok(Exit::Pass)
@@ -66,21 +75,31 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
     let removed = if arguments.all {
         stack::down::down_all(&engine, &journal).await
     } else {
-        // A folder that is gone, or can't be read any more, must not keep its stack from being removed.
-        let name = Options::new(&arguments.stack, common).stack_name().unwrap_or_else(|_| arguments.stack.clone());
-        let running = running(&journal, &name)?;
+        let running = running(&journal, &Options::new(&arguments.stack, common).name_or_word())?;
         stack::down(&engine, &journal, &running).await
     };
     let removed = removed.map_err(|e| Failure::new(e.exit(), e))?;
-    println!("removed: {} containers, {} networks, {} volumes, {} rules", removed.containers, removed.networks, removed.volumes, removed.rules);
+    println!(
+        "removed: {} containers, {} networks, {} volumes, {} rules",
+        removed.containers, removed.networks, removed.volumes, removed.rules
+    );
     Ok(Exit::Pass)
 }
 
-/// The newest run of a stack that is up.
+/// The newest run of a stack that was told to stay up.
 ///
 /// # Errors
 /// It is not up.
 pub fn running(journal: &Journal, stack: &str) -> Result<Running, Failure> {
-    let found = Running::of_stack(journal, stack).map_err(|e| Failure::new(e.exit(), e))?;
-    found.ok_or_else(|| Failure::new(Exit::Usage, format!("stack {stack} is not up\nhint: firedrill up {stack}")))
+    // A run that is under way belongs to the program that drives it.
+    let all = Running::all(journal).map_err(|e| Failure::new(e.exit(), e))?;
+    if let Some(found) = all.iter().rfind(|r| r.stack == stack && r.kept).cloned() {
+        return Ok(found);
+    }
+    let up: BTreeSet<String> = all.into_iter().filter(|r| r.kept).map(|r| r.stack).collect();
+    let hint = match up.is_empty() {
+        true => "no stack is up; firedrill up STACK starts one, firedrill down --all removes what a crash may have left".to_owned(),
+        false => suggest(stack, up.iter().map(String::as_str), "stacks that are up"),
+    };
+    Err(Failure::new(Exit::Usage, format!("stack {stack} is not up\nhint: {hint}")))
 }

@@ -5,6 +5,7 @@ use crate::drill::bring_up::{Live, Options};
 use crate::exit::Exit;
 use crate::report::{Report, text};
 use std::path::Path;
+use verdict::history::run::Phase;
 
 /// Arguments of `verify`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -30,13 +31,35 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 /// Up, one run of a plan, down, and what is printed of it.
 pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common) -> Result<Exit, Failure> {
     let live = Live::up(options).await?;
+    let clock = live.clock();
     let outcome = live.run(plan).await;
-    let removed = if common.keep { live.keep().await } else { live.down().await };
-    let outcome = outcome?;
-    removed?;
+    let from = clock.now();
+    let outcome = leave(live, common.keep, outcome).await?;
+    if !common.keep {
+        crate::record::append_phase(&outcome.folder, Phase::Down, from, clock.now())?;
+    }
     let report = crate::report::write_all(&outcome.folder)?;
     print(&report, &outcome.folder, common);
     Ok(report.exit())
+}
+
+/// Takes the stack down, or leaves it (`--keep`), however the work on it ended, and tells both endings.
+pub async fn leave<T>(live: Live, keep: bool, ended: Result<T, Failure>) -> Result<T, Failure> {
+    let left = if keep { live.keep().await } else { live.down().await };
+    match (ended, left) {
+        (Ok(done), left) => left.map(|()| done),
+        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => {
+            Err(Failure::new(failure.exit, format!("{}, what was started is removed", failure.message)))
+        }
+        (Err(failure), Ok(())) => Err(failure),
+        (Err(failure), Err(second)) => Err(Failure::new(
+            failure.exit,
+            format!(
+                "{}\nand what was started could not be removed: {}\nhint: firedrill down --all tries again",
+                failure.message, second.message
+            ),
+        )),
+    }
 }
 
 /// Prints a report.

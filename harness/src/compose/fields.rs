@@ -65,14 +65,18 @@ impl<'a> Fields<'a> {
     pub fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        quantity::duration(&text(node, &path)?).map(Some).map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), ""))
+        quantity::duration(&text(node, &path)?).map(Some).map_err(|what| {
+            ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+        })
     }
 
     /// Takes a size in bytes.
     pub fn bytes(&mut self, key: &'static str) -> Result<Option<i64>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        quantity::bytes(&text(node, &path)?).map(Some).map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), ""))
+        quantity::bytes(&text(node, &path)?).map(Some).map_err(|what| {
+            ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+        })
     }
 
     /// Takes a list of texts; a single text is a list of one.
@@ -93,7 +97,9 @@ impl<'a> Fields<'a> {
         let Some(node) = self.take(key) else { return Ok(None) };
         match &node.value {
             Value::List(_) => texts(node, &path).map(Some),
-            _ => quantity::words(&text(node, &path)?).map(Some).map_err(|what| ConfigError::at(&node.mark, format!("{path}: {what}"), "")),
+            _ => quantity::words(&text(node, &path)?).map(Some).map_err(|what| {
+                ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+            }),
         }
     }
 
@@ -125,7 +131,7 @@ fn list(known: &BTreeSet<&'static str>) -> String {
 /// An error about a node of the wrong kind.
 pub(super) fn wanted(node: &Node, path: &str, wanted: &str) -> ConfigError {
     let seen = node.scalar().map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
-    ConfigError::at(&node.mark, format!("{path}: seen {seen}, wanted {wanted}"), "")
+    ConfigError::at(&node.mark, format!("{path}: seen {seen}, wanted {wanted}"), "check the value, and the indentation above and below it")
 }
 
 pub(super) fn text(node: &Node, path: &str) -> Result<String, ConfigError> {
@@ -199,9 +205,7 @@ pub(super) fn pairs(node: &Node, path: &str, separator: char) -> Result<BTreeMap
 
 /// A port number.
 pub(super) fn port(text: &str, mark: &Mark, path: &str) -> Result<u16, ConfigError> {
-    text.trim()
-        .parse::<u16>()
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| ConfigError::at(mark, format!("{path}: `{text}` is no port, wanted 1 to 65535"), ""))
+    text.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| {
+        ConfigError::at(mark, format!("{path}: `{text}` is no port, wanted 1 to 65535"), "write ports as \"127.0.0.1:8080:80\"")
+    })
 }

@@ -25,7 +25,9 @@ pub struct Source {
 impl Source {
     /// The file with the process's own environment and no profile.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env: std::env::vars().collect() }
+        // What is no text can't be meant in a Compose file.
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env }
     }
 
     /// Where a path is really read.
@@ -167,13 +169,17 @@ impl Loader<'_> {
                 let base = fields.text("service")?;
                 let file = fields.text("file")?;
                 fields.finish(&[])?;
-                (base.ok_or_else(|| ConfigError::at(&extends.mark, format!("{path}: no service named"), ""))?, file)
+                (base.ok_or_else(|| ConfigError::at(&extends.mark, format!("{path}: no service named"), "add `service:`"))?, file)
             }
             _ => (text(extends, &path)?, None),
         };
         let step = format!("{}:{base_name}", file.as_deref().unwrap_or_default());
         if chain.contains(&step) || (file.is_none() && base_name == name) {
-            return Err(ConfigError::at(&extends.mark, format!("{path}: service {base_name} extends itself"), ""));
+            return Err(ConfigError::at(
+                &extends.mark,
+                format!("{path}: service {base_name} extends itself"),
+                "remove `extends`, or name another service",
+            ));
         }
         chain.push(step);
         let base = match file {
@@ -384,7 +390,11 @@ fn content(path: &str, node: &Node, env: &Environment) -> Result<Content, Config
         (None, None, Some(variable)) => env.get(&variable).cloned().map(Content::Text).ok_or_else(|| {
             ConfigError::at(&node.mark, format!("{path}: variable {variable} is not set"), "set it in the environment or in .env")
         }),
-        _ => Err(ConfigError::at(&node.mark, format!("{path}: wanted exactly one of file, content and environment"), "")),
+        _ => Err(ConfigError::at(
+            &node.mark,
+            format!("{path}: wanted exactly one of file, content and environment"),
+            "keep one of the three",
+        )),
     }
 }
 

@@ -78,6 +78,22 @@ impl Node {
         }
     }
 
+    /// What is under keys and list indices from here, for example `["alerts", "2", "receivers"]`; the deepest that is there.
+    pub fn at(&self, keys: &[&str]) -> &Node {
+        let mut node = self;
+        for key in keys {
+            let below = match (&node.value, key.parse::<usize>()) {
+                (Value::List(items), Ok(at)) => items.get(at),
+                _ => node.get(key),
+            };
+            match below {
+                Some(below) => node = below,
+                None => break,
+            }
+        }
+        node
+    }
+
     /// The child under a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {

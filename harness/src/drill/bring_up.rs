@@ -4,15 +4,16 @@
 use super::{Inbox, Probes, Session, follow};
 use crate::authority::Authority;
 use crate::binaries::Binaries;
-use crate::cli::{Common, Failure, Images as ImageChoice};
+use crate::cli::{Common, Failure};
 use crate::clock::RunClock;
-use crate::declaration::{Declaration, Role, SteadyState};
+use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
 use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
 use crate::exit::Exit;
 use crate::features::{self, Selection};
 use crate::home::Home;
-use crate::image::{Catalogue, Images, Source};
+use crate::image::{Catalogue, Images};
+use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::Plan;
 use crate::probe;
@@ -27,7 +28,6 @@ use crate::subject::{self, Read};
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use verdict::history::alert::AlertEvent;
@@ -70,7 +70,7 @@ impl Options {
     /// Options of a command.
     pub fn new(stack: &str, common: &Common) -> Options {
         let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let command = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command }
     }
 
@@ -88,12 +88,33 @@ impl Options {
         subject::read(&self.stack, &self.home, self.common.time_scale).map_err(|e| Failure::new(e.exit(), e))
     }
 
+    /// Whether reports can be written where they are to go, so that this is known before a stack is up for nothing.
+    ///
+    /// # Errors
+    /// They can't.
+    pub fn check_report(&self) -> Result<(), Failure> {
+        let folder = &self.common.report;
+        let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+        tried.map(drop).map_err(|e| {
+            Failure::new(
+                Exit::Usage,
+                format!("reports can't be written to {}: {e}\nhint: name another folder with --report", folder.display()),
+            )
+        })
+    }
+
     /// Name of the stack, as its declaration states it.
     ///
     /// # Errors
     /// Its files are wrong.
     pub fn stack_name(&self) -> Result<String, Failure> {
         Ok(self.read()?.stack.name().to_owned())
+    }
+
+    /// Name of the stack, or the word that was given for it if its files can't be read any more: that must not keep what runs
+    /// from being removed.
+    pub fn name_or_word(&self) -> String {
+        self.stack_name().unwrap_or_else(|_| self.stack.clone())
     }
 
     /// Folder of the stack's sabotages.
@@ -134,7 +155,7 @@ pub struct Live {
     journal: Journal,
     reaper: Option<Reaper>,
     progress: Progress,
-    stop: Arc<AtomicBool>,
+    interrupt: Interrupt,
     images: BTreeMap<String, String>,
     deviations: Vec<(String, String)>,
     /// What happened on the way up, told again at the beginning of each run's history.
@@ -155,27 +176,67 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
         progress.say(&format!("seed {}", options.seed));
         let read = options.read()?;
-        let stop = listen_for_signals()?;
-        let engine = crate::provision::engine(options.common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
+        options.check_report()?;
+        if read.subject.declaration.ports == HostPorts::AsWritten {
+            stack::plan_ports(&read.stack, &read.stack.project, &[], "look").map_err(|e| Failure::new(e.exit(), e))?;
+        }
+        let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
+        let engine = interrupt
+            .unless(crate::provision::engine(options.common.provision, &|line: &str| progress.say(line)))
+            .await
+            .ok_or_else(stopped)?;
+        let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
         let mut deviations = read.deviations.clone();
-        let (images, own) = images(options, &engine, &read, &progress, &mut deviations).await?;
+        let (images, own) = interrupt.unless(images(options, &engine, &read, &progress, &mut deviations)).await.ok_or_else(stopped)??;
         let images_to = clock.now();
         let run = run_id(options.seed);
         let reaper = if options.common.keep { None } else { Some(Reaper::spawn(&run).map_err(|e| Failure::new(Exit::Defect, e))?) };
+        interrupt.reaper_watches(reaper.is_some());
         let up_from = clock.now();
         progress.say(&format!("run {run}: {} services", read.subject.services.len()));
-        let brought = bring(&engine, &journal, &read, &run, &images, &own, options.common.keep, &progress).await;
+        let brought = interrupt.unless(bring(&engine, &journal, &read, &run, &images, &own, options.common.keep, &progress)).await;
+        let Some(brought) = brought else {
+            stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| {
+                Failure::new(
+                    Exit::Interrupted,
+                    format!("interrupted, and what was started could not be removed: {e}\nhint: firedrill down --all tries again"),
+                )
+            })?;
+            if let Some(reaper) = reaper {
+                reaper.dismiss();
+            }
+            return Err(Failure::new(Exit::Interrupted, "interrupted; what was started is removed"));
+        };
         let (running, prologue) = brought?;
         deviations.extend(running.deviations.iter().map(|d| (d.what.clone(), d.why.clone())));
         let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
-        Ok(Live { options: options.clone(), engine, running, read, journal, reaper, progress, stop, images, deviations, prologue: Mutex::new(prologue), times })
+        Ok(Live {
+            options: options.clone(),
+            engine,
+            running,
+            read,
+            journal,
+            reaper,
+            progress,
+            interrupt,
+            images,
+            deviations,
+            prologue: Mutex::new(prologue),
+            times,
+        })
+    }
+
+    /// The clock that its runs are recorded by.
+    pub fn clock(&self) -> RunClock {
+        self.times.clock
     }
 
     /// Leaves it running when this program ends.
@@ -186,6 +247,7 @@ impl Live {
         self.running.kept = true;
         self.running.save(&self.journal).map_err(|e| Failure::new(e.exit(), e))?;
         if let Some(reaper) = self.reaper.take() {
+            self.interrupt.reaper_watches(false);
             reaper.dismiss();
         }
         println!("the stack stays up as run {}\nhint: firedrill down {} removes it", self.running.run, self.running.stack);
@@ -219,12 +281,19 @@ impl Live {
     pub async fn run_with(&self, plan: &Plan, steady_state: SteadyState) -> Result<Outcome, Failure> {
         let id = run_id(self.options.seed);
         let folder = self.options.common.report.join(&id);
-        std::fs::create_dir_all(&folder).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display())))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display())))?;
         let recorder = Recorder::begin(&folder, self.times.clock)?;
         self.prologue(&recorder, &id)?;
         let mut declaration = self.read.subject.declaration.clone();
         declaration.steady_state = steady_state;
-        let file = RunFile { versions: self.versions(), replay: self.replay(), declaration: declaration.clone(), plan: plan.clone(), day: jiff::Zoned::now().date().to_string() };
+        let file = RunFile {
+            versions: self.versions(),
+            replay: self.replay(),
+            declaration: declaration.clone(),
+            plan: plan.clone(),
+            day: jiff::Zoned::now().date().to_string(),
+        };
         record::write_json(&folder, "run.json", &file)?;
         let inbox = Inbox::default();
         let follower = self.follow(&recorder, &inbox);
@@ -234,16 +303,23 @@ impl Live {
             follower.abort();
         }
         recorder.end(driven.is_ok(), driven.as_ref().err().map(ToString::to_string))?;
+        // A run that was cut short is reported as such, whatever else is said about it.
+        let report = report::write_all(&folder);
         if let Err(e @ (super::Error::Interrupted | super::Error::Configuration(_) | super::Error::Record(_))) = driven {
             return Err(e.into());
         }
-        let report = report::write_all(&folder)?;
-        Ok(Outcome { folder, report })
+        Ok(Outcome { folder, report: report? })
     }
 
     fn prologue(&self, recorder: &Recorder, id: &str) -> Result<(), Failure> {
         let run = |event| recorder.write(EventKind::Run(event)).map(drop);
-        run(RunEvent::Started { format: history::FORMAT, id: id.into(), seed: self.options.seed, stack: self.running.stack.clone(), time_scale: self.read.scaled.scale })?;
+        run(RunEvent::Started {
+            format: history::FORMAT,
+            id: id.into(),
+            seed: self.options.seed,
+            stack: self.running.stack.clone(),
+            time_scale: self.read.scaled.scale,
+        })?;
         for (phase, (from, to)) in [(Phase::Images, self.times.images), (Phase::Up, self.times.up)] {
             recorder.write_at(EventKind::Run(RunEvent::PhaseBegan { phase }), from)?;
             recorder.write_at(EventKind::Run(RunEvent::PhaseEnded { phase }), to)?;
@@ -257,7 +333,12 @@ impl Live {
             }
         }
         for receiver in &self.read.subject.declaration.receivers {
-            let declared = AlertEvent::Declared { receiver: receiver.name.clone(), protocol: receiver.protocol, host: receiver.host.clone(), path: receiver.path.clone() };
+            let declared = AlertEvent::Declared {
+                receiver: receiver.name.clone(),
+                protocol: receiver.protocol,
+                host: receiver.host.clone(),
+                path: receiver.path.clone(),
+            };
             recorder.write(EventKind::Alert(declared))?;
         }
         for event in self.prologue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
@@ -285,7 +366,13 @@ impl Live {
             probe::connect(role, port, clock).ok()
         };
         let roles = &declaration.roles;
-        let probes = Probes { metrics: connect(&roles.metrics), alerting: connect(&roles.alerting), dashboards: connect(&roles.dashboards), logs: connect(&roles.logs), traces: connect(&roles.traces) };
+        let probes = Probes {
+            metrics: connect(&roles.metrics),
+            alerting: connect(&roles.alerting),
+            dashboards: connect(&roles.dashboards),
+            logs: connect(&roles.logs),
+            traces: connect(&roles.traces),
+        };
         let evaluation = self.read.scaled.config.prometheus.first().map_or(1.0, |p| p.config.view.global.evaluation_interval.as_secs_f64());
         Session::new(super::Parts {
             engine: self.engine.clone(),
@@ -298,7 +385,7 @@ impl Live {
             journal: self.journal.clone(),
             probes,
             inbox,
-            stop: self.stop.clone(),
+            interrupt: self.interrupt.clone(),
             progress: self.progress.clone(),
         })
     }
@@ -323,7 +410,8 @@ impl Live {
         copy_tree(&self.read.stack.folder, broken.path())?;
         for change in &sabotage.changes {
             let path = broken.path().join(&change.file);
-            let text = std::fs::read_to_string(&path).map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {}: {e}", sabotage.name, change.file)))?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {}: {e}", sabotage.name, change.file)))?;
             let text = change.apply(&text).map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {e}", sabotage.name)))?;
             std::fs::write(&path, text).map_err(|e| Failure::new(Exit::Unfit, e))?;
         }
@@ -366,7 +454,9 @@ impl Live {
         let roles = &self.read.subject.declaration.roles;
         let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.collector];
         let role = all.into_iter().flatten().find(|r| r.service == service);
-        let url = role.and_then(|r| self.running.url(service, r.port)).ok_or_else(|| Failure::new(Exit::Usage, format!("{service} has no role with a published port, so it can't be asked to reload")))?;
+        let url = role.and_then(|r| self.running.url(service, r.port)).ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("{service} has no role with a published port, so it can't be asked to reload"))
+        })?;
         let answered = reqwest::Client::new().post(format!("{url}/-/reload")).timeout(Duration::from_secs(10)).send().await;
         answered.map(drop).map_err(|e| Failure::new(Exit::Unknown, format!("{service} does not answer: {e}")))
     }
@@ -376,7 +466,10 @@ impl Live {
         let parsed = request.to.rsplit_once(':').and_then(|(s, p)| self.running.url(s, p.parse().ok()?));
         let url = parsed.ok_or_else(|| usage(format!("{} has no published port", request.to)))?;
         let method = request.method.parse().map_err(|_| usage(format!("{} is no method", request.method)))?;
-        let mut call = reqwest::Client::new().request(method, format!("{url}{}", request.path)).timeout(Duration::from_secs(20)).header("content-type", "application/json");
+        let mut call = reqwest::Client::new()
+            .request(method, format!("{url}{}", request.path))
+            .timeout(Duration::from_secs(20))
+            .header("content-type", "application/json");
         if let Some(body) = &request.body {
             call = call.body(work.read(body).map_err(|e| Failure::new(e.exit(), e))?);
         }
@@ -386,19 +479,26 @@ impl Live {
         if status.is_success() || (request.method == "DELETE" && status.as_u16() == 404) {
             return Ok(());
         }
-        Err(Failure::new(Exit::Unknown, format!("{} {}{} was answered {status}: {}", request.method, request.to, request.path, answer.text().await.unwrap_or_default())))
+        Err(Failure::new(
+            Exit::Unknown,
+            format!("{} {}{} was answered {status}: {}", request.method, request.to, request.path, answer.text().await.unwrap_or_default()),
+        ))
     }
 
     /// Makes a service's container anew from the work copy's Compose file, at its old ports.
     async fn recreate(&self, service: &str) -> Result<(), Failure> {
-        stack::recreate(&self.engine, &self.read.stack, &self.running, service, flags(&self.read).get(service)).await.map_err(|e| Failure::new(e.exit(), e))
+        stack::recreate(&self.engine, &self.read.stack, &self.running, service, flags(&self.read).get(service))
+            .await
+            .map_err(|e| Failure::new(e.exit(), e))
     }
 }
 
 /// The monitoring files of a source folder at the stack's time scale, by path relative to it; nothing if they can't be parsed,
 /// as a sabotage may want it.
 fn rendered(source: &Path, live: &Live) -> BTreeMap<String, String> {
-    let Ok(read) = subject::read(&source.to_string_lossy(), &live.options.home, Some(live.read.scaled.scale)) else { return BTreeMap::new() };
+    let Ok(read) = subject::read(&source.to_string_lossy(), &live.options.home, Some(live.read.scaled.scale)) else {
+        return BTreeMap::new();
+    };
     by_path(&read)
 }
 
@@ -428,37 +528,24 @@ fn run_id(seed: u64) -> String {
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)
 }
 
-fn listen_for_signals() -> Result<Arc<AtomicBool>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = Arc::new(AtomicBool::new(false));
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut arriving = signal(kind).map_err(|e| Failure::new(Exit::Defect, e))?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            while arriving.recv().await.is_some() {
-                stop.store(true, Ordering::SeqCst);
-            }
-        });
-    }
-    Ok(stop)
-}
-
 /// Every image that the stack needs: service to reference, and the reference of our own binary's.
-async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Progress, deviations: &mut Vec<(String, String)>) -> Result<(BTreeMap<String, String>, String), Failure> {
+async fn images(
+    options: &Options,
+    engine: &Engine,
+    read: &Read,
+    progress: &Progress,
+    deviations: &mut Vec<(String, String)>,
+) -> Result<(BTreeMap<String, String>, String), Failure> {
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
     let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
-    let source = match options.common.images {
-        ImageChoice::Auto => Source::Auto,
-        ImageChoice::Upstream => Source::Upstream,
-        ImageChoice::Packages => Source::Packages,
-    };
     let mapped = |image: &str| read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned());
-    let services: BTreeMap<&String, String> = read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
+    let services: BTreeMap<&String, String> =
+        read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
     let is_apps = |image: &str| image == "firedrill/apps" || image.starts_with("firedrill/apps:");
     let wanted: BTreeSet<&str> = services.values().map(String::as_str).filter(|i| !is_apps(i)).collect();
     let wanted: Vec<&str> = wanted.into_iter().chain(["base-bookworm"]).collect();
-    let ready = images.ensure(&wanted, source, &|p| progress.say(&p.to_string())).await.map_err(unfit)?;
+    let ready = images.ensure(&wanted, options.common.images.into(), &|p| progress.say(&p.to_string())).await.map_err(unfit)?;
     let mut references: BTreeMap<&str, &str> = BTreeMap::new();
     for image in &ready {
         references.insert(&image.wanted, &image.reference);
@@ -466,18 +553,29 @@ async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Prog
             deviations.push((deviation.clone(), format!("images come from {}", image.origin)));
         }
     }
-    let binaries = Binaries::built(&options.home, progress).map_err(|e| Failure::new(Exit::Unfit, e))?;
+    let binaries = Binaries::built(&options.home, progress).await.map_err(|e| Failure::new(Exit::Unfit, e))?;
     let own = images.ensure_own("firedrill", &binaries.firedrill, &[]).await.map_err(unfit)?.reference;
     let mut apps = String::new();
     if services.values().any(|i| is_apps(i)) {
         apps = images.ensure_own("apps", &binaries.apps, &[]).await.map_err(unfit)?.reference;
     }
-    let of = |image: &String| if is_apps(image) { apps.clone() } else { references.get(image.as_str()).map_or_else(|| image.clone(), |r| (*r).to_owned()) };
+    let of = |image: &String| {
+        if is_apps(image) { apps.clone() } else { references.get(image.as_str()).map_or_else(|| image.clone(), |r| (*r).to_owned()) }
+    };
     Ok((services.iter().map(|(name, image)| ((*name).clone(), of(image))).collect(), own))
 }
 
 /// Work copy, configuration at the time scale, stand-ins, containers.
-async fn bring(engine: &Engine, journal: &Journal, read: &Read, run: &str, images: &BTreeMap<String, String>, own: &str, kept: bool, progress: &Progress) -> Result<(Running, Vec<EventKind>), Failure> {
+async fn bring(
+    engine: &Engine,
+    journal: &Journal,
+    read: &Read,
+    run: &str,
+    images: &BTreeMap<String, String>,
+    own: &str,
+    kept: bool,
+    progress: &Progress,
+) -> Result<(Running, Vec<EventKind>), Failure> {
     let failed = |e: stack::StackError| Failure::new(e.exit(), e);
     let work = WorkCopy::make(journal, &read.stack, run).map_err(failed)?;
     if read.scaled.scale != 1.0 {

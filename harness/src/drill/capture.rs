@@ -52,6 +52,9 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
 /// # Errors
 /// The run was interrupted.
 pub async fn drain(session: &Session) -> Result<(), Error> {
+    if session.probes.logs.is_none() && session.probes.traces.is_none() {
+        return Ok(());
+    }
     let began = Instant::now();
     let (mut last, mut still) = (None, Instant::now());
     while began.elapsed() < DRAIN_BOUND && still.elapsed() < DRAIN_STILL {
@@ -93,13 +96,19 @@ pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
         let mut from = start_s;
         while from < end_s {
             let to = (from + piece).min(end_s);
-            ask(session, metrics, Question::Range { name: "alerts".into(), expr: "ALERTS".into(), start_s: from, end_s: to, step_s }).await?;
+            ask(session, metrics, Question::Range { name: "alerts".into(), expr: "ALERTS".into(), start_s: from, end_s: to, step_s })
+                .await?;
             from = to + step_s;
         }
         for drill in &plan.drills {
             let Some((from, to)) = session.injected(&drill.scenario.name) else { continue };
             for alert in &drill.scenario.alerts {
-                let question = Question::RuleInputs { alert: alert.clone(), drill: Some(drill.scenario.name.clone()), start_s: from.wall_s(), end_s: to.wall_s() };
+                let question = Question::RuleInputs {
+                    alert: alert.clone(),
+                    drill: Some(drill.scenario.name.clone()),
+                    start_s: from.wall_s(),
+                    end_s: to.wall_s(),
+                };
                 ask(session, metrics, question).await?;
             }
         }

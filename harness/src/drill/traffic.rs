@@ -25,7 +25,9 @@ impl Stream {
     /// # Errors
     /// The declaration has no workload, its service has no published port, or a journey does not exist.
     pub fn start(session: &Session, name: &str, rate: f64, journeys: &[(String, f64)]) -> Result<Stream, Error> {
-        let declared = session.declaration.workload.as_ref().ok_or_else(|| Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into()))?;
+        let declared = session.declaration.workload.as_ref().ok_or_else(|| {
+            Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into())
+        })?;
         let at = |place: &str| session.published(place);
         let target = Target {
             http: at(&declared.http)?,
@@ -35,8 +37,12 @@ impl Stream {
         };
         // Each stream draws from a seed of its own, so that one more stream does not change the others.
         let seed = name.bytes().fold(session.seed, |s, b| s.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
-        let workload = Workload { rate, arrival: loadgen::Arrival::Poisson, journeys: journeys.to_vec(), target, seed, stream: name.to_owned() };
-        let clock = loadgen::RunClock { start: session.clock().start(), wall_at_start_us: session.clock().now().wall_us - session.clock().now().mono_us };
+        let workload =
+            Workload { rate, arrival: loadgen::Arrival::Poisson, journeys: journeys.to_vec(), target, seed, stream: name.to_owned() };
+        let clock = loadgen::RunClock {
+            start: session.clock().start(),
+            wall_at_start_us: session.clock().now().wall_us - session.clock().now().mono_us,
+        };
         let (events, mut arriving) = mpsc::channel(4096);
         let (stop, recorder) = (CancellationToken::new(), session.recorder.clone());
         recorder.write(EventKind::Load(LoadEvent::Began { rate, stream: name.to_owned() }))?;
@@ -57,7 +63,10 @@ impl Stream {
     /// Stops it, waits for what is in flight (bounded by the operations' own deadlines), and records its summary.
     pub async fn stop(self) {
         self.stop.cancel();
-        let summary = self.generator.await.unwrap_or_else(|e| LoadSummary { invalid: Some(format!("the load generator ended early: {e}")), ..LoadSummary::default() });
+        let summary = self
+            .generator
+            .await
+            .unwrap_or_else(|e| LoadSummary { invalid: Some(format!("the load generator ended early: {e}")), ..LoadSummary::default() });
         let _ = self.writer.await;
         if let Err(e) = self.recorder.write(EventKind::Load(LoadEvent::Ended { stream: self.name, summary })) {
             tracing::error!("the load's summary can't be recorded: {e}");

@@ -53,7 +53,7 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
     let at = Instant::now();
     outcome?;
     healed?;
-    let left = effect(|| fault.left(&scene)).await?;
+    let left = effect(session, || fault.left(&scene)).await?;
     session.record_fault(match left {
         Ok(evidence) => FaultEvent::Left { drill: name.clone(), evidence },
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
@@ -68,13 +68,26 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
 }
 
 /// Injects, and stays until the alerts have reached everybody or their time is over.
-async fn strike(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &mut dyn fault::Fault, scene: &Scene<'_>, blast_radius: BlastRadius) -> Result<(), Error> {
+async fn strike(
+    session: &Session,
+    plan: &Plan,
+    drill: &PlannedDrill,
+    fault: &mut dyn fault::Fault,
+    scene: &Scene<'_>,
+    blast_radius: BlastRadius,
+) -> Result<(), Error> {
     let name = drill.scenario.name.clone();
-    session.record_fault(FaultEvent::Injected { drill: name.clone(), kind: fault.kind().into(), target: fault.target().into(), mechanism: fault.mechanism(), blast_radius })?;
+    session.record_fault(FaultEvent::Injected {
+        drill: name.clone(),
+        kind: fault.kind().into(),
+        target: fault.target().into(),
+        mechanism: fault.mechanism(),
+        blast_radius,
+    })?;
     let began = Instant::now();
     let since = session.clock().now();
     fault.inject(scene).await?;
-    session.record_fault(match effect(|| fault.bites(scene)).await? {
+    session.record_fault(match effect(session, || fault.bites(scene)).await? {
         Ok(evidence) => FaultEvent::Bit { drill: name.clone(), evidence },
         Err(seen) => FaultEvent::DidNotBite { drill: name.clone(), seen },
     })?;
@@ -97,7 +110,8 @@ async fn strike(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &mu
 /// Waits until every receiver was told that the alerts are over, or their time is over.
 async fn resolved(session: &Session, plan: &Plan, drill: &PlannedDrill, healed: Instant) {
     let since = session.clock().at(healed);
-    let bound = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a)).map(|b| b.resolve_s).fold(0.0, f64::max);
+    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
+    let bound = drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max);
     while healed.elapsed().as_secs_f64() < bound && !drill.scenario.alerts.iter().all(|a| session.notified(a, true, since)) {
         if session.interrupted().is_err() || session.watch_alerts().await.is_err() {
             return;
@@ -107,10 +121,14 @@ async fn resolved(session: &Session, plan: &Plan, drill: &PlannedDrill, healed: 
 }
 
 /// Looks until an effect is seen; the inner error says that it was not, within the bound.
-async fn effect<'a>(look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>) -> Result<Result<String, String>, Error> {
+async fn effect<'a>(
+    session: &Session,
+    look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>,
+) -> Result<Result<String, String>, Error> {
     let began = Instant::now();
     let mut last = "nothing".to_owned();
     while began.elapsed() < EFFECT_BOUND {
+        session.interrupted()?;
         match look().await {
             Ok(Some(evidence)) => return Ok(Ok(evidence)),
             Ok(None) => {}
@@ -127,7 +145,9 @@ impl Session {
     }
 
     fn record_fault(&self, event: FaultEvent) -> Result<(), Error> {
-        self.recorder.write(EventKind::Fault(event))?;
+        let kind = EventKind::Fault(event);
+        self.mark(&kind, self.clock().now());
+        self.recorder.write(kind)?;
         Ok(())
     }
 

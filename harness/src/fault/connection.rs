@@ -22,7 +22,8 @@ impl Connection {
     /// Reads the setting `to`, written `service:port`, and refuses unknown settings.
     pub fn parse(kind: &'static str, from: &str, settings: &Settings, also: &[&str]) -> Result<Connection, FaultError> {
         super::only(kind, settings, &[&["to"], also].concat())?;
-        let wrong = |what: String| FaultError::Settings { what, hint: "write `to: \"service:port\"`, for example `to: \"postgres:5432\"`".into() };
+        let wrong =
+            |what: String| FaultError::Settings { what, hint: "write `to: \"service:port\"`, for example `to: \"postgres:5432\"`".into() };
         let to = settings.get("to").ok_or_else(|| wrong(format!("fault {kind} lacks the setting `to`")))?;
         let (service, port) = to.rsplit_once(':').ok_or_else(|| wrong(format!("fault {kind}: `to` is {to:?}")))?;
         let port = port.parse().map_err(|_| wrong(format!("fault {kind}: {port:?} is not a port")))?;
@@ -42,7 +43,9 @@ impl Connection {
         let server = server.ok_or_else(|| scene.failed(kind, &self.from, "it was not prepared"))?;
         let client = scene.container(&self.from).await?;
         let rule = self.rule("-I", server, scene.run, jump);
-        let said = namespace::run(client.pid, "iptables", &[vec!["-w".to_owned()], rule].concat()).await.map_err(|e| scene.failed(kind, &self.from, e))?;
+        let said = namespace::run(client.pid, "iptables", &[vec!["-w".to_owned()], rule].concat())
+            .await
+            .map_err(|e| scene.failed(kind, &self.from, e))?;
         if said.ok { Ok(()) } else { Err(scene.failed(kind, &self.from, said.stderr.trim())) }
     }
 

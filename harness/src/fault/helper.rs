@@ -42,5 +42,9 @@ pub async fn start(arguments: &[String]) -> io::Result<Undo> {
 pub fn start_ticks(pid: i32) -> io::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name.split_whitespace().nth(19).and_then(|f| f.parse().ok()).ok_or_else(|| io::Error::other(format!("process {pid} has no start time")))
+    after_name
+        .split_whitespace()
+        .nth(19)
+        .and_then(|f| f.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("process {pid} has no start time")))
 }

@@ -118,9 +118,12 @@ impl Fault for Lifecycle {
             let (id, before) = &self.container;
             let state = scene.engine.inspect(id).await.map_err(|e| scene.failed(self.kind(), &self.target, e))?;
             Ok(match self.action {
-                Action::Stop | Action::Kill => (!state.running).then(|| format!("the container of {} has ended, exit code {}", self.target, state.exit_code)),
+                Action::Stop | Action::Kill => {
+                    (!state.running).then(|| format!("the container of {} has ended, exit code {}", self.target, state.exit_code))
+                }
                 Action::Pause => state.paused.then(|| format!("the container of {} is paused", self.target)),
-                Action::Restart => (state.running && state.pid != *before).then(|| format!("{} runs as process {} instead of {before}", self.target, state.pid)),
+                Action::Restart => (state.running && state.pid != *before)
+                    .then(|| format!("{} runs as process {} instead of {before}", self.target, state.pid)),
             })
         })
     }

@@ -28,7 +28,10 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
     let connection = Connection::parse(KIND, target, settings, &["delay_ms"])?;
     let text = settings.get("delay_ms").map(String::as_str).unwrap_or("");
     let delay = text.parse::<u64>().ok().filter(|ms| (1..=60_000).contains(ms));
-    let delay = delay.ok_or_else(|| FaultError::Settings { what: format!("fault {KIND}: `delay_ms` is {text:?}"), hint: "write whole milliseconds from 1 to 60000".into() })?;
+    let delay = delay.ok_or_else(|| FaultError::Settings {
+        what: format!("fault {KIND}: `delay_ms` is {text:?}"),
+        hint: "write whole milliseconds from 1 to 60000".into(),
+    })?;
     Ok(Box::new(PacketDelay { connection, delay: Duration::from_millis(delay), server: None, usual: None }))
 }
 
@@ -59,7 +62,15 @@ impl Fault for PacketDelay {
             self.server = Some(server);
             self.usual = self.connection.attempt(scene, Duration::from_secs(2)).await?.ok();
             let client = scene.container(&self.connection.from).await?;
-            let arguments = ["hold-packets".to_owned(), "--pid".into(), client.pid.to_string(), "--queue".into(), QUEUE.to_string(), "--delay-ms".into(), self.delay.as_millis().to_string()];
+            let arguments = [
+                "hold-packets".to_owned(),
+                "--pid".into(),
+                client.pid.to_string(),
+                "--queue".into(),
+                QUEUE.to_string(),
+                "--delay-ms".into(),
+                self.delay.as_millis().to_string(),
+            ];
             // The helper does nothing until a rule hands it packets.
             let helper = super::helper::start(&arguments).await.map_err(|e| scene.failed(KIND, &self.connection.from, e))?;
             let jump = jump();
@@ -79,13 +90,17 @@ impl Fault for PacketDelay {
             let usual = self.usual.map_or("unknown".to_owned(), |u| format!("{:.1} ms", u.as_secs_f64() * 1e3));
             let took = self.connection.attempt(scene, self.delay * 3 + Duration::from_secs(1)).await?.ok();
             // A connection is established once its first packet has been let through: one delay.
-            Ok(took.filter(|t| *t >= self.delay.mul_f64(0.9)).map(|t| format!("a connection {} took {:.0} ms, before: {usual}", self.connection, t.as_secs_f64() * 1e3)))
+            Ok(took
+                .filter(|t| *t >= self.delay.mul_f64(0.9))
+                .map(|t| format!("a connection {} took {:.0} ms, before: {usual}", self.connection, t.as_secs_f64() * 1e3)))
         })
     }
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let took = self.connection.attempt(scene, Duration::from_secs(2)).await?.ok();
-            Ok(took.filter(|t| *t < self.delay.mul_f64(0.9)).map(|t| format!("a connection {} took {:.1} ms", self.connection, t.as_secs_f64() * 1e3)))
+            Ok(took
+                .filter(|t| *t < self.delay.mul_f64(0.9))
+                .map(|t| format!("a connection {} took {:.1} ms", self.connection, t.as_secs_f64() * 1e3)))
         })
     }
 }

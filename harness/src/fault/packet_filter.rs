@@ -85,7 +85,10 @@ impl Fault for PacketFilter {
             let server = scene.address(&self.connection.to).await?;
             self.server = Some(server);
             let client = scene.container(&self.connection.from).await?;
-            Ok(vec![Undo::DeleteContainerRules { container: client.id, rules: vec![self.connection.rule("-D", server, scene.run, self.action.jump())] }])
+            Ok(vec![Undo::DeleteContainerRules {
+                container: client.id,
+                rules: vec![self.connection.rule("-D", server, scene.run, self.action.jump())],
+            }])
         })
     }
 
@@ -99,7 +102,9 @@ impl Fault for PacketFilter {
             let Err(error) = self.connection.attempt(scene, limit).await? else { return Ok(None) };
             Ok(match (self.action, error.kind()) {
                 (Action::Refuse, ErrorKind::ConnectionRefused) => Some(format!("a connection {} was refused", self.connection)),
-                (Action::Drop, ErrorKind::TimedOut | ErrorKind::WouldBlock) => Some(format!("a connection {} got no answer for {:.1} s", self.connection, limit.as_secs_f64())),
+                (Action::Drop, ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
+                    Some(format!("a connection {} got no answer for {:.1} s", self.connection, limit.as_secs_f64()))
+                }
                 _ => None,
             })
         })

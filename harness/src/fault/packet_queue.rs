@@ -8,7 +8,9 @@
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
+};
 use nix::sys::time::TimeSpec;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -68,7 +70,12 @@ struct Queue {
 
 impl Queue {
     fn open(number: u16) -> io::Result<Queue> {
-        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, SockProtocol::NetlinkNetFilter)?;
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockProtocol::NetlinkNetFilter,
+        )?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // A burst of packets must not overflow the socket while this process waits for the processor.
         setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20)).or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &(1 << 20)))?;

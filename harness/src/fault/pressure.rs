@@ -109,9 +109,13 @@ impl Fault for Pressure {
             self.cpu_limited = container.limits.nano_cpus > 0;
             if matches!(self.kind, Kind::Memory(_)) && self.limit <= 0 {
                 let what = format!("fault memory_pressure: {} has no memory limit", self.target);
-                return Err(FaultError::Settings { what, hint: "give the service `mem_limit` in the Compose file; the host's memory is never filled".into() });
+                return Err(FaultError::Settings {
+                    what,
+                    hint: "give the service `mem_limit` in the Compose file; the host's memory is never filled".into(),
+                });
             }
-            self.cgroups = self.controllers().iter().map(|c| cgroup(container.pid, c)).collect::<io::Result<_>>().map_err(|e| self.fails(scene, e))?;
+            self.cgroups =
+                self.controllers().iter().map(|c| cgroup(container.pid, c)).collect::<io::Result<_>>().map_err(|e| self.fails(scene, e))?;
             let mut arguments = vec!["press".to_owned()];
             for folder in &self.cgroups {
                 arguments.extend(["--cgroup".into(), folder.display().to_string()]);
@@ -142,7 +146,8 @@ impl Fault for Pressure {
                 Kind::Cpu(_) => (usage > 0.15).then(|| format!("the control group of {} uses {usage:.2} cores", self.target)),
                 Kind::Memory(per_cent) => {
                     let share = usage / self.limit as f64 * 100.0;
-                    (share > f64::from(per_cent) * 0.9).then(|| format!("the control group of {} uses {share:.0} % of its memory limit", self.target))
+                    (share > f64::from(per_cent) * 0.9)
+                        .then(|| format!("the control group of {} uses {share:.0} % of its memory limit", self.target))
                 }
             })
         })
@@ -171,7 +176,11 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
         let point = mounts.lines().find_map(|m| {
             let (head, tail) = m.split_once(" - ")?;
             let fields: Vec<&str> = tail.split_whitespace().collect();
-            let right = if unified { fields.first() == Some(&"cgroup2") } else { fields.first() == Some(&"cgroup") && fields.get(2)?.split(',').any(|o| o == controller) };
+            let right = if unified {
+                fields.first() == Some(&"cgroup2")
+            } else {
+                fields.first() == Some(&"cgroup") && fields.get(2)?.split(',').any(|o| o == controller)
+            };
             right.then(|| head.split_whitespace().nth(4).map(PathBuf::from)).flatten()
         });
         let folder = point.map(|p| p.join(path.trim_start_matches('/')));
@@ -213,10 +222,15 @@ pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<
     println!("ready");
     go.wait()?;
     for _ in 0..threads {
-        std::thread::spawn(|| loop { std::hint::spin_loop() });
+        std::thread::spawn(|| {
+            loop {
+                std::hint::spin_loop()
+            }
+        });
     }
     let folder = cgroups.last();
-    let used = || folder.and_then(|f| read_number(f, &[("memory.usage_in_bytes", None), ("memory.current", None)]).ok()).unwrap_or(f64::MAX);
+    let used =
+        || folder.and_then(|f| read_number(f, &[("memory.usage_in_bytes", None), ("memory.current", None)]).ok()).unwrap_or(f64::MAX);
     let mut held: Vec<Vec<u8>> = Vec::new();
     loop {
         if up_to_bytes > 0 && used() < up_to_bytes as f64 {

@@ -37,7 +37,11 @@ fn prefix(run: &str) -> String {
 }
 
 impl RedisFill {
-    async fn speak<T: Send + 'static>(&self, scene: &Scene<'_>, work: impl FnOnce(&mut Resp) -> io::Result<T> + Send + 'static) -> Result<T, FaultError> {
+    async fn speak<T: Send + 'static>(
+        &self,
+        scene: &Scene<'_>,
+        work: impl FnOnce(&mut Resp) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, FaultError> {
         let container = scene.container(&self.target).await?;
         let port = self.port;
         let answer = namespace::within(container.pid, move || Resp::connect(port).and_then(|mut r| work(&mut r))).await;
@@ -72,7 +76,10 @@ impl Fault for RedisFill {
             let limit = self.speak(scene, |r| r.info("maxmemory")).await?;
             if limit == 0 || limit as usize > WRITE_MAX / 2 {
                 let what = format!("fault {KIND}: maxmemory of {} is {limit} bytes", self.target);
-                return Err(FaultError::Settings { what, hint: format!("set a maxmemory below {} bytes: the host's memory is never filled", WRITE_MAX / 2) });
+                return Err(FaultError::Settings {
+                    what,
+                    hint: format!("set a maxmemory below {} bytes: the host's memory is never filled", WRITE_MAX / 2),
+                });
             }
             let container = scene.container(&self.target).await?;
             Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])
@@ -107,7 +114,8 @@ impl Fault for RedisFill {
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let prefix = prefix(scene.run);
-            let (keys, used, limit) = self.speak(scene, move |r| Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))).await?;
+            let (keys, used, limit) =
+                self.speak(scene, move |r| Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))).await?;
             Ok((keys == 0 && used < limit * 8 / 10).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
         })
     }
@@ -190,7 +198,8 @@ impl Resp {
     pub fn keys(&mut self, prefix: &str) -> io::Result<Vec<String>> {
         let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
         loop {
-            let mut answer = self.command(&[b"SCAN", cursor.as_bytes(), b"MATCH", format!("{prefix}*").as_bytes(), b"COUNT", b"1000"])?.into_iter();
+            let mut answer =
+                self.command(&[b"SCAN", cursor.as_bytes(), b"MATCH", format!("{prefix}*").as_bytes(), b"COUNT", b"1000"])?.into_iter();
             cursor = answer.next().ok_or_else(|| io::Error::other("SCAN gave no cursor"))?;
             keys.extend(answer);
             if cursor == "0" {

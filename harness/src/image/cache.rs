@@ -88,9 +88,7 @@ mod tests {
 
     #[test]
     fn only_idle_cache_mounts_of_ours_are_chosen_in_both_shapes() {
-        let record = |id: &str, kind: &str, description: &str, used: bool| {
-            serde_json::json!({"ID": id, "Type": kind, "Description": description, "InUse": used})
-        };
+        let record = |id: &str, kind: &str, description: &str, used: bool| serde_json::json!({"ID": id, "Type": kind, "Description": description, "InUse": used});
         let records = [
             record("a", "exec.cachemount", "cached mount /firedrill/gomod from exec /bin/sh -c go build", false),
             record("b", "exec.cachemount", "cached mount /var/cache/apt from exec /bin/sh -c firedrill-install curl", false),

@@ -129,7 +129,9 @@ impl Catalogue {
             return Ok(Found::Ours { image, pull, deviation: image.differs(None) });
         }
         if bare.is_some() {
-            return Err(self.unknown(wanted, "our own binaries are built by the harness; other names of firedrill/ are those of compose/images"));
+            return Err(
+                self.unknown(wanted, "our own binaries are built by the harness; other names of firedrill/ are those of compose/images")
+            );
         }
         let asked = Reference::parse(wanted);
         for image in self.images.values() {
@@ -183,11 +185,20 @@ pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
 
 /// What serde can't see: the name, and the parts that a kind wants.
 fn check(folder: &Path, file: &Path, text: &str, manifest: &Manifest) -> Result<(), Error> {
-    let wrong = |offset: usize, what: String, hint: &str| Error::Content { path: file.into(), line: line_of(text, offset), what, hint: hint.into() };
+    let wrong = |offset: usize, what: String, hint: &str| Error::Content {
+        path: file.into(),
+        line: line_of(text, offset),
+        what,
+        hint: hint.into(),
+    };
     let wanted = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let name = manifest.name.get_ref();
     if *name != wanted {
-        return Err(wrong(manifest.name.span().start, format!("name is `{name}`, wanted `{wanted}` as its folder"), "rename the folder or the image"));
+        return Err(wrong(
+            manifest.name.span().start,
+            format!("name is `{name}`, wanted `{wanted}` as its folder"),
+            "rename the folder or the image",
+        ));
     }
     let kind = manifest.kind.span().start;
     match manifest.kind.get_ref() {

@@ -46,7 +46,11 @@ impl Context {
         header.set_entry_type(tar::EntryType::Directory);
         header.set_size(0);
         header.set_mode(0o755);
-        self.tar.append_data(&mut header, path, std::io::empty()).map_err(|source| Error::File { what: "packing", path: path.into(), source })
+        self.tar.append_data(&mut header, path, std::io::empty()).map_err(|source| Error::File {
+            what: "packing",
+            path: path.into(),
+            source,
+        })
     }
 
     /// The archive.

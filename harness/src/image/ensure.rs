@@ -72,7 +72,11 @@ impl Images<'_> {
                     deviation: wish.deviation,
                 },
                 (None, None) => {
-                    return Err(Error::Pull { reference: wish.wanted, why: "it was neither pulled nor built".into(), hint: "report this".into() });
+                    return Err(Error::Pull {
+                        reference: wish.wanted,
+                        why: "it was neither pulled nor built".into(),
+                        hint: "report this".into(),
+                    });
                 }
             });
         }
@@ -88,7 +92,8 @@ impl Images<'_> {
         progress: OnProgress<'_>,
     ) -> Result<BTreeMap<String, (String, Duration)>, Error> {
         let unreachable: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-        let attempts = wishes.iter().filter(|w| source != Source::Packages || w.image.is_none()).filter_map(|w| Some((w, w.pull.as_ref()?)));
+        let attempts =
+            wishes.iter().filter(|w| source != Source::Packages || w.image.is_none()).filter_map(|w| Some((w, w.pull.as_ref()?)));
         let results: Vec<_> = futures::stream::iter(attempts.map(|(wish, reference)| {
             let unreachable = &unreachable;
             async move {
@@ -129,7 +134,9 @@ impl Images<'_> {
                 (wish, Err((reference, why))) => {
                     let hint = match wish.image {
                         Some(_) => "take `--images packages`, which builds it, or check the network",
-                        None => "the catalogue has nothing for it: check the name and the network, or map it to an image of ours in firedrill.yaml",
+                        None => {
+                            "the catalogue has nothing for it: check the name and the network, or map it to an image of ours in firedrill.yaml"
+                        }
                     };
                     return Err(Error::Pull { reference, why, hint: hint.into() });
                 }
@@ -221,9 +228,19 @@ pub(super) fn arguments(catalogue: &Catalogue, image: &Image) -> HashMap<String,
 
 /// Whether an error of a pull is about reaching the registry at all, as opposed to that image.
 fn is_unreachable(why: &str) -> bool {
-    ["dial tcp", "no such host", "i/o timeout", "connection refused", "no progress", "TLS handshake", "x509", "server misbehaving", "Client.Timeout"]
-        .iter()
-        .any(|sign| why.contains(sign))
+    [
+        "dial tcp",
+        "no such host",
+        "i/o timeout",
+        "connection refused",
+        "no progress",
+        "TLS handshake",
+        "x509",
+        "server misbehaving",
+        "Client.Timeout",
+    ]
+    .iter()
+    .any(|sign| why.contains(sign))
 }
 
 /// Held while images are built, by one process of this user at a time; freed by the kernel when the process ends.

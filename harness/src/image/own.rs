@@ -31,7 +31,8 @@ impl Images<'_> {
             .ok_or_else(|| self.catalogue.unknown(FRAME, "own binaries need the folder compose/images/own"))?;
         let wrong = |why: String, hint: &str| Error::Own { path: binary.into(), why, hint: hint.into() };
         let bytes = std::fs::read(binary).map_err(|e| wrong(e.to_string(), "build it first: `cargo build` in the repository"))?;
-        let file = binary.file_name().and_then(|n| n.to_str()).ok_or_else(|| wrong("its path has no name".into(), "give the path of a file"))?;
+        let file =
+            binary.file_name().and_then(|n| n.to_str()).ok_or_else(|| wrong("its path has no name".into(), "give the path of a file"))?;
 
         let mut libraries = extra.to_vec();
         let base = frame.own.as_ref().map_or("0", |o| o.libc.as_str());

@@ -204,7 +204,11 @@ fn read_route(at: &Cursor<'_>, above: &Inherited, known: &Known<'_>) -> Result<R
     if let Some(receiver) = at.text_of("receiver")? {
         if !known.receivers.iter().any(|other| other.name == receiver) {
             let names: Vec<_> = known.receivers.iter().map(|other| other.name.as_str()).collect();
-            return Err(at.error(format!("receiver `{receiver}` is not defined"), format!("defined are: {}", names.join(", "))));
+            return Err(at
+                .get("receiver")
+                .as_ref()
+                .unwrap_or(at)
+                .error(format!("receiver `{receiver}` is not defined"), format!("defined are: {}", names.join(", "))));
         }
         own.receiver = Some(receiver);
     }
@@ -272,7 +276,10 @@ fn read_matchers(at: &Cursor<'_>, prefix: &str) -> Result<Vec<LabelMatcher>, Con
     let mut found = Vec::new();
     for (key, op) in [("match", MatcherOp::Equal), ("match_re", MatcherOp::Matches)] {
         for (name, value) in at.entries_of(&format!("{prefix}{key}"))? {
-            found.push(LabelMatcher::new(name, op, value.text()?).map_err(|problem| value.error(problem, ""))?);
+            found.push(
+                LabelMatcher::new(name, op, value.text()?)
+                    .map_err(|problem| value.error(problem, "a matcher is written severity=\"critical\" or service=~\"a|b\""))?,
+            );
         }
     }
     for item in at.items(&format!("{prefix}matchers"))? {

@@ -39,7 +39,7 @@ impl<'a> Cursor<'a> {
             Value::Seq(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
         };
-        self.error(format!("seen {seen}, wanted {wanted}"), "")
+        self.error(format!("seen {seen}, wanted {wanted}"), "check the value, and the indentation above and below it")
     }
 
     fn child(&self, key: &str, node: &'a Node) -> Cursor<'a> {

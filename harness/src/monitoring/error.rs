@@ -42,7 +42,7 @@ pub struct ConfigError {
 }
 
 fn hint_line(hint: &str) -> String {
-    if hint.is_empty() { String::new() } else { format!("\n  hint: {hint}") }
+    if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") }
 }
 
 impl ConfigError {

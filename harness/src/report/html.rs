@@ -1,7 +1,10 @@
 //! The report as one HTML file, readable without network and by screen readers.
 
 use super::{Report, timeline};
+use minijinja::Value;
+use minijinja::value::Serde;
 use verdict::History;
+use verdict::summary;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -11,9 +14,14 @@ const PAGE: &str = include_str!("page.html");
 /// The template does not fit the report: a defect of ours.
 pub fn render(report: &Report, history: &History) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     environment.add_filter("seconds", |s: Option<f64>| s.map_or("–".to_owned(), |s| format!("{s:.1} s")));
     environment.add_filter("ms", |ms: f64| format!("{ms:.1}"));
     environment.add_template("page.html", PAGE)?;
-    let value = minijinja::Value::from(minijinja::value::Serde(report));
-    environment.get_template("page.html")?.render(minijinja::context! { report => value, timeline => timeline::render(history) })
+    let drilled = report.alerts.iter().filter(|a| !a.drills.is_empty()).map(|a| a.rule.clone()).collect();
+    let outline = summary::outline(&report.verdicts);
+    let picture = timeline::render(&summary::timeline(history), &drilled);
+    let context =
+        minijinja::context! { report => Value::from(Serde(report)), outline => Value::from(Serde(&outline)), timeline => picture };
+    environment.get_template("page.html")?.render(context)
 }

@@ -1,176 +1,287 @@
-//! The run on one time axis: faults, alerts, notifications, and the latency and failures that users saw.
+//! The run on one time axis, as SVG: phases, faults, alerts, notifications, and the latency and failures that users saw. Colours
+//! come from the page's style sheet; shapes differ as well, so that it can be read without colours.
 
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
-use verdict::observation::Fact;
-use verdict::{History, summary};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use verdict::summary::{Bin, State, Timeline};
 
-const WIDTH: u32 = 1200;
-const LANE: u32 = 22;
-const LATENCY_HEIGHT: u32 = 260;
-const LABEL_AREA: u32 = 190;
-/// Width of a latency bin, seconds.
-const BIN: f64 = 2.0;
+const WIDTH: f64 = 1200.0;
+/// Width of the labels at the left.
+const LABELS: f64 = 215.0;
+const RIGHT: f64 = 18.0;
+const LANE: f64 = 21.0;
+/// Height of a group's heading.
+const HEADING: f64 = 27.0;
+const AXIS: f64 = 24.0;
+const LATENCY: f64 = 210.0;
+const FAILURES: f64 = 54.0;
 
-const FAULT: RGBColor = RGBColor(196, 90, 60);
-const PENDING: RGBColor = RGBColor(226, 180, 70);
-const FIRING: RGBColor = RGBColor(190, 40, 60);
-const TOLD: RGBColor = RGBColor(40, 90, 170);
-const OVER: RGBColor = RGBColor(50, 140, 90);
-const INK: RGBColor = RGBColor(60, 64, 72);
-
-/// A stretch of time in a lane, seconds since the run began.
-struct Span {
-    lane: String,
-    from: f64,
-    to: f64,
-    colour: RGBColor,
+/// A drawing that grows downwards.
+struct Drawing<'a> {
+    timeline: &'a Timeline,
+    lanes: String,
+    y: f64,
 }
 
-/// A point in a lane.
-struct Mark {
-    lane: String,
-    at: f64,
-    colour: RGBColor,
-}
-
-/// The picture as SVG; `None` if nothing happened that could be shown.
-pub fn render(history: &History) -> Option<String> {
-    let end = history.events.last()?.at.mono_us as f64 / 1e6;
-    let (spans, marks) = (spans(history, end), marks(history));
-    let bins = latency(history);
-    let lanes: Vec<String> = {
-        let faults = spans.iter().filter(|s| s.colour == FAULT).map(|s| s.lane.clone());
-        let rest: BTreeSet<String> = spans.iter().filter(|s| s.colour != FAULT).map(|s| s.lane.clone()).collect();
-        let told: BTreeSet<String> = marks.iter().map(|m| m.lane.clone()).collect();
-        let mut seen = BTreeSet::new();
-        faults.chain(rest).chain(told).filter(|l| seen.insert(l.clone())).collect()
-    };
-    if lanes.is_empty() && bins.is_empty() {
+/// The picture as SVG; `None` if nothing happened that could be shown. `drilled` are the alerts that a drill is about.
+pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String> {
+    if timeline.end_s <= 0.0 || (timeline.faults.is_empty() && timeline.alerts.is_empty() && timeline.latency.is_empty()) {
         return None;
     }
-    let height = lanes.len() as u32 * LANE + 50;
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height + LATENCY_HEIGHT)).into_drawing_area();
-        let (upper, lower) = root.split_vertically(height);
-        let drawn = draw_lanes(&upper, &lanes, &spans, &marks, end).and_then(|()| draw_latency(&lower, &bins, &spans, end)).and_then(|()| root.present().map_err(|e| e.to_string()));
-        if let Err(e) = drawn {
-            tracing::error!("the timeline can't be drawn: {e}");
-            return None;
-        }
+    let mut d = Drawing { timeline, lanes: String::new(), y: 4.0 };
+    d.phases();
+    d.axis();
+    let top = d.y;
+    d.faults();
+    d.alerts("alerts that a drill is about", |name| drilled.contains(name));
+    d.alerts("other alerts", |name| !drilled.contains(name));
+    d.receivers();
+    let lanes_end = d.y;
+    d.latency();
+    d.failures();
+    let bottom = d.y;
+    d.axis();
+    let height = d.y + 4.0;
+    let mut svg = format!(
+        r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title>"#,
+        timeline.end_s
+    );
+    for fault in &timeline.faults {
+        let (x, width) = d.stretch(fault.from_s, fault.to_s, 1.0);
+        let _ = write!(svg, r#"<rect class="band" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{:.1}"/>"#, bottom - top);
     }
+    for t in ticks(timeline.end_s) {
+        let _ = write!(svg, r#"<line class="grid" x1="{0:.1}" x2="{0:.1}" y1="{top:.1}" y2="{bottom:.1}"/>"#, d.x(t));
+    }
+    let _ = write!(svg, r#"<line class="rule" x1="0" x2="{WIDTH}" y1="{0:.1}" y2="{0:.1}"/>{1}</svg>"#, lanes_end + 6.0, d.lanes);
     Some(svg)
 }
 
-fn spans(history: &History, end: f64) -> Vec<Span> {
-    let mut spans: Vec<Span> = summary::faults(history)
-        .into_iter()
-        .map(|f| Span { lane: format!("fault {}", f.drill), from: f.injected_at, to: f.healed_at.unwrap_or(end), colour: FAULT })
-        .collect();
-    // The server's clock is the wall clock; the run's axis is monotonic. One event ties both together.
-    let Some(origin) = history.events.first().map(|e| e.at.wall_s() - e.at.mono_us as f64 / 1e6) else { return spans };
-    for (_, observation) in history.observations() {
-        let Fact::Samples(samples) = &observation.fact else { continue };
-        if samples.name != "alerts" {
-            continue;
-        }
-        for series in &samples.series {
-            let (Some(name), Some(state)) = (series.labels.get("alertname"), series.labels.get("alertstate")) else { continue };
-            let colour = if state == "firing" { FIRING } else { PENDING };
-            let mut open: Option<(f64, f64)> = None;
-            for (t, _) in &series.points {
-                let at = t - origin;
-                open = match open {
-                    Some((from, last)) if at - last <= samples.step_s * 2.5 => Some((from, at)),
-                    Some((from, last)) => {
-                        spans.push(Span { lane: format!("alert {name}"), from, to: last + samples.step_s, colour });
-                        Some((at, at))
-                    }
-                    None => Some((at, at)),
-                };
+impl Drawing<'_> {
+    fn x(&self, t: f64) -> f64 {
+        LABELS + (WIDTH - LABELS - RIGHT) * (t / self.timeline.end_s).clamp(0.0, 1.0)
+    }
+
+    /// Left edge and width of a stretch, at least `least` wide.
+    fn stretch(&self, from: f64, to: f64, least: f64) -> (f64, f64) {
+        let x = self.x(from);
+        (x, (self.x(to) - x).max(least))
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.y += HEADING;
+        let _ = write!(self.lanes, r#"<text class="heading" x="0" y="{:.1}">{}</text>"#, self.y - 8.0, escaped(text));
+    }
+
+    fn label(&mut self, text: &str) {
+        let _ = write!(
+            self.lanes,
+            r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            LABELS - 10.0,
+            self.y + LANE * 0.5 + 4.5,
+            escaped(&short(text))
+        );
+    }
+
+    fn bar(&mut self, class: &str, from: f64, to: f64, title: &str) {
+        let (x, width) = self.stretch(from, to, 2.0);
+        let (inset, height) = if class == "pending" { (7.0, LANE - 14.0) } else { (3.5, LANE - 7.0) };
+        let _ = write!(
+            self.lanes,
+            r#"<rect class="{class}" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}" rx="2"><title>{}</title></rect>"#,
+            self.y + inset,
+            escaped(title)
+        );
+    }
+
+    fn phases(&mut self) {
+        for phase in &self.timeline.phases {
+            let (x, width) = self.stretch(phase.from_s, phase.to_s, 1.0);
+            let _ = write!(
+                self.lanes,
+                r#"<rect class="phase" x="{x:.1}" y="{:.1}" width="{:.1}" height="16"><title>{}</title></rect>"#,
+                self.y,
+                (width - 1.0).max(0.5),
+                escaped(&span(&phase.name, phase.from_s, phase.to_s))
+            );
+            if width > 7.0 * phase.name.len() as f64 {
+                let _ = write!(
+                    self.lanes,
+                    r#"<text class="small" x="{:.1}" y="{:.1}">{}</text>"#,
+                    x + 4.0,
+                    self.y + 12.0,
+                    escaped(&phase.name)
+                );
             }
-            if let Some((from, last)) = open {
-                spans.push(Span { lane: format!("alert {name}"), from, to: last + samples.step_s, colour });
-            }
+        }
+        let _ =
+            write!(self.lanes, r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">phase</text>"#, LABELS - 10.0, self.y + 12.5);
+        self.y += 18.0;
+    }
+
+    fn axis(&mut self) {
+        for t in ticks(self.timeline.end_s) {
+            let _ = write!(
+                self.lanes,
+                r#"<text class="small" x="{:.1}" y="{:.1}" text-anchor="middle">{t:.0} s</text>"#,
+                self.x(t),
+                self.y + 16.0
+            );
+        }
+        self.y += AXIS;
+    }
+
+    fn faults(&mut self) {
+        if self.timeline.faults.is_empty() {
+            return;
+        }
+        self.heading("faults");
+        for fault in &self.timeline.faults {
+            self.label(&fault.name);
+            self.bar("fault", fault.from_s, fault.to_s, &span(&fault.name, fault.from_s, fault.to_s));
+            self.y += LANE;
         }
     }
-    spans
-}
 
-fn marks(history: &History) -> Vec<Mark> {
-    history
-        .notifications()
-        .flat_map(|(event, n)| {
-            let lane = format!("told {}", n.receiver.as_deref().unwrap_or("nobody (refused)"));
-            let at = event.at.mono_us as f64 / 1e6;
-            n.alerts.iter().map(move |a| Mark { lane: lane.clone(), at, colour: if a.resolved { OVER } else { TOLD } })
-        })
-        .collect()
-}
-
-/// Bin to median, 99th percentile (ms) and failures.
-fn latency(history: &History) -> BTreeMap<i64, (f64, f64, u64)> {
-    let mut bins: BTreeMap<i64, (Vec<f64>, u64)> = BTreeMap::new();
-    for (_, o) in history.operations() {
-        let bin = bins.entry((o.due.mono_us as f64 / 1e6 / BIN) as i64).or_default();
-        bin.0.push(o.latency_ms());
-        bin.1 += u64::from(!o.as_expected);
+    fn alerts(&mut self, heading: &str, which: impl Fn(&str) -> bool) {
+        let lanes: Vec<_> = self.timeline.alerts.iter().filter(|l| which(&l.alert)).collect();
+        if lanes.is_empty() {
+            return;
+        }
+        self.heading(heading);
+        for lane in lanes {
+            self.label(&lane.alert);
+            for (state, from, to) in &lane.spans {
+                let (class, word) = if *state == State::Firing { ("firing", "firing") } else { ("pending", "pending") };
+                self.bar(class, *from, *to, &span(&format!("{} {word}", lane.alert), *from, *to));
+            }
+            self.y += LANE;
+        }
     }
-    bins.into_iter()
-        .map(|(k, (mut v, failed))| {
-            v.sort_by(f64::total_cmp);
-            let at = |q: f64| v[((v.len() - 1) as f64 * q) as usize];
-            (k, (at(0.5), at(0.99), failed))
-        })
-        .collect()
-}
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-fn draw_lanes(area: &Area<'_>, lanes: &[String], spans: &[Span], marks: &[Mark], end: f64) -> Result<(), String> {
-    let text = |e: DrawingAreaErrorKind<_>| e.to_string();
-    let count = lanes.len() as f64;
-    let mut chart = ChartBuilder::on(area)
-        .margin_right(16)
-        .margin_top(8)
-        .x_label_area_size(24)
-        .y_label_area_size(LABEL_AREA)
-        .build_cartesian_2d(0.0..end, 0.0..count)
-        .map_err(text)?;
-    chart.configure_mesh().disable_y_mesh().y_labels(0).x_desc("").axis_style(INK).light_line_style(INK.mix(0.08)).x_label_formatter(&|x| format!("{x:.0} s")).draw().map_err(text)?;
-    let row = |lane: &str| lanes.iter().position(|l| l == lane).map_or(0.0, |i| count - 1.0 - i as f64);
-    let bars = spans.iter().map(|s| {
-        let y = row(&s.lane);
-        Rectangle::new([(s.from, y + 0.18), (s.to.max(s.from + end / 600.0), y + 0.82)], s.colour.mix(0.85).filled())
-    });
-    chart.draw_series(bars).map_err(text)?;
-    chart.draw_series(marks.iter().map(|m| Circle::new((m.at, row(&m.lane) + 0.5), 4, m.colour.filled()))).map_err(text)?;
-    for lane in lanes {
-        let (_, y) = chart.backend_coord(&(0.0, row(lane) + 0.5));
-        area.draw(&Text::new(lane.clone(), (6, y - 7), ("sans-serif", 13).into_font().color(&INK))).map_err(text)?;
+    fn receivers(&mut self) {
+        if self.timeline.receivers.is_empty() {
+            return;
+        }
+        self.heading("notifications, by receiver");
+        for receiver in &self.timeline.receivers {
+            self.label(receiver.receiver.as_deref().unwrap_or("accepted by none"));
+            for mark in &receiver.marks {
+                let (x, y) = (self.x(mark.at_s), self.y + LANE / 2.0);
+                let (class, word) = if mark.resolved { ("over", "is over") } else { ("told", "fires") };
+                let title = escaped(&format!("{} {word}, {:.1} s", mark.alert, mark.at_s));
+                let _ = write!(self.lanes, r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="4.5"><title>{title}</title></circle>"#);
+            }
+            self.y += LANE;
+        }
     }
-    Ok(())
+
+    /// Median and 99th percentile on a logarithmic axis.
+    fn latency(&mut self) {
+        let bins = &self.timeline.latency;
+        let Some(most) = bins.iter().map(|b| b.p99_ms).reduce(f64::max) else { return };
+        self.y += 6.0;
+        self.heading(&format!("latency of operations, per {:.0} s", self.timeline.bin_s));
+        let decades = most.max(10.0).log10().ceil();
+        let (top, height) = (self.y, LATENCY);
+        let y = |ms: f64| top + height * (1.0 - ms.max(1.0).log10() / decades);
+        for decade in 0..=decades as i32 {
+            let (ms, at) = (10f64.powi(decade), y(10f64.powi(decade)));
+            let text = if ms >= 1000.0 { format!("{:.0} s", ms / 1000.0) } else { format!("{ms:.0} ms") };
+            let _ = write!(
+                self.lanes,
+                r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#,
+                WIDTH - RIGHT,
+                LABELS - 10.0,
+                at + 4.0
+            );
+        }
+        for (class, of) in [("p99", (|b| b.p99_ms) as fn(&Bin) -> f64), ("p50", |b| b.p50_ms)] {
+            let mut path = String::new();
+            let mut before: Option<f64> = None;
+            for bin in bins {
+                // A bin without operations is a gap, not a line across it.
+                let joins = before.is_some_and(|t| bin.at_s - t < self.timeline.bin_s * 1.5);
+                let _ = write!(path, "{}{:.1} {:.1}", if joins { "L" } else { "M" }, self.x(bin.at_s), y(of(bin)));
+                before = Some(bin.at_s);
+            }
+            let _ = write!(self.lanes, r#"<path class="{class}" d="{path}"/>"#);
+        }
+        self.y += height;
+    }
+
+    /// Operations that ended otherwise than wanted.
+    fn failures(&mut self) {
+        let Some(most) = self.timeline.latency.iter().map(|b| b.failed).max().filter(|n| *n > 0) else { return };
+        self.heading("operations that failed, per bin");
+        let (base, scale) = (self.y + FAILURES, FAILURES / most as f64);
+        let width = (self.x(self.timeline.bin_s) - self.x(0.0) - 0.6).max(0.8);
+        for (n, at) in [(most, self.y), (0, base)] {
+            let _ = write!(
+                self.lanes,
+                r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{n}</text>"#,
+                WIDTH - RIGHT,
+                LABELS - 10.0,
+                at + 4.0
+            );
+        }
+        for bin in self.timeline.latency.iter().filter(|b| b.failed > 0) {
+            let height = bin.failed as f64 * scale;
+            let title = format!("{} of {} operations due about {:.0} s", bin.failed, bin.operations, bin.at_s);
+            let _ = write!(
+                self.lanes,
+                r#"<rect class="failed" x="{:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#,
+                self.x(bin.at_s) - width / 2.0,
+                base - height
+            );
+        }
+        self.y = base;
+    }
 }
 
-fn draw_latency(area: &Area<'_>, bins: &BTreeMap<i64, (f64, f64, u64)>, spans: &[Span], end: f64) -> Result<(), String> {
-    let text = |e: DrawingAreaErrorKind<_>| e.to_string();
-    let most = bins.values().map(|b| b.1).fold(10.0, f64::max) * 1.3;
-    let mut chart = ChartBuilder::on(area)
-        .margin_right(16)
-        .x_label_area_size(30)
-        .y_label_area_size(LABEL_AREA)
-        .build_cartesian_2d(0.0..end, (1.0..most).log_scale())
-        .map_err(text)?;
-    chart.configure_mesh().axis_style(INK).light_line_style(INK.mix(0.05)).bold_line_style(INK.mix(0.12)).y_desc("latency, ms (log)").x_label_formatter(&|x| format!("{x:.0} s")).y_label_formatter(&|y| format!("{y:.0}")).draw().map_err(text)?;
-    let faults = spans.iter().filter(|s| s.colour == FAULT);
-    chart.draw_series(faults.map(|s| Rectangle::new([(s.from, 1.0), (s.to, most)], FAULT.mix(0.12).filled()))).map_err(text)?;
-    let line = |f: fn(&(f64, f64, u64)) -> f64| bins.iter().map(move |(k, b)| ((*k as f64 + 0.5) * BIN, f(b).max(1.0))).collect::<Vec<_>>();
-    chart.draw_series(LineSeries::new(line(|b| b.0), TOLD.stroke_width(2))).map_err(text)?.label("median").legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], TOLD.stroke_width(2)));
-    chart.draw_series(LineSeries::new(line(|b| b.1), FIRING.stroke_width(2))).map_err(text)?.label("99th percentile").legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], FIRING.stroke_width(2)));
-    let failed = bins.iter().filter(|(_, b)| b.2 > 0).map(|(k, _)| TriangleMarker::new(((*k as f64 + 0.5) * BIN, 1.3), 5, INK.filled()));
-    chart.draw_series(failed).map_err(text)?.label("operations that ended otherwise than wanted").legend(|(x, y)| TriangleMarker::new((x + 9, y), 5, INK.filled()));
-    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.85)).border_style(INK.mix(0.2)).label_font(("sans-serif", 13)).draw().map_err(text)
+/// Round instants, at most about fourteen of them.
+fn ticks(end_s: f64) -> Vec<f64> {
+    let steps = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0];
+    let step = steps.into_iter().find(|s| end_s / s <= 14.0).unwrap_or(86_400.0);
+    (0..=(end_s / step) as u32).map(|i| f64::from(i) * step).collect()
 }
 
+fn span(what: &str, from: f64, to: f64) -> String {
+    format!("{what}: {from:.1} s to {to:.1} s ({:.1} s)", to - from)
+}
+
+/// A label that fits its column; the whole name is in the table.
+fn short(text: &str) -> String {
+    let most = 29;
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use verdict::summary::Stretch;
+
+    #[test]
+    fn an_empty_run_has_no_picture() {
+        assert_eq!(render(&Timeline::default(), &BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn names_from_a_stack_are_text_and_never_markup() {
+        let faults = vec![Stretch { name: "<script>&".into(), from_s: 1.0, to_s: 2.0 }];
+        let svg = render(&Timeline { end_s: 10.0, bin_s: 2.0, faults, ..Timeline::default() }, &BTreeSet::new()).unwrap_or_default();
+        assert!(svg.contains("&lt;script&gt;&amp;") && !svg.contains("<script"));
+    }
+
+    #[test]
+    fn ticks_are_round_and_few_for_any_length() {
+        for end in [0.5, 3.0, 59.0, 374.0, 4000.0, 90_000.0] {
+            assert!(ticks(end).len() <= 15, "{end}");
+        }
+        assert_eq!(ticks(100.0).get(1), Some(&10.0));
+    }
+}

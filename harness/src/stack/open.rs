@@ -1,7 +1,7 @@
 //! Finding and reading a stack.
 
 use super::StackError;
-use crate::compose::tree::{Mark, Node, parse, without_place};
+use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::declaration::Declaration;
 use crate::home::Home;
@@ -44,9 +44,9 @@ impl Stack {
         let folder = find(folder_or_name)?;
         let file = folder.join(DECLARATION);
         let text = std::fs::read_to_string(&file).map_err(|error| {
-            ConfigError::of(&file, format!("can't be read: {error}"), "`firedrill init COMPOSE_FILE` writes one for an existing stack")
+            ConfigError::of(&file, format!("can't be read: {error}"), "check its permissions; it must be text in UTF-8")
         })?;
-        let declaration = read_declaration(&file, &text)?;
+        let declaration: Declaration = crate::yaml::parse(&file, &text)?;
         let marks = parse(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
@@ -72,18 +72,7 @@ impl Stack {
 
     /// Where something of the declaration stands: keys and list indices from the top.
     pub fn mark(&self, path: &[&str]) -> Mark {
-        let mut node = &self.marks;
-        for step in path {
-            let below = match (&node.value, step.parse::<usize>()) {
-                (crate::compose::tree::Value::List(items), Ok(at)) => items.get(at),
-                _ => node.get(step),
-            };
-            match below {
-                Some(below) => node = below,
-                None => break,
-            }
-        }
-        node.mark.clone()
+        self.marks.at(path).mark.clone()
     }
 
     /// Services and ports inside the network that the declaration speaks of: the harness has to reach them.
@@ -102,85 +91,6 @@ impl Stack {
         }
         ports
     }
-
-    /// Whether what the declaration speaks of is there.
-    fn check(&self) -> Result<(), StackError> {
-        let declared = &self.declaration;
-        let fail = |path: &[&str], what: String, hint: String| -> Result<(), StackError> {
-            Err(ConfigError::at(&self.mark(path), what, hint).into())
-        };
-        if declared.schema != 1 {
-            return fail(&["schema"], format!("schema: seen {}, wanted 1", declared.schema), "this program reads version 1".into());
-        }
-        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if declared.stack.is_empty() || declared.stack.len() > 30 || !declared.stack.chars().all(named) {
-            return fail(
-                &["stack"],
-                format!("stack: seen `{}`", declared.stack),
-                "at most 30 lower-case letters, digits and dashes".into(),
-            );
-        }
-        let known = || self.project.services.keys().chain(self.project.left_out.keys());
-        let service = |path: &[&str], name: &str| -> Result<(), StackError> {
-            if known().any(|known| known == name) {
-                return Ok(());
-            }
-            let hint = nearest(name, known().map(String::as_str))
-                .map_or_else(|| "name a service of the Compose file".to_owned(), |near| format!("did you mean {near}?"));
-            fail(path, format!("{}: there is no service {name} in {}", path.join("."), self.project.file.display()), hint)
-        };
-        let roles = &declared.roles;
-        for (name, role) in [
-            ("metrics", &roles.metrics),
-            ("alerting", &roles.alerting),
-            ("dashboards", &roles.dashboards),
-            ("logs", &roles.logs),
-            ("shipper", &roles.shipper),
-            ("traces", &roles.traces),
-            ("collector", &roles.collector),
-        ] {
-            if let Some(role) = role {
-                service(&["roles", name, "service"], &role.service)?;
-            }
-        }
-        for (at, health) in declared.health.iter().enumerate() {
-            service(&["health", &at.to_string(), "service"], &health.service)?;
-        }
-        for (at, optional) in declared.optional.iter().enumerate() {
-            service(&["optional", &at.to_string(), "service"], &optional.service)?;
-        }
-        for (at, without) in declared.without_metrics.iter().enumerate() {
-            service(&["without_metrics", &at.to_string(), "service"], &without.service)?;
-        }
-        for (at, target) in declared.targets.iter().enumerate() {
-            service(&["targets", &at.to_string(), "service"], &target.service)?;
-        }
-        if let Some(workload) = &declared.workload {
-            for (key, address) in [("http", Some(&workload.http)), ("imap", workload.imap.as_ref())] {
-                let Some(address) = address else { continue };
-                match address.rsplit_once(':').map(|(name, port)| (name, port.parse::<u16>())) {
-                    Some((name, Ok(_))) => service(&["workload", key], name)?,
-                    _ => return fail(&["workload", key], format!("workload.{key}: seen `{address}`"), "write service:port".into()),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read_declaration(file: &Path, text: &str) -> Result<Declaration, ConfigError> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error.location().map_or(0, |location| location.line());
-        let seen = without_place(error.without_snippet().to_string());
-        // "unknown field `x`, expected one of a, b" names all that would do.
-        let field = seen.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
-        let near = field
-            .and_then(|(word, rest)| nearest(word, rest.trim_start_matches(", expected one of ").split(", ").map(|w| w.trim_matches('`'))));
-        let hint =
-            near.map_or_else(|| "see the schema of firedrill.yaml in the README".to_owned(), |near| format!("did you mean `{near}`?"));
-        ConfigError { file: file.to_path_buf(), line, what: seen, hint }
-    })
 }
 
 fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
@@ -207,17 +117,24 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
     if as_folder.is_dir() {
         return Err(StackError::NotFound {
             what: format!("{} has no {DECLARATION}", as_folder.display()),
-            hint: "`firedrill init COMPOSE_FILE` writes one for an existing stack".into(),
+            hint: "write one beside the Compose file; compose/stacks/mini/firedrill.yaml is a short example".into(),
         });
     }
     known.sort();
     known.dedup();
+    if as_folder.is_file() {
+        return Err(StackError::NotFound {
+            what: format!("{} is a file, wanted the folder of a stack", as_folder.display()),
+            hint: "name the folder that holds it".into(),
+        });
+    }
     let hint = match nearest(folder_or_name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None if known.is_empty() => "give the path of a folder with a firedrill.yaml".into(),
         None => format!("give a folder with a firedrill.yaml, or one of {}", known.join(", ")),
     };
-    Err(StackError::NotFound { what: format!("there is no stack {folder_or_name}"), hint })
+    let what = if is_name { format!("there is no stack {folder_or_name}") } else { format!("there is no folder {}", as_folder.display()) };
+    Err(StackError::NotFound { what, hint })
 }
 
 #[cfg(test)]
@@ -246,24 +163,22 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_file_line_and_hint() {
         let cases = [
-            ("schema: 1\nstack: a\nroles: {}\nservces: []\n", 4, "unknown field", ""),
-            ("schema: 1\nstack: a\nroles: {}\ntime_scal: 2\n", 4, "unknown field", "time_scale"),
-            ("schema: 2\nstack: a\nroles: {}\n", 1, "wanted 1", "version"),
-            ("schema: 1\nstack: A b\nroles: {}\n", 2, "A b", "lower-case"),
-            ("schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: stor, port: 1}\n", 4, "no service stor", "store"),
-            ("schema: 1\nstack: a\nroles: {}\nhealth:\n  - {service: web, port: 80}\n  - {service: wep, port: 80}\n", 6, "wep", "web"),
-            ("schema: 1\nstack: a\ncompose: other.yml\nroles: {}\n", 3, "other.yml", "Compose file"),
+            ("schema: 1\nstack: a\nroles: {}\nservces: []\n", 4, "servces"),
+            ("schema: 1\nstack: a\nroles: {}\ntime_scal: 2\n", 4, "time_scal"),
+            ("schema: 2\nstack: a\nroles: {}\n", 1, "2"),
+            ("schema: 1\nstack: A b\nroles: {}\n", 2, "A b"),
+            ("schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: stor, port: 1}\n", 4, "stor"),
             (
-                "schema: 1\nstack: a\nroles: {}\nworkload: {rate: 1, http: web, users: [], password: x, journeys: {}}\n",
-                4,
-                "`web`",
-                "service:port",
+                "schema: 1\nstack: a\nroles: {}\nhealth:\n  - {service: web, port: 80, path: /}\n  - {service: wep, port: 80, path: /}\n",
+                6,
+                "wep",
             ),
+            ("schema: 1\nstack: a\ncompose: other.yml\nroles: {}\n", 3, "other.yml"),
         ];
-        for (text, line, what, hint) in cases {
+        for (text, line, what) in cases {
             let Err(StackError::Config(error)) = open(text) else { panic!("opened:\n{text}") };
             assert_eq!(error.line, line, "{error}");
-            assert!(error.what.contains(what) && error.hint.contains(hint), "{error}");
+            assert!(error.what.contains(what) && !error.hint.is_empty(), "{error}");
             assert_eq!(error.exit() as u8, 64);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Telling;
 use crate::plan::AlertBudget;
+use crate::stack::suggest;
 use cucumber::{then, when};
 use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
 use verdict::check::drill::FaultBitAndLeft;
@@ -15,7 +16,11 @@ impl Telling {
             return None;
         };
         let Some(budget) = subject.budgets.get(alert) else {
-            self.refuse(format!("no rule is called {alert:?}"), format!("the rules are {}", subject.budgets.keys().cloned().collect::<Vec<_>>().join(", ")));
+            let known = suggest(alert, subject.budgets.keys().map(String::as_str), "declared alerts");
+            self.refuse(
+                format!("alert {alert} is not declared"),
+                format!("{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"),
+            );
             return None;
         };
         Some((alert.to_owned(), budget.clone(), drill.clone()))
@@ -37,9 +42,20 @@ impl Telling {
         let name = drill.name.clone();
         let labels = self.declaration().alerts.iter().find(|a| a.name == alert).map(|a| a.labels.clone()).unwrap_or_default();
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
-        self.expect(AlertFires { alert: alert.clone(), drill: name.clone(), within_s: budget.fire_s + drill.builds_up_s, fault: format!("{} on {}", drill.fault.kind, drill.fault.target) });
-        self.expect(AlertReaches { alert: alert.clone(), drill: name.clone(), receivers, labels, within_s: budget.notify_s + drill.builds_up_s });
-        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s });
+        self.expect(AlertFires {
+            alert: alert.clone(),
+            drill: name.clone(),
+            within_s: budget.fire_s + drill.builds_up_s,
+            fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
+        });
+        self.expect(AlertReaches {
+            alert: alert.clone(),
+            drill: name.clone(),
+            receivers,
+            labels,
+            within_s: budget.notify_s + drill.builds_up_s,
+        });
+        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
     }
 
     fn run_drill(&mut self, name: &str) {
@@ -49,7 +65,7 @@ impl Telling {
                 self.plan.add_drill(scenario);
                 self.drill = Some(name.to_owned());
             }
-            None => self.refuse(format!("no scenario is called {name:?}"), format!("the scenarios are {}", subject.scenarios.keys().cloned().collect::<Vec<_>>().join(", "))),
+            None => self.refuse(format!("there is no drill {name}"), suggest(name, subject.scenarios.keys().map(String::as_str), "drills")),
         }
     }
 
@@ -69,6 +85,11 @@ fn drill_is_run(t: &mut Telling, name: String) {
 #[when("every drill of the stack is run")]
 fn every_drill(t: &mut Telling) {
     let names: Vec<String> = t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
+    if names.is_empty() {
+        t.absent.get_or_insert(
+            "the stack has no scenarios: neither a folder `scenarios` beside firedrill.yaml nor one of its name in ours".into(),
+        );
+    }
     names.iter().for_each(|n| t.run_drill(n));
 }
 
@@ -102,8 +123,12 @@ fn all_contained(t: &mut Telling) {
 
 #[then("every declared alert is quiet while nothing is wrong")]
 fn quiet(t: &mut Telling) {
-    let allowed = t.declaration().steady_state.alerts;
-    for alert in t.declaration().alerts.iter().filter(|a| !allowed.contains(&a.name)) {
+    let declaration = t.declaration();
+    if declaration.alerts.is_empty() {
+        return t.not_stated("alerts", declaration.roles.alerting.is_some(), "each alert's labels and receivers");
+    }
+    let allowed = declaration.steady_state.alerts;
+    for alert in declaration.alerts.iter().filter(|a| !allowed.contains(&a.name)) {
         t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host });
     }
 }

@@ -1,12 +1,22 @@
 //! Logs: lines and types.
 
 use super::Telling;
+use crate::declaration::Logs;
 use cucumber::then;
 use verdict::check::logs::{FieldsTyped, LinesStored};
 
+/// What the declaration states about logs.
+fn stated(t: &mut Telling) -> Option<Logs> {
+    let declaration = t.declaration();
+    if declaration.logs.is_none() {
+        t.not_stated("logs", declaration.roles.logs.is_some(), "what must be found in the log store");
+    }
+    declaration.logs
+}
+
 #[then("each acknowledged operation has its line, in the index of its day, with its fields")]
 fn lines_stored(t: &mut Telling) {
-    let Some(logs) = t.declaration().logs else { return t.refuse("the declaration has no `logs`", "state in firedrill.yaml what must be found in the log store") };
+    let Some(logs) = stated(t) else { return };
     for source in logs.sources.iter().filter(|s| !s.steps.is_empty()) {
         t.expect(LinesStored {
             source: source.source.clone(),
@@ -22,7 +32,7 @@ fn lines_stored(t: &mut Telling) {
 
 #[then("each field has its declared type")]
 fn fields_typed(t: &mut Telling) {
-    let Some(logs) = t.declaration().logs else { return t.refuse("the declaration has no `logs`", "state in firedrill.yaml what must be found in the log store") };
+    let Some(logs) = stated(t) else { return };
     for source in &logs.sources {
         let types = logs.types.iter().filter(|(f, _)| !source.without_fields.contains(f)).map(|(f, k)| (f.clone(), k.clone())).collect();
         t.expect(FieldsTyped { source: source.source.clone(), index_prefix: source.index_prefix.clone(), types, optional: Vec::new() });

@@ -1,12 +1,22 @@
 //! Traces: complete ones, and how many.
 
 use super::Telling;
+use crate::declaration::Traces;
 use cucumber::then;
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
 
+/// What the declaration states about traces.
+fn stated(t: &mut Telling) -> Option<Traces> {
+    let declaration = t.declaration();
+    if declaration.traces.is_none() {
+        t.not_stated("traces", declaration.roles.traces.is_some(), "what must be found in the trace store");
+    }
+    declaration.traces
+}
+
 #[then("each sampled operation is one complete trace")]
 fn traces_complete(t: &mut Telling) {
-    let Some(traces) = t.declaration().traces else { return t.refuse("the declaration has no `traces`", "state in firedrill.yaml what must be found in the trace store") };
+    let Some(traces) = stated(t) else { return };
     let span = |s: &crate::declaration::DeclaredSpan| ExpectedSpan {
         service: s.service.clone(),
         name: s.name.clone(),
@@ -18,9 +28,8 @@ fn traces_complete(t: &mut Telling) {
 
 #[then("the share of sampled operations fits the stated rate")]
 fn sampling_rate(t: &mut Telling) {
-    let declaration = t.declaration();
-    let Some(traces) = declaration.traces else { return t.refuse("the declaration has no `traces`", "state in firedrill.yaml what must be found in the trace store") };
+    let Some(traces) = stated(t) else { return };
     let steps = traces.steps.iter().map(|d| d.step.clone()).collect();
     // The run makes one statistical test, so it may spend the whole of its error rate.
-    t.expect(SamplingRate { id_attribute: traces.id_attribute, steps, rate: traces.sampling.rate, alpha: declaration.alpha });
+    t.expect(SamplingRate { id_attribute: traces.id_attribute, steps, rate: traces.sampling.rate, alpha: t.declaration().alpha });
 }

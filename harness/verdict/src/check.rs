@@ -36,7 +36,7 @@ macro_rules! expectations {
 }
 
 pub mod alerts;
-mod calendar;
+pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;
 pub mod firing;

@@ -1,70 +1,26 @@
 //! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a report computes nothing.
 
-use crate::history::alert::Notification;
+mod alerts;
+mod glance;
+mod ledger;
+mod outline;
+mod timeline;
+mod told;
+
+pub use alerts::{AlertRow, ProvedBy, alerts};
+pub use glance::{Glance, glance};
+pub use ledger::{LedgerRow, LedgerSource, ledger};
+pub use outline::{Fold, Outline, Section, Trouble, order, outline};
+pub use timeline::{AlertLane, Bin, Mark, Receiver, State, Stretch, Timeline, timeline};
+pub use told::{Place, Told, Waiver, skip, tell, waive};
+
 use crate::history::fault::FaultEvent;
-use crate::history::load::{LoadEvent, LoadSummary, Outcome};
+use crate::history::load::{LoadEvent, LoadSummary};
 use crate::history::run::{Phase, RunEvent};
-use crate::observation::Fact;
-use crate::{At, EventKind, History, Status, Verdict};
+use crate::{At, EventKind, History, Status};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// How an alert was proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ProvedBy {
-    /// The condition was made true in the service that the alert is about.
-    #[serde(rename = "real cause")]
-    RealCause,
-    /// A real cause against a changed rule or input.
-    #[serde(rename = "overridden threshold")]
-    OverriddenThreshold,
-    /// Samples that nothing caused.
-    #[serde(rename = "synthetic signal")]
-    SyntheticSignal,
-}
-
-/// An alert, from cause to resolution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AlertRow {
-    /// Alert name.
-    pub rule: String,
-    /// Whether it was seen to fire.
-    pub fired: bool,
-    /// How; null if it was not proved.
-    pub proved_by: Option<ProvedBy>,
-    /// Stand-ins that accepted its notification.
-    pub receivers: Vec<String>,
-    /// Whether its resolution was seen at every receiver that is told of it.
-    pub resolved: bool,
-    /// Whether it was quiet while nothing was wrong; null if that could not be judged.
-    pub quiet_when_healthy: Option<bool>,
-    /// Seconds from the injection until it fired.
-    pub detect_s: Option<f64>,
-    /// Seconds from the injection until the last receiver had it.
-    pub notify_s: Option<f64>,
-    /// Seconds that it may take until every receiver has it.
-    pub budget_s: Option<f64>,
-    /// Stage at which it stopped, if it did.
-    pub stopped_at: Option<String>,
-}
-
-/// A signal's ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LedgerRow {
-    /// Signal: `log:<source>`, `trace`, `mail`.
-    pub signal: String,
-    /// Acknowledged operations that must lead to it.
-    pub sent: u64,
-    /// Those of them that are stored.
-    pub stored: u64,
-    /// Those that are not. Null where sampling makes absence lawful.
-    pub lost: Option<u64>,
-    /// Those stored more than once.
-    pub duplicated: u64,
-    /// 99th percentile of the time between the outcome and the stored event's own time, seconds; null if unknown.
-    pub late_p99_s: Option<f64>,
-}
+use std::collections::BTreeSet;
 
 /// A fault's life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,11 +72,11 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts verdicts.
-    pub fn of<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Summary {
+    /// Counts verdicts by their status.
+    pub fn of(statuses: impl IntoIterator<Item = Status>) -> Summary {
         let mut summary = Summary::default();
-        for verdict in verdicts {
-            *match verdict.status {
+        for status in statuses {
+            *match status {
                 Status::Pass => &mut summary.passed,
                 Status::Fail => &mut summary.failed,
                 Status::Unknown => &mut summary.unknown,
@@ -130,6 +86,15 @@ impl Summary {
         }
         summary
     }
+
+    /// What the run comes to: the worst wins, and a run in which nothing passed is Unknown.
+    pub fn outcome(self) -> Status {
+        match self {
+            Summary { failed: 1.., .. } => Status::Fail,
+            Summary { unknown: 1.., .. } | Summary { passed: 0, .. } => Status::Unknown,
+            _ => Status::Pass,
+        }
+    }
 }
 
 /// The faults of a run.
@@ -138,7 +103,15 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
     let seconds = |at: At| at.mono_us as f64 / 1e6;
     for (event, fault) in history.faults() {
         if let FaultEvent::Injected { drill, kind, target, mechanism, .. } = fault {
-            rows.push(FaultRow { drill: drill.clone(), kind: kind.clone(), target: target.clone(), mechanism: mechanism.clone(), injected_at: seconds(event.at), bit_at: None, healed_at: None });
+            rows.push(FaultRow {
+                drill: drill.clone(),
+                kind: kind.clone(),
+                target: target.clone(),
+                mechanism: mechanism.clone(),
+                injected_at: seconds(event.at),
+                bit_at: None,
+                healed_at: None,
+            });
         } else if let Some(row) = rows.iter_mut().rev().find(|r| r.drill == fault.drill()) {
             match fault {
                 FaultEvent::Bit { .. } => row.bit_at = Some(seconds(event.at)),
@@ -177,137 +150,122 @@ pub fn timings(history: &History) -> Timings {
     }
 }
 
-/// All deviations that were recorded, each once.
-pub fn deviations(history: &History) -> Vec<(String, String)> {
+/// Seconds from the run's beginning to its last event.
+pub fn duration_s(history: &History) -> f64 {
+    history.events.last().map_or(0.0, |e| e.at.mono_us as f64 / 1e6)
+}
+
+/// What a deviation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviationKind {
+    /// The stack differs from the system that its document describes.
+    System,
+    /// A component does not run.
+    Absent,
+    /// An image differs from the one asked for.
+    Image,
+    /// A duration or a literal was not divided by the time scale.
+    NotScaled,
+}
+
+/// Something that differs from the described system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deviation {
+    /// What it is about.
+    pub kind: DeviationKind,
+    /// What differs.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// All deviations that were recorded, each once, those of a kind together.
+pub fn deviations(history: &History) -> Vec<Deviation> {
     let mut seen = BTreeSet::new();
-    let all = history.run().filter_map(|(_, r)| match r {
-        RunEvent::Deviation { what, why } => Some((what.clone(), why.clone())),
+    let recorded = history.run().filter_map(|(_, r)| match r {
+        RunEvent::Deviation { what, why } => Some((what, why)),
         _ => None,
     });
-    all.filter(|d| seen.insert(d.clone())).collect()
+    let mut all: Vec<Deviation> = recorded
+        .filter(|d| seen.insert(*d))
+        .map(|(what, why)| match what.strip_prefix("not scaled: ") {
+            Some(rest) => Deviation { kind: DeviationKind::NotScaled, what: rest.to_owned(), why: why.clone() },
+            None => Deviation { kind: kind(what, why), what: what.clone(), why: why.clone() },
+        })
+        .collect();
+    all.sort_by_key(|d| d.kind);
+    all
 }
 
-/// What is known of each alert: `subjects` gives for each the drills that are about it and its budget in seconds.
-pub fn alerts(history: &History, verdicts: &[Verdict], subjects: &BTreeMap<String, (Vec<String>, Option<f64>)>) -> Vec<AlertRow> {
-    subjects.iter().map(|(alert, (drills, budget))| alert_row(history, verdicts, alert, drills, *budget)).collect()
-}
-
-fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[String], budget_s: Option<f64>) -> AlertRow {
-    let status = |claim: &str| verdicts.iter().find(|v| v.id == format!("alert.{alert}.{claim}")).map(|v| v.status);
-    let passed = |claim: &str| status(claim) == Some(Status::Pass);
-    let window = drills.iter().find_map(|d| {
-        let injected = history.faults().find_map(|(e, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d).then_some(e.at))?;
-        let end = history.drill_window(d).and_then(|w| w.1).unwrap_or(injected.plus(1e9));
-        Some((injected, end))
-    });
-    let of_alert = |n: &Notification| n.alerts.iter().any(|a| !a.resolved && a.labels.get("alertname").is_some_and(|x| x == alert));
-    let mut receivers: BTreeMap<String, f64> = BTreeMap::new();
-    if let Some((injected, end)) = window {
-        for (event, n) in history.notifications().filter(|(e, n)| e.at >= injected && e.at <= end && of_alert(n)) {
-            if let Some(receiver) = &n.receiver {
-                receivers.entry(receiver.clone()).or_insert(event.at.since(injected));
-            }
-        }
-    }
-    let detect_s = window.and_then(|(injected, end)| first_firing(history, alert, injected, end)).map(|s| s.max(0.0));
-    let fails = ["fires", "reaches", "resolves"].iter().find_map(|c| verdicts.iter().find(|v| v.id == format!("alert.{alert}.{c}") && v.status != Status::Pass));
-    let fired = passed("fires") || detect_s.is_some();
-    AlertRow {
-        rule: alert.to_owned(),
-        fired,
-        proved_by: passed("fires").then_some(ProvedBy::RealCause),
-        notify_s: receivers.values().copied().reduce(f64::max),
-        receivers: receivers.into_keys().collect(),
-        resolved: passed("resolves"),
-        quiet_when_healthy: match status("quiet") {
-            Some(Status::Pass) => Some(true),
-            Some(Status::Fail) => Some(false),
-            _ => None,
-        },
-        detect_s,
-        budget_s,
-        stopped_at: fails.and_then(|v| v.stopped_at.clone()),
+/// The record tells deviations as text; these are the words that the harness writes.
+fn kind(what: &str, why: &str) -> DeviationKind {
+    if why.starts_with("images come from ") {
+        DeviationKind::Image
+    } else if what.starts_with("service ") && what.ends_with(" does not run") {
+        DeviationKind::Absent
+    } else if what.starts_with("time scale ") {
+        DeviationKind::NotScaled
+    } else {
+        DeviationKind::System
     }
 }
 
-/// Seconds from `from` to the first sample of `ALERTS{alertstate="firing"}` of an alert, up to `to`.
-fn first_firing(history: &History, alert: &str, from: At, to: At) -> Option<f64> {
-    let firing = |labels: &BTreeMap<String, String>| labels.get("alertname").is_some_and(|a| a == alert) && labels.get("alertstate").is_some_and(|s| s == "firing");
-    let samples = history.observations().filter_map(|(_, o)| match &o.fact {
-        Fact::Samples(s) if s.name == "alerts" => Some(s),
-        _ => None,
-    });
-    let points = samples.flat_map(|s| &s.series).filter(|s| firing(&s.labels)).flat_map(|s| &s.points).map(|(t, _)| *t);
-    points.filter(|t| *t >= from.wall_s() && *t <= to.wall_s()).reduce(f64::min).map(|t| t - from.wall_s())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Event;
 
-/// A source of log lines, for the ledger: name, field that holds the operation's id, selecting fields, steps.
-pub struct LedgerSource<'a> {
-    /// Source.
-    pub source: &'a str,
-    /// Index prefix.
-    pub index_prefix: &'a str,
-    /// Field with the operation's id.
-    pub id_field: &'a str,
-    /// Fields that select the answering lines.
-    pub select: &'a BTreeMap<String, String>,
-    /// Steps that lead to a line.
-    pub steps: &'a [String],
-}
-
-/// Acknowledged operations of these steps.
-fn acknowledged<'a>(history: &'a History, steps: &'a [String]) -> impl Iterator<Item = &'a crate::history::load::Operation> {
-    history.operations().map(|(_, o)| o).filter(move |o| o.outcome == Outcome::Acknowledged && steps.iter().any(|s| *s == format!("{}/{}", o.journey, o.step)))
-}
-
-fn row(signal: String, sent: &BTreeSet<&str>, copies: &BTreeMap<String, u64>, sampled: bool) -> LedgerRow {
-    let stored = sent.iter().filter(|id| copies.contains_key(**id)).count() as u64;
-    let duplicated = sent.iter().filter(|id| copies.get(**id).is_some_and(|n| *n > 1)).count() as u64;
-    LedgerRow { signal, sent: sent.len() as u64, stored, lost: (!sampled).then_some(sent.len() as u64 - stored), duplicated, late_p99_s: None }
-}
-
-/// The ledger: acknowledged operations against stored lines, spans and delivered mail, by id.
-pub fn ledger(history: &History, sources: &[LedgerSource<'_>], traces: Option<(&str, &[String])>, mail_steps: &[String]) -> Vec<LedgerRow> {
-    let mut rows = Vec::new();
-    for source in sources {
-        let sent: BTreeSet<&str> = acknowledged(history, source.steps).map(|o| o.id.as_str()).collect();
-        let mut copies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (_, o) in history.observations() {
-            let Fact::Documents { documents, .. } = &o.fact else { continue };
-            for d in documents.iter().filter(|d| d.index.starts_with(source.index_prefix)) {
-                let selected = source.select.iter().all(|(f, v)| d.fields.get(f).and_then(|x| x.as_str()) == Some(v));
-                if let (true, Some(id)) = (selected, d.fields.get(source.id_field).and_then(|x| x.as_str())) {
-                    copies.entry(id.to_owned()).or_default().insert(format!("{}/{}", d.index, d.id));
-                }
-            }
-        }
-        let counted = copies.into_iter().map(|(id, c)| (id, c.len() as u64)).collect();
-        rows.push(row(format!("log:{}", source.source), &sent, &counted, false));
+    /// A history of these events, a second apart.
+    pub(super) fn history(kinds: impl IntoIterator<Item = EventKind>) -> History {
+        let at = |i: usize| At { mono_us: i as i64 * 1_000_000, wall_us: 1_770_000_000_000_000 + i as i64 * 1_000_000 };
+        History::new(kinds.into_iter().enumerate().map(|(i, kind)| Event { seq: i as u64, at: at(i), kind }).collect())
     }
-    if let Some((attribute, steps)) = traces {
-        let sent: BTreeSet<&str> = acknowledged(history, steps).map(|o| o.id.as_str()).collect();
-        let mut ids: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for (_, o) in history.observations() {
-            let Fact::Spans { spans, .. } = &o.fact else { continue };
-            for span in spans {
-                if let Some(id) = span.attributes.get(attribute) {
-                    ids.entry(id.clone()).or_default().insert(&span.trace_id);
-                }
-            }
-        }
-        let counted = ids.into_iter().map(|(id, t)| (id, t.len() as u64)).collect();
-        rows.push(row("trace".into(), &sent, &counted, true));
+
+    fn run(event: RunEvent) -> EventKind {
+        EventKind::Run(event)
     }
-    if !mail_steps.is_empty() {
-        let sent: BTreeSet<&str> = acknowledged(history, mail_steps).map(|o| o.id.as_str()).collect();
-        let mut counted = BTreeMap::new();
-        for event in &history.events {
-            if let EventKind::Load(LoadEvent::MailSeen { operation, copies, .. }) = &event.kind {
-                let n: &mut u64 = counted.entry(operation.clone()).or_default();
-                *n = (*n).max(u64::from(*copies));
-            }
-        }
-        rows.push(row("mail".into(), &sent, &counted, false));
+
+    #[test]
+    fn the_worst_wins_and_nothing_passed_is_unknown() {
+        let outcome = |s: &[Status]| Summary::of(s.iter().copied()).outcome();
+        assert_eq!(outcome(&[]), Status::Unknown);
+        assert_eq!(outcome(&[Status::Skipped, Status::Waived]), Status::Unknown);
+        assert_eq!(outcome(&[Status::Pass, Status::Skipped, Status::Waived]), Status::Pass);
+        assert_eq!(outcome(&[Status::Pass, Status::Unknown]), Status::Unknown);
+        assert_eq!(outcome(&[Status::Unknown, Status::Fail, Status::Pass]), Status::Fail);
     }
-    rows
+
+    #[test]
+    fn a_phase_takes_from_its_beginning_to_its_end_and_is_null_if_it_has_none() {
+        let phases = [
+            (Phase::Images, true),
+            (Phase::Images, false),
+            (Phase::Steady, true),
+            (Phase::Steady, false),
+            (Phase::Drive, true),
+            (Phase::Drive, false),
+            (Phase::Down, true),
+        ];
+        let events = phases.map(|(phase, begin)| run(if begin { RunEvent::PhaseBegan { phase } } else { RunEvent::PhaseEnded { phase } }));
+        let timings = timings(&history(events));
+        assert_eq!((timings.images_s, timings.drive_s, timings.down_s), (Some(1.0), Some(3.0), None));
+    }
+
+    #[test]
+    fn deviations_are_told_once_and_by_kind() {
+        let of = |what: &str, why: &str| run(RunEvent::Deviation { what: what.into(), why: why.into() });
+        let events = [
+            of("not scaled: x 15m", "fixed"),
+            of("a", "b"),
+            of("a", "b"),
+            of("grafana from packages: no renderer", "images come from packages"),
+            of("service kibana does not run", "no image"),
+        ];
+        let told: Vec<(DeviationKind, String)> = deviations(&history(events)).into_iter().map(|d| (d.kind, d.what)).collect();
+        use DeviationKind::{Absent, Image, NotScaled, System};
+        let wanted =
+            [(System, "a"), (Absent, "service kibana does not run"), (Image, "grafana from packages: no renderer"), (NotScaled, "x 15m")];
+        assert_eq!(told, wanted.map(|(k, w)| (k, w.to_owned())));
+    }
 }

@@ -62,14 +62,19 @@ async fn database_silent(app: &App) -> Outcome {
     app.postgres.set(Mode::Silent);
     // More than the pool holds: nobody waits for ever, and nobody crashes.
     let asked = futures::future::join_all((0..25).map(|_| app.list(&service)));
-    let (answers, health) = tokio::join!(asked, unhealthy(app, &service));
+    let full = eventually("the pool is all in use", Duration::from_secs(5), async || {
+        Ok(app.metric(&service, "db_pool_in_use").await? == Some(10.0))
+    });
+    let (answers, health, full) = tokio::join!(asked, unhealthy(app, &service), full);
     health?;
+    full?;
     for answer in answers {
         let answer = answer?;
         check(matches!(answer.status, 503 | 504) && answer.took < ANSWERED, "503 or 504 in time", &answer)?;
     }
     app.postgres.set(Mode::Open);
-    eventually("it works again", BACK, async || Ok(app.list(&service).await?.status == 200)).await.map(drop)
+    eventually("it works again", BACK, async || Ok(app.list(&service).await?.status == 200)).await?;
+    eventually("no place stays taken", BACK, async || Ok(app.metric(&service, "db_pool_in_use").await? == Some(0.0))).await.map(drop)
 }
 
 async fn database_slow(app: &App) -> Outcome {

@@ -143,7 +143,10 @@ fn references_of_compose_files_find_our_images() {
     };
     assert_eq!(found(&catalogue, "prometheus"), ("prometheus".into(), "prom/prometheus:v2.53.3".into(), None));
     assert_eq!(found(&catalogue, "firedrill/prometheus:dev").0, "prometheus");
-    assert_eq!(found(&catalogue, "docker.io/prom/prometheus:v2.53.3"), ("prometheus".into(), "docker.io/prom/prometheus:v2.53.3".into(), None));
+    assert_eq!(
+        found(&catalogue, "docker.io/prom/prometheus:v2.53.3"),
+        ("prometheus".into(), "docker.io/prom/prometheus:v2.53.3".into(), None)
+    );
     let (name, pull, deviation) = found(&catalogue, "prom/prometheus:v2.45.0");
     assert_eq!((name.as_str(), pull.as_str()), ("prometheus", "prom/prometheus:v2.45.0"), "upstream gives what was asked for");
     assert_eq!(deviation.as_deref(), Some("prometheus from packages: version 2.53.3 where v2.45.0 was asked for"));

@@ -97,7 +97,7 @@ pub enum RunEvent {
         /// SHA-256 of its bytes, in hexadecimal.
         sha256: String,
     },
-    /// The last event.
+    /// The last event, but for the removal of the stack.
     Ended {
         /// Whether all phases were gone through; otherwise absence proves nothing.
         complete: bool,

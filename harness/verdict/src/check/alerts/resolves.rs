@@ -7,6 +7,7 @@ use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
+use crate::history::fault::FaultEvent;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -116,8 +117,11 @@ impl Checker for AlertResolves {
         }
         let mut told = Vec::new();
         let mut witnesses = Vec::new();
+        // What comes after the next fault is that one's: it may raise the same alert before this bound is over.
+        let injections = history.faults().filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if *drill != self.drill));
+        let next = injections.map(|(e, _)| e.at.wall_s()).filter(|at| *at >= until).fold(f64::INFINITY, f64::min);
         for receiver in &self.receivers {
-            match last_word(history, &self.alert, receiver, Interval { from: start, to: until.max(bound) }) {
+            match last_word(history, &self.alert, receiver, Interval { from: start, to: until.max(bound).min(next) }) {
                 LastWord::Resolved(at, seq) if at <= bound => {
                     told.push(format!("{receiver} {}", seconds((at - heal).max(0.0))));
                     witnesses.push(seq);

@@ -1,0 +1,206 @@
+//! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is there.
+
+use super::Stack;
+use crate::compose::{ConfigError, nearest};
+use std::collections::BTreeSet;
+
+/// Kinds of servers that are known, by role.
+const KINDS: [(&str, &[&str]); 7] = [
+    ("metrics", &["prometheus"]),
+    ("alerting", &["alertmanager"]),
+    ("dashboards", &["grafana"]),
+    ("logs", &["elasticsearch"]),
+    ("shipper", &["filebeat"]),
+    ("traces", &["jaeger"]),
+    ("collector", &["otel-collector"]),
+];
+
+type Checked = Result<(), ConfigError>;
+
+/// "did you mean", or all that there is.
+pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None if known.is_empty() => format!("there are no {what}"),
+        None => format!("the {what} are {}", known.join(", ")),
+    }
+}
+
+impl Stack {
+    /// An error about a place of the declaration: keys and list indices from the top.
+    pub fn error(&self, path: &[&str], what: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+        ConfigError::at(&self.mark(path), what, hint)
+    }
+
+    /// Whether all that the declaration speaks of is there.
+    pub(super) fn check(&self) -> Checked {
+        let declared = &self.declaration;
+        if declared.schema != 1 {
+            return Err(self.error(&["schema"], format!("schema: seen {}, wanted 1", declared.schema), "this program reads version 1"));
+        }
+        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if declared.stack.is_empty() || declared.stack.len() > 30 || !declared.stack.chars().all(named) {
+            return Err(self.error(
+                &["stack"],
+                format!("stack: seen `{}`", declared.stack),
+                "at most 30 lower-case letters, digits and dashes",
+            ));
+        }
+        self.numbers()?;
+        self.services()?;
+        self.traffic()?;
+        self.people()?;
+        self.waivers()
+    }
+
+    /// A service of the Compose file must have this name.
+    fn service(&self, path: &[&str], name: &str) -> Checked {
+        let known: BTreeSet<&str> = self.project.services.keys().chain(self.project.left_out.keys()).map(String::as_str).collect();
+        if known.contains(name) {
+            return Ok(());
+        }
+        let what = format!("{}: there is no service {name} in {}", path.join("."), self.project.file.display());
+        Err(self.error(path, what, suggest(name, known, "services")))
+    }
+
+    fn numbers(&self) -> Checked {
+        let declared = &self.declaration;
+        let within = |path: &[&str], seen: f64, least: f64, most: f64| -> Checked {
+            if seen.is_finite() && (least..=most).contains(&seen) {
+                return Ok(());
+            }
+            Err(self.error(path, format!("{}: seen {seen}, wanted a number from {least} to {most}", path.join(".")), "correct the number"))
+        };
+        within(&["time_scale"], declared.time_scale, 1.0, 10_000.0)?;
+        within(&["alpha"], declared.alpha, 1e-9, 0.5)?;
+        let steady = &declared.steady_state;
+        within(&["steady_state", "hold_s"], steady.hold_s, 0.0, 86_400.0)?;
+        within(&["steady_state", "within_s"], steady.within_s, steady.hold_s, 86_400.0)?;
+        within(&["steady_state", "error_rate"], steady.error_rate, 0.0, 1.0)?;
+        within(&["steady_state", "p99_ms"], steady.p99_ms, 0.0, 86_400_000.0)?;
+        if let Some(traces) = &declared.traces {
+            within(&["traces", "sampling", "rate"], traces.sampling.rate, 0.0, 1.0)?;
+        }
+        if let Some(workload) = &declared.workload {
+            within(&["workload", "rate"], workload.rate, 0.01, 100_000.0)?;
+            for (journey, weight) in &workload.journeys {
+                within(&["workload", "journeys", journey], *weight, 0.0, 1e9)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn services(&self) -> Checked {
+        let declared = &self.declaration;
+        let roles = &declared.roles;
+        let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
+        for ((name, kinds), role) in KINDS.into_iter().zip(all) {
+            let Some(role) = role else { continue };
+            if !kinds.contains(&role.kind.as_str()) {
+                let what = format!("roles.{name}.kind: seen `{}`, wanted {}", role.kind, kinds.join(" or "));
+                return Err(self.error(&["roles", name, "kind"], what, suggest(&role.kind, kinds.iter().copied(), "kinds for this role")));
+            }
+            self.service(&["roles", name, "service"], &role.service)?;
+        }
+        for (at, health) in declared.health.iter().enumerate() {
+            let at = at.to_string();
+            self.service(&["health", &at, "service"], &health.service)?;
+            if health.path.is_some() == health.banner.is_some() {
+                let what = format!(
+                    "health endpoint {}:{} has {} `path` and `banner`",
+                    health.service,
+                    health.port,
+                    if health.path.is_some() { "both" } else { "neither" }
+                );
+                return Err(self.error(
+                    &["health", &at],
+                    what,
+                    "give one of them: `path` for HTTP, `banner` (\"\" if connecting is enough) for TCP",
+                ));
+            }
+        }
+        for (at, optional) in declared.optional.iter().enumerate() {
+            self.service(&["optional", &at.to_string(), "service"], &optional.service)?;
+        }
+        for (at, without) in declared.without_metrics.iter().enumerate() {
+            self.service(&["without_metrics", &at.to_string(), "service"], &without.service)?;
+        }
+        for (at, target) in declared.targets.iter().enumerate() {
+            self.service(&["targets", &at.to_string(), "service"], &target.service)?;
+        }
+        Ok(())
+    }
+
+    fn traffic(&self) -> Checked {
+        let Some(workload) = &self.declaration.workload else { return Ok(()) };
+        for (key, address) in [("http", Some(&workload.http)), ("imap", workload.imap.as_ref())] {
+            let Some(address) = address else { continue };
+            match address.rsplit_once(':').map(|(name, port)| (name, port.parse::<u16>())) {
+                Some((name, Ok(_))) => self.service(&["workload", key], name)?,
+                _ => return Err(self.error(&["workload", key], format!("workload.{key}: seen `{address}`"), "write service:port")),
+            }
+        }
+        let journeys = loadgen::journey::names();
+        if let Some(unknown) = workload.journeys.keys().find(|j| !journeys.contains(&j.as_str())) {
+            return Err(self.error(
+                &["workload", "journeys", unknown],
+                format!("there is no journey {unknown}"),
+                suggest(unknown, journeys, "journeys"),
+            ));
+        }
+        if workload.journeys.values().sum::<f64>() <= 0.0 {
+            return Err(self.error(
+                &["workload", "journeys"],
+                "workload.journeys: no journey has a weight above 0",
+                format!("the journeys are {}", journeys.join(", ")),
+            ));
+        }
+        if workload.users.is_empty() {
+            return Err(self.error(&["workload", "users"], "workload.users: there is no user", "name at least one, by full address"));
+        }
+        Ok(())
+    }
+
+    /// Alerts and who is told of them.
+    fn people(&self) -> Checked {
+        let declared = &self.declaration;
+        let mut receivers: BTreeSet<&str> = BTreeSet::new();
+        for (at, receiver) in declared.receivers.iter().enumerate() {
+            if !receivers.insert(&receiver.name) {
+                return Err(self.error(
+                    &["receivers", &at.to_string(), "name"],
+                    format!("receiver {} is declared twice", receiver.name),
+                    "give each stand-in a name of its own",
+                ));
+            }
+        }
+        let mut alerts: BTreeSet<&str> = BTreeSet::new();
+        for (at, alert) in declared.alerts.iter().enumerate() {
+            let at = at.to_string();
+            if !alerts.insert(&alert.name) {
+                return Err(self.error(
+                    &["alerts", &at, "name"],
+                    format!("alert {} is declared twice", alert.name),
+                    "state each alert once, with all its receivers",
+                ));
+            }
+            if let Some(missing) = alert.receivers.iter().find(|r| !receivers.contains(r.as_str())) {
+                let what = format!("alert {} names the receiver {missing}, which is not declared", alert.name);
+                return Err(self.error(&["alerts", &at, "receivers"], what, suggest(missing, receivers, "receivers")));
+            }
+        }
+        Ok(())
+    }
+
+    fn waivers(&self) -> Checked {
+        for (at, waiver) in self.declaration.waivers.iter().enumerate() {
+            let is_day = waiver.expires.parse::<jiff::civil::Date>().is_ok_and(|day| day.to_string() == waiver.expires);
+            if !is_day {
+                let what = format!("the waiver of {} expires on `{}`, which is no day", waiver.verdict, waiver.expires);
+                return Err(self.error(&["waivers", &at.to_string(), "expires"], what, "write it as YYYY-MM-DD"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether a stack's files agree with each other: scenarios, baseline and monitoring configuration with the declaration.
+
+use super::Error;
+use crate::compose::Project;
+use crate::declaration::Declaration;
+use crate::monitoring::MonitoringConfig;
+use crate::scenario::Scenario;
+use crate::stack::{Stack, suggest};
+use crate::yaml;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use verdict::baseline::Baseline;
+
+/// Services and alerts that scenarios speak of must be there, and load needs traffic to be added to.
+pub(super) fn scenarios(
+    folder: &Path,
+    scenarios: &BTreeMap<String, Scenario>,
+    stack: &Stack,
+    config: &MonitoringConfig,
+) -> Result<(), Error> {
+    let services: BTreeSet<&str> = stack.project.services.keys().chain(stack.project.left_out.keys()).map(String::as_str).collect();
+    let declared: BTreeSet<&str> = stack.declaration.alerts.iter().map(|a| a.name.as_str()).collect();
+    let rules: BTreeSet<&str> =
+        declared.iter().copied().chain(config.rules().filter(|(_, _, r)| r.is_alert()).map(|(_, _, r)| r.name.as_str())).collect();
+    for scenario in scenarios.values() {
+        let yml = folder.join(format!("{}.yml", scenario.name));
+        let file = if yml.is_file() { yml } else { folder.join(format!("{}.yaml", scenario.name)) };
+        let wrong = |keys: &[&str], what: String, hint: String| Err(yaml::error_at(&file, keys, what, hint).into());
+        let fault = &scenario.fault;
+        if !services.contains(fault.target.as_str()) {
+            return wrong(
+                &["fault", "target"],
+                format!("there is no service {} in {}", fault.target, stack.project.file.display()),
+                suggest(&fault.target, services, "services"),
+            );
+        }
+        // Faults that act on a connection name its other end: `service` or `service:port`.
+        let to = fault.settings.get("to").map(|to| to.split(':').next().unwrap_or(to));
+        if let Some(to) = to.filter(|to| !services.contains(to)) {
+            return wrong(
+                &["fault", "settings", "to"],
+                format!("there is no service {to} in {}", stack.project.file.display()),
+                suggest(to, services, "services"),
+            );
+        }
+        for (key, names) in [("disturbs", &scenario.disturbs), ("needs", &scenario.needs)] {
+            if let Some((at, unknown)) = names.iter().enumerate().find(|(_, n)| !services.contains(n.as_str())) {
+                return wrong(
+                    &[key, &at.to_string()],
+                    format!("{key}: there is no service {unknown} in {}", stack.project.file.display()),
+                    suggest(unknown, services, "services"),
+                );
+            }
+        }
+        if let Some((at, unknown)) = scenario.alerts.iter().enumerate().find(|(_, a)| !declared.contains(a.as_str())) {
+            let hint = format!(
+                "{}; who is told of an alert is stated under `alerts` in firedrill.yaml",
+                suggest(unknown, declared, "declared alerts")
+            );
+            return wrong(&["alerts", &at.to_string()], format!("alerts: {unknown} is not declared"), hint);
+        }
+        if let Some((at, unknown)) = scenario.also_raises.iter().enumerate().find(|(_, a)| !rules.contains(a.as_str())) {
+            return wrong(
+                &["also_raises", &at.to_string()],
+                format!("also_raises: there is no alert {unknown}"),
+                suggest(unknown, rules, "alerts"),
+            );
+        }
+        if scenario.load.is_some() && stack.declaration.workload.is_none() {
+            return wrong(
+                &["load"],
+                "load: the stack has no `workload` to add to".into(),
+                "state in firedrill.yaml which traffic the stack serves, or remove `load`".into(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Reads a baseline; it must be this stack's, and its limits must be limits.
+pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baseline, Error> {
+    let baseline: Baseline = yaml::read(path)?;
+    let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint).into());
+    if baseline.schema != 1 {
+        return wrong(&["schema"], format!("schema: seen {}, wanted 1", baseline.schema), "this program reads version 1");
+    }
+    if baseline.stack != declaration.stack {
+        return wrong(
+            &["stack"],
+            format!("this is the baseline of stack {}, wanted {}", baseline.stack, declaration.stack),
+            "measure a baseline of this stack; another's says nothing about it",
+        );
+    }
+    if !(0.0..=1.0).contains(&baseline.error_rate_max) {
+        return wrong(
+            &["error_rate_max"],
+            format!("error_rate_max: seen {}, wanted a share from 0 to 1", baseline.error_rate_max),
+            "1 % is written 0.01",
+        );
+    }
+    let positive = |n: f64| n.is_finite() && n > 0.0;
+    if let Some((step, limit)) = baseline.steps.iter().find(|(_, l)| !positive(l.p50_ms) || !positive(l.p99_ms) || l.p50_ms > l.p99_ms) {
+        return wrong(
+            &["steps", step],
+            format!("steps: {step}: seen p50 {} ms and p99 {} ms", limit.p50_ms, limit.p99_ms),
+            "both are above 0, and the median is the smaller",
+        );
+    }
+    Ok(baseline)
+}
+
+/// Everything that the configuration sends must go to a service of the stack or to a stand-in: a drill must never page a person.
+pub(super) fn contained(declaration: &Declaration, project: &Project, config: &MonitoringConfig) -> Result<(), Error> {
+    let aliases = project.services.values().flat_map(|s| s.networks.values().flat_map(|n| n.aliases.iter().cloned()));
+    let names = project.services.keys().chain(project.left_out.keys()).cloned().chain(aliases);
+    let known: BTreeSet<String> =
+        names.chain(declaration.receivers.iter().map(|r| r.host.clone())).map(|h| h.to_ascii_lowercase()).collect();
+    for destination in config.destinations()?.into_iter().filter(|d| d.kind.sends()) {
+        let inside =
+            |host: &str| known.contains(&host.to_ascii_lowercase()) || matches!(host, "localhost" | "127.0.0.1" | "::1" | "0.0.0.0");
+        let refuse = |seen: String| {
+            let hint =
+                "name a service of the stack, or declare a stand-in for the host under `receivers` in firedrill.yaml; nothing was started";
+            Error::Stated(format!(
+                "{}: {} of {} leads out of the stack: {seen}\nhint: {hint}",
+                destination.place, destination.owner, destination.service
+            ))
+        };
+        match (&destination.host, &destination.unknown) {
+            (Some(host), _) if inside(host) => {}
+            (Some(host), _) => return Err(refuse(format!("{}://{host}{}", destination.scheme, destination.path))),
+            (None, why) => return Err(refuse(why.clone().unwrap_or_else(|| "its address is not known".into()))),
+        }
+    }
+    Ok(())
+}

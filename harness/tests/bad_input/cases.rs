@@ -1,0 +1,448 @@
+//! Files and arguments that are wrong: exit code 64, before anything is touched.
+
+use crate::broken::Broken;
+
+/// One way to be wrong.
+struct Case {
+    name: &'static str,
+    stack: &'static str,
+    /// File, text that is there, text that takes its place; an empty one writes the whole file.
+    edits: &'static [(&'static str, &'static str, &'static str)],
+    /// `STACK` stands for the folder.
+    arguments: &'static [&'static str],
+    /// File, and a text that stands first on the line which the message must name; none if no line is meant.
+    at: Option<(&'static str, &'static str)>,
+    says: &'static [&'static str],
+}
+
+const VERIFY: &[&str] = &["verify", "STACK", "--report", "report"];
+
+/// A case about files, on the mini stack.
+const fn mini(
+    name: &'static str,
+    edits: &'static [(&'static str, &'static str, &'static str)],
+    at: (&'static str, &'static str),
+    says: &'static [&'static str],
+) -> Case {
+    Case { name, stack: "mini", edits, arguments: VERIFY, at: Some(at), says }
+}
+
+/// The same on the e-mail stack.
+const fn email(
+    name: &'static str,
+    edits: &'static [(&'static str, &'static str, &'static str)],
+    at: (&'static str, &'static str),
+    says: &'static [&'static str],
+) -> Case {
+    Case { name, stack: "email", edits, arguments: VERIFY, at: Some(at), says }
+}
+
+/// A case about arguments, on the mini stack as it is.
+const fn asked(name: &'static str, arguments: &'static [&'static str], says: &'static [&'static str]) -> Case {
+    Case { name, stack: "mini", edits: &[], arguments, at: None, says }
+}
+
+const COMPOSE: &str = "docker-compose.yml";
+const OWN: &str = "firedrill.yaml";
+const RULES: &str = "prometheus/rules/alerts.yml";
+const STOPPED: &str = "scenarios/exporter_stopped.yaml";
+
+const CASES: &[Case] = &[
+    // The Compose file.
+    mini(
+        "unknown key in the Compose file",
+        &[(
+            COMPOSE,
+            "    healthcheck:\n      test: [\"CMD\", \"wget\", \"-q\", \"--spider\", \"http://127.0.0.1:9093",
+            "    healthchek:\n      test: [\"CMD\", \"wget\", \"-q\", \"--spider\", \"http://127.0.0.1:9093",
+        )],
+        (COMPOSE, "healthchek:"),
+        &["healthchek", "did you mean", "healthcheck"],
+    ),
+    mini(
+        "Compose file that is no YAML",
+        &[(COMPOSE, "    ports: [\"127.0.0.1:9093:9093\"]", "    ports: [\"127.0.0.1:9093:9093\"")],
+        (COMPOSE, "    volumes:\n      - ./alertmanager"),
+        &["not readable as YAML"],
+    ),
+    mini("duration without unit", &[(COMPOSE, "interval: 2s", "interval: 2 parsecs")], (COMPOSE, "parsecs"), &["interval", "2 parsecs"]),
+    mini(
+        "volume that is not declared",
+        &[(COMPOSE, "- prometheus-data:/prometheus", "- prometheus-dat:/prometheus")],
+        (COMPOSE, "prometheus-dat:/"),
+        &["prometheus-dat"],
+    ),
+    mini(
+        "dependency that does not exist",
+        &[(COMPOSE, "    image: firedrill/apps\n", "    image: firedrill/apps\n    depends_on: [promethius]\n")],
+        (COMPOSE, "  exporter:"),
+        &["promethius", "did you mean prometheus?"],
+    ),
+    mini(
+        "Compose file elsewhere",
+        &[(OWN, "stack: mini", "stack: mini\ncompose: compose.yml")],
+        (OWN, "compose: compose.yml"),
+        &["there is no file", "compose.yml"],
+    ),
+    // firedrill.yaml.
+    mini(
+        "unknown key in firedrill.yaml",
+        &[(OWN, "steady_state:", "stedy_state:")],
+        (OWN, "stedy_state:"),
+        &["unknown key `stedy_state`", "did you mean `steady_state`?"],
+    ),
+    mini("unknown key below", &[(OWN, "hold_s: 6", "hold_for: 6")], (OWN, "hold_for"), &["unknown key `hold_for`", "hold_s"]),
+    mini(
+        "missing key",
+        &[(OWN, ", receivers: [pager, chat]}", "}")],
+        (OWN, "ExporterDown"),
+        &["`receivers` is missing", "add `receivers:`"],
+    ),
+    mini(
+        "comma without quotes",
+        &[(OWN, "contains: '\"status\":\"healthy\"'}", "contains: status, healthy is said}")],
+        (OWN, "healthy is said"),
+        &["in quotes"],
+    ),
+    mini(
+        "colon without quotes",
+        &[(OWN, "contains: '\"status\":\"healthy\"'}", "contains: {status: healthy}}")],
+        (OWN, "{status: healthy}"),
+        &["in quotes"],
+    ),
+    mini("wrong type", &[(OWN, "time_scale: 1", "time_scale: fast")], (OWN, "time_scale: fast"), &["fast"]),
+    mini("number out of range", &[(OWN, "hold_s: 6", "hold_s: -6")], (OWN, "hold_s"), &["steady_state.hold_s", "-6", "from 0"]),
+    mini(
+        "time scale out of range in the file",
+        &[(OWN, "time_scale: 1", "time_scale: 0.5")],
+        (OWN, "time_scale"),
+        &["0.5", "from 1 to 10000"],
+    ),
+    mini("newer schema", &[(OWN, "schema: 1", "schema: 2")], (OWN, "schema: 2"), &["seen 2, wanted 1"]),
+    mini(
+        "receiver that is not declared",
+        &[(OWN, "receivers: [pager, chat]", "receivers: [pagr, chat]")],
+        (OWN, "pagr"),
+        &["ExporterDown", "pagr", "did you mean pager?"],
+    ),
+    mini("unknown protocol", &[(OWN, "protocol: webhook", "protocol: webhok")], (OWN, "webhok,"), &["`webhok`", "did you mean `webhook`?"]),
+    mini(
+        "role of a service that is not there",
+        &[(OWN, "service: alertmanager, port: 9093, config", "service: alertmanger, port: 9093, config")],
+        (OWN, "alertmanger,"),
+        &["alertmanger", "did you mean alertmanager?"],
+    ),
+    mini(
+        "unknown kind of server",
+        &[(OWN, "kind: prometheus", "kind: promethius")],
+        (OWN, "promethius"),
+        &["roles.metrics.kind", "did you mean prometheus?"],
+    ),
+    mini(
+        "role without configuration",
+        &[(OWN, ", config: prometheus/prometheus.yml", "")],
+        (OWN, "metrics:"),
+        &["roles.metrics", "`config` is missing"],
+    ),
+    mini(
+        "alert declared twice",
+        &[(OWN, "name: SpareDown", "name: ExporterDown")],
+        (OWN, "name: ExporterDown, labels: {severity: warning"),
+        &["ExporterDown is declared twice"],
+    ),
+    mini(
+        "health endpoint without path and banner",
+        &[(OWN, "port: 9090, path: /-/ready}", "port: 9090}")],
+        (OWN, "service: prometheus, port: 9090}"),
+        &["neither `path` and `banner`"],
+    ),
+    mini(
+        "waiver with a bad date",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fires, owner: me, reason: known, expires: 31.12.2026}\nsteady_state:",
+        )],
+        (OWN, "31.12.2026"),
+        &["31.12.2026", "YYYY-MM-DD"],
+    ),
+    mini(
+        "waiver on a day that does not exist",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fires, owner: me, reason: known, expires: 2026-02-30}\nsteady_state:",
+        )],
+        (OWN, "2026-02-30"),
+        &["2026-02-30", "no day"],
+    ),
+    email("unknown journey", &[(OWN, "send_mail:", "sendmail:")], (OWN, "{sendmail:"), &["no journey sendmail", "did you mean send_mail?"]),
+    email(
+        "address without port",
+        &[(OWN, "http: email-service:5000", "http: email-service")],
+        (OWN, "http: email-service"),
+        &["workload.http", "write service:port"],
+    ),
+    // The monitoring configuration.
+    mini(
+        "rule that does not parse",
+        &[(RULES, "up{job=\"spare\"} == 0", "up{job=\"spare\" == 0")],
+        (RULES, "up{job=\"spare\" == 0"),
+        &["groups[0].rules[2].expr"],
+    ),
+    mini(
+        "rule file that is no YAML",
+        &[(RULES, "    rules:\n      - record", "   rules:\n      - record")],
+        (RULES, "   rules:\n"),
+        &["alerts.yml"],
+    ),
+    mini(
+        "configuration that is not there",
+        &[(OWN, "config: prometheus/prometheus.yml", "config: prometheus/prometheus.yaml")],
+        (RULES, ""),
+        &["prometheus/prometheus.yaml"],
+    ),
+    mini(
+        "receiver outside the stack",
+        &[("alertmanager/alertmanager.yml", "https://chat.test/rooms/ops", "https://chat.example.com/rooms/ops")],
+        ("alertmanager/alertmanager.yml", "chat.example.com"),
+        &["leads out of the stack", "chat.example.com", "nothing was started"],
+    ),
+    mini(
+        "unknown receiver in a route",
+        &[("alertmanager/alertmanager.yml", "      receiver: pager\n", "      receiver: pagr\n")],
+        ("alertmanager/alertmanager.yml", "receiver: pagr"),
+        &["pagr"],
+    ),
+    // Scenarios.
+    mini("unknown fault", &[(STOPPED, "kind: stop", "kind: stopp")], (STOPPED, "kind: stopp"), &["no fault stopp", "did you mean stop?"]),
+    mini(
+        "unknown fault on a line below",
+        &[(STOPPED, "fault: {kind: stop, target: exporter}", "fault:\n  target: exporter\n  kind: explode")],
+        (STOPPED, "kind: explode"),
+        &["no fault explode", "the faults are stop, kill"],
+    ),
+    mini(
+        "setting that the fault lacks",
+        &[(STOPPED, "target: exporter}", "target: exporter, settings: {hard: \"yes\"}}")],
+        (STOPPED, "hard"),
+        &["hard", "stop"],
+    ),
+    mini("setting that is missing", &[(STOPPED, "kind: stop", "kind: packet_delay")], (STOPPED, "packet_delay"), &["packet_delay", "to"]),
+    mini(
+        "fault on a service that is not there",
+        &[(STOPPED, "target: exporter", "target: exportr")],
+        (STOPPED, "exportr}"),
+        &["no service exportr", "did you mean exporter?"],
+    ),
+    mini(
+        "alert in a scenario that does not exist",
+        &[(STOPPED, "alerts: [ExporterDown]", "alerts: [ExporterDwn]")],
+        (STOPPED, "ExporterDwn"),
+        &["ExporterDwn is not declared", "did you mean ExporterDown?"],
+    ),
+    mini(
+        "other alert that does not exist",
+        &[(STOPPED, "alerts: [ExporterDown]", "alerts: [ExporterDown]\nalso_raises: [SpareDwn]")],
+        (STOPPED, "SpareDwn"),
+        &["no alert SpareDwn", "did you mean SpareDown?"],
+    ),
+    mini(
+        "scenario under another name",
+        &[(STOPPED, "name: exporter_stopped", "name: exporter_halted")],
+        (STOPPED, "name: exporter_halted"),
+        &["exporter_halted", "exporter_stopped", "same name"],
+    ),
+    mini("negative time", &[(STOPPED, "alerts: [", "hold_s: -1\nalerts: [")], (STOPPED, "hold_s"), &["hold_s", "-1", "from 0"]),
+    mini(
+        "time that is no number",
+        &[(STOPPED, "alerts: [", "builds_up_s: .nan\nalerts: [")],
+        (STOPPED, "builds_up_s"),
+        &["builds_up_s", "NaN"],
+    ),
+    mini(
+        "load without traffic",
+        &[(STOPPED, "alerts: [", "load: {journey: send_mail, rate: 5}\nalerts: [")],
+        (STOPPED, "load:"),
+        &["no `workload`"],
+    ),
+    mini("other schema of a scenario", &[(STOPPED, "schema: 1", "schema: 3")], (STOPPED, "schema: 3"), &["seen 3, wanted 1"]),
+    mini(
+        "other schema of a roll-call",
+        &[("verdicts.yaml", "schema: 1", "schema: 3")],
+        ("verdicts.yaml", "schema: 3"),
+        &["seen 3, wanted 1"],
+    ),
+    // The baseline.
+    email(
+        "baseline of another stack",
+        &[("baseline.yaml", "stack: email", "stack: booking")],
+        ("baseline.yaml", "stack: booking"),
+        &["baseline of stack booking, wanted email"],
+    ),
+    email(
+        "baseline of another schema",
+        &[("baseline.yaml", "schema: 1", "schema: 2")],
+        ("baseline.yaml", "schema: 2"),
+        &["seen 2, wanted 1"],
+    ),
+    email(
+        "error rate in per cent",
+        &[("baseline.yaml", "error_rate_max: 0.01", "error_rate_max: 5")],
+        ("baseline.yaml", "error_rate_max"),
+        &["seen 5", "0.01"],
+    ),
+    // Features.
+    mini(
+        "unknown alert in a feature",
+        &[(
+            "features/own.feature",
+            "",
+            "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    When drill \"spare_paused\" is run\n    Then alert SpareDwn fires within its budget, reaches its receivers and resolves\n",
+        )],
+        ("features/own.feature", "SpareDwn"),
+        &["SpareDwn is not declared", "did you mean SpareDown?"],
+    ),
+    mini(
+        "unknown drill in a feature",
+        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    When drill \"spare_pausd\" is run\n")],
+        ("features/own.feature", "spare_pausd"),
+        &["no drill spare_pausd", "did you mean spare_paused?"],
+    ),
+    mini(
+        "unknown step",
+        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    Then all is swell\n")],
+        ("features/own.feature", "swell"),
+        &["no step \"all is swell\""],
+    ),
+    mini(
+        "feature that is no Gherkin",
+        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    Perhaps all is well\n")],
+        ("features/own.feature", "Perhaps"),
+        &["Gherkin", "Given, When, Then"],
+    ),
+    mini(
+        "verdict asked for twice",
+        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Then every service is ready\n")],
+        (RULES, ""),
+        &["health.services is asked for twice", "own.feature:3", "mini.feature"],
+    ),
+    // Arguments.
+    asked("no such stack", &["verify", "emial"], &["no stack emial", "did you mean email?"]),
+    asked("no such folder", &["verify", "./shopp"], &["no folder", "shopp"]),
+    asked("folder without firedrill.yaml", &["verify", "STACK/features"], &["has no firedrill.yaml", "compose/stacks/mini/firedrill.yaml"]),
+    asked("file in place of a folder", &["verify", "STACK/firedrill.yaml"], &["is a file, wanted the folder"]),
+    asked("unknown tag", &["verify", "STACK", "--tags", "nightli"], &["tag nightli"]),
+    asked("one known tag does not excuse an unknown one", &["verify", "email", "--tags", "stack:email,slow-ish"], &["tag slow-ish"]),
+    asked("time scale out of range", &["verify", "STACK", "--time-scale", "0"], &["time scale 0 is out of range, wanted 1 to 10000"]),
+    asked(
+        "time scale that can't be had",
+        &["verify", "STACK", "--time-scale", "5000"],
+        &["time scale 5000 can't be had; the largest that works is"],
+    ),
+    asked(
+        "unknown drill",
+        &["run", "exporter_stoped", "--stack", "STACK"],
+        &["no drill exporter_stoped", "did you mean exporter_stopped?"],
+    ),
+    asked(
+        "unknown sabotage",
+        &["selftest", "STACK", "--only", "scrape_wrong_prt"],
+        &["no sabotage scrape_wrong_prt", "did you mean scrape_wrong_port?"],
+    ),
+    asked("unknown fault by hand", &["fault", "inject", "stpo", "exporter"], &["no fault stpo", "did you mean stop?"]),
+    asked("unknown setting by hand", &["fault", "inject", "packet_delay", "exporter", "to=spare", "by=5"], &["by"]),
+    asked("setting without value", &["fault", "inject", "packet_delay", "exporter", "to"], &["setting to is not written key=value"]),
+    asked(
+        "fault on a stack that is not up",
+        &["fault", "inject", "stop", "exporter", "--stack", "STACK"],
+        &["stack mini is not up", "no stack is up"],
+    ),
+    asked("tags without scenarios", &["up", "STACK", "--tags", "nightly"], &["--tags selects scenarios"]),
+    Case {
+        name: "sabotage that no longer fits",
+        stack: "mini",
+        edits: &[("prometheus/prometheus.yml", "spare:9001", "spare:9002")],
+        arguments: &["selftest", "STACK", "--only", "scrape_wrong_port"],
+        at: Some(("sabotage/scrape_wrong_port.yaml", "old:")),
+        says: &["0 times", "adapt the sabotage"],
+    },
+    Case {
+        name: "sabotage of a verdict that nobody asks for",
+        stack: "mini",
+        edits: &[("sabotage/scrape_wrong_port.yaml", "scraping.targets", "scraping.target")],
+        arguments: &["selftest", "STACK"],
+        at: Some(("sabotage/scrape_wrong_port.yaml", "verdict:")),
+        says: &["scraping.target", "--dry-run"],
+    },
+];
+
+/// Everything that is wrong with the message of one case.
+fn wrong_with(case: &Case) -> Result<(), String> {
+    let tried = std::panic::catch_unwind(|| {
+        let broken = Broken::copy_of(case.stack);
+        for (file, old, new) in case.edits {
+            broken.edit(file, old, new);
+        }
+        let ended = broken.run(case.arguments);
+        ended.is_one_message(64, case.says);
+        if let Some((file, text)) = case.at.filter(|(_, text)| !text.is_empty()) {
+            let place = broken.place(file, text);
+            assert!(ended.stderr.contains(&format!("{place}:")), "not at {place}:\n{}", ended.stderr);
+        }
+        assert!(broken.state().is_empty(), "something was begun: {:?}", broken.state());
+        assert!(!broken.report().exists() || std::fs::read_dir(broken.report()).is_ok_and(|mut f| f.next().is_none()), "a run was begun");
+    });
+    tried.map_err(|panic| {
+        panic.downcast_ref::<String>().cloned().unwrap_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?").to_owned())
+    })
+}
+
+#[test]
+fn each_mistake_gives_one_message_with_place_word_and_hint() {
+    let wrong: Vec<String> = CASES.iter().filter_map(|c| wrong_with(c).err().map(|e| format!("--- {}\n{e}", c.name))).collect();
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_stack_that_is_whole_has_nothing_wrong() {
+    for stack in ["mini", "email"] {
+        let ended = Broken::copy_of(stack).run(&["verify", "STACK", "--dry-run"]);
+        assert_eq!((ended.exit, ended.stderr.as_str()), (0, ""), "{stack}");
+        assert!(ended.stdout.contains("expect  health.services"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn help_is_there_for_every_command() {
+    let broken = Broken::copy_of("mini");
+    let whole = broken.run(&["--help"]).stdout;
+    let listed: Vec<&str> = whole
+        .lines()
+        .skip_while(|l| !l.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|l| !l.is_empty())
+        .filter_map(|l| l.split_whitespace().next())
+        .collect();
+    assert!(listed.len() >= 10, "{whole}");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README");
+    for command in listed.into_iter().filter(|c| *c != "help") {
+        let help = broken.run(&[command, "--help"]);
+        assert_eq!(help.exit, 0, "{command}");
+        assert!(help.stdout.contains("Usage: firedrill"), "{command}: {}", help.stdout);
+        let commands = readme.split("## Commands").nth(1).and_then(|r| r.split("\n## ").next()).expect("a section");
+        assert!(commands.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == command), "the README's list lacks {command}");
+    }
+    for wrong in [
+        &["verfy"][..],
+        &["verify", "--tim-scale", "5"],
+        &["run"],
+        &["judge"],
+        &["verify", "--seed", "x"],
+        &["fault"],
+        &["verify", "--images", "none"],
+    ] {
+        let ended = broken.run(wrong);
+        assert_eq!(ended.exit, 64, "{wrong:?}: {}", ended.stderr);
+    }
+}

@@ -1,0 +1,131 @@
+//! What is known of each alert, from cause to resolution.
+
+use crate::history::alert::Notification;
+use crate::history::fault::FaultEvent;
+use crate::observation::Fact;
+use crate::{At, History, Status, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How an alert was proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProvedBy {
+    /// The condition was made true in the service that the alert is about.
+    #[serde(rename = "real cause")]
+    RealCause,
+    /// A real cause against a changed rule or input.
+    #[serde(rename = "overridden threshold")]
+    OverriddenThreshold,
+    /// Samples that nothing caused.
+    #[serde(rename = "synthetic signal")]
+    SyntheticSignal,
+}
+
+/// An alert, from cause to resolution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertRow {
+    /// Alert name.
+    pub rule: String,
+    /// Drills that are about it; if none, it was only watched.
+    pub drills: Vec<String>,
+    /// Whether it was seen to fire, at whatever time of the run.
+    pub fired: bool,
+    /// How; null if it was not proved.
+    pub proved_by: Option<ProvedBy>,
+    /// Stand-ins that accepted its notification: during its drill, or at any time if it has none.
+    pub receivers: Vec<String>,
+    /// Whether its resolution was seen at every receiver that is told of it.
+    pub resolved: bool,
+    /// Whether it was quiet while nothing was wrong; null if that could not be judged.
+    pub quiet_when_healthy: Option<bool>,
+    /// Seconds from the injection until it fired.
+    pub detect_s: Option<f64>,
+    /// Seconds from the injection until the last receiver had it.
+    pub notify_s: Option<f64>,
+    /// Seconds that it may take until every receiver has it.
+    pub budget_s: Option<f64>,
+    /// Stage at which it stopped, if it did.
+    pub stopped_at: Option<String>,
+}
+
+/// What is known of each alert: `subjects` gives for each the drills that are about it and its budget in seconds.
+pub fn alerts(history: &History, verdicts: &[Verdict], subjects: &BTreeMap<String, (Vec<String>, Option<f64>)>) -> Vec<AlertRow> {
+    subjects.iter().map(|(alert, (drills, budget))| alert_row(history, verdicts, alert, drills, *budget)).collect()
+}
+
+fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[String], budget_s: Option<f64>) -> AlertRow {
+    let of_claim = |claim: &str| verdicts.iter().find(|v| v.id == format!("alert.{alert}.{claim}"));
+    let status = |claim: &str| of_claim(claim).map(|v| v.status);
+    let passed = |claim: &str| status(claim) == Some(Status::Pass);
+    let window = drills.iter().find_map(|d| {
+        let injected = history.faults().find_map(|(e, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d).then_some(e.at))?;
+        Some((injected, history.drill_window(d).and_then(|w| w.1)))
+    });
+    let told = told(history, alert, window);
+    let detect_s =
+        window.and_then(|(injected, end)| first_firing(history, alert, Some(injected), end).map(|s| (s - injected.wall_s()).max(0.0)));
+    let notify_s = window.and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
+    AlertRow {
+        rule: alert.to_owned(),
+        drills: drills.to_vec(),
+        fired: passed("fires") || first_firing(history, alert, None, None).is_some(),
+        proved_by: passed("fires").then_some(ProvedBy::RealCause),
+        resolved: match status("resolves") {
+            Some(status) => status == Status::Pass,
+            None => !told.is_empty() && told.values().all(|t| t.over),
+        },
+        receivers: told.into_keys().collect(),
+        quiet_when_healthy: match status("quiet") {
+            Some(Status::Pass) => Some(true),
+            Some(Status::Fail) => Some(false),
+            _ => None,
+        },
+        detect_s,
+        notify_s,
+        budget_s,
+        stopped_at: ["fires", "reaches", "resolves"]
+            .iter()
+            .filter_map(|c| of_claim(c))
+            .find(|v| v.status != Status::Pass)
+            .and_then(|v| v.stopped_at.clone()),
+    }
+}
+
+/// What a receiver was told of an alert.
+struct Told {
+    first: At,
+    over: bool,
+}
+
+/// What each receiver was told of an alert: from the injection to the end of its drill, or in the whole run if it has none.
+fn told(history: &History, alert: &str, window: Option<(At, Option<At>)>) -> BTreeMap<String, Told> {
+    let within = |at: At| window.is_none_or(|(from, to)| at >= from && to.is_none_or(|to| at <= to));
+    let about = |n: &Notification, resolved: bool| {
+        n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|x| x == alert))
+    };
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    for (event, n) in history.notifications().filter(|(e, _)| within(e.at)) {
+        let Some(receiver) = &n.receiver else { continue };
+        if about(n, false) {
+            told.entry(receiver.clone()).or_insert(Told { first: event.at, over: false }).over = false;
+        }
+        if let (true, Some(t)) = (about(n, true), told.get_mut(receiver)) {
+            t.over = true;
+        }
+    }
+    told
+}
+
+/// The first sample of `ALERTS{alertstate="firing"}` of an alert between two instants, seconds since the epoch.
+fn first_firing(history: &History, alert: &str, from: Option<At>, to: Option<At>) -> Option<f64> {
+    let firing = |labels: &BTreeMap<String, String>| {
+        labels.get("alertname").is_some_and(|a| a == alert) && labels.get("alertstate").is_some_and(|s| s == "firing")
+    };
+    let samples = history.observations().filter_map(|(_, o)| match &o.fact {
+        Fact::Samples(s) if s.name == "alerts" => Some(s),
+        _ => None,
+    });
+    let points = samples.flat_map(|s| &s.series).filter(|s| firing(&s.labels)).flat_map(|s| &s.points).map(|(t, _)| *t);
+    points.filter(|t| from.is_none_or(|f| *t >= f.wall_s()) && to.is_none_or(|e| *t <= e.wall_s())).reduce(f64::min)
+}
