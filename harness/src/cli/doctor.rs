@@ -10,5 +10,5 @@ pub async fn run(_common: &Common) -> Result<Exit, Failure> {
     for finding in &findings {
         println!("{}", finding);
     }
-    Ok(if findings.iter().all(|f| f.ok) { Exit::Pass } else { Exit::Unfit })
+    Ok(if findings.iter().all(preflight::Finding::bearable) { Exit::Pass } else { Exit::Unfit })
 }
