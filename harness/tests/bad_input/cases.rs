@@ -331,7 +331,7 @@ const CASES: &[Case] = &[
         "verdict asked for twice",
         &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Then every service is ready\n")],
         (RULES, ""),
-        &["health.services is asked for twice", "own.feature:3", "mini.feature"],
+        &["health.services is asked for twice", "own.feature:3", "health.feature:7"],
     ),
     // Arguments.
     asked("no such stack", &["verify", "emial"], &["no stack emial", "did you mean email?"]),

@@ -15,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// drill that begins within them may disturb it.
 pub(crate) const AFTER_EFFECT_S: f64 = 5.0;
 
+/// Pressure (share of 10 s in which a task was stalled, per cent) above which the host counts as loaded, so that alerts about the
+/// host itself say nothing about the stack. Measured on two cores: 30 while the stack and a compiler kept both above 80 % busy.
+pub const LOADED_SOME_AVG10: f64 = 10.0;
+
 /// Share of the last ten seconds in which some task waited for a processor, per cent, from which on the host counts as
 /// contended: lateness is then not held against the stack.
 pub const CONTENDED_CPU_SOME_AVG10: f64 = 60.0;
@@ -328,11 +332,10 @@ impl<'h> Timeline<'h> {
         Some((text, worst.0))
     }
 
-    /// Whether anything of the host (processors, memory, disks) was contended at an instant of wall-clock time.
+    /// Whether anything of the host (processors, memory, disks) was loaded at an instant of wall-clock time.
     pub fn host_loaded(&self, wall_s: f64) -> bool {
-        let loaded = |p: &crate::observation::host::Pressure| {
-            p.cpu_some_avg10.max(p.memory_some_avg10).max(p.io_some_avg10) > CONTENDED_CPU_SOME_AVG10
-        };
+        let loaded =
+            |p: &crate::observation::host::Pressure| p.cpu_some_avg10.max(p.memory_some_avg10).max(p.io_some_avg10) > LOADED_SOME_AVG10;
         self.pressures(Interval { from: wall_s - PRESSURE_REACH_S, to: wall_s }).any(|(_, p)| loaded(p))
     }
 

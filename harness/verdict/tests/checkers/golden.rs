@@ -387,7 +387,7 @@ pub fn golden_at(clock: Clock) -> Run {
     capture(&mut r);
     r.run(195.0, RunEvent::PhaseEnded { phase: Phase::Capture }).run(200.0, RunEvent::Ended { complete: true, reason: None });
     for t in (16..180).step_by(4) {
-        let calm = Pressure { cpu_some_avg10: 12.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 };
+        let calm = Pressure { cpu_some_avg10: 2.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 };
         r.saw(f64::from(t) + 0.5, "host", Fact::Pressure(calm));
     }
     r
