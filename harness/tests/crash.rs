@@ -4,13 +4,16 @@
 //! The test executes itself as the harness that is killed, as the reaper, and as a helper process of a fault. The instants
 //! come from `FIREDRILL_CRASH_SEED`; a failure prints the seed.
 
+#[path = "images/obtain.rs"]
+mod images;
+
 use firedrill::containment::iptables;
 use firedrill::engine::{Engine, Limits, label, namespace};
 use firedrill::journal::undo::{heal, start_ticks_of};
 use firedrill::journal::{Journal, STATE_VARIABLE, Undo};
 use firedrill::reaper::{self, Reaper};
 use firedrill::stack::{Running, Stack, Up, WorkCopy, down, remove_run, up};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Failed};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -21,17 +24,17 @@ use std::time::{Duration, Instant};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-const IMAGES: [&str; 2] = ["firedrill/redis:dev", "firedrill/base-trixie:dev"];
+const IMAGES: &[&str] = &["redis", "base-trixie"];
 const KILLS: usize = 5;
 const COMPOSE: &str = r#"
 services:
   redis:
-    image: firedrill/redis:dev
+    image: firedrill/redis:tested
     ports: ["6379"]
     volumes: ["data:/data"]
     healthcheck: {test: ["CMD", "redis-cli", "ping"], interval: 300ms, timeout: 2s, retries: 30}
   idle:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: sleep 600
     init: true
     stop_grace_period: 0s
@@ -49,13 +52,10 @@ fn main() -> ExitCode {
         Some("fault-helper") => return fault_helper(),
         _ => {}
     }
-    let missing = runtime().block_on(missing());
-    let name = |name: &str| missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
     let trials = vec![
-        Trial::test(name("a_killed_run_is_removed_by_its_reaper"), || told(killed_runs())),
-        Trial::test(name("a_stack_that_stays_up_is_mended_after_each_kill"), || told(killed_faults())),
+        images::trial("a_killed_run_is_removed_by_its_reaper", IMAGES, || told(killed_runs())),
+        images::trial("a_stack_that_stays_up_is_mended_after_each_kill", IMAGES, || told(killed_faults())),
     ];
-    let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(missing.is_some())).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -81,19 +81,6 @@ fn seed() -> u64 {
     std::env::var("FIREDRILL_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_260_712)
 }
 
-async fn missing() -> Option<String> {
-    let engine = match Engine::connect().await {
-        Ok(engine) => engine,
-        Err(error) => return Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
-    };
-    for image in IMAGES {
-        if !engine.has_image(image).await.unwrap_or(false) {
-            return Some(format!("image {image} is not here"));
-        }
-    }
-    None
-}
-
 /// A name of its own, so that `down` of all its runs touches no other test's.
 fn stack_name() -> String {
     format!("crashtest-{}", std::process::id())
@@ -101,7 +88,7 @@ fn stack_name() -> String {
 
 fn write_stack(folder: &Path) -> Outcome<Stack> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("docker-compose.yml"), COMPOSE)?;
+    std::fs::write(folder.join("docker-compose.yml"), images::filled(COMPOSE, IMAGES))?;
     std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: {}\nroles: {{}}\n", stack_name()))?;
     Ok(Stack::open(&folder.to_string_lossy())?)
 }

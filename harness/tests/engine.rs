@@ -1,7 +1,9 @@
 //! The engine, stacks, containment and undoing against a real Docker, on stacks of two small containers.
 //!
-//! Needs the images `firedrill/redis:dev` and `firedrill/base-trixie:dev`; without Docker or one of them the tests are shown
-//! as ignored, with the reason.
+//! `firedrill/<image>:tested` in Compose files stands for the reference that the image has here.
+
+#[path = "images/obtain.rs"]
+mod images;
 
 use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
 use firedrill::engine::{Engine, EngineError, Happening, Health, Limits, label, namespace};
@@ -17,61 +19,46 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use verdict::history::stack::StackEvent;
 
-const IMAGES: [&str; 2] = ["firedrill/redis:dev", "firedrill/base-trixie:dev"];
+const IMAGES: &[&str] = &["redis", "base-trixie"];
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let missing = runtime().block_on(missing());
     let trials = vec![
-        trial("a_stack_comes_up_is_reached_and_leaves_nothing", &missing, comes_up),
-        trial("dependencies_and_completion_order_the_start", &missing, order),
-        trial("a_service_that_is_not_ready_is_named_with_its_log", &missing, not_ready),
-        trial("nothing_leaves_a_contained_stack", &missing, contained),
-        trial("each_undo_mends_the_stack_that_is_there", &missing, undoing),
-        trial("limits_are_given_and_given_back", &missing, limits),
-        trial("what_happens_to_containers_is_followed", &missing, happenings),
-        trial("a_port_in_use_is_named", &missing, port_in_use),
-        trial("a_missing_image_is_named", &missing, no_image),
-        trial("privileges_and_limits_are_cut_to_what_the_host_grants", &missing, cut_down),
+        trial("a_stack_comes_up_is_reached_and_leaves_nothing", comes_up),
+        trial("dependencies_and_completion_order_the_start", order),
+        trial("a_service_that_is_not_ready_is_named_with_its_log", not_ready),
+        trial("nothing_leaves_a_contained_stack", contained),
+        trial("each_undo_mends_the_stack_that_is_there", undoing),
+        trial("limits_are_given_and_given_back", limits),
+        trial("what_happens_to_containers_is_followed", happenings),
+        trial("a_port_in_use_is_named", port_in_use),
+        trial("a_missing_image_is_named", no_image),
+        trial("privileges_and_limits_are_cut_to_what_the_host_grants", cut_down),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-fn trial<F>(name: &str, missing: &Option<String>, test: fn(Arc<Fixture>) -> F) -> Trial
+fn trial<F>(name: &str, test: fn(Arc<Fixture>) -> F) -> Trial
 where
     F: Future<Output = Outcome> + 'static,
 {
-    let shown = missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
     let run = name.to_owned();
-    Trial::test(shown, move || {
+    images::trial(name, IMAGES, move || {
         runtime().block_on(async {
             let fixture = Arc::new(Fixture::new(&run).await.map_err(|error| Failed::from(error.to_string()))?);
             let outcome = test(fixture.clone()).await.map_err(|error| Failed::from(error.to_string()));
             let removed = remove_run(Some(&fixture.engine), &fixture.journal, &fixture.run).await;
             removed.map_err(|error| Failed::from(error.to_string()))?;
-            outcome
+            outcome?;
+            fixture.nothing_left().await.map_err(|error| Failed::from(error.to_string()))
         })
     })
-    .with_ignored_flag(missing.is_some())
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime")
-}
-
-async fn missing() -> Option<String> {
-    let engine = match Engine::connect().await {
-        Ok(engine) => engine,
-        Err(error) => return Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
-    };
-    for image in IMAGES {
-        if !engine.has_image(image).await.unwrap_or(false) {
-            return Some(format!("image {image} is not here"));
-        }
-    }
-    None
 }
 
 /// A run of its own, with a journal and a stack folder in a temporary place. Panics in a test leave the run to be removed
@@ -121,7 +108,7 @@ impl Fixture {
     fn write(&self, compose: &str, declaration: &str) -> Result<Stack, Box<dyn std::error::Error>> {
         let folder = self.home.path().join("stack");
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join("docker-compose.yml"), compose)?;
+        std::fs::write(folder.join("docker-compose.yml"), images::filled(compose, IMAGES))?;
         std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: enginetest\nroles: {{}}\n{declaration}"))?;
         std::fs::write(folder.join("setting.txt"), "as written")?;
         Ok(Stack::open(&folder.to_string_lossy())?)
@@ -175,12 +162,12 @@ impl Fixture {
 const PAIR: &str = r#"
 services:
   redis:
-    image: firedrill/redis:dev
+    image: firedrill/redis:tested
     ports: ["127.0.0.1:6379:6379"]
     volumes: ["data:/data", "./setting.txt:/setting.txt:ro"]
     healthcheck: {test: ["CMD", "redis-cli", "ping"], interval: 300ms, timeout: 2s, retries: 30}
   idle:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: sleep 600
     init: true
     stop_grace_period: 0s
@@ -205,7 +192,7 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     )]);
     let stand_in = ContainerSpec {
         service: "stand-in".into(),
-        image: "firedrill/base-trixie:dev".into(),
+        image: images::reference("base-trixie").into(),
         command: Some(vec!["sleep".into(), "600".into()]),
         init: Some(true),
         networks: vec![Attachment { aliases: vec!["hooks.example.test".into()], ..Default::default() }],
@@ -257,11 +244,11 @@ async fn order(fixture: Arc<Fixture>) -> Outcome {
     let compose = r#"
 services:
   setup:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: ["sh", "-c", "echo done > /shared/mark"]
     volumes: ["shared:/shared"]
   main:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: ["sh", "-c", "cat /shared/mark && exec sleep 600"]
     init: true
     volumes: ["shared:/shared"]
@@ -286,11 +273,11 @@ async fn not_ready(fixture: Arc<Fixture>) -> Outcome {
     let compose = r#"
 services:
   good:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: sleep 600
     init: true
   bad:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: ["sh", "-c", "echo can not open the ledger >&2; exit 7"]
 "#;
     let stack = fixture.write(compose, "")?;
@@ -454,7 +441,7 @@ async fn port_in_use(fixture: Arc<Fixture>) -> Outcome {
 }
 
 async fn no_image(fixture: Arc<Fixture>) -> Outcome {
-    let stack = fixture.write(&PAIR.replace("firedrill/redis:dev", "firedrill/none:nowhere"), "")?;
+    let stack = fixture.write(&PAIR.replace("firedrill/redis:tested", "firedrill/none:nowhere"), "")?;
     let error = fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await.expect_err("no image");
     assert!(error.to_string().contains("firedrill/none:nowhere") && error.exit() as u8 == 3, "{error}");
     fixture.nothing_left().await
@@ -464,7 +451,7 @@ async fn cut_down(fixture: Arc<Fixture>) -> Outcome {
     let compose = r#"
 services:
   greedy:
-    image: firedrill/base-trixie:dev
+    image: firedrill/base-trixie:tested
     command: sleep 600
     init: true
     privileged: true

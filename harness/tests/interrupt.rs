@@ -1,9 +1,12 @@
 //! Ctrl-C and SIGTERM while a stack comes up and while a drill runs: healed, cleaned up, exit code 130; and a second Ctrl-C,
 //! which ends the program at once, leaves the cleaning to the reaper. On the mini stack, with the built binary.
 
+#[path = "images/obtain.rs"]
+mod images;
+
 use firedrill::containment;
 use firedrill::engine::{Engine, label};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Failed};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
@@ -17,16 +20,7 @@ const PROGRESS: Duration = Duration::from_secs(1800);
 const ENDED: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
-    let missing = runtime().block_on(async {
-        if !nix::unistd::geteuid().is_root() {
-            return Some("needs root".to_owned());
-        }
-        Engine::connect().await.err().map(|e| e.to_string().lines().next().unwrap_or_default().to_owned())
-    });
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
-        let name = missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
-        Trial::test(name, test).with_ignored_flag(missing.is_some())
-    };
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| images::trial(name, &["prometheus", "alertmanager"], test);
     let trials = vec![
         trial("ctrl_c_while_services_start", || interrupted(&["up", "mini"], "ready: ", &[Signal::SIGINT])),
         trial("sigterm_before_images_are_there", || interrupted(&["verify", "mini"], "seed ", &[Signal::SIGTERM])),

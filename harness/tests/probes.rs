@@ -12,6 +12,8 @@ mod elasticsearch;
 mod grafana;
 #[path = "probes/health.rs"]
 mod health;
+#[path = "images/obtain.rs"]
+mod images;
 #[path = "probes/jaeger.rs"]
 mod jaeger;
 #[path = "probes/prometheus.rs"]
@@ -34,26 +36,22 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let trial = |name: &str, images: &[&str], test: fn() -> BoxFuture<'static, ()>| {
+    let runs = |test: fn() -> BoxFuture<'static, ()>| {
         let handle = runtime.handle().clone();
-        let unmet = if images.is_empty() { None } else { docker::unmet(images) };
-        if let Some(why) = &unmet {
-            eprintln!("{name} is ignored: {why}");
-        }
-        Trial::test(name, move || {
+        move || {
             handle.block_on(test());
             Ok(())
-        })
-        .with_ignored_flag(unmet.is_some())
+        }
     };
+    let trial = |name: &str, needed: &'static [&'static str], test| images::trial(name, needed, runs(test));
     let tests = vec![
-        trial("wrong_answers_are_observations", &[], || Box::pin(wrong_answers::all())),
-        trial("health_endpoints", &[], || Box::pin(health::endpoints())),
-        trial("prometheus", &[prometheus::IMAGE], || Box::pin(prometheus::answers())),
-        trial("alertmanager", &[alertmanager::IMAGE], || Box::pin(alertmanager::answers())),
-        trial("jaeger", &[jaeger::IMAGE], || Box::pin(jaeger::answers())),
-        trial("elasticsearch", &[elasticsearch::IMAGE], || Box::pin(elasticsearch::answers())),
-        trial("grafana", &[grafana::IMAGE, prometheus::IMAGE, jaeger::IMAGE, elasticsearch::IMAGE], || Box::pin(grafana::answers())),
+        Trial::test("wrong_answers_are_observations", runs(|| Box::pin(wrong_answers::all()))),
+        Trial::test("health_endpoints", runs(|| Box::pin(health::endpoints()))),
+        trial("prometheus", &["prometheus"], || Box::pin(prometheus::answers())),
+        trial("alertmanager", &["alertmanager"], || Box::pin(alertmanager::answers())),
+        trial("jaeger", &["jaeger"], || Box::pin(jaeger::answers())),
+        trial("elasticsearch", &["elasticsearch"], || Box::pin(elasticsearch::answers())),
+        trial("grafana", &["grafana", "prometheus", "jaeger", "elasticsearch"], || Box::pin(grafana::answers())),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }

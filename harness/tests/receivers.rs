@@ -7,6 +7,8 @@
 mod dialogue;
 #[path = "probes/docker.rs"]
 mod docker;
+#[path = "images/obtain.rs"]
+mod images;
 
 use docker::{Container, Lab, Spec, eventually};
 use firedrill::authority::Authority;
@@ -19,33 +21,27 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use verdict::history::alert::{Notification, Protocol};
 
-const ALERTMANAGER: &str = "firedrill/alertmanager:dev";
-const BASE: &str = "firedrill/base-bookworm:dev";
+const IMAGES: &[&str] = &["alertmanager", "base-bookworm"];
 const SECOND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let unmet = docker::unmet(&[ALERTMANAGER, BASE]);
-    if let Some(why) = &unmet {
-        eprintln!("tests with the real Alertmanager are ignored: {why}");
-    }
-    let trial = |name: &str, unmet: bool, test: fn() -> futures::future::BoxFuture<'static, ()>| {
+    let runs = |test: fn() -> futures::future::BoxFuture<'static, ()>| {
         let handle = runtime.handle().clone();
-        let test = move || {
+        move || {
             handle.block_on(test());
             Ok(())
-        };
-        Trial::test(name, test).with_ignored_flag(unmet)
+        }
     };
-    let no = unmet.is_some();
+    let trial = |name: &str, test| images::trial(name, IMAGES, runs(test));
     let tests = vec![
-        trial("https_answers_and_refuses", false, || Box::pin(dialogue::https())),
-        trial("smtp_takes_mail_over_tls_from_those_it_knows", false, || Box::pin(dialogue::smtp())),
-        trial("every_protocol_fires_and_resolves", no, || Box::pin(every_protocol_fires_and_resolves())),
-        trial("what_the_real_service_would_refuse_is_refused_and_recorded", no, || Box::pin(refusals())),
-        trial("a_restart_loses_nothing_and_misbehaviour_is_retried", no, || Box::pin(restart_and_misbehaviour())),
+        Trial::test("https_answers_and_refuses", runs(|| Box::pin(dialogue::https()))),
+        Trial::test("smtp_takes_mail_over_tls_from_those_it_knows", runs(|| Box::pin(dialogue::smtp()))),
+        trial("every_protocol_fires_and_resolves", || Box::pin(every_protocol_fires_and_resolves())),
+        trial("what_the_real_service_would_refuse_is_refused_and_recorded", || Box::pin(refusals())),
+        trial("a_restart_loses_nothing_and_misbehaviour_is_retried", || Box::pin(restart_and_misbehaviour())),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -129,7 +125,7 @@ async fn scene() -> Scene {
     let program = env!("CARGO_BIN_EXE_firedrill");
     let receivers = lab
         .start(Spec {
-            image: BASE,
+            image: images::reference("base-bookworm"),
             aliases: receiver::hosts(&stand_ins()),
             entrypoint: Some(["/usr/local/bin/firedrill", "receivers", "--config", receiver::CONFIG_PATH].map(str::to_owned).into()),
             binds: vec![format!("{program}:/usr/local/bin/firedrill:ro"), format!("{}:{}:ro", at("receivers.json"), receiver::CONFIG_PATH)],
@@ -139,7 +135,7 @@ async fn scene() -> Scene {
         .await;
     let alertmanager = lab
         .start(Spec {
-            image: ALERTMANAGER,
+            image: images::reference("alertmanager"),
             // Without peers it need not wait for gossip to settle before its first notification.
             cmd: Some(
                 ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager", "--cluster.listen-address="]

@@ -1,14 +1,15 @@
-//! Mail is seen arriving in the mailboxes of a real Dovecot, which the tests deliver to by LMTP. Ignored, with the reason,
-//! where Docker or the image is missing.
+//! Mail is seen arriving in the mailboxes of a real Dovecot, which the tests deliver to by LMTP.
+
+#[path = "../../harness/tests/images/obtain.rs"]
+mod images;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use bollard::query_parameters::ListImagesOptionsBuilder;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Failed};
 use loadgen::mailbox::Watch;
 use loadgen::{Arrival, Bounds, Live, RunClock, Target, Workload, run_with};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use verdict::history::load::{LoadEvent, Operation, Outcome};
 
-const IMAGE: &str = "firedrill/dovecot";
 /// The password in the image's own configuration.
 const PASSWORD: &str = "pass";
 /// Far longer than anything here takes: a test that waits so long has failed.
@@ -38,23 +38,14 @@ struct Dovecot {
     container: ContainerAsync<GenericImage>,
 }
 
-/// The newest local tag of the image, or why there is none.
-async fn local_tag() -> Result<String, String> {
-    let docker = bollard::Docker::connect_with_local_defaults().map_err(|e| format!("no Docker: {e}"))?;
-    let options = ListImagesOptionsBuilder::new().filters(&HashMap::from([("reference", vec![IMAGE])])).build();
-    let images = docker.list_images(Some(options)).await.map_err(|e| format!("no Docker: {e}"))?;
-    let newest = images.iter().filter(|i| !i.repo_tags.is_empty()).max_by_key(|i| i.created);
-    let tag = newest.and_then(|i| i.repo_tags.iter().find_map(|t| t.strip_prefix(IMAGE)?.strip_prefix(':')));
-    tag.map(str::to_owned).ok_or_else(|| format!("image {IMAGE} is not built"))
-}
-
 impl Dovecot {
-    async fn start(tag: &str) -> Result<Dovecot, Failed> {
+    async fn start() -> Result<Dovecot, Failed> {
+        let (image, tag) = images::reference("dovecot").rsplit_once(':').ok_or("a reference without a tag")?;
         let (imap, lmtp) = (143.tcp(), 24.tcp());
         // On the loopback interface only, and not where the library would publish them.
         let ports = [imap, lmtp]
             .map(|p| (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }])));
-        let request = GenericImage::new(IMAGE, tag)
+        let request = GenericImage::new(image, tag)
             .with_exposed_port(imap)
             .with_exposed_port(lmtp)
             .with_label("firedrill.stack", "test-loadgen")
@@ -280,10 +271,9 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
 /// The one Dovecot of all tests: started by the first that needs it, and by none when they are only listed.
 static DOVECOT: Mutex<Option<Result<Arc<Dovecot>, String>>> = Mutex::new(None);
 
-fn dovecot(runtime: &Runtime, tag: &str) -> Result<Arc<Dovecot>, String> {
+fn dovecot(runtime: &Runtime) -> Result<Arc<Dovecot>, String> {
     let mut one = DOVECOT.lock().unwrap_or_else(PoisonError::into_inner);
-    let start =
-        || runtime.block_on(Dovecot::start(tag)).map(Arc::new).map_err(|e| e.message().unwrap_or("Dovecot does not start").to_owned());
+    let start = || runtime.block_on(Dovecot::start()).map(Arc::new).map_err(|e| e.message().unwrap_or("Dovecot does not start").to_owned());
     one.get_or_insert_with(start).clone()
 }
 
@@ -291,20 +281,13 @@ fn main() {
     let runtime: &'static Runtime = Box::leak(Box::new(Runtime::new().unwrap_or_else(|e| panic!("no runtime: {e}"))));
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1);
-    let tag = runtime.block_on(local_tag());
     macro_rules! trial {
-        ($test:ident) => {{
-            let title = match &tag {
-                Ok(_) => stringify!($test).to_owned(),
-                Err(why) => format!("{} ({why})", stringify!($test)),
-            };
-            let found = tag.clone();
-            let test = move || {
-                let dovecot = dovecot(runtime, &found?)?;
+        ($test:ident) => {
+            images::trial(stringify!($test), &["dovecot"], || {
+                let dovecot = dovecot(runtime)?;
                 runtime.block_on($test(&dovecot))
-            };
-            Trial::test(title, test).with_ignored_flag(tag.is_err())
-        }};
+            })
+        };
     }
     let trials =
         vec![trial!(copies_are_counted), trial!(an_outage_hides_nothing), trial!(a_wrong_password_is_reported), trial!(send_mail_arrives)];

@@ -13,6 +13,9 @@ use crate::stack::suggest;
 pub struct Arguments {
     /// Names of the catalogue (folders of compose/images); all of them without any.
     names: Vec<String>,
+    /// Only look: print those that are there, and fail if one is not, without pulling or building.
+    #[arg(long)]
+    present: bool,
 }
 
 /// Obtains them; prints a line `name reference` each.
@@ -34,6 +37,22 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     let all: Vec<&str> = catalogue.images().filter(|i| catalogue.find(&i.name).is_ok()).map(|i| i.name.as_str()).collect();
     let wanted = if arguments.names.is_empty() { all } else { arguments.names.iter().map(String::as_str).collect() };
     let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
+    if arguments.present {
+        let mut absent = Vec::new();
+        for (name, reference) in images.present(&wanted, common.images.into()).await.map_err(unfit)? {
+            match reference {
+                Some(reference) => println!("{name} {reference}"),
+                None => absent.push(name),
+            }
+        }
+        return match absent.is_empty() {
+            true => Ok(Exit::Pass),
+            false => {
+                let names = absent.join(" ");
+                Err(Failure::new(Exit::Unfit, format!("not here as images: {names}\nhint: firedrill images {names} obtains them")))
+            }
+        };
+    }
     for image in images.ensure(&wanted, common.images.into(), &|p| progress.say(&p.to_string())).await.map_err(unfit)? {
         println!("{} {}", image.name, image.reference);
     }

@@ -84,6 +84,32 @@ impl Images<'_> {
         Ok(ready)
     }
 
+    /// The wanted images by name, each with its reference if [`Images::ensure`] would find it there; nothing is pulled or built.
+    ///
+    /// # Errors
+    /// A name that is none; an engine that does not answer.
+    pub async fn present(&self, wanted: &[&str], source: Source) -> Result<Vec<(String, Option<String>)>, Error> {
+        let mut seen = Vec::new();
+        for text in wanted {
+            let (name, ours, pull) = match self.catalogue.find(text)? {
+                Found::Ours { image, pull, .. } => (image.name.clone(), Some(image.reference()), pull),
+                Found::Foreign => ((*text).to_owned(), None, Some(Reference::with_tag(text))),
+            };
+            let pull = pull.filter(|_| source != Source::Packages || ours.is_none());
+            let ours = ours.filter(|_| source != Source::Upstream || pull.is_none());
+            let mut found = None;
+            for reference in pull.into_iter().chain(ours) {
+                let there = upstream::present(self.docker, &reference).await;
+                if there.map_err(Error::engine(format!("looking for image {reference}")))? {
+                    found = Some(reference);
+                    break;
+                }
+            }
+            seen.push((name, found));
+        }
+        Ok(seen)
+    }
+
     /// Pulls what the source allows. What is missing in the answer is to be built.
     async fn pull(
         &self,

@@ -2,11 +2,10 @@
 
 use super::docker::{Lab, Spec, eventually};
 use super::{SECOND, assert_unreachable, connect, fact, now_s};
+use crate::images;
 use firedrill::probe::Question;
 use serde_json::{Value, json};
 use verdict::observation::Fact;
-
-pub const IMAGE: &str = "firedrill/alertmanager:dev";
 
 const CONFIG: &str = "
 route:
@@ -26,7 +25,7 @@ pub async fn answers() {
     let mut lab = Lab::new().await;
     let container = lab
         .start(Spec {
-            image: IMAGE,
+            image: images::reference("alertmanager"),
             binds: vec![format!("{}:/etc/alertmanager:ro", folder.path().display())],
             ports: vec![9093],
             ..Spec::default()

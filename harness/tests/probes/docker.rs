@@ -7,7 +7,7 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, PortBinding};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
+    StopContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures::StreamExt;
 use std::collections::HashMap;
@@ -15,26 +15,6 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 const LABEL: (&str, &str) = ("firedrill.stack", "probes-test");
-
-/// Why tests with these images can't run here; `None` if they can.
-pub fn unmet(images: &[&str]) -> Option<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let docker = match Docker::connect_with_local_defaults() {
-            Ok(docker) => docker,
-            Err(error) => return Some(format!("no Docker: {error}")),
-        };
-        if let Err(error) = docker.ping().await {
-            return Some(format!("no Docker: {error}"));
-        }
-        for image in images {
-            if docker.inspect_image(image).await.is_err() {
-                return Some(format!("image {image} is not built"));
-            }
-        }
-        None
-    })
-}
 
 /// A container to start.
 #[derive(Default)]
@@ -131,11 +111,22 @@ impl Lab {
 
     /// What the container wrote, for messages of failing tests.
     pub async fn log(&self, container: &Container) -> String {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("60").build();
-        let lines: Vec<_> = self.docker.logs(&container.id, Some(options)).collect().await;
         let running = self.docker.inspect_container(&container.id, None::<InspectContainerOptions>).await;
         let state = running.ok().and_then(|c| c.state);
-        format!("{state:?}\n{}", lines.into_iter().flatten().map(|l| l.to_string()).collect::<String>())
+        format!("{state:?}\n{}", self.written(container).await)
+    }
+
+    /// Waits until the container has ended; its exit code and what it wrote.
+    pub async fn ended(&self, container: &Container) -> (Option<i64>, String) {
+        let _: Vec<_> = self.docker.wait_container(&container.id, None::<WaitContainerOptions>).collect().await;
+        let seen = self.docker.inspect_container(&container.id, None::<InspectContainerOptions>).await.unwrap();
+        (seen.state.and_then(|state| state.exit_code), self.written(container).await)
+    }
+
+    async fn written(&self, container: &Container) -> String {
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("60").build();
+        let lines: Vec<_> = self.docker.logs(&container.id, Some(options)).collect().await;
+        lines.into_iter().flatten().map(|l| l.to_string()).collect()
     }
 }
 

@@ -2,20 +2,20 @@
 
 use super::docker::{Container, Lab, Spec, eventually};
 use super::{SECOND, ask, assert_unreachable, connect, fact};
+use crate::images;
 use firedrill::probe::Question;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use verdict::observation::Fact;
 
-pub const IMAGE: &str = "firedrill/elasticsearch:dev";
 const NOON: f64 = 1_700_000_000.0;
 
 pub async fn start(lab: &mut Lab) -> Container {
     let watermarks = ["low", "high", "flood_stage"].map(|w| format!("cluster.routing.allocation.disk.watermark.{w}=1gb"));
     let mut env = vec!["discovery.type=single-node".to_owned(), "ES_JAVA_OPTS=-Xms384m -Xmx384m".to_owned()];
     env.extend(watermarks);
-    let (image, ports, aliases) = (IMAGE, vec![9200], vec!["elasticsearch".into()]);
+    let (image, ports, aliases) = (images::reference("elasticsearch"), vec![9200], vec!["elasticsearch".into()]);
     let container = lab.start(Spec { image, env, ports, aliases, ..Spec::default() }).await;
     let health = format!("http://127.0.0.1:{}/_cluster/health?wait_for_status=yellow&timeout=1s", container.port(9200));
     let ready = || async { reqwest::get(&health).await.and_then(|r| r.error_for_status()).map_err(|e| e.to_string()) };

@@ -2,13 +2,12 @@
 
 use super::docker::{Lab, Spec, eventually};
 use super::{SECOND, ask, assert_unreachable, connect, elasticsearch, fact, jaeger, now_s, prometheus};
+use crate::images;
 use firedrill::probe::Question;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use verdict::observation::Fact;
 use verdict::observation::dashboards::Panel;
-
-pub const IMAGE: &str = "firedrill/grafana:dev";
 
 const CONFIG: &str = "
 global: {scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}
@@ -59,7 +58,7 @@ pub async fn answers() {
     jaeger::send(&traces, "web", vec![root]).await;
     let grafana = lab
         .start(Spec {
-            image: IMAGE,
+            image: images::reference("grafana"),
             env: vec!["GF_ANALYTICS_CHECK_FOR_UPDATES=false".into(), "GF_ANALYTICS_REPORTING_ENABLED=false".into()],
             ports: vec![3000],
             ..Spec::default()

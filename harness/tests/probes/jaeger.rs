@@ -2,16 +2,15 @@
 
 use super::docker::{Container, Lab, Spec, eventually};
 use super::{SECOND, assert_unreachable, connect, fact, now_s};
+use crate::images;
 use firedrill::probe::Question;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use verdict::observation::Fact;
 use verdict::observation::traces::Span;
 
-pub const IMAGE: &str = "firedrill/jaeger:dev";
-
 pub async fn start(lab: &mut Lab) -> Container {
-    let (image, ports, aliases) = (IMAGE, vec![16686, 4318], vec!["jaeger".into()]);
+    let (image, ports, aliases) = (images::reference("jaeger"), vec![16686, 4318], vec!["jaeger".into()]);
     let container = lab.start(Spec { image, ports, aliases, ..Spec::default() }).await;
     let services = format!("http://127.0.0.1:{}/api/services", container.port(16686));
     let ready = || async { reqwest::get(&services).await.and_then(|r| r.error_for_status()).map_err(|e| e.to_string()) };

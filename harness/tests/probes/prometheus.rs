@@ -2,12 +2,11 @@
 
 use super::docker::{Container, Lab, Spec, eventually};
 use super::{SECOND, ask, assert_unreachable, connect, fact, now_s};
+use crate::images;
 use firedrill::probe::{Probe, Question};
 use std::path::Path;
 use verdict::observation::Fact;
 use verdict::observation::metrics::RuleInputs;
-
-pub const IMAGE: &str = "firedrill/prometheus:dev";
 
 const CONFIG: &str = "
 global: {scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}
@@ -37,7 +36,7 @@ pub async fn start(lab: &mut Lab, folder: &Path, config: &str, rules: &str) -> C
     std::fs::write(folder.join("rules.yml"), rules).unwrap();
     let container = lab
         .start(Spec {
-            image: IMAGE,
+            image: images::reference("prometheus"),
             aliases: vec!["prometheus".into()],
             binds: vec![format!("{}:/etc/prometheus:ro", folder.display())],
             ports: vec![9090],

@@ -5,32 +5,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::Docker;
 use testcontainers::core::{Host, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
 use tokio::net::TcpStream;
 
-const IMAGES: [&str; 5] = ["firedrill/postgres", "firedrill/redis", "firedrill/postfix", "firedrill/dovecot", "firedrill/jaeger"];
-const TAG: &str = "dev";
+use crate::images;
 
-/// Why the servers can't be had here, if they can't.
-pub async fn missing() -> Option<String> {
-    let docker = match Docker::connect_with_local_defaults() {
-        Ok(docker) => docker,
-        Err(error) => return Some(format!("no Docker: {error}")),
-    };
-    for image in IMAGES {
-        match docker.inspect_image(&format!("{image}:{TAG}")).await {
-            Ok(_) => {}
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-                return Some(format!("image {image}:{TAG} is not here"));
-            }
-            Err(error) => return Some(format!("no Docker: {error}")),
-        }
-    }
-    None
-}
+/// Names in the catalogue.
+pub const IMAGES: &[&str] = &["postgres", "redis", "postfix", "dovecot", "jaeger"];
 
 /// The servers, ready to be used; removed when dropped.
 pub struct Backends {
@@ -97,7 +80,8 @@ impl Backends {
 }
 
 fn image(name: &str) -> ContainerRequest<GenericImage> {
-    GenericImage::new(format!("firedrill/{name}"), TAG.to_owned()).with_label("firedrill.stack", "apps-test").with_network("bridge")
+    let (image, tag) = images::reference(name).rsplit_once(':').unwrap_or_else(|| panic!("image {name} has no tag"));
+    GenericImage::new(image, tag).with_label("firedrill.stack", "apps-test").with_network("bridge")
 }
 
 async fn answers(address: SocketAddr) -> Result<(), Box<dyn Error>> {

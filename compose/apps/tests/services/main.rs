@@ -1,14 +1,13 @@
 //! The services against the real PostgreSQL, Redis, Postfix, Dovecot and Jaeger: what they do when all is well, and what
 //! they do while one of these is gone, silent or slow, and after it has come back.
-//!
-//! Needs Docker and the images `firedrill/{postgres,redis,postfix,dovecot,jaeger}:dev`; without them the tests are shown as
-//! ignored, with the reason.
 
 mod app;
 mod backends;
 mod faults;
 mod gate;
 mod healthy;
+#[path = "../../../../harness/tests/images/obtain.rs"]
+mod images;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 
 use app::{App, Outcome};
 use backends::Backends;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Failed};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -34,12 +33,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let missing = runtime.block_on(backends::missing());
     let backends: Arc<OnceCell<Arc<Backends>>> = Arc::default();
     let trials = healthy::TESTS.iter().chain(faults::TESTS).map(|(name, test)| {
-        let shown = missing.as_ref().map_or_else(|| (*name).to_owned(), |why| format!("{name} ({why})"));
         let (runtime, backends) = (runtime.clone(), backends.clone());
-        Trial::test(shown, move || run(&runtime, &backends, *test)).with_ignored_flag(missing.is_some())
+        images::trial(name, backends::IMAGES, move || run(&runtime, &backends, *test))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Containers are removed from within the runtime.

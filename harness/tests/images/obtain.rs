@@ -1,0 +1,88 @@
+//! Images for tests of single servers, obtained as a user obtains them: by the built program, which prints their references.
+//!
+//! With `FIREDRILL_PROVISION=1` it installs Docker and builds what is missing, when the first test that needs it really runs, and
+//! what can't be had is a failing test. Without, a test whose image is not there is shown as ignored with the reason; with
+//! `FIREDRILL_CI=1` it fails. The tests of all packages include this one file, and none needs the crate `firedrill` for it.
+
+// Each test program uses its part of this.
+#![allow(dead_code)]
+
+use libtest_mimic::{Failed, Trial};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// What was asked for so far: lists of images, with what came of them.
+static ASKED: Mutex<BTreeMap<Vec<&str>, Result<(), String>>> = Mutex::new(BTreeMap::new());
+/// References by name.
+static REFERENCES: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
+
+/// A test that needs these images of the catalogue.
+pub fn trial(name: &str, images: &'static [&'static str], test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    let must_run = is_set("FIREDRILL_PROVISION") || is_set("FIREDRILL_CI");
+    let missing = if must_run { None } else { obtain(images).err() };
+    let shown = missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
+    Trial::test(shown, move || {
+        obtain(images)?;
+        test()
+    })
+    .with_ignored_flag(missing.is_some())
+}
+
+/// The reference of an image that the running test has named as needed.
+pub fn reference(name: &str) -> &'static str {
+    let references = REFERENCES.lock().unwrap_or_else(PoisonError::into_inner);
+    references.get(name).copied().unwrap_or_else(|| panic!("the test does not name image {name} as needed"))
+}
+
+/// A Compose file with `firedrill/<name>:tested` replaced by the reference of each of these images.
+pub fn filled(compose: &str, images: &[&str]) -> String {
+    images.iter().fold(compose.to_owned(), |text, name| text.replace(&format!("firedrill/{name}:tested"), reference(name)))
+}
+
+/// Whether a variable asks for something.
+pub fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()))
+}
+
+/// Obtains images, once for each list; others wait meanwhile.
+fn obtain(images: &'static [&'static str]) -> Result<(), String> {
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    asked.entry(images.to_vec()).or_insert_with(|| ask(images)).clone()
+}
+
+fn ask(images: &[&str]) -> Result<(), String> {
+    let program = program()?;
+    let how = if is_set("FIREDRILL_PROVISION") { "--provision" } else { "--present" };
+    // What it says while it builds is seen by who runs the tests; without building, its error is the reason that is shown.
+    let told = if how == "--provision" { Stdio::inherit() } else { Stdio::piped() };
+    let mut command = Command::new(&program);
+    command.arg("images").args(images).args([how, "--report", env!("CARGO_TARGET_TMPDIR")]).stdin(Stdio::null()).stderr(told);
+    let output = command.output().map_err(|error| format!("{} can't be run: {error}", program.display()))?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let line = error.lines().find_map(|line| line.split_once("error: ").map(|(_, why)| why));
+        let named = || format!("`firedrill images {} {how}` ended with {}", images.join(" "), output.status);
+        return Err(line.map_or_else(named, str::to_owned));
+    }
+    let mut references = REFERENCES.lock().unwrap_or_else(PoisonError::into_inner);
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (name, reference) = line.split_once(' ').ok_or_else(|| format!("wanted `name reference`, seen {line:?}"))?;
+        references.entry(name.to_owned()).or_insert_with(|| reference.to_owned().leak());
+    }
+    let lacking: Vec<&str> = images.iter().copied().filter(|name| !references.contains_key(*name)).collect();
+    if lacking.is_empty() { Ok(()) } else { Err(format!("no reference was printed for {}", lacking.join(", "))) }
+}
+
+/// The built program: known to its own package's tests, and beside the folder of test programs for others.
+fn program() -> Result<PathBuf, String> {
+    if let Some(own) = option_env!("CARGO_BIN_EXE_firedrill") {
+        return Ok(own.into());
+    }
+    let test = std::env::current_exe().map_err(|error| format!("where this test is can't be told: {error}"))?;
+    let found = test.ancestors().skip(1).take(2).map(|folder| folder.join("firedrill")).find(|file| file.is_file());
+    found.ok_or_else(|| {
+        "the program firedrill is not built: cargo build -p firedrill --bin firedrill (cargo test --workspace does)".to_owned()
+    })
+}
