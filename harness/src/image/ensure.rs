@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn an_image_that_is_denied_does_not_close_its_registry() {
-        assert!(is_unreachable("Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io: no such host"));
+        assert!(is_unreachable("Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: no such host"));
         assert!(!is_unreachable("pull access denied for x, repository does not exist"));
         assert!(!is_unreachable("manifest for redis:0 not found"));
     }
