@@ -48,7 +48,8 @@ impl Dovecot {
         let request = GenericImage::new(image, tag)
             .with_exposed_port(imap)
             .with_exposed_port(lmtp)
-            .with_label("firedrill.stack", "test-loadgen")
+            .with_label("firedrill.run", format!("loadgen-test-{}", std::process::id()))
+            .with_label("firedrill.stack", "loadgen-test")
             .with_host_config_modifier(move |host| {
                 host.publish_all_ports = Some(false);
                 host.port_bindings = Some(ports.iter().cloned().collect());
@@ -298,6 +299,7 @@ fn main() {
         && let Err(e) = runtime.block_on(dovecot.container.rm())
     {
         eprintln!("the container can't be removed: {e}");
+        std::process::exit(101);
     }
     conclusion.exit();
 }

@@ -14,7 +14,10 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-const LABEL: (&str, &str) = ("firedrill.stack", "probes-test");
+/// Labels of all that a lab makes: by the first, `firedrill down --all` finds what a killed test has left.
+fn labels(network: &str) -> HashMap<String, String> {
+    HashMap::from([("firedrill.run", network), ("firedrill.stack", "probes-test")].map(|(key, value)| (key.to_owned(), value.to_owned())))
+}
 
 /// A container to start.
 #[derive(Default)]
@@ -54,8 +57,7 @@ impl Lab {
     pub async fn new() -> Lab {
         let docker = Docker::connect_with_local_defaults().unwrap();
         let network = format!("firedrill-probes-test-{}", uuid::Uuid::new_v4().simple());
-        let labels = HashMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]);
-        let request = NetworkCreateRequest { name: network.clone(), labels: Some(labels), ..Default::default() };
+        let request = NetworkCreateRequest { name: network.clone(), labels: Some(labels(&network)), ..Default::default() };
         docker.create_network(request).await.unwrap();
         Lab { docker, network, containers: Vec::new() }
     }
@@ -75,7 +77,7 @@ impl Lab {
             env: Some(spec.env),
             entrypoint: spec.entrypoint,
             cmd: spec.cmd,
-            labels: Some(HashMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())])),
+            labels: Some(labels(&self.network)),
             exposed_ports: Some(bindings.keys().cloned().collect()),
             host_config: Some(HostConfig {
                 binds: Some(spec.binds),
@@ -140,12 +142,16 @@ impl Drop for Lab {
                 let docker = Docker::connect_with_local_defaults().unwrap();
                 for id in containers {
                     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-                    let _ = docker.remove_container(&id, Some(options)).await;
+                    docker.remove_container(&id, Some(options)).await?;
                 }
-                let _ = docker.remove_network(&network).await;
-            });
+                docker.remove_network(&network).await
+            })
         });
-        let _ = removed.join();
+        let removed = removed.join().unwrap();
+        // A test that failed says why by itself.
+        if !std::thread::panicking() {
+            removed.expect("what the test made is removed");
+        }
     }
 }
 

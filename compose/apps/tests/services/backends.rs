@@ -1,10 +1,12 @@
 //! The real servers behind the services, one container each, shared by all tests of a run.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use testcontainers::core::{Host, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
@@ -81,7 +83,19 @@ impl Backends {
 
 fn image(name: &str) -> ContainerRequest<GenericImage> {
     let (image, tag) = images::reference(name).rsplit_once(':').unwrap_or_else(|| panic!("image {name} has no tag"));
-    GenericImage::new(image, tag).with_label("firedrill.stack", "apps-test").with_network("bridge")
+    GenericImage::new(image, tag).with_label("firedrill.run", run()).with_label("firedrill.stack", "apps-test").with_network("bridge")
+}
+
+/// By this label `firedrill down --all` finds what a killed test has left.
+fn run() -> String {
+    format!("apps-test-{}", std::process::id())
+}
+
+/// Containers of this run that are still there.
+pub async fn left() -> Result<usize, bollard::errors::Error> {
+    let filters = HashMap::from([("label", vec![format!("firedrill.run={}", run())])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    Ok(bollard::Docker::connect_with_local_defaults()?.list_containers(Some(options)).await?.len())
 }
 
 async fn answers(address: SocketAddr) -> Result<(), Box<dyn Error>> {

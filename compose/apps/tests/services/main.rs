@@ -40,8 +40,18 @@ fn main() -> ExitCode {
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Containers are removed from within the runtime.
-    runtime.block_on(async { drop(backends) });
-    conclusion.exit_code()
+    let started = backends.initialized();
+    let left = runtime.block_on(async {
+        drop(backends);
+        if started { backends::left().await } else { Ok(0) }
+    });
+    match left {
+        Ok(0) => conclusion.exit_code(),
+        left => {
+            eprintln!("containers of the tests are left: {left:?}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(runtime: &Runtime, backends: &OnceCell<Arc<Backends>>, test: Test) -> Result<(), Failed> {
