@@ -42,7 +42,7 @@ pub mod drill;
 pub mod firing;
 pub mod health;
 pub mod logs;
-mod proportion;
+pub(crate) mod proportion;
 pub mod recovery;
 pub mod roll_call;
 pub mod scraping;
