@@ -166,12 +166,13 @@ impl Session {
             }
         }
         result?;
+        let driven_until = self.clock().now();
         self.phase(Phase::Drive, false)?;
         self.phase(Phase::Drain, true)?;
         capture::drain(self).await?;
         self.phase(Phase::Drain, false)?;
         self.phase(Phase::Capture, true)?;
-        self.interrupt.unless(capture::end(self, plan)).await.ok_or(Error::Interrupted)??;
+        self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
     }
 
@@ -189,6 +190,9 @@ impl Session {
             }
             wave::run(self, plan, wave).await?;
         }
+        if plan.gate.is_some() {
+            return Ok(());
+        }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
         self.quiet(plan).await
@@ -197,19 +201,20 @@ impl Session {
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
     /// traffic it is the alerts' silence that needs time.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-        let seconds = match &self.declaration.workload {
-            Some(workload) => {
+        let seconds = match (&self.declaration.workload, &plan.gate) {
+            (_, Some(gate)) => gate.warm_up_s + gate.window_s,
+            (Some(workload), None) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
                     verdict::Expectation::Recovered(r) => {
                         Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
                     }
                     _ => None,
                 });
-                operations.unwrap_or(5.0)
+                operations.unwrap_or(5.0).clamp(0.0, 120.0)
             }
-            None => self.declaration.steady_state.hold_s,
+            (None, None) => self.declaration.steady_state.hold_s,
         };
-        let until = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 120.0));
+        let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         while Instant::now() < until {
             self.interrupted()?;
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;

@@ -4,6 +4,7 @@
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
 pub mod authority;
+pub mod baseline;
 pub mod binaries;
 pub mod budget;
 pub mod cli;

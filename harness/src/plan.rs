@@ -5,7 +5,7 @@ use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
-use verdict::baseline::Baseline;
+use verdict::baseline::{Baseline, Gate};
 use verdict::check::roll_call::Required;
 
 /// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
@@ -90,6 +90,9 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// What a run of `firedrill baseline` measures: a window of healthy traffic, and no drills.
+    #[serde(default)]
+    pub gate: Option<Gate>,
 }
 
 impl Plan {

@@ -410,7 +410,7 @@ pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
     read.scaled.config.render().into_iter().filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
 }
 
-fn run_id(seed: u64) -> String {
+pub(crate) fn run_id(seed: u64) -> String {
     // Time first, so that runs sort by it; the seed's end tells two of one second apart, the process two of one seed.
     let now = jiff::Zoned::now().strftime("%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)

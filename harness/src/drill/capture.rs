@@ -6,9 +6,11 @@ use crate::plan::Plan;
 use crate::probe::{Probe, Question, health, host};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use verdict::baseline::Source;
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::observation::Fact;
+use verdict::summary::samples_name;
 use verdict::{At, EventKind};
 
 /// Bound on the drain.
@@ -86,7 +88,7 @@ async fn stored(session: &Session) -> u64 {
 ///
 /// # Errors
 /// The record can't be written.
-pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
+pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(), Error> {
     let declaration = &session.declaration;
     let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
     if let Some(metrics) = session.probes.metrics.as_deref() {
@@ -109,6 +111,15 @@ pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
                     start_s: from.wall_s(),
                     end_s: to.wall_s(),
                 };
+                ask(session, metrics, question).await?;
+            }
+        }
+        if let Some(gate) = &plan.gate {
+            let end_s = driven_until.wall_s();
+            for (name, measure) in &gate.measures {
+                let Source::Query { expr, .. } = &measure.source else { continue };
+                let (name, expr) = (samples_name(name), expr.clone());
+                let question = Question::Range { name, expr, start_s: end_s - gate.window_s, end_s, step_s: gate.window_s / 20.0 };
                 ask(session, metrics, question).await?;
             }
         }

@@ -81,7 +81,7 @@ pub(super) fn scenarios(
 pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baseline, Error> {
     let baseline: Baseline = yaml::read(path)?;
     let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint).into());
-    if baseline.schema != 1 {
+    if baseline.schema != verdict::baseline::SCHEMA {
         return wrong(&["schema"], format!("schema: seen {}, wanted 1", baseline.schema), "this program reads version 1");
     }
     if baseline.stack != declaration.stack {

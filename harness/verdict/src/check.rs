@@ -36,6 +36,7 @@ macro_rules! expectations {
 }
 
 pub mod alerts;
+pub mod baseline;
 pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;
@@ -71,6 +72,7 @@ expectations! {
     FaultBitAndLeft(drill::FaultBitAndLeft),
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
+    WithinBaseline(baseline::WithinBaseline),
 }
 
 impl Expectation {

@@ -3,6 +3,7 @@
 mod alerts;
 mod glance;
 mod ledger;
+mod measures;
 mod outline;
 mod timeline;
 mod told;
@@ -10,6 +11,7 @@ mod told;
 pub use alerts::{AlertRow, ProvedBy, alerts};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
+pub use measures::{measures, samples_name, window};
 pub use outline::{Fold, Outline, Section, Trouble, order, outline};
 pub use timeline::{AlertLane, Bin, Mark, Receiver, State, Stretch, Timeline, timeline};
 pub use told::{Place, Told, Waiver, skip, tell, waive};

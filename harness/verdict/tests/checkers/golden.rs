@@ -548,11 +548,12 @@ pub fn expectations() -> Vec<Expectation> {
     ];
     let limit = StepLimit { p50_ms: 100.0, p99_ms: 500.0 };
     let baseline = Baseline {
-        schema: 1,
+        schema: verdict::baseline::SCHEMA,
         stack: "small".into(),
         error_rate_max: 0.01,
         operations_min: 40,
         steps: [("mail/send".to_owned(), limit), ("mail/list".to_owned(), limit)].into(),
+        gate: None,
     };
     let steps = strings(&["mail/send", "mail/list"]);
     let mut all: Vec<Expectation> = vec![
