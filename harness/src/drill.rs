@@ -1,5 +1,6 @@
 //! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
 
+mod again;
 pub mod bring_up;
 pub mod capture;
 pub mod steady;
@@ -192,6 +193,11 @@ impl Session {
         }
         if plan.gate.is_some() {
             return Ok(());
+        }
+        for drill in again::late(self, plan).await? {
+            again::calm(self).await?;
+            steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
+            wave::run(self, plan, &[&drill]).await?;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
