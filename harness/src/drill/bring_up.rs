@@ -14,6 +14,7 @@ use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::Plan;
+use crate::preflight;
 use crate::probe;
 use crate::progress::Progress;
 use crate::reaper::Reaper;
@@ -171,6 +172,14 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        Live::up_for(options, &Plan::default()).await
+    }
+
+    /// Brings the stack up for a plan: what its faults need of this machine is looked at before anything starts.
+    ///
+    /// # Errors
+    /// As [`Live::up`].
+    pub async fn up_for(options: &Options, plan: &Plan) -> Result<Live, Failure> {
         let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
@@ -186,6 +195,8 @@ impl Live {
             .await
             .ok_or_else(stopped)?;
         let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
+        let fit = interrupt.unless(preflight::require(&engine, &preflight::needs(plan))).await.ok_or_else(stopped)?;
+        fit.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
         let mut deviations = read.deviations.clone();
