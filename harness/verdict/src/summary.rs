@@ -7,7 +7,7 @@ mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, ProvedBy, alerts};
+pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
 pub use outline::{Fold, Outline, Section, Trouble, order, outline};
@@ -165,6 +165,8 @@ pub enum DeviationKind {
     Absent,
     /// An image differs from the one asked for.
     Image,
+    /// A rule was changed for a drill.
+    Overridden,
     /// A duration or a literal was not divided by the time scale.
     NotScaled,
 }
@@ -194,6 +196,14 @@ pub fn deviations(history: &History) -> Vec<Deviation> {
             None => Deviation { kind: kind(what, why), what: what.clone(), why: why.clone() },
         })
         .collect();
+    all.extend(history.run().filter_map(|(_, r)| match r {
+        RunEvent::Overridden { drill, alert, before, after, why } => Some(Deviation {
+            kind: DeviationKind::Overridden,
+            what: format!("during drill {drill} alert {alert} is `{after}` instead of `{before}`"),
+            why: why.clone(),
+        }),
+        _ => None,
+    }));
     all.sort_by_key(|d| d.kind);
     all
 }

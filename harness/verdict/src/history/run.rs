@@ -74,6 +74,19 @@ pub enum RunEvent {
         /// Its id.
         drill: String,
     },
+    /// A rule was changed for a drill, until the drill's end.
+    Overridden {
+        /// Drill.
+        drill: String,
+        /// Alert whose rule it is.
+        alert: String,
+        /// Its expression otherwise.
+        before: String,
+        /// Its expression during the drill.
+        after: String,
+        /// Why.
+        why: String,
+    },
     /// Something differs from the described system.
     Deviation {
         /// What differs.
