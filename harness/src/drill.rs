@@ -1,5 +1,6 @@
 //! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
 
+mod again;
 pub mod bring_up;
 pub mod capture;
 mod overrides;
@@ -191,6 +192,11 @@ impl Session {
         let result = self.waves(plan, &waves, load, &mut early).await;
         wave::heal_early(self, early).await?;
         result?;
+        for drill in again::late(self, plan).await? {
+            again::calm(self).await?;
+            steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
+            wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
+        }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
         self.quiet(plan).await

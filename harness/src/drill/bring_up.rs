@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::alert::AlertEvent;
-use verdict::history::run::{Phase, RunEvent};
+use verdict::history::run::{Deviation, DeviationKind, Phase, RunEvent};
 use verdict::{EventKind, history};
 
 /// Service name of the stand-ins' container.
@@ -152,7 +152,7 @@ pub struct Live {
     progress: Progress,
     interrupt: Interrupt,
     images: BTreeMap<String, String>,
-    deviations: Vec<(String, String)>,
+    deviations: Vec<Deviation>,
     /// What happened on the way up, told again at the beginning of each run's history.
     prologue: Mutex<Vec<EventKind>>,
     times: Times,
@@ -212,7 +212,7 @@ impl Live {
             return Err(Failure::new(Exit::Interrupted, "interrupted; what was started is removed"));
         };
         let containers::Brought { running, additions, prologue } = brought?;
-        deviations.extend(running.deviations.iter().map(|d| (d.what.clone(), d.why.clone())));
+        deviations.extend(running.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)));
         let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
         Ok(Live {
@@ -322,8 +322,8 @@ impl Live {
             recorder.write_at(EventKind::Run(RunEvent::PhaseBegan { phase }), from)?;
             recorder.write_at(EventKind::Run(RunEvent::PhaseEnded { phase }), to)?;
         }
-        for (what, why) in &self.deviations {
-            run(RunEvent::Deviation { what: what.clone(), why: why.clone() })?;
+        for deviation in &self.deviations {
+            run(RunEvent::Deviation(deviation.clone()))?;
         }
         for optional in self.read.subject.declaration.optional.iter().filter(|o| self.read.subject.left_out.contains_key(&o.service)) {
             for verdict in optional.verdicts.iter().cloned().chain([format!("optional.{}", optional.service)]) {

@@ -161,12 +161,11 @@ impl Session {
         Ok(())
     }
 
-    /// From the injection of a drill's fault to the end of the drill, as recorded so far.
+    /// From the injection of a drill's fault to the end of the drill, as recorded so far; of its last attempt.
     fn injected(&self, drill: &str) -> Option<(At, At)> {
         let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let begin = marks.iter().find(|(d, _, _)| d == drill)?.1;
-        let end = marks.iter().find(|(d, _, _)| d == drill)?.2;
-        Some((begin, end.unwrap_or_else(|| self.clock().now())))
+        let (_, begin, end) = marks.iter().rfind(|(d, _, _)| d == drill)?;
+        Some((*begin, end.unwrap_or_else(|| self.clock().now())))
     }
 
     /// Marks the begin or the end of a phase.
@@ -183,7 +182,7 @@ impl Session {
         match event {
             EventKind::Fault(FaultEvent::Injected { drill, .. }) => marks.push((drill.clone(), at, None)),
             EventKind::Run(RunEvent::DrillEnded { drill }) => {
-                if let Some(mark) = marks.iter_mut().find(|(d, _, _)| d == drill) {
+                if let Some(mark) = marks.iter_mut().rfind(|(d, _, _)| d == drill) {
                     mark.2 = Some(at);
                 }
             }

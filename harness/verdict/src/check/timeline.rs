@@ -118,7 +118,7 @@ impl<'h> Timeline<'h> {
         Timeline { history, drills: drills(history), complete: history.is_complete(), origin }
     }
 
-    /// The last occurrence of a drill: one that was run again is judged by its repetition.
+    /// The last occurrence of a drill; see [`super::attempts`] for one that was run again.
     pub fn drill(&self, id: &str) -> Option<&Drill<'h>> {
         self.drills.iter().rev().find(|d| d.id == id)
     }

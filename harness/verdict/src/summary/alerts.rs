@@ -60,8 +60,10 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
     let status = |claim: &str| of_claim(claim).map(|v| v.status);
     let passed = |claim: &str| status(claim) == Some(Status::Pass);
     let window = drills.iter().find_map(|d| {
-        let injected = history.faults().find_map(|(e, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d).then_some(e.at))?;
-        Some((injected, history.drill_window(d).and_then(|w| w.1)))
+        let (began, ended) = history.drill_window(d)?;
+        let injections = history.faults().filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d));
+        let injected = injections.map(|(e, _)| e.at).filter(|at| *at >= began).min()?;
+        Some((injected, ended))
     });
     let told = told(history, alert, window);
     // Samples are a step apart; whoever was told of it earlier saw it fire earlier.
