@@ -3,6 +3,7 @@
 mod again;
 pub mod bring_up;
 pub mod capture;
+mod overrides;
 pub mod steady;
 pub mod traffic;
 pub mod wave;
@@ -14,7 +15,8 @@ use crate::fault::FaultError;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::journal::undo::undo;
-use crate::plan::Plan;
+use crate::monitoring::MonitoringConfig;
+use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
 use crate::progress::Progress;
 use crate::record::Recorder;
@@ -123,6 +125,8 @@ pub struct Parts {
     pub declaration: Declaration,
     /// Evaluation interval of the rules as they run, seconds.
     pub evaluation_s: f64,
+    /// The monitoring configuration as it runs.
+    pub config: Arc<MonitoringConfig>,
     /// Where events are written.
     pub recorder: Recorder,
     /// What must be undone.
@@ -185,23 +189,38 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
-        for (i, wave) in waves.iter().enumerate() {
-            if i > 0 {
-                steady::hold(self, load, wave.first().map(|d| d.scenario.name.clone())).await?;
-            }
-            wave::run(self, plan, wave).await?;
-        }
         if plan.gate.is_some() {
             return Ok(());
         }
+        let mut early = wave::begin_early(self, plan).await?;
+        let result = self.waves(plan, &waves, load, &mut early).await;
+        wave::heal_early(self, early).await?;
+        result?;
         for drill in again::late(self, plan).await? {
             again::calm(self).await?;
             steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
-            wave::run(self, plan, &[&drill]).await?;
+            wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
         self.quiet(plan).await
+    }
+
+    async fn waves<'p>(
+        &self,
+        plan: &'p Plan,
+        waves: &[Vec<&'p PlannedDrill>],
+        load: Option<&traffic::Stream>,
+        early: &mut wave::Early<'p>,
+    ) -> Result<(), Error> {
+        for (i, wave) in waves.iter().enumerate() {
+            if i > 0 || !early.is_empty() {
+                let raised = early.values().flat_map(wave::Begun::raises).collect();
+                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised).await?;
+            }
+            wave::run(self, plan, wave, early).await?;
+        }
+        Ok(())
     }
 
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without

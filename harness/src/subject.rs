@@ -88,7 +88,7 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let own = |name: &str| folder.join(name);
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &scenarios, &stack, &written)?;
+    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config)?;
     let baseline_file =
         first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
     let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration)?) } else { None };

@@ -390,6 +390,7 @@ impl Live {
             seed: self.options.seed,
             declaration,
             evaluation_s: evaluation,
+            config: Arc::new(self.read.scaled.config.clone()),
             recorder,
             journal: self.journal.clone(),
             probes,

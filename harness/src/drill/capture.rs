@@ -2,7 +2,7 @@
 //! and once after the drain, before `down`.
 
 use super::{Error, Session};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question, health, host};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -102,17 +102,8 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
                 .await?;
             from = to + step_s;
         }
-        for drill in &plan.drills {
-            let Some((from, to)) = session.injected(&drill.scenario.name) else { continue };
-            for alert in &drill.scenario.alerts {
-                let question = Question::RuleInputs {
-                    alert: alert.clone(),
-                    drill: Some(drill.scenario.name.clone()),
-                    start_s: from.wall_s(),
-                    end_s: to.wall_s(),
-                };
-                ask(session, metrics, question).await?;
-            }
+        for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
+            session.ask_inputs(drill).await?;
         }
         if let Some(gate) = &plan.gate {
             let end_s = driven_until.wall_s();
@@ -161,6 +152,22 @@ impl Session {
     pub(super) fn observe(&self, observations: impl IntoIterator<Item = verdict::Observation>) -> Result<(), Error> {
         for observation in observations {
             self.recorder.write(EventKind::Observation(observation))?;
+        }
+        Ok(())
+    }
+
+    /// Records what the rules of a drill's alerts were made of, from the injection to the drill's end, or until now.
+    pub(super) async fn ask_inputs(&self, drill: &PlannedDrill) -> Result<(), Error> {
+        let Some(metrics) = self.probes.metrics.as_deref() else { return Ok(()) };
+        let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
+        for alert in &drill.scenario.alerts {
+            let question = Question::RuleInputs {
+                alert: alert.clone(),
+                drill: Some(drill.scenario.name.clone()),
+                start_s: from.wall_s(),
+                end_s: to.wall_s(),
+            };
+            ask(self, metrics, question).await?;
         }
         Ok(())
     }

@@ -169,11 +169,12 @@ fn deviations(report: &Report, out: &mut String) {
         let n = all.iter().filter(|d| d.kind == kind).count();
         (n > 0).then(|| format!("{n} {word}"))
     };
-    use DeviationKind::{Absent, Image, NotScaled, RunAgain, System};
+    use DeviationKind::{Absent, Image, NotScaled, Overridden, RunAgain, System};
     let kinds: Vec<String> = [
         count(System, "of the stack"),
         count(Absent, "absent"),
         count(Image, "of images"),
+        count(Overridden, "rules changed for a drill"),
         count(NotScaled, "not scaled"),
         count(RunAgain, "drills run again"),
     ]

@@ -8,7 +8,7 @@ mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, ProvedBy, alerts};
+pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
 pub use measures::{measures, samples_name, window};
@@ -164,6 +164,11 @@ pub fn deviations(history: &History) -> Vec<Deviation> {
     let recorded = history.run().filter_map(|(_, r)| match r {
         RunEvent::Deviation(deviation) => Some(deviation.clone()),
         RunEvent::DrillAgain { drill, why } => Some(run_again(history, drill, why)),
+        RunEvent::Overridden { drill, alert, before, after, why } => Some(Deviation {
+            kind: DeviationKind::Overridden,
+            what: format!("during drill {drill} alert {alert} is `{after}` instead of `{before}`"),
+            why: why.clone(),
+        }),
         _ => None,
     });
     let mut all: Vec<Deviation> = recorded.filter(|d| seen.insert(d.clone())).collect();
