@@ -7,6 +7,7 @@ pub mod baseline;
 pub mod cause;
 pub mod check;
 pub mod history;
+pub mod mutation;
 pub mod observation;
 pub mod summary;
 pub mod verdict;
