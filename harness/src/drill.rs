@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::fault::FaultError;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::journal::undo::carry_out;
+use crate::journal::undo::undo;
 use crate::plan::Plan;
 use crate::probe::{Probe, Question};
 use crate::progress::Progress;
@@ -237,17 +237,9 @@ impl Session {
     ///
     /// # Errors
     /// One of them could not be undone; it stays open for `firedrill heal`.
-    pub async fn heal(&self, entries: Vec<u64>) -> Result<(), Error> {
-        let open = self.journal.open_entries()?;
-        let mut wrong = Vec::new();
-        // The last thing done is undone first.
-        for entry in open.iter().rev().filter(|e| entries.contains(&e.id)) {
-            let Some(undo) = &entry.undo else { continue };
-            match carry_out(Some(&self.engine), undo).await {
-                Ok(()) => self.journal.close(entry.id)?,
-                Err(seen) => wrong.push(format!("{} could not be undone: {seen}", entry.what)),
-            }
-        }
+    pub async fn heal(&self, entries: &[u64]) -> Result<(), Error> {
+        let healed = undo(&self.journal, Some(&self.engine), entries).await?;
+        let wrong: Vec<String> = healed.failed.iter().map(|(e, seen)| format!("{} could not be undone: {seen}", e.what)).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::Heal(wrong.join("; "))) }
     }
 

@@ -48,7 +48,7 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
     let outcome = strike(session, plan, drill, fault.as_mut(), &scene, blast).await;
     // Its arrivals end with the fault; what it waits for afterwards (mail on its way) must not keep the fault from being healed.
     let ending = extra.map(|stream| tokio::spawn(stream.stop()));
-    let healed = session.heal(open).await;
+    let healed = session.heal(&open).await;
     session.record_fault(FaultEvent::Healed { drill: name.clone() })?;
     let at = Instant::now();
     outcome?;

@@ -23,26 +23,42 @@ pub struct Healed {
 /// # Errors
 /// [`JournalError`] when the journal itself can't be read or written.
 pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>) -> Result<Healed, JournalError> {
-    let mut healed = Healed::default();
-    let mut open = journal.open_entries()?;
-    open.reverse();
-    open.retain(|entry| {
+    let open = newest_first(journal, |entry| {
         let mends = entry.undo.as_ref().is_some_and(|undo| !undo.removes_stack());
         mends && run.is_none_or(|run| run == entry.run)
-    });
+    })?;
     // What the harness asked for just before it was killed may still be under way, in the engine or in a child of it, and
     // take effect after it was undone. So all is undone again a little later, and only then closed.
     try_all(engine, &open).await;
     if !open.is_empty() {
         tokio::time::sleep(SETTLE).await;
     }
-    for (entry, result) in open.iter().zip(try_all(engine, &open).await) {
+    undo_and_close(journal, engine, open).await
+}
+
+/// Undoes these entries, as far as they are open, newest first, and closes them: what a harness that lives does for itself.
+///
+/// # Errors
+/// [`JournalError`] when the journal itself can't be read or written.
+pub async fn undo(journal: &Journal, engine: Option<&Engine>, entries: &[u64]) -> Result<Healed, JournalError> {
+    let open = newest_first(journal, |entry| entries.contains(&entry.id))?;
+    undo_and_close(journal, engine, open).await
+}
+
+fn newest_first(journal: &Journal, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, JournalError> {
+    Ok(journal.open_entries()?.into_iter().rev().filter(wanted).collect())
+}
+
+async fn undo_and_close(journal: &Journal, engine: Option<&Engine>, open: Vec<Entry>) -> Result<Healed, JournalError> {
+    let mut healed = Healed::default();
+    let results = try_all(engine, &open).await;
+    for (entry, result) in open.into_iter().zip(results) {
         match result {
             Ok(()) => {
                 journal.close(entry.id)?;
-                healed.undone.push(entry.clone());
+                healed.undone.push(entry);
             }
-            Err(why) => healed.failed.push((entry.clone(), why)),
+            Err(why) => healed.failed.push((entry, why)),
         }
     }
     Ok(healed)
