@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod containment;
+pub mod coverage;
 pub mod declaration;
 pub mod drill;
 pub mod engine;

@@ -90,6 +90,9 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// Whether the rules are changed in fixed ways, and it is asked which of the changes the run would have noticed.
+    #[serde(default)]
+    pub mutation: bool,
 }
 
 impl Plan {
