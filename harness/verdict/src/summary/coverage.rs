@@ -242,7 +242,8 @@ mod tests {
     }
 
     fn routing() -> Routing {
-        let route = |name: &str, receiver: &str, alerts: &[&str]| Route { name: name.into(), receiver: receiver.into(), alerts: set(alerts) };
+        let route =
+            |name: &str, receiver: &str, alerts: &[&str]| Route { name: name.into(), receiver: receiver.into(), alerts: set(alerts) };
         Routing {
             routes: vec![route("a", "team", &["Down", "Slow"]), route("b", "night", &["Down"])],
             receivers: BTreeMap::from([
@@ -288,7 +289,9 @@ mod tests {
     #[test]
     fn nothing_is_exercised_by_silence() {
         let seen = covered(&[], vec![managed(&["Other"])]);
-        for share in [seen.counts.quiet, seen.counts.fired, seen.counts.told, seen.counts.resolved, seen.counts.routes, seen.counts.inhibitions] {
+        for share in
+            [seen.counts.quiet, seen.counts.fired, seen.counts.told, seen.counts.resolved, seen.counts.routes, seen.counts.inhibitions]
+        {
             assert!(share.seen == 0 && share.of > 0, "{share:?}");
         }
     }
