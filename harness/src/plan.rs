@@ -93,6 +93,9 @@ pub struct Plan {
     /// What a run of `firedrill baseline` measures: a window of healthy traffic, and no drills.
     #[serde(default)]
     pub gate: Option<Gate>,
+    /// Whether the rules are changed in fixed ways, and it is asked which of the changes the run would have noticed.
+    #[serde(default)]
+    pub mutation: bool,
 }
 
 impl Plan {

@@ -310,11 +310,14 @@ struct RuleGroups {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct LoadedGroup {
     name: String,
     #[serde(default)]
     file: String,
     interval: f64,
+    #[serde(default)]
+    last_evaluation: Option<jiff::Timestamp>,
     rules: Vec<LoadedRule>,
 }
 
@@ -325,6 +328,8 @@ struct LoadedRule {
     query: String,
     #[serde(default)]
     duration: f64,
+    #[serde(default)]
+    keep_firing_for: f64,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -342,12 +347,20 @@ fn group(g: LoadedGroup) -> RuleGroup {
         name: r.name,
         expr: r.query,
         for_s: r.duration,
+        keep_firing_s: r.keep_firing_for,
         labels: r.labels,
         health: r.health,
         last_error: r.last_error,
         evaluation_s: r.evaluation_time,
     };
-    RuleGroup { file: g.file, name: g.name, interval_s: g.interval, rules: g.rules.into_iter().map(rule).collect() }
+    RuleGroup {
+        file: g.file,
+        name: g.name,
+        interval_s: g.interval,
+        // A group that was never evaluated has the zero time of the year 1.
+        last_evaluation_s: g.last_evaluation.map(|t| t.as_microsecond() as f64 / 1e6).filter(|s| *s > 0.0),
+        rules: g.rules.into_iter().map(rule).collect(),
+    }
 }
 
 #[derive(Deserialize)]

@@ -57,7 +57,7 @@ pub mod roll_call;
 pub mod scraping;
 pub mod timeline;
 pub mod traces;
-mod wording;
+pub(crate) mod wording;
 
 expectations! {
     ServicesReady(health::ServicesReady),

@@ -257,6 +257,7 @@ fn rule(name: &str, expr: &str) -> Rule {
         alerting: true,
         expr: expr.into(),
         for_s: 3.0,
+        keep_firing_s: 0.0,
         labels: map(&[("severity", "critical")]),
         health: "ok".into(),
         last_error: String::new(),
@@ -423,7 +424,9 @@ pub fn rules() -> Fact {
         rule("SlowAnswers", "latency > 2"),
         rule("Idle", "rate(x[5m]) == 0"),
     ];
-    Fact::Rules { groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, rules }] }
+    Fact::Rules {
+        groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, last_evaluation_s: None, rules }],
+    }
 }
 
 pub fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {

@@ -9,6 +9,7 @@ mod golden;
 mod health;
 mod laws;
 mod logs;
+mod mutation;
 mod recovery;
 mod scraping;
 mod traces;
