@@ -235,7 +235,7 @@ async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: Cancellation
 
 /// Lets this process have as many open files as it may: each operation in flight needs one, and a server that stops
 /// answering has a thousand of them soon.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
         && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
