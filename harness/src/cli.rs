@@ -6,6 +6,7 @@ pub mod fault;
 pub mod heal;
 pub mod images;
 pub mod judge;
+pub mod load;
 pub mod run;
 pub mod selftest;
 pub mod up;
@@ -125,6 +126,8 @@ enum Command {
     Down(up::Down),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
+    /// Drive only the traffic, of a stack or of one URL, and tell latencies that can be believed.
+    Load(Box<load::Arguments>),
     /// List the faults, or inject one by hand.
     #[command(subcommand)]
     Fault(fault::Command),
@@ -300,6 +303,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Status => up::status(common).await,
         Command::Down(arguments) => up::down(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
+        Command::Load(arguments) => load::run(&arguments, common).await,
         Command::Fault(command) => fault::run(&command, common).await,
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,

@@ -470,7 +470,7 @@ fn load(r: &mut Run) {
         slip_p99_ms: 3.0,
         latency_ms: Percentiles::default(),
         operations: OPERATIONS as u64,
-        invalid: None,
+        ..LoadSummary::default()
     };
     r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary }));
 }
