@@ -35,6 +35,7 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
     if let Some(alerting) = session.probes.alerting.as_deref() {
         ask(session, alerting, Question::Reload).await?;
         ask(session, alerting, Question::Silences).await?;
+        ask(session, alerting, Question::ManagerReceivers).await?;
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
@@ -114,6 +115,7 @@ pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
         }
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
+        ask(session, metrics, Question::ProcessStarted).await?;
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
         for source in &declared.sources {

@@ -42,6 +42,10 @@ impl Prometheus {
             Question::Rules => Ok(vec![Fact::Rules { groups: self.rules().await? }]),
             Question::RuleInputs { alert, drill, start_s, end_s } => self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await,
             Question::Reload => self.reload().await,
+            Question::ProcessStarted => {
+                let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
+                Ok(vec![Fact::ProcessStarted { at_s: runtime.start_time.as_microsecond() as f64 / 1e6 }])
+            }
             other => Err(format!("prometheus has no answer to this question: {}", other.words())),
         }
     }
@@ -353,6 +357,7 @@ fn group(g: LoadedGroup) -> RuleGroup {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Runtime {
+    start_time: jiff::Timestamp,
     reload_config_success: bool,
     last_config_time: String,
 }

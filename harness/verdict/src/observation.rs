@@ -58,10 +58,20 @@ pub enum Fact {
     },
     /// Whether the server runs with the configuration it was last given.
     Reload(metrics::Reload),
+    /// Since when the server's process runs.
+    ProcessStarted {
+        /// Seconds since the epoch.
+        at_s: f64,
+    },
     /// Alerts as the alert manager holds them.
     ManagedAlerts {
         /// The alerts.
         alerts: Vec<alerts::ManagedAlert>,
+    },
+    /// Receivers that the alert manager's configuration has.
+    ManagerReceivers {
+        /// Their names there.
+        names: Vec<String>,
     },
     /// Silences in force.
     Silences {

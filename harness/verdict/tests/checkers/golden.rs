@@ -246,6 +246,7 @@ pub fn managed(alert: &str) -> ManagedAlert {
         silenced_by: vec![],
         muted_by: vec![],
         receivers: strings(&["ops"]),
+        routes: vec![],
         starts_at_s: 0.0,
         ends_at_s: 0.0,
     }
