@@ -9,6 +9,7 @@ mod grafana;
 pub mod health;
 pub mod host;
 mod jaeger;
+pub mod mounts;
 mod prometheus;
 
 use crate::clock::RunClock;

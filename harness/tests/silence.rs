@@ -94,6 +94,7 @@ async fn record() -> Result<History, String> {
     let matcher = serde_json::json!({"name": "alertname", "value": "Silenced", "isRegex": false, "isEqual": true});
     let silence = serde_json::json!({"matchers": [matcher], "createdBy": "night shift", "comment": "until it is quiet", "startsAt": starts_at.to_string(), "endsAt": ends_at.to_string()});
     bench.post("/api/v2/silences", silence).await?;
+    bench.script("spare", 9001, "# TYPE scripted_value gauge\nscripted_value 40\n").await?;
     bench.healthy().await?;
     bench.watching(drive(&bench)).await?;
     let alerts: Vec<&str> = STAGES.iter().map(|(alert, ..)| *alert).collect();
@@ -101,8 +102,11 @@ async fn record() -> Result<History, String> {
 }
 
 async fn drive(bench: &Bench) -> Result<(), String> {
-    bench.script("spare", 9001, "# TYPE scripted_value gauge\nscripted_value 90\n").await?;
-    let at = bench.inject(FIRST, "exporter", bench.stop("exporter")).await?;
+    let stop = async {
+        bench.script("spare", 9001, "# TYPE scripted_value gauge\nscripted_value 90\n").await?;
+        bench.stop("exporter").await
+    };
+    let at = bench.inject(FIRST, "exporter", stop).await?;
     bench.until_told("pager", "Told", false, at, 20.0).await?;
     bench.until_told("pager", "Deduplicated", false, at, 5.0).await?;
     let spent = bench.now().since(at);

@@ -3,7 +3,7 @@
 
 use super::{Error, Session};
 use crate::plan::Plan;
-use crate::probe::{Probe, Question, health, host};
+use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::history::fault::FaultEvent;
@@ -36,6 +36,9 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         ask(session, alerting, Question::Reload).await?;
         ask(session, alerting, Question::Silences).await?;
         ask(session, alerting, Question::ManagerReceivers).await?;
+    }
+    for role in [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten() {
+        session.observe([mounts::mounted(&session.engine, &session.running.project, &role.service, *session.clock()).await])?;
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());

@@ -160,7 +160,8 @@ impl Prometheus {
         let window = millis(end - start);
         let comparisons = stream::iter(parts.comparisons).map(|c| async move {
             let series = self.range(&c.left, start, end, interval).await?;
-            let values: Vec<f64> = series.iter().flat_map(|s| &s.points).filter_map(|(_, v)| *v).collect();
+            let points: Vec<Option<f64>> = series.iter().flat_map(|s| &s.points).map(|(_, v)| *v).collect();
+            let values: Vec<f64> = points.iter().filter_map(|v| *v).collect();
             Ok::<_, String>(Comparison {
                 left: c.left,
                 op: c.op.to_owned(),
@@ -168,6 +169,7 @@ impl Prometheus {
                 lowest: values.iter().copied().reduce(f64::min),
                 highest: values.iter().copied().reduce(f64::max),
                 samples: values.len() as u64,
+                not_numbers: (points.len() - values.len()) as u64,
             })
         });
         let comparisons: Vec<Comparison> = comparisons.buffered(AT_ONCE).try_collect().await?;

@@ -101,12 +101,15 @@ impl Bench {
 
     /// What is asked of the stack before anything is broken; then nothing is wrong, as far as the record goes.
     pub async fn healthy(&self) -> Result<(), String> {
-        self.until("every rule was evaluated", 30.0, async || {
-            let answers = self.metrics.ask(&Question::Rules).await;
-            answers.iter().all(|o| match &o.fact {
-                Fact::Rules { groups } => groups.iter().flat_map(|g| &g.rules).all(|r| r.health != "unknown"),
-                _ => false,
-            })
+        self.until("every target was scraped and every rule evaluated", 60.0, async || {
+            let mut answers = self.metrics.ask(&Question::Targets).await;
+            answers.extend(self.metrics.ask(&Question::Rules).await);
+            answers.len() == 2
+                && answers.iter().all(|o| match &o.fact {
+                    Fact::Targets { targets } => !targets.is_empty() && targets.iter().all(|t| t.age_s.is_some()),
+                    Fact::Rules { groups } => !groups.is_empty() && groups.iter().flat_map(|g| &g.rules).all(|r| r.health != "unknown"),
+                    _ => false,
+                })
         })
         .await?;
         for question in [Question::Targets, Question::Rules, Question::Reload, Question::ProcessStarted] {

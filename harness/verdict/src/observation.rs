@@ -108,6 +108,11 @@ pub enum Fact {
     },
     /// Health of a data source.
     Datasource(dashboards::Datasource),
+    /// Files that are mounted one by one into the server's container. One without any is said to have none.
+    MountedFiles {
+        /// The files.
+        files: Vec<host::MountedFile>,
+    },
     /// Pressure stall information of the host.
     Pressure(host::Pressure),
 }

@@ -7,6 +7,7 @@ mod golden;
 mod health;
 mod laws;
 mod logs;
+mod notified;
 mod recovery;
 mod scraping;
 mod traces;

@@ -251,6 +251,17 @@ fn never_true((seq, inputs): &(u64, &RuleInputs)) -> Diagnosis {
             .map(|(seen, hint)| diagnosis(Cause::BucketsBelowThreshold, seen, hint))
             .unwrap_or_else(|| diagnosis(Cause::ExpressionFalse, format!("inactive throughout; {}", seen_against(c)), hint_for(c)));
     }
+    if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c).is_none() && c.not_numbers > 0) {
+        return diagnosis(
+            Cause::ExpressionFalse,
+            format!(
+                "inactive throughout; `{}` was 0/0 in the whole window, which is neither above nor below {}",
+                c.left,
+                number(c.threshold)
+            ),
+            "where nothing happens at all, no share of it fails: add an alert on the absence of traffic, or `or` to this one".into(),
+        );
+    }
     if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c).is_none()) {
         return diagnosis(
             Cause::ExpressionFalse,
