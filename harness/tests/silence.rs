@@ -89,7 +89,7 @@ fn reaches(alert: &str, drill: &str, within_s: f64) -> Expectation {
 }
 
 async fn record() -> Result<History, String> {
-    let bench = Bench::up("silence").await?;
+    let bench = Bench::up("silence", &[]).await?;
     let (starts_at, ends_at) = (jiff::Timestamp::now(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
     let matcher = serde_json::json!({"name": "alertname", "value": "Silenced", "isRegex": false, "isEqual": true});
     let silence = serde_json::json!({"matchers": [matcher], "createdBy": "night shift", "comment": "until it is quiet", "startsAt": starts_at.to_string(), "endsAt": ends_at.to_string()});

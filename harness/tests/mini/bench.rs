@@ -40,8 +40,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Brings up compose/stacks/mini with the files of `fixtures` laid over it.
-    pub async fn up(fixtures: &str) -> Result<Bench, String> {
+    /// Brings up compose/stacks/mini with the files of `fixtures` laid over it, and texts of its files replaced: file, old, new.
+    pub async fn up(fixtures: &str, edits: &[(&str, &str, &str)]) -> Result<Bench, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let stack = folder.path().join("stack");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -50,6 +50,14 @@ impl Bench {
             std::fs::remove_file(stack.join(stale)).map_err(|e| format!("{stale}: {e}"))?;
         }
         lay(&tests.join(fixtures), &stack)?;
+        for (file, old, new) in edits {
+            let path = stack.join(file);
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{file}: {e}"))?;
+            if text.matches(old).count() != 1 {
+                return Err(format!("{file}: {old:?} is not there once"));
+            }
+            std::fs::write(&path, text.replace(old, new)).map_err(|e| format!("{file}: {e}"))?;
+        }
         let common = Common { quiet: true, ..Common::of_tests(folder.path().join("report")) };
         let live = Live::up(&Options::for_tests(&stack.to_string_lossy(), common)).await.map_err(|f| f.message)?;
         let run = folder.path().join("run");
@@ -127,6 +135,7 @@ impl Bench {
         let watch = async {
             loop {
                 self.ask(self.alerting.as_ref(), Question::ManagedAlerts).await;
+                self.ask(self.alerting.as_ref(), Question::ProcessStarted).await;
                 self.ask(self.metrics.as_ref(), Question::ProcessStarted).await;
                 tokio::time::sleep(POLL * 3).await;
             }

@@ -129,6 +129,11 @@ fn why_not_an_expression_that_is_never_true() {
     never(&with(">", 1.0, 0.0, 2.0), "never all together");
     let empty = inputs(silent(), |i| (i.comparisons[0].lowest, i.comparisons[0].highest, i.comparisons[0].samples) = (None, None, 0));
     never(&empty, "returned no value in the whole window");
+    let nothing_done = inputs(silent(), |i| {
+        i.comparisons = vec![comparison("errors / all", ">", 0.05, 0.01, 0.01)];
+        (i.comparisons[0].samples, i.comparisons[0].not_numbers) = (3, 9);
+    });
+    never(&nothing_done, "`errors / all` was 0/0 in 9 of 12 samples, which is neither above nor below 0.05");
     let unasked = silent().without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::RuleInputs(_))));
     never(&unasked, "was not recorded");
 }

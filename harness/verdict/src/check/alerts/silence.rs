@@ -246,21 +246,23 @@ fn was_true(c: &Comparison) -> Option<bool> {
 fn never_true((seq, inputs): &(u64, &RuleInputs)) -> Diagnosis {
     let stage = "expression false";
     let diagnosis = |cause: Cause, seen: String, hint: String| Diagnosis { cause, stage: stage.into(), seen, hint, witnesses: vec![*seq] };
-    if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c) == Some(false)) {
-        return buckets_too_low(inputs, c)
-            .map(|(seen, hint)| diagnosis(Cause::BucketsBelowThreshold, seen, hint))
-            .unwrap_or_else(|| diagnosis(Cause::ExpressionFalse, format!("inactive throughout; {}", seen_against(c)), hint_for(c)));
-    }
-    if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c).is_none() && c.not_numbers > 0) {
+    // 0/0 for most of the time says more than the values of the rest.
+    if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c) != Some(true) && c.not_numbers > c.samples) {
+        let (left, of) = (&c.left, c.not_numbers + c.samples);
         return diagnosis(
             Cause::ExpressionFalse,
             format!(
-                "inactive throughout; `{}` was 0/0 in the whole window, which is neither above nor below {}",
-                c.left,
+                "inactive throughout; `{left}` was 0/0 in {} of {of} samples, which is neither above nor below {}",
+                c.not_numbers,
                 number(c.threshold)
             ),
             "where nothing happens at all, no share of it fails: add an alert on the absence of traffic, or `or` to this one".into(),
         );
+    }
+    if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c) == Some(false)) {
+        return buckets_too_low(inputs, c)
+            .map(|(seen, hint)| diagnosis(Cause::BucketsBelowThreshold, seen, hint))
+            .unwrap_or_else(|| diagnosis(Cause::ExpressionFalse, format!("inactive throughout; {}", seen_against(c)), hint_for(c)));
     }
     if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c).is_none()) {
         return diagnosis(
