@@ -3,7 +3,7 @@
 
 use super::{Error, Session};
 use crate::plan::{Plan, PlannedDrill};
-use crate::probe::{Probe, Question, health, host};
+use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::baseline::Source;
@@ -37,6 +37,10 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
     if let Some(alerting) = session.probes.alerting.as_deref() {
         ask(session, alerting, Question::Reload).await?;
         ask(session, alerting, Question::Silences).await?;
+        ask(session, alerting, Question::ManagerReceivers).await?;
+    }
+    for role in [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten() {
+        session.observe([mounts::mounted(&session.engine, &session.running.project, &role.service, *session.clock()).await])?;
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
@@ -119,6 +123,7 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         if plan.mutation {
             session.observe(crate::mutation::capture::replays(metrics, start_s, end_s).await)?;
         }
+        ask(session, metrics, Question::ProcessStarted).await?;
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
         for source in &declared.sources {

@@ -10,6 +10,7 @@ mod health;
 mod laws;
 mod logs;
 mod mutation;
+mod notified;
 mod recovery;
 mod scraping;
 mod traces;
