@@ -1,6 +1,6 @@
 //! A statement in a PostgreSQL database that does harm by being there: `lock_table` takes the lock that building an index takes, so
-//! that readers pass and writers wait; `long_statement` runs and runs and hinders nobody. A helper's session runs it, and what it
-//! holds is given back when the session ends.
+//! that readers pass and writers wait; `long_statement` runs and runs and hinders nobody. A helper's session runs it. What it holds is
+//! given back when the session ends; a server that is busy with a statement does not notice that, and has to be told.
 
 use super::postgres::{Server, value};
 use super::sessions::{self, Helper, Protocol, Sessions, Task};
@@ -121,7 +121,12 @@ impl Fault for Statement {
             };
             let (helper, undo) = Helper::start(scene, kind, &target, sessions).await?;
             self.helper = helper;
-            Ok(vec![undo])
+            let container = scene.container(&target).await?.id;
+            let statement = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{}'",
+                sessions::name(kind, scene.run)
+            );
+            Ok(vec![Undo::RunStatement { container, port: self.server.port, statement }, undo])
         })
     }
 
