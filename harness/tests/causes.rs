@@ -6,7 +6,7 @@ mod images;
 
 use firedrill::engine::Engine;
 use firedrill::fault::resp::Resp;
-use firedrill::journal::{Journal, STATE_VARIABLE};
+use firedrill::journal::{Journal, STATE_VARIABLE, Undo};
 use firedrill::stack::{Running, Stack, Up, WorkCopy, remove_run, up};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
@@ -148,22 +148,28 @@ impl Servers {
         let arguments = [&["fault", "inject", kind, target, "--stack", &self.name], settings].concat();
         let (code, stdout, stderr) = self.firedrill(&arguments)?;
         assert_eq!(code, Some(0), "{kind}: {stderr}");
-        assert!(!self.journal.open_entries()?.is_empty(), "{kind} is in the journal while it is there");
+        assert!(!self.open()?.is_empty(), "{kind} is in the journal while it is there");
         Ok(stdout)
     }
 
     /// Tries to inject a fault that can't be, and returns the exit code and what was said.
     fn refused(&self, kind: &str, target: &str, settings: &[&str]) -> Outcome<(Option<i32>, String)> {
         let (code, _, stderr) = self.firedrill(&[&["fault", "inject", kind, target, "--stack", &self.name], settings].concat())?;
-        assert_eq!(self.journal.open_entries()?, [], "{kind} left something to undo");
+        assert_eq!(self.open()?, [], "{kind} left something to undo");
         Ok((code, stderr))
     }
 
     fn heal(&self) -> Outcome<String> {
         let (code, stdout, stderr) = self.firedrill(&["heal"])?;
         assert_eq!(code, Some(0), "{stderr}");
-        assert_eq!(self.journal.open_entries()?, [], "healed");
+        assert_eq!(self.open()?, [], "healed");
         Ok(stdout)
+    }
+
+    /// What the journal holds of faults; the stack itself is in it as well.
+    fn open(&self) -> Outcome<Vec<Undo>> {
+        let open = self.journal.open_entries()?.into_iter().filter_map(|entry| entry.undo);
+        Ok(open.filter(|undo| !undo.removes_stack()).collect())
     }
 
     fn port(&self, service: &str, port: u16) -> Outcome<u16> {
@@ -352,11 +358,7 @@ fn cannot_bite(servers: &Servers) -> Outcome {
 
 fn killed_helper(servers: &Servers) -> Outcome {
     servers.inject("lock_table", "postgres", &["table=emails"])?;
-    let open = servers.journal.open_entries()?;
-    let helper = open.iter().find_map(|entry| match entry.undo {
-        Some(firedrill::journal::Undo::EndHelper { pid, .. }) => Some(pid),
-        _ => None,
-    });
+    let helper = servers.open()?.into_iter().find_map(|undo| if let Undo::EndHelper { pid, .. } = undo { Some(pid) } else { None });
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(helper.ok_or("no helper")?), nix::sys::signal::Signal::SIGKILL)?;
     soon("its lock is gone", || Ok(servers.asked("SET lock_timeout = '100ms'; INSERT INTO emails VALUES (4)").is_ok()))?;
     assert!(servers.heal()?.contains("2 healed"), "and the journal is put right");

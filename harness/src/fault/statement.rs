@@ -36,7 +36,7 @@ pub fn lock_table(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, F
     if table.is_empty() || !table.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
         return Err(FaultError::Settings {
             what: format!("fault {kind}: `table` is {table:?}"),
-            hint: "write a table's name in letters, digits and `_`, with its schema if it needs one: `table: public.emails`".into(),
+            hint: "write a table's name in letters, digits and `_`, with its schema if it needs one: `table: public.orders`".into(),
         });
     }
     aim(kind, What::Lock { table }, target, settings)
@@ -102,18 +102,19 @@ impl Fault for Statement {
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let (kind, target) = (self.server.kind, self.server.target.clone());
+            let client = self.server.connect(scene).await?;
             let said = match &self.what {
                 What::Long => format!("SELECT pg_sleep({FOR_EVER_S})"),
                 What::Lock { table } => {
-                    let client = self.server.connect(scene).await?;
                     if !self.admits_writers(scene, &client, table).await? {
                         return Err(scene.failed(kind, &target, format!("table {table} is locked already")));
                     }
                     format!("BEGIN; LOCK TABLE {table} IN SHARE MODE")
                 }
             };
+            let container = scene.container(&target).await?;
             let sessions = Sessions {
-                pid: scene.container(&target).await?.pid,
+                pid: container.pid,
                 protocol: Protocol::Postgresql,
                 port: self.server.port,
                 name: sessions::name(kind, scene.run),
@@ -121,12 +122,11 @@ impl Fault for Statement {
             };
             let (helper, undo) = Helper::start(scene, kind, &target, sessions).await?;
             self.helper = helper;
-            let container = scene.container(&target).await?.id;
             let statement = format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{}'",
                 sessions::name(kind, scene.run)
             );
-            Ok(vec![Undo::RunStatement { container, port: self.server.port, statement }, undo])
+            Ok(vec![Undo::RunStatement { container: container.id, port: self.server.port, statement }, undo])
         })
     }
 
