@@ -1,7 +1,9 @@
 //! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
 
+mod again;
 pub mod bring_up;
 pub mod capture;
+mod overrides;
 pub mod steady;
 pub mod traffic;
 pub mod wave;
@@ -12,8 +14,9 @@ use crate::engine::Engine;
 use crate::fault::FaultError;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::journal::undo::carry_out;
-use crate::plan::Plan;
+use crate::journal::undo::undo;
+use crate::monitoring::MonitoringConfig;
+use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
 use crate::progress::Progress;
 use crate::record::Recorder;
@@ -122,6 +125,8 @@ pub struct Parts {
     pub declaration: Declaration,
     /// Evaluation interval of the rules as they run, seconds.
     pub evaluation_s: f64,
+    /// The monitoring configuration as it runs.
+    pub config: Arc<MonitoringConfig>,
     /// Where events are written.
     pub recorder: Recorder,
     /// What must be undone.
@@ -183,15 +188,35 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
-        for (i, wave) in waves.iter().enumerate() {
-            if i > 0 {
-                steady::hold(self, load, wave.first().map(|d| d.scenario.name.clone())).await?;
-            }
-            wave::run(self, plan, wave).await?;
+        let mut early = wave::begin_early(self, plan).await?;
+        let result = self.waves(plan, &waves, load, &mut early).await;
+        wave::heal_early(self, early).await?;
+        result?;
+        for drill in again::late(self, plan).await? {
+            again::calm(self).await?;
+            steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
+            wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
         self.quiet(plan).await
+    }
+
+    async fn waves<'p>(
+        &self,
+        plan: &'p Plan,
+        waves: &[Vec<&'p PlannedDrill>],
+        load: Option<&traffic::Stream>,
+        early: &mut wave::Early<'p>,
+    ) -> Result<(), Error> {
+        for (i, wave) in waves.iter().enumerate() {
+            if i > 0 || !early.is_empty() {
+                let raised = early.values().flat_map(wave::Begun::raises).collect();
+                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised).await?;
+            }
+            wave::run(self, plan, wave, early).await?;
+        }
+        Ok(())
     }
 
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
@@ -237,17 +262,9 @@ impl Session {
     ///
     /// # Errors
     /// One of them could not be undone; it stays open for `firedrill heal`.
-    pub async fn heal(&self, entries: Vec<u64>) -> Result<(), Error> {
-        let open = self.journal.open_entries()?;
-        let mut wrong = Vec::new();
-        // The last thing done is undone first.
-        for entry in open.iter().rev().filter(|e| entries.contains(&e.id)) {
-            let Some(undo) = &entry.undo else { continue };
-            match carry_out(Some(&self.engine), undo).await {
-                Ok(()) => self.journal.close(entry.id)?,
-                Err(seen) => wrong.push(format!("{} could not be undone: {seen}", entry.what)),
-            }
-        }
+    pub async fn heal(&self, entries: &[u64]) -> Result<(), Error> {
+        let healed = undo(&self.journal, Some(&self.engine), entries).await?;
+        let wrong: Vec<String> = healed.failed.iter().map(|(e, seen)| format!("{} could not be undone: {seen}", e.what)).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::Heal(wrong.join("; "))) }
     }
 

@@ -72,6 +72,15 @@ pub enum Undo {
         /// The statement.
         statement: String,
     },
+    /// Give a configuration file its content back, and have its server take it over.
+    RestoreFile {
+        /// The file, in a run's work copy.
+        path: PathBuf,
+        /// What it held.
+        content: String,
+        /// URL that is asked by POST to reload it.
+        reload: String,
+    },
     /// Remove everything that carries this run's label.
     RemoveRun {
         /// Run id.

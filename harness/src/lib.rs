@@ -21,6 +21,7 @@ pub mod image;
 pub mod interrupt;
 pub mod journal;
 pub mod monitoring;
+pub mod overriding;
 pub mod plan;
 pub mod preflight;
 pub mod probe;

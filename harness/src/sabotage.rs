@@ -1,6 +1,8 @@
 //! Sabotage: overlays that break a stack's monitoring silently. Each is applied to a running stack, judged like any run, and
 //! taken back. This is how firedrill itself is tested: each must be convicted with the right cause, the healthy stack acquitted.
 
+mod overlay;
+
 use crate::cli::Failure;
 use crate::declaration::SteadyState;
 use crate::drill::bring_up::Live;

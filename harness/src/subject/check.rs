@@ -66,6 +66,24 @@ pub(super) fn scenarios(
                 suggest(unknown, rules, "alerts"),
             );
         }
+        for (at, change) in scenario.overrides.iter().enumerate() {
+            if let Err((what, hint)) = change.file(config) {
+                return wrong(&["overrides", &at.to_string()], format!("overrides: {what}"), hint);
+            }
+            if stack.declaration.roles.metrics.is_none() {
+                let hint = "state `roles.metrics` in firedrill.yaml, or remove `overrides`".into();
+                return wrong(&["overrides"], "overrides: there is no metrics server whose rules could be changed".into(), hint);
+            }
+        }
+        // Beside all other drills, it must not raise what one of them is about.
+        let others = scenarios.values().filter(|o| scenario.is_early() && o.name != scenario.name && scenario.conflicts(o));
+        if let Some(other) = others.into_iter().next() {
+            return wrong(
+                &["begins"],
+                format!("begins: early, but drill {} may raise the same alert", other.name),
+                "a fault that is there beside every other drill must raise an alert of its own".into(),
+            );
+        }
         if scenario.load.is_some() && stack.declaration.workload.is_none() {
             return wrong(
                 &["load"],

@@ -28,14 +28,22 @@ macro_rules! expectations {
         impl Expectation {
             /// The checker behind it.
             pub fn checker(&self) -> &dyn Checker { match self { $(Expectation::$variant(c) => c),* } }
-            /// The verdict on a history; a pass that rests on nothing is Unknown.
-            pub fn judge(&self, history: &History) -> Verdict { self.checker().check(history).sealed() }
+            /// The verdict on a history; a pass that rests on nothing is Unknown. One on a drill takes all attempts at it into account.
+            pub fn judge(&self, history: &History) -> Verdict {
+                let attempts = self.drill().map_or(1, |drill| attempts::attempts(history, drill));
+                match self.drill() {
+                    Some(drill) if attempts > 1 => attempts::judge(self.checker(), history, drill, attempts),
+                    _ => self.checker().check(history),
+                }
+                .sealed()
+            }
         }
         $(impl From<$module::$checker> for Expectation { fn from(c: $module::$checker) -> Self { Expectation::$variant(c) } })*
     };
 }
 
 pub mod alerts;
+pub mod attempts;
 pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;

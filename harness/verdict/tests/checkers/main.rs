@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod attempts;
 mod golden;
 mod health;
 mod laws;
