@@ -171,6 +171,31 @@ enum Command {
         #[arg(long)]
         delay_ms: u64,
     },
+    /// Hold sessions with a server.
+    #[command(hide = true)]
+    HoldSessions {
+        /// First process of the server's container.
+        #[arg(long)]
+        pid: i32,
+        /// Protocol.
+        #[arg(long)]
+        protocol: crate::fault::sessions::Protocol,
+        /// Port.
+        #[arg(long)]
+        port: u16,
+        /// Name of the sessions.
+        #[arg(long)]
+        name: String,
+        /// Number of clients that the server shall have.
+        #[arg(long)]
+        up_to: Option<u32>,
+        /// What one session says.
+        #[arg(long, conflicts_with = "up_to")]
+        say: Vec<String>,
+        /// Milliseconds after which it says it again.
+        #[arg(long)]
+        pause_ms: Option<u64>,
+    },
     /// Press on a control group.
     #[command(hide = true)]
     Press {
@@ -289,6 +314,11 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Press { cgroup, threads, up_to_bytes } => {
             crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect)
         }
+        Command::HoldSessions { pid, protocol, port, name, up_to, say, pause_ms } => {
+            use crate::fault::sessions::{Sessions, Task};
+            let task = up_to.map_or_else(|| Task::Say(say, pause_ms.map(std::time::Duration::from_millis)), Task::UpTo);
+            crate::fault::sessions::hold(&Sessions { pid, protocol, port, name, task }).map(|()| Exit::Pass).map_err(defect)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
             runtime.block_on(run_command(command, &common))
@@ -316,6 +346,8 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
             crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
         }
-        Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
+        Command::HoldPackets { .. } | Command::HoldSessions { .. } | Command::Press { .. } => {
+            Err(Failure::new(Exit::Defect, "helpers run without a runtime"))
+        }
     }
 }
