@@ -1,5 +1,6 @@
 //! The command line. One file below for each command; a line in `run` registers it.
 
+pub mod baseline;
 pub mod doctor;
 pub mod fault;
 pub mod heal;
@@ -131,6 +132,9 @@ enum Command {
     Heal,
     /// Break a stack's monitoring in known ways, and see each convicted with the right cause.
     Selftest(selftest::Arguments),
+    /// What a healthy run measures: record it, or check a candidate against it before a release.
+    #[command(subcommand)]
+    Baseline(baseline::Command),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
@@ -299,6 +303,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Fault(command) => fault::run(&command, common).await,
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
+        Command::Baseline(command) => baseline::run(&command, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,

@@ -63,6 +63,15 @@ pub enum Undo {
         /// Prefix of the keys.
         prefix: String,
     },
+    /// Give a configuration file its content back, and have its server take it over.
+    RestoreFile {
+        /// The file, in a run's work copy.
+        path: PathBuf,
+        /// What it held.
+        content: String,
+        /// URL that is asked by POST to reload it.
+        reload: String,
+    },
     /// Remove everything that carries this run's label.
     RemoveRun {
         /// Run id.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
-use verdict::summary::{self, AlertRow, FaultRow, Glance, LedgerRow, Place, Summary, Timings, Waiver};
+use verdict::summary::{self, AlertRow, FaultRow, Glance, LedgerRow, Place, Proved, Summary, Timings, Waiver};
 use verdict::{History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
@@ -31,6 +31,8 @@ pub struct Report {
     pub verdicts: Vec<Told>,
     /// What is known of each alert.
     pub alerts: Vec<AlertRow>,
+    /// How many of them are proved, and how.
+    pub proved: Proved,
     /// Acknowledged against stored, by id.
     pub ledger: Vec<LedgerRow>,
     /// The faults.
@@ -169,6 +171,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         glance: summary::glance(counts, verdicts, &alerts, &faults, &ledger),
         summary: counts,
         verdicts: told,
+        proved: Proved::of(&alerts),
         alerts,
         ledger,
         faults,

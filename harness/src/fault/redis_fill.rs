@@ -20,6 +20,7 @@ struct RedisFill {
     target: String,
     port: u16,
     evicted_before: u64,
+    used_before: u64,
 }
 
 /// Setting: `port` (default 6379).
@@ -29,7 +30,7 @@ struct RedisFill {
 pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only(KIND, settings, &["port"])?;
     let port = super::number(KIND, settings, "port", 6379, 1..=65535)? as u16;
-    Ok(Box::new(RedisFill { target: target.into(), port, evicted_before: 0 }))
+    Ok(Box::new(RedisFill { target: target.into(), port, evicted_before: 0, used_before: 0 }))
 }
 
 fn prefix(run: &str) -> String {
@@ -72,8 +73,11 @@ impl Fault for RedisFill {
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            self.evicted_before = self.speak(scene, |r| r.info("evicted_keys")).await?;
-            let limit = self.speak(scene, |r| r.info("maxmemory")).await?;
+            let container = scene.alive(KIND, &self.target).await?;
+            let (evicted, used, limit, policy) = self
+                .speak(scene, |r| Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?, r.field("maxmemory_policy")?)))
+                .await?;
+            (self.evicted_before, self.used_before) = (evicted, used);
             if limit == 0 || limit as usize > WRITE_MAX / 2 {
                 let what = format!("fault {KIND}: maxmemory of {} is {limit} bytes", self.target);
                 return Err(FaultError::Settings {
@@ -81,7 +85,12 @@ impl Fault for RedisFill {
                     hint: format!("set a maxmemory below {} bytes: the host's memory is never filled", WRITE_MAX / 2),
                 });
             }
-            let container = scene.container(&self.target).await?;
+            if policy == "noeviction" {
+                return Err(FaultError::Settings {
+                    what: format!("fault {KIND}: maxmemory-policy of {} is noeviction, so it never evicts", self.target),
+                    hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru".into(),
+                });
+            }
             Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])
         })
     }
@@ -116,7 +125,8 @@ impl Fault for RedisFill {
             let prefix = prefix(scene.run);
             let (keys, used, limit) =
                 self.speak(scene, move |r| Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))).await?;
-            Ok((keys == 0 && used < limit * 8 / 10).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
+            let little = used <= (self.used_before + limit / 20).max(limit * 8 / 10);
+            Ok((keys == 0 && little).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
         })
     }
 }
@@ -186,8 +196,17 @@ impl Resp {
     /// # Errors
     /// The server does not show it.
     pub fn info(&mut self, field: &str) -> io::Result<u64> {
+        let value = self.field(field)?;
+        value.parse().map_err(|_| io::Error::other(format!("INFO shows {field} as {value:?}")))
+    }
+
+    /// A field of `INFO`.
+    ///
+    /// # Errors
+    /// The server does not show it.
+    pub fn field(&mut self, field: &str) -> io::Result<String> {
         let all = self.command(&[b"INFO"])?.concat();
-        let value = all.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':')?.trim().parse().ok());
+        let value = all.lines().find_map(|l| Some(l.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()));
         value.ok_or_else(|| io::Error::other(format!("INFO shows no {field}")))
     }
 

@@ -169,12 +169,18 @@ fn deviations(report: &Report, out: &mut String) {
         let n = all.iter().filter(|d| d.kind == kind).count();
         (n > 0).then(|| format!("{n} {word}"))
     };
-    use DeviationKind::{Absent, Image, NotScaled, System};
-    let kinds: Vec<String> =
-        [count(System, "of the stack"), count(Absent, "absent"), count(Image, "of images"), count(NotScaled, "not scaled")]
-            .into_iter()
-            .flatten()
-            .collect();
+    use DeviationKind::{Absent, Image, NotScaled, Overridden, RunAgain, System};
+    let kinds: Vec<String> = [
+        count(System, "of the stack"),
+        count(Absent, "absent"),
+        count(Image, "of images"),
+        count(Overridden, "rules changed for a drill"),
+        count(NotScaled, "not scaled"),
+        count(RunAgain, "drills run again"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if !kinds.is_empty() {
         let _ = writeln!(out, "\nDeviations from the described system: {}, each with its reason in report.html", kinds.join(", "));
     }

@@ -297,7 +297,7 @@ pub fn comparison(left: &str, op: &str, threshold: f64, lowest: f64, highest: f6
     Comparison { left: left.into(), op: op.into(), threshold, lowest: Some(lowest), highest: Some(highest), samples: 10, not_numbers: 0 }
 }
 
-fn series(clock: Clock, alert: &str, state: &str, from: i32, to: i32) -> Series {
+pub fn series(clock: Clock, alert: &str, state: &str, from: i32, to: i32) -> Series {
     let labels = map(&[("__name__", "ALERTS"), ("alertname", alert), ("alertstate", state), ("severity", "critical")]);
     Series { labels, points: (from..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect() }
 }
@@ -431,7 +431,7 @@ pub fn rules() -> Fact {
     Fact::Rules { groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, rules }] }
 }
 
-fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
+pub fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
     let drill = name.to_owned();
     r.run(t, RunEvent::DrillBegan { drill: drill.clone(), wave });
     let blast_radius = BlastRadius { services: strings(services), alerts: strings(&[alert]), journeys, host: false };
@@ -553,11 +553,12 @@ pub fn expectations() -> Vec<Expectation> {
     ];
     let limit = StepLimit { p50_ms: 100.0, p99_ms: 500.0 };
     let baseline = Baseline {
-        schema: 1,
+        schema: verdict::baseline::SCHEMA,
         stack: "small".into(),
         error_rate_max: 0.01,
         operations_min: 40,
         steps: [("mail/send".to_owned(), limit), ("mail/list".to_owned(), limit)].into(),
+        gate: None,
     };
     let steps = strings(&["mail/send", "mail/list"]);
     let mut all: Vec<Expectation> = vec![

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod attempts;
+mod baseline;
 mod golden;
 mod health;
 mod laws;

@@ -51,7 +51,7 @@ impl AlertQuiet {
     /// Healthy windows, and drills that have nothing to do with the alert, without those that do and their waves.
     fn judged(&self, timeline: &Timeline<'_>) -> Vec<Judged> {
         let excused: Vec<&Drill<'_>> = timeline.drills.iter().filter(|d| self.excused(d)).collect();
-        let holes: Vec<Interval> = excused.iter().map(|d| d.wall()).collect();
+        let holes: Vec<Interval> = excused.iter().map(|d| d.raising()).collect();
         let healthy = timeline.healthy().into_iter().map(|w| {
             let next = timeline.drills.iter().find(|d| d.began.at.mono_us >= w.to.mono_us);
             let what = match next {
@@ -222,7 +222,10 @@ impl Checker for NothingElseFires {
             return Verdict::unknown(id, expected, format!("drill {} never ended", self.drill)).witnesses([drill.began.seq]);
         };
         let window = drill.wall();
-        let beside = timeline.drills.iter().filter(|d| d.wave == drill.wave && d.began.at.mono_us <= ended.at.mono_us);
+        // Those of its wave, and those whose faults were there before the first wave.
+        let early = |d: &Drill<'_>| d.raising().from < d.wall().from && d.raising().from <= window.to && d.wall().to >= window.from;
+        let of_wave = |d: &Drill<'_>| d.wave == drill.wave && d.began.at.mono_us <= ended.at.mono_us;
+        let beside = timeline.drills.iter().filter(|d| of_wave(d) || early(d));
         let mut allowed: BTreeSet<&str> = beside.flat_map(|d| &d.radius.alerts).map(String::as_str).collect();
         allowed.extend(self.allowed.iter().map(String::as_str));
         let firing = Firing::of(history);

@@ -4,6 +4,7 @@ use super::delivery::{self, Received};
 use super::silence;
 use crate::cause::Cause;
 use crate::check::Checker;
+use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, cut_short, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
@@ -123,7 +124,8 @@ impl Checker for AlertReaches {
                 .gate(Verdict::pass(id, expected, what).evidence("receivers that accepted it", times.len() as u64).witnesses(seqs));
         }
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: last }) {
-            return Verdict::unknown(id, expected, format!("late while the host was contended: {what}; {why}"))
+            return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))
+                .stopped_at(LATE_WHILE_CONTENDED)
                 .witnesses(seqs)
                 .witnesses([seq]);
         }
