@@ -146,6 +146,7 @@ fn observed(observation: &mut Observation, ids: &BTreeSet<String>, pressures: &m
         | Fact::Silences { .. }
         | Fact::ManagerReceivers { .. }
         | Fact::ProcessStarted { .. }
+        | Fact::MountedFiles { .. }
         | Fact::Indices { .. }
         | Fact::Datasource(_) => true,
         // The golden run was made without mutation.
