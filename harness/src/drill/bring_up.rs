@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::alert::AlertEvent;
-use verdict::history::run::{Phase, RunEvent};
+use verdict::history::run::{Deviation, DeviationKind, Phase, RunEvent};
 use verdict::{EventKind, history};
 
 /// Service name of the stand-ins' container.
@@ -153,7 +153,7 @@ pub struct Live {
     progress: Progress,
     interrupt: Interrupt,
     images: BTreeMap<String, String>,
-    deviations: Vec<(String, String)>,
+    deviations: Vec<Deviation>,
     /// What happened on the way up, told again at the beginning of each run's history.
     prologue: Mutex<Vec<EventKind>>,
     times: Times,
@@ -223,7 +223,7 @@ impl Live {
             return Err(Failure::new(Exit::Interrupted, "interrupted; what was started is removed"));
         };
         let containers::Brought { running, additions, prologue } = brought?;
-        deviations.extend(running.deviations.iter().map(|d| (d.what.clone(), d.why.clone())));
+        deviations.extend(running.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)));
         let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
         Ok(Live {
@@ -301,6 +301,7 @@ impl Live {
             replay: self.replay(),
             declaration: declaration.clone(),
             plan: plan.clone(),
+            routing: crate::coverage::routing(&self.read.scaled.config, &declaration),
             day: jiff::Zoned::now().date().to_string(),
         };
         record::write_json(&folder, "run.json", &file)?;
@@ -333,8 +334,8 @@ impl Live {
             recorder.write_at(EventKind::Run(RunEvent::PhaseBegan { phase }), from)?;
             recorder.write_at(EventKind::Run(RunEvent::PhaseEnded { phase }), to)?;
         }
-        for (what, why) in &self.deviations {
-            run(RunEvent::Deviation { what: what.clone(), why: why.clone() })?;
+        for deviation in &self.deviations {
+            run(RunEvent::Deviation(deviation.clone()))?;
         }
         for optional in self.read.subject.declaration.optional.iter().filter(|o| self.read.subject.left_out.contains_key(&o.service)) {
             for verdict in optional.verdicts.iter().cloned().chain([format!("optional.{}", optional.service)]) {
@@ -390,6 +391,7 @@ impl Live {
             seed: self.options.seed,
             declaration,
             evaluation_s: evaluation,
+            config: Arc::new(self.read.scaled.config.clone()),
             recorder,
             journal: self.journal.clone(),
             probes,
@@ -421,7 +423,7 @@ pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
     read.scaled.config.render().into_iter().filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
 }
 
-fn run_id(seed: u64) -> String {
+pub(crate) fn run_id(seed: u64) -> String {
     // Time first, so that runs sort by it; the seed's end tells two of one second apart, the process two of one seed.
     let now = jiff::Zoned::now().strftime("%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)

@@ -57,7 +57,7 @@ impl Fault for PacketDelay {
         vec![Ability::EnterNamespaces, Ability::PacketFilter, Ability::PacketQueue]
     }
     fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.connection.from.clone()], journeys: true, ..BlastRadius::default() }
+        BlastRadius { services: vec![self.connection.from.clone()], ..BlastRadius::default() }
     }
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
