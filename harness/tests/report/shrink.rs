@@ -96,7 +96,7 @@ fn kept(mut event: Event, ids: &BTreeSet<String>, pressures: &mut usize) -> Opti
         EventKind::Load(LoadEvent::MailSeen { operation, .. }) => ids.contains(operation),
         EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => stream == "background",
         EventKind::Fault(fault) => DRILLS.contains(&fault.drill()),
-        EventKind::Alert(AlertEvent::Declared { .. }) => true,
+        EventKind::Alert(AlertEvent::Declared { .. }) | EventKind::Measure(_) => true,
         EventKind::Alert(AlertEvent::Notification(n)) => n.alerts.iter().any(|a| of_alert(&a.labels)),
         EventKind::Observation(o) => observed(o, ids, pressures),
     };
