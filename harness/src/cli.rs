@@ -176,6 +176,12 @@ enum Command {
         /// Memory use of the group up to which memory is filled.
         #[arg(long, default_value_t = 0)]
         up_to_bytes: u64,
+        /// Memory that is left available on the host.
+        #[arg(long, requires = "most")]
+        host_available: Option<u64>,
+        /// Most memory that is taken for that.
+        #[arg(long)]
+        most: Option<u64>,
     },
 }
 
@@ -279,8 +285,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::HoldPackets { pid, queue, delay_ms } => {
             crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect)
         }
-        Command::Press { cgroup, threads, up_to_bytes } => {
-            crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect)
+        Command::Press { cgroup, threads, up_to_bytes, host_available, most } => {
+            let host = host_available.zip(most);
+            crate::fault::pressure::press(&cgroup, threads, up_to_bytes, host).map(|()| Exit::Pass).map_err(defect)
         }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;

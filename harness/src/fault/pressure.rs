@@ -206,12 +206,12 @@ fn read_number(folder: &std::path::Path, candidates: &[(&str, Option<&str>)]) ->
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory until it is ended. Prints `ready`
+/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the host) until it is ended. Prints `ready`
 /// when it waits.
 ///
 /// # Errors
 /// A control group can't be joined.
-pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<()> {
+pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64, host_available: Option<(u64, u64)>) -> io::Result<()> {
     use nix::sys::signal::{SigSet, Signal};
     let mut go = SigSet::empty();
     go.add(Signal::SIGUSR1);
@@ -227,6 +227,9 @@ pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<
                 std::hint::spin_loop()
             }
         });
+    }
+    if let Some((available, most)) = host_available {
+        return super::host::hold_memory(available, most);
     }
     let folder = cgroups.last();
     let used =
