@@ -1,5 +1,6 @@
 //! The command line. One file below for each command; a line in `run` registers it.
 
+pub mod alerts;
 pub mod doctor;
 pub mod fault;
 pub mod heal;
@@ -122,6 +123,9 @@ enum Command {
     Status,
     /// Remove a stack that is up, or everything of ours.
     Down(up::Down),
+    /// Prove every alert of a stack: run every drill of its scenarios folder, and judge each declared alert from its cause to its
+    /// receivers and its end.
+    Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
     /// List the faults, or inject one by hand.
@@ -163,6 +167,31 @@ enum Command {
         /// Milliseconds.
         #[arg(long)]
         delay_ms: u64,
+    },
+    /// Hold sessions with a server.
+    #[command(hide = true)]
+    HoldSessions {
+        /// First process of the server's container.
+        #[arg(long)]
+        pid: i32,
+        /// Protocol.
+        #[arg(long)]
+        protocol: crate::fault::sessions::Protocol,
+        /// Port.
+        #[arg(long)]
+        port: u16,
+        /// Name of the sessions.
+        #[arg(long)]
+        name: String,
+        /// Number of clients that the server shall have.
+        #[arg(long)]
+        up_to: Option<u32>,
+        /// What one session says.
+        #[arg(long, conflicts_with = "up_to")]
+        say: Vec<String>,
+        /// Milliseconds after which it says it again.
+        #[arg(long)]
+        pause_ms: Option<u64>,
     },
     /// Press on a control group.
     #[command(hide = true)]
@@ -289,6 +318,11 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             let host = host_available.zip(most);
             crate::fault::pressure::press(&cgroup, threads, up_to_bytes, host).map(|()| Exit::Pass).map_err(defect)
         }
+        Command::HoldSessions { pid, protocol, port, name, up_to, say, pause_ms } => {
+            use crate::fault::sessions::{Sessions, Task};
+            let task = up_to.map_or_else(|| Task::Say(say, pause_ms.map(std::time::Duration::from_millis)), Task::UpTo);
+            crate::fault::sessions::hold(&Sessions { pid, protocol, port, name, task }).map(|()| Exit::Pass).map_err(defect)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
             runtime.block_on(run_command(command, &common))
@@ -302,6 +336,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Up(arguments) => up::up(&arguments, common).await,
         Command::Status => up::status(common).await,
         Command::Down(arguments) => up::down(&arguments, common).await,
+        Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
         Command::Fault(command) => fault::run(&command, common).await,
         Command::Heal => heal::run(common).await,
@@ -314,6 +349,8 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
             crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
         }
-        Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
+        Command::HoldPackets { .. } | Command::HoldSessions { .. } | Command::Press { .. } => {
+            Err(Failure::new(Exit::Defect, "helpers run without a runtime"))
+        }
     }
 }

@@ -123,6 +123,11 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
             let work = tokio::task::spawn_blocking(move || fill_disk::unmount(pid, &mount_point, &image));
             work.await.map_err(|error| error.to_string())?
         }
+        Undo::RunStatement { container, port, statement } => match engine()?.inspect(container).await {
+            Ok(seen) if seen.running => crate::fault::postgres::run(seen.pid, *port, statement).await,
+            Ok(seen) => Err(format!("container {} does not run, so `{statement}` can't be run in it", seen.name)),
+            Err(error) => gone_is_fine(Err(error)),
+        },
         Undo::RestoreFile { path, content, reload } => restore(path, content, reload).await,
         Undo::RemoveRun { .. } => Err("a stack is taken away by `firedrill down`".into()),
     }
