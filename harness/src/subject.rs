@@ -1,6 +1,7 @@
 //! What is known of a stack before anything starts: its declaration, Compose file, monitoring configuration (as written and at
 //! the time scale), scenarios, baseline, roll-call and detection budgets.
 
+mod apart;
 mod check;
 
 use crate::budget::{self, Circumstances};
@@ -100,7 +101,8 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
         deviations.push(Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why));
     }
     let features = first_that_exists(&[own("features"), home.features()]);
-    let subject = Subject { declaration, scenarios, baseline, budgets, services, left_out };
+    let apart = apart::apart(&declaration, &scaled.config);
+    let subject = Subject { declaration, scenarios, baseline, budgets, apart, services, left_out };
     Ok(Read { stack, subject, written, scaled, required, features, deviations })
 }
 
