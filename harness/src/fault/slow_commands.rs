@@ -80,7 +80,7 @@ impl Fault for SlowCommands {
             self.before = self.spent(scene).await?;
             let script = format!("local began = os.clock() while os.clock() - began < {} do end", self.takes.as_secs_f64());
             let sessions = Sessions {
-                pid: scene.container(&self.target).await?.pid,
+                pid: scene.alive(KIND, &self.target).await?.pid,
                 protocol: Protocol::Redis,
                 port: self.port,
                 name: sessions::name(KIND, scene.run),
