@@ -5,6 +5,7 @@ pub mod fault;
 pub mod heal;
 pub mod images;
 pub mod judge;
+pub mod lint;
 pub mod run;
 pub mod selftest;
 pub mod up;
@@ -133,6 +134,8 @@ enum Command {
     Selftest(selftest::Arguments),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
+    /// Check a stack's monitoring configuration as it is written, and what its servers show if it is up; breaks nothing.
+    Lint(lint::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
     /// Obtain images and print their references.
@@ -300,6 +303,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
+        Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),

@@ -20,6 +20,7 @@ pub mod home;
 pub mod image;
 pub mod interrupt;
 pub mod journal;
+pub mod lint;
 pub mod monitoring;
 pub mod plan;
 pub mod preflight;

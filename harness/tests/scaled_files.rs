@@ -6,10 +6,10 @@
 
 #[path = "probes/docker.rs"]
 mod docker;
-#[path = "images/obtain.rs"]
-mod images;
 #[path = "scaled_files/equivalence.rs"]
 mod equivalence;
+#[path = "images/obtain.rs"]
+mod images;
 #[path = "scaled_files/series.rs"]
 mod series;
 

@@ -57,7 +57,8 @@ fn both(original: &str, scaled: &str, series: &[Series], n: f64) -> Result<[Stat
     super::run("prometheus", "sh", folder.path(), &["-c", command])?;
     let states = |name: &str, n: f64| -> Result<States, Failed> {
         let said = std::fs::read_to_string(folder.path().join(format!("{name}.out")))?;
-        states(&said, n).map_err(|why| format!("promtool on the {name} rules: {why}\n{}", said.chars().take(2000).collect::<String>()).into())
+        states(&said, n)
+            .map_err(|why| format!("promtool on the {name} rules: {why}\n{}", said.chars().take(2000).collect::<String>()).into())
     };
     Ok([states("original", 1.0)?, states("scaled", n)?])
 }
@@ -170,8 +171,7 @@ fn fixture() -> Result<String, Failed> {
 
 fn table_a(n: f64) -> Result<(), Failed> {
     let phases = |well: Option<f64>, ill: Option<f64>| [(80, well), (97, ill), (90, well), (9, ill), (STEPS, well)];
-    let series: Vec<_> =
-        TABLE_A.iter().map(|(name, kind, well, ill)| Series::of_phases(name, *kind, &phases(*well, *ill))).collect();
+    let series: Vec<_> = TABLE_A.iter().map(|(name, kind, well, ill)| Series::of_phases(name, *kind, &phases(*well, *ill))).collect();
     let folder = tempfile::tempdir()?;
     let config = load(&fixture()?, folder.path())?;
     let scaled = Scale::new(n)?.apply(&config)?.config;
@@ -211,7 +211,9 @@ fn condition() -> impl Strategy<Value = String> {
             "recorded:increase5m",
             "twice:recorded:increase5m",
         ]);
-        (shape, counter.clone(), window.clone()).prop_map(|(shape, counter, window)| shape.replace('C', counter).replace('W', window)).boxed()
+        (shape, counter.clone(), window.clone())
+            .prop_map(|(shape, counter, window)| shape.replace('C', counter).replace('W', window))
+            .boxed()
     };
     let level = {
         let shape = prop::sample::select(vec![
@@ -253,7 +255,8 @@ fn condition() -> impl Strategy<Value = String> {
             })
             .boxed()
     };
-    let vanishing = prop::sample::select(vec!["absent(gone)", "absent_over_time(gone[W])", "gone == 0", "up{job=\"x\"} == 0 or absent(gone)"]);
+    let vanishing =
+        prop::sample::select(vec!["absent(gone)", "absent_over_time(gone[W])", "gone == 0", "up{job=\"x\"} == 0 or absent(gone)"]);
     let vanishing = (vanishing, window).prop_map(|(shape, window)| shape.replace('W', window)).boxed();
     let of_count = (count, op.clone(), 1.4_f64..4.0).prop_map(|(e, op, power)| format!("{e} {op} {:.7}", 10_f64.powf(power)));
     let of_level = (level, op, ugly).prop_map(|(e, op, v)| format!("{e} {op} {v}"));
@@ -355,9 +358,8 @@ fn generated(n: f64) -> Result<(), Failed> {
     let scaled = Scale::new(n)?.apply(&config)?;
     let states = both(&rules_of(&config)?, &rules_of(&scaled.config)?, &series, n)?;
     let expressions: BTreeMap<_, _> = config.rules().map(|(_, _, rule)| (rule.name.clone(), rule.text.clone())).collect();
-    same(&states, |alert| expressions.get(alert).cloned().unwrap_or_default()).map_err(|failed| {
-        format!("seed {seed}, scale {n}: {}", failed.message().unwrap_or(""))
-    })?;
+    same(&states, |alert| expressions.get(alert).cloned().unwrap_or_default())
+        .map_err(|failed| format!("seed {seed}, scale {n}: {}", failed.message().unwrap_or("")))?;
     // That nothing differs is worth something only where something happens.
     let moved = both_ways(&states[0]).len();
     if moved * 3 < rules.len() || rules.len() < 120 {

@@ -8,11 +8,13 @@ mod quiet;
 mod reaches;
 mod resolves;
 mod silence;
+mod stages;
 
 pub use fires::AlertFires;
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;
 pub use resolves::AlertResolves;
+pub use stages::{AlertStages, CONDITION_SAMPLES, StageBudget, StageRow};
 
 use crate::cause::Cause;
 use crate::check::timeline::Moment;
