@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use verdict::check::alerts::CONDITION_SAMPLES;
 use verdict::observation::metrics::{Comparison, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
 use verdict::observation::{Fact, Observation};
 
@@ -140,6 +141,11 @@ impl Prometheus {
         for group in self.rules().await? {
             for rule in group.rules.iter().filter(|r| r.alerting && r.name == alert) {
                 facts.push(self.inputs_of(rule, drill, (start_s, end_s), group.interval_s).await?);
+                // Finer than evaluations, so that it shows when the samples came to satisfy it.
+                let step_s = (group.interval_s / 4.0).max(0.1);
+                let series = self.range(&rule.expr, start_s, end_s, step_s).await?;
+                let (name, expr) = (format!("{CONDITION_SAMPLES}{alert}"), rule.expr.clone());
+                facts.push(Fact::Samples(Samples { name, expr, start_s, end_s, step_s, series }));
             }
         }
         if facts.is_empty() {

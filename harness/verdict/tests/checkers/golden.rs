@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use verdict::baseline::{Baseline, StepLimit};
 use verdict::check::Expectation;
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
+use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
 use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
@@ -614,7 +614,15 @@ pub fn expectations() -> Vec<Expectation> {
                 within_s: 12.0,
             }
             .into(),
-            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers, within_s: 8.0 }.into(),
+            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers: receivers.clone(), within_s: 8.0 }.into(),
+            AlertStages {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: receivers.clone(),
+                labels: map(&[("severity", "critical")]),
+                allowed: StageBudget { condition_s: 2.0, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 0.0 },
+            }
+            .into(),
             NothingElseFires { drill: drill.clone(), allowed: vec![alert.clone()] }.into(),
             NotifiedOnce { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
             NotifiedUntilOver { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
