@@ -4,6 +4,7 @@
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
 pub mod authority;
+pub mod baseline;
 pub mod binaries;
 pub mod budget;
 pub mod cli;
@@ -23,6 +24,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod monitoring;
 pub mod mutation;
+pub mod overriding;
 pub mod plan;
 pub mod preflight;
 pub mod probe;

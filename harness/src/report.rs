@@ -14,7 +14,7 @@ use std::path::Path;
 use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
-use verdict::summary::{self, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Routing, Summary, Timings, Waiver};
+use verdict::summary::{self, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver};
 use verdict::{History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
@@ -32,6 +32,8 @@ pub struct Report {
     pub verdicts: Vec<Told>,
     /// What is known of each alert.
     pub alerts: Vec<AlertRow>,
+    /// How many of them are proved, and how.
+    pub proved: Proved,
     /// What was exercised of the rules and of the ways that their alerts take.
     pub coverage: Coverage,
     /// What became of changed rules; null if the run did not ask for it.
@@ -134,7 +136,9 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .iter()
         .map(|a| {
             let drills = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name)).map(|d| d.scenario.name.clone()).collect();
-            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s)))
+            let about = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name));
+            let builds_up_s = about.map(|d| d.scenario.builds_up_s).fold(0.0, f64::max);
+            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s + builds_up_s)))
         })
         .collect();
     let sources: Vec<summary::LedgerSource<'_>> = declaration
@@ -179,6 +183,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         glance: summary::glance(counts, verdicts, &alerts, &faults, &ledger),
         summary: counts,
         verdicts: told,
+        proved: Proved::of(&alerts),
         alerts,
         coverage,
         mutation: mutation::judge(history, file.plan.expectations.iter().map(|p| &p.expectation)),

@@ -14,6 +14,7 @@ use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::Plan;
+use crate::preflight;
 use crate::probe;
 use crate::progress::Progress;
 use crate::reaper::Reaper;
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::alert::AlertEvent;
-use verdict::history::run::{Phase, RunEvent};
+use verdict::history::run::{Deviation, DeviationKind, Phase, RunEvent};
 use verdict::{EventKind, history};
 
 /// Service name of the stand-ins' container.
@@ -152,7 +153,7 @@ pub struct Live {
     progress: Progress,
     interrupt: Interrupt,
     images: BTreeMap<String, String>,
-    deviations: Vec<(String, String)>,
+    deviations: Vec<Deviation>,
     /// What happened on the way up, told again at the beginning of each run's history.
     prologue: Mutex<Vec<EventKind>>,
     times: Times,
@@ -171,6 +172,14 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        Live::up_for(options, &Plan::default()).await
+    }
+
+    /// Brings the stack up for a plan: what its faults need of this machine is looked at before anything starts.
+    ///
+    /// # Errors
+    /// As [`Live::up`].
+    pub async fn up_for(options: &Options, plan: &Plan) -> Result<Live, Failure> {
         let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
@@ -186,6 +195,8 @@ impl Live {
             .await
             .ok_or_else(stopped)?;
         let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
+        let fit = interrupt.unless(preflight::require(&engine, &preflight::needs(plan))).await.ok_or_else(stopped)?;
+        fit.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
         let mut deviations = read.deviations.clone();
@@ -212,7 +223,7 @@ impl Live {
             return Err(Failure::new(Exit::Interrupted, "interrupted; what was started is removed"));
         };
         let containers::Brought { running, additions, prologue } = brought?;
-        deviations.extend(running.deviations.iter().map(|d| (d.what.clone(), d.why.clone())));
+        deviations.extend(running.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)));
         let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
         Ok(Live {
@@ -323,8 +334,8 @@ impl Live {
             recorder.write_at(EventKind::Run(RunEvent::PhaseBegan { phase }), from)?;
             recorder.write_at(EventKind::Run(RunEvent::PhaseEnded { phase }), to)?;
         }
-        for (what, why) in &self.deviations {
-            run(RunEvent::Deviation { what: what.clone(), why: why.clone() })?;
+        for deviation in &self.deviations {
+            run(RunEvent::Deviation(deviation.clone()))?;
         }
         for optional in self.read.subject.declaration.optional.iter().filter(|o| self.read.subject.left_out.contains_key(&o.service)) {
             for verdict in optional.verdicts.iter().cloned().chain([format!("optional.{}", optional.service)]) {
@@ -380,6 +391,7 @@ impl Live {
             seed: self.options.seed,
             declaration,
             evaluation_s: evaluation,
+            config: Arc::new(self.read.scaled.config.clone()),
             recorder,
             journal: self.journal.clone(),
             probes,
@@ -411,7 +423,7 @@ pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
     read.scaled.config.render().into_iter().filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
 }
 
-fn run_id(seed: u64) -> String {
+pub(crate) fn run_id(seed: u64) -> String {
     // Time first, so that runs sort by it; the seed's end tells two of one second apart, the process two of one seed.
     let now = jiff::Zoned::now().strftime("%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)

@@ -42,6 +42,10 @@ impl Prometheus {
             Question::Rules => Ok(vec![Fact::Rules { groups: self.rules().await? }]),
             Question::RuleInputs { alert, drill, start_s, end_s } => self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await,
             Question::Reload => self.reload().await,
+            Question::ProcessStarted => {
+                let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
+                Ok(vec![Fact::ProcessStarted { at_s: runtime.start_time.as_microsecond() as f64 / 1e6 }])
+            }
             other => Err(format!("prometheus has no answer to this question: {}", other.words())),
         }
     }
@@ -156,7 +160,8 @@ impl Prometheus {
         let window = millis(end - start);
         let comparisons = stream::iter(parts.comparisons).map(|c| async move {
             let series = self.range(&c.left, start, end, interval).await?;
-            let values: Vec<f64> = series.iter().flat_map(|s| &s.points).filter_map(|(_, v)| *v).collect();
+            let points: Vec<Option<f64>> = series.iter().flat_map(|s| &s.points).map(|(_, v)| *v).collect();
+            let values: Vec<f64> = points.iter().filter_map(|v| *v).collect();
             Ok::<_, String>(Comparison {
                 left: c.left,
                 op: c.op.to_owned(),
@@ -164,6 +169,7 @@ impl Prometheus {
                 lowest: values.iter().copied().reduce(f64::min),
                 highest: values.iter().copied().reduce(f64::max),
                 samples: values.len() as u64,
+                not_numbers: (points.len() - values.len()) as u64,
             })
         });
         let comparisons: Vec<Comparison> = comparisons.buffered(AT_ONCE).try_collect().await?;
@@ -366,6 +372,7 @@ fn group(g: LoadedGroup) -> RuleGroup {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Runtime {
+    start_time: jiff::Timestamp,
     reload_config_success: bool,
     last_config_time: String,
 }

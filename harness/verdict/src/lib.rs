@@ -6,6 +6,7 @@
 pub mod baseline;
 pub mod cause;
 pub mod check;
+pub mod gate;
 pub mod history;
 pub mod mutation;
 pub mod observation;

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 use verdict::EventKind;
+use verdict::history::run::{Deviation, DeviationKind};
 use verdict::history::stack::StackEvent;
 
 /// Longest time from a service's start until it is ready.
@@ -37,7 +38,7 @@ pub(super) async fn images(
     engine: &Engine,
     read: &Read,
     progress: &Progress,
-    deviations: &mut Vec<(String, String)>,
+    deviations: &mut Vec<Deviation>,
 ) -> Result<(BTreeMap<String, String>, String), Failure> {
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
@@ -53,7 +54,7 @@ pub(super) async fn images(
     for image in &ready {
         references.insert(&image.wanted, &image.reference);
         if let Some(deviation) = &image.deviation {
-            deviations.push((deviation.clone(), format!("images come from {}", image.origin)));
+            deviations.push(Deviation::new(DeviationKind::Image, deviation, format!("images come from {}", image.origin)));
         }
     }
     let binaries = Binaries::built(&options.home, progress).await.map_err(|e| Failure::new(Exit::Unfit, e))?;

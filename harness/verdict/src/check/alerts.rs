@@ -4,12 +4,14 @@
 
 mod delivery;
 mod fires;
+mod notified;
 mod quiet;
 mod reaches;
 mod resolves;
 mod silence;
 
 pub use fires::AlertFires;
+pub use notified::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;
 pub use resolves::AlertResolves;

@@ -94,6 +94,9 @@ pub struct Comparison {
     pub highest: Option<f64>,
     /// Number of samples seen.
     pub samples: u64,
+    /// Number of samples that are no number (0/0): no comparison with them is true.
+    #[serde(default)]
+    pub not_numbers: u64,
 }
 
 /// A rule group as loaded.

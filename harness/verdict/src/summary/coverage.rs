@@ -263,6 +263,7 @@ mod tests {
             silenced_by: vec![],
             muted_by: vec![],
             receivers: vec![],
+            routes: vec![],
             starts_at_s: 0.0,
             ends_at_s: 0.0,
         };
