@@ -13,3 +13,4 @@ mod notified;
 mod recovery;
 mod scraping;
 mod traces;
+mod under_load;
