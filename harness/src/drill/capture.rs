@@ -7,11 +7,12 @@ use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::baseline::Source;
+use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::observation::Fact;
 use verdict::summary::samples_name;
-use verdict::{At, EventKind};
+use verdict::{At, EventKind, Expectation};
 
 /// Bound on the drain.
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
@@ -108,6 +109,14 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         }
         for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
             session.ask_inputs(drill).await?;
+        }
+        for planned in &plan.expectations {
+            let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) = &planned.expectation else { continue };
+            let Some((from, to)) = session.injected(drill) else { continue };
+            for (name, expr) in [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")] {
+                let question = Question::Range { name, expr: expr.into(), start_s: from.wall_s(), end_s: to.wall_s(), step_s };
+                ask(session, metrics, question).await?;
+            }
         }
         if let Some(gate) = &plan.gate {
             let end_s = driven_until.wall_s();

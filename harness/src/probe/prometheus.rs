@@ -247,6 +247,8 @@ struct ActiveTarget {
     health: String,
     #[serde(default)]
     scrape_interval: String,
+    #[serde(default)]
+    scrape_timeout: String,
 }
 
 fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
@@ -263,6 +265,7 @@ fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
         age_s: (scraped_s > 0.0).then_some(asked_s - scraped_s),
         interval_s: duration_s(&t.scrape_interval).unwrap_or(0.0),
         duration_s: t.last_scrape_duration,
+        timeout_s: duration_s(&t.scrape_timeout).unwrap_or(0.0),
         labels: t.labels,
     })
 }

@@ -57,6 +57,7 @@ pub mod roll_call;
 pub mod scraping;
 pub mod timeline;
 pub mod traces;
+pub mod under_load;
 pub(crate) mod wording;
 
 expectations! {
@@ -82,6 +83,7 @@ expectations! {
     PanelsReturnData(dashboards::PanelsReturnData),
     DatasourcesHealthy(dashboards::DatasourcesHealthy),
     FaultBitAndLeft(drill::FaultBitAndLeft),
+    TargetsStayScraped(under_load::TargetsStayScraped),
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
     WithinBaseline(baseline::WithinBaseline),
@@ -100,6 +102,7 @@ impl Expectation {
             Expectation::NotifiedRepeatedly(c) => c.drill.as_deref(),
             Expectation::NotifiedUntilOver(c) => Some(&c.drill),
             Expectation::FaultBitAndLeft(c) => Some(&c.drill),
+            Expectation::TargetsStayScraped(c) => Some(&c.drill),
             _ => None,
         }
     }

@@ -24,6 +24,9 @@ pub struct Target {
     pub interval_s: f64,
     /// Duration of the last scrape, seconds.
     pub duration_s: f64,
+    /// After which a scrape is given up, seconds; 0 where that was not told.
+    #[serde(default)]
+    pub timeout_s: f64,
 }
 
 /// How many series match a selector.

@@ -172,7 +172,7 @@ fn why_not_a_restart_that_resets_for() {
         let clock = run.clock;
         run.facts(move |_, _, f| {
             if let Fact::Samples(s) = f {
-                for s in s.series.iter_mut().filter(|s| s.labels["alertname"] == "MailerDown") {
+                for s in s.series.iter_mut().filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown")) {
                     s.points = (63..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect();
                 }
             }
@@ -223,7 +223,11 @@ fn late_is_a_failure_unless_the_host_was_contended() {
 fn an_alert_that_fired_already_proves_nothing() {
     let run = golden().facts(|_, _, f| {
         if let Fact::Samples(s) = f {
-            for s in s.series.iter_mut().filter(|s| s.labels["alertname"] == "MailerDown" && s.labels["alertstate"] == "firing") {
+            for s in s
+                .series
+                .iter_mut()
+                .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown") && s.labels["alertstate"] == "firing")
+            {
                 let first = s.points[0].0;
                 s.points = (-17..=15).map(|i| (first + f64::from(i), Some(1.0))).collect();
             }
@@ -509,7 +513,11 @@ fn an_alert_that_does_not_resolve_or_too_late() {
     let longer = |by: i32| {
         golden().facts(move |_, _, f| {
             if let Fact::Samples(s) = f {
-                for s in s.series.iter_mut().filter(|s| s.labels["alertname"] == "MailerDown" && s.labels["alertstate"] == "firing") {
+                for s in s
+                    .series
+                    .iter_mut()
+                    .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown") && s.labels["alertstate"] == "firing")
+                {
                     let last = s.points[s.points.len() - 1].0;
                     s.points.extend((1..=by).map(|i| (last + f64::from(i), Some(1.0))));
                 }

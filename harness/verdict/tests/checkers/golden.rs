@@ -15,6 +15,7 @@ use verdict::check::logs::{FieldsTyped, LinesStored};
 use verdict::check::recovery::Recovered;
 use verdict::check::scraping::{ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp};
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
+use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
 use verdict::history::fault::{BlastRadius, FaultEvent};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
@@ -278,6 +279,7 @@ pub fn target(job: &str) -> Target {
         age_s: Some(0.4),
         interval_s: 1.0,
         duration_s: 0.01,
+        timeout_s: 1.0,
     }
 }
 
@@ -523,6 +525,13 @@ fn capture(r: &mut Run) {
         };
         r.saw(186.1, "metrics", Fact::RuleInputs(inputs));
     }
+    for (name, value) in [(up_samples("store_slow"), 1.0), (duration_samples("store_slow"), 0.1)] {
+        let labels = map(&[("job", "api"), ("instance", "api:80")]);
+        let points = (101..=130).map(|t| (clock.wall(f64::from(t)), Some(value))).collect();
+        let (start_s, end_s) = (clock.wall(100.5), clock.wall(130.0));
+        let series = vec![Series { labels, points }];
+        r.saw(186.2, "metrics", Fact::Samples(Samples { name, expr: "up".into(), start_s, end_s, step_s: 1.0, series }));
+    }
     r.saw(186.2, "metrics", rules());
     let types = map(&[("@timestamp", "date"), ("status", "long")]);
     r.saw(187.0, "logs", Fact::FieldTypes(FieldTypes { index: format!("logs-api-{}", clock.stamp(50.0).1), types }));
@@ -629,6 +638,7 @@ pub fn expectations() -> Vec<Expectation> {
             FaultBitAndLeft { drill }.into(),
         ]);
     }
+    all.push(TargetsStayScraped { drill: "store_slow".into() }.into());
     all.push(NotifiedRepeatedly { alert: "Heartbeat".into(), drill: None, receivers: strings(&["hook"]), every_s: 10.0 }.into());
     all.push(AlertQuiet { alert: "Idle".into(), allowed_in: vec![], about_host: true }.into());
     all
