@@ -2,6 +2,9 @@
 //! on one stack; then each scenario is judged, and fails at its `Then` line. A seeded subset of the sabotage catalogue
 //! follows on the same stack. Nothing starts unless a case is really run (`--list` starts nothing).
 
+#[path = "features/reconcile.rs"]
+mod reconcile;
+
 use firedrill::cli::{Common, Failure};
 use firedrill::drill::bring_up::{Live, Options};
 use firedrill::engine::Engine;
@@ -76,6 +79,11 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
     }
     let shared_call = shared.clone();
     trials.push(Trial::test("Roll-call::every verdict that must be returned is there", move || judged(&shared_call, "Roll-call", "")));
+    // The sources and stores that are compared are the e-mail stack's own.
+    if stack == "email" {
+        let shared = shared.clone();
+        trials.push(Trial::test("Reconciliation::what is told of the traffic is what took place", move || reconciled(&shared)));
+    }
     let seed = shared.options.seed;
     for name in sabotage::subset(&catalogue, seed, SABOTAGES) {
         let (shared, catalogue) = (shared.clone(), catalogue.clone());
@@ -115,6 +123,13 @@ fn judged(shared: &Shared, feature: &str, scenario: &str) -> Result<(), Failed> 
         return Err(Failed::from("no verdict was returned"));
     }
     if bad.is_empty() { Ok(()) } else { Err(Failed::from(bad.join("\n"))) }
+}
+
+fn reconciled(shared: &Shared) -> Result<(), Failed> {
+    report(shared)?;
+    let live = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let live = live.as_ref().ok_or_else(|| Failed::from("the stack is not up"))?;
+    shared.runtime.block_on(reconcile::reconcile(live)).map_err(Failed::from)
 }
 
 fn convicted(shared: &Shared, sabotage: &sabotage::Sabotage) -> Result<(), Failed> {

@@ -8,6 +8,7 @@ pub mod cause;
 pub mod check;
 pub mod history;
 pub mod observation;
+pub mod reconcile;
 pub mod summary;
 pub mod verdict;
 
