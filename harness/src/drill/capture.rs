@@ -19,6 +19,9 @@ const DRAIN_BOUND: Duration = Duration::from_secs(45);
 /// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell which.
 const DRAIN_STILL: Duration = Duration::from_secs(4);
 
+/// How often it is asked how often rules were evaluated; seldom evaluations are asked for as seldom.
+const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
+
 /// What is asked of the healthy stack.
 ///
 /// # Errors
@@ -127,6 +130,7 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
                 ask(session, metrics, question).await?;
             }
         }
+        ask(session, metrics, Question::Evaluations).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
         if plan.mutation {
@@ -150,13 +154,27 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
     session.record_states().await
 }
 
-/// Records the host's pressure every second, until cancelled.
-pub async fn pressure(session: &Session) {
+/// Watches what can't be asked afterwards, until cancelled: the host's pressure, and how often rules are evaluated.
+pub async fn watch(session: &Session) {
+    tokio::join!(pressure(session), evaluations(session));
+}
+
+async fn pressure(session: &Session) {
+    while session.observe([host::pressure(*session.clock())]).is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn evaluations(session: &Session) {
+    let Some(metrics) = session.probes.metrics.as_deref() else { return };
+    let period = EVALUATIONS_EVERY.max(Duration::from_secs_f64(session.evaluation_s));
     loop {
-        if session.observe([host::pressure(*session.clock())]).is_err() {
+        // What is not answered shows as a gap between readings; whether the server answers is asked elsewhere.
+        let answers = metrics.ask(&Question::Evaluations).await.into_iter().filter(|o| matches!(o.fact, Fact::Evaluations { .. }));
+        if session.observe(answers).is_err() {
             return;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(period).await;
     }
 }
 

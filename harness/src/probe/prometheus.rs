@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use verdict::check::alerts::CONDITION_SAMPLES;
-use verdict::observation::metrics::{Comparison, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
+use verdict::observation::metrics::{Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
 use verdict::observation::{Fact, Observation};
 
 /// Queries that run at the same time.
@@ -41,6 +41,7 @@ impl Prometheus {
                 Ok(vec![Fact::Samples(Samples { name, expr, start_s: *start_s, end_s: *end_s, step_s: *step_s, series })])
             }
             Question::Rules => Ok(vec![Fact::Rules { groups: self.rules().await? }]),
+            Question::Evaluations => self.evaluations().await,
             Question::RuleInputs { alert, drill, start_s, end_s } => self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await,
             Question::Reload => self.reload().await,
             Question::ProcessStarted => {
@@ -133,6 +134,21 @@ impl Prometheus {
     async fn rules(&self) -> Result<Vec<RuleGroup>, String> {
         let found: RuleGroups = self.api("/api/v1/rules", &[]).await?;
         Ok(found.groups.into_iter().map(group).collect())
+    }
+
+    /// From its own metrics, so that it need not scrape itself. Iterations count those that were missed as well.
+    async fn evaluations(&self) -> Result<Vec<Fact>, String> {
+        let text = self.asker.text("/metrics").await?;
+        exposition::value(&text, "prometheus_config_last_reload_successful").ok_or("GET /metrics: these are not Prometheus' own")?;
+        let of = |metric: &str| exposition::by_label(&text, metric, "rule_group");
+        let (missed, failed) = (of("prometheus_rule_group_iterations_missed_total"), of("prometheus_rule_evaluation_failures_total"));
+        let groups = of("prometheus_rule_group_iterations_total").into_iter().map(|(key, iterations)| {
+            let (file, name) = key.split_once(';').ok_or_else(|| format!("GET /metrics: rule_group={key:?}, wanted file;name"))?;
+            let count = |of: &BTreeMap<String, f64>| of.get(&key).copied().unwrap_or(0.0);
+            let evaluated = (iterations - count(&missed)).max(0.0) as u64;
+            Ok(GroupEvaluations { file: file.to_owned(), name: name.to_owned(), evaluated, failed: count(&failed) as u64 })
+        });
+        Ok(vec![Fact::Evaluations { groups: groups.collect::<Result<_, String>>()? }])
     }
 
     /// One fact for each rule of that name; one without an expression if none is loaded.

@@ -196,6 +196,16 @@ const CASES: &[Case] = &[
         &["the waiver of alert.SpareDown.fires has no owner", "who accepts"],
     ),
     mini(
+        "waiver for a verdict that nobody asks for",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fire, owner: me, reason: known, expires: 2999-12-31}\nsteady_state:",
+        )],
+        (OWN, "alert.SpareDown.fire"),
+        &["the waiver of alert.SpareDown.fire is for a verdict that nobody asks for", "did you mean alert.SpareDown.fires?"],
+    ),
+    mini(
         "waiver on a day that does not exist",
         &[(
             OWN,

@@ -48,6 +48,7 @@ pub mod baseline;
 pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;
+mod evaluations;
 pub mod firing;
 pub mod health;
 pub mod logs;

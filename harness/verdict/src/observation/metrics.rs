@@ -118,6 +118,19 @@ pub struct RuleGroup {
     pub rules: Vec<Rule>,
 }
 
+/// How often a rule group was evaluated since its server started or loaded it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupEvaluations {
+    /// File that it came from.
+    pub file: String,
+    /// Name.
+    pub name: String,
+    /// Evaluations that took place.
+    pub evaluated: u64,
+    /// Evaluations of single rules of the group that failed.
+    pub failed: u64,
+}
+
 /// A rule as loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {

@@ -303,6 +303,52 @@ fn silence_between_samples_that_are_too_far_apart_proves_nothing() {
     coarse.unknown("alert.Idle.quiet", "a short alert could be missed");
 }
 
+#[test]
+fn a_server_that_evaluates_nothing_is_no_silence() {
+    const ELSEWHERE: &str = "drill.store_slow.quiet_elsewhere";
+    const IDLE: &str = "alert.Idle.quiet";
+    // From 30 to 40 nothing was evaluated: the counter stands still, then goes on.
+    let frozen = |from: u64, to: u64| move |e: u64| if e < from { e } else { e.max(to) - (to - from) };
+    let counted = |count: &dyn Fn(u64) -> (u64, u64)| {
+        golden().facts(|_, _, f| {
+            if let Fact::Evaluations { groups } = f {
+                groups.iter_mut().for_each(|g| (g.evaluated, g.failed) = count(g.evaluated));
+            }
+        })
+    };
+    let run = counted(&|e| (frozen(30, 40)(e), 0));
+    run.unknown(IDLE, "rule group all was evaluated 2 times without error in 6.0 s, where 6 were due");
+    run.unknown(QUIET, "a server that evaluates nothing is silent as well");
+    run.passes(ELSEWHERE, "nothing else fired");
+    run.passes(FIRES, "firing");
+    counted(&|e| (frozen(110, 118)(e), 0)).unknown(ELSEWHERE, "a server that evaluates nothing is silent as well");
+    // All evaluations failed meanwhile; the server began anew, at once or after ten seconds; one in ten was missed.
+    counted(&|e| (e, e.clamp(30, 40) - 30)).unknown(IDLE, "without error");
+    counted(&|e| (if e > 50 { e - 50 } else { e }, 0)).passes(IDLE, "silent");
+    counted(&|e| (if e > 50 { e.saturating_sub(60) } else { e }, 0)).unknown(IDLE, "was evaluated");
+    counted(&|e| (e - e / 10, 0)).passes(IDLE, "silent");
+    // Nobody counted: at all, for ten seconds, or at the end.
+    let deaf = |from: f64, to: f64| {
+        golden().without(move |t, k| {
+            (from..to).contains(&t) && matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Evaluations { .. }))
+        })
+    };
+    deaf(0.0, 200.0).unknown(IDLE, "how often rule group all was evaluated is not recorded");
+    deaf(30.0, 40.0).passes(IDLE, "silent");
+    deaf(165.0, 200.0).unknown(IDLE, "is not recorded");
+    // The drill is about the server itself.
+    let mut on_server = deaf(101.0, 122.0);
+    for (_, k) in &mut on_server.events {
+        if let EventKind::Fault(FaultEvent::Injected { drill, target, .. }) = k
+            && drill == "store_slow"
+        {
+            *target = "metrics".into();
+        }
+    }
+    on_server.passes(ELSEWHERE, "nothing else fired");
+    on_server.passes(IDLE, "silent");
+}
+
 // From the alert manager to the receiver.
 
 fn untold() -> Run {

@@ -26,7 +26,9 @@ use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
 use verdict::observation::health::HealthAnswer;
 use verdict::observation::host::Pressure;
 use verdict::observation::logs::{Document, FieldTypes};
-use verdict::observation::metrics::{Comparison, Reload, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
+use verdict::observation::metrics::{
+    Comparison, GroupEvaluations, Reload, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target,
+};
 use verdict::observation::traces::Span;
 use verdict::{At, Cause, Event, EventKind, Fact, History, Observation, Status, Verdict};
 
@@ -390,6 +392,9 @@ pub fn golden_at(clock: Clock) -> Run {
     for t in (12..180).step_by(8) {
         r.notified(f64::from(t), notification("hook", "Heartbeat", false));
     }
+    for t in (16..=184).step_by(2) {
+        r.saw(f64::from(t) + 0.1, "metrics", evaluations(t as u64));
+    }
     r.run(175.0, RunEvent::PhaseEnded { phase: Phase::Drive }).run(176.0, RunEvent::PhaseBegan { phase: Phase::Drain });
     r.run(184.0, RunEvent::PhaseEnded { phase: Phase::Drain }).run(185.0, RunEvent::PhaseBegan { phase: Phase::Capture });
     capture(&mut r);
@@ -423,6 +428,11 @@ fn healthy_stack(r: &mut Run) {
     r.saw(21.8, "boards", Fact::Panel(panel("Up", "up")));
     let errors = Panel { frames: 0, values: 0, ..panel("Errors", "errors_total") };
     r.saw(21.9, "boards", Fact::Panel(errors));
+}
+
+/// The group of the rules after so many evaluations.
+pub fn evaluations(evaluated: u64) -> Fact {
+    Fact::Evaluations { groups: vec![GroupEvaluations { file: "rules.yml".into(), name: "all".into(), evaluated, failed: 0 }] }
 }
 
 pub fn rules() -> Fact {
