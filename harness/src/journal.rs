@@ -63,6 +63,24 @@ pub enum Undo {
         /// Prefix of the keys.
         prefix: String,
     },
+    /// Run a statement in PostgreSQL, one that may be run again.
+    RunStatement {
+        /// Container id of the server.
+        container: String,
+        /// Port inside the container's network.
+        port: u16,
+        /// The statement.
+        statement: String,
+    },
+    /// Give a configuration file its content back, and have its server take it over.
+    RestoreFile {
+        /// The file, in a run's work copy.
+        path: PathBuf,
+        /// What it held.
+        content: String,
+        /// URL that is asked by POST to reload it.
+        reload: String,
+    },
     /// Remove everything that carries this run's label.
     RemoveRun {
         /// Run id.

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use verdict::check::roll_call::Required;
+use verdict::history::run::{Deviation, DeviationKind};
 
 /// Why a stack can't be used. The message names file and line and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +71,7 @@ pub struct Read {
     /// Folder of its features.
     pub features: PathBuf,
     /// Differences to list, found while reading.
-    pub deviations: Vec<(String, String)>,
+    pub deviations: Vec<Deviation>,
 }
 
 /// Reads a stack at a time scale; `None` takes the declared one, which lowers itself where it must and says so.
@@ -81,12 +82,13 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let stack = Stack::open(folder_or_name)?;
     let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
     let written = MonitoringConfig::load(&sources(folder, &declaration, &project)?)?;
-    let mut deviations: Vec<(String, String)> = declaration.deviations.iter().map(|d| (d.what.clone(), d.why.clone())).collect();
+    let mut deviations: Vec<Deviation> =
+        declaration.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)).collect();
     let scaled = scaled(&declaration, &written, time_scale, &mut deviations)?;
     let own = |name: &str| folder.join(name);
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &scenarios, &stack, &written)?;
+    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config)?;
     let baseline_file =
         first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
     let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration)?) } else { None };
@@ -96,7 +98,7 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     check::contained(&declaration, &project, &written)?;
     check::bounds(&stack.declaration_file, &declaration, &written)?;
     for (name, why) in &left_out {
-        deviations.push((format!("service {name} does not run"), why.clone()));
+        deviations.push(Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why));
     }
     let features = first_that_exists(&[own("features"), home.features()]);
     let subject = Subject { declaration, scenarios, baseline, budgets, services, left_out };
@@ -121,7 +123,7 @@ fn scaled(
     declaration: &Declaration,
     written: &MonitoringConfig,
     asked: Option<f64>,
-    deviations: &mut Vec<(String, String)>,
+    deviations: &mut Vec<Deviation>,
 ) -> Result<Scaled, Error> {
     let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
     let mut scale = Scale::new(asked.unwrap_or(declaration.time_scale))?
@@ -133,7 +135,8 @@ fn scaled(
         None => {
             let (scaled, refusal) = scale.apply_or_lower(written);
             if let Some(refusal) = refusal {
-                deviations.push((
+                deviations.push(Deviation::new(
+                    DeviationKind::NotScaled,
                     format!("time scale {} instead of {}", scaled.scale, declaration.time_scale),
                     refusal.to_string().replace('\n', ";"),
                 ));
@@ -142,12 +145,12 @@ fn scaled(
         }
     };
     for left in &scaled.not_scaled {
-        deviations.push((format!("not scaled: {} {}", left.what, left.value), left.why.clone()));
+        deviations.push(Deviation::new(DeviationKind::NotScaled, format!("{} {}", left.what, left.value), &left.why));
     }
     for rounding in &scaled.roundings {
         let why = if rounding.why.is_empty() { "servers read whole milliseconds" } else { &rounding.why };
-        deviations
-            .push((format!("scaled to {} ms instead of {:.3} ms: {}", rounding.used_ms, rounding.exact_ms, rounding.what), why.to_owned()));
+        let what = format!("{} is {} ms instead of {:.3} ms", rounding.what, rounding.used_ms, rounding.exact_ms);
+        deviations.push(Deviation::new(DeviationKind::NotScaled, what, why));
     }
     Ok(scaled)
 }

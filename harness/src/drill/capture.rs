@@ -2,13 +2,15 @@
 //! and once after the drain, before `down`.
 
 use super::{Error, Session};
-use crate::plan::Plan;
-use crate::probe::{Probe, Question, health, host};
+use crate::plan::{Plan, PlannedDrill};
+use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use verdict::baseline::Source;
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::observation::Fact;
+use verdict::summary::samples_name;
 use verdict::{At, EventKind};
 
 /// Bound on the drain.
@@ -35,6 +37,10 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
     if let Some(alerting) = session.probes.alerting.as_deref() {
         ask(session, alerting, Question::Reload).await?;
         ask(session, alerting, Question::Silences).await?;
+        ask(session, alerting, Question::ManagerReceivers).await?;
+    }
+    for role in [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten() {
+        session.observe([mounts::mounted(&session.engine, &session.running.project, &role.service, *session.clock()).await])?;
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
@@ -86,7 +92,7 @@ async fn stored(session: &Session) -> u64 {
 ///
 /// # Errors
 /// The record can't be written.
-pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
+pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(), Error> {
     let declaration = &session.declaration;
     let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
     if let Some(metrics) = session.probes.metrics.as_deref() {
@@ -100,20 +106,24 @@ pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
                 .await?;
             from = to + step_s;
         }
-        for drill in &plan.drills {
-            let Some((from, to)) = session.injected(&drill.scenario.name) else { continue };
-            for alert in &drill.scenario.alerts {
-                let question = Question::RuleInputs {
-                    alert: alert.clone(),
-                    drill: Some(drill.scenario.name.clone()),
-                    start_s: from.wall_s(),
-                    end_s: to.wall_s(),
-                };
+        for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
+            session.ask_inputs(drill).await?;
+        }
+        if let Some(gate) = &plan.gate {
+            let end_s = driven_until.wall_s();
+            for (name, measure) in &gate.measures {
+                let Source::Query { expr, .. } = &measure.source else { continue };
+                let (name, expr) = (samples_name(name), expr.clone());
+                let question = Question::Range { name, expr, start_s: end_s - gate.window_s, end_s, step_s: gate.window_s / 20.0 };
                 ask(session, metrics, question).await?;
             }
         }
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
+        if plan.mutation {
+            session.observe(crate::mutation::capture::replays(metrics, start_s, end_s).await)?;
+        }
+        ask(session, metrics, Question::ProcessStarted).await?;
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
         for source in &declared.sources {
@@ -154,12 +164,27 @@ impl Session {
         Ok(())
     }
 
-    /// From the injection of a drill's fault to the end of the drill, as recorded so far.
+    /// Records what the rules of a drill's alerts were made of, from the injection to the drill's end, or until now.
+    pub(super) async fn ask_inputs(&self, drill: &PlannedDrill) -> Result<(), Error> {
+        let Some(metrics) = self.probes.metrics.as_deref() else { return Ok(()) };
+        let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
+        for alert in &drill.scenario.alerts {
+            let question = Question::RuleInputs {
+                alert: alert.clone(),
+                drill: Some(drill.scenario.name.clone()),
+                start_s: from.wall_s(),
+                end_s: to.wall_s(),
+            };
+            ask(self, metrics, question).await?;
+        }
+        Ok(())
+    }
+
+    /// From the injection of a drill's fault to the end of the drill, as recorded so far; of its last attempt.
     fn injected(&self, drill: &str) -> Option<(At, At)> {
         let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let begin = marks.iter().find(|(d, _, _)| d == drill)?.1;
-        let end = marks.iter().find(|(d, _, _)| d == drill)?.2;
-        Some((begin, end.unwrap_or_else(|| self.clock().now())))
+        let (_, begin, end) = marks.iter().rfind(|(d, _, _)| d == drill)?;
+        Some((*begin, end.unwrap_or_else(|| self.clock().now())))
     }
 
     /// Marks the begin or the end of a phase.
@@ -176,7 +201,7 @@ impl Session {
         match event {
             EventKind::Fault(FaultEvent::Injected { drill, .. }) => marks.push((drill.clone(), at, None)),
             EventKind::Run(RunEvent::DrillEnded { drill }) => {
-                if let Some(mark) = marks.iter_mut().find(|(d, _, _)| d == drill) {
+                if let Some(mark) = marks.iter_mut().rfind(|(d, _, _)| d == drill) {
                     mark.2 = Some(at);
                 }
             }

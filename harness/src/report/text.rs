@@ -1,5 +1,8 @@
 //! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in one line; the result last.
 
+pub mod coverage;
+mod mutation;
+
 use super::{Report, Told};
 use std::fmt::Write as _;
 use verdict::summary::{DeviationKind, Fold, Section, Trouble, outline};
@@ -58,6 +61,8 @@ pub fn render(report: &Report) -> String {
         features(section, &mut out);
     }
     alerts(report, &mut out);
+    coverage::render(report, &mut out);
+    mutation::render(report, &mut out);
     figures(report, &mut out);
     if !outline.skipped.is_empty() {
         let _ = writeln!(out, "\nSkipped");
@@ -169,12 +174,18 @@ fn deviations(report: &Report, out: &mut String) {
         let n = all.iter().filter(|d| d.kind == kind).count();
         (n > 0).then(|| format!("{n} {word}"))
     };
-    use DeviationKind::{Absent, Image, NotScaled, System};
-    let kinds: Vec<String> =
-        [count(System, "of the stack"), count(Absent, "absent"), count(Image, "of images"), count(NotScaled, "not scaled")]
-            .into_iter()
-            .flatten()
-            .collect();
+    use DeviationKind::{Absent, Image, NotScaled, Overridden, RunAgain, System};
+    let kinds: Vec<String> = [
+        count(System, "of the stack"),
+        count(Absent, "absent"),
+        count(Image, "of images"),
+        count(Overridden, "rules changed for a drill"),
+        count(NotScaled, "not scaled"),
+        count(RunAgain, "drills run again"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if !kinds.is_empty() {
         let _ = writeln!(out, "\nDeviations from the described system: {}, each with its reason in report.html", kinds.join(", "));
     }

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod fires;
+mod notified;
 mod quiet;
 mod reaches;
 mod resolves;
@@ -11,6 +12,7 @@ mod silence;
 mod stages;
 
 pub use fires::AlertFires;
+pub use notified::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;
 pub use resolves::AlertResolves;

@@ -6,7 +6,7 @@ use verdict::check::alerts::AlertQuiet;
 use verdict::history::alert::{AlertEvent, Notification};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
-use verdict::observation::alerts::{ManagedAlert, Silence};
+use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
 use verdict::observation::host::Pressure;
 use verdict::observation::metrics::{Reload, RuleInputs, Samples, Series, Target};
 use verdict::{Cause, EventKind, Fact, Status, Verdict};
@@ -130,6 +130,11 @@ fn why_not_an_expression_that_is_never_true() {
     never(&with(">", 1.0, 0.0, 2.0), "never all together");
     let empty = inputs(silent(), |i| (i.comparisons[0].lowest, i.comparisons[0].highest, i.comparisons[0].samples) = (None, None, 0));
     never(&empty, "returned no value in the whole window");
+    let nothing_done = inputs(silent(), |i| {
+        i.comparisons = vec![comparison("errors / all", ">", 0.05, 0.01, 0.01)];
+        (i.comparisons[0].samples, i.comparisons[0].not_numbers) = (3, 9);
+    });
+    never(&nothing_done, "`errors / all` was 0/0 in 9 of 12 samples, which is neither above nor below 0.05");
     let unasked = silent().without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::RuleInputs(_))));
     never(&unasked, "was not recorded");
 }
@@ -158,6 +163,39 @@ fn why_not_pending_until_for_is_over() {
         "pending until 5.5 s after the injection",
         "pending from 2.5 s after the injection, for 3.0 s of the 3.0 s that `for` asks",
     );
+}
+
+#[test]
+fn why_not_a_restart_that_resets_for() {
+    let pending_on = |to: i32| {
+        let run = golden().never("MailerDown", "firing").untold("MailerDown");
+        let clock = run.clock;
+        run.facts(move |_, _, f| {
+            if let Fact::Samples(s) = f {
+                for s in s.series.iter_mut().filter(|s| s.labels["alertname"] == "MailerDown") {
+                    s.points = (63..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect();
+                }
+            }
+        })
+    };
+    let restarted = |t: f64, mut run: Run, source: &str| {
+        let at_s = run.clock.wall(t);
+        run.saw(t + 0.5, source, Fact::ProcessStarted { at_s });
+        run
+    };
+    let run = restarted(65.0, pending_on(67), "metrics");
+    let says = "pending for 2.0 s of the 3.0 s that `for` asks when metrics was restarted, 4.5 s after the injection";
+    stopped(&run, Cause::ResetByRestart, "reset by a restart", says);
+    // One before it was pending, one of another server, and one without which it would not have fired either, explain nothing.
+    for (t, source) in [(61.0, "metrics"), (65.0, "manager")] {
+        restarted(t, pending_on(67), source).fails(FIRES, Cause::StillPending, "pending");
+    }
+    let long = restarted(65.0, pending_on(67), "metrics").facts(|_, _, f| {
+        if let Fact::Rules { groups } = f {
+            groups.iter_mut().flat_map(|g| &mut g.rules).for_each(|r| r.for_s = 3600.0);
+        }
+    });
+    long.fails(FIRES, Cause::StillPending, "of the 3600.0 s that `for` asks");
 }
 
 #[test]
@@ -381,6 +419,48 @@ fn why_not_waiting_or_nothing_known() {
         "reload rejected",
         "manager refused its last configuration and routes by an older one: bad route",
     );
+}
+
+fn routed(run: Run, wait: f64, interval: f64) -> Run {
+    let route = ManagedRoute { receiver: "ops".into(), group_wait_s: wait, group_interval_s: interval, repeat_interval_s: 3600.0 };
+    held(run, move |a| a.routes = vec![route.clone()])
+}
+
+#[test]
+fn why_not_waiting_for_the_timer_of_its_group() {
+    let wait = routed(untold(), 3600.0, 300.0);
+    undelivered(&wait, Cause::WaitingInGroup, "waiting in the group", "a new group of receiver ops waits 3600.0 s (`group_wait`)");
+    // A timer that ran out explains nothing.
+    undelivered(&routed(untold(), 5.0, 5.0), Cause::NotNotified, "not notified", "nothing was received");
+    let told_before = |interval: f64| {
+        let mut run = routed(untold(), 1.0, interval);
+        run.notified(50.0, notification("hook", "MailerDown", false));
+        run
+    };
+    undelivered(&told_before(300.0), Cause::WaitingInGroup, "waiting in the group", "has its next turn after at most 300.0 s");
+}
+
+#[test]
+fn why_not_what_was_told_already() {
+    let told = |resolved: bool| {
+        let mut run = routed(untold(), 1.0, 5.0);
+        run.notified(50.0, notification("hook", "MailerDown", false)).notified(52.0, notification("hook", "MailerDown", resolved));
+        run
+    };
+    let says = "manager told hook of it already, 15.0 s before it fired this time";
+    undelivered(&told(false), Cause::Deduplicated, "deduplicated", says);
+    undelivered(&told(true), Cause::NotNotified, "not notified", "nothing was received");
+}
+
+#[test]
+fn why_not_labels_that_lead_elsewhere() {
+    let mut run = untold();
+    let mut other = notification("chat", "MailerDown", false);
+    other.alerts.iter_mut().for_each(|a| drop(a.labels.insert("severity".into(), "urgent".into())));
+    run.notified(68.0, other);
+    run.saw(21.46, "manager", Fact::ManagerReceivers { names: vec!["hook".into(), "chat".into()] });
+    let says = "its routes lead to ops; chat got it with other labels: severity is \"urgent\", \"critical\" wanted";
+    undelivered(&run, Cause::RoutedElsewhere, "another route", says);
 }
 
 #[test]

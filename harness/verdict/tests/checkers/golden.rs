@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use verdict::baseline::{Baseline, StepLimit};
 use verdict::check::Expectation;
 use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
+use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
 use verdict::check::health::{HealthEndpoints, ServicesReady};
@@ -246,6 +247,7 @@ pub fn managed(alert: &str) -> ManagedAlert {
         silenced_by: vec![],
         muted_by: vec![],
         receivers: strings(&["ops"]),
+        routes: vec![],
         starts_at_s: 0.0,
         ends_at_s: 0.0,
     }
@@ -257,6 +259,7 @@ fn rule(name: &str, expr: &str) -> Rule {
         alerting: true,
         expr: expr.into(),
         for_s: 3.0,
+        keep_firing_s: 0.0,
         labels: map(&[("severity", "critical")]),
         health: "ok".into(),
         last_error: String::new(),
@@ -292,10 +295,10 @@ pub fn panel(title: &str, query: &str) -> Panel {
 }
 
 pub fn comparison(left: &str, op: &str, threshold: f64, lowest: f64, highest: f64) -> Comparison {
-    Comparison { left: left.into(), op: op.into(), threshold, lowest: Some(lowest), highest: Some(highest), samples: 10 }
+    Comparison { left: left.into(), op: op.into(), threshold, lowest: Some(lowest), highest: Some(highest), samples: 10, not_numbers: 0 }
 }
 
-fn series(clock: Clock, alert: &str, state: &str, from: i32, to: i32) -> Series {
+pub fn series(clock: Clock, alert: &str, state: &str, from: i32, to: i32) -> Series {
     let labels = map(&[("__name__", "ALERTS"), ("alertname", alert), ("alertstate", state), ("severity", "critical")]);
     Series { labels, points: (from..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect() }
 }
@@ -382,6 +385,9 @@ pub fn golden_at(clock: Clock) -> Run {
     drill(&mut r, 100.0, "store_slow", 1, "SlowAnswers", &["store"], true);
     r.run(135.0, RunEvent::Steady { held: true, seen: "held for 3 s".into(), before: None });
     load(&mut r);
+    for t in (12..180).step_by(8) {
+        r.notified(f64::from(t), notification("hook", "Heartbeat", false));
+    }
     r.run(175.0, RunEvent::PhaseEnded { phase: Phase::Drive }).run(176.0, RunEvent::PhaseBegan { phase: Phase::Drain });
     r.run(184.0, RunEvent::PhaseEnded { phase: Phase::Drain }).run(185.0, RunEvent::PhaseBegan { phase: Phase::Capture });
     capture(&mut r);
@@ -423,10 +429,12 @@ pub fn rules() -> Fact {
         rule("SlowAnswers", "latency > 2"),
         rule("Idle", "rate(x[5m]) == 0"),
     ];
-    Fact::Rules { groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, rules }] }
+    Fact::Rules {
+        groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, last_evaluation_s: None, rules }],
+    }
 }
 
-fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
+pub fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
     let drill = name.to_owned();
     r.run(t, RunEvent::DrillBegan { drill: drill.clone(), wave });
     let blast_radius = BlastRadius { services: strings(services), alerts: strings(&[alert]), journeys, host: false };
@@ -467,7 +475,7 @@ fn load(r: &mut Run) {
         slip_p99_ms: 3.0,
         latency_ms: Percentiles::default(),
         operations: OPERATIONS as u64,
-        invalid: None,
+        ..LoadSummary::default()
     };
     r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary }));
 }
@@ -548,11 +556,12 @@ pub fn expectations() -> Vec<Expectation> {
     ];
     let limit = StepLimit { p50_ms: 100.0, p99_ms: 500.0 };
     let baseline = Baseline {
-        schema: 1,
+        schema: verdict::baseline::SCHEMA,
         stack: "small".into(),
         error_rate_max: 0.01,
         operations_min: 40,
         steps: [("mail/send".to_owned(), limit), ("mail/list".to_owned(), limit)].into(),
+        gate: None,
     };
     let steps = strings(&["mail/send", "mail/list"]);
     let mut all: Vec<Expectation> = vec![
@@ -614,10 +623,13 @@ pub fn expectations() -> Vec<Expectation> {
                 allowed: StageBudget { condition_s: 2.0, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 0.0 },
             }
             .into(),
-            NothingElseFires { drill: drill.clone(), allowed: vec![alert] }.into(),
+            NothingElseFires { drill: drill.clone(), allowed: vec![alert.clone()] }.into(),
+            NotifiedOnce { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
+            NotifiedUntilOver { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
             FaultBitAndLeft { drill }.into(),
         ]);
     }
+    all.push(NotifiedRepeatedly { alert: "Heartbeat".into(), drill: None, receivers: strings(&["hook"]), every_s: 10.0 }.into());
     all.push(AlertQuiet { alert: "Idle".into(), allowed_in: vec![], about_host: true }.into());
     all
 }
