@@ -3,6 +3,7 @@
 use super::delivery::{self, Received};
 use crate::cause::Cause;
 use crate::check::Checker;
+use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
@@ -163,7 +164,8 @@ impl Checker for AlertStages {
         };
         let start = timeline.drill(&self.drill).and_then(|drill| drill.injected).map_or(end, |moment| moment.at.wall_s());
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: end }) {
-            return Verdict::unknown(id, expected, format!("late while the host was contended: {each}; {why}"))
+            return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {each}; {why}"))
+                .stopped_at(LATE_WHILE_CONTENDED)
                 .witnesses(seqs)
                 .witnesses([seq]);
         }
