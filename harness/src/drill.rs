@@ -326,13 +326,7 @@ impl Session {
 
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.
     fn published(&self, place: &str) -> Result<String, Error> {
-        let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
-        let (service, port) = parsed
-            .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
-        let host = self.port(service, port).ok_or_else(|| {
-            Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
-        })?;
-        Ok(format!("127.0.0.1:{host}"))
+        traffic::published(&self.running, place)
     }
 
     /// Host port at which a port of a service is published.

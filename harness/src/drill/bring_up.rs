@@ -301,6 +301,7 @@ impl Live {
             replay: self.replay(),
             declaration: declaration.clone(),
             plan: plan.clone(),
+            routing: crate::coverage::routing(&self.read.scaled.config, &declaration),
             day: jiff::Zoned::now().date().to_string(),
         };
         record::write_json(&folder, "run.json", &file)?;

@@ -129,6 +129,9 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         }
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
+        if plan.mutation {
+            session.observe(crate::mutation::capture::replays(metrics, start_s, end_s).await)?;
+        }
         ask(session, metrics, Question::ProcessStarted).await?;
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use verdict::check::alerts::CONDITION_SAMPLES;
 use verdict::observation::metrics::{Comparison, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
 use verdict::observation::{Fact, Observation};
 
@@ -140,6 +141,11 @@ impl Prometheus {
         for group in self.rules().await? {
             for rule in group.rules.iter().filter(|r| r.alerting && r.name == alert) {
                 facts.push(self.inputs_of(rule, drill, (start_s, end_s), group.interval_s).await?);
+                // Finer than evaluations, so that it shows when the samples came to satisfy it.
+                let step_s = (group.interval_s / 4.0).max(0.1);
+                let series = self.range(&rule.expr, start_s, end_s, step_s).await?;
+                let (name, expr) = (format!("{CONDITION_SAMPLES}{alert}"), rule.expr.clone());
+                facts.push(Fact::Samples(Samples { name, expr, start_s, end_s, step_s, series }));
             }
         }
         if facts.is_empty() {
@@ -319,11 +325,14 @@ struct RuleGroups {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct LoadedGroup {
     name: String,
     #[serde(default)]
     file: String,
     interval: f64,
+    #[serde(default)]
+    last_evaluation: Option<jiff::Timestamp>,
     rules: Vec<LoadedRule>,
 }
 
@@ -334,6 +343,8 @@ struct LoadedRule {
     query: String,
     #[serde(default)]
     duration: f64,
+    #[serde(default)]
+    keep_firing_for: f64,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -351,12 +362,20 @@ fn group(g: LoadedGroup) -> RuleGroup {
         name: r.name,
         expr: r.query,
         for_s: r.duration,
+        keep_firing_s: r.keep_firing_for,
         labels: r.labels,
         health: r.health,
         last_error: r.last_error,
         evaluation_s: r.evaluation_time,
     };
-    RuleGroup { file: g.file, name: g.name, interval_s: g.interval, rules: g.rules.into_iter().map(rule).collect() }
+    RuleGroup {
+        file: g.file,
+        name: g.name,
+        interval_s: g.interval,
+        // A group that was never evaluated has the zero time of the year 1.
+        last_evaluation_s: g.last_evaluation.map(|t| t.as_microsecond() as f64 / 1e6).filter(|s| *s > 0.0),
+        rules: g.rules.into_iter().map(rule).collect(),
+    }
 }
 
 #[derive(Deserialize)]

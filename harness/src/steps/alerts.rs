@@ -4,7 +4,7 @@ use super::Telling;
 use crate::plan::AlertBudget;
 use crate::stack::suggest;
 use cucumber::{then, when};
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
+use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
 
@@ -52,10 +52,13 @@ impl Telling {
         self.expect(AlertReaches {
             alert: alert.clone(),
             drill: name.clone(),
-            receivers,
-            labels,
+            receivers: receivers.clone(),
+            labels: labels.clone(),
             within_s: budget.notify_s + drill.builds_up_s,
         });
+        let allowed = crate::budget::by_stage(&budget.stages);
+        let allowed = StageBudget { condition_s: allowed.condition_s + drill.builds_up_s, ..allowed };
+        self.expect(AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
         self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
     }
 

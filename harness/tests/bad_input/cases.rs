@@ -48,6 +48,19 @@ const RULES: &str = "prometheus/rules/alerts.yml";
 const STOPPED: &str = "scenarios/exporter_stopped.yaml";
 
 const CASES: &[Case] = &[
+    // What the configuration can't promise.
+    mini(
+        "a bound below what the configuration promises",
+        &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: 4}")],
+        (OWN, "- {name: ExporterDown"),
+        &["ExporterDown", "within 4 s", "promises 5 s", "evaluation 1 s + hold 3 s + group_wait 1 s", "shorten `for`"],
+    ),
+    mini(
+        "a bound that is no number of seconds",
+        &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: -4}")],
+        (OWN, "- {name: ExporterDown"),
+        &["within_s: seen -4", "seconds at time scale 1"],
+    ),
     // The Compose file.
     mini(
         "unknown key in the Compose file",
@@ -165,6 +178,22 @@ const CASES: &[Case] = &[
         )],
         (OWN, "31.12.2026"),
         &["31.12.2026", "YYYY-MM-DD"],
+    ),
+    mini(
+        "waiver without owner",
+        &[(OWN, "steady_state:", "waivers:\n  - {verdict: alert.SpareDown.fires, reason: known, expires: 2026-12-31}\nsteady_state:")],
+        (OWN, "{verdict: alert.SpareDown.fires, reason"),
+        &["owner"],
+    ),
+    mini(
+        "waiver whose owner is nobody",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fires, owner: ' ', reason: known, expires: 2026-12-31}\nsteady_state:",
+        )],
+        (OWN, "owner: ' '"),
+        &["the waiver of alert.SpareDown.fires has no owner", "who accepts"],
     ),
     mini(
         "waiver on a day that does not exist",

@@ -58,7 +58,7 @@ pub mod scraping;
 pub mod timeline;
 pub mod traces;
 pub mod under_load;
-mod wording;
+pub(crate) mod wording;
 
 expectations! {
     ServicesReady(health::ServicesReady),
@@ -75,6 +75,7 @@ expectations! {
     AlertFires(alerts::AlertFires),
     AlertReaches(alerts::AlertReaches),
     AlertResolves(alerts::AlertResolves),
+    AlertStages(alerts::AlertStages),
     NothingElseFires(alerts::NothingElseFires),
     NotifiedOnce(alerts::NotifiedOnce),
     NotifiedRepeatedly(alerts::NotifiedRepeatedly),
@@ -95,6 +96,7 @@ impl Expectation {
             Expectation::AlertFires(c) => Some(&c.drill),
             Expectation::AlertReaches(c) => Some(&c.drill),
             Expectation::AlertResolves(c) => Some(&c.drill),
+            Expectation::AlertStages(c) => Some(&c.drill),
             Expectation::NothingElseFires(c) => Some(&c.drill),
             Expectation::NotifiedOnce(c) => Some(&c.drill),
             Expectation::NotifiedRepeatedly(c) => c.drill.as_deref(),

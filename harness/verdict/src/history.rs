@@ -84,6 +84,7 @@ impl EventKind {
                 Fact::Documents { .. } => Some("documents.jsonl"),
                 Fact::Spans { .. } => Some("spans.jsonl"),
                 Fact::Samples(_) | Fact::RuleInputs(_) => Some("samples.jsonl"),
+                Fact::Replay(_) => Some("mutation.jsonl"),
                 _ => None,
             },
             _ => None,

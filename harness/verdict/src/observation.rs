@@ -6,6 +6,7 @@ pub mod health;
 pub mod host;
 pub mod logs;
 pub mod metrics;
+pub mod replay;
 pub mod traces;
 
 use crate::history::At;
@@ -51,6 +52,8 @@ pub enum Fact {
     Samples(metrics::Samples),
     /// What a rule's expression is made of, over a range.
     RuleInputs(metrics::RuleInputs),
+    /// An alerting rule and its mutants: when each expression held.
+    Replay(replay::Replay),
     /// Rule groups as the server has loaded them.
     Rules {
         /// The groups.

@@ -1,6 +1,7 @@
 //! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a report computes nothing.
 
 mod alerts;
+pub mod coverage;
 mod glance;
 mod ledger;
 mod measures;
@@ -9,6 +10,7 @@ mod timeline;
 mod told;
 
 pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
+pub use coverage::{Coverage, Routing};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
 pub use measures::{measures, samples_name, window};

@@ -111,6 +111,9 @@ pub struct RuleGroup {
     pub name: String,
     /// Evaluation interval, seconds.
     pub interval_s: f64,
+    /// When it was last evaluated, on the server's clock, seconds since the epoch; a little after the instant that it was due.
+    #[serde(default)]
+    pub last_evaluation_s: Option<f64>,
     /// Its rules.
     pub rules: Vec<Rule>,
 }
@@ -126,6 +129,9 @@ pub struct Rule {
     pub expr: String,
     /// `for`, seconds.
     pub for_s: f64,
+    /// `keep_firing_for`, seconds.
+    #[serde(default)]
+    pub keep_firing_s: f64,
     /// Labels that it adds.
     pub labels: BTreeMap<String, String>,
     /// `ok`, `err` or `unknown`.

@@ -15,6 +15,7 @@ const FIRES: &str = "alert.MailerDown.fires";
 const REACHES: &str = "alert.MailerDown.reaches";
 const RESOLVES: &str = "alert.MailerDown.resolves";
 const QUIET: &str = "alert.MailerDown.quiet";
+const STAGES: &str = "alert.MailerDown.stages";
 
 /// The alert never fired, and the drill waited for it until 82 s.
 fn silent() -> Run {
@@ -677,4 +678,48 @@ fn an_alert_of_the_manager_is_the_one_with_its_name() {
         }
     });
     undelivered(&other, Cause::NotSentToManager, "not sent to the alert manager", "never had it");
+}
+
+/// The samples of the expression, true from `from` on.
+fn condition(run: Run, from: f64) -> Run {
+    let mut run = run;
+    let clock = run.clock;
+    let points = (0..20).map(|at| (clock.wall(from + f64::from(at)), Some(0.0))).collect();
+    let series = vec![Series { labels: map(&[("job", "mailer")]), points }];
+    let (start_s, end_s) = (clock.wall(60.0), clock.wall(90.0));
+    let name = format!("{}MailerDown", verdict::check::alerts::CONDITION_SAMPLES);
+    run.saw(186.3, "metrics", Fact::Samples(Samples { name, expr: "probe_success == 0".into(), start_s, end_s, step_s: 1.0, series }));
+    run
+}
+
+#[test]
+fn each_stage_is_measured_against_what_it_may_take() {
+    golden().passes(STAGES, "condition and evaluation 2.5 s of 3.0 s, hold 4.0 s of 4.0 s, notify 1.0 s of 2.0 s");
+    condition(golden(), 62.0).passes(STAGES, "condition 1.5 s of 2.0 s, evaluation 1.0 s of 1.0 s, hold");
+    // Whichever stage is late is the one that is named.
+    let late = |run: Run, stage: &str| assert_eq!(run.fails(STAGES, Cause::TooLate, stage).stopped_at, Some(format!("{stage} too slow")));
+    let pending_longer = |from: i32, to: i32, fires: i32| {
+        golden().facts(move |_, _, fact| {
+            let Fact::Samples(samples) = fact else { return };
+            for series in samples.series.iter_mut().filter(|series| series.labels.get("alertname").is_some_and(|name| name == "MailerDown"))
+            {
+                let base = samples.start_s - 15.0;
+                let range = if series.labels["alertstate"] == "pending" { from..to } else { fires..fires + 14 };
+                series.points = range.map(|at| (base + f64::from(at), Some(1.0))).collect();
+            }
+        })
+    };
+    late(pending_longer(63, 71, 71).notifications(|_, n| n.received_wall_us += 3_000_000), "hold");
+    late(golden().notifications(|_, n| n.received_wall_us += 3_000_000), "notify");
+    late(condition(pending_longer(66, 67, 67), 65.0), "condition");
+    late(condition(pending_longer(66, 67, 67), 61.0), "evaluation");
+    silent().unknown(STAGES, "it was not seen to fire");
+    golden().untold("MailerDown").unknown(STAGES, "was not told");
+}
+
+#[test]
+fn a_stage_that_is_late_on_a_contended_host_is_not_held_against_it() {
+    let mut run = golden().notifications(|_, n| n.received_wall_us += 3_000_000);
+    run.saw(66.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 80.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+    run.unknown(STAGES, "late while the host was contended");
 }

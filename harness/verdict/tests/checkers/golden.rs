@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use verdict::baseline::{Baseline, StepLimit};
 use verdict::check::Expectation;
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
+use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
 use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
@@ -260,6 +260,7 @@ fn rule(name: &str, expr: &str) -> Rule {
         alerting: true,
         expr: expr.into(),
         for_s: 3.0,
+        keep_firing_s: 0.0,
         labels: map(&[("severity", "critical")]),
         health: "ok".into(),
         last_error: String::new(),
@@ -430,7 +431,9 @@ pub fn rules() -> Fact {
         rule("SlowAnswers", "latency > 2"),
         rule("Idle", "rate(x[5m]) == 0"),
     ];
-    Fact::Rules { groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, rules }] }
+    Fact::Rules {
+        groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, last_evaluation_s: None, rules }],
+    }
 }
 
 pub fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
@@ -474,7 +477,7 @@ fn load(r: &mut Run) {
         slip_p99_ms: 3.0,
         latency_ms: Percentiles::default(),
         operations: OPERATIONS as u64,
-        invalid: None,
+        ..LoadSummary::default()
     };
     r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary }));
 }
@@ -620,7 +623,15 @@ pub fn expectations() -> Vec<Expectation> {
                 within_s: 12.0,
             }
             .into(),
-            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers, within_s: 8.0 }.into(),
+            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers: receivers.clone(), within_s: 8.0 }.into(),
+            AlertStages {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: receivers.clone(),
+                labels: map(&[("severity", "critical")]),
+                allowed: StageBudget { condition_s: 2.0, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 0.0 },
+            }
+            .into(),
             NothingElseFires { drill: drill.clone(), allowed: vec![alert.clone()] }.into(),
             NotifiedOnce { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
             NotifiedUntilOver { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),

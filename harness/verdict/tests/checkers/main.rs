@@ -9,6 +9,7 @@ mod golden;
 mod health;
 mod laws;
 mod logs;
+mod mutation;
 mod notified;
 mod recovery;
 mod scraping;
