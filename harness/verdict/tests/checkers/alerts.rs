@@ -83,6 +83,13 @@ fn why_not_a_rule_that_is_not_loaded_or_fails() {
         r[0].last_error = "duplicate series".into();
     });
     stopped(&failing, Cause::RuleFailing, "rule group failing", "duplicate series");
+    // It may begin to fail under the fault, and be asked at the end only.
+    let later = silent().facts(|t, _, f| {
+        if let (Fact::Rules { groups }, true) = (f, t > 150.0) {
+            groups[0].rules[0].last_error = "many-to-many".into();
+        }
+    });
+    stopped(&later, Cause::RuleFailing, "rule group failing", "many-to-many");
 }
 
 #[test]
