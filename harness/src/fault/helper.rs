@@ -2,9 +2,12 @@
 
 use crate::journal::Undo;
 use crate::journal::undo::start_ticks_of;
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getppid};
 use std::io;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -59,4 +62,38 @@ impl Harness {
     pub fn is_gone(self) -> bool {
         getppid() != self.0
     }
+}
+
+/// Tells a helper to begin that waits in [`wait_to_begin`].
+///
+/// # Errors
+/// It is gone.
+pub fn begin(pid: i32) -> io::Result<()> {
+    Ok(kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
+}
+
+/// Tells the harness `ready` and waits for its [`begin`]; this process ends if the harness is gone before. To be called before
+/// other threads are started, which would take the signal.
+///
+/// # Errors
+/// The signal can't be waited for.
+pub fn wait_to_begin() -> io::Result<()> {
+    let harness = Harness::of_this();
+    let mut signal = SigSet::empty();
+    signal.add(Signal::SIGUSR1);
+    signal.thread_block()?;
+    println!("ready");
+    let told = Arc::new(AtomicBool::new(false));
+    let watched = told.clone();
+    std::thread::spawn(move || {
+        while !watched.load(Ordering::SeqCst) {
+            if harness.is_gone() {
+                std::process::exit(0);
+            }
+            std::thread::sleep(Harness::LOOK);
+        }
+    });
+    signal.wait()?;
+    told.store(true, Ordering::SeqCst);
+    Ok(())
 }

@@ -2,15 +2,12 @@
 //! and spins or fills memory there, so that it competes with the container's own processes for the same share. The host's
 //! memory is never filled: memory pressure needs a limit on the container.
 
-use super::helper::Harness;
 use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::engine::Limits;
 use crate::journal::{Undo, undo};
 use futures::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use verdict::history::fault::BlastRadius;
 
@@ -176,10 +173,7 @@ impl Fault for Pressure {
     }
 
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
-        Box::pin(async {
-            let helper = nix::unistd::Pid::from_raw(self.helper.0);
-            nix::sys::signal::kill(helper, nix::sys::signal::Signal::SIGUSR1).map_err(|e| self.fails(scene, e))
-        })
+        Box::pin(async { super::helper::begin(self.helper.0).map_err(|e| self.fails(scene, e)) })
     }
 
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
@@ -281,35 +275,15 @@ fn read_number(folder: &Path, candidates: &[(&str, Option<&str>)]) -> io::Result
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory until it is ended. Prints `ready`
-/// when it waits, and ends if the harness is gone before the signal.
+/// The helper's work: joins the control groups, waits to begin, then spins or fills memory until it is ended.
 ///
 /// # Errors
 /// A control group can't be joined.
 pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<()> {
-    use nix::sys::signal::{SigSet, Signal};
-    let harness = Harness::of_this();
-    let mut go = SigSet::empty();
-    go.add(Signal::SIGUSR1);
-    go.thread_block()?;
     for folder in cgroups {
         std::fs::write(folder.join("cgroup.procs"), std::process::id().to_string())?;
     }
-    println!("ready");
-    let told = Arc::new(AtomicBool::new(false));
-    std::thread::spawn({
-        let told = told.clone();
-        move || {
-            while !told.load(Ordering::SeqCst) {
-                if harness.is_gone() {
-                    std::process::exit(0);
-                }
-                std::thread::sleep(Harness::LOOK);
-            }
-        }
-    });
-    go.wait()?;
-    told.store(true, Ordering::SeqCst);
+    super::helper::wait_to_begin()?;
     for _ in 0..threads {
         std::thread::spawn(|| {
             loop {

@@ -121,8 +121,7 @@ impl Helper {
     /// # Errors
     /// It is gone.
     pub fn begin(self, scene: &Scene<'_>, kind: &'static str, target: &str) -> Result<(), FaultError> {
-        let told = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), nix::sys::signal::Signal::SIGUSR1);
-        told.map_err(|e| scene.failed(kind, target, format!("its helper {}: {e}", self.pid)))
+        super::helper::begin(self.pid).map_err(|e| scene.failed(kind, target, format!("its helper {}: {e}", self.pid)))
     }
 
     /// An error if it has ended by itself.
@@ -137,17 +136,12 @@ impl Helper {
     }
 }
 
-/// The helper's work: enters the server's network namespace, waits for SIGUSR1, then holds its sessions until it is ended. Prints
-/// `ready` when it waits.
+/// The helper's work: enters the server's network namespace, waits to begin, then holds its sessions until it is ended.
 ///
 /// # Errors
 /// The namespace can't be entered, or the server refuses what is said.
 pub fn hold(sessions: &Sessions) -> io::Result<()> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    use nix::sys::signal::{SigSet, Signal};
-    let mut go = SigSet::empty();
-    go.add(Signal::SIGUSR1);
-    go.thread_block()?;
     // Each session is a file.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
@@ -156,8 +150,7 @@ pub fn hold(sessions: &Sessions) -> io::Result<()> {
         Protocol::Redis => None,
     };
     setns(File::open(format!("/proc/{}/ns/net", sessions.pid))?, CloneFlags::CLONE_NEWNET)?;
-    println!("ready");
-    go.wait()?;
+    super::helper::wait_to_begin()?;
     match config {
         Some(config) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
