@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use loadgen::arrival::{self, Arrival};
 use loadgen::direct::{LONGEST_TIMEOUT, RequestError};
 use objective::Objective;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use verdict::history::load::LoadSummary;
 
@@ -155,6 +155,6 @@ fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}\nhint: name a file that can be read", file.display())))
 }
 
-fn of_file(file: &PathBuf) -> impl Fn(RequestError) -> Failure {
+fn of_file(file: &Path) -> impl Fn(RequestError) -> Failure {
     move |e| usage(format!("{}: {e}", file.display()))
 }

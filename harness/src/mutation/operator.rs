@@ -55,7 +55,7 @@ fn number(value: f64) -> Expr {
 
 fn with_side(binary: &BinaryExpr, right: bool, tree: Expr) -> Expr {
     let mut changed = binary.clone();
-    *(if right { &mut changed.rhs } else { &mut changed.lhs }) = Box::new(tree);
+    **(if right { &mut changed.rhs } else { &mut changed.lhs }) = tree;
     Expr::Binary(changed)
 }
 

@@ -61,7 +61,7 @@ pub(super) fn variants(expr: &Expr, of_node: Replacements) -> Vec<(String, Expr)
             for (at, argument) in call.args.args.iter().enumerate() {
                 below(argument, &|tree| {
                     let mut changed = call.clone();
-                    changed.args.args[at] = Box::new(tree);
+                    *changed.args.args[at] = tree;
                     Expr::Call(changed)
                 });
             }

@@ -133,7 +133,7 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baselin
         );
     }
     let Some(gate) = &baseline.gate else { return Ok(baseline) };
-    if !positive(gate.window_s) || !(gate.warm_up_s.is_finite() && gate.warm_up_s >= 0.0) {
+    if !(positive(gate.window_s) && gate.warm_up_s.is_finite() && gate.warm_up_s >= 0.0) {
         let what = format!("window_s: seen {} s after {} s of warm-up", gate.window_s, gate.warm_up_s);
         return wrong(&["gate", "window_s"], what, "a run's window is longer than 0 s, its warm-up 0 s or more");
     }

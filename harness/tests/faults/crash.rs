@@ -50,7 +50,9 @@ async fn by_hand(stage: &Stage, arguments: &[&str], killed: bool) -> Outcome {
 
 pub async fn orphans(stage: &Stage) -> Outcome {
     let client = stage.engine.inspect(stage.container("client")?).await?.pid.to_string();
-    for arguments in [&["press", "--threads", "1"][..], &["hold-packets", "--pid", &client, "--queue", "7399", "--delay-ms", "100"]] {
+    let sessions = ["hold-sessions", "--pid", &client, "--protocol", "redis", "--port", "6379", "--name", "orphan", "--up-to", "9"];
+    let packets = ["hold-packets", "--pid", &client, "--queue", "7399", "--delay-ms", "100"];
+    for arguments in [&["press", "--threads", "1"][..], &packets, &sessions] {
         // A shell stands for the harness: it starts the helper and waits for it, until it is killed.
         let mut harness = Command::new("sh")
             .args(["-c", r#""$0" "$@" & echo $!; wait"#, env!("CARGO_BIN_EXE_firedrill")])
