@@ -19,6 +19,7 @@ use verdict::baseline::{Baseline, Gate};
 use verdict::check::baseline::WithinBaseline;
 use verdict::history::measure::{MeasureEvent, Side};
 use verdict::history::run::RunEvent;
+use verdict::summary::Routing;
 use verdict::{EventKind, history, summary};
 
 /// The gate that a stack's baseline states, and the file that recorded runs go to.
@@ -193,7 +194,7 @@ fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Ru
         declaration: options.read()?.subject.declaration,
         plan: Plan { expectations: expectations(&subject.gate, options.seed), ..Plan::default() },
         day: jiff::Zoned::now().date().to_string(),
-        routing: Default::default(),
+        routing: Routing::default(),
     };
     record::write_json(&folder, "run.json", &file)?;
     Ok((report::write_all(&folder)?, folder))

@@ -1,5 +1,6 @@
 //! The command line. One file below for each command; a line in `run` registers it.
 
+pub mod alerts;
 pub mod baseline;
 pub mod doctor;
 pub mod fault;
@@ -125,6 +126,9 @@ enum Command {
     Status,
     /// Remove a stack that is up, or everything of ours.
     Down(up::Down),
+    /// Prove every alert of a stack: run every drill of its scenarios folder, and judge each declared alert from its cause to its
+    /// receivers and its end.
+    Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
     /// Drive only the traffic, of a stack or of one URL, and tell latencies that can be believed.
@@ -211,6 +215,12 @@ enum Command {
         /// Memory use of the group up to which memory is filled.
         #[arg(long, default_value_t = 0)]
         up_to_bytes: u64,
+        /// Memory that is left available on the host.
+        #[arg(long, requires = "most")]
+        host_available: Option<u64>,
+        /// Most memory that is taken for that.
+        #[arg(long)]
+        most: Option<u64>,
     },
 }
 
@@ -314,8 +324,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::HoldPackets { pid, queue, delay_ms } => {
             crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect)
         }
-        Command::Press { cgroup, threads, up_to_bytes } => {
-            crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect)
+        Command::Press { cgroup, threads, up_to_bytes, host_available, most } => {
+            let host = host_available.zip(most);
+            crate::fault::pressure::press(&cgroup, threads, up_to_bytes, host).map(|()| Exit::Pass).map_err(defect)
         }
         Command::HoldSessions { pid, protocol, port, name, up_to, say, pause_ms } => {
             use crate::fault::sessions::{Sessions, Task};
@@ -335,6 +346,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Up(arguments) => up::up(&arguments, common).await,
         Command::Status => up::status(common).await,
         Command::Down(arguments) => up::down(&arguments, common).await,
+        Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
         Command::Load(arguments) => load::run(&arguments, common).await,
         Command::Fault(command) => fault::run(&command, common).await,

@@ -64,6 +64,7 @@ pub async fn examine() -> Vec<Finding> {
         ("packet filter inside containers", Ability::PacketFilter),
         ("packet queue of the kernel (NFQUEUE)", Ability::PacketQueue),
         ("control groups", Ability::ControlGroups),
+        ("loop devices", Ability::LoopDevices),
     ] {
         let required = matches!(ability, Ability::EnterNamespaces | Ability::PacketFilter);
         checks.push(from(name, required, able(ability).await.map(|()| "works".into())));
@@ -128,6 +129,7 @@ pub async fn able(ability: Ability) -> Result<(), EngineError> {
         Ability::PacketFilter => try_in_fresh("iptables", "-w 10 -A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset").await,
         Ability::PacketQueue => try_in_fresh("iptables", "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass").await,
         Ability::ControlGroups => control_groups(),
+        Ability::LoopDevices => loop_devices(),
     }
 }
 
@@ -152,6 +154,22 @@ fn control_groups() -> Result<(), EngineError> {
         what: format!("processes can't be put into control groups: {seen}"),
         hint: "run as root with /sys/fs/cgroup mounted for writing; faults of pressure need it".into(),
     })
+}
+
+/// Whether a file system can be made in a file and mounted: looks for the programs and for a free device.
+fn loop_devices() -> Result<(), EngineError> {
+    for (program, argument) in [("losetup", "--find"), ("mkfs.ext4", "-V")] {
+        let seen = match command(program, &[argument.to_owned()]) {
+            Ok(said) if said.ok => continue,
+            Ok(said) => said.stderr,
+            Err(seen) => seen,
+        };
+        return Err(EngineError::Unfit {
+            what: format!("`{program} {argument}`: {}", seen.trim()),
+            hint: "run as root on a kernel with loop devices; Debian packages mount and e2fsprogs have the programs".into(),
+        });
+    }
+    Ok(())
 }
 
 /// Tries the rules that contain a stack.

@@ -136,7 +136,9 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .iter()
         .map(|a| {
             let drills = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name)).map(|d| d.scenario.name.clone()).collect();
-            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s)))
+            let about = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name));
+            let builds_up_s = about.map(|d| d.scenario.builds_up_s).fold(0.0, f64::max);
+            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s + builds_up_s)))
         })
         .collect();
     let sources: Vec<summary::LedgerSource<'_>> = declaration

@@ -1,6 +1,7 @@
 //! What is known of a stack before anything starts: its declaration, Compose file, monitoring configuration (as written and at
 //! the time scale), scenarios, baseline, roll-call and detection budgets.
 
+mod apart;
 mod check;
 
 use crate::budget::{self, Circumstances};
@@ -101,7 +102,8 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
         deviations.push(Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why));
     }
     let features = first_that_exists(&[own("features"), home.features()]);
-    let subject = Subject { declaration, scenarios, baseline, budgets, services, left_out };
+    let apart = apart::apart(&declaration, &scaled.config);
+    let subject = Subject { declaration, scenarios, baseline, budgets, apart, services, left_out };
     Ok(Read { stack, subject, written, scaled, required, features, deviations })
 }
 
@@ -149,7 +151,7 @@ fn scaled(
     }
     for rounding in &scaled.roundings {
         let why = if rounding.why.is_empty() { "servers read whole milliseconds" } else { &rounding.why };
-        let what = format!("{} is {} ms instead of {:.3} ms", rounding.what, rounding.used_ms, rounding.exact_ms);
+        let what = format!("scaled to {} ms instead of {:.3} ms: {}", rounding.used_ms, rounding.exact_ms, rounding.what);
         deviations.push(Deviation::new(DeviationKind::NotScaled, what, why));
     }
     Ok(scaled)

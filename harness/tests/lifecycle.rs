@@ -9,8 +9,10 @@
 
 #[path = "mini/bench.rs"]
 mod bench;
+#[path = "images/obtain.rs"]
+mod images;
 
-use bench::{Bench, judged, knowing_the_program, missing_docker, needing};
+use bench::{Bench, judged, knowing_the_program};
 use firedrill::receiver::Behaviour;
 use libtest_mimic::{Arguments, Failed};
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 use verdict::history::alert::Notification;
 use verdict::history::fault::FaultEvent;
-use verdict::{Cause, EventKind, Expectation, Fact, History};
+use verdict::{Cause, Expectation, Fact, History};
 
 /// A signal that lasts about a quarter of a minute; in it Alertmanager is restarted.
 const LIFE: &str = "signals_raised";
@@ -67,11 +69,10 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
-    let missing = missing_docker(&runtime);
     let recorded: Arc<OnceLock<Result<History, String>>> = Arc::default();
     let trial = |(name, check): (&str, Check)| {
         let (recorded, runtime) = (recorded.clone(), runtime.clone());
-        needing(name, &missing, move || {
+        images::needing(name, images::no_engine, move || {
             let history = recorded.get_or_init(|| runtime.block_on(record())).as_ref().map_err(Failed::from)?;
             check(history)
         })
@@ -296,12 +297,11 @@ async fn lives(bench: &Bench, signals: &Signals<'_>) -> Result<(), String> {
     bench.hold(3.0).await;
     let at = bench.inject(LIFE, "exporter", signals.set(&[("whole", 1), ("repeated", 1), ("flapping", 1)])).await?;
     let flapping = async {
-        loop {
-            for value in [0, 1] {
-                bench.hold(2.5).await;
-                signals.set(&[("flapping", value)]).await?;
-            }
+        for value in [0, 1].into_iter().cycle() {
+            bench.hold(2.5).await;
+            signals.set(&[("flapping", value)]).await?;
         }
+        Ok::<_, String>(())
     };
     let living = async {
         for alert in ["Whole", "SilencedLater", "InhibitedLater"] {

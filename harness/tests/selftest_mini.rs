@@ -6,8 +6,10 @@
 
 #[path = "mini/bench.rs"]
 mod bench;
+#[path = "images/obtain.rs"]
+mod images;
 
-use bench::{knowing_the_program, missing_docker, needing};
+use bench::knowing_the_program;
 use firedrill::cli::{Common, Failure};
 use firedrill::drill::bring_up::{Live, Options};
 use firedrill::exit::Exit;
@@ -29,11 +31,10 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
-    let missing = missing_docker(&runtime);
     let common = Common { quiet: true, ..Common::of_tests(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("selftest_mini")) };
     let options = Options::for_tests("mini", common);
     let catalogue = options.sabotage_folder().and_then(|f| Ok(sabotage::read_all(&f)?)).unwrap_or_else(|f| panic!("{}", f.message));
-    let night = std::env::var("FIREDRILL_NIGHTLY").is_ok_and(|v| !["", "0", "false"].contains(&v.as_str()));
+    let night = images::is_set("FIREDRILL_NIGHTLY");
     let count = if night { catalogue.len() } else { BY_DAY };
     let mut chosen = sabotage::subset(&catalogue, options.seed, count);
     chosen.sort();
@@ -42,14 +43,14 @@ fn main() {
     {
         let (shared, runtime, options, catalogue, chosen) =
             (shared.clone(), runtime.clone(), options.clone(), catalogue.clone(), chosen.clone());
-        trials.push(needing("the catalogue fits the stack, and the healthy stack is acquitted", &missing, move || {
+        trials.push(images::needing("the catalogue fits the stack, and the healthy stack is acquitted", images::no_engine, move || {
             runtime.block_on(acquitted(&shared, &options, &catalogue, &chosen)).map_err(|f| Failed::from(f.message))
         }));
     }
     for name in chosen {
         let (shared, runtime, sabotage) = (shared.clone(), runtime.clone(), catalogue[&name].clone());
         let title = format!("{name} is convicted of {}", sabotage.expect.cause.name());
-        trials.push(needing(&title, &missing, move || runtime.block_on(convicted(&shared, &sabotage))));
+        trials.push(images::needing(&title, images::no_engine, move || runtime.block_on(convicted(&shared, &sabotage))));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(live) = shared.lock().unwrap().take() {

@@ -8,8 +8,10 @@
 
 #[path = "mini/bench.rs"]
 mod bench;
+#[path = "images/obtain.rs"]
+mod images;
 
-use bench::{Bench, judged, knowing_the_program, missing_docker, needing};
+use bench::{Bench, judged, knowing_the_program};
 use libtest_mimic::{Arguments, Failed};
 use std::sync::{Arc, OnceLock};
 use verdict::check::alerts::{AlertFires, AlertReaches};
@@ -54,7 +56,6 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
-    let missing = missing_docker(&runtime);
     let recorded: Arc<OnceLock<Result<History, String>>> = Arc::default();
     let history = move |recorded: &OnceLock<Result<History, String>>, runtime: &tokio::runtime::Runtime| {
         recorded.get_or_init(|| runtime.block_on(record())).clone().map_err(Failed::from)
@@ -62,13 +63,13 @@ fn main() {
     let mut trials = Vec::new();
     for drill in [FIRST, SECOND] {
         let (recorded, runtime) = (recorded.clone(), runtime.clone());
-        trials.push(needing(&format!("an alert that nothing stops arrives in {drill}"), &missing, move || {
+        trials.push(images::needing(&format!("an alert that nothing stops arrives in {drill}"), images::no_engine, move || {
             judged(&history(&recorded, &runtime)?, &reaches("Told", drill, 20.0), None, &["arrived after pager"]).map(drop)
         }));
     }
     for (alert, drill, cause, says) in STAGES {
         let (recorded, runtime) = (recorded.clone(), runtime.clone());
-        trials.push(needing(&format!("an alert that does not arrive: {}", cause.name()), &missing, move || {
+        trials.push(images::needing(&format!("an alert that does not arrive: {}", cause.name()), images::no_engine, move || {
             let history = history(&recorded, &runtime)?;
             let reached = judged(&history, &reaches(alert, drill, WITHIN_S), Some(cause), says)?;
             let fires: Expectation =

@@ -49,7 +49,7 @@ pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
                 None => Against::Recorded,
             };
             let (report, folder) = baseline::check(&options, arguments.runs.into(), against).await?;
-            super::verify::print(&report, &folder, &common);
+            super::verify::print(&report, &folder, &common, crate::report::text::render);
             Ok(report.exit())
         }
     }

@@ -2,9 +2,12 @@
 
 use crate::journal::Undo;
 use crate::journal::undo::start_ticks_of;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
 use std::io;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -58,5 +61,47 @@ impl Harness {
     /// Whether it is gone.
     pub fn is_gone(self) -> bool {
         getppid() != self.0
+    }
+}
+
+/// What a helper waits for that does nothing before it is told to: SIGUSR1.
+#[derive(Debug)]
+pub struct Orders {
+    harness: Harness,
+    go: SigSet,
+}
+
+impl Orders {
+    /// From now on an order is not missed; to be called while the process has one thread.
+    ///
+    /// # Errors
+    /// The signal can't be blocked.
+    pub fn awaited() -> io::Result<Orders> {
+        let mut go = SigSet::empty();
+        go.add(Signal::SIGUSR1);
+        go.thread_block()?;
+        Ok(Orders { harness: Harness::of_this(), go })
+    }
+
+    /// Returns once the order has come; ends this process if its harness is gone before that.
+    ///
+    /// # Errors
+    /// The signal can't be waited for.
+    pub fn wait(self) -> io::Result<()> {
+        let told = Arc::new(AtomicBool::new(false));
+        std::thread::spawn({
+            let told = told.clone();
+            move || {
+                while !told.load(Ordering::SeqCst) {
+                    if self.harness.is_gone() {
+                        std::process::exit(0);
+                    }
+                    std::thread::sleep(Harness::LOOK);
+                }
+            }
+        });
+        self.go.wait()?;
+        told.store(true, Ordering::SeqCst);
+        Ok(())
     }
 }

@@ -2,15 +2,13 @@
 //! and spins or fills memory there, so that it competes with the container's own processes for the same share. The host's
 //! memory is never filled: memory pressure needs a limit on the container.
 
-use super::helper::Harness;
+use super::helper::Orders;
 use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::engine::Limits;
 use crate::journal::{Undo, undo};
 use futures::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use verdict::history::fault::BlastRadius;
 
@@ -281,41 +279,27 @@ fn read_number(folder: &Path, candidates: &[(&str, Option<&str>)]) -> io::Result
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory until it is ended. Prints `ready`
-/// when it waits, and ends if the harness is gone before the signal.
+/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the host) until
+/// it is ended. Prints `ready` when it waits, and ends if the harness is gone before the signal.
 ///
 /// # Errors
 /// A control group can't be joined.
-pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<()> {
-    use nix::sys::signal::{SigSet, Signal};
-    let harness = Harness::of_this();
-    let mut go = SigSet::empty();
-    go.add(Signal::SIGUSR1);
-    go.thread_block()?;
+pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64, host_available: Option<(u64, u64)>) -> io::Result<()> {
+    let orders = Orders::awaited()?;
     for folder in cgroups {
         std::fs::write(folder.join("cgroup.procs"), std::process::id().to_string())?;
     }
     println!("ready");
-    let told = Arc::new(AtomicBool::new(false));
-    std::thread::spawn({
-        let told = told.clone();
-        move || {
-            while !told.load(Ordering::SeqCst) {
-                if harness.is_gone() {
-                    std::process::exit(0);
-                }
-                std::thread::sleep(Harness::LOOK);
-            }
-        }
-    });
-    go.wait()?;
-    told.store(true, Ordering::SeqCst);
+    orders.wait()?;
     for _ in 0..threads {
         std::thread::spawn(|| {
             loop {
                 std::hint::spin_loop()
             }
         });
+    }
+    if let Some((available, most)) = host_available {
+        return super::host::hold_memory(available, most);
     }
     let held = || cgroups.last().and_then(|group| held_bytes(group).ok()).unwrap_or(f64::MAX);
     let mut ours: Vec<Vec<u8>> = Vec::new();

@@ -86,15 +86,15 @@ impl Fault for RedisFill {
                     hint: format!("set a maxmemory below {} bytes: the host's memory is never filled", WRITE_MAX / 2),
                 });
             }
+            if let Some(per_cent) = self.per_cent.filter(|p| used * 100 >= limit * p) {
+                let seen = format!("it uses {used} of {limit} bytes already, {per_cent} % or more: nothing would change");
+                return Err(scene.failed(KIND, &self.target, seen));
+            }
             if self.per_cent.is_none() && policy == "noeviction" {
                 return Err(FaultError::Settings {
                     what: format!("fault {KIND}: maxmemory-policy of {} is noeviction, so it never evicts", self.target),
                     hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru, or fill a share with per_cent".into(),
                 });
-            }
-            if let Some(per_cent) = self.per_cent.filter(|p| used * 100 >= limit * p) {
-                let seen = format!("it uses {used} of {limit} bytes already, {per_cent} % or more: nothing would change");
-                return Err(scene.failed(KIND, &self.target, seen));
             }
             Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])
         })

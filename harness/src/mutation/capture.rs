@@ -25,7 +25,7 @@ pub async fn replays(metrics: &dyn Probe, from_s: f64, to_s: f64) -> Vec<Observa
     let began = Instant::now();
     let asker = Asker { metrics, from_s, to_s, began };
     let asked = metrics.ask(&Question::Rules).await;
-    let stored = asker.range("ALERTS", from_s, to_s, 0.0).await;
+    let stored = asker.range("ALERTS", from_s - 1.0, to_s, 0.0).await;
     let mut found = Vec::new();
     for observation in asked {
         let Fact::Rules { groups } = &observation.fact else {
@@ -199,9 +199,10 @@ fn stamps(series: &[Series]) -> BTreeSet<i64> {
     series.iter().flat_map(|s| &s.points).map(|(t, _)| (t * 1000.0).round() as i64).collect()
 }
 
-/// The evaluations between two instants of a group for which one is known.
+/// The evaluations between two instants of a group for which one is known. The last interval is left out: what an evaluation found
+/// may not have been written yet when it was asked for.
 fn grid((from_s, to_s): (f64, f64), known_ms: i64, interval_ms: i64, exact: bool) -> Grid {
-    let (from, to) = ((from_s * 1000.0).ceil() as i64, (to_s * 1000.0).floor() as i64);
+    let (from, to) = ((from_s * 1000.0).ceil() as i64, (to_s * 1000.0).floor() as i64 - interval_ms);
     let first_ms = from + (known_ms - from).rem_euclid(interval_ms);
     let count = if to < first_ms { 0 } else { u32::try_from((to - first_ms) / interval_ms + 1).unwrap_or(u32::MAX) };
     Grid { first_ms, interval_ms, count, exact }
@@ -225,10 +226,10 @@ mod tests {
     #[test]
     fn evaluations_go_on_from_a_known_one_both_ways() {
         let g = grid((100.0, 103.0), 101_321, 750, true);
-        assert_eq!((g.first_ms, g.count, g.at_ms(3)), (100_571, 4, 102_821));
+        assert_eq!((g.first_ms, g.count, g.at_ms(2)), (100_571, 3, 102_071));
         assert_eq!(grid((100.0, 103.0), 1_321 + 750 * 1000, 750, true).first_ms, 100_321);
         assert_eq!(grid((100.0, 100.1), 101_321, 750, true).count, 0);
-        assert_eq!((g.index(100.571), g.index(102.82), g.index(100.9), g.index(99.821)), (Some(0), Some(3), None, None));
+        assert_eq!((g.index(100.571), g.index(102.07), g.index(100.9), g.index(99.821)), (Some(0), Some(2), None, None));
     }
 
     #[test]

@@ -180,6 +180,22 @@ const CASES: &[Case] = &[
         &["31.12.2026", "YYYY-MM-DD"],
     ),
     mini(
+        "waiver without owner",
+        &[(OWN, "steady_state:", "waivers:\n  - {verdict: alert.SpareDown.fires, reason: known, expires: 2026-12-31}\nsteady_state:")],
+        (OWN, "{verdict: alert.SpareDown.fires, reason"),
+        &["owner"],
+    ),
+    mini(
+        "waiver whose owner is nobody",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fires, owner: ' ', reason: known, expires: 2026-12-31}\nsteady_state:",
+        )],
+        (OWN, "owner: ' '"),
+        &["the waiver of alert.SpareDown.fires has no owner", "who accepts"],
+    ),
+    mini(
         "waiver on a day that does not exist",
         &[(
             OWN,

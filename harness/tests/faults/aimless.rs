@@ -102,7 +102,7 @@ pub async fn cut_already(stage: &Stage) -> Outcome {
     let undo = first.prepare(&scene).await?;
     first.inject(&scene).await?;
     let mut told = Ok(());
-    for kind in ["refuse_connections", "partition", "packet_delay"] {
+    for kind in ["partition", "packet_delay"] {
         told = told.and(does_not_bite(stage, kind, settings(kind), "failed before the fault already").await);
     }
     for one in &undo {

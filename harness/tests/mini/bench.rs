@@ -10,7 +10,7 @@ use firedrill::drill::{Inbox, follow};
 use firedrill::probe::{self, Probe, Question};
 use firedrill::receiver::{CONTROL_PORT, Client};
 use firedrill::record::{self, Recorder};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -321,22 +321,6 @@ pub fn knowing_the_program() {
             .exec();
         panic!("this test can't be run again with FIREDRILL_PROGRAM set: {error}");
     }
-}
-
-/// Why there is no Docker, unless it may be installed or its absence is a failure.
-pub fn missing_docker(runtime: &tokio::runtime::Runtime) -> Option<String> {
-    let set = |variable: &str| std::env::var(variable).is_ok_and(|v| !["", "0", "false"].contains(&v.as_str()));
-    if set("FIREDRILL_PROVISION") || set("FIREDRILL_CI") {
-        return None;
-    }
-    let connected = runtime.block_on(firedrill::engine::Engine::connect());
-    connected.err().map(|e| e.to_string().lines().next().unwrap_or_default().to_owned())
-}
-
-/// A test that is shown as ignored, with the reason, if something that it needs is missing.
-pub fn needing(name: &str, missing: &Option<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    let shown = missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
-    Trial::test(shown, test).with_ignored_flag(missing.is_some())
 }
 
 /// What a verdict must be: passed, or failed with a cause; and what it must say.

@@ -96,7 +96,7 @@ fn kept(mut event: Event, ids: &BTreeSet<String>, pressures: &mut usize) -> Opti
         EventKind::Load(LoadEvent::MailSeen { operation, .. }) => ids.contains(operation),
         EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => stream == "background",
         EventKind::Fault(fault) => DRILLS.contains(&fault.drill()),
-        EventKind::Alert(AlertEvent::Declared { .. }) => true,
+        EventKind::Alert(AlertEvent::Declared { .. }) | EventKind::Measure(_) => true,
         EventKind::Alert(AlertEvent::Notification(n)) => n.alerts.iter().any(|a| of_alert(&a.labels)),
         EventKind::Observation(o) => observed(o, ids, pressures),
     };
@@ -146,6 +146,7 @@ fn observed(observation: &mut Observation, ids: &BTreeSet<String>, pressures: &m
         | Fact::Silences { .. }
         | Fact::ManagerReceivers { .. }
         | Fact::ProcessStarted { .. }
+        | Fact::MountedFiles { .. }
         | Fact::Indices { .. }
         | Fact::Datasource(_) => true,
         // The golden run was made without mutation.

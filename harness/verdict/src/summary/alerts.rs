@@ -24,6 +24,17 @@ pub enum ProvedBy {
     SyntheticSignal,
 }
 
+impl ProvedBy {
+    /// In words, as in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProvedBy::RealCause => "real cause",
+            ProvedBy::OverriddenThreshold => "overridden threshold",
+            ProvedBy::SyntheticSignal => "synthetic signal",
+        }
+    }
+}
+
 /// An alert, from cause to resolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertRow {

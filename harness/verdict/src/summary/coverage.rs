@@ -223,6 +223,7 @@ mod tests {
 
     fn row(rule: &str, fired: bool, told: &[&str]) -> AlertRow {
         AlertRow {
+            stages: vec![],
             rule: rule.into(),
             drills: Vec::new(),
             fired,
@@ -263,6 +264,7 @@ mod tests {
             silenced_by: vec![],
             muted_by: vec![],
             receivers: vec![],
+            routes: vec![],
             starts_at_s: 0.0,
             ends_at_s: 0.0,
         };

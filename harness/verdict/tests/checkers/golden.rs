@@ -618,7 +618,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertStages {
                 alert: alert.clone(),
                 drill: drill.clone(),
-                receivers,
+                receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 allowed: StageBudget { condition_s: 2.0, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 0.0 },
             }
