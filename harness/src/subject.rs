@@ -151,7 +151,7 @@ fn scaled(
     }
     for rounding in &scaled.roundings {
         let why = if rounding.why.is_empty() { "servers read whole milliseconds" } else { &rounding.why };
-        let what = format!("{} is {} ms instead of {:.3} ms", rounding.what, rounding.used_ms, rounding.exact_ms);
+        let what = format!("scaled to {} ms instead of {:.3} ms: {}", rounding.used_ms, rounding.exact_ms, rounding.what);
         deviations.push(Deviation::new(DeviationKind::NotScaled, what, why));
     }
     Ok(scaled)

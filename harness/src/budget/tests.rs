@@ -134,7 +134,7 @@ fn stages_are_summed_by_what_can_be_measured() {
     let noise = Circumstances { host_noise: Duration::from_secs(6), ..Circumstances::default() };
     let budget = of(&at_20(), "HighRequestLatency", &noise).remove(0);
     let allowed = by_stage(&budget.stage_seconds());
-    assert_eq!((allowed.condition_s, allowed.evaluation_s, allowed.hold_s, allowed.noise_s), (16.5, 0.75, 6.0, 6.0));
+    assert_eq!((allowed.condition_s, allowed.evaluation_s, allowed.hold_s, allowed.noise_s), (18.75, 0.75, 6.0, 6.0));
     let all = allowed.condition_s + allowed.evaluation_s + allowed.hold_s + allowed.notify_s + allowed.noise_s;
     assert!((all - budget.notify.as_secs_f64()).abs() < 1e-9, "{all} of {budget}");
     assert_eq!(by_stage(&[]).condition_s, 0.0);
