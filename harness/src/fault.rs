@@ -1,9 +1,11 @@
 //! Faults: inject, prove that it bites, heal, prove that it left. One file below for each; a line here registers it.
 
 pub mod connection;
+pub mod fill_disk;
 pub mod grow_database;
 pub mod helper;
 pub mod hold_connections;
+pub mod host;
 pub mod lifecycle;
 pub mod packet_delay;
 pub mod packet_filter;
@@ -33,6 +35,8 @@ pub enum Ability {
     PacketQueue,
     /// Put a process of ours into a container's control group.
     ControlGroups,
+    /// Loop devices, `losetup` and `mkfs`.
+    LoopDevices,
 }
 
 /// Settings of a fault as a scenario writes them, text to text; each fault parses its own and refuses the rest.
@@ -119,6 +123,10 @@ const FAULTS: &[(&str, &str, Aim)] = &[
     ("refuse_connections", "its connections to another service are refused (to)", packet_filter::refuse_connections),
     ("partition", "its packets to another service vanish (to)", packet_filter::partition),
     ("packet_delay", "its packets to another service are late (to, delay_ms)", packet_delay::aim),
+    ("flaky_connections", "a share of its packets to another service is answered by a reset (to, per_cent)", packet_filter::flaky),
+    ("fill_disk", "a small file system is mounted in it and filled (mount_point, size_mib, per_cent)", fill_disk::aim),
+    ("host_cpu", "all processors of the host are kept busy", host::cpu),
+    ("host_memory", "a share of the host's memory is taken, never all (per_cent)", host::memory),
     ("hold_connections", "its connections are taken by idle sessions (protocol, count or per_cent, port)", hold_connections::aim),
     ("lock_table", "a table of its database is locked against writers (table, port)", statement::lock_table),
     ("long_statement", "a statement in its database runs and runs (port)", statement::long_statement),

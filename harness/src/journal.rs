@@ -81,6 +81,15 @@ pub enum Undo {
         /// URL that is asked by POST to reload it.
         reload: String,
     },
+    /// Take away a file system that was mounted in a container's mount namespace, with the file that it is on.
+    Unmount {
+        /// Container id.
+        container: String,
+        /// Where, inside the container.
+        mount_point: String,
+        /// The file, on the host.
+        image: PathBuf,
+    },
     /// Remove everything that carries this run's label.
     RemoveRun {
         /// Run id.

@@ -5,7 +5,7 @@ use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
-use verdict::baseline::Baseline;
+use verdict::baseline::{Baseline, Gate};
 use verdict::check::roll_call::Required;
 
 /// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
@@ -23,11 +23,17 @@ pub struct Subject {
     pub baseline: Option<Baseline>,
     /// Detection budgets by alert, computed from its (scaled) configuration.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// Alerts that would be in each other's way at the alert manager.
+    pub apart: Apart,
     /// Services that will run.
     pub services: Vec<String>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
 }
+
+/// For each alert those that must not be active beside it while it is drilled: they share a group, so that the second waits for the
+/// group's interval instead of its own wait, or one silences the other.
+pub type Apart = BTreeMap<String, BTreeSet<String>>;
 
 /// How long an alert may take, from the injection of its fault and from its healing. Seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +96,15 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// What a run of `firedrill baseline` measures: a window of healthy traffic, and no drills.
+    #[serde(default)]
+    pub gate: Option<Gate>,
+    /// Whether the rules are changed in fixed ways, and it is asked which of the changes the run would have noticed.
+    #[serde(default)]
+    pub mutation: bool,
+    /// Alerts that would be in each other's way at the alert manager.
+    #[serde(default)]
+    pub apart: Apart,
 }
 
 impl Plan {
@@ -132,7 +147,8 @@ impl Plan {
         let mut waves: Vec<Vec<usize>> = Vec::new();
         for at in order {
             let drill = &self.drills[at].scenario;
-            let fits = |wave: &Vec<usize>| wave.len() < WAVE_MAX && !wave.iter().any(|s| self.drills[*s].scenario.conflicts(drill));
+            let in_the_way = |s: &usize| self.drills[*s].scenario.conflicts(drill) || self.kept_apart(&self.drills[*s].scenario, drill);
+            let fits = |wave: &Vec<usize>| wave.len() < WAVE_MAX && !wave.iter().any(in_the_way);
             let from = if drill.is_early() { waves.len().saturating_sub(1) } else { 0 };
             match waves.iter_mut().skip(from).find(|wave| fits(wave)) {
                 Some(wave) => wave.push(at),
@@ -145,6 +161,14 @@ impl Plan {
             }
         }
         self.drills.sort_by_key(|d| d.wave);
+    }
+
+    /// Whether an alert that one of them is about would meet one at the alert manager that the other may raise.
+    fn kept_apart(&self, a: &Scenario, b: &Scenario) -> bool {
+        let meets = |about: &Scenario, raises: &Scenario| {
+            about.alerts.iter().filter_map(|x| self.apart.get(x)).any(|apart| raises.raises().iter().any(|y| apart.contains(*y)))
+        };
+        meets(a, b) || meets(b, a)
     }
 
     /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.

@@ -32,14 +32,14 @@ impl Connection {
 
     /// Arguments of `iptables` that match this connection's packets in the client's namespace, `action` being `-I` or `-D`. The
     /// comment marks the rule as this run's.
-    pub fn rule(&self, action: &str, server: IpAddr, run: &str, jump: &[&str]) -> Vec<String> {
+    pub fn rule(&self, action: &str, server: IpAddr, run: &str, jump: &[String]) -> Vec<String> {
         let (server, port, comment) = (server.to_string(), self.port.to_string(), format!("firedrill {run}"));
         let head = [action, "OUTPUT", "-p", "tcp", "-d", &server, "--dport", &port, "-m", "comment", "--comment", &comment, "-j"];
-        head.iter().chain(jump).map(|s| (*s).to_owned()).collect()
+        head.iter().map(|s| (*s).to_owned()).chain(jump.iter().cloned()).collect()
     }
 
     /// Puts a rule for this connection first in the client's namespace.
-    pub async fn filter(&self, scene: &Scene<'_>, kind: &'static str, server: Option<IpAddr>, jump: &[&str]) -> Result<(), FaultError> {
+    pub async fn filter(&self, scene: &Scene<'_>, kind: &'static str, server: Option<IpAddr>, jump: &[String]) -> Result<(), FaultError> {
         let server = server.ok_or_else(|| scene.failed(kind, &self.from, "it was not prepared"))?;
         let client = scene.container(&self.from).await?;
         let rule = self.rule("-I", server, scene.run, jump);

@@ -76,16 +76,12 @@ impl Fault for PacketDelay {
             ];
             // The helper does nothing until a rule hands it packets.
             let helper = super::helper::start(&arguments).await.map_err(|e| scene.failed(KIND, &self.connection.from, e))?;
-            let jump = jump();
-            let rule = self.connection.rule("-D", server, scene.run, &jump.each_ref().map(String::as_str));
+            let rule = self.connection.rule("-D", server, scene.run, &jump());
             Ok(vec![Undo::DeleteContainerRules { container: client.id, rules: vec![rule] }, helper])
         })
     }
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
-        Box::pin(async {
-            let jump = jump();
-            self.connection.filter(scene, KIND, self.server, &jump.each_ref().map(String::as_str)).await
-        })
+        Box::pin(async { self.connection.filter(scene, KIND, self.server, &jump()).await })
     }
 
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {

@@ -279,12 +279,12 @@ fn read_number(folder: &Path, candidates: &[(&str, Option<&str>)]) -> io::Result
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory until it is ended. Prints `ready`
-/// when it waits, and ends if the harness is gone before the signal.
+/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the host) until
+/// it is ended. Prints `ready` when it waits, and ends if the harness is gone before the signal.
 ///
 /// # Errors
 /// A control group can't be joined.
-pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<()> {
+pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64, host_available: Option<(u64, u64)>) -> io::Result<()> {
     let orders = Orders::awaited()?;
     for folder in cgroups {
         std::fs::write(folder.join("cgroup.procs"), std::process::id().to_string())?;
@@ -297,6 +297,9 @@ pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<
                 std::hint::spin_loop()
             }
         });
+    }
+    if let Some((available, most)) = host_available {
+        return super::host::hold_memory(available, most);
     }
     let held = || cgroups.last().and_then(|group| held_bytes(group).ok()).unwrap_or(f64::MAX);
     let mut ours: Vec<Vec<u8>> = Vec::new();

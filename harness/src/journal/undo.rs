@@ -4,6 +4,7 @@
 use super::{Entry, Journal, JournalError, Undo};
 use crate::containment;
 use crate::engine::{Engine, EngineError, Limits};
+use crate::fault::fill_disk;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -113,6 +114,15 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
             Ok(seen) => Err(format!("container {} does not run, so its keys can't be deleted", seen.name)),
             Err(error) => gone_is_fine(Err(error)),
         },
+        Undo::Unmount { container, mount_point, image } => {
+            let pid = match engine()?.inspect(container).await {
+                Ok(seen) => seen.running.then_some(seen.pid),
+                Err(error) => gone_is_fine(Err(error)).map(|()| None)?,
+            };
+            let (mount_point, image) = (mount_point.clone(), image.clone());
+            let work = tokio::task::spawn_blocking(move || fill_disk::unmount(pid, &mount_point, &image));
+            work.await.map_err(|error| error.to_string())?
+        }
         Undo::RunStatement { container, port, statement } => match engine()?.inspect(container).await {
             Ok(seen) if seen.running => crate::fault::postgres::run(seen.pid, *port, statement).await,
             Ok(seen) => Err(format!("container {} does not run, so `{statement}` can't be run in it", seen.name)),
