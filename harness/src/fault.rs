@@ -195,6 +195,16 @@ impl Scene<'_> {
         self.engine.container_of(self.project, service).await.map_err(|e| self.failed("target", service, e))
     }
 
+    /// The container of a service that can be disturbed: it runs, and is not frozen already.
+    async fn alive(&self, kind: &'static str, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
+        let state = self.engine.container_of(self.project, service).await.map_err(|e| self.failed(kind, service, e))?;
+        match (state.running, state.paused) {
+            (true, false) => Ok(state),
+            (true, true) => Err(self.failed(kind, service, "nothing to disturb: its container is paused already")),
+            (false, _) => Err(self.failed(kind, service, "nothing to disturb: its container does not run")),
+        }
+    }
+
     /// Its address in the stack's network.
     async fn address(&self, service: &str) -> Result<std::net::IpAddr, FaultError> {
         let container = self.container(service).await?;

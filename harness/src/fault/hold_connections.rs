@@ -124,7 +124,7 @@ impl Fault for HoldConnections {
                 return Err(scene.failed(KIND, &self.target, seen));
             }
             let sessions = Sessions {
-                pid: scene.container(&self.target).await?.pid,
+                pid: scene.alive(KIND, &self.target).await?.pid,
                 protocol: self.protocol,
                 port: self.port,
                 name: sessions::name(KIND, scene.run),

@@ -26,6 +26,7 @@ struct PacketFilter {
     action: Action,
     connection: Connection,
     server: Option<IpAddr>,
+    usual: Result<Duration, String>,
 }
 
 /// `refuse_connections`. Setting: `to`.
@@ -56,7 +57,8 @@ pub fn flaky(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultE
 }
 
 fn aim(action: Action, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
-    Ok(Box::new(PacketFilter { action, connection: Connection::parse(action.kind(), target, settings, &[])?, server: None }))
+    let connection = Connection::parse(action.kind(), target, settings, &[])?;
+    Ok(Box::new(PacketFilter { action, connection, server: None, usual: Err("it was not prepared".into()) }))
 }
 
 impl Action {
@@ -114,9 +116,10 @@ impl Fault for PacketFilter {
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
+            let client = scene.alive(self.kind(), &self.connection.from).await?;
             let server = scene.address(&self.connection.to).await?;
             self.server = Some(server);
-            let client = scene.container(&self.connection.from).await?;
+            self.usual = self.connection.usual(scene, 2).await?;
             Ok(vec![Undo::DeleteContainerRules {
                 container: client.id,
                 rules: vec![self.connection.rule("-D", server, scene.run, &self.action.jump())],
@@ -130,6 +133,7 @@ impl Fault for PacketFilter {
 
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
+            self.connection.worked(scene, self.kind(), &self.usual)?;
             let limit = Duration::from_millis(1500);
             if let Action::RefuseSome(_) = self.action {
                 let refused = self.refused(scene).await?;
@@ -137,6 +141,10 @@ impl Fault for PacketFilter {
                 return Ok(some.then(|| format!("{refused} of {TRIED} connections {} were refused", self.connection)));
             }
             let Err(error) = self.connection.attempt(scene, limit).await? else { return Ok(None) };
+            // It is ours only while the server itself would accept.
+            if !self.connection.accepted_at_server(scene).await? {
+                return Ok(None);
+            }
             Ok(match (self.action, error.kind()) {
                 (Action::Refuse | Action::RefuseSome(_), ErrorKind::ConnectionRefused) => {
                     Some(format!("a connection {} was refused", self.connection))

@@ -20,6 +20,7 @@ struct RedisFill {
     /// Share of the memory limit that is filled; `None` fills until keys are evicted.
     per_cent: Option<u64>,
     evicted_before: u64,
+    used_before: u64,
 }
 
 /// Settings: `per_cent` of the memory limit (1 to 95; without it, until keys are evicted), `port` (default 6379).
@@ -33,7 +34,7 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
         true => Some(u64::from(super::number(KIND, settings, "per_cent", 90, 1..=95)?)),
         false => None,
     };
-    Ok(Box::new(RedisFill { target: target.into(), port, per_cent, evicted_before: 0 }))
+    Ok(Box::new(RedisFill { target: target.into(), port, per_cent, evicted_before: 0, used_before: 0 }))
 }
 
 fn prefix(run: &str) -> String {
@@ -73,8 +74,11 @@ impl Fault for RedisFill {
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            self.evicted_before = self.speak(scene, |r| r.info("evicted_keys")).await?;
-            let (limit, used) = self.speak(scene, |r| Ok((r.info("maxmemory")?, r.info("used_memory")?))).await?;
+            let container = scene.alive(KIND, &self.target).await?;
+            let (evicted, used, limit, policy) = self
+                .speak(scene, |r| Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?, r.field("maxmemory_policy")?)))
+                .await?;
+            (self.evicted_before, self.used_before) = (evicted, used);
             if limit == 0 || limit as usize > WRITE_MAX / 2 {
                 let what = format!("fault {KIND}: maxmemory of {} is {limit} bytes", self.target);
                 return Err(FaultError::Settings {
@@ -86,7 +90,12 @@ impl Fault for RedisFill {
                 let seen = format!("it uses {used} of {limit} bytes already, {per_cent} % or more: nothing would change");
                 return Err(scene.failed(KIND, &self.target, seen));
             }
-            let container = scene.container(&self.target).await?;
+            if self.per_cent.is_none() && policy == "noeviction" {
+                return Err(FaultError::Settings {
+                    what: format!("fault {KIND}: maxmemory-policy of {} is noeviction, so it never evicts", self.target),
+                    hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru".into(),
+                });
+            }
             Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])
         })
     }
@@ -132,7 +141,8 @@ impl Fault for RedisFill {
             let prefix = prefix(scene.run);
             let (keys, used, limit) =
                 self.speak(scene, move |r| Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))).await?;
-            Ok((keys == 0 && used < limit * 8 / 10).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
+            let little = used <= (self.used_before + limit / 20).max(limit * 8 / 10);
+            Ok((keys == 0 && little).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
         })
     }
 }

@@ -87,8 +87,17 @@ impl Resp {
     /// # Errors
     /// The server does not show it.
     pub fn info(&mut self, field: &str) -> io::Result<u64> {
+        let value = self.field(field)?;
+        value.parse().map_err(|_| io::Error::other(format!("INFO shows {field} as {value:?}")))
+    }
+
+    /// A field of `INFO`.
+    ///
+    /// # Errors
+    /// The server does not show it.
+    pub fn field(&mut self, field: &str) -> io::Result<String> {
         let all = self.command(&[b"INFO"])?.concat();
-        let value = all.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':')?.trim().parse().ok());
+        let value = all.lines().find_map(|l| Some(l.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()));
         value.ok_or_else(|| io::Error::other(format!("INFO shows no {field}")))
     }
 

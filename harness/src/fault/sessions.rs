@@ -2,6 +2,7 @@
 //! one that says something, once or again and again (`lock_table`, `long_statement`, `slow_commands`). They end with the helper,
 //! and what they held in the server ends with them.
 
+use super::helper::Orders;
 use super::resp::Resp;
 use super::{FaultError, Scene};
 use crate::journal::Undo;
@@ -144,10 +145,7 @@ impl Helper {
 /// The namespace can't be entered, or the server refuses what is said.
 pub fn hold(sessions: &Sessions) -> io::Result<()> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    use nix::sys::signal::{SigSet, Signal};
-    let mut go = SigSet::empty();
-    go.add(Signal::SIGUSR1);
-    go.thread_block()?;
+    let orders = Orders::awaited()?;
     // Each session is a file.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
@@ -157,7 +155,7 @@ pub fn hold(sessions: &Sessions) -> io::Result<()> {
     };
     setns(File::open(format!("/proc/{}/ns/net", sessions.pid))?, CloneFlags::CLONE_NEWNET)?;
     println!("ready");
-    go.wait()?;
+    orders.wait()?;
     match config {
         Some(config) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

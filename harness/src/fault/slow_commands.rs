@@ -15,18 +15,12 @@ struct SlowCommands {
     port: u16,
     takes: Duration,
     pause: Duration,
-    before: Spent,
+    /// Number of the newest slow command before ours.
+    newest: i64,
     helper: Helper,
 }
 
-/// What the server counts of the command that we use.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    calls: u64,
-    microseconds: u64,
-}
-
-/// Settings: `take_ms` of processor time for each (10 to 2000, default 150), `pause_ms` between two (10 to 60000, default 450),
+/// Settings: `take_ms` of processor time for each (20 to 2000, default 150), `pause_ms` between two (10 to 60000, default 450),
 /// `port` (default 6379).
 ///
 /// # Errors
@@ -37,21 +31,26 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
     Ok(Box::new(SlowCommands {
         target: target.into(),
         port: super::port(KIND, settings, Protocol::Redis.port())?,
-        takes: milliseconds("take_ms", 150, 10..=2000)?,
+        takes: milliseconds("take_ms", 150, 20..=2000)?,
         pause: milliseconds("pause_ms", 450, 10..=60_000)?,
-        before: Spent::default(),
+        newest: -1,
         helper: Helper::default(),
     }))
 }
 
 impl SlowCommands {
-    async fn spent(&self, scene: &Scene<'_>) -> Result<Spent, FaultError> {
-        let statistics = |r: &mut resp::Resp| Ok(r.command(&[b"INFO", b"commandstats"])?.concat());
-        let text = resp::ask(scene, KIND, &self.target, self.port, statistics).await?;
-        let line = text.lines().find_map(|line| line.strip_prefix("cmdstat_eval:")).unwrap_or_default();
-        let number = |key: &str| line.split(',').find_map(|f| f.strip_prefix(key)?.strip_prefix('=')?.trim().parse().ok()).unwrap_or(0);
-        Ok(Spent { calls: number("calls"), microseconds: number("usec") })
+    /// The server's list of slow commands, the newest first.
+    async fn slow_ones(&self, scene: &Scene<'_>) -> Result<Vec<String>, FaultError> {
+        let list = |r: &mut resp::Resp| r.command(&[b"SLOWLOG", b"GET", b"128"]);
+        resp::ask(scene, KIND, &self.target, self.port, list).await
     }
+}
+
+/// Durations in an answer of `SLOWLOG GET` that are of this client and later than the command of this number, milliseconds. Each
+/// entry is a number, a time, a duration in microseconds, the words of the command (of ours three), the client's address and its name.
+fn durations(fields: &[String], client: &str, later_than: i64) -> Vec<f64> {
+    let ours = fields.windows(8).filter(|entry| entry[7] == client && entry[0].parse::<i64>().is_ok_and(|number| number > later_than));
+    ours.filter_map(|entry| entry[2].parse::<f64>().ok()).map(|microseconds| microseconds / 1e3).collect()
 }
 
 impl Fault for SlowCommands {
@@ -77,10 +76,10 @@ impl Fault for SlowCommands {
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            self.before = self.spent(scene).await?;
+            self.newest = self.slow_ones(scene).await?.first().and_then(|number| number.parse().ok()).unwrap_or(-1);
             let script = format!("local began = os.clock() while os.clock() - began < {} do end", self.takes.as_secs_f64());
             let sessions = Sessions {
-                pid: scene.container(&self.target).await?.pid,
+                pid: scene.alive(KIND, &self.target).await?.pid,
                 protocol: Protocol::Redis,
                 port: self.port,
                 name: sessions::name(KIND, scene.run),
@@ -99,12 +98,10 @@ impl Fault for SlowCommands {
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             self.helper.lives(scene, KIND, &self.target)?;
-            let now = self.spent(scene).await?;
-            // A server whose statistics were reset meanwhile counts from 0.
-            let calls = now.calls.saturating_sub(self.before.calls);
-            let each_ms = now.microseconds.saturating_sub(self.before.microseconds) as f64 / 1e3 / calls.max(1) as f64;
-            let slow = each_ms >= self.takes.as_secs_f64() * 900.0;
-            Ok((calls >= 2 && slow).then(|| format!("{} took {each_ms:.0} ms for each of {calls} commands", self.target)))
+            let took = durations(&self.slow_ones(scene).await?, &sessions::name(KIND, scene.run), self.newest);
+            let slow = took.len() >= 2 && took.iter().all(|ms| *ms >= self.takes.as_secs_f64() * 900.0);
+            let mean = took.iter().sum::<f64>() / took.len().max(1) as f64;
+            Ok(slow.then(|| format!("each of {} commands took {} {mean:.0} ms", took.len(), self.target)))
         })
     }
 
@@ -120,5 +117,20 @@ impl Fault for SlowCommands {
             let quick = took < self.takes;
             Ok((ours == 0 && quick).then(|| format!("our client is gone; a command took {:.1} ms", took.as_secs_f64() * 1e3)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_of_our_own_commands() {
+        let answer = "7 1795 151200 EVAL script 0 127.0.0.1:4 ours 6 1794 99000 GET key 10.0.0.3:5 theirs 5 1794 150100 EVAL script 0 127.0.0.1:4 ours";
+        let fields: Vec<String> = answer.split(' ').map(str::to_owned).collect();
+        assert_eq!(durations(&fields, "ours", -1), [151.2, 150.1]);
+        assert_eq!(durations(&fields, "ours", 5), [151.2], "the other was there before");
+        assert_eq!(durations(&fields[5..], "ours", -1), [150.1], "an answer that is cut off");
+        assert_eq!(durations(&fields, "nobody", -1), [0.0; 0]);
     }
 }

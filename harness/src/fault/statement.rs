@@ -112,7 +112,7 @@ impl Fault for Statement {
                     format!("BEGIN; LOCK TABLE {table} IN SHARE MODE")
                 }
             };
-            let container = scene.container(&target).await?;
+            let container = scene.alive(kind, &target).await?;
             let sessions = Sessions {
                 pid: container.pid,
                 protocol: Protocol::Postgresql,

@@ -358,7 +358,9 @@ mod tests {
                 let mut request = vec![0; 1024];
                 let read = link.read(&mut request).await.expect("request");
                 asked.push(String::from_utf8_lossy(&request[..read]).into_owned());
-                link.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).await.expect("answer");
+                link.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+                    .await
+                    .expect("answer");
             }
             asked
         });
