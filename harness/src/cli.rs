@@ -1,11 +1,14 @@
 //! The command line. One file below for each command; a line in `run` registers it.
 
 pub mod alerts;
+pub mod baseline;
 pub mod doctor;
 pub mod fault;
 pub mod heal;
 pub mod images;
 pub mod judge;
+pub mod lint;
+pub mod load;
 pub mod run;
 pub mod selftest;
 pub mod up;
@@ -128,6 +131,8 @@ enum Command {
     Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
+    /// Drive only the traffic, of a stack or of one URL, and tell latencies that can be believed.
+    Load(Box<load::Arguments>),
     /// List the faults, or inject one by hand.
     #[command(subcommand)]
     Fault(fault::Command),
@@ -135,8 +140,13 @@ enum Command {
     Heal,
     /// Break a stack's monitoring in known ways, and see each convicted with the right cause.
     Selftest(selftest::Arguments),
+    /// What a healthy run measures: record it, or check a candidate against it before a release.
+    #[command(subcommand)]
+    Baseline(baseline::Command),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
+    /// Check a stack's monitoring configuration as it is written, and what its servers show if it is up; breaks nothing.
+    Lint(lint::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
     /// Obtain images and print their references.
@@ -338,10 +348,13 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Down(arguments) => up::down(&arguments, common).await,
         Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
+        Command::Load(arguments) => load::run(&arguments, common).await,
         Command::Fault(command) => fault::run(&command, common).await,
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
+        Command::Baseline(command) => baseline::run(&command, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
+        Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),

@@ -161,7 +161,7 @@ impl Session {
         };
         let result = tokio::select! {
             result = self.drills(plan, load.as_ref()) => result,
-            () = capture::pressure(self) => Ok(()),
+            () = capture::watch(self) => Ok(()),
         };
         if let Some(load) = load {
             // What is in flight is waited for, but not by somebody who wants to leave.
@@ -171,12 +171,13 @@ impl Session {
             }
         }
         result?;
+        let driven_until = self.clock().now();
         self.phase(Phase::Drive, false)?;
         self.phase(Phase::Drain, true)?;
         capture::drain(self).await?;
         self.phase(Phase::Drain, false)?;
         self.phase(Phase::Capture, true)?;
-        self.interrupt.unless(capture::end(self, plan)).await.ok_or(Error::Interrupted)??;
+        self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
     }
 
@@ -188,6 +189,9 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
+        if plan.gate.is_some() {
+            return Ok(());
+        }
         let mut early = wave::begin_early(self, plan).await?;
         let result = self.waves(plan, &waves, load, &mut early).await;
         wave::heal_early(self, early).await?;
@@ -223,19 +227,20 @@ impl Session {
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
     /// traffic it is the alerts' silence that needs time.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-        let seconds = match &self.declaration.workload {
-            Some(workload) => {
+        let seconds = match (&self.declaration.workload, &plan.gate) {
+            (_, Some(gate)) => gate.warm_up_s + gate.window_s,
+            (Some(workload), None) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
                     verdict::Expectation::Recovered(r) => {
                         Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
                     }
                     _ => None,
                 });
-                operations.unwrap_or(5.0)
+                operations.unwrap_or(5.0).clamp(0.0, 120.0)
             }
-            None => self.declaration.steady_state.hold_s,
+            (None, None) => self.declaration.steady_state.hold_s,
         };
-        let until = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 120.0));
+        let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         while Instant::now() < until {
             self.interrupted()?;
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
@@ -322,13 +327,7 @@ impl Session {
 
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.
     fn published(&self, place: &str) -> Result<String, Error> {
-        let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
-        let (service, port) = parsed
-            .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
-        let host = self.port(service, port).ok_or_else(|| {
-            Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
-        })?;
-        Ok(format!("127.0.0.1:{host}"))
+        traffic::published(&self.running, place)
     }
 
     /// Host port at which a port of a service is published.

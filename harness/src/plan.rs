@@ -5,7 +5,7 @@ use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
-use verdict::baseline::Baseline;
+use verdict::baseline::{Baseline, Gate};
 use verdict::check::roll_call::Required;
 
 /// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
@@ -96,6 +96,12 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// What a run of `firedrill baseline` measures: a window of healthy traffic, and no drills.
+    #[serde(default)]
+    pub gate: Option<Gate>,
+    /// Whether the rules are changed in fixed ways, and it is asked which of the changes the run would have noticed.
+    #[serde(default)]
+    pub mutation: bool,
     /// Alerts that would be in each other's way at the alert manager.
     #[serde(default)]
     pub apart: Apart,

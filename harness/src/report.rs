@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
-use verdict::summary::{self, AlertRow, FaultRow, Glance, LedgerRow, Place, Proved, Summary, Timings, Waiver};
-use verdict::{History, Verdict};
+use verdict::mutation::{self, Mutation};
+use verdict::summary::{self, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver};
+use verdict::{Expectation, History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
 
@@ -33,6 +34,10 @@ pub struct Report {
     pub alerts: Vec<AlertRow>,
     /// How many of them are proved, and how.
     pub proved: Proved,
+    /// What was exercised of the rules and of the ways that their alerts take.
+    pub coverage: Coverage,
+    /// What became of changed rules; null if the run did not ask for it.
+    pub mutation: Option<Mutation>,
     /// Acknowledged against stored, by id.
     pub ledger: Vec<LedgerRow>,
     /// The faults.
@@ -79,6 +84,9 @@ pub struct RunFile {
     pub declaration: crate::declaration::Declaration,
     /// The plan.
     pub plan: Plan,
+    /// The ways that alerts may take, as configured.
+    #[serde(default)]
+    pub routing: Routing,
     /// Day on which it ran, `YYYY-MM-DD` (waivers expire).
     pub day: String,
 }
@@ -155,8 +163,17 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .map(|_| vec!["send_mail/send".to_owned()])
         .unwrap_or_default();
     let counts = Summary::of(told.iter().map(|t| t.status));
-    let (alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
+    let (mut alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
+    for row in &mut alerts {
+        let stages = file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
+            Expectation::AlertStages(stages) if stages.alert == row.rule => Some(stages),
+            _ => None,
+        });
+        row.stages = stages.map(|stages| stages.rows(history)).unwrap_or_default();
+    }
     let ledger = summary::ledger(history, &sources, traces, &mail);
+    let receivers = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
+    let coverage = summary::coverage::coverage(history, verdicts, &alerts, &receivers, &file.routing);
     Report {
         run: Run {
             id,
@@ -175,6 +192,8 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         verdicts: told,
         proved: Proved::of(&alerts),
         alerts,
+        coverage,
+        mutation: mutation::judge(history, file.plan.expectations.iter().map(|p| &p.expectation)),
         ledger,
         faults,
         load: summary::load(history, "background"),

@@ -35,6 +35,8 @@ pub struct Bounds {
     pub in_flight: usize,
     /// How long an operation may take from its start until its outcome is unknown; 10 s by default.
     pub deadline: Duration,
+    /// 99th percentile of slip beyond which the load can't be relied on; [`crate::recorder::SLIP_P99_MS`] by default.
+    pub slip_limit: Duration,
     /// Networks of ours, besides the loopback interface.
     pub networks: Vec<Network>,
     /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by default.
@@ -49,6 +51,7 @@ impl Default for Bounds {
             duration: None,
             in_flight: 2048,
             deadline: Duration::from_secs(10),
+            slip_limit: Duration::from_secs_f64(crate::recorder::SLIP_P99_MS / 1e3),
             networks: Vec::new(),
             mail_still: Duration::from_secs(10),
             mail_bound: Duration::from_secs(60),
@@ -122,7 +125,7 @@ pub async fn run_with(
         clock,
         began: Instant::now(),
         deadline: bounds.deadline,
-        recorder: Mutex::new(Recorder::new()),
+        recorder: Mutex::new(Recorder::with_slip_limit(bounds.slip_limit.as_secs_f64() * 1e3)),
         events,
         outstanding: Arc::clone(&outstanding),
         over: stop.child_token(),
@@ -235,7 +238,7 @@ async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: Cancellation
 
 /// Lets this process have as many open files as it may: each operation in flight needs one, and a server that stops
 /// answering has a thousand of them soon.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
         && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)

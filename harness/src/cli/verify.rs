@@ -37,7 +37,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 
 /// Up, one run of a plan, down, and what is printed of it.
 pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common, text: fn(&Report) -> String) -> Result<Exit, Failure> {
-    let live = Live::up(options).await?;
+    let live = Live::up_for(options, plan).await?;
     let clock = live.clock();
     let outcome = live.run(plan).await;
     let from = clock.now();

@@ -13,17 +13,18 @@ use crate::features::{self, Selection};
 use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::plan::Plan;
+use crate::plan::{Plan, Subject};
+use crate::preflight;
 use crate::probe;
 use crate::progress::Progress;
 use crate::reaper::Reaper;
 use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
-use crate::stack::{self, Addition, Running};
+use crate::stack::{self, Addition, Running, Stack, suggest};
 use crate::subject::{self, Read};
 use futures::StreamExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::alert::AlertEvent;
@@ -126,13 +127,38 @@ impl Options {
         let read = self.read()?;
         let selection = Selection { tags: self.common.tags.clone() };
         let subject = Arc::new(read.subject);
-        let mut plan = features::plan(&read.features, &subject, &selection).map_err(|e| Failure::new(Exit::Usage, e))?;
+        let usage = |e: features::Error| Failure::new(Exit::Usage, e);
+        let mut plan = features::plan(&read.features, &subject, &selection).map_err(usage)?;
+        if !subject.declaration.waivers.is_empty() {
+            waivable(&read.stack, &subject, features::verdicts(&read.features, &subject).map_err(usage)?)?;
+        }
         // The roll-call is about the whole: a selection by tags can't answer it.
         if self.common.tags.is_empty() {
             plan.required = read.required;
         }
         Ok(plan)
     }
+}
+
+/// Whether each waiver is for a verdict that somebody asks for: a feature, or `firedrill alerts` of an alert or a drill.
+fn waivable(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> Result<(), Failure> {
+    asked.extend(subject.declaration.alerts.iter().map(|a| format!("alert.{}.quiet", a.name)));
+    for scenario in subject.scenarios.values() {
+        asked.extend(["fault", "quiet_elsewhere"].map(|claim| format!("drill.{}.{claim}", scenario.name)));
+        let of_alert = |alert: &String| ["fires", "reaches", "resolves"].map(|claim| format!("alert.{alert}.{claim}"));
+        asked.extend(scenario.alerts.iter().flat_map(of_alert));
+    }
+    for (at, waiver) in subject.declaration.waivers.iter().enumerate() {
+        if !asked.contains(&waiver.verdict) {
+            let hint = match suggest(&waiver.verdict, asked.iter().map(String::as_str), "verdicts") {
+                near if near.starts_with("did you mean") => near,
+                _ => "firedrill verify --dry-run lists the verdicts".to_owned(),
+            };
+            let what = format!("the waiver of {} is for a verdict that nobody asks for", waiver.verdict);
+            return Err(Failure::new(Exit::Usage, stack.error(&["waivers", &at.to_string(), "verdict"], what, hint)));
+        }
+    }
+    Ok(())
 }
 
 /// A stack that runs.
@@ -171,6 +197,14 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        Live::up_for(options, &Plan::default()).await
+    }
+
+    /// Brings the stack up for a plan: what its faults need of this machine is looked at before anything starts.
+    ///
+    /// # Errors
+    /// As [`Live::up`].
+    pub async fn up_for(options: &Options, plan: &Plan) -> Result<Live, Failure> {
         let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
@@ -186,6 +220,8 @@ impl Live {
             .await
             .ok_or_else(stopped)?;
         let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
+        let fit = interrupt.unless(preflight::require(&engine, &preflight::needs(plan))).await.ok_or_else(stopped)?;
+        fit.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
         let mut deviations = read.deviations.clone();
@@ -290,6 +326,7 @@ impl Live {
             replay: self.replay(),
             declaration: declaration.clone(),
             plan: plan.clone(),
+            routing: crate::coverage::routing(&self.read.scaled.config, &declaration),
             day: jiff::Zoned::now().date().to_string(),
         };
         record::write_json(&folder, "run.json", &file)?;
@@ -411,7 +448,7 @@ pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
     read.scaled.config.render().into_iter().filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
 }
 
-fn run_id(seed: u64) -> String {
+pub(crate) fn run_id(seed: u64) -> String {
     // Time first, so that runs sort by it; the seed's end tells two of one second apart, the process two of one seed.
     let now = jiff::Zoned::now().strftime("%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)

@@ -129,6 +129,13 @@ impl Fault for Lifecycle {
     }
 
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
-        Box::pin(scene.works(self.kind(), &self.target))
+        Box::pin(async {
+            if self.action != Action::Pause {
+                return scene.works(self.kind(), &self.target).await;
+            }
+            // The engine calls a paused container unhealthy until its next health check, which may be far.
+            let state = scene.container(&self.target).await?;
+            Ok((state.running && !state.paused).then(|| format!("the container of {} is no longer paused", self.target)))
+        })
     }
 }

@@ -53,7 +53,7 @@ pub fn flaky(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultE
     let kind = Action::RefuseSome(0).kind();
     let connection = Connection::parse(kind, target, settings, &["per_cent"])?;
     let action = Action::RefuseSome(super::number(kind, settings, "per_cent", 5, 1..=90)?);
-    Ok(Box::new(PacketFilter { action, connection, server: None }))
+    Ok(Box::new(PacketFilter { action, connection, server: None, usual: Err("it was not prepared".into()) }))
 }
 
 fn aim(action: Action, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {

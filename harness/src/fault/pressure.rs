@@ -279,9 +279,8 @@ fn read_number(folder: &Path, candidates: &[(&str, Option<&str>)]) -> io::Result
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the
-/// host) until it is ended. Prints `ready`
-/// when it waits, and ends if the harness is gone before the signal.
+/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the host) until
+/// it is ended. Prints `ready` when it waits, and ends if the harness is gone before the signal.
 ///
 /// # Errors
 /// A control group can't be joined.

@@ -93,7 +93,7 @@ impl Fault for RedisFill {
             if self.per_cent.is_none() && policy == "noeviction" {
                 return Err(FaultError::Settings {
                     what: format!("fault {KIND}: maxmemory-policy of {} is noeviction, so it never evicts", self.target),
-                    hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru".into(),
+                    hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru, or fill a share with per_cent".into(),
                 });
             }
             Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])

@@ -1,5 +1,8 @@
 //! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in one line; the result last.
 
+pub mod coverage;
+mod mutation;
+
 use super::{Report, Told};
 use std::fmt::Write as _;
 use verdict::summary::{AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline};
@@ -58,6 +61,8 @@ pub fn render(report: &Report) -> String {
         features(section, &mut out);
     }
     alerts(report, &mut out);
+    coverage::render(report, &mut out);
+    mutation::render(report, &mut out);
     figures(report, &mut out);
     if !outline.skipped.is_empty() {
         let _ = writeln!(out, "\nSkipped");
