@@ -216,7 +216,8 @@ impl Session {
         for (i, wave) in waves.iter().enumerate() {
             if i > 0 || !early.is_empty() {
                 let raised = early.values().flat_map(wave::Begun::raises).collect();
-                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised).await?;
+                let about = wave.iter().filter(|d| !d.scenario.is_early()).flat_map(|d| &d.scenario.alerts).map(String::as_str).collect();
+                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised, &about).await?;
             }
             wave::run(self, plan, wave, early).await?;
         }

@@ -1,6 +1,8 @@
-//! Faults that make a condition of PostgreSQL or Redis true, against one real server of each: injected and healed by the program, as
+//! Faults that make a condition of PostgreSQL, Redis or the host true, against one real server of each: injected and healed by the program, as
 //! a user does, while what they do is observed by clients of our own through the published ports.
 
+#[path = "causes/host.rs"]
+mod host;
 #[path = "images/obtain.rs"]
 mod images;
 
@@ -43,6 +45,11 @@ fn main() -> ExitCode {
         trial("redis_is_nearly_full_and_evicts_nothing", full_redis),
         trial("commands_of_redis_take_long_and_others_wait", slow_commands),
         trial("what_could_not_bite_is_refused_and_leaves_nothing", cannot_bite),
+        trial("a_file_system_is_full_inside_its_container_only", host::disk),
+        trial("a_share_of_connections_is_refused", host::flaky),
+        trial("the_processors_of_the_host_are_busy", host::processors),
+        trial("memory_of_the_host_is_taken_and_given_back", host::memory),
+        trial("host_faults_refuse_what_makes_no_sense", host::refused),
         trial("a_helper_that_was_killed_leaves_nothing", killed_helper),
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);

@@ -17,20 +17,27 @@ const POLL: Duration = Duration::from_millis(500);
 /// # Errors
 /// The record can't be written, or the run was interrupted.
 pub async fn hold(session: &Session, load: Option<&Stream>, before: Option<String>) -> Result<bool, Error> {
-    hold_with(session, load, before, &BTreeSet::new()).await
+    hold_with(session, load, before, &BTreeSet::new(), &BTreeSet::new()).await
 }
 
-/// The same while faults that were injected early may have raised these alerts.
+/// The same while faults that were injected early may have raised some alerts, and before drills that are about others: these must be
+/// silent even if they speak of the host, since one that fires already can't be proved.
 ///
 /// # Errors
 /// As [`hold`].
-pub async fn hold_with(session: &Session, load: Option<&Stream>, before: Option<String>, raised: &BTreeSet<&str>) -> Result<bool, Error> {
+pub async fn hold_with(
+    session: &Session,
+    load: Option<&Stream>,
+    before: Option<String>,
+    raised: &BTreeSet<&str>,
+    about: &BTreeSet<&str>,
+) -> Result<bool, Error> {
     let steady = &session.declaration.steady_state;
     let began = Instant::now();
     let mut since: Option<Instant> = None;
     loop {
         session.interrupted()?;
-        let wrong = wrong_now(session, load, raised).await;
+        let wrong = wrong_now(session, load, raised, about).await;
         match &wrong {
             None => {
                 let held = since.get_or_insert_with(Instant::now).elapsed();
@@ -52,7 +59,7 @@ pub async fn hold_with(session: &Session, load: Option<&Stream>, before: Option<
 }
 
 /// What is not as it should be, if anything.
-async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&str>) -> Option<String> {
+async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&str>, about: &BTreeSet<&str>) -> Option<String> {
     let steady = &session.declaration.steady_state;
     if let Some(live) = load.map(|l| *l.live.borrow()) {
         if live.operations == 0 {
@@ -67,7 +74,7 @@ async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&
     }
     let metrics = session.probes.metrics.as_deref()?;
     // What the host itself suffers from others is no reason to wait.
-    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
+    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host && !about.contains(a.name.as_str())).map(|a| &a.name);
     let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).collect();
     for observation in metrics.ask(&Question::Targets).await {
         match observation.fact {

@@ -343,6 +343,39 @@ mod tests {
     use std::process::Command;
 
     #[tokio::test]
+    async fn a_file_gets_its_content_back_and_its_server_is_told() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts.yml");
+        std::fs::write(&path, "changed").expect("written");
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let reload = format!("http://{}/-/reload", server.local_addr().expect("address"));
+        let undo = Undo::RestoreFile { path: path.clone(), content: "original".into(), reload };
+        let answered = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in ["500 No", "200 OK"] {
+                let (mut link, _) = server.accept().await.expect("connection");
+                let mut request = vec![0; 1024];
+                let read = link.read(&mut request).await.expect("request");
+                asked.push(String::from_utf8_lossy(&request[..read]).into_owned());
+                link.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+                    .await
+                    .expect("answer");
+            }
+            asked
+        });
+        // A server that refuses runs with the changed rules: that is not healed.
+        assert!(carry_out(None, &undo).await.expect_err("refused").contains("500"));
+        assert_eq!(std::fs::read_to_string(&path).expect("file"), "original");
+        carry_out(None, &undo).await.expect("restored");
+        assert!(answered.await.expect("server").iter().all(|a| a.starts_with("POST /-/reload ")));
+        carry_out(None, &undo).await.expect("the server is gone");
+        std::fs::remove_file(&path).expect("removed");
+        carry_out(None, &undo).await.expect("the work copy is gone");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
     async fn a_helper_ends_with_its_children_and_a_recycled_id_is_left_alone() {
         let mut helper = Command::new("sh").args(["-c", "sleep 60 & sleep 60; true"]).process_group(0).spawn().expect("starts");
         let pid = helper.id() as i32;
