@@ -7,6 +7,7 @@ pub mod fault;
 pub mod heal;
 pub mod images;
 pub mod judge;
+pub mod lint;
 pub mod load;
 pub mod run;
 pub mod selftest;
@@ -144,6 +145,8 @@ enum Command {
     Baseline(baseline::Command),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
+    /// Check a stack's monitoring configuration as it is written, and what its servers show if it is up; breaks nothing.
+    Lint(lint::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
     /// Obtain images and print their references.
@@ -351,6 +354,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
         Command::Baseline(command) => baseline::run(&command, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
+        Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),

@@ -161,7 +161,7 @@ impl Session {
         };
         let result = tokio::select! {
             result = self.drills(plan, load.as_ref()) => result,
-            () = capture::pressure(self) => Ok(()),
+            () = capture::watch(self) => Ok(()),
         };
         if let Some(load) = load {
             // What is in flight is waited for, but not by somebody who wants to leave.

@@ -22,6 +22,7 @@ pub mod home;
 pub mod image;
 pub mod interrupt;
 pub mod journal;
+pub mod lint;
 pub mod monitoring;
 pub mod mutation;
 pub mod overriding;

@@ -43,6 +43,8 @@ pub enum Question {
     },
     /// Rules as loaded.
     Rules,
+    /// How often the rule groups were evaluated.
+    Evaluations,
     /// What an alerting rule's expression is made of, over a range.
     RuleInputs {
         /// Alert.
@@ -150,6 +152,7 @@ impl Question {
             Question::SeriesCount { selectors } => format!("series counts of {} selectors", selectors.len()),
             Question::Range { name, .. } => format!("range query {name}"),
             Question::Rules => "rules".into(),
+            Question::Evaluations => "evaluations of rule groups".into(),
             Question::RuleInputs { alert, .. } => format!("rule inputs of alert {alert}"),
             Question::Reload => "reload status".into(),
             Question::ManagedAlerts => "managed alerts".into(),

@@ -15,7 +15,7 @@ use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
 use verdict::summary::{self, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver};
-use verdict::{History, Verdict};
+use verdict::{Expectation, History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
 
@@ -163,7 +163,14 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .map(|_| vec!["send_mail/send".to_owned()])
         .unwrap_or_default();
     let counts = Summary::of(told.iter().map(|t| t.status));
-    let (alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
+    let (mut alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
+    for row in &mut alerts {
+        let stages = file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
+            Expectation::AlertStages(stages) if stages.alert == row.rule => Some(stages),
+            _ => None,
+        });
+        row.stages = stages.map(|stages| stages.rows(history)).unwrap_or_default();
+    }
     let ledger = summary::ledger(history, &sources, traces, &mail);
     let receivers = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
     let coverage = summary::coverage::coverage(history, verdicts, &alerts, &receivers, &file.routing);

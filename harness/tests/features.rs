@@ -4,6 +4,8 @@
 
 #[path = "images/obtain.rs"]
 mod images;
+#[path = "features/reconcile.rs"]
+mod reconcile;
 
 use firedrill::cli::{Common, Failure};
 use firedrill::drill::bring_up::{Live, Options};
@@ -76,6 +78,12 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
     let shared_call = shared.clone();
     let roll_call = move || judged(&shared_call, "Roll-call", "");
     trials.push(images::needing("Roll-call::every verdict that must be returned is there", images::no_engine, roll_call));
+    // The sources and stores that are compared are the e-mail stack's own.
+    if stack == "email" {
+        let shared = shared.clone();
+        let name = "Reconciliation::what is told of the traffic is what took place";
+        trials.push(images::needing(name, images::no_engine, move || reconciled(&shared)));
+    }
     let seed = shared.options.seed;
     for name in sabotage::subset(&catalogue, seed, SABOTAGES) {
         let (shared, catalogue) = (shared.clone(), catalogue.clone());
@@ -112,6 +120,13 @@ fn judged(shared: &Shared, feature: &str, scenario: &str) -> Result<(), Failed> 
         return Err(Failed::from("no verdict was returned"));
     }
     if bad.is_empty() { Ok(()) } else { Err(Failed::from(bad.join("\n"))) }
+}
+
+fn reconciled(shared: &Shared) -> Result<(), Failed> {
+    report(shared)?;
+    let live = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let live = live.as_ref().ok_or_else(|| Failed::from("the stack is not up"))?;
+    shared.runtime.block_on(reconcile::reconcile(live)).map_err(Failed::from)
 }
 
 fn convicted(shared: &Shared, sabotage: &sabotage::Sabotage) -> Result<(), Failed> {

@@ -112,9 +112,10 @@ async fn drive(bench: &Bench) -> Result<(), String> {
     bench.until_told("pager", "Deduplicated", false, at, 5.0).await?;
     let spent = bench.now().since(at);
     bench.hold((WITHIN_S + 1.5 - spent).max(1.0)).await;
-    bench.heal(FIRST, bench.start("exporter")).await?;
+    let healed = bench.heal(FIRST, bench.start("exporter")).await?;
     // The alerts must be over for the metrics server, and back before the group's next turn after 20 s.
     bench.until_state("Deduplicated", None, 8.0).await?;
+    bench.until_told("pager", "Told", true, healed, 6.0).await?;
     bench.end(FIRST);
     let at = bench.inject(SECOND, "exporter", bench.stop("exporter")).await?;
     bench.until_state("Deduplicated", Some("firing"), 10.0).await?;

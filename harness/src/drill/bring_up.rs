@@ -13,7 +13,7 @@ use crate::features::{self, Selection};
 use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::plan::Plan;
+use crate::plan::{Plan, Subject};
 use crate::preflight;
 use crate::probe;
 use crate::progress::Progress;
@@ -21,10 +21,10 @@ use crate::reaper::Reaper;
 use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
-use crate::stack::{self, Addition, Running};
+use crate::stack::{self, Addition, Running, Stack, suggest};
 use crate::subject::{self, Read};
 use futures::StreamExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use verdict::history::alert::AlertEvent;
@@ -127,13 +127,38 @@ impl Options {
         let read = self.read()?;
         let selection = Selection { tags: self.common.tags.clone() };
         let subject = Arc::new(read.subject);
-        let mut plan = features::plan(&read.features, &subject, &selection).map_err(|e| Failure::new(Exit::Usage, e))?;
+        let usage = |e: features::Error| Failure::new(Exit::Usage, e);
+        let mut plan = features::plan(&read.features, &subject, &selection).map_err(usage)?;
+        if !subject.declaration.waivers.is_empty() {
+            waivable(&read.stack, &subject, features::verdicts(&read.features, &subject).map_err(usage)?)?;
+        }
         // The roll-call is about the whole: a selection by tags can't answer it.
         if self.common.tags.is_empty() {
             plan.required = read.required;
         }
         Ok(plan)
     }
+}
+
+/// Whether each waiver is for a verdict that somebody asks for: a feature, or `firedrill alerts` of an alert or a drill.
+fn waivable(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> Result<(), Failure> {
+    asked.extend(subject.declaration.alerts.iter().map(|a| format!("alert.{}.quiet", a.name)));
+    for scenario in subject.scenarios.values() {
+        asked.extend(["fault", "quiet_elsewhere"].map(|claim| format!("drill.{}.{claim}", scenario.name)));
+        let of_alert = |alert: &String| ["fires", "reaches", "resolves"].map(|claim| format!("alert.{alert}.{claim}"));
+        asked.extend(scenario.alerts.iter().flat_map(of_alert));
+    }
+    for (at, waiver) in subject.declaration.waivers.iter().enumerate() {
+        if !asked.contains(&waiver.verdict) {
+            let hint = match suggest(&waiver.verdict, asked.iter().map(String::as_str), "verdicts") {
+                near if near.starts_with("did you mean") => near,
+                _ => "firedrill verify --dry-run lists the verdicts".to_owned(),
+            };
+            let what = format!("the waiver of {} is for a verdict that nobody asks for", waiver.verdict);
+            return Err(Failure::new(Exit::Usage, stack.error(&["waivers", &at.to_string(), "verdict"], what, hint)));
+        }
+    }
+    Ok(())
 }
 
 /// A stack that runs.

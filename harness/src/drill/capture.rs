@@ -7,16 +7,20 @@ use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::baseline::Source;
+use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::observation::Fact;
 use verdict::summary::samples_name;
-use verdict::{At, EventKind};
+use verdict::{At, EventKind, Expectation};
 
 /// Bound on the drain.
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
 /// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell which.
 const DRAIN_STILL: Duration = Duration::from_secs(4);
+
+/// How often it is asked how often rules were evaluated; seldom evaluations are asked for as seldom.
+const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 
 /// What is asked of the healthy stack.
 ///
@@ -109,6 +113,14 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
             session.ask_inputs(drill).await?;
         }
+        for planned in &plan.expectations {
+            let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) = &planned.expectation else { continue };
+            let Some((from, to)) = session.injected(drill) else { continue };
+            for (name, expr) in [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")] {
+                let question = Question::Range { name, expr: expr.into(), start_s: from.wall_s(), end_s: to.wall_s(), step_s };
+                ask(session, metrics, question).await?;
+            }
+        }
         if let Some(gate) = &plan.gate {
             let end_s = driven_until.wall_s();
             for (name, measure) in &gate.measures {
@@ -118,6 +130,7 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
                 ask(session, metrics, question).await?;
             }
         }
+        ask(session, metrics, Question::Evaluations).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
         if plan.mutation {
@@ -141,13 +154,27 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
     session.record_states().await
 }
 
-/// Records the host's pressure every second, until cancelled.
-pub async fn pressure(session: &Session) {
+/// Watches what can't be asked afterwards, until cancelled: the host's pressure, and how often rules are evaluated.
+pub async fn watch(session: &Session) {
+    tokio::join!(pressure(session), evaluations(session));
+}
+
+async fn pressure(session: &Session) {
+    while session.observe([host::pressure(*session.clock())]).is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn evaluations(session: &Session) {
+    let Some(metrics) = session.probes.metrics.as_deref() else { return };
+    let period = EVALUATIONS_EVERY.max(Duration::from_secs_f64(session.evaluation_s));
     loop {
-        if session.observe([host::pressure(*session.clock())]).is_err() {
+        // What is not answered shows as a gap between readings; whether the server answers is asked elsewhere.
+        let answers = metrics.ask(&Question::Evaluations).await.into_iter().filter(|o| matches!(o.fact, Fact::Evaluations { .. }));
+        if session.observe(answers).is_err() {
             return;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(period).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether a stack's files agree with each other: scenarios, baseline and monitoring configuration with the declaration.
 
 use super::Error;
+use crate::budget::{self, Circumstances};
 use crate::compose::Project;
 use crate::declaration::Declaration;
 use crate::monitoring::MonitoringConfig;
@@ -9,6 +10,7 @@ use crate::stack::{Stack, suggest};
 use crate::yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 use verdict::baseline::{Baseline, SCHEMA, Source};
 use verdict::gate::{Better, Compared};
 
@@ -161,6 +163,30 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baselin
         }
     }
     Ok(baseline)
+}
+
+/// What an owner wants to be told within must be what the configuration can promise, however fast everything is.
+pub(super) fn bounds(file: &Path, declaration: &Declaration, config: &MonitoringConfig) -> Result<(), Error> {
+    let at_best = Circumstances { delivery: Duration::ZERO, ..Circumstances::default() };
+    for (at, alert) in declaration.alerts.iter().enumerate() {
+        let Some(within_s) = alert.within_s else { continue };
+        let keys = ["alerts", &at.to_string(), "within_s"];
+        let Ok(within) = Duration::try_from_secs_f64(within_s) else {
+            let what = format!("alerts: {}: within_s: seen {within_s}, wanted a number of seconds", alert.name);
+            return Err(yaml::error_at(file, &keys, what, "seconds at time scale 1, as 300").into());
+        };
+        let refused = match budget::budgets(config, &alert.name, &alert.labels, &at_best) {
+            Ok(budgets) => budgets.iter().find_map(|budget| budget.admits(within).err()),
+            // That it is not there is a verdict.
+            Err(_) => None,
+        };
+        if let Some(refused) = refused {
+            let told = refused.to_string();
+            let (what, hint) = told.split_once("\nhint: ").unwrap_or((&told, ""));
+            return Err(yaml::error_at(file, &keys, format!("alerts: {what}"), hint).into());
+        }
+    }
+    Ok(())
 }
 
 /// Everything that the configuration sends must go to a service of the stack or to a stand-in: a drill must never page a person.

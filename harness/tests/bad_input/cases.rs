@@ -48,6 +48,19 @@ const RULES: &str = "prometheus/rules/alerts.yml";
 const STOPPED: &str = "scenarios/exporter_stopped.yaml";
 
 const CASES: &[Case] = &[
+    // What the configuration can't promise.
+    mini(
+        "a bound below what the configuration promises",
+        &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: 4}")],
+        (OWN, "- {name: ExporterDown"),
+        &["ExporterDown", "within 4 s", "promises 5 s", "evaluation 1 s + hold 3 s + group_wait 1 s", "shorten `for`"],
+    ),
+    mini(
+        "a bound that is no number of seconds",
+        &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: -4}")],
+        (OWN, "- {name: ExporterDown"),
+        &["within_s: seen -4", "seconds at time scale 1"],
+    ),
     // The Compose file.
     mini(
         "unknown key in the Compose file",
@@ -181,6 +194,16 @@ const CASES: &[Case] = &[
         )],
         (OWN, "owner: ' '"),
         &["the waiver of alert.SpareDown.fires has no owner", "who accepts"],
+    ),
+    mini(
+        "waiver for a verdict that nobody asks for",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fire, owner: me, reason: known, expires: 2999-12-31}\nsteady_state:",
+        )],
+        (OWN, "alert.SpareDown.fire"),
+        &["the waiver of alert.SpareDown.fire is for a verdict that nobody asks for", "did you mean alert.SpareDown.fires?"],
     ),
     mini(
         "waiver on a day that does not exist",

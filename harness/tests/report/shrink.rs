@@ -118,6 +118,8 @@ fn observed(observation: &mut Observation, ids: &BTreeSet<String>, pressures: &m
             groups.retain(|g| !g.rules.is_empty());
             true
         }
+        // Those of the groups that hold the alerts would do, but here nothing tells which they are.
+        Fact::Evaluations { .. } => true,
         Fact::FieldTypes(types) => ["logs-email-service-", "logs-celery-worker-"].iter().any(|p| types.index.starts_with(p)),
         Fact::Documents { documents, .. } => {
             documents.retain(|d| d.fields.get("operation_id").and_then(|i| i.as_str()).is_some_and(|i| ids.contains(i)));

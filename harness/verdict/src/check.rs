@@ -48,6 +48,7 @@ pub mod baseline;
 pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;
+mod evaluations;
 pub mod firing;
 pub mod health;
 pub mod logs;
@@ -57,6 +58,7 @@ pub mod roll_call;
 pub mod scraping;
 pub mod timeline;
 pub mod traces;
+pub mod under_load;
 pub(crate) mod wording;
 
 expectations! {
@@ -74,6 +76,7 @@ expectations! {
     AlertFires(alerts::AlertFires),
     AlertReaches(alerts::AlertReaches),
     AlertResolves(alerts::AlertResolves),
+    AlertStages(alerts::AlertStages),
     NothingElseFires(alerts::NothingElseFires),
     NotifiedOnce(alerts::NotifiedOnce),
     NotifiedRepeatedly(alerts::NotifiedRepeatedly),
@@ -81,6 +84,7 @@ expectations! {
     PanelsReturnData(dashboards::PanelsReturnData),
     DatasourcesHealthy(dashboards::DatasourcesHealthy),
     FaultBitAndLeft(drill::FaultBitAndLeft),
+    TargetsStayScraped(under_load::TargetsStayScraped),
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
     WithinBaseline(baseline::WithinBaseline),
@@ -93,11 +97,13 @@ impl Expectation {
             Expectation::AlertFires(c) => Some(&c.drill),
             Expectation::AlertReaches(c) => Some(&c.drill),
             Expectation::AlertResolves(c) => Some(&c.drill),
+            Expectation::AlertStages(c) => Some(&c.drill),
             Expectation::NothingElseFires(c) => Some(&c.drill),
             Expectation::NotifiedOnce(c) => Some(&c.drill),
             Expectation::NotifiedRepeatedly(c) => c.drill.as_deref(),
             Expectation::NotifiedUntilOver(c) => Some(&c.drill),
             Expectation::FaultBitAndLeft(c) => Some(&c.drill),
+            Expectation::TargetsStayScraped(c) => Some(&c.drill),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod history;
 pub mod mutation;
 pub mod observation;
+pub mod reconcile;
 pub mod summary;
 pub mod verdict;
 

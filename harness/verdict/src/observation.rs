@@ -59,6 +59,11 @@ pub enum Fact {
         /// The groups.
         groups: Vec<metrics::RuleGroup>,
     },
+    /// How often the server has evaluated its rule groups.
+    Evaluations {
+        /// The groups.
+        groups: Vec<metrics::GroupEvaluations>,
+    },
     /// Whether the server runs with the configuration it was last given.
     Reload(metrics::Reload),
     /// Since when the server's process runs.

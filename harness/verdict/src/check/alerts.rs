@@ -9,12 +9,14 @@ mod quiet;
 mod reaches;
 mod resolves;
 mod silence;
+mod stages;
 
 pub use fires::AlertFires;
 pub use notified::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;
 pub use resolves::AlertResolves;
+pub use stages::{AlertStages, CONDITION_SAMPLES, StageBudget, StageRow};
 
 use crate::cause::Cause;
 use crate::check::timeline::Moment;

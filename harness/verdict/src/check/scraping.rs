@@ -264,7 +264,8 @@ fn answers_without_metrics(error: &str) -> bool {
 
 /// Alerting rules that no label tells apart: group, name.
 fn duplicated(rules: &[(&str, &Rule)]) -> Vec<String> {
-    let mut by_identity: BTreeMap<(&str, Vec<(&String, &String)>), Vec<&str>> = BTreeMap::new();
+    type Identity<'a> = (&'a str, Vec<(&'a String, &'a String)>);
+    let mut by_identity: BTreeMap<Identity<'_>, Vec<&str>> = BTreeMap::new();
     for (group, rule) in rules.iter().filter(|(_, r)| r.alerting) {
         by_identity.entry((&rule.name, rule.labels.iter().collect())).or_default().push(group);
     }

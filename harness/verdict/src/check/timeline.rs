@@ -270,7 +270,7 @@ impl<'h> Timeline<'h> {
         let known: BTreeSet<&str> = self.history.observations().filter(|(_, o)| kind(&o.fact)).map(|(_, o)| o.source.as_str()).collect();
         let mut last: BTreeMap<&str, (&Event, &Observation)> = BTreeMap::new();
         for (e, o) in self.healthy_facts() {
-            if !matches!(o.fact, Fact::Health(_) | Fact::Pressure(_)) {
+            if !matches!(o.fact, Fact::Health(_) | Fact::Pressure(_) | Fact::Evaluations { .. }) {
                 last.insert(&o.source, (e, o));
             }
         }

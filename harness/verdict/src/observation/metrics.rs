@@ -24,6 +24,9 @@ pub struct Target {
     pub interval_s: f64,
     /// Duration of the last scrape, seconds.
     pub duration_s: f64,
+    /// After which a scrape is given up, seconds; 0 where that was not told.
+    #[serde(default)]
+    pub timeout_s: f64,
 }
 
 /// How many series match a selector.
@@ -113,6 +116,19 @@ pub struct RuleGroup {
     pub last_evaluation_s: Option<f64>,
     /// Its rules.
     pub rules: Vec<Rule>,
+}
+
+/// How often a rule group was evaluated since its server started or loaded it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupEvaluations {
+    /// File that it came from.
+    pub file: String,
+    /// Name.
+    pub name: String,
+    /// Evaluations that took place.
+    pub evaluated: u64,
+    /// Evaluations of single rules of the group that failed.
+    pub failed: u64,
 }
 
 /// A rule as loaded.

@@ -1,5 +1,6 @@
 //! What is known of each alert, from cause to resolution.
 
+use crate::check::alerts::StageRow;
 use crate::history::alert::Notification;
 use crate::history::fault::FaultEvent;
 use crate::history::run::RunEvent;
@@ -59,6 +60,9 @@ pub struct AlertRow {
     pub budget_s: Option<f64>,
     /// Stage at which it stopped, if it did.
     pub stopped_at: Option<String>,
+    /// Its stages, measured against what the configuration allows each; empty if it did not go all the way in a drill.
+    #[serde(default)]
+    pub stages: Vec<StageRow>,
 }
 
 /// What is known of each alert: `subjects` gives for each the drills that are about it and its budget in seconds.
@@ -108,6 +112,7 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
             .filter_map(|c| of_claim(c))
             .find(|v| v.status != Status::Pass)
             .and_then(|v| v.stopped_at.clone()),
+        stages: Vec::new(),
     }
 }
 

@@ -223,6 +223,7 @@ mod tests {
 
     fn row(rule: &str, fired: bool, told: &[&str]) -> AlertRow {
         AlertRow {
+            stages: vec![],
             rule: rule.into(),
             drills: Vec::new(),
             fired,

@@ -14,3 +14,4 @@ mod notified;
 mod recovery;
 mod scraping;
 mod traces;
+mod under_load;

@@ -193,7 +193,7 @@ impl Checker for NotifiedRepeatedly {
                 }
                 let kept = self.kept_by(history, gap);
                 let stage = kept.as_ref().map_or("not repeated".to_owned(), |(why, _)| why.clone());
-                let seqs = firing.iter().filter(|(at, _)| *at <= from).map(|(_, seq)| *seq).last();
+                let seqs = firing.iter().filter(|(at, _)| *at <= from).map(|(_, seq)| *seq).next_back();
                 let verdict = Verdict::fail(id, expected, Cause::NotRepeated, format!("{seen}: {stage}"))
                     .stopped_at(stage)
                     .witnesses(seqs.into_iter().chain(kept.map(|(_, seq)| seq)))

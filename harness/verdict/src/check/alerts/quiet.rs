@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 use crate::check::Checker;
+use crate::check::evaluations::Evaluations;
 use crate::check::firing::{Firing, Stretch};
 use crate::check::timeline::{Drill, Interval, Timeline, merge, without};
 use crate::check::wording::{count, labels, list, seconds};
@@ -131,6 +132,10 @@ impl Checker for AlertQuiet {
         if let Some(why) = judged.iter().find_map(|j| firing.gap(&self.alert, j.time)).or_else(|| firing.too_coarse(&self.alert)) {
             return Verdict::unknown(id, expected, why);
         }
+        let evaluations = Evaluations::of(history);
+        if let Some(why) = judged.iter().find_map(|j| evaluations.gap(&self.alert, j.time, &timeline.drills)) {
+            return Verdict::unknown(id, expected, why);
+        }
         if !loaded(history, &self.alert) {
             return Verdict::unknown(
                 id,
@@ -253,7 +258,7 @@ impl Checker for NothingElseFires {
         if !lingering.is_empty() {
             return Verdict::unknown(id, expected, format!("the drill began while something was wrong: {}", list(&lingering, 5)));
         }
-        if let Some(why) = firing.gap("", window) {
+        if let Some(why) = firing.gap("", window).or_else(|| Evaluations::of(history).gap("", window, &timeline.drills)) {
             return Verdict::unknown(id, expected, why);
         }
         let evaluations = firing.evaluations("", window);

@@ -16,6 +16,8 @@ pub(super) fn diagnose(timeline: &Timeline<'_>, firing: &Firing, alert: &str, dr
     rejected_reload(timeline, window.to)
         .or_else(|| not_loaded(timeline, alert, window.to))
         .or_else(|| failing(rule.as_ref()))
+        // It may have begun to fail only then, and was asked of the rules later.
+        .or_else(|| failing(self::rule(timeline, alert, f64::INFINITY).as_ref()))
         .or_else(|| reset(timeline, firing, alert, rule.as_ref().map(|(_, r)| *r), window))
         .or_else(|| still_pending(firing, alert, rule.as_ref().map(|(_, r)| *r), window))
         .or_else(|| inputs.as_ref().and_then(|i| absent_series(timeline, i, window.from)))
