@@ -19,6 +19,8 @@ pub struct Made {
     pub change: String,
     /// What it is now.
     pub variant: Variant,
+    /// Whether it differs only in a level or in how fast a window fills.
+    pub level: bool,
 }
 
 /// All mutants of a rule, in the order of the operators, each text once; none that means the same by its text.
@@ -29,17 +31,18 @@ pub fn mutants(rule: &Variant) -> Result<Vec<Made>, String> {
     let parsed = promql::parse(&rule.expr)?;
     let mut seen = BTreeSet::from([Variant { expr: promql::print(&parsed), ..rule.clone() }]);
     let mut made = Vec::new();
-    let mut keep = |operator: Operator, change: String, variant: Variant| {
+    let mut keep = |operator: Operator, change: String, variant: Variant, level: bool| {
         if seen.insert(variant.clone()) {
-            made.push(Made { operator, change, variant });
+            made.push(Made { operator, change, variant, level });
         }
     };
     for (operator, of_node) in operator::OPERATORS {
         for (change, tree) in tree::variants(&parsed, of_node) {
+            let level = operator::is_level(operator, &tree);
             let text = promql::print(&tree);
             // What can't be printed so that it parses again is no mutant that anybody could write.
             if promql::parse(&text).as_ref() == Ok(&tree) {
-                keep(operator, change, Variant { expr: text, ..rule.clone() });
+                keep(operator, change, Variant { expr: text, ..rule.clone() }, level);
             }
         }
         if operator == Operator::Comparison {
@@ -50,7 +53,7 @@ pub fn mutants(rule: &Variant) -> Result<Vec<Made>, String> {
 }
 
 /// `for` and `keep_firing_for`, doubled and 0.
-fn durations(rule: &Variant, keep: &mut impl FnMut(Operator, String, Variant)) {
+fn durations(rule: &Variant, keep: &mut impl FnMut(Operator, String, Variant, bool)) {
     let text = |ms: i64| duration::format(Duration::from_millis(ms.unsigned_abs()));
     for (name, ms) in [("for", rule.for_ms), ("keep_firing_for", rule.keep_firing_ms)] {
         if ms <= 0 {
@@ -59,7 +62,7 @@ fn durations(rule: &Variant, keep: &mut impl FnMut(Operator, String, Variant)) {
         for to in [ms * 2, 0] {
             let variant =
                 if name == "for" { Variant { for_ms: to, ..rule.clone() } } else { Variant { keep_firing_ms: to, ..rule.clone() } };
-            keep(Operator::Duration, format!("{name}: {} → {}", text(ms), text(to)), variant);
+            keep(Operator::Duration, format!("{name}: {} → {}", text(ms), text(to)), variant, false);
         }
     }
 }

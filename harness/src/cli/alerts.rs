@@ -35,6 +35,7 @@ pub(super) fn plan(options: &Options) -> Result<Plan, Failure> {
     let subject = Arc::new(read.subject);
     let told = options.home.features().join("commands");
     let mut plan = features::plan(&told, &subject, &Selection::default()).map_err(|e| Failure::new(Exit::Usage, e))?;
+    plan.mutation = true;
     let declared = subject.declaration.alerts.iter();
     let claims = ["fires", "reaches", "resolves"];
     plan.required = declared

@@ -119,6 +119,7 @@ impl Asker<'_> {
             operator: m.operator,
             change: m.change,
             variant: m.variant,
+            level: m.level,
             held: None,
             refused: None,
             unanswered: None,

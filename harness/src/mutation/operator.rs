@@ -21,6 +21,21 @@ pub(super) const OPERATORS: [(Operator, Replacements); 6] = [
     (Operator::Range, ranges),
 ];
 
+/// Whether an operator only moves a level, or how fast a window fills. A threshold of a comparison for equality is no level.
+pub(super) fn is_level(operator: Operator, tree: &Expr) -> bool {
+    match operator {
+        Operator::Threshold => ordered(tree),
+        Operator::Grouping | Operator::Aggregation | Operator::Range => true,
+        Operator::Comparison | Operator::Duration | Operator::Matcher => false,
+    }
+}
+
+/// Whether a comparison by order is anywhere in an expression.
+fn ordered(expr: &Expr) -> bool {
+    let by_order = |id: u16| [token::T_GTR, token::T_GTE, token::T_LSS, token::T_LTE].contains(&id);
+    matches!(expr, Expr::Binary(binary) if by_order(binary.op.id())) || promql::children(expr).into_iter().any(ordered)
+}
+
 fn thresholds(expr: &Expr) -> Vec<(String, Expr)> {
     let Expr::Binary(binary) = expr else { return Vec::new() };
     if !binary.op.is_comparison_operator() {

@@ -1,6 +1,6 @@
 //! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in one line; the result last.
 
-pub mod coverage;
+mod coverage;
 mod mutation;
 
 use super::{Report, Told};
@@ -87,6 +87,9 @@ pub fn alerts_only(report: &Report) -> String {
     for deviation in report.run.deviations.iter().filter(|d| d.kind == DeviationKind::Overridden) {
         let _ = writeln!(out, "  {}: {}", deviation.what, deviation.why);
     }
+    let _ = write!(out, "\n{}", coverage::table(report));
+    coverage::render(report, &mut out);
+    mutation::render(report, &mut out);
     timings(report, &mut out);
     last(report, &outline.troubles, &mut out);
     out

@@ -46,7 +46,7 @@ pub(super) fn render(report: &Report, out: &mut String) {
 }
 
 /// Rules by quiet, fired, each receiver and resolved: one line a rule.
-pub fn table(report: &Report) -> String {
+pub(super) fn table(report: &Report) -> String {
     let rules = &report.coverage.rules;
     let width = rules.iter().map(|r| r.rule.chars().count()).max().unwrap_or(0).max(4);
     let mut out = format!("{:<width$}  quiet    fired  resolved  receivers told (in brackets: not told)\n", "rule");

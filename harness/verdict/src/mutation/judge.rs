@@ -183,6 +183,14 @@ impl Stage<'_> {
                     seen.push(least.reason);
                 }
                 (Status::Pass, Status::Pass) => {}
+                (Status::Unknown, Status::Unknown) => match self.silent(expectation, mutant, &bounds, original) {
+                    Some(Ok(why)) => {
+                        killed_by.push(expectation.checker().id());
+                        seen.push(why);
+                    }
+                    Some(Err(why)) => open = Some(why),
+                    None => open = open.or(Some(least.reason)),
+                },
                 (Status::Unknown, _) => open = open.or(Some(least.reason)),
                 (_, Status::Unknown) => open = open.or(Some(most.reason)),
                 _ => {
@@ -258,6 +266,48 @@ impl Stage<'_> {
         } else {
             format!("neither it nor the rule ever holds in {evaluations}: no drill of this run makes the rule fire")
         }
+    }
+
+    /// What to make of a mutant that did not fire in a drill that was healed before its time was over, because the rule had fired:
+    /// why it is told from the rule, or why it can't be. `None` if it fired, or that is not what is expected.
+    fn silent(&self, expectation: &Expectation, mutant: &Mutant, bounds: &Bounds, original: &Bounds) -> Option<Result<String, String>> {
+        let Expectation::AlertFires(fires) = expectation else { return None };
+        let history = History { events: self.slim.to_vec() };
+        let timeline = Timeline::of(&history);
+        let drill = timeline.drill(&fires.drill)?;
+        let (injected, healed) = (drill.injected?.at.wall_s(), drill.healed?.at.wall_s());
+        let (ended, after) = (drill.wall().to, |at: f64| seconds(at - injected));
+        let rule = self.onset(expectation, original).map(|(s, _)| format!("; the rule fired {} after the injection", seconds(s)));
+        let rule = rule.unwrap_or_default();
+        let grid = &self.replay.grid;
+        let within = |from: f64, to: f64| (0..grid.count).filter(move |i| (from..=to).contains(&seconds_of(grid, *i))).map(|i| i as usize);
+        let shown = |which: usize, index: usize| bounds[which].values().map(|line| line[index]).max().unwrap_or_default();
+        if within(injected, ended).any(|i| shown(1, i) == Shown::Firing) {
+            return None;
+        }
+        let last = within(injected, healed).last()?;
+        let allowed = format!("healed {} after the injection, of {} that it may take", after(healed), seconds(fires.within_s));
+        if shown(0, last) == Shown::Pending {
+            let line = bounds[0].values().find(|line| line[last] == Shown::Pending)?;
+            let since = line[..=last].iter().rposition(|s| *s != Shown::Pending).map_or(0, |i| i + 1);
+            let fired = seconds_of(grid, since as u32) + mutant.variant.for_ms as f64 / 1000.0;
+            let late = fired - injected > fires.within_s + grid.interval_ms as f64 / 1000.0;
+            let what = format!(
+                "had the fault stayed, it would have fired {} after the injection, {} allowed",
+                after(fired),
+                seconds(fires.within_s)
+            );
+            return Some(if late {
+                Ok(format!("{what}{rule}"))
+            } else {
+                Err(format!("it was pending when the fault was {allowed}: {what}"))
+            });
+        }
+        let held = within(injected, ended).any(|i| shown(1, i) != Shown::Nothing);
+        if held || mutant.level {
+            return Some(Err(format!("it might still have come to fire: the fault was {allowed}")));
+        }
+        Some(Ok(format!("its expression never held while the fault was there, {}{rule}", seconds(healed - injected))))
     }
 
     /// Seconds from the injection until it fires for certain, and those allowed.

@@ -114,6 +114,10 @@ pub struct Mutant {
     pub change: String,
     /// Its text.
     pub variant: Variant,
+    /// Whether it differs only in a level or in how fast a window fills: a fault that was healed early may not have moved it far
+    /// enough.
+    #[serde(default)]
+    pub level: bool,
     /// When it held; none if it is the rule's own expression, or was not answered.
     pub held: Option<Vec<Held>>,
     /// Why the server refuses to evaluate it, if so.

@@ -5,12 +5,14 @@
 
 use super::golden::{Run, expectations, golden, map};
 use proptest::prelude::*;
+use verdict::history::fault::FaultEvent;
+use verdict::history::run::RunEvent;
 use verdict::mutation::hold::{Shown, runs, shown, spread};
 use verdict::mutation::reproduce::{left_out, reproduce};
 use verdict::mutation::{Mutation, Outcome, judge};
 use verdict::observation::metrics::Series;
 use verdict::observation::replay::{Grid, Held, Mutant, Operator, Replay, Run as Span, Variant};
-use verdict::{Fact, History, Status};
+use verdict::{EventKind, Fact, History, Status};
 
 /// Second of the first evaluation.
 const FIRST: u32 = 15;
@@ -67,6 +69,7 @@ fn mutant(change: &str, for_ms: i64, all: Option<Held>) -> Mutant {
         operator: if all.is_some() { Operator::Threshold } else { Operator::Duration },
         change: change.into(),
         variant: Variant { expr, for_ms, keep_firing_ms: 0 },
+        level: false,
         held: all.map(|h| vec![h]),
         refused: None,
         unanswered: None,
@@ -136,6 +139,39 @@ fn what_depends_on_a_sample_that_was_being_scraped_is_undecidable() {
     becomes(mutant("2", 4000, Some(held(&[(63, 82)], &[]))), Outcome::Undecidable, &[], "while a sample was being scraped");
     let unanswered = Mutant { unanswered: Some("no answer within 5 s".into()), held: None, ..mutant("2", 4000, Some(held(&[], &[]))) };
     becomes(unanswered, Outcome::Undecidable, &[], "no answer");
+}
+
+/// The golden drill waits for longer than it allows; this one is healed as soon as the alert was told, as drills are.
+fn healed_early(one: Mutant) -> (Outcome, String) {
+    let mut run = golden();
+    for (t, kind) in &mut run.events {
+        if matches!(kind, EventKind::Fault(FaultEvent::Healed { drill } | FaultEvent::Left { drill, .. }) if drill == "mailer_stopped") {
+            *t -= 12.0;
+        }
+        if matches!(kind, EventKind::Run(RunEvent::DrillEnded { drill }) if drill == "mailer_stopped") {
+            *t -= 12.0;
+        }
+    }
+    let as_it_is = Replay { held: vec![held(&[(63, 68)], &[(63, 68)])], ..replay(&run) };
+    let line = shown(&as_it_is.grid, &spread(&span(&[(63, 68)]), 171), &[], &variant(4000));
+    let m = judged(&run, Replay { alerts: alerts(&as_it_is.grid, &line), mutants: vec![one], ..as_it_is });
+    assert_eq!(m.rules[0].judged_by.len(), 3, "{m:#?}");
+    (m.rules[0].mutants[0].outcome, m.rules[0].mutants[0].reason.clone())
+}
+
+#[test]
+fn a_drill_that_was_healed_early_decides_what_it_can() {
+    let never = mutant("1", 4000, Some(held(&[], &[])));
+    let (outcome, why) = healed_early(never.clone());
+    assert_eq!(outcome, Outcome::Killed);
+    assert!(why.contains("never held") && why.contains("the rule fired 6.5 s after the injection"), "{why}");
+    // It may have come to hold: a level that was still rising, a window that was still filling.
+    let (outcome, why) = healed_early(Mutant { level: true, ..never });
+    assert!(outcome == Outcome::Undecidable && why.contains("healed 7.5 s after the injection, of 9.0 s"), "{why}");
+    let (outcome, why) = healed_early(mutant("for: 4s → 6s", 6000, None));
+    assert!(outcome == Outcome::Undecidable && why.contains("would have fired 8.5 s after the injection"), "{why}");
+    let (outcome, why) = healed_early(mutant("for: 4s → 9s", 9000, None));
+    assert!(outcome == Outcome::Killed && why.contains("11.5 s after the injection"), "{why}");
 }
 
 #[test]
