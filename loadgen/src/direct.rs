@@ -195,6 +195,8 @@ struct Engine<'a> {
     log: Option<IntervalLog>,
     meter: Meter,
     connections: Connections,
+    most: u64,
+    waited: u64,
     buffer: Box<[u8]>,
 }
 
@@ -239,7 +241,9 @@ impl<'a> Engine<'a> {
             interval: log.is_some().then(Times::new),
             log,
             meter: Meter::begin(began),
-            connections: Connections { limit: direct.connections as u64, ..Connections::default() },
+            connections: Connections::default(),
+            most: 0,
+            waited: 0,
             buffer: vec![0; 64 * 1024].into(),
         })
     }
@@ -323,9 +327,10 @@ impl<'a> Engine<'a> {
             match self.idle.pop() {
                 Some(slot) => self.send(slot, arrival),
                 None => {
-                    self.connections.waited += 1;
                     self.waiting.push_back(arrival);
                     self.open_wanted();
+                    // One that was opened at once has taken it already.
+                    self.waited += u64::from(!self.waiting.is_empty());
                 }
             }
         }
@@ -382,7 +387,7 @@ impl<'a> Engine<'a> {
         let answer = Answer::new();
         place.connection = Some(Connection { stream, phase, answer, due: 0, sent: now(), unsent: Vec::new(), served: 0 });
         self.connections.opened += 1;
-        self.connections.most = self.connections.most.max(self.open() as u64);
+        self.most = self.most.max(self.open() as u64);
         match phase {
             Phase::Opening => self.opening += 1,
             _ => self.ready(slot),
@@ -617,7 +622,9 @@ impl<'a> Engine<'a> {
             let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
             summary.invalid = Some(reasons.join("; "));
         }
-        summary.connections = Some(self.connections);
+        let limit = self.direct.connections as u64;
+        summary.connections =
+            Some(Connections { limit: Some(limit), most: Some(self.most), waited: Some(self.waited), ..self.connections });
         summary.generator = Some(generator);
         summary
     }

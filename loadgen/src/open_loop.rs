@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use verdict::history::load::{LoadEvent, LoadSummary};
+use verdict::history::load::{Connections, LoadEvent, LoadSummary};
 
 /// How often [`Live`] is brought up to date.
 const LIVE_EVERY: Duration = Duration::from_millis(250);
@@ -156,6 +156,8 @@ pub async fn run_with(
     let mut summary = shared.recorder().summary(driven);
     reasons.splice(0..0, summary.invalid.take());
     summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
+    let opened = shared.http.opened();
+    summary.connections = Some(Connections { opened, reused: summary.operations.saturating_sub(opened), ..Connections::default() });
     summary
 }
 

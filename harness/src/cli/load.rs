@@ -70,7 +70,7 @@ impl std::str::FromStr for Rate {
         match text.parse::<f64>() {
             _ if text == "max" => Ok(Rate::Max),
             Ok(rate) if rate > 0.0 && rate <= most => Ok(Rate::PerSecond(rate)),
-            _ => Err(format!("wanted a number of arrivals a second above 0 and at most {most}, or `max`")),
+            _ => Err(format!("wanted a number of arrivals a second above 0 and at most {most}, or `max`\nhint: as in --rate 500")),
         }
     }
 }

@@ -435,6 +435,37 @@ const CASES: &[Case] = &[
         &["fault", "inject", "stop", "exporter", "--stack", "STACK"],
         &["stack mini is not up", "no stack is up"],
     ),
+    asked("load of a rate of zero", &["load", "--url", "http://127.0.0.1:9/", "--rate", "0", "--duration", "1s"], &["--rate", "above 0"]),
+    asked(
+        "load for a duration without unit",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "10"],
+        &["--duration", "\"10\" is not a number with a unit", "10s"],
+    ),
+    asked("load without duration", &["load", "--url", "http://127.0.0.1:9/", "--rate", "5"], &["--duration is missing", "10s"]),
+    asked("load without rate", &["load", "--url", "http://127.0.0.1:9/", "--duration", "5s"], &["--rate is missing", "--rate 500"]),
+    asked(
+        "load of somebody else",
+        &["load", "--url", "http://192.0.2.1/", "--rate", "5", "--duration", "1s"],
+        &["192.0.2.1", "neither on the loopback interface nor on a network of ours"],
+    ),
+    asked("load over TLS", &["load", "--url", "https://127.0.0.1:9/", "--rate", "5", "--duration", "1s"], &["https", "is not http"]),
+    asked(
+        "load of a shape that does not exist",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--arrival", "rampp:5:1s"],
+        &["rampp:5:1s", "ramp:TO:OVER"],
+    ),
+    asked(
+        "load with a placeholder that nothing fills",
+        &["load", "--url", "http://127.0.0.1:9/{what}", "--rate", "5", "--duration", "1s"],
+        &["{what}", "{feed.COLUMN}"],
+    ),
+    asked("load of a journey that does not exist", &["load", "email", "--journey", "lst=3"], &["no journey lst", "did you mean list?"]),
+    asked("load of a stack without workload", &["load", "STACK"], &["has no workload", "--url"]),
+    asked(
+        "load with an objective that is none",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--objective", "p99<250"],
+        &["p99<250", "p99<=250ms"],
+    ),
     asked("tags without scenarios", &["up", "STACK", "--tags", "nightly"], &["--tags selects scenarios"]),
     Case {
         name: "sabotage that no longer fits",

@@ -49,11 +49,11 @@ fn text(s: &LoadSummary) -> String {
         let _ = writeln!(out, "error: {kind}: {times}");
     }
     if let Some(c) = &s.connections {
-        let _ = writeln!(
-            out,
-            "connections: {} opened, {} at once (limit {}), reused {} times; {} operations waited for one",
-            c.opened, c.most, c.limit, c.reused, c.waited
-        );
+        let _ = write!(out, "connections: {} opened, reused {} times", c.opened, c.reused);
+        if let (Some(most), Some(limit), Some(waited)) = (c.most, c.limit, c.waited) {
+            let _ = write!(out, ", {most} at once (limit {limit}); {waited} operations waited for one");
+        }
+        out.push('\n');
     }
     if let Some(g) = &s.generator {
         let _ = writeln!(

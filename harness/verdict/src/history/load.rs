@@ -104,7 +104,7 @@ pub struct LoadSummary {
     /// operations (`journey/step`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, LoadPart>,
-    /// How connections were used, where the generator has them in its own hand.
+    /// How connections were used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
     /// What the generator itself needed, where that was measured.
@@ -128,16 +128,20 @@ pub struct LoadPart {
 /// How a load used its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Connections {
-    /// Most that may be open at once; an arrival that finds all of them busy waits, and its latency counts that.
-    pub limit: u64,
-    /// Most that were open at once.
-    pub most: u64,
     /// How many were opened.
     pub opened: u64,
     /// Operations that went over a connection used before.
     pub reused: u64,
-    /// Operations that had to wait for a connection.
-    pub waited: u64,
+    /// Most that may be open at once, if there is a limit: an arrival that finds all of them busy waits, and its latency counts
+    /// that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Most that were open at once, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u64>,
+    /// Operations that had to wait for a connection, where there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<u64>,
 }
 
 /// What a load generator needed for itself.
