@@ -285,7 +285,7 @@ impl Stage<'_> {
         if within(injected, ended).any(|i| shown(1, i) == Shown::Firing) {
             return None;
         }
-        let last = within(injected, healed).last()?;
+        let last = within(injected, healed).next_back()?;
         let allowed = format!("healed {} after the injection, of {} that it may take", after(healed), seconds(fires.within_s));
         if shown(0, last) == Shown::Pending {
             let line = bounds[0].values().find(|line| line[last] == Shown::Pending)?;
