@@ -1,7 +1,9 @@
 //! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
 
+mod again;
 pub mod bring_up;
 pub mod capture;
+mod overrides;
 pub mod steady;
 pub mod traffic;
 pub mod wave;
@@ -12,8 +14,9 @@ use crate::engine::Engine;
 use crate::fault::FaultError;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::journal::undo::carry_out;
-use crate::plan::Plan;
+use crate::journal::undo::undo;
+use crate::monitoring::MonitoringConfig;
+use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
 use crate::progress::Progress;
 use crate::record::Recorder;
@@ -122,6 +125,8 @@ pub struct Parts {
     pub declaration: Declaration,
     /// Evaluation interval of the rules as they run, seconds.
     pub evaluation_s: f64,
+    /// The monitoring configuration as it runs.
+    pub config: Arc<MonitoringConfig>,
     /// Where events are written.
     pub recorder: Recorder,
     /// What must be undone.
@@ -156,7 +161,7 @@ impl Session {
         };
         let result = tokio::select! {
             result = self.drills(plan, load.as_ref()) => result,
-            () = capture::pressure(self) => Ok(()),
+            () = capture::watch(self) => Ok(()),
         };
         if let Some(load) = load {
             // What is in flight is waited for, but not by somebody who wants to leave.
@@ -166,12 +171,13 @@ impl Session {
             }
         }
         result?;
+        let driven_until = self.clock().now();
         self.phase(Phase::Drive, false)?;
         self.phase(Phase::Drain, true)?;
         capture::drain(self).await?;
         self.phase(Phase::Drain, false)?;
         self.phase(Phase::Capture, true)?;
-        self.interrupt.unless(capture::end(self, plan)).await.ok_or(Error::Interrupted)??;
+        self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
     }
 
@@ -183,33 +189,57 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
-        for (i, wave) in waves.iter().enumerate() {
-            if i > 0 {
-                steady::hold(self, load, wave.first().map(|d| d.scenario.name.clone())).await?;
-            }
-            wave::run(self, plan, wave).await?;
+        if plan.gate.is_some() {
+            return Ok(());
+        }
+        let mut early = wave::begin_early(self, plan).await?;
+        let result = self.waves(plan, &waves, load, &mut early).await;
+        wave::heal_early(self, early).await?;
+        result?;
+        for drill in again::late(self, plan).await? {
+            again::calm(self).await?;
+            steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
+            wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
         self.quiet(plan).await
     }
 
+    async fn waves<'p>(
+        &self,
+        plan: &'p Plan,
+        waves: &[Vec<&'p PlannedDrill>],
+        load: Option<&traffic::Stream>,
+        early: &mut wave::Early<'p>,
+    ) -> Result<(), Error> {
+        for (i, wave) in waves.iter().enumerate() {
+            if i > 0 || !early.is_empty() {
+                let raised = early.values().flat_map(wave::Begun::raises).collect();
+                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised).await?;
+            }
+            wave::run(self, plan, wave, early).await?;
+        }
+        Ok(())
+    }
+
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
     /// traffic it is the alerts' silence that needs time.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-        let seconds = match &self.declaration.workload {
-            Some(workload) => {
+        let seconds = match (&self.declaration.workload, &plan.gate) {
+            (_, Some(gate)) => gate.warm_up_s + gate.window_s,
+            (Some(workload), None) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
                     verdict::Expectation::Recovered(r) => {
                         Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
                     }
                     _ => None,
                 });
-                operations.unwrap_or(5.0)
+                operations.unwrap_or(5.0).clamp(0.0, 120.0)
             }
-            None => self.declaration.steady_state.hold_s,
+            (None, None) => self.declaration.steady_state.hold_s,
         };
-        let until = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 120.0));
+        let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         while Instant::now() < until {
             self.interrupted()?;
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
@@ -237,17 +267,9 @@ impl Session {
     ///
     /// # Errors
     /// One of them could not be undone; it stays open for `firedrill heal`.
-    pub async fn heal(&self, entries: Vec<u64>) -> Result<(), Error> {
-        let open = self.journal.open_entries()?;
-        let mut wrong = Vec::new();
-        // The last thing done is undone first.
-        for entry in open.iter().rev().filter(|e| entries.contains(&e.id)) {
-            let Some(undo) = &entry.undo else { continue };
-            match carry_out(Some(&self.engine), undo).await {
-                Ok(()) => self.journal.close(entry.id)?,
-                Err(seen) => wrong.push(format!("{} could not be undone: {seen}", entry.what)),
-            }
-        }
+    pub async fn heal(&self, entries: &[u64]) -> Result<(), Error> {
+        let healed = undo(&self.journal, Some(&self.engine), entries).await?;
+        let wrong: Vec<String> = healed.failed.iter().map(|(e, seen)| format!("{} could not be undone: {seen}", e.what)).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::Heal(wrong.join("; "))) }
     }
 

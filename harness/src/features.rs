@@ -79,15 +79,32 @@ pub enum Error {
 /// # Errors
 /// See [`Error`].
 pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Result<Plan, Error> {
+    let mut plan = collect(folder, subject, Some(selection))?;
+    plan.finish().map_err(Error::Plan)?;
+    Ok(plan)
+}
+
+/// Ids of all verdicts that any scenario about the stack asks for, whatever its tags.
+///
+/// # Errors
+/// See [`Error`].
+pub fn verdicts(folder: &Path, subject: &Arc<Subject>) -> Result<BTreeSet<String>, Error> {
+    Ok(collect(folder, subject, None)?.expectations.iter().map(|p| p.expectation.checker().id()).collect())
+}
+
+/// What the selected scenarios expect, or all of them.
+fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>) -> Result<Plan, Error> {
     let features = read(folder)?;
     let name = &subject.declaration.stack;
     let named = features.iter().any(|f| {
         f.tags.iter().any(|t| *t == format!("stack:{name}"))
             || scenarios(f).any(|(_, s)| s.tags.iter().any(|t| *t == format!("stack:{name}")))
     });
-    check_tags(&features, name, named, selection)?;
+    if let Some(selection) = selection {
+        check_tags(&features, name, named, selection)?;
+    }
     let collection = Telling::collection();
-    let mut plan = Plan { budgets: subject.budgets.clone(), ..Plan::default() };
+    let mut plan = Plan { budgets: subject.budgets.clone(), apart: subject.apart.clone(), ..Plan::default() };
     let mut selected = 0;
     for feature in &features {
         for (background, scenario) in scenarios(feature) {
@@ -95,7 +112,7 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
             if !applies(&tags, name, named) {
                 continue;
             }
-            if let Some(reason) = left_out(&tags, selection) {
+            if let Some(reason) = selection.and_then(|s| left_out(&tags, s)) {
                 plan.left_out.push(LeftOut { feature: feature.name.clone(), scenario: scenario.name.clone(), reason });
                 continue;
             }
@@ -125,7 +142,6 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
             Error::AllLeftOut(name.clone())
         });
     }
-    plan.finish().map_err(Error::Plan)?;
     Ok(plan)
 }
 

@@ -5,7 +5,7 @@ use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
-use verdict::baseline::Baseline;
+use verdict::baseline::{Baseline, Gate};
 use verdict::check::roll_call::Required;
 
 /// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
@@ -23,11 +23,17 @@ pub struct Subject {
     pub baseline: Option<Baseline>,
     /// Detection budgets by alert, computed from its (scaled) configuration.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// Alerts that would be in each other's way at the alert manager.
+    pub apart: Apart,
     /// Services that will run.
     pub services: Vec<String>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
 }
+
+/// For each alert those that must not be active beside it while it is drilled: they share a group, so that the second waits for the
+/// group's interval instead of its own wait, or one silences the other.
+pub type Apart = BTreeMap<String, BTreeSet<String>>;
 
 /// How long an alert may take, from the injection of its fault and from its healing. Seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +96,15 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// What a run of `firedrill baseline` measures: a window of healthy traffic, and no drills.
+    #[serde(default)]
+    pub gate: Option<Gate>,
+    /// Whether the rules are changed in fixed ways, and it is asked which of the changes the run would have noticed.
+    #[serde(default)]
+    pub mutation: bool,
+    /// Alerts that would be in each other's way at the alert manager.
+    #[serde(default)]
+    pub apart: Apart,
 }
 
 impl Plan {
@@ -119,19 +134,48 @@ impl Plan {
         self.arrange();
     }
 
-    /// Sorts the drills into waves: first fit, so that the order of the features is kept as far as possible.
+    /// Sorts the drills into waves, the longest first, each into the first wave where it disturbs nobody: so those of a wave take
+    /// about as long, and the waves are few. Drills that load the whole host come after the others, those whose faults were
+    /// injected early last.
     pub fn arrange(&mut self) {
-        let mut waves: Vec<Vec<Scenario>> = Vec::new();
-        for drill in &mut self.drills {
-            let fits = |wave: &Vec<Scenario>| wave.len() < WAVE_MAX && !wave.iter().any(|s| s.conflicts(&drill.scenario));
-            let index = waves.iter().position(fits).unwrap_or_else(|| {
-                waves.push(Vec::new());
-                waves.len() - 1
-            });
-            waves[index].push(drill.scenario.clone());
-            drill.wave = index as u32;
+        let mut order: Vec<usize> = (0..self.drills.len()).collect();
+        let last = |d: &PlannedDrill| (d.scenario.is_early(), d.scenario.blast_radius().host);
+        order.sort_by(|a, b| {
+            let (a, b) = (&self.drills[*a], &self.drills[*b]);
+            last(a).cmp(&last(b)).then(self.bound_s(b).total_cmp(&self.bound_s(a)))
+        });
+        let mut waves: Vec<Vec<usize>> = Vec::new();
+        for at in order {
+            let drill = &self.drills[at].scenario;
+            let in_the_way = |s: &usize| self.drills[*s].scenario.conflicts(drill) || self.kept_apart(&self.drills[*s].scenario, drill);
+            let fits = |wave: &Vec<usize>| wave.len() < WAVE_MAX && !wave.iter().any(in_the_way);
+            let from = if drill.is_early() { waves.len().saturating_sub(1) } else { 0 };
+            match waves.iter_mut().skip(from).find(|wave| fits(wave)) {
+                Some(wave) => wave.push(at),
+                None => waves.push(vec![at]),
+            }
+        }
+        for (number, wave) in waves.iter().enumerate() {
+            for at in wave {
+                self.drills[*at].wave = number as u32;
+            }
         }
         self.drills.sort_by_key(|d| d.wave);
+    }
+
+    /// Whether an alert that one of them is about would meet one at the alert manager that the other may raise.
+    fn kept_apart(&self, a: &Scenario, b: &Scenario) -> bool {
+        let meets = |about: &Scenario, raises: &Scenario| {
+            about.alerts.iter().filter_map(|x| self.apart.get(x)).any(|apart| raises.raises().iter().any(|y| apart.contains(*y)))
+        };
+        meets(a, b) || meets(b, a)
+    }
+
+    /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
+    fn bound_s(&self, drill: &PlannedDrill) -> f64 {
+        let scenario = &drill.scenario;
+        let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
+        scenario.hold_s + scenario.builds_up_s + scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
     }
 
     /// The waves, in order.
@@ -158,13 +202,12 @@ impl Plan {
         self.drills.iter().filter(|d| self.allowed_during(&d.scenario.name).contains(alert)).map(|d| d.scenario.name.clone()).collect()
     }
 
-    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bounds.
+    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bounds; faults that were injected
+    /// early build up beside them.
     pub fn drive_bound_s(&self) -> f64 {
-        let of = |d: &&PlannedDrill| {
-            let budgets = d.scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
-            d.scenario.hold_s + d.scenario.builds_up_s + d.scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
-        };
-        self.waves().iter().map(|w| w.iter().map(of).fold(0.0, f64::max)).sum()
+        let in_wave = |d: &&PlannedDrill| if d.scenario.is_early() { 0.0 } else { self.bound_s(d) };
+        let early = self.drills.iter().filter(|d| d.scenario.is_early()).map(|d| self.bound_s(d)).fold(0.0, f64::max);
+        self.waves().iter().map(|w| w.iter().map(in_wave).fold(0.0, f64::max)).sum::<f64>().max(early)
     }
 
     /// Completes what only the whole plan can know (waves, and which alerts may be active when), and checks the ids.
@@ -200,7 +243,11 @@ impl std::fmt::Display for Plan {
         for (i, wave) in self.waves().iter().enumerate() {
             for drill in wave {
                 let s = &drill.scenario;
-                writeln!(f, "wave {}  {}: {} on {} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+                let early = if s.is_early() { ", injected before wave 1" } else { "" };
+                writeln!(f, "wave {}  {}: {} on {}{early} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+                for change in &s.overrides {
+                    writeln!(f, "        with {} of {} changed: {}", change.replace, change.alert, change.why)?;
+                }
             }
         }
         writeln!(f, "{} drills in {} waves, at most {:.0} s of driving", self.drills.len(), self.waves().len(), self.drive_bound_s())?;

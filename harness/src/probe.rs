@@ -9,6 +9,7 @@ mod grafana;
 pub mod health;
 pub mod host;
 mod jaeger;
+pub mod mounts;
 mod prometheus;
 
 use crate::clock::RunClock;
@@ -42,6 +43,8 @@ pub enum Question {
     },
     /// Rules as loaded.
     Rules,
+    /// How often the rule groups were evaluated.
+    Evaluations,
     /// What an alerting rule's expression is made of, over a range.
     RuleInputs {
         /// Alert.
@@ -59,6 +62,10 @@ pub enum Question {
     ManagedAlerts,
     /// Silences.
     Silences,
+    /// Receivers of the alert manager's configuration.
+    ManagerReceivers,
+    /// Since when the server's process runs.
+    ProcessStarted,
     /// Log documents of an index pattern between two instants (seconds since the epoch).
     Documents {
         /// Index pattern, for example `logs-email-service-*`.
@@ -145,10 +152,13 @@ impl Question {
             Question::SeriesCount { selectors } => format!("series counts of {} selectors", selectors.len()),
             Question::Range { name, .. } => format!("range query {name}"),
             Question::Rules => "rules".into(),
+            Question::Evaluations => "evaluations of rule groups".into(),
             Question::RuleInputs { alert, .. } => format!("rule inputs of alert {alert}"),
             Question::Reload => "reload status".into(),
             Question::ManagedAlerts => "managed alerts".into(),
             Question::Silences => "silences".into(),
+            Question::ManagerReceivers => "receivers".into(),
+            Question::ProcessStarted => "start of the process".into(),
             Question::Documents { pattern, .. } => format!("documents of {pattern}"),
             Question::FieldTypes { pattern } => format!("field types of {pattern}"),
             Question::Indices { pattern } => format!("indices of {pattern}"),

@@ -78,6 +78,17 @@ impl Recorder {
         &self.clock
     }
 
+    /// What was recorded until now, side files apart, for a look at a run that goes on.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn so_far(&self) -> Result<History, Error> {
+        let folder = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).folder.clone();
+        let mut events = Vec::new();
+        lines(&folder.join("history.jsonl"), true, &mut events, &mut Sha256::new())?;
+        Ok(History::new(events))
+    }
+
     /// Appends an event and returns its position.
     ///
     /// # Errors

@@ -35,5 +35,5 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         ));
     }
     plan.only(&arguments.scenarios);
-    super::verify::once(&options, &plan, common).await
+    super::verify::once(&options, &plan, common, crate::report::text::render).await
 }

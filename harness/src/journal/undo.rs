@@ -4,9 +4,11 @@
 use super::{Entry, Journal, JournalError, Undo};
 use crate::containment;
 use crate::engine::{Engine, EngineError, Limits};
+use crate::fault::fill_disk;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 /// What healing did.
@@ -23,26 +25,42 @@ pub struct Healed {
 /// # Errors
 /// [`JournalError`] when the journal itself can't be read or written.
 pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>) -> Result<Healed, JournalError> {
-    let mut healed = Healed::default();
-    let mut open = journal.open_entries()?;
-    open.reverse();
-    open.retain(|entry| {
+    let open = newest_first(journal, |entry| {
         let mends = entry.undo.as_ref().is_some_and(|undo| !undo.removes_stack());
         mends && run.is_none_or(|run| run == entry.run)
-    });
+    })?;
     // What the harness asked for just before it was killed may still be under way, in the engine or in a child of it, and
     // take effect after it was undone. So all is undone again a little later, and only then closed.
     try_all(engine, &open).await;
     if !open.is_empty() {
         tokio::time::sleep(SETTLE).await;
     }
-    for (entry, result) in open.iter().zip(try_all(engine, &open).await) {
+    undo_and_close(journal, engine, open).await
+}
+
+/// Undoes these entries, as far as they are open, newest first, and closes them: what a harness that lives does for itself.
+///
+/// # Errors
+/// [`JournalError`] when the journal itself can't be read or written.
+pub async fn undo(journal: &Journal, engine: Option<&Engine>, entries: &[u64]) -> Result<Healed, JournalError> {
+    let open = newest_first(journal, |entry| entries.contains(&entry.id))?;
+    undo_and_close(journal, engine, open).await
+}
+
+fn newest_first(journal: &Journal, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, JournalError> {
+    Ok(journal.open_entries()?.into_iter().rev().filter(wanted).collect())
+}
+
+async fn undo_and_close(journal: &Journal, engine: Option<&Engine>, open: Vec<Entry>) -> Result<Healed, JournalError> {
+    let mut healed = Healed::default();
+    let results = try_all(engine, &open).await;
+    for (entry, result) in open.into_iter().zip(results) {
         match result {
             Ok(()) => {
                 journal.close(entry.id)?;
-                healed.undone.push(entry.clone());
+                healed.undone.push(entry);
             }
-            Err(why) => healed.failed.push((entry.clone(), why)),
+            Err(why) => healed.failed.push((entry, why)),
         }
     }
     Ok(healed)
@@ -96,6 +114,21 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
             Ok(seen) => Err(format!("container {} does not run, so its keys can't be deleted", seen.name)),
             Err(error) => gone_is_fine(Err(error)),
         },
+        Undo::Unmount { container, mount_point, image } => {
+            let pid = match engine()?.inspect(container).await {
+                Ok(seen) => seen.running.then_some(seen.pid),
+                Err(error) => gone_is_fine(Err(error)).map(|()| None)?,
+            };
+            let (mount_point, image) = (mount_point.clone(), image.clone());
+            let work = tokio::task::spawn_blocking(move || fill_disk::unmount(pid, &mount_point, &image));
+            work.await.map_err(|error| error.to_string())?
+        }
+        Undo::RunStatement { container, port, statement } => match engine()?.inspect(container).await {
+            Ok(seen) if seen.running => crate::fault::postgres::run(seen.pid, *port, statement).await,
+            Ok(seen) => Err(format!("container {} does not run, so `{statement}` can't be run in it", seen.name)),
+            Err(error) => gone_is_fine(Err(error)),
+        },
+        Undo::RestoreFile { path, content, reload } => restore(path, content, reload).await,
         Undo::RemoveRun { .. } => Err("a stack is taken away by `firedrill down`".into()),
     }
 }
@@ -119,6 +152,22 @@ async fn start(engine: &Engine, container: &str) -> Result<(), String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
         waited += Duration::from_millis(50);
+    }
+}
+
+/// Gives a file of a work copy its content back and has it reloaded. A work copy that is gone needs nothing, and a server that
+/// is gone will read the file when it comes.
+async fn restore(path: &Path, content: &str, reload: &str) -> Result<(), String> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    // In place: a container into which that very file is mounted must see it.
+    std::fs::write(path, content).map_err(|e| format!("{}: {e}", path.display()))?;
+    match reqwest::Client::new().post(reload).timeout(Duration::from_secs(10)).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("{reload} was answered {}", answer.status())),
+        Err(error) if error.is_connect() => Ok(()),
+        Err(error) => Err(format!("{reload}: {error}")),
     }
 }
 

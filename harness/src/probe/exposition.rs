@@ -1,4 +1,6 @@
-//! The few gauges that a probe reads from a server's own `/metrics`.
+//! The few metrics that a probe reads from a server's own `/metrics`.
+
+use std::collections::BTreeMap;
 
 /// The value of a metric without labels in the text format.
 pub(crate) fn value(text: &str, metric: &str) -> Option<f64> {
@@ -6,6 +8,42 @@ pub(crate) fn value(text: &str, metric: &str) -> Option<f64> {
         let value = line.strip_prefix(metric)?.strip_prefix([' ', '\t'])?;
         value.split_whitespace().next()?.parse().ok()
     })
+}
+
+/// Values of a metric in the text format, by one of its labels; series without that label are left out.
+pub(crate) fn by_label(text: &str, metric: &str, label: &str) -> BTreeMap<String, f64> {
+    text.lines()
+        .filter_map(|line| {
+            let rest = line.strip_prefix(metric)?.strip_prefix('{')?;
+            let (labels, value) = labels(rest)?;
+            let of = labels.into_iter().find(|(name, _)| name == label)?.1;
+            Some((of, value.split_whitespace().next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+/// Labels of a series, and what follows their closing brace.
+fn labels(text: &str) -> Option<(Vec<(String, String)>, &str)> {
+    let (mut found, mut rest) = (Vec::new(), text);
+    loop {
+        rest = rest.trim_start_matches([',', ' ']);
+        if let Some(after) = rest.strip_prefix('}') {
+            return Some((found, after));
+        }
+        let (name, quoted) = rest.split_once("=\"")?;
+        let (mut value, mut chars) = (String::new(), quoted.char_indices());
+        rest = loop {
+            match chars.next()? {
+                (at, '"') => break &quoted[at + 1..],
+                (_, '\\') => value.push(match chars.next()?.1 {
+                    'n' => '\n',
+                    other => other,
+                }),
+                (_, other) => value.push(other),
+            }
+        };
+        found.push((name.to_owned(), value));
+    }
 }
 
 /// What `<prefix>_config_last_reload_*` say about a server's last reload.
@@ -30,6 +68,13 @@ mod tests {
         assert_eq!(value(text, "a_b"), Some(1.5e9));
         assert_eq!(value(text, "a_b_c"), Some(3.0));
         assert_eq!(value(text, "a"), None);
+    }
+
+    #[test]
+    fn reads_values_by_a_label_that_may_hold_anything() {
+        let text = "m_total{x=\"1\",g=\"/a b.yml;n \\\"{}\\\" \\\\\"} 7\nm_total{g=\"two\"} 8 99\nm_total 9\nm_total_more{g=\"3\"} 1\nm_total{g=\"torn";
+        let wanted = [("/a b.yml;n \"{}\" \\".to_owned(), 7.0), ("two".to_owned(), 8.0)];
+        assert_eq!(by_label(text, "m_total", "g"), BTreeMap::from(wanted));
     }
 
     #[test]

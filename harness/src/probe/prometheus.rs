@@ -9,7 +9,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use verdict::observation::metrics::{Comparison, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
+use verdict::check::alerts::CONDITION_SAMPLES;
+use verdict::observation::metrics::{Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
 use verdict::observation::{Fact, Observation};
 
 /// Queries that run at the same time.
@@ -40,8 +41,13 @@ impl Prometheus {
                 Ok(vec![Fact::Samples(Samples { name, expr, start_s: *start_s, end_s: *end_s, step_s: *step_s, series })])
             }
             Question::Rules => Ok(vec![Fact::Rules { groups: self.rules().await? }]),
+            Question::Evaluations => self.evaluations().await,
             Question::RuleInputs { alert, drill, start_s, end_s } => self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await,
             Question::Reload => self.reload().await,
+            Question::ProcessStarted => {
+                let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
+                Ok(vec![Fact::ProcessStarted { at_s: runtime.start_time.as_microsecond() as f64 / 1e6 }])
+            }
             other => Err(format!("prometheus has no answer to this question: {}", other.words())),
         }
     }
@@ -130,12 +136,32 @@ impl Prometheus {
         Ok(found.groups.into_iter().map(group).collect())
     }
 
+    /// From its own metrics, so that it need not scrape itself. Iterations count those that were missed as well.
+    async fn evaluations(&self) -> Result<Vec<Fact>, String> {
+        let text = self.asker.text("/metrics").await?;
+        exposition::value(&text, "prometheus_config_last_reload_successful").ok_or("GET /metrics: these are not Prometheus' own")?;
+        let of = |metric: &str| exposition::by_label(&text, metric, "rule_group");
+        let (missed, failed) = (of("prometheus_rule_group_iterations_missed_total"), of("prometheus_rule_evaluation_failures_total"));
+        let groups = of("prometheus_rule_group_iterations_total").into_iter().map(|(key, iterations)| {
+            let (file, name) = key.split_once(';').ok_or_else(|| format!("GET /metrics: rule_group={key:?}, wanted file;name"))?;
+            let count = |of: &BTreeMap<String, f64>| of.get(&key).copied().unwrap_or(0.0);
+            let evaluated = (iterations - count(&missed)).max(0.0) as u64;
+            Ok(GroupEvaluations { file: file.to_owned(), name: name.to_owned(), evaluated, failed: count(&failed) as u64 })
+        });
+        Ok(vec![Fact::Evaluations { groups: groups.collect::<Result<_, String>>()? }])
+    }
+
     /// One fact for each rule of that name; one without an expression if none is loaded.
     async fn rule_inputs(&self, alert: &str, drill: Option<&str>, start_s: f64, end_s: f64) -> Result<Vec<Fact>, String> {
         let mut facts = Vec::new();
         for group in self.rules().await? {
             for rule in group.rules.iter().filter(|r| r.alerting && r.name == alert) {
                 facts.push(self.inputs_of(rule, drill, (start_s, end_s), group.interval_s).await?);
+                // Finer than evaluations, so that it shows when the samples came to satisfy it.
+                let step_s = (group.interval_s / 4.0).max(0.1);
+                let series = self.range(&rule.expr, start_s, end_s, step_s).await?;
+                let (name, expr) = (format!("{CONDITION_SAMPLES}{alert}"), rule.expr.clone());
+                facts.push(Fact::Samples(Samples { name, expr, start_s, end_s, step_s, series }));
             }
         }
         if facts.is_empty() {
@@ -156,7 +182,8 @@ impl Prometheus {
         let window = millis(end - start);
         let comparisons = stream::iter(parts.comparisons).map(|c| async move {
             let series = self.range(&c.left, start, end, interval).await?;
-            let values: Vec<f64> = series.iter().flat_map(|s| &s.points).filter_map(|(_, v)| *v).collect();
+            let points: Vec<Option<f64>> = series.iter().flat_map(|s| &s.points).map(|(_, v)| *v).collect();
+            let values: Vec<f64> = points.iter().filter_map(|v| *v).collect();
             Ok::<_, String>(Comparison {
                 left: c.left,
                 op: c.op.to_owned(),
@@ -164,6 +191,7 @@ impl Prometheus {
                 lowest: values.iter().copied().reduce(f64::min),
                 highest: values.iter().copied().reduce(f64::max),
                 samples: values.len() as u64,
+                not_numbers: (points.len() - values.len()) as u64,
             })
         });
         let comparisons: Vec<Comparison> = comparisons.buffered(AT_ONCE).try_collect().await?;
@@ -235,6 +263,8 @@ struct ActiveTarget {
     health: String,
     #[serde(default)]
     scrape_interval: String,
+    #[serde(default)]
+    scrape_timeout: String,
 }
 
 fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
@@ -251,6 +281,7 @@ fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
         age_s: (scraped_s > 0.0).then_some(asked_s - scraped_s),
         interval_s: duration_s(&t.scrape_interval).unwrap_or(0.0),
         duration_s: t.last_scrape_duration,
+        timeout_s: duration_s(&t.scrape_timeout).unwrap_or(0.0),
         labels: t.labels,
     })
 }
@@ -310,11 +341,14 @@ struct RuleGroups {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct LoadedGroup {
     name: String,
     #[serde(default)]
     file: String,
     interval: f64,
+    #[serde(default)]
+    last_evaluation: Option<jiff::Timestamp>,
     rules: Vec<LoadedRule>,
 }
 
@@ -325,6 +359,8 @@ struct LoadedRule {
     query: String,
     #[serde(default)]
     duration: f64,
+    #[serde(default)]
+    keep_firing_for: f64,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -342,17 +378,26 @@ fn group(g: LoadedGroup) -> RuleGroup {
         name: r.name,
         expr: r.query,
         for_s: r.duration,
+        keep_firing_s: r.keep_firing_for,
         labels: r.labels,
         health: r.health,
         last_error: r.last_error,
         evaluation_s: r.evaluation_time,
     };
-    RuleGroup { file: g.file, name: g.name, interval_s: g.interval, rules: g.rules.into_iter().map(rule).collect() }
+    RuleGroup {
+        file: g.file,
+        name: g.name,
+        interval_s: g.interval,
+        // A group that was never evaluated has the zero time of the year 1.
+        last_evaluation_s: g.last_evaluation.map(|t| t.as_microsecond() as f64 / 1e6).filter(|s| *s > 0.0),
+        rules: g.rules.into_iter().map(rule).collect(),
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Runtime {
+    start_time: jiff::Timestamp,
     reload_config_success: bool,
     last_config_time: String,
 }

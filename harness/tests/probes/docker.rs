@@ -105,6 +105,13 @@ impl Lab {
         self.docker.start_container(&container.id, None::<StartContainerOptions>).await.unwrap();
     }
 
+    /// Lets it stand still for a time.
+    pub async fn freeze(&self, container: &Container, time: Duration) {
+        self.docker.pause_container(&container.id).await.unwrap();
+        tokio::time::sleep(time).await;
+        self.docker.unpause_container(&container.id).await.unwrap();
+    }
+
     /// Sends SIGHUP, on which servers read their configuration again.
     pub async fn hang_up(&self, container: &Container) {
         let signal = bollard::query_parameters::KillContainerOptionsBuilder::default().signal("HUP").build();

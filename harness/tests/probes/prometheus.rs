@@ -6,7 +6,7 @@ use crate::images;
 use firedrill::probe::{Probe, Question};
 use std::path::Path;
 use verdict::observation::Fact;
-use verdict::observation::metrics::RuleInputs;
+use verdict::observation::metrics::{GroupEvaluations, RuleInputs};
 
 const CONFIG: &str = "
 global: {scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}
@@ -139,6 +139,22 @@ pub async fn answers() {
     assert_eq!(renamed.selectors.iter().map(|s| s.count).collect::<Vec<_>>(), [0, 1]);
     assert_eq!((renamed.comparisons[0].lowest, renamed.comparisons[1].lowest), (None, Some(1.0)));
     assert!(inputs(&*probe, "NeverLoaded", began).await.expr.is_empty());
+
+    // Evaluations are counted; those that were missed while it stood still are not, though its own counter counts them.
+    let counted = || async {
+        match fact(&*probe, Question::Evaluations).await {
+            Fact::Evaluations { groups } => groups.iter().find(|g| g.file.ends_with("/rules.yml") && g.name == "g").cloned().ok_or(groups),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = counted().await.unwrap();
+    assert!(first.evaluated > 0 && first.failed == 0, "{first:?}");
+    let before_s = now_s();
+    lab.freeze(&container, 5 * SECOND).await;
+    let more = |wanted: u64| move |seen: GroupEvaluations| if seen.evaluated >= wanted { Ok(seen) } else { Err(format!("{seen:?}")) };
+    let after = eventually(20 * SECOND, || async { more(first.evaluated + 2)(counted().await.unwrap()) }).await;
+    let (due, seen) = ((now_s() - before_s) / 0.75, after.evaluated - first.evaluated);
+    assert!(due - seen as f64 >= 4.0, "{seen} of {due} though it stood still");
 
     // A configuration that is refused.
     match fact(&*probe, Question::Reload).await {

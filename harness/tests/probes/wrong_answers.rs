@@ -13,6 +13,7 @@ fn questions(kind: &str) -> Vec<Question> {
             Question::SeriesCount { selectors: vec!["up".into()] },
             Question::Range { name: "x".into(), expr: "up".into(), start_s, end_s, step_s: 1.0 },
             Question::Rules,
+            Question::Evaluations,
             Question::RuleInputs { alert: "A".into(), drill: None, start_s, end_s },
             Question::Reload,
         ],

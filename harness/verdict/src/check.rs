@@ -28,27 +28,38 @@ macro_rules! expectations {
         impl Expectation {
             /// The checker behind it.
             pub fn checker(&self) -> &dyn Checker { match self { $(Expectation::$variant(c) => c),* } }
-            /// The verdict on a history; a pass that rests on nothing is Unknown.
-            pub fn judge(&self, history: &History) -> Verdict { self.checker().check(history).sealed() }
+            /// The verdict on a history; a pass that rests on nothing is Unknown. One on a drill takes all attempts at it into account.
+            pub fn judge(&self, history: &History) -> Verdict {
+                let attempts = self.drill().map_or(1, |drill| attempts::attempts(history, drill));
+                match self.drill() {
+                    Some(drill) if attempts > 1 => attempts::judge(self.checker(), history, drill, attempts),
+                    _ => self.checker().check(history),
+                }
+                .sealed()
+            }
         }
         $(impl From<$module::$checker> for Expectation { fn from(c: $module::$checker) -> Self { Expectation::$variant(c) } })*
     };
 }
 
 pub mod alerts;
+pub mod attempts;
+pub mod baseline;
 pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;
+mod evaluations;
 pub mod firing;
 pub mod health;
 pub mod logs;
-mod proportion;
+pub(crate) mod proportion;
 pub mod recovery;
 pub mod roll_call;
 pub mod scraping;
 pub mod timeline;
 pub mod traces;
-mod wording;
+pub mod under_load;
+pub(crate) mod wording;
 
 expectations! {
     ServicesReady(health::ServicesReady),
@@ -65,12 +76,18 @@ expectations! {
     AlertFires(alerts::AlertFires),
     AlertReaches(alerts::AlertReaches),
     AlertResolves(alerts::AlertResolves),
+    AlertStages(alerts::AlertStages),
     NothingElseFires(alerts::NothingElseFires),
+    NotifiedOnce(alerts::NotifiedOnce),
+    NotifiedRepeatedly(alerts::NotifiedRepeatedly),
+    NotifiedUntilOver(alerts::NotifiedUntilOver),
     PanelsReturnData(dashboards::PanelsReturnData),
     DatasourcesHealthy(dashboards::DatasourcesHealthy),
     FaultBitAndLeft(drill::FaultBitAndLeft),
+    TargetsStayScraped(under_load::TargetsStayScraped),
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
+    WithinBaseline(baseline::WithinBaseline),
 }
 
 impl Expectation {
@@ -80,8 +97,13 @@ impl Expectation {
             Expectation::AlertFires(c) => Some(&c.drill),
             Expectation::AlertReaches(c) => Some(&c.drill),
             Expectation::AlertResolves(c) => Some(&c.drill),
+            Expectation::AlertStages(c) => Some(&c.drill),
             Expectation::NothingElseFires(c) => Some(&c.drill),
+            Expectation::NotifiedOnce(c) => Some(&c.drill),
+            Expectation::NotifiedRepeatedly(c) => c.drill.as_deref(),
+            Expectation::NotifiedUntilOver(c) => Some(&c.drill),
             Expectation::FaultBitAndLeft(c) => Some(&c.drill),
+            Expectation::TargetsStayScraped(c) => Some(&c.drill),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod fault;
 pub mod load;
+pub mod measure;
 pub mod run;
 pub mod stack;
 
@@ -68,6 +69,8 @@ pub enum EventKind {
     Fault(fault::FaultEvent),
     /// Notifications that arrived at a receiver.
     Alert(alert::AlertEvent),
+    /// What runs measured, for the gate.
+    Measure(measure::MeasureEvent),
     /// A probe's answer.
     Observation(Observation),
 }
@@ -81,6 +84,7 @@ impl EventKind {
                 Fact::Documents { .. } => Some("documents.jsonl"),
                 Fact::Spans { .. } => Some("spans.jsonl"),
                 Fact::Samples(_) | Fact::RuleInputs(_) => Some("samples.jsonl"),
+                Fact::Replay(_) => Some("mutation.jsonl"),
                 _ => None,
             },
             _ => None,
@@ -150,11 +154,12 @@ impl History {
         })
     }
 
-    /// The window of a drill: from `DrillBegan` to `DrillEnded`; the end is missing if the run was cut short.
+    /// The window of a drill, of its last attempt: from `DrillBegan` to `DrillEnded`; the end is missing if the run was cut short.
     pub fn drill_window(&self, drill: &str) -> Option<(At, Option<At>)> {
-        let begin = self.run().find_map(|(e, r)| matches!(r, run::RunEvent::DrillBegan { drill: d, .. } if d == drill).then_some(e.at))?;
-        let end = self.run().find_map(|(e, r)| matches!(r, run::RunEvent::DrillEnded { drill: d, .. } if d == drill).then_some(e.at));
-        Some((begin, end))
+        let began = self.run().filter(|(_, r)| matches!(r, run::RunEvent::DrillBegan { drill: d, .. } if d == drill));
+        let begin = began.map(|(e, _)| e.at).max()?;
+        let ended = self.run().filter(|(_, r)| matches!(r, run::RunEvent::DrillEnded { drill: d, .. } if d == drill));
+        Some((begin, ended.map(|(e, _)| e.at).filter(|at| *at >= begin).min()))
     }
 
     /// Whether the run reached its end: without it, absence of something proves nothing.

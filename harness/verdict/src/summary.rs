@@ -1,21 +1,26 @@
 //! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a report computes nothing.
 
 mod alerts;
+pub mod coverage;
 mod glance;
 mod ledger;
+mod measures;
 mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, ProvedBy, alerts};
+pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
+pub use coverage::{Coverage, Routing};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
+pub use measures::{measures, samples_name, window};
 pub use outline::{Fold, Outline, Section, Trouble, order, outline};
 pub use timeline::{AlertLane, Bin, Mark, Receiver, State, Stretch, Timeline, timeline};
 pub use told::{Place, Told, Waiver, skip, tell, waive};
 
 use crate::history::fault::FaultEvent;
 use crate::history::load::{LoadEvent, LoadSummary};
+pub use crate::history::run::{Deviation, DeviationKind};
 use crate::history::run::{Phase, RunEvent};
 use crate::{At, EventKind, History, Status};
 use schemars::JsonSchema;
@@ -155,60 +160,29 @@ pub fn duration_s(history: &History) -> f64 {
     history.events.last().map_or(0.0, |e| e.at.mono_us as f64 / 1e6)
 }
 
-/// What a deviation is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviationKind {
-    /// The stack differs from the system that its document describes.
-    System,
-    /// A component does not run.
-    Absent,
-    /// An image differs from the one asked for.
-    Image,
-    /// A duration or a literal was not divided by the time scale.
-    NotScaled,
-}
-
-/// Something that differs from the described system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Deviation {
-    /// What it is about.
-    pub kind: DeviationKind,
-    /// What differs.
-    pub what: String,
-    /// Why.
-    pub why: String,
-}
-
-/// All deviations that were recorded, each once, those of a kind together.
+/// All deviations, each once, those of a kind together: those that were recorded, and drills that were run more than once.
 pub fn deviations(history: &History) -> Vec<Deviation> {
     let mut seen = BTreeSet::new();
     let recorded = history.run().filter_map(|(_, r)| match r {
-        RunEvent::Deviation { what, why } => Some((what, why)),
+        RunEvent::Deviation(deviation) => Some(deviation.clone()),
+        RunEvent::DrillAgain { drill, why } => Some(run_again(history, drill, why)),
+        RunEvent::Overridden { drill, alert, before, after, why } => Some(Deviation {
+            kind: DeviationKind::Overridden,
+            what: format!("during drill {drill} alert {alert} is `{after}` instead of `{before}`"),
+            why: why.clone(),
+        }),
         _ => None,
     });
-    let mut all: Vec<Deviation> = recorded
-        .filter(|d| seen.insert(*d))
-        .map(|(what, why)| match what.strip_prefix("not scaled: ") {
-            Some(rest) => Deviation { kind: DeviationKind::NotScaled, what: rest.to_owned(), why: why.clone() },
-            None => Deviation { kind: kind(what, why), what: what.clone(), why: why.clone() },
-        })
-        .collect();
+    let mut all: Vec<Deviation> = recorded.filter(|d| seen.insert(d.clone())).collect();
     all.sort_by_key(|d| d.kind);
     all
 }
 
-/// The record tells deviations as text; these are the words that the harness writes.
-fn kind(what: &str, why: &str) -> DeviationKind {
-    if why.starts_with("images come from ") {
-        DeviationKind::Image
-    } else if what.starts_with("service ") && what.ends_with(" does not run") {
-        DeviationKind::Absent
-    } else if what.starts_with("time scale ") {
-        DeviationKind::NotScaled
-    } else {
-        DeviationKind::System
-    }
+fn run_again(history: &History, drill: &str, why: &str) -> Deviation {
+    let began = history.run().filter(|(_, r)| matches!(r, RunEvent::DrillBegan { drill: d, .. } if d == drill));
+    let at: Vec<String> = began.map(|(e, _)| format!("{:.0} s", e.at.mono_us as f64 / 1e6)).collect();
+    let times = if at.len() == 2 { "twice".to_owned() } else { format!("{} times", at.len()) };
+    Deviation::new(DeviationKind::RunAgain, format!("drill {drill} was run {times}, {} into the run", at.join(" and ")), why)
 }
 
 #[cfg(test)]
@@ -254,18 +228,11 @@ mod tests {
 
     #[test]
     fn deviations_are_told_once_and_by_kind() {
-        let of = |what: &str, why: &str| run(RunEvent::Deviation { what: what.into(), why: why.into() });
-        let events = [
-            of("not scaled: x 15m", "fixed"),
-            of("a", "b"),
-            of("a", "b"),
-            of("grafana from packages: no renderer", "images come from packages"),
-            of("service kibana does not run", "no image"),
-        ];
-        let told: Vec<(DeviationKind, String)> = deviations(&history(events)).into_iter().map(|d| (d.kind, d.what)).collect();
         use DeviationKind::{Absent, Image, NotScaled, System};
-        let wanted =
-            [(System, "a"), (Absent, "service kibana does not run"), (Image, "grafana from packages: no renderer"), (NotScaled, "x 15m")];
+        let of = |kind, what: &str| run(RunEvent::Deviation(Deviation::new(kind, what, "so it is")));
+        let events = [of(NotScaled, "x 15m"), of(System, "a"), of(System, "a"), of(Image, "no renderer"), of(Absent, "kibana")];
+        let told: Vec<(DeviationKind, String)> = deviations(&history(events)).into_iter().map(|d| (d.kind, d.what)).collect();
+        let wanted = [(System, "a"), (Absent, "kibana"), (Image, "no renderer"), (NotScaled, "x 15m")];
         assert_eq!(told, wanted.map(|(k, w)| (k, w.to_owned())));
     }
 }

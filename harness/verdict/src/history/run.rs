@@ -1,5 +1,6 @@
 //! Events about the run itself.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A phase of a run, in the order in which they come.
@@ -24,6 +25,44 @@ pub enum Phase {
     Capture,
     /// The stack is removed.
     Down,
+}
+
+/// What a deviation is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviationKind {
+    /// The stack differs from the system that its document describes.
+    #[default]
+    System,
+    /// A component does not run.
+    Absent,
+    /// An image differs from the one asked for.
+    Image,
+    /// A rule was changed for a drill.
+    Overridden,
+    /// A duration or a literal was not divided by the time scale.
+    NotScaled,
+    /// A drill was run more than once.
+    RunAgain,
+}
+
+/// Something that differs from the described system.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Deviation {
+    /// What it is about; records of old don't say.
+    #[serde(default)]
+    pub kind: DeviationKind,
+    /// What differs.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Deviation {
+    /// A deviation of a kind.
+    pub fn new(kind: DeviationKind, what: impl Into<String>, why: impl Into<String>) -> Deviation {
+        Deviation { kind, what: what.into(), why: why.into() }
+    }
 }
 
 /// The run: its start, phases, drills, deviations, end.
@@ -74,13 +113,28 @@ pub enum RunEvent {
         /// Its id.
         drill: String,
     },
-    /// Something differs from the described system.
-    Deviation {
-        /// What differs.
-        what: String,
+    /// A rule was changed for a drill, until the drill's end.
+    Overridden {
+        /// Drill.
+        drill: String,
+        /// Alert whose rule it is.
+        alert: String,
+        /// Its expression otherwise.
+        before: String,
+        /// Its expression during the drill.
+        after: String,
         /// Why.
         why: String,
     },
+    /// A drill that was late while the host was contended is run once more; its repetition follows.
+    DrillAgain {
+        /// Its id.
+        drill: String,
+        /// What was late, and how contended the host was.
+        why: String,
+    },
+    /// Something differs from the described system.
+    Deviation(Deviation),
     /// A verdict was left out, with the reason.
     Skipped {
         /// Id of the verdict.

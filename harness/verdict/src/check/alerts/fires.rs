@@ -3,6 +3,7 @@
 use super::silence;
 use crate::cause::Cause;
 use crate::check::Checker;
+use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, cut_short, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{labels, seconds};
@@ -74,11 +75,9 @@ impl Checker for AlertFires {
                     return timeline.gate(verdict);
                 }
                 if let Some((why, seq)) = timeline.contended(Interval { from: start, to: s.from }) {
-                    return Verdict::unknown(id, expected, format!("late while the host was contended: {what}; {why}")).witnesses([
-                        injected.seq,
-                        s.seq,
-                        seq,
-                    ]);
+                    return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))
+                        .stopped_at(LATE_WHILE_CONTENDED)
+                        .witnesses([injected.seq, s.seq, seq]);
                 }
                 Verdict::fail(id, expected, Cause::TooLate, what).stopped_at("fired too late").witnesses([injected.seq, s.seq]).hint(
                     "compare the measured time with the stages of the budget: a slow scrape, a window that fills slowly, `for`, a group that is evaluated seldom",

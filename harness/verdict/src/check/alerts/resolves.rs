@@ -3,6 +3,7 @@
 use super::delivery::{accepted, of_name, received_s};
 use crate::cause::Cause;
 use crate::check::Checker;
+use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
@@ -89,7 +90,8 @@ impl Checker for AlertResolves {
         let late = |cause: Cause, stage: &str, what: String, hint: &str, more: Option<u64>| {
             let lasted = Interval { from: heal, to: bound.max(last.to) };
             if let Some((why, seq)) = timeline.contended(lasted).filter(|_| cause == Cause::TooLate) {
-                return Verdict::unknown(self.id(), self.expected(), format!("late while the host was contended: {what}; {why}"))
+                return Verdict::unknown(self.id(), self.expected(), format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))
+                    .stopped_at(LATE_WHILE_CONTENDED)
                     .witnesses(seqs)
                     .witnesses([seq]);
             }
