@@ -126,8 +126,7 @@ enum Command {
     Status,
     /// Remove a stack that is up, or everything of ours.
     Down(up::Down),
-    /// Prove every alert of a stack: run every drill of its scenarios folder, and judge each declared alert from its cause to its
-    /// receivers and its end.
+    /// Prove every alert of a stack, from its cause to its receivers and its end.
     Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),

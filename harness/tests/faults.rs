@@ -21,12 +21,12 @@ use stage::{Outcome, Stage};
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 type Case = for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// The stack, once a case has asked for it.
-type Shared = Arc<Mutex<Option<Result<Stage, String>>>>;
+type Shared = Arc<tokio::sync::Mutex<Option<Result<Stage, String>>>>;
 
 fn main() -> ExitCode {
     // SAFETY: nothing else runs yet. Helpers run the built program, which this test is not.
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         trials.push(images::needing(name, images::no_engine, move || case().map_err(|e| Failed::from(e.to_string()))));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let stage = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let stage = runtime.block_on(shared.lock()).take();
     if let Some(Ok(stage)) = stage
         && let Err(e) = runtime.block_on(stage.leave())
     {
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
 
 /// Runs a case, and sees that it leaves no fault behind, whatever came of it.
 async fn on_stage(shared: &Shared, case: Case) -> Result<(), Failed> {
-    let mut held = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut held = shared.lock().await;
     if held.is_none() {
         *held = Some(Stage::set().await.map_err(|e| e.to_string()));
     }
