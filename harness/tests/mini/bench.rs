@@ -120,7 +120,7 @@ impl Bench {
                 })
         })
         .await?;
-        for question in [Question::Targets, Question::Rules, Question::Reload, Question::ProcessStarted] {
+        for question in [Question::Targets, Question::Rules, Question::Reload, Question::ProcessStarted, Question::Evaluations] {
             self.ask(self.metrics.as_ref(), question).await;
         }
         for question in [Question::Reload, Question::Silences, Question::ManagerReceivers] {
@@ -137,6 +137,7 @@ impl Bench {
                 self.ask(self.alerting.as_ref(), Question::ManagedAlerts).await;
                 self.ask(self.alerting.as_ref(), Question::ProcessStarted).await;
                 self.ask(self.metrics.as_ref(), Question::ProcessStarted).await;
+                self.ask(self.metrics.as_ref(), Question::Evaluations).await;
                 tokio::time::sleep(POLL * 3).await;
             }
         };
@@ -283,7 +284,7 @@ impl Bench {
                 self.ask(self.metrics.as_ref(), Question::RuleInputs { alert, drill, start_s, end_s }).await;
             }
         }
-        for question in [Question::Rules, Question::Reload, Question::ProcessStarted] {
+        for question in [Question::Evaluations, Question::Rules, Question::Reload, Question::ProcessStarted] {
             self.ask(self.metrics.as_ref(), question).await;
         }
         self.follower.abort();
