@@ -134,7 +134,8 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
         if plan.mutation {
-            session.observe(crate::mutation::capture::replays(metrics, start_s, end_s).await)?;
+            let overridden = plan.drills.iter().flat_map(|d| &d.scenario.overrides).map(|o| o.alert.as_str()).collect();
+            session.observe(crate::mutation::capture::replays(metrics, start_s, end_s, &overridden).await)?;
         }
         ask(session, metrics, Question::ProcessStarted).await?;
     }

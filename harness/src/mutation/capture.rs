@@ -20,8 +20,8 @@ const AT_ONCE: usize = 4;
 const BOUND: Duration = Duration::from_secs(120);
 
 /// Observations of every alerting rule with its mutants, from one instant to another (seconds since the epoch). What the server
-/// does not answer is part of them.
-pub async fn replays(metrics: &dyn Probe, from_s: f64, to_s: f64) -> Vec<Observation> {
+/// does not answer is part of them. The rules of `overridden` alerts were changed meanwhile, so they are not asked about.
+pub async fn replays(metrics: &dyn Probe, from_s: f64, to_s: f64, overridden: &BTreeSet<&str>) -> Vec<Observation> {
     let began = Instant::now();
     let asker = Asker { metrics, from_s, to_s, began };
     let asked = metrics.ask(&Question::Rules).await;
@@ -36,7 +36,7 @@ pub async fn replays(metrics: &dyn Probe, from_s: f64, to_s: f64) -> Vec<Observa
             let alerts = stored.clone().map(|all| of_group(all, group));
             let grid = asker.grid(group, alerts.as_deref().unwrap_or_default()).await;
             for rule in group.rules.iter().filter(|r| r.alerting) {
-                let replay = asker.replay(group, rule, &alerts, &grid).await;
+                let replay = asker.replay(group, rule, &alerts, &grid, overridden.contains(rule.name.as_str())).await;
                 found.push(Observation { fact: Fact::Replay(replay), ..observation.clone() });
             }
         }
@@ -93,7 +93,14 @@ impl Asker<'_> {
         Ok(grid((self.from_s, self.to_s), known, interval_ms, !stamps.is_empty()))
     }
 
-    async fn replay(&self, group: &RuleGroup, rule: &Rule, alerts: &Result<Vec<Series>, String>, grid: &Result<Grid, String>) -> Replay {
+    async fn replay(
+        &self,
+        group: &RuleGroup,
+        rule: &Rule,
+        alerts: &Result<Vec<Series>, String>,
+        grid: &Result<Grid, String>,
+        overridden: bool,
+    ) -> Replay {
         let ms = |s: f64| (s * 1000.0).round() as i64;
         let variant = Variant { expr: rule.expr.clone(), for_ms: ms(rule.for_s), keep_firing_ms: ms(rule.keep_firing_s) };
         let mut replay = Replay {
@@ -104,6 +111,7 @@ impl Asker<'_> {
             hidden_ms: 0,
             rule: variant,
             held: Vec::new(),
+            overridden,
             error: None,
             alerts: Vec::new(),
             left_out: Vec::new(),
@@ -125,6 +133,9 @@ impl Asker<'_> {
             unanswered: None,
         };
         replay.mutants = made.into_iter().map(unasked).collect();
+        if replay.overridden {
+            return Ok(());
+        }
         let (alerts, grid) = (alerts.as_ref().map_err(Clone::clone)?, grid.as_ref().map_err(Clone::clone)?);
         replay.grid = *grid;
         replay.left_out = left_out(grid, alerts);

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// What became of the mutants of a run. A finding about the drills, not a verdict on the stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mutation {
-    /// Pass if the state machine reproduced `ALERTS` of every rule; Unknown otherwise.
+    /// Pass if the state machine reproduced `ALERTS` of every rule that was not changed for a drill; Unknown otherwise.
     pub status: Status,
     /// What that rests on, or the first deviation.
     pub reason: String,
@@ -88,7 +88,7 @@ pub struct OfOperator {
 pub struct OfRule {
     /// Alert name.
     pub rule: String,
-    /// Pass if it was reproduced; Unknown otherwise.
+    /// Pass if it was reproduced; Skipped if it was changed for a drill; Unknown otherwise.
     pub status: Status,
     /// What that rests on, or the first deviation.
     pub reason: String,

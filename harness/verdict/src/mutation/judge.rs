@@ -7,7 +7,6 @@ use crate::check::alerts::AlertResolves;
 use crate::check::firing::{ALERT_NAME, ALERT_STATE, ALERTS_SAMPLES};
 use crate::check::timeline::Timeline;
 use crate::check::wording::{count, list, seconds};
-use crate::history::load::LoadEvent;
 use crate::observation::metrics::{Samples, Series};
 use crate::observation::replay::{Grid, Held, Mutant, Operator, Replay, Variant};
 use crate::{Event, EventKind, Expectation, Fact, History, Observation, Status, Verdict};
@@ -35,8 +34,13 @@ pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
     let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
     for (event, observation, replay) in replays {
         let twice = names.iter().filter(|n| **n == replay.alert).count() > 1;
-        let reproduced =
-            if twice { Err("two rules have this name, so their alerts can't be told apart".to_owned()) } else { reproduce(replay) };
+        let reproduced = if replay.overridden {
+            Err("its rule was changed for a drill, so that what was evaluated is not what is loaded".to_owned())
+        } else if twice {
+            Err("two rules have this name, so their alerts can't be told apart".to_owned())
+        } else {
+            reproduce(replay)
+        };
         let reproduced =
             reproduced.and_then(|r| if history.is_complete() { Ok(r) } else { Err("the run did not reach its end".to_owned()) });
         if let Ok(r) = &reproduced {
@@ -50,12 +54,14 @@ pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
     }
     let outcomes =
         |keep: &dyn Fn(&MutantRow) -> bool| Counts::of(rules.iter().flat_map(|r| &r.mutants).filter(|m| keep(m)).map(|m| m.outcome));
-    let deviating: Vec<&OfRule> = rules.iter().filter(|r| r.status != Status::Pass).collect();
+    let deviating: Vec<&OfRule> = rules.iter().filter(|r| r.status == Status::Unknown).collect();
+    let reproduced = rules.iter().filter(|r| r.status == Status::Pass).count() as u64;
     let reason = match deviating.first() {
+        None if reproduced == 0 => "no rule was reproduced".to_owned(),
         None => format!(
             "{} of {} are reproduced as the server wrote them, {} of them pending or firing",
             count(sum.evaluations, "evaluation", "evaluations"),
-            count(rules.len() as u64, "rule", "rules"),
+            count(reproduced, "rule", "rules"),
             sum.active
         ),
         Some(first) => format!(
@@ -67,7 +73,7 @@ pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
         ),
     };
     Some(Mutation {
-        status: if deviating.is_empty() { Status::Pass } else { Status::Unknown },
+        status: if deviating.is_empty() && reproduced > 0 { Status::Pass } else { Status::Unknown },
         reason,
         evaluations: sum.evaluations,
         active: sum.active,
@@ -98,14 +104,11 @@ fn about(expectations: &[&Expectation], alert: &str) -> Vec<Expectation> {
     expectations.iter().filter(of).map(|e| alone(e)).collect()
 }
 
-/// What the checkers of alerts look at, but for `ALERTS` itself and whatever came of it.
+/// What the checkers of alerts look at, but for what the server and the alert manager made of the rule as it is.
 fn slim(history: &History) -> Vec<Event> {
-    let wanted = |e: &&Event| match &e.kind {
-        EventKind::Run(_) | EventKind::Fault(_) | EventKind::Load(LoadEvent::Ended { .. }) => true,
-        EventKind::Observation(o) => matches!(o.fact, Fact::Rules { .. } | Fact::Pressure(_)),
-        _ => false,
-    };
-    history.events.iter().filter(wanted).cloned().collect()
+    let managed = |o: &Observation| matches!(o.fact, Fact::ManagedAlerts { .. });
+    let made_of_it = |kind: &EventKind| matches!(kind, EventKind::Alert(_)) || matches!(kind, EventKind::Observation(o) if managed(o));
+    history.events.iter().filter(|e| e.kind.side_file().is_none() && !made_of_it(&e.kind)).cloned().collect()
 }
 
 /// A rule, and the history without its alert.
@@ -123,7 +126,8 @@ impl Stage<'_> {
     fn rule(&self, reproduced: Result<Reproduced, String>, expectations: &[Expectation]) -> OfRule {
         let replay = self.replay;
         let original = self.bounds(&replay.held, &replay.rule);
-        let holds = |e: &&Expectation| reproduced.is_ok() && self.verdicts(e, &original).iter().all(|v| v.status == Status::Pass);
+        let as_it_is = self.histories(&original);
+        let holds = |e: &&Expectation| reproduced.is_ok() && verdicts(e, &as_it_is).iter().all(|v| v.status == Status::Pass);
         let usable: Vec<&Expectation> = expectations.iter().filter(holds).collect();
         let ids = |some: &mut dyn Iterator<Item = &Expectation>| some.map(|e| e.checker().id()).collect::<Vec<_>>();
         let not_usable = ids(&mut expectations.iter().filter(|e| !usable.contains(e)));
@@ -160,7 +164,11 @@ impl Stage<'_> {
         };
         OfRule {
             rule: replay.alert.clone(),
-            status: if reproduced.is_ok() { Status::Pass } else { Status::Unknown },
+            status: match reproduced {
+                Ok(_) => Status::Pass,
+                Err(_) if replay.overridden => Status::Skipped,
+                Err(_) => Status::Unknown,
+            },
             reason,
             judged_by: ids(&mut usable.iter().copied()),
             counts: Counts::of(mutants.iter().map(|m| m.outcome)),
@@ -175,8 +183,9 @@ impl Stage<'_> {
             return (Outcome::Survived, Vec::new(), self.alike(mutant));
         }
         let (mut killed_by, mut seen, mut open) = (Vec::new(), Vec::new(), None);
+        let histories = self.histories(&bounds);
         for expectation in expectations {
-            let [least, most] = self.verdicts(expectation, &bounds);
+            let [least, most] = verdicts(expectation, &histories);
             match (least.status, most.status) {
                 (Status::Fail, Status::Fail) => {
                     killed_by.push(expectation.checker().id());
@@ -206,11 +215,10 @@ impl Stage<'_> {
         }
     }
 
-    /// The verdicts on a rule that fires at least, and at most, so.
-    fn verdicts(&self, expectation: &Expectation, bounds: &Bounds) -> [Verdict; 2] {
-        let least = expectation.judge(&self.history(&bounds[0]));
-        let most = if bounds[0] == bounds[1] { least.clone() } else { expectation.judge(&self.history(&bounds[1])) };
-        [least, most]
+    /// The histories of a rule that fires at least, and at most, so; one where both are the same.
+    fn histories(&self, bounds: &Bounds) -> Vec<History> {
+        let different = if bounds[0] == bounds[1] { &bounds[..1] } else { &bounds[..] };
+        different.iter().map(|lines| self.history(lines)).collect()
     }
 
     fn bounds(&self, held: &[Held], rule: &Variant) -> Bounds {
@@ -347,6 +355,12 @@ impl Stage<'_> {
             _ => format!("it fires at {differs} other of {evaluations}, all at times when it may"),
         }
     }
+}
+
+/// The verdicts on a rule that fires at least, and at most, so.
+fn verdicts(expectation: &Expectation, histories: &[History]) -> [Verdict; 2] {
+    let all: Vec<Verdict> = histories.iter().map(|h| expectation.judge(h)).collect();
+    [0, 1].map(|i| all[i.min(all.len() - 1)].clone())
 }
 
 fn seconds_of(grid: &Grid, index: u32) -> f64 {

@@ -143,6 +143,9 @@ pub struct Replay {
     pub rule: Variant,
     /// When it held.
     pub held: Vec<Held>,
+    /// Whether it was changed for a drill, so that what was evaluated then is not what is loaded now.
+    #[serde(default)]
+    pub overridden: bool,
     /// Why it can't be replayed, if so: what was asked and not answered.
     pub error: Option<String>,
     /// Samples of `ALERTS` of this name, as stored.

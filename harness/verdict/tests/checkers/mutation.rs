@@ -57,6 +57,7 @@ fn replay(run: &Run) -> Replay {
         rule: variant(4000),
         alerts: alerts(&grid, &line),
         held: vec![held],
+        overridden: false,
         error: None,
         left_out: vec![],
         mutants: vec![],
@@ -214,6 +215,15 @@ fn mutants_of_a_rule_of_which_nothing_holds_are_not_judged() {
     };
     let m = judged(&run, replay);
     assert_eq!((m.status, m.rules[0].mutants[0].outcome), (Status::Pass, Outcome::NotJudged));
+}
+
+#[test]
+fn a_rule_that_was_changed_for_a_drill_is_left_out_and_deviates_from_nothing() {
+    let run = golden();
+    let mutants = vec![mutant("1", 4000, Some(held(&[], &[])))];
+    let m = judged(&run, Replay { overridden: true, held: vec![], mutants, ..replay(&run) });
+    assert_eq!((m.rules[0].status, m.counts.not_judged), (Status::Skipped, 1));
+    assert_eq!((m.status, m.evaluations), (Status::Unknown, 0), "nothing was reproduced");
 }
 
 #[test]
