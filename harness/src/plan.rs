@@ -12,6 +12,9 @@ use verdict::check::roll_call::Required;
 /// comes from contention can't be judged.
 pub const WAVE_MAX: usize = 3;
 
+/// What a wave takes besides its drills: the steady state is held before it, seconds.
+const BETWEEN_WAVES_S: f64 = 6.0;
+
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -134,28 +137,37 @@ impl Plan {
         self.arrange();
     }
 
-    /// Sorts the drills into waves, the longest first, each into the first wave where it disturbs nobody: so those of a wave take
-    /// about as long, and the waves are few. Drills that load the whole host come after the others, those whose faults were
-    /// injected early last.
+    /// Sorts the drills into waves in which nobody disturbs another, so that they take as little time as possible: of some orders in
+    /// which each drill comes into the first wave where it fits, the best is taken. Drills that load the whole host come after the
+    /// others, those whose faults were injected early last.
     pub fn arrange(&mut self) {
-        let mut order: Vec<usize> = (0..self.drills.len()).collect();
-        let last = |d: &PlannedDrill| (d.scenario.is_early(), d.scenario.blast_radius().host);
-        order.sort_by(|a, b| {
-            let (a, b) = (&self.drills[*a], &self.drills[*b]);
-            last(a).cmp(&last(b)).then(self.bound_s(b).total_cmp(&self.bound_s(a)))
+        let drills = &self.drills;
+        let apart = |a: usize, b: usize| {
+            let (a, b) = (&drills[a].scenario, &drills[b].scenario);
+            a.conflicts(b) || self.kept_apart(a, b)
+        };
+        let all = 0..drills.len();
+        let others: Vec<Vec<usize>> = all.clone().map(|a| all.clone().filter(|b| a != *b && apart(a, *b)).collect()).collect();
+        let takes: Vec<f64> = drills.iter().map(|d| self.bound_s(d)).collect();
+        let last: Vec<_> = drills.iter().map(|d| (d.scenario.is_early(), d.scenario.blast_radius().host)).collect();
+        // The longest first makes waves of equally long drills; those with whom few go together first makes few waves.
+        let long = |a: &usize, b: &usize| takes[*b].total_cmp(&takes[*a]);
+        let lonely = |a: &usize, b: &usize| others[*b].len().cmp(&others[*a].len());
+        let journeys = |a: &usize| !drills[*a].scenario.blast_radius().journeys;
+        let orders: [&dyn Fn(&usize, &usize) -> std::cmp::Ordering; 4] =
+            [&|a, b| long(a, b), &|a, b| lonely(a, b).then(long(a, b)), &|a, b| journeys(a).cmp(&journeys(b)).then(long(a, b)), &|a, b| {
+                journeys(a).cmp(&journeys(b)).then(lonely(a, b)).then(long(a, b))
+            }];
+        let arranged = orders.iter().map(|order| {
+            let mut sorted: Vec<usize> = all.clone().collect();
+            sorted.sort_by(|a, b| last[*a].cmp(&last[*b]).then(order(a, b)));
+            let waves = first_fit(&sorted, |a, b| others[a].contains(&b), |a| last[a].0);
+            let bound: f64 =
+                waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max)).sum();
+            (bound, waves)
         });
-        let mut waves: Vec<Vec<usize>> = Vec::new();
-        for at in order {
-            let drill = &self.drills[at].scenario;
-            let in_the_way = |s: &usize| self.drills[*s].scenario.conflicts(drill) || self.kept_apart(&self.drills[*s].scenario, drill);
-            let fits = |wave: &Vec<usize>| wave.len() < WAVE_MAX && !wave.iter().any(in_the_way);
-            let from = if drill.is_early() { waves.len().saturating_sub(1) } else { 0 };
-            match waves.iter_mut().skip(from).find(|wave| fits(wave)) {
-                Some(wave) => wave.push(at),
-                None => waves.push(vec![at]),
-            }
-        }
-        for (number, wave) in waves.iter().enumerate() {
+        let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
+        for (number, wave) in best.map(|(_, waves)| waves).unwrap_or_default().iter().enumerate() {
             for at in wave {
                 self.drills[*at].wave = number as u32;
             }
@@ -238,6 +250,20 @@ impl Plan {
     }
 }
 
+/// Puts each drill into the first wave in which it disturbs nobody and is not disturbed; an early one is for the last wave.
+fn first_fit(order: &[usize], apart: impl Fn(usize, usize) -> bool, early: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for at in order {
+        let from = if early(*at) { waves.len().saturating_sub(1) } else { 0 };
+        let fits = |wave: &&mut Vec<usize>| wave.len() < WAVE_MAX && !wave.iter().any(|other| apart(*at, *other));
+        match waves.iter_mut().skip(from).find(fits) {
+            Some(wave) => wave.push(*at),
+            None => waves.push(vec![*at]),
+        }
+    }
+    waves
+}
+
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, wave) in self.waves().iter().enumerate() {
@@ -258,5 +284,70 @@ impl std::fmt::Display for Plan {
             writeln!(f, "left out  {} / {}: {}", l.feature, l.scenario, l.reason)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(name: &str, fault: &str, target: &str, more: &str) -> Scenario {
+        let text = format!("schema: 1\nname: {name}\nsummary: s\nfault: {{kind: {fault}, target: {target}}}\nalerts: [{name}]\n{more}");
+        crate::yaml::parse(std::path::Path::new("a.yaml"), &text).unwrap()
+    }
+
+    fn waves(apart: &[(&str, &str)], scenarios: &[Scenario]) -> Vec<Vec<String>> {
+        let apart = apart.iter().map(|(a, b)| ((*a).to_owned(), BTreeSet::from([(*b).to_owned()]))).collect();
+        let mut plan = Plan { apart, ..Plan::default() };
+        scenarios.iter().for_each(|s| assert!(plan.add_drill(s)));
+        plan.arrange();
+        plan.waves().iter().map(|w| w.iter().map(|d| d.scenario.name.clone()).collect()).collect()
+    }
+
+    #[test]
+    fn drills_that_disturb_each_other_are_in_different_waves() {
+        let a = scenario("a", "stop", "a", "also_raises: [y]");
+        assert_eq!(waves(&[], &[a.clone(), scenario("b", "stop", "b", "")]), [["a", "b"]]);
+        for other in [
+            scenario("b", "pause", "a", ""),
+            scenario("b", "stop", "b", "disturbs: [a]"),
+            scenario("b", "stop", "b", "needs: [a]"),
+            scenario("b", "stop", "b", "also_raises: [y]"),
+            scenario("b", "host_cpu", "b", ""),
+        ] {
+            assert_eq!(waves(&[], &[a.clone(), other.clone()]).len(), 2, "{other:?}");
+        }
+        let b = scenario("b", "stop", "b", "");
+        assert_eq!(waves(&[("b", "y")], &[a.clone(), b.clone()]).len(), 2, "they meet at the alert manager");
+        // A fault that leaves its target alone may be there beside another of the same target.
+        assert_eq!(waves(&[], &[a, scenario("b", "host_memory", "a", "")]).len(), 1);
+    }
+
+    #[test]
+    fn what_loads_the_host_comes_last_and_what_began_early_is_judged_there() {
+        let early = scenario("early", "stop", "e", "begins: early");
+        let host = scenario("host", "host_cpu", "a", "hold_s: 100");
+        let usual = ["a", "b", "c", "d"].map(|n| scenario(n, "stop", n, ""));
+        let found = waves(&[], &[early, host, usual[0].clone(), usual[1].clone(), usual[2].clone(), usual[3].clone()]);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 2]);
+        assert!(found[2].contains(&"host".to_owned()) && found[2].contains(&"early".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn few_waves_are_found_where_the_longest_first_finds_more() {
+        // Three that disturb the traffic, and short ones of which each goes with one of them only.
+        let journeys = |n: &str, hold: u32, needs: &str| {
+            scenario(n, "stop", n, &format!("journeys_disturbed: true\nhold_s: {hold}\nneeds: [{needs}]"))
+        };
+        let all = [
+            scenario("x", "stop", "x", "hold_s: 30"),
+            scenario("y", "stop", "y", "hold_s: 20"),
+            scenario("z", "stop", "z", "hold_s: 10"),
+            journeys("a", 9, "y, z"),
+            journeys("b", 8, "x, z"),
+            journeys("c", 7, "x, y"),
+        ];
+        let found = waves(&[], &all);
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 }
