@@ -130,7 +130,7 @@ enum Command {
     Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
-    /// Drive only the traffic, of a stack or of one URL, and tell latencies that can be believed.
+    /// Drive only the traffic, of a stack or of one URL.
     Load(Box<load::Arguments>),
     /// List the faults, or inject one by hand.
     #[command(subcommand)]
@@ -144,7 +144,7 @@ enum Command {
     Baseline(baseline::Command),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
-    /// Check a stack's monitoring configuration as it is written, and what its servers show if it is up; breaks nothing.
+    /// Check a stack's monitoring configuration, as written and as it runs; breaks nothing.
     Lint(lint::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
