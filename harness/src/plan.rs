@@ -335,18 +335,10 @@ mod tests {
 
     #[test]
     fn few_waves_are_found_where_the_longest_first_finds_more() {
-        // Three that disturb the traffic, and short ones of which each goes with one of them only.
-        let journeys = |n: &str, hold: u32, needs: &str| {
-            scenario(n, "stop", n, &format!("journeys_disturbed: true\nhold_s: {hold}\nneeds: [{needs}]"))
-        };
-        let all = [
-            scenario("x", "stop", "x", "hold_s: 30"),
-            scenario("y", "stop", "y", "hold_s: 20"),
-            scenario("z", "stop", "z", "hold_s: 10"),
-            journeys("a", 9, "y, z"),
-            journeys("b", 8, "x, z"),
-            journeys("c", 7, "x, y"),
-        ];
+        // Three that disturb the traffic, and three of which each goes with one of them only, or with each other.
+        let journeys = |n: &str, needs: &str| scenario(n, "stop", n, &format!("journeys_disturbed: true\nhold_s: 30\nneeds: [{needs}]"));
+        let others = ["x", "y", "z"].map(|n| scenario(n, "stop", n, "hold_s: 30"));
+        let all = [&others[..], &[journeys("a", "y, z"), journeys("b", "x, z"), journeys("c", "x, y")]].concat();
         let found = waves(&[], &all);
         assert_eq!(found.len(), 3, "{found:?}");
     }
