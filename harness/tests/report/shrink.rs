@@ -10,7 +10,7 @@ use verdict::history::alert::AlertEvent;
 use verdict::history::load::{LoadEvent, Outcome};
 use verdict::history::run::RunEvent;
 use verdict::history::stack::StackEvent;
-use verdict::{Event, EventKind, Fact, Observation};
+use verdict::{Event, EventKind, Fact, History, Observation};
 
 const DRILLS: [&str; 2] = ["email_service_stopped", "redis_evicts"];
 const ALERTS: [&str; 2] = ["EmailServiceDown", "RedisEvictions"];
@@ -30,6 +30,25 @@ const SHARE: usize = 180;
 /// Fields of a log line that are about the line and not about the container that shipped it.
 const FOREIGN: [&str; 5] = ["agent", "host", "input", "ecs", "log"];
 
+/// What is kept of the bulk.
+struct Keep {
+    /// Operations.
+    ids: BTreeSet<String>,
+    /// Names of the rule groups that hold the alerts.
+    groups: BTreeSet<String>,
+    /// How many of each were seen; one in so many is kept.
+    pressures: usize,
+    evaluations: usize,
+}
+
+fn groups(history: &History) -> BTreeSet<String> {
+    let all = history.observations().filter_map(|(_, o)| match &o.fact {
+        Fact::Rules { groups } => Some(groups),
+        _ => None,
+    });
+    all.flatten().filter(|g| g.rules.iter().any(|r| ALERTS.contains(&r.name.as_str()))).map(|g| g.name.clone()).collect()
+}
+
 /// Writes the golden run into `to`.
 pub fn shrink(from: &Path, to: &Path) {
     let mut file: RunFile = record::read_json(from, "run.json").unwrap();
@@ -39,8 +58,8 @@ pub fn shrink(from: &Path, to: &Path) {
     record::write_json(to, "run.json", &serde_json::to_value(&file).unwrap()).unwrap();
     let ids: BTreeSet<String> =
         history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged).step_by(SHARE).map(|(_, o)| o.id.clone()).collect();
-    let mut pressures = 0usize;
-    let mut events: Vec<Event> = history.events.into_iter().filter_map(|e| kept(e, &ids, &mut pressures)).collect();
+    let mut keep = Keep { ids, groups: groups(&history), pressures: 0, evaluations: 0 };
+    let mut events: Vec<Event> = history.events.into_iter().filter_map(|e| kept(e, &mut keep)).collect();
     for (seq, event) in events.iter_mut().enumerate() {
         event.seq = seq as u64;
     }
@@ -79,8 +98,9 @@ fn of_alert(labels: &BTreeMap<String, String>) -> bool {
 }
 
 /// The event as the golden run has it, if it does.
-fn kept(mut event: Event, ids: &BTreeSet<String>, pressures: &mut usize) -> Option<Event> {
-    let keep = match &mut event.kind {
+fn kept(mut event: Event, keep: &mut Keep) -> Option<Event> {
+    let ids = &keep.ids;
+    let wanted = match &mut event.kind {
         EventKind::Run(run) => match run {
             RunEvent::SideFile { .. } | RunEvent::Ended { .. } => false,
             RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill } => DRILLS.contains(&drill.as_str()),
@@ -98,16 +118,17 @@ fn kept(mut event: Event, ids: &BTreeSet<String>, pressures: &mut usize) -> Opti
         EventKind::Fault(fault) => DRILLS.contains(&fault.drill()),
         EventKind::Alert(AlertEvent::Declared { .. }) => true,
         EventKind::Alert(AlertEvent::Notification(n)) => n.alerts.iter().any(|a| of_alert(&a.labels)),
-        EventKind::Observation(o) => observed(o, ids, pressures),
+        EventKind::Observation(o) => observed(o, keep),
     };
-    keep.then_some(event)
+    wanted.then_some(event)
 }
 
-fn observed(observation: &mut Observation, ids: &BTreeSet<String>, pressures: &mut usize) -> bool {
+fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
+    let ids = &keep.ids;
     match &mut observation.fact {
         Fact::Pressure(_) => {
-            *pressures += 1;
-            *pressures % 30 == 1
+            keep.pressures += 1;
+            keep.pressures % 30 == 1
         }
         Fact::Samples(samples) => {
             samples.series.retain(|s| of_alert(&s.labels));
@@ -118,8 +139,11 @@ fn observed(observation: &mut Observation, ids: &BTreeSet<String>, pressures: &m
             groups.retain(|g| !g.rules.is_empty());
             true
         }
-        // Those of the groups that hold the alerts would do, but here nothing tells which they are.
-        Fact::Evaluations { .. } => true,
+        Fact::Evaluations { groups } => {
+            groups.retain(|g| keep.groups.contains(&g.name));
+            keep.evaluations += 1;
+            keep.evaluations % 3 == 1
+        }
         Fact::FieldTypes(types) => ["logs-email-service-", "logs-celery-worker-"].iter().any(|p| types.index.starts_with(p)),
         Fact::Documents { documents, .. } => {
             documents.retain(|d| d.fields.get("operation_id").and_then(|i| i.as_str()).is_some_and(|i| ids.contains(i)));
