@@ -41,12 +41,12 @@ const COUNTERS: [(Counts, &str); 5] = [
 pub async fn reconcile(live: &Live) -> Outcome<()> {
     let books = Books::open(live).await?;
     let mut truth = Truth::default();
-    let from = books.rest(&truth).await?;
+    let from = books.rest(&BTreeMap::new(), 0).await?;
     let mailboxes = books.mailboxes().await?;
     for operation in books.send(live).await? {
         truth.promised.insert(operation);
     }
-    let to = books.rest(&truth).await?;
+    let to = books.rest(&mailboxes, truth.promised.len()).await?;
     let stretch = Stretch { from, to, mailboxes };
     let began = Instant::now();
     // The monitoring may still be on its way; what never comes is a difference.
@@ -140,14 +140,16 @@ impl Books {
         })
     }
 
-    /// Waits until no mail is under way and each counter was scraped since; the stretch begins or ends then. Seconds since the epoch.
-    async fn rest(&self, truth: &Truth) -> Outcome<f64> {
+    /// Waits until no mail is under way, so many have arrived in these mailboxes, and each counter was scraped since; the stretch
+    /// begins or ends then. Seconds since the epoch.
+    async fn rest(&self, mailboxes: &BTreeMap<String, u32>, mails: usize) -> Outcome<f64> {
         let began = Instant::now();
         let mut at: Option<f64> = None;
         loop {
             let waits = self.rows.query_one("SELECT count(*) FROM emails WHERE status = 'queued'", &[]).await.map_err(in_words("rows"))?;
             let waits = waits.get::<_, i64>(0) as u64 + self.waiting().await?;
-            if waits > 0 {
+            let arrived = self.mails(mailboxes).await?.len();
+            if waits > 0 || arrived < mails {
                 at = None;
             } else {
                 let since = *at.get_or_insert_with(now_s);
@@ -160,7 +162,7 @@ impl Books {
                 }
             }
             if began.elapsed() > SETTLES_WITHIN {
-                return Err(format!("{waits} mails still wait, {} sent", truth.promised.len()));
+                return Err(format!("no rest within {} s: {waits} mails wait, {arrived} of {mails} arrived", SETTLES_WITHIN.as_secs()));
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -220,14 +222,20 @@ impl Books {
             })
             .collect();
         truth.waiting = self.waiting().await?;
-        truth.mails.clear();
-        for (user, first) in &stretch.mailboxes {
+        truth.mails = self.mails(&stretch.mailboxes).await?;
+        Ok(())
+    }
+
+    /// Operations of the mails in the mailboxes, from these numbers on.
+    async fn mails(&self, mailboxes: &BTreeMap<String, u32>) -> Outcome<Vec<String>> {
+        let mut mails = Vec::new();
+        for (user, first) in mailboxes {
             let mut inbox = Inbox::open(self.imap, user, &self.password).await.map_err(in_words("IMAP"))?;
             let messages = inbox.messages_from(*first).await.map_err(in_words("IMAP"))?;
-            truth.mails.extend(messages.into_iter().map(|m| m.operation.unwrap_or_else(|| format!("message {} of {user}", m.uid))));
+            mails.extend(messages.into_iter().map(|m| m.operation.unwrap_or_else(|| format!("message {} of {user}", m.uid))));
             inbox.close().await;
         }
-        Ok(())
+        Ok(mails)
     }
 
     /// Tasks that wait or are taken and not done.
