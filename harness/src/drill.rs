@@ -159,18 +159,22 @@ impl Session {
             Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>())?),
             None => None,
         };
-        let result = tokio::select! {
-            result = self.drills(plan, load.as_ref()) => result,
-            () = capture::watch(self) => Ok(()),
-        };
-        if let Some(load) = load {
-            // What is in flight is waited for, but not by somebody who wants to leave.
-            tokio::select! {
-                () = load.stop() => {}
-                () = self.interrupt.wait() => {}
+        let work = async {
+            let result = self.drills(plan, load.as_ref()).await;
+            if let Some(load) = load {
+                // What is in flight is waited for, but not by somebody who wants to leave.
+                tokio::select! {
+                    () = load.stop() => {}
+                    () = self.interrupt.wait() => {}
+                }
             }
-        }
-        result?;
+            result
+        };
+        // Until the end of the drive it is watched, also while the last operations end.
+        tokio::select! {
+            result = work => result,
+            () = capture::watch(self) => Ok(()),
+        }?;
         let driven_until = self.clock().now();
         self.phase(Phase::Drive, false)?;
         self.phase(Phase::Drain, true)?;

@@ -15,6 +15,12 @@ pub const WAVE_MAX: usize = 3;
 /// What a wave takes besides its drills: the steady state is held before it, seconds.
 const BETWEEN_WAVES_S: f64 = 6.0;
 
+/// Usual time from healing to the news that an alert is over, seconds.
+const NEWS_OF_END_S: f64 = 20.0;
+
+/// Number of orders of the drills that are tried for the best waves.
+const ORDERS: u64 = 500;
+
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -137,7 +143,7 @@ impl Plan {
         self.arrange();
     }
 
-    /// Sorts the drills into waves in which nobody disturbs another, so that they take as little time as possible: of some orders in
+    /// Sorts the drills into waves in which nobody disturbs another, so that they take as little time as possible: of many orders in
     /// which each drill comes into the first wave where it fits, the best is taken. Drills that load the whole host come after the
     /// others, those whose faults were injected early last.
     pub fn arrange(&mut self) {
@@ -148,23 +154,19 @@ impl Plan {
         };
         let all = 0..drills.len();
         let others: Vec<Vec<usize>> = all.clone().map(|a| all.clone().filter(|b| a != *b && apart(a, *b)).collect()).collect();
-        let takes: Vec<f64> = drills.iter().map(|d| self.bound_s(d)).collect();
+        let takes: Vec<f64> = drills.iter().map(|d| self.about_s(d)).collect();
         let last: Vec<_> = drills.iter().map(|d| (d.scenario.is_early(), d.scenario.blast_radius().host)).collect();
-        // The longest first makes waves of equally long drills; those with whom few go together first makes few waves.
-        let long = |a: &usize, b: &usize| takes[*b].total_cmp(&takes[*a]);
-        let lonely = |a: &usize, b: &usize| others[*b].len().cmp(&others[*a].len());
-        let journeys = |a: &usize| !drills[*a].scenario.blast_radius().journeys;
-        let orders: [&dyn Fn(&usize, &usize) -> std::cmp::Ordering; 4] =
-            [&|a, b| long(a, b), &|a, b| lonely(a, b).then(long(a, b)), &|a, b| journeys(a).cmp(&journeys(b)).then(long(a, b)), &|a, b| {
-                journeys(a).cmp(&journeys(b)).then(lonely(a, b)).then(long(a, b))
-            }];
-        let arranged = orders.iter().map(|order| {
+        let journeys: Vec<bool> = drills.iter().map(|d| d.scenario.blast_radius().journeys).collect();
+        let arranged = (0..ORDERS).map(|n| {
+            // The longest first makes waves of equally long drills; of those that come first each has a wave of its own, to which the
+            // others come, if they disturb the traffic. Varied, since which of all goes with whom is a puzzle.
+            let weight: Vec<f64> = takes.iter().enumerate().map(|(at, s)| s * (1.0 + if n < 2 { 0.0 } else { varied(n, at) })).collect();
             let mut sorted: Vec<usize> = all.clone().collect();
-            sorted.sort_by(|a, b| last[*a].cmp(&last[*b]).then(order(a, b)));
+            sorted.sort_by(|a, b| weight[*b].total_cmp(&weight[*a]));
+            sorted.sort_by_key(|a| (last[*a], n % 2 == 1 && !journeys[*a]));
             let waves = first_fit(&sorted, |a, b| others[a].contains(&b), |a| last[a].0);
-            let bound: f64 =
-                waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max)).sum();
-            (bound, waves)
+            let of_wave = |w: &Vec<usize>| w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max);
+            (waves.iter().map(|w| BETWEEN_WAVES_S + of_wave(w)).sum::<f64>(), waves)
         });
         let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
         for (number, wave) in best.map(|(_, waves)| waves).unwrap_or_default().iter().enumerate() {
@@ -181,6 +183,16 @@ impl Plan {
             about.alerts.iter().filter_map(|x| self.apart.get(x)).any(|apart| raises.raises().iter().any(|y| apart.contains(*y)))
         };
         meets(a, b) || meets(b, a)
+    }
+
+    /// About how long a drill takes, seconds: as its budget, without what is allowed for groups that were notified before and for
+    /// other programs on the host, and the usual time until the news of its end.
+    fn about_s(&self, drill: &PlannedDrill) -> f64 {
+        let scenario = &drill.scenario;
+        let allowed = |stage: &str| ["group_interval", "host_noise"].contains(&stage);
+        let usual = |b: &AlertBudget| b.stages.iter().filter(|(stage, _)| !allowed(stage)).map(|(_, s)| s).sum::<f64>();
+        let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a)).map(usual).fold(0.0, f64::max);
+        scenario.hold_s.max(scenario.builds_up_s + budgets) + scenario.clears_s + NEWS_OF_END_S
     }
 
     /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
@@ -248,6 +260,13 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// A number from 0 to 1 that looks random, and is the same each time, so that a plan is the same each time.
+fn varied(order: u64, at: usize) -> f64 {
+    let mut x = order.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (at as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 29)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Puts each drill into the first wave in which it disturbs nobody and is not disturbed; an early one is for the last wave.

@@ -50,8 +50,9 @@ pub fn flaky(servers: &Servers) -> Outcome {
     };
     assert_eq!(refused()?, 0);
     servers.inject("flaky_connections", "postgres", &["to=redis:6379", "per_cent=20"])?;
-    // 60 of 300 are expected; five standard deviations are 35.
-    assert!((25..=95).contains(&refused()?), "{}", refused()?);
+    // A connection takes two packets of the client's, of which each is answered so: 36 %, 108 of 300. Five standard deviations are 42.
+    let seen = refused()?;
+    assert!((66..=150).contains(&seen), "{seen} of 300");
     servers.redis()?.command(&[b"PING"])?;
     servers.heal()?;
     assert_eq!(refused()?, 0);

@@ -77,7 +77,9 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
     let window = drills.iter().find_map(|d| {
         let (began, ended) = history.drill_window(d)?;
         let injections = history.faults().filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d));
-        let injected = injections.map(|(e, _)| e.at).filter(|at| *at >= began).min()?;
+        let injections: Vec<At> = injections.map(|(e, _)| e.at).collect();
+        // A fault that was there early was injected before its drill began.
+        let injected = injections.iter().filter(|at| **at >= began).min().or(injections.iter().max()).copied()?;
         Some((injected, ended))
     });
     let told = told(history, alert, window);
