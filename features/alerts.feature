@@ -30,3 +30,4 @@ Feature: Alerts fire, reach people and resolve
     When every drill of the stack is run
     Then each drill's alerts fire within their budgets, reach their receivers and resolve
     And each fault bites and leaves, and nothing beyond its blast radius fires
+    And each target stays scraped in each drill that is about no alert

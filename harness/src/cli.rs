@@ -1,10 +1,14 @@
 //! The command line. One file below for each command; a line in `run` registers it.
 
+pub mod alerts;
+pub mod baseline;
 pub mod doctor;
 pub mod fault;
 pub mod heal;
 pub mod images;
 pub mod judge;
+pub mod lint;
+pub mod load;
 pub mod run;
 pub mod selftest;
 pub mod up;
@@ -122,8 +126,12 @@ enum Command {
     Status,
     /// Remove a stack that is up, or everything of ours.
     Down(up::Down),
+    /// Prove every alert of a stack, from its cause to its receivers and its end.
+    Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
     Run(run::Arguments),
+    /// Drive only the traffic, of a stack or of one URL, and tell latencies that can be believed.
+    Load(Box<load::Arguments>),
     /// List the faults, or inject one by hand.
     #[command(subcommand)]
     Fault(fault::Command),
@@ -131,8 +139,13 @@ enum Command {
     Heal,
     /// Break a stack's monitoring in known ways, and see each convicted with the right cause.
     Selftest(selftest::Arguments),
+    /// What a healthy run measures: record it, or check a candidate against it before a release.
+    #[command(subcommand)]
+    Baseline(baseline::Command),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
+    /// Check a stack's monitoring configuration as it is written, and what its servers show if it is up; breaks nothing.
+    Lint(lint::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
     /// Obtain images and print their references.
@@ -164,6 +177,31 @@ enum Command {
         #[arg(long)]
         delay_ms: u64,
     },
+    /// Hold sessions with a server.
+    #[command(hide = true)]
+    HoldSessions {
+        /// First process of the server's container.
+        #[arg(long)]
+        pid: i32,
+        /// Protocol.
+        #[arg(long)]
+        protocol: crate::fault::sessions::Protocol,
+        /// Port.
+        #[arg(long)]
+        port: u16,
+        /// Name of the sessions.
+        #[arg(long)]
+        name: String,
+        /// Number of clients that the server shall have.
+        #[arg(long)]
+        up_to: Option<u32>,
+        /// What one session says.
+        #[arg(long, conflicts_with = "up_to")]
+        say: Vec<String>,
+        /// Milliseconds after which it says it again.
+        #[arg(long)]
+        pause_ms: Option<u64>,
+    },
     /// Press on a control group.
     #[command(hide = true)]
     Press {
@@ -176,6 +214,12 @@ enum Command {
         /// Memory use of the group up to which memory is filled.
         #[arg(long, default_value_t = 0)]
         up_to_bytes: u64,
+        /// Memory that is left available on the host.
+        #[arg(long, requires = "most")]
+        host_available: Option<u64>,
+        /// Most memory that is taken for that.
+        #[arg(long)]
+        most: Option<u64>,
     },
 }
 
@@ -279,8 +323,14 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::HoldPackets { pid, queue, delay_ms } => {
             crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect)
         }
-        Command::Press { cgroup, threads, up_to_bytes } => {
-            crate::fault::pressure::press(&cgroup, threads, up_to_bytes).map(|()| Exit::Pass).map_err(defect)
+        Command::Press { cgroup, threads, up_to_bytes, host_available, most } => {
+            let host = host_available.zip(most);
+            crate::fault::pressure::press(&cgroup, threads, up_to_bytes, host).map(|()| Exit::Pass).map_err(defect)
+        }
+        Command::HoldSessions { pid, protocol, port, name, up_to, say, pause_ms } => {
+            use crate::fault::sessions::{Sessions, Task};
+            let task = up_to.map_or_else(|| Task::Say(say, pause_ms.map(std::time::Duration::from_millis)), Task::UpTo);
+            crate::fault::sessions::hold(&Sessions { pid, protocol, port, name, task }).map(|()| Exit::Pass).map_err(defect)
         }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
@@ -295,11 +345,15 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Up(arguments) => up::up(&arguments, common).await,
         Command::Status => up::status(common).await,
         Command::Down(arguments) => up::down(&arguments, common).await,
+        Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
+        Command::Load(arguments) => load::run(&arguments, common).await,
         Command::Fault(command) => fault::run(&command, common).await,
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
+        Command::Baseline(command) => baseline::run(&command, common).await,
         Command::Judge(arguments) => judge::run(&arguments, common),
+        Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
@@ -307,6 +361,8 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
             crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
         }
-        Command::HoldPackets { .. } | Command::Press { .. } => Err(Failure::new(Exit::Defect, "helpers run without a runtime")),
+        Command::HoldPackets { .. } | Command::HoldSessions { .. } | Command::Press { .. } => {
+            Err(Failure::new(Exit::Defect, "helpers run without a runtime"))
+        }
     }
 }

@@ -294,6 +294,10 @@ pub struct DeclaredAlert {
     /// Whether it speaks about the host itself, which other programs load as well.
     #[serde(default)]
     pub about_host: bool,
+    /// Seconds, at time scale 1, within which everybody must be told once the samples satisfy its expression. What the
+    /// configuration can't promise is refused before anything starts.
+    #[serde(default)]
+    pub within_s: Option<f64>,
 }
 
 /// A stand-in for a receiver's service. It takes over the host name only; path, key and protocol stay as configured.

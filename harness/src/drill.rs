@@ -3,6 +3,7 @@
 mod again;
 pub mod bring_up;
 pub mod capture;
+mod overrides;
 pub mod steady;
 pub mod traffic;
 pub mod wave;
@@ -14,7 +15,8 @@ use crate::fault::FaultError;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::journal::undo::undo;
-use crate::plan::Plan;
+use crate::monitoring::MonitoringConfig;
+use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
 use crate::progress::Progress;
 use crate::record::Recorder;
@@ -123,6 +125,8 @@ pub struct Parts {
     pub declaration: Declaration,
     /// Evaluation interval of the rules as they run, seconds.
     pub evaluation_s: f64,
+    /// The monitoring configuration as it runs.
+    pub config: Arc<MonitoringConfig>,
     /// Where events are written.
     pub recorder: Recorder,
     /// What must be undone.
@@ -167,12 +171,13 @@ impl Session {
             }
         }
         result?;
+        let driven_until = self.clock().now();
         self.phase(Phase::Drive, false)?;
         self.phase(Phase::Drain, true)?;
         capture::drain(self).await?;
         self.phase(Phase::Drain, false)?;
         self.phase(Phase::Capture, true)?;
-        self.interrupt.unless(capture::end(self, plan)).await.ok_or(Error::Interrupted)??;
+        self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
     }
 
@@ -184,38 +189,58 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
-        for (i, wave) in waves.iter().enumerate() {
-            if i > 0 {
-                steady::hold(self, load, wave.first().map(|d| d.scenario.name.clone())).await?;
-            }
-            wave::run(self, plan, wave).await?;
+        if plan.gate.is_some() {
+            return Ok(());
         }
+        let mut early = wave::begin_early(self, plan).await?;
+        let result = self.waves(plan, &waves, load, &mut early).await;
+        wave::heal_early(self, early).await?;
+        result?;
         for drill in again::late(self, plan).await? {
             again::calm(self).await?;
             steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
-            wave::run(self, plan, &[&drill]).await?;
+            wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
         self.quiet(plan).await
     }
 
+    async fn waves<'p>(
+        &self,
+        plan: &'p Plan,
+        waves: &[Vec<&'p PlannedDrill>],
+        load: Option<&traffic::Stream>,
+        early: &mut wave::Early<'p>,
+    ) -> Result<(), Error> {
+        for (i, wave) in waves.iter().enumerate() {
+            if i > 0 || !early.is_empty() {
+                let raised = early.values().flat_map(wave::Begun::raises).collect();
+                let about = wave.iter().filter(|d| !d.scenario.is_early()).flat_map(|d| &d.scenario.alerts).map(String::as_str).collect();
+                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised, &about).await?;
+            }
+            wave::run(self, plan, wave, early).await?;
+        }
+        Ok(())
+    }
+
     /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
     /// traffic it is the alerts' silence that needs time.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
-        let seconds = match &self.declaration.workload {
-            Some(workload) => {
+        let seconds = match (&self.declaration.workload, &plan.gate) {
+            (_, Some(gate)) => gate.warm_up_s + gate.window_s,
+            (Some(workload), None) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
                     verdict::Expectation::Recovered(r) => {
                         Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
                     }
                     _ => None,
                 });
-                operations.unwrap_or(5.0)
+                operations.unwrap_or(5.0).clamp(0.0, 120.0)
             }
-            None => self.declaration.steady_state.hold_s,
+            (None, None) => self.declaration.steady_state.hold_s,
         };
-        let until = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 120.0));
+        let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         while Instant::now() < until {
             self.interrupted()?;
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
@@ -302,13 +327,7 @@ impl Session {
 
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.
     fn published(&self, place: &str) -> Result<String, Error> {
-        let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
-        let (service, port) = parsed
-            .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
-        let host = self.port(service, port).ok_or_else(|| {
-            Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
-        })?;
-        Ok(format!("127.0.0.1:{host}"))
+        traffic::published(&self.running, place)
     }
 
     /// Host port at which a port of a service is published.

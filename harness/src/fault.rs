@@ -1,13 +1,22 @@
 //! Faults: inject, prove that it bites, heal, prove that it left. One file below for each; a line here registers it.
 
 pub mod connection;
+pub mod fill_disk;
+pub mod grow_database;
 pub mod helper;
+pub mod hold_connections;
+pub mod host;
 pub mod lifecycle;
 pub mod packet_delay;
 pub mod packet_filter;
 pub mod packet_queue;
+pub mod postgres;
 pub mod pressure;
 pub mod redis_fill;
+pub mod resp;
+pub mod sessions;
+pub mod slow_commands;
+pub mod statement;
 
 use crate::engine::Health;
 use crate::journal::Undo;
@@ -26,6 +35,8 @@ pub enum Ability {
     PacketQueue,
     /// Put a process of ours into a container's control group.
     ControlGroups,
+    /// Loop devices, `losetup` and `mkfs`.
+    LoopDevices,
 }
 
 /// Settings of a fault as a scenario writes them, text to text; each fault parses its own and refuses the rest.
@@ -112,7 +123,16 @@ const FAULTS: &[(&str, &str, Aim)] = &[
     ("refuse_connections", "its connections to another service are refused (to)", packet_filter::refuse_connections),
     ("partition", "its packets to another service vanish (to)", packet_filter::partition),
     ("packet_delay", "its packets to another service are late (to, delay_ms)", packet_delay::aim),
-    ("redis_fill", "it is filled until it evicts (port)", redis_fill::aim),
+    ("flaky_connections", "a share of its packets to another service is answered by a reset (to, per_cent)", packet_filter::flaky),
+    ("fill_disk", "a small file system is mounted in it and filled (mount_point, size_mib, per_cent)", fill_disk::aim),
+    ("host_cpu", "all processors of the host are kept busy", host::cpu),
+    ("host_memory", "a share of the host's memory is taken, never all (per_cent)", host::memory),
+    ("hold_connections", "its connections are taken by idle sessions (protocol, count or per_cent, port)", hold_connections::aim),
+    ("lock_table", "a table of its database is locked against writers (table, port)", statement::lock_table),
+    ("long_statement", "a statement in its database runs and runs (port)", statement::long_statement),
+    ("grow_database", "its database grows, by holes in files (gib, port)", grow_database::aim),
+    ("redis_fill", "it is filled to a share of its memory, or until it evicts (per_cent, port)", redis_fill::aim),
+    ("slow_commands", "it is given commands that take long (take_ms, pause_ms, port)", slow_commands::aim),
 ];
 
 /// All kinds.
@@ -164,10 +184,25 @@ fn number(
     })
 }
 
+/// Reads the setting `port`.
+fn port(kind: &'static str, settings: &Settings, default: u16) -> Result<u16, FaultError> {
+    number(kind, settings, "port", default.into(), 1..=65535).map(|port| port as u16)
+}
+
 impl Scene<'_> {
     /// The container of a service, as it is now.
     async fn container(&self, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
         self.engine.container_of(self.project, service).await.map_err(|e| self.failed("target", service, e))
+    }
+
+    /// The container of a service that can be disturbed: it runs, and is not frozen already.
+    async fn alive(&self, kind: &'static str, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
+        let state = self.engine.container_of(self.project, service).await.map_err(|e| self.failed(kind, service, e))?;
+        match (state.running, state.paused) {
+            (true, false) => Ok(state),
+            (true, true) => Err(self.failed(kind, service, "nothing to disturb: its container is paused already")),
+            (false, _) => Err(self.failed(kind, service, "nothing to disturb: its container does not run")),
+        }
     }
 
     /// Its address in the stack's network.

@@ -104,7 +104,7 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
         check_tags(&features, name, named, selection)?;
     }
     let collection = Telling::collection();
-    let mut plan = Plan { budgets: subject.budgets.clone(), ..Plan::default() };
+    let mut plan = Plan { budgets: subject.budgets.clone(), apart: subject.apart.clone(), ..Plan::default() };
     let mut selected = 0;
     for feature in &features {
         for (background, scenario) in scenarios(feature) {

@@ -63,6 +63,33 @@ pub enum Undo {
         /// Prefix of the keys.
         prefix: String,
     },
+    /// Run a statement in PostgreSQL, one that may be run again.
+    RunStatement {
+        /// Container id of the server.
+        container: String,
+        /// Port inside the container's network.
+        port: u16,
+        /// The statement.
+        statement: String,
+    },
+    /// Give a configuration file its content back, and have its server take it over.
+    RestoreFile {
+        /// The file, in a run's work copy.
+        path: PathBuf,
+        /// What it held.
+        content: String,
+        /// URL that is asked by POST to reload it.
+        reload: String,
+    },
+    /// Take away a file system that was mounted in a container's mount namespace, with the file that it is on.
+    Unmount {
+        /// Container id.
+        container: String,
+        /// Where, inside the container.
+        mount_point: String,
+        /// The file, on the host.
+        image: PathBuf,
+    },
     /// Remove everything that carries this run's label.
     RemoveRun {
         /// Run id.

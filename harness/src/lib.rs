@@ -4,12 +4,14 @@
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
 pub mod authority;
+pub mod baseline;
 pub mod binaries;
 pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod containment;
+pub mod coverage;
 pub mod declaration;
 pub mod drill;
 pub mod engine;
@@ -20,7 +22,10 @@ pub mod home;
 pub mod image;
 pub mod interrupt;
 pub mod journal;
+pub mod lint;
 pub mod monitoring;
+pub mod mutation;
+pub mod overriding;
 pub mod plan;
 pub mod preflight;
 pub mod probe;

@@ -11,6 +11,7 @@ mod cursor;
 
 pub mod alertmanager;
 pub mod collector;
+pub(crate) mod comparison;
 pub mod destination;
 pub mod duration;
 pub mod error;
@@ -54,6 +55,8 @@ pub struct MonitoringConfig {
     pub elasticsearch: Vec<ElasticsearchServer>,
     /// Blackbox exporters.
     pub probers: Vec<ProberServer>,
+    /// Shippers of logs.
+    pub shippers: Vec<ShipperServer>,
 }
 
 /// A Prometheus server.
@@ -111,6 +114,15 @@ pub struct ProberServer {
     pub flags: BTreeMap<String, String>,
 }
 
+/// A shipper of logs (Filebeat).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShipperServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Its configuration, and the files of inputs that it names.
+    pub files: Vec<Document>,
+}
+
 /// A file as it is to be mounted instead of the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedFile {
@@ -128,52 +140,16 @@ impl MonitoringConfig {
     /// # Errors
     /// Names file, line and key of what can't be read, does not parse, or would be refused by its server.
     pub fn load(sources: &[Source]) -> Result<MonitoringConfig, ConfigError> {
-        let mut config = MonitoringConfig::default();
+        let (config, errors) = MonitoringConfig::load_what_reads(sources);
+        errors.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// Reads what can be read, and says of all else what is wrong with it, in order.
+    pub fn load_what_reads(sources: &[Source]) -> (MonitoringConfig, Vec<ConfigError>) {
+        let (mut config, mut errors) = (MonitoringConfig::default(), Vec::new());
         for source in sources {
-            let service = source.service.clone();
-            let flags = source::flags(&source.command);
-            if source.kind == ServerKind::Elasticsearch {
-                let settings =
-                    source.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
-                config.elasticsearch.push(ElasticsearchServer { service, settings });
-                continue;
-            }
-            if source.kind == ServerKind::Prober {
-                config.probers.push(ProberServer { service, flags });
-                continue;
-            }
-            let Some(file) = &source.config else {
-                let seen = PathBuf::from(format!("service {service}"));
-                return Err(ConfigError::of_file(&seen, "no configuration file is known", "name it under `roles` in firedrill.yaml"));
-            };
-            let doc = Document::read(file)?;
-            match source.kind {
-                ServerKind::Prometheus => {
-                    let view = Prometheus::read(&doc)?;
-                    let (mut rules, mut without_file) = (Vec::new(), Vec::new());
-                    for (pattern, place) in &view.rule_files {
-                        let files = source.resolve(pattern)?;
-                        if files.is_empty() {
-                            without_file.push((pattern.clone(), place.clone()));
-                        }
-                        for file in files {
-                            let doc = Document::read(&file)?;
-                            rules.push(Loaded { view: rules::read(&doc)?, doc });
-                        }
-                    }
-                    let config_file = Loaded { doc, view };
-                    config.prometheus.push(PrometheusServer { service, config: config_file, rules, without_file, flags });
-                }
-                ServerKind::Alertmanager => {
-                    let view = Alertmanager::read(&doc)?;
-                    config.alertmanagers.push(AlertmanagerServer { service, config: Loaded { doc, view }, flags });
-                }
-                ServerKind::Collector => {
-                    let view = Collector::read(&doc)?;
-                    let environment = source.environment.clone();
-                    config.collectors.push(CollectorServer { service, config: Loaded { doc, view }, environment });
-                }
-                ServerKind::Elasticsearch | ServerKind::Prober => {}
+            if let Err(error) = config.load_one(source, &mut errors) {
+                errors.push(error);
             }
         }
         // A prober that nobody named is known by the jobs that go through it.
@@ -182,7 +158,71 @@ impl MonitoringConfig {
                 config.probers.push(ProberServer { service: host.to_owned(), flags: BTreeMap::new() });
             }
         }
-        Ok(config)
+        (config, errors)
+    }
+
+    fn load_one(&mut self, source: &Source, errors: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
+        let service = source.service.clone();
+        let flags = source::flags(&source.command);
+        if source.kind == ServerKind::Elasticsearch {
+            let settings = source.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
+            self.elasticsearch.push(ElasticsearchServer { service, settings });
+            return Ok(());
+        }
+        if source.kind == ServerKind::Prober {
+            self.probers.push(ProberServer { service, flags });
+            return Ok(());
+        }
+        let Some(file) = &source.config else {
+            let seen = PathBuf::from(format!("service {service}"));
+            return Err(ConfigError::of_file(&seen, "no configuration file is known", "name it under `roles` in firedrill.yaml"));
+        };
+        let doc = Document::read(file)?;
+        match source.kind {
+            ServerKind::Prometheus => {
+                let view = Prometheus::read(&doc)?;
+                let (mut rules, mut without_file) = (Vec::new(), Vec::new());
+                for (pattern, place) in &view.rule_files {
+                    let files = source.resolve(pattern)?;
+                    if files.is_empty() {
+                        without_file.push((pattern.clone(), place.clone()));
+                    }
+                    for file in files {
+                        match Document::read(&file) {
+                            Ok(doc) => {
+                                let (view, wrong) = rules::read_what_reads(&doc);
+                                errors.extend(wrong);
+                                rules.push(Loaded { view, doc });
+                            }
+                            Err(error) => errors.push(error),
+                        }
+                    }
+                }
+                let config = Loaded { doc, view };
+                self.prometheus.push(PrometheusServer { service, config, rules, without_file, flags });
+            }
+            ServerKind::Alertmanager => {
+                let view = Alertmanager::read(&doc)?;
+                self.alertmanagers.push(AlertmanagerServer { service, config: Loaded { doc, view }, flags });
+            }
+            ServerKind::Collector => {
+                let view = Collector::read(&doc)?;
+                let environment = source.environment.clone();
+                self.collectors.push(CollectorServer { service, config: Loaded { doc, view }, environment });
+            }
+            ServerKind::Shipper => {
+                let mut files = Vec::new();
+                if let Some(pattern) = shipper_inputs(&doc) {
+                    for file in source.resolve(pattern)? {
+                        files.push(Document::read(&file)?);
+                    }
+                }
+                files.insert(0, doc);
+                self.shippers.push(ShipperServer { service, files });
+            }
+            ServerKind::Elasticsearch | ServerKind::Prober => {}
+        }
+        Ok(())
     }
 
     /// Every place that the configuration makes a server talk to, defaults included.
@@ -228,8 +268,16 @@ impl MonitoringConfig {
         }
         files.extend(self.alertmanagers.iter().map(|server| rendered(&server.service, &server.config.doc)));
         files.extend(self.collectors.iter().map(|server| rendered(&server.service, &server.config.doc)));
+        files.extend(self.shippers.iter().flat_map(|server| server.files.iter().map(|doc| rendered(&server.service, doc))));
         files
     }
+}
+
+/// The pattern of a shipper's files of inputs; keys may be written with dots.
+fn shipper_inputs(doc: &Document) -> Option<&str> {
+    let dotted = doc.root.get("filebeat.config.inputs");
+    let nested = || doc.root.get("filebeat")?.get("config")?.get("inputs");
+    dotted.or_else(nested)?.get("path")?.text()
 }
 
 #[cfg(test)]

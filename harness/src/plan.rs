@@ -5,12 +5,15 @@ use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
-use verdict::baseline::Baseline;
+use verdict::baseline::{Baseline, Gate};
 use verdict::check::roll_call::Required;
 
 /// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
 /// comes from contention can't be judged.
 pub const WAVE_MAX: usize = 3;
+
+/// What a wave takes besides its drills: the steady state is held before it, seconds.
+const BETWEEN_WAVES_S: f64 = 6.0;
 
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
@@ -23,11 +26,17 @@ pub struct Subject {
     pub baseline: Option<Baseline>,
     /// Detection budgets by alert, computed from its (scaled) configuration.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// Alerts that would be in each other's way at the alert manager.
+    pub apart: Apart,
     /// Services that will run.
     pub services: Vec<String>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
 }
+
+/// For each alert those that must not be active beside it while it is drilled: they share a group, so that the second waits for the
+/// group's interval instead of its own wait, or one silences the other.
+pub type Apart = BTreeMap<String, BTreeSet<String>>;
 
 /// How long an alert may take, from the injection of its fault and from its healing. Seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +99,15 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,
+    /// What a run of `firedrill baseline` measures: a window of healthy traffic, and no drills.
+    #[serde(default)]
+    pub gate: Option<Gate>,
+    /// Whether the rules are changed in fixed ways, and it is asked which of the changes the run would have noticed.
+    #[serde(default)]
+    pub mutation: bool,
+    /// Alerts that would be in each other's way at the alert manager.
+    #[serde(default)]
+    pub apart: Apart,
 }
 
 impl Plan {
@@ -119,19 +137,57 @@ impl Plan {
         self.arrange();
     }
 
-    /// Sorts the drills into waves: first fit, so that the order of the features is kept as far as possible.
+    /// Sorts the drills into waves in which nobody disturbs another, so that they take as little time as possible: of some orders in
+    /// which each drill comes into the first wave where it fits, the best is taken. Drills that load the whole host come after the
+    /// others, those whose faults were injected early last.
     pub fn arrange(&mut self) {
-        let mut waves: Vec<Vec<Scenario>> = Vec::new();
-        for drill in &mut self.drills {
-            let fits = |wave: &Vec<Scenario>| wave.len() < WAVE_MAX && !wave.iter().any(|s| s.conflicts(&drill.scenario));
-            let index = waves.iter().position(fits).unwrap_or_else(|| {
-                waves.push(Vec::new());
-                waves.len() - 1
-            });
-            waves[index].push(drill.scenario.clone());
-            drill.wave = index as u32;
+        let drills = &self.drills;
+        let apart = |a: usize, b: usize| {
+            let (a, b) = (&drills[a].scenario, &drills[b].scenario);
+            a.conflicts(b) || self.kept_apart(a, b)
+        };
+        let all = 0..drills.len();
+        let others: Vec<Vec<usize>> = all.clone().map(|a| all.clone().filter(|b| a != *b && apart(a, *b)).collect()).collect();
+        let takes: Vec<f64> = drills.iter().map(|d| self.bound_s(d)).collect();
+        let last: Vec<_> = drills.iter().map(|d| (d.scenario.is_early(), d.scenario.blast_radius().host)).collect();
+        // The longest first makes waves of equally long drills; those with whom few go together first makes few waves.
+        let long = |a: &usize, b: &usize| takes[*b].total_cmp(&takes[*a]);
+        let lonely = |a: &usize, b: &usize| others[*b].len().cmp(&others[*a].len());
+        let journeys = |a: &usize| !drills[*a].scenario.blast_radius().journeys;
+        let orders: [&dyn Fn(&usize, &usize) -> std::cmp::Ordering; 4] =
+            [&|a, b| long(a, b), &|a, b| lonely(a, b).then(long(a, b)), &|a, b| journeys(a).cmp(&journeys(b)).then(long(a, b)), &|a, b| {
+                journeys(a).cmp(&journeys(b)).then(lonely(a, b)).then(long(a, b))
+            }];
+        let arranged = orders.iter().map(|order| {
+            let mut sorted: Vec<usize> = all.clone().collect();
+            sorted.sort_by(|a, b| last[*a].cmp(&last[*b]).then(order(a, b)));
+            let waves = first_fit(&sorted, |a, b| others[a].contains(&b), |a| last[a].0);
+            let bound: f64 =
+                waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max)).sum();
+            (bound, waves)
+        });
+        let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
+        for (number, wave) in best.map(|(_, waves)| waves).unwrap_or_default().iter().enumerate() {
+            for at in wave {
+                self.drills[*at].wave = number as u32;
+            }
         }
         self.drills.sort_by_key(|d| d.wave);
+    }
+
+    /// Whether an alert that one of them is about would meet one at the alert manager that the other may raise.
+    fn kept_apart(&self, a: &Scenario, b: &Scenario) -> bool {
+        let meets = |about: &Scenario, raises: &Scenario| {
+            about.alerts.iter().filter_map(|x| self.apart.get(x)).any(|apart| raises.raises().iter().any(|y| apart.contains(*y)))
+        };
+        meets(a, b) || meets(b, a)
+    }
+
+    /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
+    fn bound_s(&self, drill: &PlannedDrill) -> f64 {
+        let scenario = &drill.scenario;
+        let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
+        scenario.hold_s + scenario.builds_up_s + scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
     }
 
     /// The waves, in order.
@@ -158,13 +214,12 @@ impl Plan {
         self.drills.iter().filter(|d| self.allowed_during(&d.scenario.name).contains(alert)).map(|d| d.scenario.name.clone()).collect()
     }
 
-    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bounds.
+    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bounds; faults that were injected
+    /// early build up beside them.
     pub fn drive_bound_s(&self) -> f64 {
-        let of = |d: &&PlannedDrill| {
-            let budgets = d.scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
-            d.scenario.hold_s + d.scenario.builds_up_s + d.scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
-        };
-        self.waves().iter().map(|w| w.iter().map(of).fold(0.0, f64::max)).sum()
+        let in_wave = |d: &&PlannedDrill| if d.scenario.is_early() { 0.0 } else { self.bound_s(d) };
+        let early = self.drills.iter().filter(|d| d.scenario.is_early()).map(|d| self.bound_s(d)).fold(0.0, f64::max);
+        self.waves().iter().map(|w| w.iter().map(in_wave).fold(0.0, f64::max)).sum::<f64>().max(early)
     }
 
     /// Completes what only the whole plan can know (waves, and which alerts may be active when), and checks the ids.
@@ -195,12 +250,30 @@ impl Plan {
     }
 }
 
+/// Puts each drill into the first wave in which it disturbs nobody and is not disturbed; an early one is for the last wave.
+fn first_fit(order: &[usize], apart: impl Fn(usize, usize) -> bool, early: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for at in order {
+        let from = if early(*at) { waves.len().saturating_sub(1) } else { 0 };
+        let fits = |wave: &&mut Vec<usize>| wave.len() < WAVE_MAX && !wave.iter().any(|other| apart(*at, *other));
+        match waves.iter_mut().skip(from).find(fits) {
+            Some(wave) => wave.push(*at),
+            None => waves.push(vec![*at]),
+        }
+    }
+    waves
+}
+
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, wave) in self.waves().iter().enumerate() {
             for drill in wave {
                 let s = &drill.scenario;
-                writeln!(f, "wave {}  {}: {} on {} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+                let early = if s.is_early() { ", injected before wave 1" } else { "" };
+                writeln!(f, "wave {}  {}: {} on {}{early} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+                for change in &s.overrides {
+                    writeln!(f, "        with {} of {} changed: {}", change.replace, change.alert, change.why)?;
+                }
             }
         }
         writeln!(f, "{} drills in {} waves, at most {:.0} s of driving", self.drills.len(), self.waves().len(), self.drive_bound_s())?;
@@ -211,5 +284,70 @@ impl std::fmt::Display for Plan {
             writeln!(f, "left out  {} / {}: {}", l.feature, l.scenario, l.reason)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(name: &str, fault: &str, target: &str, more: &str) -> Scenario {
+        let text = format!("schema: 1\nname: {name}\nsummary: s\nfault: {{kind: {fault}, target: {target}}}\nalerts: [{name}]\n{more}");
+        crate::yaml::parse(std::path::Path::new("a.yaml"), &text).unwrap()
+    }
+
+    fn waves(apart: &[(&str, &str)], scenarios: &[Scenario]) -> Vec<Vec<String>> {
+        let apart = apart.iter().map(|(a, b)| ((*a).to_owned(), BTreeSet::from([(*b).to_owned()]))).collect();
+        let mut plan = Plan { apart, ..Plan::default() };
+        scenarios.iter().for_each(|s| assert!(plan.add_drill(s)));
+        plan.arrange();
+        plan.waves().iter().map(|w| w.iter().map(|d| d.scenario.name.clone()).collect()).collect()
+    }
+
+    #[test]
+    fn drills_that_disturb_each_other_are_in_different_waves() {
+        let a = scenario("a", "stop", "a", "also_raises: [y]");
+        assert_eq!(waves(&[], &[a.clone(), scenario("b", "stop", "b", "")]), [["a", "b"]]);
+        for other in [
+            scenario("b", "pause", "a", ""),
+            scenario("b", "stop", "b", "disturbs: [a]"),
+            scenario("b", "stop", "b", "needs: [a]"),
+            scenario("b", "stop", "b", "also_raises: [y]"),
+            scenario("b", "host_cpu", "b", ""),
+        ] {
+            assert_eq!(waves(&[], &[a.clone(), other.clone()]).len(), 2, "{other:?}");
+        }
+        let b = scenario("b", "stop", "b", "");
+        assert_eq!(waves(&[("b", "y")], &[a.clone(), b.clone()]).len(), 2, "they meet at the alert manager");
+        // A fault that leaves its target alone may be there beside another of the same target.
+        assert_eq!(waves(&[], &[a, scenario("b", "host_memory", "a", "")]).len(), 1);
+    }
+
+    #[test]
+    fn what_loads_the_host_comes_last_and_what_began_early_is_judged_there() {
+        let early = scenario("early", "stop", "e", "begins: early");
+        let host = scenario("host", "host_cpu", "a", "hold_s: 100");
+        let usual = ["a", "b", "c", "d"].map(|n| scenario(n, "stop", n, ""));
+        let found = waves(&[], &[early, host, usual[0].clone(), usual[1].clone(), usual[2].clone(), usual[3].clone()]);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 2]);
+        assert!(found[2].contains(&"host".to_owned()) && found[2].contains(&"early".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn few_waves_are_found_where_the_longest_first_finds_more() {
+        // Three that disturb the traffic, and short ones of which each goes with one of them only.
+        let journeys = |n: &str, hold: u32, needs: &str| {
+            scenario(n, "stop", n, &format!("journeys_disturbed: true\nhold_s: {hold}\nneeds: [{needs}]"))
+        };
+        let all = [
+            scenario("x", "stop", "x", "hold_s: 30"),
+            scenario("y", "stop", "y", "hold_s: 20"),
+            scenario("z", "stop", "z", "hold_s: 10"),
+            journeys("a", 9, "y, z"),
+            journeys("b", 8, "x, z"),
+            journeys("c", 7, "x, y"),
+        ];
+        let found = waves(&[], &all);
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 }

@@ -3,13 +3,16 @@
 use crate::containment;
 use crate::engine::namespace::{self, command};
 use crate::engine::{Engine, EngineError};
-use crate::fault::Ability;
+use crate::fault::{self, Ability};
+use crate::plan::Plan;
 use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 use std::path::Path;
 
 /// Bytes that all images of the e-mail stack take, with what their building needs meanwhile.
 pub const DISK_FOR_IMAGES: u64 = 12 << 30;
+/// Bytes that a run writes at most: data of the backends, logs, records.
+pub const DISK_FOR_RUN: u64 = 1 << 30;
 /// Bytes of memory that the e-mail stack and the harness take.
 pub const MEMORY_FOR_STACK: u64 = 4 << 30;
 
@@ -61,6 +64,7 @@ pub async fn examine() -> Vec<Finding> {
         ("packet filter inside containers", Ability::PacketFilter),
         ("packet queue of the kernel (NFQUEUE)", Ability::PacketQueue),
         ("control groups", Ability::ControlGroups),
+        ("loop devices", Ability::LoopDevices),
     ] {
         let required = matches!(ability, Ability::EnterNamespaces | Ability::PacketFilter);
         checks.push(from(name, required, able(ability).await.map(|()| "works".into())));
@@ -68,7 +72,7 @@ pub async fn examine() -> Vec<Finding> {
     checks.push(from("containment of stacks", true, containable().await.map(|()| "works".into())));
     checks.push(from("traffic shaping (tbf)", false, shaping().await.map(|()| "works".into())));
     if let Ok(engine) = &engine {
-        checks.push(from("disk space for images", true, disk(engine, DISK_FOR_IMAGES).await));
+        checks.push(from("disk space for images", true, disk(engine, "obtaining all images", DISK_FOR_IMAGES).await));
     }
     checks.push(memory());
     checks.push(pressure());
@@ -76,16 +80,39 @@ pub async fn examine() -> Vec<Finding> {
     checks
 }
 
-/// Refuses to run where an ability that is needed, or space on disk, is missing.
+/// What the drills of a plan need of the host: each ability once, with who needs it first.
+pub fn needs(plan: &Plan) -> Vec<(Ability, String)> {
+    let mut needs: Vec<(Ability, String)> = Vec::new();
+    for scenario in plan.drills.iter().map(|drill| &drill.scenario) {
+        // Whether it can be aimed at all was told when its file was read.
+        let Ok(fault) = fault::aim(&scenario.fault.kind, &scenario.fault.target, &scenario.fault.settings) else { continue };
+        for ability in fault.needs() {
+            if !needs.iter().any(|(known, _)| *known == ability) {
+                needs.push((ability, format!("drill {} (fault {})", scenario.name, fault.kind())));
+            }
+        }
+    }
+    needs
+}
+
+/// Refuses to bring a stack up where it can't be contained, where there is no room for what it writes, or where an ability is
+/// missing that somebody needs.
 ///
 /// # Errors
-/// [`EngineError::Unfit`] naming the first thing that is missing.
-pub async fn require(engine: &Engine, abilities: &[Ability], disk_bytes: u64) -> Result<(), EngineError> {
-    containable().await?;
-    for ability in abilities {
-        able(*ability).await?;
+/// [`EngineError::Unfit`] naming the first thing that is missing, and for whom.
+pub async fn require(engine: &Engine, needs: &[(Ability, String)]) -> Result<(), EngineError> {
+    containable().await.map_err(|error| needed(error, "containment, without which no stack is started,"))?;
+    for (ability, who) in needs {
+        able(*ability).await.map_err(|error| needed(error, who))?;
     }
-    disk(engine, disk_bytes).await.map(drop)
+    disk(engine, "a run", DISK_FOR_RUN).await.map(drop)
+}
+
+fn needed(error: EngineError, who: &str) -> EngineError {
+    match error {
+        EngineError::Unfit { what, hint } => EngineError::Unfit { what: format!("{who} needs what this machine lacks: {what}"), hint },
+        other => other,
+    }
 }
 
 /// Tries an ability that faults need, in a network namespace made for the purpose.
@@ -102,6 +129,7 @@ pub async fn able(ability: Ability) -> Result<(), EngineError> {
         Ability::PacketFilter => try_in_fresh("iptables", "-w 10 -A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset").await,
         Ability::PacketQueue => try_in_fresh("iptables", "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass").await,
         Ability::ControlGroups => control_groups(),
+        Ability::LoopDevices => loop_devices(),
     }
 }
 
@@ -126,6 +154,22 @@ fn control_groups() -> Result<(), EngineError> {
         what: format!("processes can't be put into control groups: {seen}"),
         hint: "run as root with /sys/fs/cgroup mounted for writing; faults of pressure need it".into(),
     })
+}
+
+/// Whether a file system can be made in a file and mounted: looks for the programs and for a free device.
+fn loop_devices() -> Result<(), EngineError> {
+    for (program, argument) in [("losetup", "--find"), ("mkfs.ext4", "-V")] {
+        let seen = match command(program, &[argument.to_owned()]) {
+            Ok(said) if said.ok => continue,
+            Ok(said) => said.stderr,
+            Err(seen) => seen,
+        };
+        return Err(EngineError::Unfit {
+            what: format!("`{program} {argument}`: {}", seen.trim()),
+            hint: "run as root on a kernel with loop devices; Debian packages mount and e2fsprogs have the programs".into(),
+        });
+    }
+    Ok(())
 }
 
 /// Tries the rules that contain a stack.
@@ -178,7 +222,7 @@ async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
 ///
 /// # Errors
 /// [`EngineError::Unfit`] if it has less than `wanted` bytes.
-pub async fn disk(engine: &Engine, wanted: u64) -> Result<String, EngineError> {
+pub async fn disk(engine: &Engine, what_for: &str, wanted: u64) -> Result<String, EngineError> {
     let info = engine.docker.info().await.map_err(|error| EngineError::from_bollard("asking the engine", error))?;
     let root = info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".into());
     // An engine elsewhere, or one whose folder we may not see, can't be judged from here.
@@ -186,7 +230,7 @@ pub async fn disk(engine: &Engine, wanted: u64) -> Result<String, EngineError> {
     let free = seen.blocks_available() * seen.fragment_size();
     if free < wanted {
         return Err(EngineError::Unfit {
-            what: format!("{root} has {} free, images need {}", gib(free), gib(wanted)),
+            what: format!("no room on disk: {root} has {} free, {what_for} needs {}", gib(free), gib(wanted)),
             hint: "make room, for example with `docker image prune`, or move the engine's data-root".into(),
         });
     }

@@ -9,6 +9,7 @@ mod grafana;
 pub mod health;
 pub mod host;
 mod jaeger;
+pub mod mounts;
 mod prometheus;
 
 use crate::clock::RunClock;
@@ -61,6 +62,10 @@ pub enum Question {
     ManagedAlerts,
     /// Silences.
     Silences,
+    /// Receivers of the alert manager's configuration.
+    ManagerReceivers,
+    /// Since when the server's process runs.
+    ProcessStarted,
     /// Log documents of an index pattern between two instants (seconds since the epoch).
     Documents {
         /// Index pattern, for example `logs-email-service-*`.
@@ -152,6 +157,8 @@ impl Question {
             Question::Reload => "reload status".into(),
             Question::ManagedAlerts => "managed alerts".into(),
             Question::Silences => "silences".into(),
+            Question::ManagerReceivers => "receivers".into(),
+            Question::ProcessStarted => "start of the process".into(),
             Question::Documents { pattern, .. } => format!("documents of {pattern}"),
             Question::FieldTypes { pattern } => format!("field types of {pattern}"),
             Question::Indices { pattern } => format!("indices of {pattern}"),

@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
-use verdict::summary::{self, AlertRow, FaultRow, Glance, LedgerRow, Place, Summary, Timings, Waiver};
-use verdict::{History, Verdict};
+use verdict::mutation::{self, Mutation};
+use verdict::summary::{self, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver};
+use verdict::{Expectation, History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
 
@@ -31,6 +32,12 @@ pub struct Report {
     pub verdicts: Vec<Told>,
     /// What is known of each alert.
     pub alerts: Vec<AlertRow>,
+    /// How many of them are proved, and how.
+    pub proved: Proved,
+    /// What was exercised of the rules and of the ways that their alerts take.
+    pub coverage: Coverage,
+    /// What became of changed rules; null if the run did not ask for it.
+    pub mutation: Option<Mutation>,
     /// Acknowledged against stored, by id.
     pub ledger: Vec<LedgerRow>,
     /// The faults.
@@ -77,6 +84,9 @@ pub struct RunFile {
     pub declaration: crate::declaration::Declaration,
     /// The plan.
     pub plan: Plan,
+    /// The ways that alerts may take, as configured.
+    #[serde(default)]
+    pub routing: Routing,
     /// Day on which it ran, `YYYY-MM-DD` (waivers expire).
     pub day: String,
 }
@@ -126,7 +136,9 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .iter()
         .map(|a| {
             let drills = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name)).map(|d| d.scenario.name.clone()).collect();
-            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s)))
+            let about = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name));
+            let builds_up_s = about.map(|d| d.scenario.builds_up_s).fold(0.0, f64::max);
+            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s + builds_up_s)))
         })
         .collect();
     let sources: Vec<summary::LedgerSource<'_>> = declaration
@@ -151,8 +163,17 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .map(|_| vec!["send_mail/send".to_owned()])
         .unwrap_or_default();
     let counts = Summary::of(told.iter().map(|t| t.status));
-    let (alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
+    let (mut alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
+    for row in &mut alerts {
+        let stages = file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
+            Expectation::AlertStages(stages) if stages.alert == row.rule => Some(stages),
+            _ => None,
+        });
+        row.stages = stages.map(|stages| stages.rows(history)).unwrap_or_default();
+    }
     let ledger = summary::ledger(history, &sources, traces, &mail);
+    let receivers = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
+    let coverage = summary::coverage::coverage(history, verdicts, &alerts, &receivers, &file.routing);
     Report {
         run: Run {
             id,
@@ -169,7 +190,10 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         glance: summary::glance(counts, verdicts, &alerts, &faults, &ledger),
         summary: counts,
         verdicts: told,
+        proved: Proved::of(&alerts),
         alerts,
+        coverage,
+        mutation: mutation::judge(history, file.plan.expectations.iter().map(|p| &p.expectation)),
         ledger,
         faults,
         load: summary::load(history, "background"),

@@ -26,6 +26,7 @@ pub struct Sabotage {
     /// What is broken, in one sentence.
     pub summary: String,
     /// What is changed.
+    #[serde(default)]
     pub changes: Vec<Change>,
     /// How the running stack takes it over, in order.
     pub apply: Vec<Apply>,
@@ -36,7 +37,8 @@ pub struct Sabotage {
     pub drills: Vec<String>,
 }
 
-/// A change of one file of the stack, relative to its folder: `old` must be there exactly once.
+/// A change of one file of the stack, relative to its folder: `old` must be there exactly once. `{{around_now}}` in `new` stands for
+/// the ranges of the time of day (UTC) from an hour ago to in an hour, as time intervals of Alertmanager list them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -58,6 +60,21 @@ pub enum Apply {
     Recreate(String),
     /// A request to a service: method, `service:port`, path, and a file of the stack as body.
     Request(Request),
+    /// A file is changed as most editors do it: another takes its place, under its name. It is restored with all others, before
+    /// anything is taken over.
+    Replace(Change),
+    /// A silence is left behind on the alert manager; it is expired when the sabotage is taken back.
+    Silence(LeftSilence),
+}
+
+/// A silence, for a day from now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftSilence {
+    /// Matchers, as Alertmanager writes them: `alertname="X", severity=~"a|b"`.
+    pub matchers: String,
+    /// Who made it.
+    pub created_by: String,
 }
 
 /// A request to a service of the stack.
@@ -131,7 +148,7 @@ impl Change {
     /// The old text is not there, or more than once: the overlay no longer fits the stack.
     pub fn apply(&self, text: &str) -> Result<String, String> {
         match text.matches(&self.old).count() {
-            1 => Ok(text.replacen(&self.old, &self.new, 1)),
+            1 => Ok(text.replacen(&self.old, &self.new.replace("{{around_now}}", &around(jiff::Timestamp::now())), 1)),
             n => Err(format!(
                 "{}: the text {:?} is there {n} times, wanted once\nhint: adapt the sabotage to the stack",
                 self.file, self.old
@@ -140,7 +157,24 @@ impl Change {
     }
 }
 
+/// An hour to both sides of a time of day; a range can't reach over midnight.
+fn around(now: jiff::Timestamp) -> String {
+    let minute = now.as_second().rem_euclid(86_400) / 60;
+    let (from, to) = (minute - 60, minute + 60);
+    let ranges = [(from.max(0), to.min(1440)), (from + 1440, 1440), (0, to - 1440)];
+    let written = |m: i64| format!("{:02}:{:02}", m / 60, m % 60);
+    let range = |(from, to): &(i64, i64)| format!("{{start_time: '{}', end_time: '{}'}}", written(*from), written(*to));
+    let sound = ranges.iter().filter(|(from, to)| (0..*to).contains(from));
+    format!("[{}]", sound.map(range).collect::<Vec<_>>().join(", "))
+}
+
 impl Sabotage {
+    /// All changes of files, those by replacement last.
+    pub fn all_changes(&self) -> impl Iterator<Item = &Change> {
+        let replaced = self.apply.iter().filter_map(|a| if let Apply::Replace(change) = a { Some(change) } else { None });
+        self.changes.iter().chain(replaced)
+    }
+
     /// Whether it fits the stack and the plan; `catalogue` is the folder that it was read from, in the stack's own.
     ///
     /// # Errors
@@ -149,7 +183,7 @@ impl Sabotage {
         let file = catalogue.join(format!("{}.yaml", self.name));
         let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&file, keys, what, hint));
         let stack = catalogue.parent().unwrap_or(catalogue);
-        for (at, change) in self.changes.iter().enumerate() {
+        for (at, change) in self.all_changes().enumerate() {
             let keys = ["changes", &at.to_string(), "file"];
             match std::fs::read_to_string(stack.join(&change.file)) {
                 Err(e) => {
@@ -158,7 +192,7 @@ impl Sabotage {
                 Ok(text) => {
                     let times = text.matches(&change.old).count();
                     // A change may follow another in the same file, which makes room for it.
-                    if times != 1 && self.changes.iter().filter(|c| c.file == change.file).count() == 1 {
+                    if times != 1 && self.all_changes().filter(|c| c.file == change.file).count() == 1 {
                         return wrong(
                             &keys,
                             format!("the text `{}` is {times} times in {}, wanted once", change.old.trim(), change.file),
@@ -234,6 +268,15 @@ async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failu
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_hour_around_now_is_told_in_one_day() {
+        let at = |text: &str| around(text.parse().unwrap());
+        assert_eq!(at("2026-01-01T12:30:59Z"), "[{start_time: '11:30', end_time: '13:30'}]");
+        assert_eq!(at("2026-01-01T00:10:00Z"), "[{start_time: '00:00', end_time: '01:10'}, {start_time: '23:10', end_time: '24:00'}]");
+        assert_eq!(at("2026-01-01T23:00:00Z"), "[{start_time: '22:00', end_time: '24:00'}]");
+        assert_eq!(at("2026-01-01T23:59:00Z"), "[{start_time: '22:59', end_time: '24:00'}, {start_time: '00:00', end_time: '00:59'}]");
+    }
 
     #[test]
     fn a_change_must_fit_exactly_once() {

@@ -1,11 +1,13 @@
 //! A scenario: one drill as data. `scenarios/<stack>/<what_goes_wrong>.yaml`, or `scenarios/` inside a user's stack.
 
 use crate::fault::FaultError;
+use crate::overriding::Override;
 use crate::yaml;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use verdict::history::fault::BlastRadius;
 
 /// One drill: a fault, the load under it, and the alerts that it is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +50,25 @@ pub struct Scenario {
     /// Least seconds that the fault stays, even if all was seen before.
     #[serde(default)]
     pub hold_s: f64,
+    /// When the fault is injected.
+    #[serde(default)]
+    pub begins: Begins,
+    /// Rules that are changed while the drill runs, since their own condition can't be had within bounds. Each is listed as a
+    /// deviation, and its alert counts as proved by an overridden threshold.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
+}
+
+/// When a fault is injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Begins {
+    /// In the drill's own wave.
+    #[default]
+    InWave,
+    /// Before the first wave, beside everything, for a condition that takes long at its true size (`builds_up_s`): the drill's
+    /// wave is the last one, where it is seen still to bite, its alerts are awaited, and it is healed.
+    Early,
 }
 
 /// A fault as a scenario asks for it.
@@ -74,9 +95,21 @@ pub struct ExtraLoad {
 }
 
 impl Scenario {
-    /// Everything that it may disturb.
-    pub fn touches(&self) -> BTreeSet<&str> {
-        self.disturbs.iter().map(String::as_str).chain([self.fault.target.as_str()]).collect()
+    /// What it may disturb: the fault by itself, and what the scenario adds.
+    pub fn blast_radius(&self) -> BlastRadius {
+        let spec = &self.fault;
+        let fault = crate::fault::aim(&spec.kind, &spec.target, &spec.settings).map(|f| f.blast_radius());
+        // A fault that can't be aimed was refused when the scenario was read; until then it may disturb its target.
+        let mut radius = fault.unwrap_or_else(|_| BlastRadius { services: vec![spec.target.clone()], ..BlastRadius::default() });
+        radius.services.extend(self.disturbs.iter().cloned());
+        radius.alerts.extend(self.raises().into_iter().map(str::to_owned));
+        radius.journeys |= self.journeys_disturbed;
+        radius
+    }
+
+    /// Whether its fault is injected before the first wave.
+    pub fn is_early(&self) -> bool {
+        self.begins == Begins::Early
     }
 
     /// All alerts that may be active because of it.
@@ -84,14 +117,35 @@ impl Scenario {
         self.alerts.iter().chain(&self.also_raises).map(String::as_str).collect()
     }
 
-    /// Whether two drills must not run side by side.
+    /// What it states that a fault which is there beside all other drills must not have, and why.
+    fn not_early(&self) -> Option<(&'static str, &'static str)> {
+        if self.load.is_some() {
+            return Some(("load", "it would run beside every other drill"));
+        }
+        if !self.overrides.is_empty() {
+            return Some(("overrides", "a rule is changed only while its drill's wave runs"));
+        }
+        let disturbs = self.journeys_disturbed || !self.disturbs.is_empty();
+        disturbs
+            .then_some((if self.journeys_disturbed { "journeys_disturbed" } else { "disturbs" }, "it is there during every other drill"))
+    }
+
+    /// Whether two drills must not run side by side: what one needs is disturbed by the other, both may raise the same alert or
+    /// disturb the same service or the traffic, or one loads the whole host.
     pub fn conflicts(&self, other: &Scenario) -> bool {
-        let in_the_way = |a: &Scenario, b: &Scenario| b.needs.iter().any(|n| a.touches().contains(n.as_str()));
-        !self.touches().is_disjoint(&other.touches())
+        let (mine, others) = (self.blast_radius(), other.blast_radius());
+        if self.is_early() || other.is_early() {
+            return !self.raises().is_disjoint(&other.raises());
+        }
+        let services = |r: &BlastRadius| r.services.iter().cloned().collect::<BTreeSet<_>>();
+        let (mine_touched, others_touched) = (services(&mine), services(&others));
+        mine.host
+            || others.host
+            || !mine_touched.is_disjoint(&others_touched)
             || !self.raises().is_disjoint(&other.raises())
-            || (self.journeys_disturbed && other.journeys_disturbed)
-            || in_the_way(self, other)
-            || in_the_way(other, self)
+            || (mine.journeys && others.journeys)
+            || self.needs.iter().any(|n| others_touched.contains(n))
+            || other.needs.iter().any(|n| mine_touched.contains(n))
     }
 }
 
@@ -132,7 +186,19 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
         let about = if crate::fault::kinds().contains(&fault.kind.as_str()) { "settings" } else { "kind" };
         return wrong(&["fault", about], what, hint);
     }
-    for (key, seen) in [("hold_s", scenario.hold_s), ("builds_up_s", scenario.builds_up_s)] {
+    if let Some((key, why)) = scenario.not_early().filter(|_| scenario.is_early()) {
+        return wrong(&[key], format!("begins: early does not go with {key}: {why}"), "remove one of the two".into());
+    }
+    for (at, changed) in scenario.overrides.iter().enumerate() {
+        if !scenario.alerts.contains(&changed.alert) {
+            return wrong(
+                &["overrides", &at.to_string(), "alert"],
+                format!("overrides: the drill is not about alert {}", changed.alert),
+                "only rules of the drill's own `alerts` can be changed for it".into(),
+            );
+        }
+    }
+    for (key, seen) in [("hold_s", scenario.hold_s), ("builds_up_s", scenario.builds_up_s), ("clears_s", scenario.clears_s)] {
         if !(0.0..=86_400.0).contains(&seen) {
             return wrong(&[key], format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"), "correct the number".into());
         }

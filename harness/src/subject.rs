@@ -1,6 +1,7 @@
 //! What is known of a stack before anything starts: its declaration, Compose file, monitoring configuration (as written and at
 //! the time scale), scenarios, baseline, roll-call and detection budgets.
 
+mod apart;
 mod check;
 
 use crate::budget::{self, Circumstances};
@@ -10,7 +11,7 @@ use crate::home::Home;
 use crate::monitoring::{MonitoringConfig, Mount, ServerKind, Source};
 use crate::plan::{AlertBudget, Subject};
 use crate::stack::{Stack, StackError};
-use crate::timescale::{Declared, Scale, Scaled};
+use crate::timescale::{Declared, Scale, Scaled, Traffic};
 use crate::{scenario, yaml};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -88,7 +89,7 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let own = |name: &str| folder.join(name);
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &scenarios, &stack, &written)?;
+    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config)?;
     let baseline_file =
         first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
     let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration)?) } else { None };
@@ -96,11 +97,13 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let (services, left_out) = services(&declaration, &project);
     let budgets = budgets(&declaration, &scaled.config);
     check::contained(&declaration, &project, &written)?;
+    check::bounds(&stack.declaration_file, &declaration, &written)?;
     for (name, why) in &left_out {
         deviations.push(Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why));
     }
     let features = first_that_exists(&[own("features"), home.features()]);
-    let subject = Subject { declaration, scenarios, baseline, budgets, services, left_out };
+    let apart = apart::apart(&declaration, &scaled.config);
+    let subject = Subject { declaration, scenarios, baseline, budgets, apart, services, left_out };
     Ok(Read { stack, subject, written, scaled, required, features, deviations })
 }
 
@@ -125,7 +128,10 @@ fn scaled(
     deviations: &mut Vec<Deviation>,
 ) -> Result<Scaled, Error> {
     let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
-    let scale = Scale::new(asked.unwrap_or(declaration.time_scale))?.declared(Declared { exponents, ..Declared::default() });
+    let mut scale = Scale::new(asked.unwrap_or(declaration.time_scale))?
+        .declared(Declared { exponents, ..Declared::default() })
+        .at(jiff::Timestamp::now().as_second());
+    scale = scale.traffic(traffic(declaration));
     let scaled = match asked {
         Some(_) => scale.apply(written)?,
         None => {
@@ -143,21 +149,40 @@ fn scaled(
     for left in &scaled.not_scaled {
         deviations.push(Deviation::new(DeviationKind::NotScaled, format!("{} {}", left.what, left.value), &left.why));
     }
+    for rounding in &scaled.roundings {
+        let why = if rounding.why.is_empty() { "servers read whole milliseconds" } else { &rounding.why };
+        let what = format!("scaled to {} ms instead of {:.3} ms: {}", rounding.used_ms, rounding.exact_ms, rounding.what);
+        deviations.push(Deviation::new(DeviationKind::NotScaled, what, why));
+    }
     Ok(scaled)
 }
 
+/// What windows will hold, as far as the declaration tells: the jobs of the service that the workload talks to.
+fn traffic(declaration: &Declaration) -> Option<Traffic> {
+    let workload = declaration.workload.as_ref()?;
+    let service = workload.http.split(':').next()?;
+    let jobs = declaration.targets.iter().filter(|target| target.service == service).map(|target| target.job.clone()).collect();
+    Some(Traffic { jobs, arrivals_per_s: workload.rate, error_rate: declaration.steady_state.error_rate, alpha: declaration.alpha })
+}
+
 /// The servers of the declaration that have a monitoring configuration, as the parser wants them.
-fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
+pub(crate) fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
     let roles = &declaration.roles;
     let mut sources = Vec::new();
-    for (key, role) in [("metrics", &roles.metrics), ("alerting", &roles.alerting), ("collector", &roles.collector), ("logs", &roles.logs)]
-    {
+    for (key, role) in [
+        ("metrics", &roles.metrics),
+        ("alerting", &roles.alerting),
+        ("collector", &roles.collector),
+        ("logs", &roles.logs),
+        ("shipper", &roles.shipper),
+    ] {
         let Some(role) = role else { continue };
         let Some(kind) = server_kind(role) else { continue };
         let Some(service) = project.services.get(&role.service) else { continue };
         let config = match (&role.config, kind) {
             (Some(config), _) => folder.join(config),
             (None, ServerKind::Elasticsearch) => PathBuf::new(),
+            (None, ServerKind::Shipper) => continue,
             (None, _) => {
                 let hint = "name its configuration file with `config:`, relative to firedrill.yaml";
                 return Err(yaml::error_at(
@@ -196,6 +221,7 @@ fn server_kind(role: &Role) -> Option<ServerKind> {
         "alertmanager" => ServerKind::Alertmanager,
         "otel-collector" => ServerKind::Collector,
         "elasticsearch" => ServerKind::Elasticsearch,
+        "filebeat" => ServerKind::Shipper,
         _ => return None,
     })
 }

@@ -21,7 +21,7 @@ mod quantity;
 mod rule;
 mod series;
 
-pub use events::{RangeUse, events_in_window, ranges};
+pub use events::{RangeUse, SAMPLING_SHARE, Traffic, WindowEvents, events_in_window, ranges};
 pub use series::SeriesType;
 
 /// What the owner of a stack states about how it scales (`scaling` in firedrill.yaml).
@@ -48,6 +48,8 @@ pub struct Scale {
     n: f64,
     declared: Declared,
     scrape_p99: BTreeMap<String, Duration>,
+    now_s: Option<i64>,
+    traffic: Option<Traffic>,
 }
 
 /// The configuration at a time scale, and everything that its reader must know about it.
@@ -65,6 +67,8 @@ pub struct Scaled {
     pub roundings: Vec<Rounding>,
     /// Flags and settings with which servers have to be started.
     pub flags: Vec<Flag>,
+    /// What the windows of rules about the traffic will hold.
+    pub events: Vec<WindowEvents>,
 }
 
 /// A literal of an expression.
@@ -181,7 +185,7 @@ impl Scale {
     /// Refuses anything else.
     pub fn new(n: f64) -> Result<Scale, ScaleError> {
         if (1.0..=10_000.0).contains(&n) {
-            Ok(Scale { n, declared: Declared::default(), scrape_p99: BTreeMap::new() })
+            Ok(Scale { n, declared: Declared::default(), scrape_p99: BTreeMap::new(), now_s: None, traffic: None })
         } else {
             Err(ScaleError(n))
         }
@@ -207,12 +211,26 @@ impl Scale {
         self
     }
 
+    /// At this instant, seconds since 1970: windows of the calendar are put around it or away from it. Without, they stay.
+    #[must_use]
+    pub fn at(mut self, now_s: i64) -> Scale {
+        self.now_s = Some(now_s);
+        self
+    }
+
+    /// With the traffic that windows will hold: a scale at which a healthy stack's windows cross a threshold by chance is refused.
+    #[must_use]
+    pub fn traffic(mut self, traffic: Option<Traffic>) -> Scale {
+        self.traffic = traffic;
+        self
+    }
+
     /// The configuration at this scale. At 1 it is returned untouched.
     ///
     /// Divided by N are scrape intervals and timeouts, evaluation intervals, `for`, `keep_firing_for`, ranges, subqueries
     /// and offsets of expressions, the waits of Alertmanager's routes, `resolve_timeout`, the decision wait of tail
-    /// sampling, fault detection of Elasticsearch, what a blackbox exporter keeps back of a time-out, and the flags that
-    /// carry such durations. Defaults that the files don't mention are written out. For each sub-expression the exponent
+    /// sampling, batches of a Collector, looks of a shipper at its files, fault detection of Elasticsearch, what a blackbox
+    /// exporter keeps back of a time-out, and the flags that carry such durations. Defaults that the files don't mention are written out. For each sub-expression the exponent
     /// k by which its value changes (N^k) is inferred, and the literals beside it follow.
     ///
     /// # Errors
@@ -225,6 +243,7 @@ impl Scale {
             not_scaled: Vec::new(),
             roundings: Vec::new(),
             flags: Vec::new(),
+            events: Vec::new(),
         };
         if self.n == 1.0 {
             return Ok(scaled);
@@ -256,6 +275,10 @@ impl Scale {
         for server in &mut scaled.config.probers {
             work.prober(server);
         }
+        for server in &mut scaled.config.shippers {
+            work.shipper(server);
+        }
+        scaled.events = work.events(config);
         if !work.reasons.is_empty() {
             let largest = work.reasons.iter().map(|reason| reason.largest_n).fold(f64::INFINITY, f64::min);
             return Err(Refusal { scale: self.n, reasons: work.reasons, largest_n_that_works: largest.max(1.0) });
@@ -351,6 +374,8 @@ fn text_of(duration: Duration) -> String {
     duration::format(duration)
 }
 
+#[cfg(test)]
+mod delays;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! on one stack; then each scenario is judged, and fails at its `Then` line. A seeded subset of the sabotage catalogue
 //! follows on the same stack. Nothing starts unless a case is really run (`--list` starts nothing).
 
+#[path = "images/obtain.rs"]
+mod images;
 #[path = "features/reconcile.rs"]
 mod reconcile;
 
 use firedrill::cli::{Common, Failure};
 use firedrill::drill::bring_up::{Live, Options};
-use firedrill::engine::Engine;
 use firedrill::report::{Report, text};
 use firedrill::sabotage;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -59,9 +60,6 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         .build()
         .map_err(|e| Failure::new(firedrill::exit::Exit::Defect, e))?;
     let catalogue = sabotage::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
-    // Without an engine there is nothing to try; continuous integration may not pass like that.
-    let provision = options.common.provision;
-    let missing = runtime.block_on(Engine::connect()).err().filter(|_| !provision).map(|e| e.to_string());
     let shared = Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
     let mut seen = BTreeSet::new();
     let mut trials = Vec::new();
@@ -69,7 +67,7 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         let name = format!("{}::{}", planned.feature, planned.scenario);
         if seen.insert(name.clone()) {
             let (shared, feature, scenario) = (shared.clone(), planned.feature.clone(), planned.scenario.clone());
-            trials.push(Trial::test(name, move || judged(&shared, &feature, &scenario)));
+            trials.push(images::needing(&name, images::no_engine, move || judged(&shared, &feature, &scenario)));
         }
     }
     for left in &plan.left_out {
@@ -78,20 +76,19 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         );
     }
     let shared_call = shared.clone();
-    trials.push(Trial::test("Roll-call::every verdict that must be returned is there", move || judged(&shared_call, "Roll-call", "")));
+    let roll_call = move || judged(&shared_call, "Roll-call", "");
+    trials.push(images::needing("Roll-call::every verdict that must be returned is there", images::no_engine, roll_call));
     // The sources and stores that are compared are the e-mail stack's own.
     if stack == "email" {
         let shared = shared.clone();
-        trials.push(Trial::test("Reconciliation::what is told of the traffic is what took place", move || reconciled(&shared)));
+        let name = "Reconciliation::what is told of the traffic is what took place";
+        trials.push(images::needing(name, images::no_engine, move || reconciled(&shared)));
     }
     let seed = shared.options.seed;
     for name in sabotage::subset(&catalogue, seed, SABOTAGES) {
         let (shared, catalogue) = (shared.clone(), catalogue.clone());
-        trials.push(Trial::test(format!("Sabotage::{name} is convicted"), move || convicted(&shared, &catalogue[&name])));
-    }
-    if let Some(why) = missing {
-        eprintln!("ignored: {why}");
-        trials = trials.into_iter().map(|t| t.with_ignored_flag(true)).collect();
+        let shown = format!("Sabotage::{name} is convicted");
+        trials.push(images::needing(&shown, images::no_engine, move || convicted(&shared, &catalogue[&name])));
     }
     Ok((shared, trials))
 }
@@ -100,8 +97,8 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
 fn report(shared: &Shared) -> Result<&Report, Failed> {
     let report = shared.report.get_or_init(|| {
         shared.runtime.block_on(async {
-            let live = Live::up(&shared.options).await.map_err(|f| f.message)?;
             let plan = shared.options.plan().map_err(|f| f.message)?;
+            let live = Live::up_for(&shared.options, &plan).await.map_err(|f| f.message)?;
             let outcome = live.run(&plan).await;
             *shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(live);
             outcome.map(|o| o.report).map_err(|f| f.message)

@@ -10,6 +10,8 @@
 mod code;
 #[path = "renamed/copy.rs"]
 mod copy;
+#[path = "images/obtain.rs"]
+mod images;
 #[path = "renamed/judged.rs"]
 mod judged;
 #[path = "renamed/names.rs"]
@@ -45,30 +47,18 @@ fn main() {
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let docker = missing_docker();
-    let nightly = docker.clone().or_else(|| (!set("FIREDRILL_NIGHTLY")).then(|| "nightly: FIREDRILL_NIGHTLY=1 runs it".to_owned()));
     let mut trials = Vec::new();
     for stack in STACKS {
         trials.push(Trial::test(format!("a renamed copy of {stack} is planned as the original is"), move || seeded(|| planned(stack))));
         trials.push(Trial::test(format!("no code knows a name of {stack}"), move || no_name_known(stack)));
     }
-    trials.push(needing("a renamed copy of mini gets the same verdicts, healthy and broken", docker, || {
-        seeded(|| same_verdicts("mini", &MINI, true))
-    }));
-    trials.push(needing("a renamed copy of email gets the same verdicts, healthy and broken", nightly, || {
-        seeded(|| same_verdicts("email", &EMAIL, false))
-    }));
+    let same = |stack: &str| format!("a renamed copy of {stack} gets the same verdicts, healthy and broken");
+    trials.push(images::needing(&same("mini"), images::no_engine, || seeded(|| same_verdicts("mini", &MINI, true))));
+    trials.push(match images::is_set("FIREDRILL_NIGHTLY") {
+        true => images::needing(&same("email"), images::no_engine, || seeded(|| same_verdicts("email", &EMAIL, false))),
+        false => Trial::test(format!("{} (nightly: FIREDRILL_NIGHTLY=1 runs it)", same("email")), || Ok(())).with_ignored_flag(true),
+    });
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-/// A test that is shown as ignored, with the reason, if something that it needs is missing.
-fn needing(name: &str, missing: Option<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    let shown = missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
-    Trial::test(shown, test).with_ignored_flag(missing.is_some())
-}
-
-fn set(variable: &str) -> bool {
-    std::env::var(variable).is_ok_and(|v| !["", "0", "false"].contains(&v.as_str()))
 }
 
 fn seed() -> u64 {
@@ -83,15 +73,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Why there is no Docker, unless it may be installed.
-fn missing_docker() -> Option<String> {
-    if set("FIREDRILL_PROVISION") {
-        return None;
-    }
-    let connected = runtime().block_on(firedrill::engine::Engine::connect());
-    connected.err().map(|e| e.to_string().lines().next().unwrap_or_default().to_owned())
-}
-
 fn options(stack: &str) -> Options {
     let common = Common {
         report: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("renamed"),
@@ -100,7 +81,7 @@ fn options(stack: &str) -> Options {
         tags: Vec::new(),
         images: Images::Auto,
         keep: false,
-        provision: set("FIREDRILL_PROVISION"),
+        provision: images::is_set("FIREDRILL_PROVISION"),
         format: Format::Text,
         quiet: true,
     };
@@ -119,7 +100,7 @@ impl Copy {
         let read = subject::read(stack, &home, None).map_err(|e| e.to_string())?;
         let names = Names::of(&read, seed());
         let mut folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        if set("FIREDRILL_RENAMED_KEEP") {
+        if images::is_set("FIREDRILL_RENAMED_KEEP") {
             folder.disable_cleanup(true);
             eprintln!("the copy of {stack} stays in {}", folder.path().display());
         }

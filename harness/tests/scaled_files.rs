@@ -1,4 +1,4 @@
-//! The servers' own checkers accept what the time scale writes.
+//! The servers' own checkers accept what the time scale writes, and the server's own engine makes the same of it.
 //!
 //! `promtool` and `amtool` come with the images of the servers.
 
@@ -6,8 +6,12 @@
 
 #[path = "probes/docker.rs"]
 mod docker;
+#[path = "scaled_files/equivalence.rs"]
+mod equivalence;
 #[path = "images/obtain.rs"]
 mod images;
+#[path = "scaled_files/series.rs"]
+mod series;
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +31,7 @@ fn run(image: &str, tool: &str, folder: &Path, arguments: &[&str]) -> Result<Str
             .start(Spec {
                 image: images::reference(image),
                 entrypoint: Some(command),
-                binds: vec![format!("{}:/check:ro", folder.display())],
+                binds: vec![format!("{}:/check", folder.display())],
                 ..Spec::default()
             })
             .await;
@@ -48,9 +52,7 @@ fn load() -> Result<MonitoringConfig, Failed> {
 /// Writes the configuration at scale `n` to a folder that a container's user can read.
 fn written(n: f64) -> Result<(tempfile::TempDir, Vec<PathBuf>), Failed> {
     let scaled = Scale::new(n)?.apply(&load()?)?;
-    let folder = tempfile::tempdir()?;
-    #[cfg(unix)]
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let folder = shared_folder()?;
     let mut files = Vec::new();
     for file in scaled.config.render() {
         let name = file.original.file_name().ok_or("a file without a name")?;
@@ -59,6 +61,14 @@ fn written(n: f64) -> Result<(tempfile::TempDir, Vec<PathBuf>), Failed> {
         files.push(path);
     }
     Ok((folder, files))
+}
+
+/// A folder that a container's user can read and write.
+fn shared_folder() -> Result<tempfile::TempDir, Failed> {
+    let folder = tempfile::tempdir()?;
+    #[cfg(unix)]
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    Ok(folder)
 }
 
 type Check = (&'static str, &'static [&'static str], &'static str, &'static [&'static str], &'static str);
@@ -80,5 +90,6 @@ fn main() {
             }));
         }
     }
+    trials.extend(equivalence::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -12,7 +12,7 @@ use crate::clock::RunClock;
 use crate::draw::Draw;
 use crate::id::Ids;
 use crate::mailbox::Outstanding;
-use crate::recorder::Recorder;
+use crate::recorder::{Ended, Recorder};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hyper::Method;
@@ -144,6 +144,10 @@ pub struct Turn {
     /// When the next step is due: the arrival's instant, then the end of the step before.
     due: Instant,
     user: String,
+    /// Service times of its steps so far.
+    service: Duration,
+    /// Whether all of them ended as wanted.
+    as_expected: bool,
     pub(crate) draw: Draw,
 }
 
@@ -151,12 +155,21 @@ impl Turn {
     pub(crate) fn new(shared: Arc<Shared>, arrival: u64, due: Instant) -> Turn {
         let (journey, mut draw) = shared.casting.of(arrival);
         let user = draw.of(&shared.users).cloned().unwrap_or_default();
-        Turn { shared, journey, arrival, step: 0, due, user, draw }
+        Turn { shared, journey, arrival, step: 0, due, user, service: Duration::ZERO, as_expected: true, draw }
     }
 
     /// Walks the journey that this arrival was cast for.
     pub(crate) async fn walk(&mut self) {
+        let due = self.due;
         self.journey.walk(self).await;
+        // The end of the last step: so far nothing else is due.
+        let ended = Ended {
+            at: self.due.saturating_duration_since(self.shared.began),
+            latency: self.due.saturating_duration_since(due),
+            service: self.service,
+            as_expected: self.as_expected,
+        };
+        self.shared.recorder().part(self.journey.name(), &ended);
     }
 
     /// Somebody else than the user, if there is anybody else.
@@ -225,10 +238,22 @@ impl Turn {
         let as_expected = seen.outcome != Outcome::Unknown && seen.status == Some(step.wanted);
         {
             let mut recorder = shared.recorder();
-            recorder.ended(ended.saturating_duration_since(shared.began), ended.saturating_duration_since(self.due), as_expected);
+            let whole = Ended {
+                at: ended.saturating_duration_since(shared.began),
+                latency: ended.saturating_duration_since(self.due),
+                service: ended.saturating_duration_since(started),
+                as_expected,
+            };
+            recorder.ended(whole);
+            recorder.part(&format!("{}/{}", self.journey.name(), step.name), &whole);
+            if !as_expected {
+                recorder.kind(&kind(answer.as_ref().ok()));
+            }
             if let Ok(Answer::Starved(error)) = &answer {
                 recorder.starved(error);
             }
+            self.service += whole.service;
+            self.as_expected &= as_expected;
         }
         if seen.outcome == Outcome::Acknowledged && step.leads_to.contains(&LeadsTo::Mail) {
             shared.outstanding.acknowledged(&id);
@@ -277,6 +302,17 @@ fn seen(answer: &Answer, wanted: u16) -> Seen {
             Seen { outcome: Outcome::Failed, status: None, error: Some(format!("not sent, this machine had no room for it: {e}")) }
         }
         Answer::Lost { status, error } => Seen { outcome: Outcome::Unknown, status: *status, error: Some(error.clone()) },
+    }
+}
+
+/// What kind of error an answer is that was not wanted; none at all came by the deadline.
+fn kind(answer: Option<&Answer>) -> String {
+    match answer {
+        Some(Answer::Whole { status, .. }) => format!("status {status}"),
+        Some(Answer::NotSent(_)) => "no connection".to_owned(),
+        Some(Answer::Starved(_)) => "this machine had no room".to_owned(),
+        Some(Answer::Lost { .. }) => "answer broke off".to_owned(),
+        None => "no answer in time".to_owned(),
     }
 }
 

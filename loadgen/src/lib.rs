@@ -14,6 +14,7 @@
 pub mod arrival;
 pub mod client;
 mod clock;
+pub mod direct;
 pub mod draw;
 pub mod id;
 pub mod journey;

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use verdict::history::load::{LoadEvent, LoadSummary};
+use verdict::history::load::{Connections, LoadEvent, LoadSummary};
 
 /// How often [`Live`] is brought up to date.
 const LIVE_EVERY: Duration = Duration::from_millis(250);
@@ -35,6 +35,8 @@ pub struct Bounds {
     pub in_flight: usize,
     /// How long an operation may take from its start until its outcome is unknown; 10 s by default.
     pub deadline: Duration,
+    /// 99th percentile of slip beyond which the load can't be relied on; [`crate::recorder::SLIP_P99_MS`] by default.
+    pub slip_limit: Duration,
     /// Networks of ours, besides the loopback interface.
     pub networks: Vec<Network>,
     /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by default.
@@ -49,6 +51,7 @@ impl Default for Bounds {
             duration: None,
             in_flight: 2048,
             deadline: Duration::from_secs(10),
+            slip_limit: Duration::from_secs_f64(crate::recorder::SLIP_P99_MS / 1e3),
             networks: Vec::new(),
             mail_still: Duration::from_secs(10),
             mail_bound: Duration::from_secs(60),
@@ -122,7 +125,7 @@ pub async fn run_with(
         clock,
         began: Instant::now(),
         deadline: bounds.deadline,
-        recorder: Mutex::new(Recorder::new()),
+        recorder: Mutex::new(Recorder::with_slip_limit(bounds.slip_limit.as_secs_f64() * 1e3)),
         events,
         outstanding: Arc::clone(&outstanding),
         over: stop.child_token(),
@@ -153,6 +156,8 @@ pub async fn run_with(
     let mut summary = shared.recorder().summary(driven);
     reasons.splice(0..0, summary.invalid.take());
     summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
+    let opened = shared.http.opened();
+    summary.connections = Some(Connections { opened, reused: summary.operations.saturating_sub(opened), ..Connections::default() });
     summary
 }
 
@@ -235,7 +240,7 @@ async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: Cancellation
 
 /// Lets this process have as many open files as it may: each operation in flight needs one, and a server that stops
 /// answering has a thousand of them soon.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
         && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)

@@ -1,19 +1,20 @@
-//! What a stream measures of itself: latency from the intended start, slip, missed starts, and the last seconds.
+//! What a stream measures of itself: latency from the intended start, service time, slip, missed starts, and the last seconds.
 
 use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use verdict::history::load::{LoadSummary, Percentiles};
+use verdict::history::load::{LoadPart, LoadSummary, Percentiles};
 
 /// Share of arrivals that may be missed before a load can't be relied on.
 pub const MISSED_SHARE: f64 = 0.01;
-/// 99th percentile of slip beyond which a load can't be relied on, ms.
+/// 99th percentile of slip beyond which a load can't be relied on, ms, unless the caller is stricter.
 pub const SLIP_P99_MS: f64 = 250.0;
 /// What [`Live`] looks back on, in slots of [`SLOT`].
 const SLOTS: usize = 10;
 /// Length of a slot.
 const SLOT: Duration = Duration::from_millis(500);
-/// Longest duration that is told apart from longer ones, microseconds.
-const LONGEST_US: u64 = 120_000_000;
+/// Longest duration that is told apart from longer ones.
+pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// What a running load measures now: operations that ended within the last [`Live::WINDOW_S`] seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -24,6 +25,8 @@ pub struct Live {
     pub rate: f64,
     /// Share of them that ended otherwise than the journey wants, 0 to 1.
     pub error_rate: f64,
+    /// Median of their latency from the intended start, ms.
+    pub p50_ms: f64,
     /// 99th percentile of their latency from the intended start, ms.
     pub p99_ms: f64,
     /// Operations that were begun and whose outcome isn't known yet.
@@ -39,6 +42,47 @@ impl Live {
     pub const WINDOW_S: f64 = SLOTS as f64 * 0.5;
 }
 
+/// Latency from the intended start and service time, nanoseconds.
+#[derive(Debug, Clone)]
+pub struct Times {
+    /// From the intended start.
+    pub latency: Histogram<u64>,
+    /// From the instant at which it was sent.
+    pub service: Histogram<u64>,
+}
+
+impl Times {
+    /// None yet; three digits.
+    pub fn new() -> Times {
+        Times { latency: histogram(3), service: histogram(3) }
+    }
+
+    /// Records one operation.
+    pub fn record(&mut self, ended: &Ended) {
+        self.latency.saturating_record(nanos(ended.latency));
+        self.service.saturating_record(nanos(ended.service));
+    }
+}
+
+impl Default for Times {
+    fn default() -> Times {
+        Times::new()
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// After the beginning of the load.
+    pub at: Duration,
+    /// From its intended start.
+    pub latency: Duration,
+    /// From the instant at which it was sent; 0 if it never was.
+    pub service: Duration,
+    /// Whether as its journey wants.
+    pub as_expected: bool,
+}
+
 /// The operations that ended within one slot.
 #[derive(Debug)]
 struct Slot {
@@ -46,19 +90,31 @@ struct Slot {
     number: u64,
     operations: u64,
     errors: u64,
-    latency_us: Histogram<u64>,
+    latency: Histogram<u64>,
+}
+
+/// A journey, or an operation of one.
+#[derive(Debug)]
+struct Part {
+    count: u64,
+    errors: u64,
+    times: Times,
 }
 
 /// Records one stream of load. Its size does not depend on how long the load lasts.
 #[derive(Debug)]
 pub struct Recorder {
-    latency_us: Histogram<u64>,
-    slip_us: Histogram<u64>,
+    times: Times,
+    slip: Histogram<u64>,
+    slip_limit_ms: f64,
     window: Vec<Slot>,
+    parts: BTreeMap<String, Part>,
+    kinds: BTreeMap<String, u64>,
     arrivals: u64,
     missed: u64,
     begun: u64,
     ended: u64,
+    errors: u64,
     in_flight: u64,
     /// Operations that never left because the machine had no descriptor or port for them, and the first error.
     starved: Option<(u64, String)>,
@@ -66,10 +122,10 @@ pub struct Recorder {
     lost_events: u64,
 }
 
-/// A histogram of durations up to [`LONGEST_US`] with this many significant digits.
+/// A histogram of durations up to [`LONGEST`], in nanoseconds, with this many significant digits.
 fn histogram(digits: u8) -> Histogram<u64> {
     // The bounds are constants that the library accepts for 0 to 5 digits; without bounds it would grow instead.
-    Histogram::new_with_bounds(1, LONGEST_US, digits).unwrap_or_else(|_| unreachable!("1 to {LONGEST_US} with {digits} digits"))
+    Histogram::new_with_bounds(1, nanos(LONGEST), digits).unwrap_or_else(|_| unreachable!("1 ns to {LONGEST:?} with {digits} digits"))
 }
 
 impl Default for Recorder {
@@ -81,15 +137,24 @@ impl Default for Recorder {
 impl Recorder {
     /// A recorder that has seen nothing.
     pub fn new() -> Recorder {
-        let slot = || Slot { number: 0, operations: 0, errors: 0, latency_us: histogram(2) };
+        Recorder::with_slip_limit(SLIP_P99_MS)
+    }
+
+    /// A recorder for a load that can't be relied on if the 99th percentile of its slip is above this, ms.
+    pub fn with_slip_limit(slip_limit_ms: f64) -> Recorder {
+        let slot = || Slot { number: 0, operations: 0, errors: 0, latency: histogram(2) };
         Recorder {
-            latency_us: histogram(3),
-            slip_us: histogram(3),
+            times: Times::new(),
+            slip: histogram(3),
+            slip_limit_ms,
             window: (0..SLOTS).map(|_| slot()).collect(),
+            parts: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             arrivals: 0,
             missed: 0,
             begun: 0,
             ended: 0,
+            errors: 0,
             in_flight: 0,
             starved: None,
             lost_events: 0,
@@ -111,24 +176,45 @@ impl Recorder {
     /// An operation was begun so long after it was due.
     pub fn began(&mut self, slip: Duration) {
         self.in_flight += 1;
-        self.slip_us.saturating_record(micros(slip));
+        self.slip.saturating_record(nanos(slip));
     }
 
-    /// An operation ended, `at` after the beginning of the load, so long after it was due.
-    pub fn ended(&mut self, at: Duration, latency: Duration, as_expected: bool) {
+    /// An operation ended.
+    pub fn ended(&mut self, ended: Ended) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.ended += 1;
-        self.latency_us.saturating_record(micros(latency));
-        let number = slot_number(at);
+        self.errors += u64::from(!ended.as_expected);
+        self.times.record(&ended);
+        let number = slot_number(ended.at);
         let slot = &mut self.window[(number % SLOTS as u64) as usize];
         if slot.number != number {
             slot.number = number;
             (slot.operations, slot.errors) = (0, 0);
-            slot.latency_us.reset();
+            slot.latency.reset();
         }
         slot.operations += 1;
-        slot.errors += u64::from(!as_expected);
-        slot.latency_us.saturating_record(micros(latency));
+        slot.errors += u64::from(!ended.as_expected);
+        slot.latency.saturating_record(nanos(ended.latency));
+    }
+
+    /// A part of the load (`journey`, or `journey/step`) ended.
+    pub fn part(&mut self, name: &str, ended: &Ended) {
+        if !self.parts.contains_key(name) {
+            self.parts.insert(name.to_owned(), Part { count: 0, errors: 0, times: Times::new() });
+        }
+        if let Some(part) = self.parts.get_mut(name) {
+            part.count += 1;
+            part.errors += u64::from(!ended.as_expected);
+            part.times.record(ended);
+        }
+    }
+
+    /// Something went wrong, of a kind of which there are few.
+    pub fn kind(&mut self, kind: &str) {
+        match self.kinds.get_mut(kind) {
+            Some(times) => *times += 1,
+            None => drop(self.kinds.insert(kind.to_owned(), 1)),
+        }
     }
 
     /// An operation could not leave for want of a descriptor or a port.
@@ -141,6 +227,11 @@ impl Recorder {
         self.lost_events += 1;
     }
 
+    /// Operations whose outcome isn't known yet.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
     /// The last seconds, as seen `at` after the beginning of the load.
     pub fn live(&self, at: Duration) -> Live {
         let newest = slot_number(at);
@@ -150,7 +241,7 @@ impl Recorder {
             operations += slot.operations;
             errors += slot.errors;
             // Equal bounds: it can't fail.
-            let _ = all.add(&slot.latency_us);
+            let _ = all.add(&slot.latency);
         }
         // The newest slot isn't over yet, and at the beginning the window reaches back before the load.
         let behind = (newest + 1).saturating_sub(SLOTS as u64) as f64 * SLOT.as_secs_f64();
@@ -159,6 +250,7 @@ impl Recorder {
             operations,
             rate: operations as f64 / seconds,
             error_rate: if operations == 0 { 0.0 } else { errors as f64 / operations as f64 },
+            p50_ms: quantile_ms(&all, 0.5),
             p99_ms: quantile_ms(&all, 0.99),
             in_flight: self.in_flight,
             total: self.ended,
@@ -169,7 +261,13 @@ impl Recorder {
     /// The summary of a load whose schedule ran for `driven`.
     pub fn summary(&self, driven: Duration) -> LoadSummary {
         let seconds = driven.as_secs_f64().max(1e-3);
-        let slip_p99_ms = quantile_ms(&self.slip_us, 0.99);
+        let slip_p99_ms = self.slip_ms(0.99);
+        let part = |p: &Part| LoadPart {
+            count: p.count,
+            errors: p.errors,
+            latency_ms: percentiles(&p.times.latency),
+            service_ms: percentiles(&p.times.service),
+        };
         LoadSummary {
             offered_rate: self.arrivals as f64 / seconds,
             achieved_rate: self.begun as f64 / seconds,
@@ -178,14 +276,23 @@ impl Recorder {
             latency_ms: self.percentiles(),
             operations: self.ended,
             invalid: self.invalid(slip_p99_ms),
+            error_rate: if self.ended == 0 { 0.0 } else { self.errors as f64 / self.ended as f64 },
+            service_ms: percentiles(&self.times.service),
+            errors: self.kinds.clone(),
+            parts: self.parts.iter().map(|(name, p)| (name.clone(), part(p))).collect(),
+            connections: None,
+            generator: None,
         }
     }
 
     /// Percentiles of the latency of all operations, however they ended.
     pub fn percentiles(&self) -> Percentiles {
-        let ms = |q| quantile_ms(&self.latency_us, q);
-        let max = if self.latency_us.is_empty() { 0.0 } else { self.latency_us.max() as f64 / 1e3 };
-        Percentiles { p50: ms(0.5), p90: ms(0.9), p95: ms(0.95), p99: ms(0.99), max }
+        percentiles(&self.times.latency)
+    }
+
+    /// A quantile of the slip, ms.
+    pub fn slip_ms(&self, quantile: f64) -> f64 {
+        quantile_ms(&self.slip, quantile)
     }
 
     /// Why the load can't be relied on, if so.
@@ -203,9 +310,10 @@ impl Recorder {
                 MISSED_SHARE * 100.0
             ));
         }
-        if slip_p99_ms > SLIP_P99_MS {
+        if slip_p99_ms > self.slip_limit_ms {
             reasons.push(format!(
-                "the generator fell behind its schedule: 99th percentile of slip {slip_p99_ms:.0} ms, wanted at most {SLIP_P99_MS} ms"
+                "the generator fell behind its schedule: 99th percentile of slip {slip_p99_ms:.1} ms, wanted at most {} ms",
+                self.slip_limit_ms
             ));
         }
         if self.lost_events > 0 {
@@ -218,8 +326,8 @@ impl Recorder {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1)
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 fn slot_number(at: Duration) -> u64 {
@@ -227,7 +335,14 @@ fn slot_number(at: Duration) -> u64 {
 }
 
 fn quantile_ms(histogram: &Histogram<u64>, q: f64) -> f64 {
-    if histogram.is_empty() { 0.0 } else { histogram.value_at_quantile(q) as f64 / 1e3 }
+    if histogram.is_empty() { 0.0 } else { histogram.value_at_quantile(q) as f64 / 1e6 }
+}
+
+/// Percentiles of a histogram of nanoseconds, in ms.
+fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+    let ms = |q| quantile_ms(histogram, q);
+    let max = if histogram.is_empty() { 0.0 } else { histogram.max() as f64 / 1e6 };
+    Percentiles { p50: ms(0.5), p90: ms(0.9), p95: ms(0.95), p99: ms(0.99), max }
 }
 
 #[cfg(test)]
@@ -235,19 +350,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn end(at: Duration, latency: Duration, as_expected: bool) -> Ended {
+        Ended { at, latency, service: latency / 2, as_expected }
+    }
+
     /// The smallest value that at least the share `q` of all does not exceed.
     fn exact(sorted: &[u64], q: f64) -> f64 {
         sorted[((q * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len()) - 1] as f64 / 1e3
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn percentiles_agree_with_exact_ones(mut latencies in prop::collection::vec(1u64..100_000_000, 1..400)) {
             let mut recorder = Recorder::new();
             for us in &latencies {
                 recorder.arrived();
                 recorder.began(Duration::ZERO);
-                recorder.ended(Duration::from_secs(1), Duration::from_micros(*us), true);
+                recorder.ended(end(Duration::from_secs(1), Duration::from_micros(*us), true));
             }
             latencies.sort_unstable();
             let p = recorder.percentiles();
@@ -260,6 +381,7 @@ mod tests {
             let summary = recorder.summary(Duration::from_secs(2));
             prop_assert_eq!(summary.operations, latencies.len() as u64);
             prop_assert_eq!(summary.invalid, None);
+            prop_assert!((summary.service_ms.max / p.max - 0.5).abs() < 2e-3);
         }
 
         #[test]
@@ -270,7 +392,7 @@ mod tests {
             let seen: Vec<_> = ended.iter().filter(|(at, _)| *at <= look).collect();
             for (at, good) in &seen {
                 recorder.began(Duration::ZERO);
-                recorder.ended(Duration::from_millis(*at), Duration::from_millis(*at / 10 + 1), *good);
+                recorder.ended(end(Duration::from_millis(*at), Duration::from_millis(*at / 10 + 1), *good));
             }
             let live = recorder.live(Duration::from_millis(look));
             let newest = look / 500;
@@ -290,7 +412,7 @@ mod tests {
         for _ in 0..100 {
             recorder.arrived();
             recorder.began(Duration::from_millis(1));
-            recorder.ended(Duration::from_secs(1), Duration::from_millis(5), true);
+            recorder.ended(end(Duration::from_secs(1), Duration::from_millis(5), true));
         }
         change(&mut recorder);
         recorder.summary(Duration::from_secs(1)).invalid
@@ -321,7 +443,7 @@ mod tests {
     fn what_is_longer_than_all_is_still_counted() {
         let mut recorder = Recorder::new();
         recorder.began(Duration::from_secs(7200));
-        recorder.ended(Duration::ZERO, Duration::from_secs(7200), false);
+        recorder.ended(end(Duration::ZERO, Duration::from_secs(7200), false));
         assert!(recorder.percentiles().max >= 119_000.0);
     }
 }

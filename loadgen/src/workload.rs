@@ -8,7 +8,7 @@ use thiserror::Error;
 /// One stream of load. Several may run at once, each with a seed and a name of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
-    /// Arrivals a second, above 0 and at most 100,000.
+    /// Arrivals a second, above 0 and at most a million.
     pub rate: f64,
     /// How they are spread.
     pub arrival: Arrival,
@@ -26,7 +26,7 @@ pub struct Workload {
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum WorkloadError {
     /// No schedule has such a rate.
-    #[error("rate {0} is not a number of arrivals a second from above 0 to 100000")]
+    #[error("rate {0} is not a number of arrivals a second from above 0 to 1000000")]
     Rate(f64),
     /// No such journey.
     #[error("journey {0:?} is unknown, there are {known}\nhint: name journeys as in `workload.journeys` of firedrill.yaml", known = journey::names().join(", "))]
@@ -48,7 +48,7 @@ impl Workload {
     /// # Errors
     /// What is wrong, with the value seen and the one wanted.
     pub fn check(&self) -> Result<(), WorkloadError> {
-        if !(self.rate > 0.0 && self.rate <= 100_000.0) {
+        if !(self.rate > 0.0 && self.rate <= crate::arrival::FASTEST) {
             return Err(WorkloadError::Rate(self.rate));
         }
         if let Some((name, _)) = self.journeys.iter().find(|(name, _)| journey::named(name).is_none()) {

@@ -32,6 +32,9 @@ pub struct ExporterOptions {
     /// Text exposition that scrapes are answered with until another is put
     #[arg(long, env = "METRICS", default_value = "")]
     metrics: String,
+    /// Processor time that making an answer to a scrape takes, milliseconds
+    #[arg(long, env = "SCRAPE_WORK_MS", default_value_t = 0)]
+    scrape_work_ms: u64,
     /// File that log lines are appended to, besides stdout
     #[arg(long, env = "LOG_FILE")]
     log_file: Option<std::path::PathBuf>,
@@ -67,20 +70,22 @@ struct Script {
     text: String,
     content_type: HeaderValue,
     behaviour: Behaviour,
+    work: Duration,
 }
 
 type Shared = Arc<Mutex<Script>>;
 
 /// Serves until told to stop.
 pub async fn serve(options: ExporterOptions, service: Service) -> Result<(), ServiceError> {
-    serve_http(options.listen, router(options.metrics), &service).await
+    serve_http(options.listen, router(options.metrics, Duration::from_millis(options.scrape_work_ms)), &service).await
 }
 
-fn router(text: String) -> Router {
+fn router(text: String, work: Duration) -> Router {
     let script = Script {
         text,
         content_type: HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
         behaviour: Behaviour { status: ok(), delay_ms: 0 },
+        work,
     };
     Router::new()
         .route("/metrics", get(expose).put(script_text))
@@ -96,11 +101,30 @@ fn lock(script: &Shared) -> std::sync::MutexGuard<'_, Script> {
 
 async fn expose(State(script): State<Shared>) -> Response {
     // The behaviour at the scrape's start and the text at its answer: a slow exporter tells of now.
-    let behaviour = lock(&script).behaviour;
+    let (behaviour, work) = {
+        let script = lock(&script);
+        (script.behaviour, script.work)
+    };
+    if !work.is_zero() {
+        let _ = tokio::task::spawn_blocking(move || labour(work)).await;
+    }
     tokio::time::sleep(Duration::from_millis(behaviour.delay_ms)).await;
     let script = lock(&script);
     let status = StatusCode::from_u16(behaviour.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(CONTENT_TYPE, script.content_type.clone())], script.text.clone()).into_response()
+}
+
+/// Keeps this thread busy until it has had so much time of a processor, as metrics that are costly to gather do.
+fn labour(work: Duration) {
+    let spent = || -> Option<Duration> {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    };
+    // Where the kernel does not tell, nothing is done.
+    let Some(until) = spent().map(|s| s + work) else { return };
+    while spent().is_some_and(|s| s < until) {
+        std::hint::black_box((0..20_000u64).fold(0, |a, b| a ^ b));
+    }
 }
 
 async fn script_text(State(script): State<Shared>, headers: HeaderMap, text: String) -> StatusCode {

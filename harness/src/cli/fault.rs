@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::fault::{self, Scene, Settings};
 use crate::journal::Journal;
+use crate::preflight;
 use crate::stack::suggest;
 
 /// What to do.
@@ -67,14 +68,22 @@ async fn inject(kind: &str, target: &str, settings: &[String], options: &Options
         ));
     }
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
+    for ability in fault.needs() {
+        preflight::able(ability).await.map_err(|e| Failure::new(e.exit(), format!("fault {kind} can't be injected here: {e}")))?;
+    }
     let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
     for undo in fault.prepare(&scene).await.map_err(usage)? {
         let what = format!("fault {kind} on {target}, by hand");
         journal.open(&running.run, &running.stack, &what, undo).map_err(|e| Failure::new(e.exit(), e))?;
     }
-    fault.inject(&scene).await.map_err(usage)?;
+    // From here on there is something to undo, whatever comes of it.
+    let open = |e: fault::FaultError| {
+        let failure = usage(e);
+        Failure::new(failure.exit, format!("{failure}\nhint: firedrill heal undoes what was injected"))
+    };
+    fault.inject(&scene).await.map_err(open)?;
     for _ in 0..100 {
-        if let Some(evidence) = fault.bites(&scene).await.map_err(usage)? {
+        if let Some(evidence) = fault.bites(&scene).await.map_err(open)? {
             println!("{evidence}\nhint: firedrill heal undoes it");
             return Ok(Exit::Pass);
         }

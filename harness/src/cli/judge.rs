@@ -46,6 +46,6 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
         };
         Failure::new(Exit::Usage, format!("{e}{hint}"))
     })?;
-    super::verify::print(&report, &folder, common);
+    super::verify::print(&report, &folder, common, crate::report::text::render);
     Ok(report.exit())
 }

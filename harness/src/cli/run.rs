@@ -20,6 +20,10 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(&arguments.stack, common);
     let mut plan = options.plan()?;
+    // Drills that no feature tells of are run as `alerts` runs them.
+    if !arguments.scenarios.iter().all(|s| plan.drills.iter().any(|d| d.scenario.name == *s)) && common.tags.is_empty() {
+        plan = super::alerts::plan(&options)?;
+    }
     let known: Vec<&str> = plan.drills.iter().map(|d| d.scenario.name.as_str()).collect();
     if let Some(unknown) = arguments.scenarios.iter().find(|s| !known.contains(&s.as_str())) {
         let stack = &arguments.stack;
@@ -35,5 +39,5 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         ));
     }
     plan.only(&arguments.scenarios);
-    super::verify::once(&options, &plan, common).await
+    super::verify::once(&options, &plan, common, crate::report::text::render).await
 }

@@ -45,7 +45,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         catalogue[name].check(&folder, &plan)?;
     }
     plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
-    let live = Live::up(&options).await?;
+    let live = Live::up_for(&options, &plan).await?;
     let tried = try_all(&live, &chosen, &catalogue, &plan).await;
     super::verify::leave(live, common.keep, tried).await
 }

@@ -14,23 +14,30 @@ pub struct Arguments {
     stack: Option<String>,
     /// Print the plan and start nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
+}
+
+impl Arguments {
+    /// The stack.
+    pub(super) fn stack(&self) -> &str {
+        self.stack.as_deref().unwrap_or("email")
+    }
 }
 
 /// Runs it.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let options = Options::new(arguments.stack.as_deref().unwrap_or("email"), common);
+    let options = Options::new(arguments.stack(), common);
     let plan = options.plan()?;
     if arguments.dry_run {
         print!("{plan}");
         return Ok(Exit::Pass);
     }
-    once(&options, &plan, common).await
+    once(&options, &plan, common, text::render).await
 }
 
 /// Up, one run of a plan, down, and what is printed of it.
-pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common) -> Result<Exit, Failure> {
-    let live = Live::up(options).await?;
+pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common, text: fn(&Report) -> String) -> Result<Exit, Failure> {
+    let live = Live::up_for(options, plan).await?;
     let clock = live.clock();
     let outcome = live.run(plan).await;
     let from = clock.now();
@@ -39,7 +46,7 @@ pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common) 
         crate::record::append_phase(&outcome.folder, Phase::Down, from, clock.now())?;
     }
     let report = crate::report::write_all(&outcome.folder)?;
-    print(&report, &outcome.folder, common);
+    print(&report, &outcome.folder, common, text);
     Ok(report.exit())
 }
 
@@ -63,11 +70,11 @@ pub async fn leave<T>(live: Live, keep: bool, ended: Result<T, Failure>) -> Resu
 }
 
 /// Prints a report.
-pub fn print(report: &Report, folder: &Path, common: &Common) {
+pub fn print(report: &Report, folder: &Path, common: &Common, text: fn(&Report) -> String) {
     match common.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(report).unwrap_or_default()),
         Format::Text => {
-            print!("{}", text::render(report));
+            print!("{}", text(report));
             println!("report: {}", folder.join("report.html").display());
         }
     }

@@ -14,6 +14,7 @@ use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::{Plan, Subject};
+use crate::preflight;
 use crate::probe;
 use crate::progress::Progress;
 use crate::reaper::Reaper;
@@ -196,6 +197,14 @@ impl Live {
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
+        Live::up_for(options, &Plan::default()).await
+    }
+
+    /// Brings the stack up for a plan: what its faults need of this machine is looked at before anything starts.
+    ///
+    /// # Errors
+    /// As [`Live::up`].
+    pub async fn up_for(options: &Options, plan: &Plan) -> Result<Live, Failure> {
         let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
         let clock = RunClock::begin();
         let progress = Progress::new(options.common.quiet);
@@ -211,6 +220,8 @@ impl Live {
             .await
             .ok_or_else(stopped)?;
         let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
+        let fit = interrupt.unless(preflight::require(&engine, &preflight::needs(plan))).await.ok_or_else(stopped)?;
+        fit.map_err(|e| Failure::new(e.exit(), e))?;
         let journal = Journal::of_user();
         let images_from = clock.now();
         let mut deviations = read.deviations.clone();
@@ -315,6 +326,7 @@ impl Live {
             replay: self.replay(),
             declaration: declaration.clone(),
             plan: plan.clone(),
+            routing: crate::coverage::routing(&self.read.scaled.config, &declaration),
             day: jiff::Zoned::now().date().to_string(),
         };
         record::write_json(&folder, "run.json", &file)?;
@@ -404,6 +416,7 @@ impl Live {
             seed: self.options.seed,
             declaration,
             evaluation_s: evaluation,
+            config: Arc::new(self.read.scaled.config.clone()),
             recorder,
             journal: self.journal.clone(),
             probes,
@@ -435,7 +448,7 @@ pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
     read.scaled.config.render().into_iter().filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
 }
 
-fn run_id(seed: u64) -> String {
+pub(crate) fn run_id(seed: u64) -> String {
     // Time first, so that runs sort by it; the seed's end tells two of one second apart, the process two of one seed.
     let now = jiff::Zoned::now().strftime("%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)

@@ -2,14 +2,17 @@
 //! and once after the drain, before `down`.
 
 use super::{Error, Session};
-use crate::plan::Plan;
-use crate::probe::{Probe, Question, health, host};
+use crate::plan::{Plan, PlannedDrill};
+use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use verdict::baseline::Source;
+use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::observation::Fact;
-use verdict::{At, EventKind};
+use verdict::summary::samples_name;
+use verdict::{At, EventKind, Expectation};
 
 /// Bound on the drain.
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
@@ -38,6 +41,10 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
     if let Some(alerting) = session.probes.alerting.as_deref() {
         ask(session, alerting, Question::Reload).await?;
         ask(session, alerting, Question::Silences).await?;
+        ask(session, alerting, Question::ManagerReceivers).await?;
+    }
+    for role in [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten() {
+        session.observe([mounts::mounted(&session.engine, &session.running.project, &role.service, *session.clock()).await])?;
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
@@ -89,7 +96,7 @@ async fn stored(session: &Session) -> u64 {
 ///
 /// # Errors
 /// The record can't be written.
-pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
+pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(), Error> {
     let declaration = &session.declaration;
     let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
     if let Some(metrics) = session.probes.metrics.as_deref() {
@@ -103,21 +110,34 @@ pub async fn end(session: &Session, plan: &Plan) -> Result<(), Error> {
                 .await?;
             from = to + step_s;
         }
-        for drill in &plan.drills {
-            let Some((from, to)) = session.injected(&drill.scenario.name) else { continue };
-            for alert in &drill.scenario.alerts {
-                let question = Question::RuleInputs {
-                    alert: alert.clone(),
-                    drill: Some(drill.scenario.name.clone()),
-                    start_s: from.wall_s(),
-                    end_s: to.wall_s(),
-                };
+        for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
+            session.ask_inputs(drill).await?;
+        }
+        for planned in &plan.expectations {
+            let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) = &planned.expectation else { continue };
+            let Some((from, to)) = session.injected(drill) else { continue };
+            for (name, expr) in [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")] {
+                let question = Question::Range { name, expr: expr.into(), start_s: from.wall_s(), end_s: to.wall_s(), step_s };
+                ask(session, metrics, question).await?;
+            }
+        }
+        if let Some(gate) = &plan.gate {
+            let end_s = driven_until.wall_s();
+            for (name, measure) in &gate.measures {
+                let Source::Query { expr, .. } = &measure.source else { continue };
+                let (name, expr) = (samples_name(name), expr.clone());
+                let question = Question::Range { name, expr, start_s: end_s - gate.window_s, end_s, step_s: gate.window_s / 20.0 };
                 ask(session, metrics, question).await?;
             }
         }
         ask(session, metrics, Question::Evaluations).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
+        if plan.mutation {
+            let overridden = plan.drills.iter().flat_map(|d| &d.scenario.overrides).map(|o| o.alert.as_str()).collect();
+            session.observe(crate::mutation::capture::replays(metrics, start_s, end_s, &overridden).await)?;
+        }
+        ask(session, metrics, Question::ProcessStarted).await?;
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
         for source in &declared.sources {
@@ -168,6 +188,22 @@ impl Session {
     pub(super) fn observe(&self, observations: impl IntoIterator<Item = verdict::Observation>) -> Result<(), Error> {
         for observation in observations {
             self.recorder.write(EventKind::Observation(observation))?;
+        }
+        Ok(())
+    }
+
+    /// Records what the rules of a drill's alerts were made of, from the injection to the drill's end, or until now.
+    pub(super) async fn ask_inputs(&self, drill: &PlannedDrill) -> Result<(), Error> {
+        let Some(metrics) = self.probes.metrics.as_deref() else { return Ok(()) };
+        let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
+        for alert in &drill.scenario.alerts {
+            let question = Question::RuleInputs {
+                alert: alert.clone(),
+                drill: Some(drill.scenario.name.clone()),
+                start_s: from.wall_s(),
+                end_s: to.wall_s(),
+            };
+            ask(self, metrics, question).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use super::traffic::Stream;
 use super::{Error, Session};
 use crate::probe::Question;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
@@ -16,12 +17,27 @@ const POLL: Duration = Duration::from_millis(500);
 /// # Errors
 /// The record can't be written, or the run was interrupted.
 pub async fn hold(session: &Session, load: Option<&Stream>, before: Option<String>) -> Result<bool, Error> {
+    hold_with(session, load, before, &BTreeSet::new(), &BTreeSet::new()).await
+}
+
+/// The same while faults that were injected early may have raised some alerts, and before drills that are about others: these must be
+/// silent even if they speak of the host, since one that fires already can't be proved.
+///
+/// # Errors
+/// As [`hold`].
+pub async fn hold_with(
+    session: &Session,
+    load: Option<&Stream>,
+    before: Option<String>,
+    raised: &BTreeSet<&str>,
+    about: &BTreeSet<&str>,
+) -> Result<bool, Error> {
     let steady = &session.declaration.steady_state;
     let began = Instant::now();
     let mut since: Option<Instant> = None;
     loop {
         session.interrupted()?;
-        let wrong = wrong_now(session, load).await;
+        let wrong = wrong_now(session, load, raised, about).await;
         match &wrong {
             None => {
                 let held = since.get_or_insert_with(Instant::now).elapsed();
@@ -43,7 +59,7 @@ pub async fn hold(session: &Session, load: Option<&Stream>, before: Option<Strin
 }
 
 /// What is not as it should be, if anything.
-async fn wrong_now(session: &Session, load: Option<&Stream>) -> Option<String> {
+async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&str>, about: &BTreeSet<&str>) -> Option<String> {
     let steady = &session.declaration.steady_state;
     if let Some(live) = load.map(|l| *l.live.borrow()) {
         if live.operations == 0 {
@@ -58,7 +74,7 @@ async fn wrong_now(session: &Session, load: Option<&Stream>) -> Option<String> {
     }
     let metrics = session.probes.metrics.as_deref()?;
     // What the host itself suffers from others is no reason to wait.
-    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
+    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host && !about.contains(a.name.as_str())).map(|a| &a.name);
     let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).collect();
     for observation in metrics.ask(&Question::Targets).await {
         match observation.fact {
@@ -72,5 +88,5 @@ async fn wrong_now(session: &Session, load: Option<&Stream>) -> Option<String> {
         }
     }
     let active = session.active_alerts().await?;
-    active.into_iter().find(|a| !allowed.contains(&a)).map(|a| format!("alert {a} is active"))
+    active.into_iter().find(|a| !allowed.contains(&a) && !raised.contains(a.as_str())).map(|a| format!("alert {a} is active"))
 }

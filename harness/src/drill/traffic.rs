@@ -1,12 +1,41 @@
 //! The traffic of a run: the background load, and what a drill adds to it.
 
 use super::{Error, Session};
+use crate::declaration::DeclaredWorkload;
+use crate::stack::Running;
 use loadgen::{Target, Workload};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use verdict::EventKind;
 use verdict::history::load::{LoadEvent, LoadSummary};
+
+/// Where a declared workload goes.
+///
+/// # Errors
+/// A port that it needs is not published.
+pub fn target(declared: &DeclaredWorkload, at: impl Fn(&str) -> Result<String, Error>) -> Result<Target, Error> {
+    Ok(Target {
+        http: at(&declared.http)?,
+        imap: declared.imap.as_deref().map(at).transpose()?,
+        users: declared.users.clone(),
+        password: declared.password.clone(),
+    })
+}
+
+/// `127.0.0.1:port` at which a `service:port` of a stack is published.
+///
+/// # Errors
+/// It is not written so, or the port is not published.
+pub fn published(running: &Running, place: &str) -> Result<String, Error> {
+    let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
+    let (service, port) = parsed
+        .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
+    let address = running.address(service, port).ok_or_else(|| {
+        Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
+    })?;
+    Ok(address.to_string())
+}
 
 /// A running load.
 pub struct Stream {
@@ -28,13 +57,7 @@ impl Stream {
         let declared = session.declaration.workload.as_ref().ok_or_else(|| {
             Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into())
         })?;
-        let at = |place: &str| session.published(place);
-        let target = Target {
-            http: at(&declared.http)?,
-            imap: declared.imap.as_deref().map(at).transpose()?,
-            users: declared.users.clone(),
-            password: declared.password.clone(),
-        };
+        let target = target(declared, |place| session.published(place))?;
         // Each stream draws from a seed of its own, so that one more stream does not change the others.
         let seed = name.bytes().fold(session.seed, |s, b| s.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
         let workload =

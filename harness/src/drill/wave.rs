@@ -4,54 +4,117 @@
 use super::Session;
 use super::traffic::Stream;
 use crate::drill::Error;
-use crate::fault::{self, Scene};
+use crate::fault::{self, Fault, Scene};
 use crate::journal::Undo;
 use crate::plan::{Plan, PlannedDrill};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use verdict::EventKind;
-use verdict::history::fault::{BlastRadius, FaultEvent};
+use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
+use verdict::{At, EventKind};
 
 /// Bound on the time until a fault is seen to bite, and until it is seen to have left.
 const EFFECT_BOUND: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
+/// A drill whose fault is there, or was at least tried.
+pub struct Begun<'p> {
+    drill: &'p PlannedDrill,
+    fault: Box<dyn Fault>,
+    open: Vec<u64>,
+    extra: Option<Stream>,
+    at: Instant,
+    since: At,
+    /// How the injection went.
+    outcome: Result<(), Error>,
+}
+
+impl Begun<'_> {
+    /// Alerts that it may raise.
+    pub fn raises(&self) -> BTreeSet<&str> {
+        self.drill.scenario.raises()
+    }
+}
+
+/// Faults that are there before the first wave, by drill.
+pub type Early<'p> = BTreeMap<String, Begun<'p>>;
+
+/// Injects the faults that are to be there early, before the first wave.
+///
+/// # Errors
+/// The first error; all that were injected are healed then.
+pub async fn begin_early<'p>(session: &Session, plan: &'p Plan) -> Result<Early<'p>, Error> {
+    let mut early = Early::new();
+    for drill in plan.drills.iter().filter(|d| d.scenario.is_early()) {
+        match begin(session, drill).await {
+            Ok(begun) => early.insert(drill.scenario.name.clone(), begun),
+            Err(error) => {
+                heal_early(session, early).await?;
+                return Err(error);
+            }
+        };
+    }
+    Ok(early)
+}
+
+/// Heals what was injected early and whose wave has not come.
+///
+/// # Errors
+/// Something could not be undone.
+pub async fn heal_early(session: &Session, early: Early<'_>) -> Result<(), Error> {
+    let open: Vec<u64> = early.into_values().flat_map(|begun| begun.open).collect();
+    session.heal(&open).await
+}
+
 /// Runs one wave to its end. Every fault is healed, also when another drill of the wave fails.
 ///
 /// # Errors
 /// The first error of a drill, after all have ended.
-pub async fn run(session: &Session, plan: &Plan, wave: &[&PlannedDrill]) -> Result<(), Error> {
-    let drills = wave.iter().map(|d| one(session, plan, d));
+pub async fn run<'p>(session: &Session, plan: &'p Plan, wave: &[&'p PlannedDrill], early: &mut Early<'p>) -> Result<(), Error> {
+    let drills: Vec<_> = wave.iter().map(|drill| (*drill, early.remove(&drill.scenario.name))).collect();
+    let drills = drills.into_iter().map(|(drill, begun)| one(session, plan, drill, begun));
     futures::future::join_all(drills).await.into_iter().collect()
 }
 
-async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(), Error> {
-    let scenario = &drill.scenario;
-    let name = scenario.name.clone();
-    let spec = &scenario.fault;
+async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, begun: Option<Begun<'p>>) -> Result<(), Error> {
+    let name = drill.scenario.name.clone();
     session.record(RunEvent::DrillBegan { drill: name.clone(), wave: drill.wave })?;
-    session.progress.say(&format!("drill {name}: {} on {}", spec.kind, spec.target));
-    let mut fault = fault::aim(&spec.kind, &spec.target, &spec.settings)?;
-    let scene = session.scene();
-    let extra = match &scenario.load {
-        Some(load) => Some(Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)])?),
-        None => None,
+    let overridden = session.override_rules(&drill.scenario).await?;
+    let result = match begun {
+        Some(begun) => {
+            session.progress.say(&format!("drill {name}: its fault has been there for {:.0} s", begun.at.elapsed().as_secs_f64()));
+            through(session, plan, begun, true).await
+        }
+        None => match begin(session, drill).await {
+            Ok(begun) => through(session, plan, begun, false).await,
+            Err(error) => Err(error),
+        },
     };
-    let what = format!("fault {} on {} (drill {name})", spec.kind, spec.target);
-    let undo = fault.prepare(&scene).await?;
-    let open = session.journal_open(&what, undo)?;
-    let mut blast = fault.blast_radius();
-    blast.services.extend(scenario.disturbs.iter().cloned());
-    blast.alerts.extend(scenario.raises().into_iter().map(str::to_owned));
-    blast.journeys |= scenario.journeys_disturbed;
-    let outcome = strike(session, plan, drill, fault.as_mut(), &scene, blast).await;
+    if !overridden.is_empty() {
+        // What the changed rule was made of can be asked for only while it is there.
+        session.ask_inputs(drill).await?;
+        session.heal(&overridden).await?;
+    }
+    result?;
+    session.record(RunEvent::DrillEnded { drill: name })
+}
+
+/// From a fault that is there to its end, and the end of what it led to.
+async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) -> Result<(), Error> {
+    let Begun { drill, fault, open, extra, at, since, outcome } = begun;
+    let name = drill.scenario.name.clone();
+    let scene = session.scene();
+    let told = match outcome {
+        Ok(()) => told(session, plan, drill, fault.as_ref(), (at, since), early).await,
+        failed => failed,
+    };
     // Its arrivals end with the fault; what it waits for afterwards (mail on its way) must not keep the fault from being healed.
     let ending = extra.map(|stream| tokio::spawn(stream.stop()));
     let healed = session.heal(&open).await;
     session.record_fault(FaultEvent::Healed { drill: name.clone() })?;
     let at = Instant::now();
-    outcome?;
+    told?;
     healed?;
     let left = effect(session, || fault.left(&scene)).await?;
     session.record_fault(match left {
@@ -64,33 +127,59 @@ async fn one(session: &Session, plan: &Plan, drill: &PlannedDrill) -> Result<(),
         // The load bounds that by itself.
         let _ = ending.await;
     }
-    session.record(RunEvent::DrillEnded { drill: name })
+    Ok(())
 }
 
-/// Injects, and stays until the alerts have reached everybody or their time is over.
-async fn strike(
-    session: &Session,
-    plan: &Plan,
-    drill: &PlannedDrill,
-    fault: &mut dyn fault::Fault,
-    scene: &Scene<'_>,
-    blast_radius: BlastRadius,
-) -> Result<(), Error> {
-    let name = drill.scenario.name.clone();
+/// Journals and injects a fault, and looks for its effect. An error of the injection is told later, after the fault is healed.
+///
+/// # Errors
+/// Nothing was injected.
+async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Begun<'p>, Error> {
+    let scenario = &drill.scenario;
+    let (name, spec) = (scenario.name.clone(), &scenario.fault);
+    session.progress.say(&format!("drill {name}: {} on {}", spec.kind, spec.target));
+    let mut fault = fault::aim(&spec.kind, &spec.target, &spec.settings)?;
+    let scene = session.scene();
+    let extra = match &scenario.load {
+        Some(load) => Some(Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)])?),
+        None => None,
+    };
+    let what = format!("fault {} on {} (drill {name})", spec.kind, spec.target);
+    let undo = fault.prepare(&scene).await?;
+    let open = session.journal_open(&what, undo)?;
+    let (at, since) = (Instant::now(), session.clock().now());
+    let outcome = strike(session, drill, fault.as_mut(), &scene).await;
+    Ok(Begun { drill, fault, open, extra, at, since, outcome })
+}
+
+/// Injects, and looks for the effect.
+async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, scene: &Scene<'_>) -> Result<(), Error> {
+    let mut blast_radius = drill.scenario.blast_radius();
+    // What it learnt of its target while it was prepared counts.
+    blast_radius.host = fault.blast_radius().host;
     session.record_fault(FaultEvent::Injected {
-        drill: name.clone(),
+        drill: drill.scenario.name.clone(),
         kind: fault.kind().into(),
         target: fault.target().into(),
         mechanism: fault.mechanism(),
         blast_radius,
     })?;
-    let began = Instant::now();
-    let since = session.clock().now();
     fault.inject(scene).await?;
-    session.record_fault(match effect(session, || fault.bites(scene)).await? {
-        Ok(evidence) => FaultEvent::Bit { drill: name.clone(), evidence },
-        Err(seen) => FaultEvent::DidNotBite { drill: name.clone(), seen },
-    })?;
+    session.look_for_bite(drill, fault).await.map(drop)
+}
+
+/// Stays until the alerts have reached everybody or their time is over. A fault that was injected early is looked for again.
+async fn told(
+    session: &Session,
+    plan: &Plan,
+    drill: &PlannedDrill,
+    fault: &dyn Fault,
+    (began, since): (Instant, At),
+    early: bool,
+) -> Result<(), Error> {
+    if early && !session.look_for_bite(drill, fault).await? {
+        return Ok(());
+    }
     let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
     let bound = drill.scenario.builds_up_s + budgets.map(|b| b.notify_s).fold(0.0, f64::max);
     let least = Duration::from_secs_f64(drill.scenario.hold_s);
@@ -140,6 +229,18 @@ async fn effect<'a>(
 }
 
 impl Session {
+    /// Looks for the effect of a fault, and records whether it was seen.
+    async fn look_for_bite(&self, drill: &PlannedDrill, fault: &dyn Fault) -> Result<bool, Error> {
+        let (scene, drill) = (self.scene(), drill.scenario.name.clone());
+        let seen = effect(self, || fault.bites(&scene)).await?;
+        let bit = seen.is_ok();
+        self.record_fault(match seen {
+            Ok(evidence) => FaultEvent::Bit { drill, evidence },
+            Err(seen) => FaultEvent::DidNotBite { drill, seen },
+        })?;
+        Ok(bit)
+    }
+
     fn scene(&self) -> Scene<'_> {
         Scene { engine: &self.engine, project: &self.running.project, run: &self.run }
     }
@@ -152,7 +253,7 @@ impl Session {
     }
 
     /// Journals what undoes a fault, before it is injected.
-    fn journal_open(&self, what: &str, undo: Vec<Undo>) -> Result<Vec<u64>, Error> {
+    pub(super) fn journal_open(&self, what: &str, undo: Vec<Undo>) -> Result<Vec<u64>, Error> {
         undo.into_iter().map(|undo| Ok(self.journal.open(&self.running.run, &self.declaration.stack, what, undo)?)).collect()
     }
 }

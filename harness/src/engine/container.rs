@@ -64,6 +64,8 @@ pub struct ContainerState {
     pub limits: Limits,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// What of the host is mounted: path inside to path on the host.
+    pub binds: BTreeMap<String, String>,
 }
 
 impl ContainerState {
@@ -348,5 +350,6 @@ fn state(seen: ContainerInspectResponse) -> ContainerState {
             memory: host.memory.filter(|bytes| (0..UNLIMITED_MEMORY).contains(bytes)).unwrap_or(0),
         },
         labels,
+        binds: seen.mounts.unwrap_or_default().into_iter().filter_map(|m| Some((m.destination?, m.source?))).collect(),
     }
 }

@@ -87,6 +87,17 @@ impl Engine {
         Ok(seen.into_iter().filter_map(|network| network.name).collect())
     }
 
+    /// Subnets of networks that carry a label, in CIDR notation.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn subnets_with(&self, key: &str) -> Result<Vec<String>, EngineError> {
+        let options = ListNetworksOptionsBuilder::default().filters(&label::filter(key, None)).build();
+        let seen = self.docker.list_networks(Some(options)).await.asked(|| "listing networks".into())?;
+        let configs = seen.into_iter().filter_map(|n| n.ipam?.config).flatten();
+        Ok(configs.filter_map(|c| c.subnet).collect())
+    }
+
     /// Runs that networks of ours belong to; `stack` selects those of one stack.
     ///
     /// # Errors

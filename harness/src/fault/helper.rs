@@ -1,8 +1,14 @@
 //! Faults that need a live process run in a helper of ours: this program again, with a hidden subcommand, in a session of its own.
 
 use crate::journal::Undo;
+use crate::journal::undo::start_ticks_of;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, getppid};
 use std::io;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -26,25 +32,76 @@ pub async fn start(arguments: &[String]) -> io::Result<Undo> {
     let pid = child.id().ok_or_else(|| io::Error::other("the helper ended at once"))? as i32;
     let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the helper has no output"))?;
     let mut lines = BufReader::new(stdout).lines();
-    let ready = tokio::time::timeout(std::time::Duration::from_secs(10), lines.next_line()).await;
+    let ready = tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await;
     if !matches!(&ready, Ok(Ok(Some(line))) if line == "ready") {
         let _ = child.start_kill();
         let output = child.wait_with_output().await?;
         return Err(io::Error::other(format!("the helper did not become ready: {}", String::from_utf8_lossy(&output.stderr).trim())));
     }
-    let start_ticks = start_ticks(pid)?;
+    let start_ticks = start_ticks_of(pid).ok_or_else(|| io::Error::other("the helper ended at once"))?;
     // Reap it whenever it ends, so that no zombie is left while the run goes on.
     tokio::spawn(async move { child.wait().await });
     Ok(Undo::EndHelper { pid, start_ticks })
 }
 
-/// Start time of a process in clock ticks since boot: field 22 of its `stat`, counted after the name, which may hold spaces.
-pub fn start_ticks(pid: i32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name
-        .split_whitespace()
-        .nth(19)
-        .and_then(|f| f.parse().ok())
-        .ok_or_else(|| io::Error::other(format!("process {pid} has no start time")))
+/// The harness, as a helper sees it. A helper that has done nothing yet ends when its harness is gone: that may have been killed
+/// before it had written down that the helper is there. Afterwards only the journal ends it, so that a fault by hand stays.
+#[derive(Debug, Clone, Copy)]
+pub struct Harness(Pid);
+
+impl Harness {
+    /// How often a helper that waits looks.
+    pub const LOOK: Duration = Duration::from_millis(200);
+
+    /// The harness of this process; to be asked before it is told `ready`.
+    pub fn of_this() -> Harness {
+        Harness(getppid())
+    }
+
+    /// Whether it is gone.
+    pub fn is_gone(self) -> bool {
+        getppid() != self.0
+    }
+}
+
+/// What a helper waits for that does nothing before it is told to: SIGUSR1.
+#[derive(Debug)]
+pub struct Orders {
+    harness: Harness,
+    go: SigSet,
+}
+
+impl Orders {
+    /// From now on an order is not missed; to be called while the process has one thread.
+    ///
+    /// # Errors
+    /// The signal can't be blocked.
+    pub fn awaited() -> io::Result<Orders> {
+        let mut go = SigSet::empty();
+        go.add(Signal::SIGUSR1);
+        go.thread_block()?;
+        Ok(Orders { harness: Harness::of_this(), go })
+    }
+
+    /// Returns once the order has come; ends this process if its harness is gone before that.
+    ///
+    /// # Errors
+    /// The signal can't be waited for.
+    pub fn wait(self) -> io::Result<()> {
+        let told = Arc::new(AtomicBool::new(false));
+        std::thread::spawn({
+            let told = told.clone();
+            move || {
+                while !told.load(Ordering::SeqCst) {
+                    if self.harness.is_gone() {
+                        std::process::exit(0);
+                    }
+                    std::thread::sleep(Harness::LOOK);
+                }
+            }
+        });
+        self.go.wait()?;
+        told.store(true, Ordering::SeqCst);
+        Ok(())
+    }
 }

@@ -1,5 +1,5 @@
 //! What can be done to a container as a whole: `stop` (asked to end, then killed, as by an operator), `kill` (SIGKILL, as by a
-//! crash), `pause` (frozen: the kernel still accepts connections, nobody answers) and `restart` (over when it works again).
+//! crash; it stays dead, whatever the restart policy), `pause` (frozen: the kernel still accepts connections, nobody answers) and `restart` (over when it works again).
 
 use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::journal::Undo;
@@ -91,7 +91,7 @@ impl Fault for Lifecycle {
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            let container = scene.container(&self.target).await?;
+            let container = scene.alive(self.kind(), &self.target).await?;
             self.container = (container.id.clone(), container.pid);
             Ok(vec![match self.action {
                 Action::Pause => Undo::Unpause { container: container.id },
@@ -129,6 +129,13 @@ impl Fault for Lifecycle {
     }
 
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
-        Box::pin(scene.works(self.kind(), &self.target))
+        Box::pin(async {
+            if self.action != Action::Pause {
+                return scene.works(self.kind(), &self.target).await;
+            }
+            // The engine calls a paused container unhealthy until its next health check, which may be far.
+            let state = scene.container(&self.target).await?;
+            Ok((state.running && !state.paused).then(|| format!("the container of {} is no longer paused", self.target)))
+        })
     }
 }

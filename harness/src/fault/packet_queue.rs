@@ -5,6 +5,7 @@
 //! protocol is nfnetlink_queue (`linux/netfilter/nfnetlink_queue.h`); messages are in host byte order with attributes in
 //! network byte order. Measured on 2 cores: 100 ms wanted gives 100.3 ms idle and up to 119 ms with both cores busy.
 
+use super::helper::Harness;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -45,8 +46,9 @@ extern "C" fn stop(_: i32) {
     STOP.store(true, Ordering::SeqCst);
 }
 
-/// Holds every packet of queue `queue` in the network namespace of process `pid` back by `delay`, until SIGTERM or SIGINT;
-/// then lets all that wait go. Prints `ready` once packets can be handed to it.
+/// Holds every packet of queue `queue` in the network namespace of process `pid` back by `delay`, until SIGTERM or SIGINT (or
+/// until the harness is gone, if no packet has come by then); then lets all that wait go. Prints `ready` once packets can be
+/// handed to it.
 ///
 /// # Errors
 /// The namespace can't be entered (needs root, or CAP_SYS_ADMIN with ptrace access), or the kernel refuses the queue.
@@ -56,11 +58,12 @@ pub fn hold(pid: i32, queue: u16, delay: Duration) -> io::Result<()> {
         #[expect(unsafe_code, reason = "a signal handler can't be installed otherwise")]
         unsafe { signal(s, SigHandler::Handler(stop)) }?;
     }
+    let harness = Harness::of_this();
     let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
     setns(&namespace, CloneFlags::CLONE_NEWNET)?;
     let socket = Queue::open(queue)?;
     println!("ready");
-    socket.hold(delay)
+    socket.hold(delay, harness)
 }
 
 struct Queue {
@@ -105,17 +108,19 @@ impl Queue {
         }
     }
 
-    fn hold(&self, delay: Duration) -> io::Result<()> {
+    fn hold(&self, delay: Duration, harness: Harness) -> io::Result<()> {
         // The delay is the same for all, so packets leave in the order in which they came: a queue is enough.
         let mut waiting: VecDeque<(Instant, u32)> = VecDeque::new();
         let mut buffer = vec![0u8; 1 << 16];
-        while !STOP.load(Ordering::SeqCst) {
+        let mut used = false;
+        while !STOP.load(Ordering::SeqCst) && (used || !harness.is_gone()) {
             while self.receive(&mut buffer, |id| waiting.push_back((Instant::now() + delay, id)))? {}
+            used |= !waiting.is_empty();
             let now = Instant::now();
             let due = waiting.iter().take_while(|(at, _)| *at <= now).count();
             self.accept(waiting.drain(..due).map(|(_, id)| id))?;
-            let next = waiting.front().map_or(Duration::from_millis(200), |(at, _)| at.saturating_duration_since(Instant::now()));
-            let timeout = TimeSpec::from_duration(next.min(Duration::from_millis(200)));
+            let next = waiting.front().map_or(Harness::LOOK, |(at, _)| at.saturating_duration_since(Instant::now()));
+            let timeout = TimeSpec::from_duration(next.min(Harness::LOOK));
             match ppoll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], Some(timeout), None) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(e) => return Err(e.into()),

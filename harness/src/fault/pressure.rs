@@ -2,13 +2,20 @@
 //! and spins or fills memory there, so that it competes with the container's own processes for the same share. The host's
 //! memory is never filled: memory pressure needs a limit on the container.
 
+use super::helper::Orders;
 use super::{Ability, Fault, FaultError, Scene, Settings};
-use crate::journal::Undo;
+use crate::engine::Limits;
+use crate::journal::{Undo, undo};
 use futures::future::BoxFuture;
 use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use verdict::history::fault::BlastRadius;
+
+/// Share of the processor time that is there for the control group, and of what the group takes, that the helper must take.
+const CPU_SHARES: (f64, f64) = (0.05, 0.1);
+/// Time over which processor time is measured.
+const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -22,9 +29,11 @@ struct Pressure {
     kind: Kind,
     target: String,
     cgroups: Vec<PathBuf>,
-    limit: i64,
-    cpu_limited: bool,
-    helper: i32,
+    limits: Limits,
+    /// Bytes that the group held before.
+    held_before: f64,
+    /// Process of the helper, and its start.
+    helper: (i32, u64),
 }
 
 /// `cpu_pressure`. Setting: `threads` (1 to 64, default 2).
@@ -36,17 +45,18 @@ pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
     aim(Kind::Cpu(super::number("cpu_pressure", settings, "threads", 2, 1..=64)?), target)
 }
 
-/// `memory_pressure`. Setting: `per_cent` of the container's memory limit (1 to 100, default 90).
+/// `memory_pressure`. Setting: `per_cent` of the container's memory limit (1 to 95, default 90): above, the kernel would kill.
 ///
 /// # Errors
 /// Unknown or senseless settings.
 pub fn memory(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("memory_pressure", settings, &["per_cent"])?;
-    aim(Kind::Memory(super::number("memory_pressure", settings, "per_cent", 90, 1..=100)?), target)
+    aim(Kind::Memory(super::number("memory_pressure", settings, "per_cent", 90, 1..=95)?), target)
 }
 
 fn aim(kind: Kind, target: &str) -> Result<Box<dyn Fault>, FaultError> {
-    Ok(Box::new(Pressure { kind, target: target.into(), cgroups: Vec::new(), limit: 0, cpu_limited: false, helper: 0 }))
+    let (cgroups, limits) = (Vec::new(), Limits::default());
+    Ok(Box::new(Pressure { kind, target: target.into(), cgroups, limits, held_before: 0.0, helper: (0, 0) }))
 }
 
 impl Pressure {
@@ -57,19 +67,43 @@ impl Pressure {
         }
     }
 
-    /// What the control group uses: cores, or bytes.
-    async fn usage(&self) -> io::Result<f64> {
-        let folder = self.cgroups.last().ok_or_else(|| io::Error::other("it was not prepared"))?;
-        match self.kind {
-            Kind::Memory(_) => read_number(folder, &[("memory.usage_in_bytes", None), ("memory.current", None)]),
-            Kind::Cpu(_) => {
-                let spent = || read_number(folder, &[("cpuacct.usage", None), ("cpu.stat", Some("usage_usec"))]);
-                let scale = if folder.join("cpuacct.usage").exists() { 1e9 } else { 1e6 };
-                let (before, began) = (spent()?, std::time::Instant::now());
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                Ok((spent()? - before) / scale / began.elapsed().as_secs_f64())
-            }
-        }
+    fn group(&self) -> io::Result<&Path> {
+        self.cgroups.last().map(PathBuf::as_path).ok_or_else(|| io::Error::other("it was not prepared"))
+    }
+
+    fn helper_lives(&self) -> bool {
+        undo::start_ticks_of(self.helper.0) == Some(self.helper.1)
+    }
+
+    /// Cores that the group takes, and the helper alone.
+    async fn cores(&self) -> io::Result<(f64, f64)> {
+        let group = self.group()?;
+        let spent = || Ok::<_, io::Error>((cpu_seconds(group)?, process_seconds(self.helper.0)?));
+        let (before, began) = (spent()?, Instant::now());
+        tokio::time::sleep(LOOK).await;
+        let (after, seconds) = (spent()?, began.elapsed().as_secs_f64());
+        Ok(((after.0 - before.0) / seconds, (after.1 - before.1) / seconds))
+    }
+
+    async fn cpu_bites(&self, threads: u32) -> io::Result<Option<String>> {
+        let (group, helper) = self.cores().await?;
+        let host = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+        let limit = if self.limits.nano_cpus > 0 { self.limits.nano_cpus as f64 / 1e9 } else { host };
+        let there = limit.min(f64::from(threads)).min(host);
+        // What the helper takes is in the group's figure, unless it never got in there; clock ticks are coarse.
+        let bites = helper >= there * CPU_SHARES.0 && helper >= group * CPU_SHARES.1 && group >= helper * 0.5;
+        Ok(bites.then(|| format!("the control group of {} takes {group:.2} cores, {helper:.2} of them for the helper", self.target)))
+    }
+
+    fn memory_bites(&self, per_cent: u32) -> io::Result<Option<String>> {
+        let limit = self.limits.memory as f64;
+        let (held, ours) = (held_bytes(self.group()?)?, process_bytes(self.helper.0)?);
+        let wanted = limit * f64::from(per_cent) / 100.0;
+        let bites = held >= wanted * 0.9 && ours >= (wanted - self.held_before) * 0.5;
+        Ok(bites.then(|| {
+            let per_cent = |bytes: f64| bytes / limit * 100.0;
+            format!("{} holds {:.0} % of its memory limit, before: {:.0} %", self.target, per_cent(held), per_cent(self.held_before))
+        }))
     }
 
     fn fails(&self, scene: &Scene<'_>, error: impl std::fmt::Display) -> FaultError {
@@ -98,16 +132,15 @@ impl Fault for Pressure {
     }
 
     fn blast_radius(&self) -> BlastRadius {
-        let host = matches!(self.kind, Kind::Cpu(_)) && !self.cpu_limited;
+        let host = matches!(self.kind, Kind::Cpu(_)) && self.limits.nano_cpus == 0;
         BlastRadius { services: vec![self.target.clone()], host, ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            let container = scene.container(&self.target).await?;
-            self.limit = container.limits.memory;
-            self.cpu_limited = container.limits.nano_cpus > 0;
-            if matches!(self.kind, Kind::Memory(_)) && self.limit <= 0 {
+            let container = scene.alive(self.kind(), &self.target).await?;
+            self.limits = container.limits;
+            if matches!(self.kind, Kind::Memory(_)) && self.limits.memory <= 0 {
                 let what = format!("fault memory_pressure: {} has no memory limit", self.target);
                 return Err(FaultError::Settings {
                     what,
@@ -122,11 +155,19 @@ impl Fault for Pressure {
             }
             match self.kind {
                 Kind::Cpu(threads) => arguments.extend(["--threads".into(), threads.to_string()]),
-                Kind::Memory(per_cent) => arguments.extend(["--up-to-bytes".into(), (self.limit / 100 * i64::from(per_cent)).to_string()]),
+                Kind::Memory(per_cent) => {
+                    let wanted = self.limits.memory / 100 * i64::from(per_cent);
+                    self.held_before = self.group().and_then(held_bytes).map_err(|e| self.fails(scene, e))?;
+                    if self.held_before >= wanted as f64 {
+                        let share = self.held_before / self.limits.memory as f64 * 100.0;
+                        return Err(self.fails(scene, format!("nothing to fill up to {per_cent} %: it holds {share:.0} % of its limit")));
+                    }
+                    arguments.extend(["--up-to-bytes".into(), wanted.to_string()]);
+                }
             }
             let undo = super::helper::start(&arguments).await.map_err(|e| self.fails(scene, e))?;
-            if let Undo::EndHelper { pid, .. } = undo {
-                self.helper = pid;
+            if let Undo::EndHelper { pid, start_ticks } = undo {
+                self.helper = (pid, start_ticks);
             }
             Ok(vec![undo])
         })
@@ -134,30 +175,28 @@ impl Fault for Pressure {
 
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
         Box::pin(async {
-            let helper = nix::unistd::Pid::from_raw(self.helper);
+            let helper = nix::unistd::Pid::from_raw(self.helper.0);
             nix::sys::signal::kill(helper, nix::sys::signal::Signal::SIGUSR1).map_err(|e| self.fails(scene, e))
         })
     }
 
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
-            let usage = self.usage().await.map_err(|e| self.fails(scene, e))?;
-            Ok(match self.kind {
-                Kind::Cpu(_) => (usage > 0.15).then(|| format!("the control group of {} uses {usage:.2} cores", self.target)),
-                Kind::Memory(per_cent) => {
-                    let share = usage / self.limit as f64 * 100.0;
-                    (share > f64::from(per_cent) * 0.9)
-                        .then(|| format!("the control group of {} uses {share:.0} % of its memory limit", self.target))
-                }
-            })
+            if !self.helper_lives() {
+                return Err(self.fails(scene, "its helper has ended"));
+            }
+            let seen = match self.kind {
+                Kind::Cpu(threads) => self.cpu_bites(threads).await,
+                Kind::Memory(per_cent) => self.memory_bites(per_cent),
+            };
+            seen.map_err(|e| self.fails(scene, e))
         })
     }
 
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
-            let gone = !std::path::Path::new(&format!("/proc/{}/stat", self.helper)).exists();
             let works = scene.works(self.kind(), &self.target).await?;
-            Ok(works.filter(|_| gone).map(|w| format!("the helper has ended; {w}")))
+            Ok(works.filter(|_| !self.helper_lives()).map(|w| format!("the helper has ended; {w}")))
         })
     }
 }
@@ -173,7 +212,7 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
         if !unified && !controllers.split(',').any(|c| c == controller) {
             continue;
         }
-        let point = mounts.lines().find_map(|m| {
+        let folder = mounts.lines().find_map(|m| {
             let (head, tail) = m.split_once(" - ")?;
             let fields: Vec<&str> = tail.split_whitespace().collect();
             let right = if unified {
@@ -181,9 +220,11 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
             } else {
                 fields.first() == Some(&"cgroup") && fields.get(2)?.split(',').any(|o| o == controller)
             };
-            right.then(|| head.split_whitespace().nth(4).map(PathBuf::from)).flatten()
+            // What is mounted may be a part of the hierarchy.
+            let (root, point) = (head.split_whitespace().nth(3)?, head.split_whitespace().nth(4)?);
+            let below = path.strip_prefix(root).filter(|_| root != "/").unwrap_or(path);
+            right.then(|| Path::new(point).join(below.trim_start_matches('/')))
         });
-        let folder = point.map(|p| p.join(path.trim_start_matches('/')));
         // On a machine of version 1 the unified hierarchy is there as well, without controllers.
         if let Some(folder) = folder.filter(|f| f.join("cgroup.procs").exists() && (!unified || f.join("cpu.stat").exists())) {
             return Ok(folder);
@@ -192,7 +233,39 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
     Err(io::Error::other(format!("process {pid} is in no control group with controller {controller}")))
 }
 
-fn read_number(folder: &std::path::Path, candidates: &[(&str, Option<&str>)]) -> io::Result<f64> {
+/// Processor time that a control group has taken, seconds.
+fn cpu_seconds(group: &Path) -> io::Result<f64> {
+    let scale = if group.join("cpuacct.usage").exists() { 1e9 } else { 1e6 };
+    Ok(read_number(group, &[("cpuacct.usage", None), ("cpu.stat", Some("usage_usec"))])? / scale)
+}
+
+/// Processor time that a process has taken, seconds.
+fn process_seconds(pid: i32) -> io::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    let a_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
+    Ok((ticks(11) + ticks(12)) / a_second)
+}
+
+/// Bytes that a control group holds and can't be made to give back: without the files that it has read or written.
+fn held_bytes(group: &Path) -> io::Result<f64> {
+    let used = read_number(group, &[("memory.usage_in_bytes", None), ("memory.current", None)])?;
+    let files = |which: &str| {
+        let total = format!("total_{which}_file ");
+        read_number(group, &[("memory.stat", Some(&total)), ("memory.stat", Some(&total["total_".len()..]))])
+    };
+    Ok((used - files("active")? - files("inactive")?).max(0.0))
+}
+
+/// Memory of its own that a process holds, bytes.
+fn process_bytes(pid: i32) -> io::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib = status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.unwrap_or(0.0) * 1024.0)
+}
+
+fn read_number(folder: &Path, candidates: &[(&str, Option<&str>)]) -> io::Result<f64> {
     for (file, key) in candidates {
         let Ok(text) = std::fs::read_to_string(folder.join(file)) else { continue };
         let value = match key {
@@ -206,21 +279,18 @@ fn read_number(folder: &std::path::Path, candidates: &[(&str, Option<&str>)]) ->
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory until it is ended. Prints `ready`
-/// when it waits.
+/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the host) until
+/// it is ended. Prints `ready` when it waits, and ends if the harness is gone before the signal.
 ///
 /// # Errors
 /// A control group can't be joined.
-pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<()> {
-    use nix::sys::signal::{SigSet, Signal};
-    let mut go = SigSet::empty();
-    go.add(Signal::SIGUSR1);
-    go.thread_block()?;
+pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64, host_available: Option<(u64, u64)>) -> io::Result<()> {
+    let orders = Orders::awaited()?;
     for folder in cgroups {
         std::fs::write(folder.join("cgroup.procs"), std::process::id().to_string())?;
     }
     println!("ready");
-    go.wait()?;
+    orders.wait()?;
     for _ in 0..threads {
         std::thread::spawn(|| {
             loop {
@@ -228,14 +298,15 @@ pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64) -> io::Result<
             }
         });
     }
-    let folder = cgroups.last();
-    let used =
-        || folder.and_then(|f| read_number(f, &[("memory.usage_in_bytes", None), ("memory.current", None)]).ok()).unwrap_or(f64::MAX);
-    let mut held: Vec<Vec<u8>> = Vec::new();
+    if let Some((available, most)) = host_available {
+        return super::host::hold_memory(available, most);
+    }
+    let held = || cgroups.last().and_then(|group| held_bytes(group).ok()).unwrap_or(f64::MAX);
+    let mut ours: Vec<Vec<u8>> = Vec::new();
     loop {
-        if up_to_bytes > 0 && used() < up_to_bytes as f64 {
+        if up_to_bytes > 0 && held() < up_to_bytes as f64 {
             // Each page is written, so that it is really there.
-            held.push(vec![held.len() as u8 | 1; 1 << 20]);
+            ours.push(vec![ours.len() as u8 | 1; 1 << 20]);
         } else {
             std::thread::sleep(Duration::from_millis(50));
         }

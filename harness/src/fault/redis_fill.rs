@@ -1,13 +1,11 @@
-//! Redis is filled with keys that may be evicted (they have an expiry) until it evicts. Keys without an expiry, such as queues,
-//! stay under the policy `volatile-lru`.
+//! Redis is filled with keys that may be evicted (they have an expiry), up to a share of its memory limit or until it evicts. Keys
+//! without an expiry, such as queues, stay under the policy `volatile-lru`.
 
+use super::resp::{self, Resp};
 use super::{Ability, Fault, FaultError, Scene, Settings};
-use crate::engine::namespace;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io;
 use verdict::history::fault::BlastRadius;
 
 const KIND: &str = "redis_fill";
@@ -19,17 +17,24 @@ const WRITE_MAX: usize = 1 << 30;
 struct RedisFill {
     target: String,
     port: u16,
+    /// Share of the memory limit that is filled; `None` fills until keys are evicted.
+    per_cent: Option<u64>,
     evicted_before: u64,
+    used_before: u64,
 }
 
-/// Setting: `port` (default 6379).
+/// Settings: `per_cent` of the memory limit (1 to 95; without it, until keys are evicted), `port` (default 6379).
 ///
 /// # Errors
 /// Unknown or senseless settings.
 pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
-    super::only(KIND, settings, &["port"])?;
-    let port = super::number(KIND, settings, "port", 6379, 1..=65535)? as u16;
-    Ok(Box::new(RedisFill { target: target.into(), port, evicted_before: 0 }))
+    super::only(KIND, settings, &["per_cent", "port"])?;
+    let port = super::port(KIND, settings, 6379)?;
+    let per_cent = match settings.contains_key("per_cent") {
+        true => Some(u64::from(super::number(KIND, settings, "per_cent", 90, 1..=95)?)),
+        false => None,
+    };
+    Ok(Box::new(RedisFill { target: target.into(), port, per_cent, evicted_before: 0, used_before: 0 }))
 }
 
 fn prefix(run: &str) -> String {
@@ -42,10 +47,7 @@ impl RedisFill {
         scene: &Scene<'_>,
         work: impl FnOnce(&mut Resp) -> io::Result<T> + Send + 'static,
     ) -> Result<T, FaultError> {
-        let container = scene.container(&self.target).await?;
-        let port = self.port;
-        let answer = namespace::within(container.pid, move || Resp::connect(port).and_then(|mut r| work(&mut r))).await;
-        answer.map_err(|e| scene.failed(KIND, &self.target, e))?.map_err(|e| scene.failed(KIND, &self.target, e))
+        resp::ask(scene, KIND, &self.target, self.port, work).await
     }
 }
 
@@ -72,8 +74,11 @@ impl Fault for RedisFill {
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            self.evicted_before = self.speak(scene, |r| r.info("evicted_keys")).await?;
-            let limit = self.speak(scene, |r| r.info("maxmemory")).await?;
+            let container = scene.alive(KIND, &self.target).await?;
+            let (evicted, used, limit, policy) = self
+                .speak(scene, |r| Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?, r.field("maxmemory_policy")?)))
+                .await?;
+            (self.evicted_before, self.used_before) = (evicted, used);
             if limit == 0 || limit as usize > WRITE_MAX / 2 {
                 let what = format!("fault {KIND}: maxmemory of {} is {limit} bytes", self.target);
                 return Err(FaultError::Settings {
@@ -81,24 +86,37 @@ impl Fault for RedisFill {
                     hint: format!("set a maxmemory below {} bytes: the host's memory is never filled", WRITE_MAX / 2),
                 });
             }
-            let container = scene.container(&self.target).await?;
+            if let Some(per_cent) = self.per_cent.filter(|p| used * 100 >= limit * p) {
+                let seen = format!("it uses {used} of {limit} bytes already, {per_cent} % or more: nothing would change");
+                return Err(scene.failed(KIND, &self.target, seen));
+            }
+            if self.per_cent.is_none() && policy == "noeviction" {
+                return Err(FaultError::Settings {
+                    what: format!("fault {KIND}: maxmemory-policy of {} is noeviction, so it never evicts", self.target),
+                    hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru, or fill a share with per_cent".into(),
+                });
+            }
             Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])
         })
     }
 
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
         Box::pin(async {
-            let (prefix, before) = (prefix(scene.run), self.evicted_before);
+            let (prefix, before, per_cent) = (prefix(scene.run), self.evicted_before, self.per_cent);
             self.speak(scene, move |r| {
                 let value = vec![b'x'; VALUE];
                 for n in 0..WRITE_MAX / VALUE {
                     r.command(&[b"SET", format!("{prefix}{n}").as_bytes(), &value, b"EX", b"3600"])?;
-                    // A few dozen evictions, so that one that the server did anyway is not taken for ours.
-                    if n % 16 == 0 && r.info("evicted_keys")? > before + 50 {
+                    let enough = match per_cent {
+                        Some(per_cent) => r.info("used_memory")? * 100 >= r.info("maxmemory")? * per_cent,
+                        // A few dozen evictions, so that one that the server did anyway is not taken for ours.
+                        None => n % 16 == 0 && r.info("evicted_keys")? > before + 50,
+                    };
+                    if enough {
                         return Ok(());
                     }
                 }
-                Err(io::Error::other(format!("{WRITE_MAX} bytes were written and nothing was evicted")))
+                Err(io::Error::other(format!("{WRITE_MAX} bytes were written, and it is neither full nor evicts")))
             })
             .await
         })
@@ -106,8 +124,15 @@ impl Fault for RedisFill {
 
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
-            let evicted = self.speak(scene, |r| r.info("evicted_keys")).await?.saturating_sub(self.evicted_before);
-            Ok((evicted > 0).then(|| format!("{} evicted {evicted} keys", self.target)))
+            let (evicted, used, limit) =
+                self.speak(scene, |r| Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?))).await?;
+            let evicted = evicted.saturating_sub(self.evicted_before);
+            Ok(match self.per_cent {
+                // What others use comes and goes a little.
+                Some(per_cent) => (used * 100 >= limit * per_cent.saturating_sub(2))
+                    .then(|| format!("{} uses {used} of {limit} bytes, and evicted {evicted} keys", self.target)),
+                None => (evicted > 0).then(|| format!("{} evicted {evicted} keys", self.target)),
+            })
         })
     }
 
@@ -116,95 +141,8 @@ impl Fault for RedisFill {
             let prefix = prefix(scene.run);
             let (keys, used, limit) =
                 self.speak(scene, move |r| Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))).await?;
-            Ok((keys == 0 && used < limit * 8 / 10).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
+            let little = used <= (self.used_before + limit / 20).max(limit * 8 / 10);
+            Ok((keys == 0 && little).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
         })
-    }
-}
-
-/// A connection to Redis, as far as this fault needs its protocol (RESP 2: redis.io/docs/reference/protocol-spec).
-pub struct Resp {
-    stream: BufReader<TcpStream>,
-}
-
-impl Resp {
-    /// Connects to a server of this network namespace.
-    ///
-    /// # Errors
-    /// Nothing answers there within 2 s.
-    pub fn connect(port: u16) -> io::Result<Resp> {
-        let stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(2))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-        Ok(Resp { stream: BufReader::new(stream) })
-    }
-
-    /// Sends a command and reads its answer as a flat list of strings.
-    ///
-    /// # Errors
-    /// The connection breaks, or the server answers with an error.
-    pub fn command(&mut self, parts: &[&[u8]]) -> io::Result<Vec<String>> {
-        let mut request = format!("*{}\r\n", parts.len()).into_bytes();
-        for part in parts {
-            request.extend(format!("${}\r\n", part.len()).bytes());
-            request.extend(*part);
-            request.extend(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&request)?;
-        let mut flat = Vec::new();
-        self.answer(&mut flat)?;
-        Ok(flat)
-    }
-
-    fn answer(&mut self, flat: &mut Vec<String>) -> io::Result<()> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let line = line.trim_end();
-        let (kind, rest) = line.split_at_checked(1).ok_or_else(|| io::Error::other("the server closed the connection"))?;
-        let number = || rest.parse::<i64>().map_err(|_| io::Error::other(format!("{line:?} is not an answer of Redis")));
-        match kind {
-            "+" | ":" => flat.push(rest.to_owned()),
-            "-" => return Err(io::Error::other(rest.to_owned())),
-            "$" => {
-                let length = number()?;
-                let mut bytes = vec![0; usize::try_from(length).map_or(0, |n| n + 2)];
-                self.stream.read_exact(&mut bytes)?;
-                bytes.truncate(bytes.len().saturating_sub(2));
-                flat.push(String::from_utf8_lossy(&bytes).into_owned());
-            }
-            "*" => {
-                for _ in 0..number()?.max(0) {
-                    self.answer(flat)?;
-                }
-            }
-            _ => return Err(io::Error::other(format!("{line:?} is not an answer of Redis"))),
-        }
-        Ok(())
-    }
-
-    /// A number of `INFO`.
-    ///
-    /// # Errors
-    /// The server does not show it.
-    pub fn info(&mut self, field: &str) -> io::Result<u64> {
-        let all = self.command(&[b"INFO"])?.concat();
-        let value = all.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':')?.trim().parse().ok());
-        value.ok_or_else(|| io::Error::other(format!("INFO shows no {field}")))
-    }
-
-    /// All keys that begin with `prefix`.
-    ///
-    /// # Errors
-    /// The connection breaks.
-    pub fn keys(&mut self, prefix: &str) -> io::Result<Vec<String>> {
-        let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
-        loop {
-            let mut answer =
-                self.command(&[b"SCAN", cursor.as_bytes(), b"MATCH", format!("{prefix}*").as_bytes(), b"COUNT", b"1000"])?.into_iter();
-            cursor = answer.next().ok_or_else(|| io::Error::other("SCAN gave no cursor"))?;
-            keys.extend(answer);
-            if cursor == "0" {
-                return Ok(keys);
-            }
-        }
     }
 }

@@ -4,9 +4,11 @@
 use super::{Entry, Journal, JournalError, Undo};
 use crate::containment;
 use crate::engine::{Engine, EngineError, Limits};
+use crate::fault::fill_disk;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 /// What healing did.
@@ -112,6 +114,21 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
             Ok(seen) => Err(format!("container {} does not run, so its keys can't be deleted", seen.name)),
             Err(error) => gone_is_fine(Err(error)),
         },
+        Undo::Unmount { container, mount_point, image } => {
+            let pid = match engine()?.inspect(container).await {
+                Ok(seen) => seen.running.then_some(seen.pid),
+                Err(error) => gone_is_fine(Err(error)).map(|()| None)?,
+            };
+            let (mount_point, image) = (mount_point.clone(), image.clone());
+            let work = tokio::task::spawn_blocking(move || fill_disk::unmount(pid, &mount_point, &image));
+            work.await.map_err(|error| error.to_string())?
+        }
+        Undo::RunStatement { container, port, statement } => match engine()?.inspect(container).await {
+            Ok(seen) if seen.running => crate::fault::postgres::run(seen.pid, *port, statement).await,
+            Ok(seen) => Err(format!("container {} does not run, so `{statement}` can't be run in it", seen.name)),
+            Err(error) => gone_is_fine(Err(error)),
+        },
+        Undo::RestoreFile { path, content, reload } => restore(path, content, reload).await,
         Undo::RemoveRun { .. } => Err("a stack is taken away by `firedrill down`".into()),
     }
 }
@@ -135,6 +152,22 @@ async fn start(engine: &Engine, container: &str) -> Result<(), String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
         waited += Duration::from_millis(50);
+    }
+}
+
+/// Gives a file of a work copy its content back and has it reloaded. A work copy that is gone needs nothing, and a server that
+/// is gone will read the file when it comes.
+async fn restore(path: &Path, content: &str, reload: &str) -> Result<(), String> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    // In place: a container into which that very file is mounted must see it.
+    std::fs::write(path, content).map_err(|e| format!("{}: {e}", path.display()))?;
+    match reqwest::Client::new().post(reload).timeout(Duration::from_secs(10)).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("{reload} was answered {}", answer.status())),
+        Err(error) if error.is_connect() => Ok(()),
+        Err(error) => Err(format!("{reload}: {error}")),
     }
 }
 
@@ -308,6 +341,39 @@ mod tests {
     use super::*;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
+
+    #[tokio::test]
+    async fn a_file_gets_its_content_back_and_its_server_is_told() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts.yml");
+        std::fs::write(&path, "changed").expect("written");
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let reload = format!("http://{}/-/reload", server.local_addr().expect("address"));
+        let undo = Undo::RestoreFile { path: path.clone(), content: "original".into(), reload };
+        let answered = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in ["500 No", "200 OK"] {
+                let (mut link, _) = server.accept().await.expect("connection");
+                let mut request = vec![0; 1024];
+                let read = link.read(&mut request).await.expect("request");
+                asked.push(String::from_utf8_lossy(&request[..read]).into_owned());
+                link.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+                    .await
+                    .expect("answer");
+            }
+            asked
+        });
+        // A server that refuses runs with the changed rules: that is not healed.
+        assert!(carry_out(None, &undo).await.expect_err("refused").contains("500"));
+        assert_eq!(std::fs::read_to_string(&path).expect("file"), "original");
+        carry_out(None, &undo).await.expect("restored");
+        assert!(answered.await.expect("server").iter().all(|a| a.starts_with("POST /-/reload ")));
+        carry_out(None, &undo).await.expect("the server is gone");
+        std::fs::remove_file(&path).expect("removed");
+        carry_out(None, &undo).await.expect("the work copy is gone");
+        assert!(!path.exists());
+    }
 
     #[tokio::test]
     async fn a_helper_ends_with_its_children_and_a_recycled_id_is_left_alone() {

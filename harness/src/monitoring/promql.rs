@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use promql_parser::label::{Labels, MatchOp, Matcher, Matchers};
+use promql_parser::parser::token::{T_ADD, T_DIV, T_MOD, T_MUL, T_POW, T_SUB};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, AtModifier, BinModifier, Expr, LabelModifier, Offset, VectorMatchCardinality, VectorSelector};
 use promql_parser::util::escape_string;
@@ -234,6 +235,33 @@ fn write_times(at: &Option<AtModifier>, offset: &Option<Offset>, out: &mut Strin
             let _ = write!(out, " offset -{}", duration::format(*ahead));
         }
         None => {}
+    }
+}
+
+/// What an expression of numbers alone amounts to.
+pub(crate) fn constant(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::NumberLiteral(number) => Some(number.val),
+        Expr::Paren(paren) => constant(&paren.expr),
+        Expr::Unary(unary) => constant(&unary.expr).map(|value| -value),
+        Expr::Call(call) => match (call.func.name, call.args.args.as_slice()) {
+            ("scalar" | "vector", [one]) => constant(one),
+            ("pi", []) => Some(std::f64::consts::PI),
+            _ => None,
+        },
+        Expr::Binary(binary) => {
+            let (left, right) = (constant(&binary.lhs)?, constant(&binary.rhs)?);
+            match binary.op.id() {
+                T_ADD => Some(left + right),
+                T_SUB => Some(left - right),
+                T_MUL => Some(left * right),
+                T_DIV => Some(left / right),
+                T_MOD => Some(left % right),
+                T_POW => Some(left.powf(right)),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 

@@ -88,6 +88,27 @@ impl Rule {
 /// # Errors
 /// Names file, line and rule of what Prometheus would refuse, above all an expression that does not parse.
 pub fn read(doc: &Document) -> Result<Vec<RuleGroup>, ConfigError> {
+    let (groups, errors) = read_what_reads(doc);
+    errors.into_iter().next().map_or(Ok(groups), Err)
+}
+
+/// Reads the rules that can be read, and says what is wrong with each of the others, in the order of the file.
+pub fn read_what_reads(doc: &Document) -> (Vec<RuleGroup>, Vec<ConfigError>) {
+    let (mut groups, mut errors) = (Vec::new(), Vec::new());
+    match group_places(doc) {
+        Ok(places) => {
+            for at in places {
+                if let Err(error) = read_group(&at, &mut groups, &mut errors) {
+                    errors.push(error);
+                }
+            }
+        }
+        Err(error) => errors.push(error),
+    }
+    (groups, errors)
+}
+
+fn group_places(doc: &Document) -> Result<Vec<Cursor<'_>>, ConfigError> {
     let root = Cursor::root(doc);
     root.expect_map()?;
     if root.get("groups").is_none()
@@ -98,23 +119,25 @@ pub fn read(doc: &Document) -> Result<Vec<RuleGroup>, ConfigError> {
             "a rule file has one key, `groups`; is the pattern under `rule_files` too wide?",
         ));
     }
-    let mut groups: Vec<RuleGroup> = Vec::new();
-    for at in root.items("groups")? {
-        at.expect_map()?;
-        let name = at.required_text("name")?;
-        if groups.iter().any(|group| group.name == name) {
-            return Err(at.error(format!("group `{name}` is there twice in this file"), "Prometheus refuses this: rename one"));
-        }
-        let rules = at.items("rules")?.iter().map(read_rule).collect::<Result<_, _>>()?;
-        groups.push(RuleGroup {
-            name,
-            interval: at.duration("interval")?.filter(|interval| !interval.is_zero()),
-            query_offset: at.duration("query_offset")?,
-            rules,
-            place: at.place(),
-        });
+    root.items("groups")
+}
+
+fn read_group(at: &Cursor<'_>, groups: &mut Vec<RuleGroup>, errors: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
+    at.expect_map()?;
+    let name = at.required_text("name")?;
+    if groups.iter().any(|group| group.name == name) {
+        errors.push(at.error(format!("group `{name}` is there twice in this file"), "Prometheus refuses this: rename one"));
     }
-    Ok(groups)
+    let (interval, query_offset) = (at.duration("interval")?.filter(|interval| !interval.is_zero()), at.duration("query_offset")?);
+    let mut rules = Vec::new();
+    for rule in at.items("rules")? {
+        match read_rule(&rule) {
+            Ok(rule) => rules.push(rule),
+            Err(error) => errors.push(error),
+        }
+    }
+    groups.push(RuleGroup { name, interval, query_offset, rules, place: at.place() });
+    Ok(())
 }
 
 fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {

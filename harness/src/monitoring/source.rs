@@ -38,6 +38,8 @@ pub enum ServerKind {
     Elasticsearch,
     /// Blackbox exporter; only its command is looked at.
     Prober,
+    /// Filebeat.
+    Shipper,
 }
 
 impl ServerKind {
@@ -49,6 +51,7 @@ impl ServerKind {
             ServerKind::Collector => "/etc/otelcol/config.yaml",
             ServerKind::Elasticsearch => "/usr/share/elasticsearch/config/elasticsearch.yml",
             ServerKind::Prober => "/etc/blackbox_exporter/config.yml",
+            ServerKind::Shipper => "/usr/share/filebeat/filebeat.yml",
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use super::ask::{Asker, REQUEST};
 use super::{Probe, Question, exposition};
+use crate::monitoring::{Document, RouteMatch, alertmanager as config};
 use futures::future::BoxFuture;
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
-use verdict::observation::alerts::{ManagedAlert, Silence};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
 use verdict::observation::{Fact, Observation};
 
 /// Asks Alertmanager.
@@ -22,16 +24,34 @@ impl Alertmanager {
         match question {
             Question::ManagedAlerts => {
                 let alerts: Vec<Alert> = self.asker.get("/api/v2/alerts", &[]).await?;
-                Ok(vec![Fact::ManagedAlerts { alerts: managed(alerts)? }])
+                // Only its groups tell what mutes an alert, and only its configuration how long they wait.
+                let groups: Vec<Group> = self.asker.get("/api/v2/alerts/groups", &[]).await?;
+                let routing = self.routing().await.map(|(routing, _)| routing);
+                Ok(vec![Fact::ManagedAlerts { alerts: managed(alerts, &groups, routing.as_ref().ok()) }])
             }
             Question::Silences => {
                 let silences: Vec<FoundSilence> = self.asker.get("/api/v2/silences", &[]).await?;
                 let silences = silences.into_iter().map(silence).filter(|s| s.state != "expired").collect();
                 Ok(vec![Fact::Silences { silences }])
             }
+            Question::ManagerReceivers => {
+                let receivers: Vec<Named> = self.asker.get("/api/v2/receivers", &[]).await?;
+                Ok(vec![Fact::ManagerReceivers { names: receivers.into_iter().map(|r| r.name).collect() }])
+            }
+            Question::ProcessStarted => {
+                let (_, since) = self.routing().await?;
+                Ok(vec![Fact::ProcessStarted { at_s: seconds(since) }])
+            }
             Question::Reload => Ok(vec![Fact::Reload(exposition::reload(&self.asker.text("/metrics").await?, "alertmanager")?)]),
             other => Err(format!("alertmanager has no answer to this question: {}", other.words())),
         }
+    }
+
+    /// The configuration in force, and since when the process runs.
+    async fn routing(&self) -> Result<(config::Alertmanager, jiff::Timestamp), String> {
+        let status: ServerStatus = self.asker.get("/api/v2/status", &[]).await?;
+        let document = Document::parse(Path::new("the configuration in force"), &status.config.original).map_err(|e| e.to_string())?;
+        Ok((config::Alertmanager::read(&document).map_err(|e| e.to_string())?, status.uptime))
     }
 }
 
@@ -57,6 +77,29 @@ struct Alert {
 }
 
 #[derive(Deserialize)]
+struct Group {
+    alerts: Vec<GroupedAlert>,
+}
+
+#[derive(Deserialize)]
+struct GroupedAlert {
+    fingerprint: String,
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct ServerStatus {
+    config: InForce,
+    /// Not how long, but since when.
+    uptime: jiff::Timestamp,
+}
+
+#[derive(Deserialize)]
+struct InForce {
+    original: String,
+}
+
+#[derive(Deserialize)]
 struct Named {
     name: String,
 }
@@ -73,22 +116,41 @@ struct Status {
     muted_by: Vec<String>,
 }
 
-fn managed(alerts: Vec<Alert>) -> Result<Vec<ManagedAlert>, String> {
+fn seconds(t: jiff::Timestamp) -> f64 {
+    t.as_microsecond() as f64 / 1e6
+}
+
+/// The times of the routes that an alert ends in.
+fn routes(config: &config::Alertmanager, labels: &BTreeMap<String, String>) -> Vec<ManagedRoute> {
+    let route = |end: RouteMatch<'_>| ManagedRoute {
+        receiver: end.route.receiver.clone(),
+        group_wait_s: end.route.group_wait.as_secs_f64(),
+        group_interval_s: end.route.group_interval.as_secs_f64(),
+        repeat_interval_s: end.route.repeat_interval.as_secs_f64(),
+    };
+    config.route_for(labels).into_iter().map(route).collect()
+}
+
+fn managed(alerts: Vec<Alert>, groups: &[Group], routing: Option<&config::Alertmanager>) -> Vec<ManagedAlert> {
+    let muted_by = |fingerprint: &str| {
+        let grouped = groups.iter().flat_map(|g| &g.alerts).filter(|a| a.fingerprint == fingerprint);
+        grouped.flat_map(|a| a.status.muted_by.iter().cloned()).collect::<BTreeSet<String>>()
+    };
     // An inhibiting alert is given by its fingerprint; its name says more.
     let names: HashMap<String, String> =
         alerts.iter().filter_map(|a| Some((a.fingerprint.clone(), a.labels.get("alertname")?.clone()))).collect();
-    let seconds = |t: jiff::Timestamp| t.as_microsecond() as f64 / 1e6;
     let alert = |a: Alert| ManagedAlert {
+        routes: routing.map(|config| routes(config, &a.labels)).unwrap_or_default(),
         labels: a.labels,
         state: a.status.state,
         inhibited_by: a.status.inhibited_by.into_iter().map(|f| names.get(&f).cloned().unwrap_or(f)).collect(),
         silenced_by: a.status.silenced_by,
-        muted_by: a.status.muted_by,
+        muted_by: muted_by(&a.fingerprint).into_iter().collect(),
         receivers: a.receivers.into_iter().map(|r| r.name).collect(),
         starts_at_s: seconds(a.starts_at),
         ends_at_s: seconds(a.ends_at),
     };
-    Ok(alerts.into_iter().map(alert).collect())
+    alerts.into_iter().map(alert).collect()
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use verdict::check::alerts::CONDITION_SAMPLES;
 use verdict::observation::metrics::{Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
 use verdict::observation::{Fact, Observation};
 
@@ -43,6 +44,10 @@ impl Prometheus {
             Question::Evaluations => self.evaluations().await,
             Question::RuleInputs { alert, drill, start_s, end_s } => self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await,
             Question::Reload => self.reload().await,
+            Question::ProcessStarted => {
+                let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
+                Ok(vec![Fact::ProcessStarted { at_s: runtime.start_time.as_microsecond() as f64 / 1e6 }])
+            }
             other => Err(format!("prometheus has no answer to this question: {}", other.words())),
         }
     }
@@ -152,6 +157,11 @@ impl Prometheus {
         for group in self.rules().await? {
             for rule in group.rules.iter().filter(|r| r.alerting && r.name == alert) {
                 facts.push(self.inputs_of(rule, drill, (start_s, end_s), group.interval_s).await?);
+                // Finer than evaluations, so that it shows when the samples came to satisfy it.
+                let step_s = (group.interval_s / 4.0).max(0.1);
+                let series = self.range(&rule.expr, start_s, end_s, step_s).await?;
+                let (name, expr) = (format!("{CONDITION_SAMPLES}{alert}"), rule.expr.clone());
+                facts.push(Fact::Samples(Samples { name, expr, start_s, end_s, step_s, series }));
             }
         }
         if facts.is_empty() {
@@ -172,7 +182,8 @@ impl Prometheus {
         let window = millis(end - start);
         let comparisons = stream::iter(parts.comparisons).map(|c| async move {
             let series = self.range(&c.left, start, end, interval).await?;
-            let values: Vec<f64> = series.iter().flat_map(|s| &s.points).filter_map(|(_, v)| *v).collect();
+            let points: Vec<Option<f64>> = series.iter().flat_map(|s| &s.points).map(|(_, v)| *v).collect();
+            let values: Vec<f64> = points.iter().filter_map(|v| *v).collect();
             Ok::<_, String>(Comparison {
                 left: c.left,
                 op: c.op.to_owned(),
@@ -180,6 +191,7 @@ impl Prometheus {
                 lowest: values.iter().copied().reduce(f64::min),
                 highest: values.iter().copied().reduce(f64::max),
                 samples: values.len() as u64,
+                not_numbers: (points.len() - values.len()) as u64,
             })
         });
         let comparisons: Vec<Comparison> = comparisons.buffered(AT_ONCE).try_collect().await?;
@@ -251,6 +263,8 @@ struct ActiveTarget {
     health: String,
     #[serde(default)]
     scrape_interval: String,
+    #[serde(default)]
+    scrape_timeout: String,
 }
 
 fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
@@ -267,6 +281,7 @@ fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
         age_s: (scraped_s > 0.0).then_some(asked_s - scraped_s),
         interval_s: duration_s(&t.scrape_interval).unwrap_or(0.0),
         duration_s: t.last_scrape_duration,
+        timeout_s: duration_s(&t.scrape_timeout).unwrap_or(0.0),
         labels: t.labels,
     })
 }
@@ -326,11 +341,14 @@ struct RuleGroups {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct LoadedGroup {
     name: String,
     #[serde(default)]
     file: String,
     interval: f64,
+    #[serde(default)]
+    last_evaluation: Option<jiff::Timestamp>,
     rules: Vec<LoadedRule>,
 }
 
@@ -341,6 +359,8 @@ struct LoadedRule {
     query: String,
     #[serde(default)]
     duration: f64,
+    #[serde(default)]
+    keep_firing_for: f64,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -358,17 +378,26 @@ fn group(g: LoadedGroup) -> RuleGroup {
         name: r.name,
         expr: r.query,
         for_s: r.duration,
+        keep_firing_s: r.keep_firing_for,
         labels: r.labels,
         health: r.health,
         last_error: r.last_error,
         evaluation_s: r.evaluation_time,
     };
-    RuleGroup { file: g.file, name: g.name, interval_s: g.interval, rules: g.rules.into_iter().map(rule).collect() }
+    RuleGroup {
+        file: g.file,
+        name: g.name,
+        interval_s: g.interval,
+        // A group that was never evaluated has the zero time of the year 1.
+        last_evaluation_s: g.last_evaluation.map(|t| t.as_microsecond() as f64 / 1e6).filter(|s| *s > 0.0),
+        rules: g.rules.into_iter().map(rule).collect(),
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Runtime {
+    start_time: jiff::Timestamp,
     reload_config_success: bool,
     last_config_time: String,
 }

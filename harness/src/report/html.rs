@@ -7,6 +7,9 @@ use verdict::History;
 use verdict::summary;
 
 const PAGE: &str = include_str!("page.html");
+/// Sections that the page includes, by name.
+const SECTIONS: [(&str, &str); 2] =
+    [("coverage.html", include_str!("page/coverage.html")), ("mutation.html", include_str!("page/mutation.html"))];
 
 /// The whole page.
 ///
@@ -17,7 +20,9 @@ pub fn render(report: &Report, history: &History) -> Result<String, minijinja::E
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     environment.add_filter("seconds", |s: Option<f64>| s.map_or("–".to_owned(), |s| format!("{s:.1} s")));
     environment.add_filter("ms", |ms: f64| format!("{ms:.1}"));
-    environment.add_template("page.html", PAGE)?;
+    for (name, text) in SECTIONS.into_iter().chain([("page.html", PAGE)]) {
+        environment.add_template(name, text)?;
+    }
     let drilled = report.alerts.iter().filter(|a| !a.drills.is_empty()).map(|a| a.rule.clone()).collect();
     let outline = summary::outline(&report.verdicts);
     let picture = timeline::render(&summary::timeline(history), &drilled);

@@ -1,8 +1,11 @@
 //! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in one line; the result last.
 
+mod coverage;
+mod mutation;
+
 use super::{Report, Told};
 use std::fmt::Write as _;
-use verdict::summary::{DeviationKind, Fold, Section, Trouble, outline};
+use verdict::summary::{AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline};
 use verdict::{Evidence, Status};
 
 /// Longest text of a line that tells of a pass, characters; the page has it whole.
@@ -58,6 +61,8 @@ pub fn render(report: &Report) -> String {
         features(section, &mut out);
     }
     alerts(report, &mut out);
+    coverage::render(report, &mut out);
+    mutation::render(report, &mut out);
     figures(report, &mut out);
     if !outline.skipped.is_empty() {
         let _ = writeln!(out, "\nSkipped");
@@ -66,6 +71,26 @@ pub fn render(report: &Report) -> String {
         }
     }
     deviations(report, &mut out);
+    last(report, &outline.troubles, &mut out);
+    out
+}
+
+/// What `firedrill alerts` prints: what went wrong, each alert from its cause to its end, and the result.
+pub fn alerts_only(report: &Report) -> String {
+    let mut out = String::new();
+    let outline = outline(&report.verdicts);
+    for t in &outline.troubles {
+        let _ = writeln!(out, "\n{}", trouble(t, report).trim_end());
+    }
+    let all: Vec<_> = report.alerts.iter().collect();
+    rows("Alerts, from their cause to their end", &all, report, &mut out);
+    for deviation in report.run.deviations.iter().filter(|d| d.kind == DeviationKind::Overridden) {
+        let _ = writeln!(out, "  {}: {}", deviation.what, deviation.why);
+    }
+    let _ = write!(out, "\n{}", coverage::table(report));
+    coverage::render(report, &mut out);
+    mutation::render(report, &mut out);
+    timings(report, &mut out);
     last(report, &outline.troubles, &mut out);
     out
 }
@@ -106,24 +131,42 @@ fn seconds(s: Option<f64>) -> String {
 
 fn alerts(report: &Report, out: &mut String) {
     let drilled: Vec<_> = report.alerts.iter().filter(|a| !a.drills.is_empty()).collect();
-    if drilled.is_empty() {
-        return;
+    if !drilled.is_empty() {
+        rows("Alerts under their fault", &drilled, report, out);
     }
-    let width = drilled.iter().map(|a| a.rule.chars().count()).max().unwrap_or(0);
-    let _ = writeln!(out, "\nAlerts under their fault");
-    for a in drilled {
+}
+
+fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
+    let width = alerts.iter().map(|a| a.rule.chars().count()).max().unwrap_or(0);
+    let _ = writeln!(out, "\n{title}");
+    for a in alerts {
+        if a.drills.is_empty() {
+            let _ = writeln!(out, "  {:<width$}  not proved: no drill is about it", a.rule);
+            continue;
+        }
         let resolved = if a.resolved { "resolved" } else { "not seen to resolve" };
         let stopped = a.stopped_at.as_ref().map(|s| format!("; stopped at: {s}")).unwrap_or_default();
         let _ = writeln!(
             out,
-            "  {:<width$}  fires after {:>6}, told after {:>6} of {:>6}, {resolved}: {}{stopped}",
+            "  {:<width$}  {:<20} fires after {:>6}, told after {:>6} of {:>6}, {resolved}: {}{stopped}",
             a.rule,
+            a.proved_by.map_or("not proved", ProvedBy::name),
             seconds(a.detect_s),
             seconds(a.notify_s),
             seconds(a.budget_s),
             a.receivers.join(" ")
         );
     }
+    let p = report.proved;
+    let by = [
+        (p.real_cause, "by a real cause"),
+        (p.overridden_threshold, "by an overridden threshold"),
+        (p.synthetic_signal, "by a synthetic signal"),
+    ];
+    let how: Vec<String> = by.iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("{n} {how}")).collect();
+    let proved = p.real_cause + p.overridden_threshold + p.synthetic_signal;
+    let how = if how.is_empty() { String::new() } else { format!(": {}", how.join(", ")) };
+    let _ = writeln!(out, "  {proved} of {} alerts are proved{how}", proved + p.not_proved);
 }
 
 fn figures(report: &Report, out: &mut String) {
@@ -155,6 +198,10 @@ fn figures(report: &Report, out: &mut String) {
             let _ = writeln!(out, "  it can't be relied on: {invalid}");
         }
     }
+    timings(report, out);
+}
+
+fn timings(report: &Report, out: &mut String) {
     let t = &report.timings;
     let parts = [("images", t.images_s), ("up", t.up_s), ("drive", t.drive_s), ("capture", t.capture_s), ("down", t.down_s)];
     let known: Vec<String> = parts.iter().filter_map(|(name, s)| s.map(|s| format!("{name} {s:.1} s"))).collect();
@@ -169,11 +216,12 @@ fn deviations(report: &Report, out: &mut String) {
         let n = all.iter().filter(|d| d.kind == kind).count();
         (n > 0).then(|| format!("{n} {word}"))
     };
-    use DeviationKind::{Absent, Image, NotScaled, RunAgain, System};
+    use DeviationKind::{Absent, Image, NotScaled, Overridden, RunAgain, System};
     let kinds: Vec<String> = [
         count(System, "of the stack"),
         count(Absent, "absent"),
         count(Image, "of images"),
+        count(Overridden, "rules changed for a drill"),
         count(NotScaled, "not scaled"),
         count(RunAgain, "drills run again"),
     ]

@@ -1,9 +1,10 @@
 //! Putting a sabotage over a running stack, and taking it off again.
 
-use super::{Apply, Request, Sabotage};
+use super::{Apply, LeftSilence, Request, Sabotage};
 use crate::cli::Failure;
 use crate::drill::bring_up::{Live, rendered};
 use crate::exit::Exit;
+use crate::monitoring::matcher::{LabelMatcher, MatcherOp};
 use crate::stack::{self, StackError, WorkCopy, work_copy};
 use crate::subject;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ impl Live {
     pub async fn apply(&self, sabotage: &Sabotage) -> Result<(), Failure> {
         let broken = tempfile::tempdir().map_err(|e| Failure::new(Exit::Unfit, e))?;
         work_copy::copy(&self.read.stack.folder, broken.path()).map_err(failed)?;
-        for change in &sabotage.changes {
+        for change in sabotage.all_changes() {
             let path = broken.path().join(&change.file);
             let text = std::fs::read_to_string(&path)
                 .map_err(|e| Failure::new(Exit::Usage, format!("sabotage {}: {}: {e}", sabotage.name, change.file)))?;
@@ -26,7 +27,7 @@ impl Live {
             std::fs::write(&path, text).map_err(|e| Failure::new(Exit::Unfit, e))?;
         }
         let scaled = self.scaled(broken.path(), sabotage);
-        self.take_over(broken.path(), &scaled, sabotage).await
+        self.take_over(broken.path(), &scaled, sabotage, true).await
     }
 
     /// Takes a sabotage back.
@@ -34,36 +35,46 @@ impl Live {
     /// # Errors
     /// The stack can't take it over.
     pub async fn restore(&self, sabotage: &Sabotage) -> Result<(), Failure> {
-        self.take_over(&self.read.stack.folder, &rendered(&self.read), sabotage).await
+        self.take_over(&self.read.stack.folder, &rendered(&self.read), sabotage, false).await
     }
 
     /// The broken stack's monitoring files at the stack's time scale; nothing if they can't be parsed, as a sabotage may want
     /// it, or if none of them is changed.
     fn scaled(&self, broken: &Path, sabotage: &Sabotage) -> BTreeMap<String, String> {
         let healthy = rendered(&self.read);
-        if !sabotage.changes.iter().any(|c| healthy.contains_key(&c.file)) {
+        if !sabotage.all_changes().any(|c| healthy.contains_key(&c.file)) {
             return BTreeMap::new();
         }
         subject::read(&broken.to_string_lossy(), &self.options.home, Some(self.read.scaled.scale)).map(|r| rendered(&r)).unwrap_or_default()
     }
 
     /// Writes the changed files of a source folder into the work copy, those at the time scale as they are there, and lets the
-    /// stack take them over.
-    async fn take_over(&self, source: &Path, scaled: &BTreeMap<String, String>, sabotage: &Sabotage) -> Result<(), Failure> {
+    /// stack take them over. Files that are to be replaced have their turn among the steps; healthy ones come back with all.
+    async fn take_over(&self, source: &Path, scaled: &BTreeMap<String, String>, sabotage: &Sabotage, breaks: bool) -> Result<(), Failure> {
         let work = self.running.work_copy();
-        let files: BTreeSet<&str> = sabotage.changes.iter().map(|c| c.file.as_str()).collect();
-        for file in files {
-            let text = match scaled.get(file) {
-                Some(text) => text.clone(),
-                None => std::fs::read_to_string(source.join(file)).map_err(|e| Failure::new(Exit::Usage, format!("{file}: {e}")))?,
-            };
-            work.write(file, text).map_err(failed)?;
+        let text = |file: &str| match scaled.get(file) {
+            Some(text) => Ok(text.clone()),
+            None => std::fs::read_to_string(source.join(file)).map_err(|e| Failure::new(Exit::Usage, format!("{file}: {e}"))),
+        };
+        let written: Box<dyn Iterator<Item = _>> =
+            if breaks { Box::new(sabotage.changes.iter()) } else { Box::new(sabotage.all_changes()) };
+        for file in written.map(|c| c.file.as_str()).collect::<BTreeSet<_>>() {
+            work.write(file, text(file)?).map_err(failed)?;
         }
         for apply in &sabotage.apply {
             match apply {
                 Apply::Reload(service) => self.reload(service).await?,
                 Apply::Recreate(service) => self.recreate(service).await?,
                 Apply::Request(request) => self.request(request, &work).await?,
+                Apply::Replace(change) if breaks => {
+                    let new = format!("{}.new", change.file);
+                    work.write(&new, text(&change.file)?).map_err(failed)?;
+                    std::fs::rename(work.path(&new), work.path(&change.file))
+                        .map_err(|e| Failure::new(Exit::Unfit, format!("{new}: {e}")))?;
+                }
+                Apply::Replace(_) => {}
+                Apply::Silence(silence) if breaks => self.silence(silence).await?,
+                Apply::Silence(silence) => self.expire(silence).await?,
             }
         }
         Ok(())
@@ -79,6 +90,50 @@ impl Live {
         })?;
         let answered = reqwest::Client::new().post(format!("{url}/-/reload")).timeout(Duration::from_secs(10)).send().await;
         answered.map(drop).map_err(|e| Failure::new(Exit::Unknown, format!("{service} does not answer: {e}")))
+    }
+
+    /// Address of the alert manager's API.
+    fn manager(&self) -> Result<String, Failure> {
+        let role = self.read.subject.declaration.roles.alerting.as_ref();
+        let url = role.and_then(|r| self.running.url(&r.service, r.port));
+        url.map(|url| format!("{url}/api/v2"))
+            .ok_or_else(|| Failure::new(Exit::Usage, "no alert manager is declared with a published port"))
+    }
+
+    async fn silence(&self, left: &LeftSilence) -> Result<(), Failure> {
+        let parsed = LabelMatcher::parse_list(&left.matchers).map_err(|e| Failure::new(Exit::Usage, e))?;
+        let matchers: Vec<_> = parsed
+            .iter()
+            .map(|m| {
+                let is_regex = matches!(m.op, MatcherOp::Matches | MatcherOp::MatchesNot);
+                let is_equal = matches!(m.op, MatcherOp::Equal | MatcherOp::Matches);
+                serde_json::json!({"name": m.name, "value": m.value, "isRegex": is_regex, "isEqual": is_equal})
+            })
+            .collect();
+        let now = jiff::Timestamp::now();
+        let body = serde_json::json!({
+            "matchers": matchers,
+            "createdBy": left.created_by,
+            "comment": "to be removed tomorrow",
+            "startsAt": now.to_string(),
+            "endsAt": (now + jiff::SignedDuration::from_hours(24)).to_string(),
+        });
+        let call = reqwest::Client::new().post(format!("{}/silences", self.manager()?)).timeout(Duration::from_secs(10)).json(&body);
+        call.send().await.and_then(|a| a.error_for_status()).map(drop).map_err(|e| Failure::new(Exit::Unknown, e))
+    }
+
+    /// Expires every silence of whoever left one behind.
+    async fn expire(&self, left: &LeftSilence) -> Result<(), Failure> {
+        let unknown = |e: reqwest::Error| Failure::new(Exit::Unknown, e);
+        let (client, manager) = (reqwest::Client::new(), self.manager()?);
+        let asked = client.get(format!("{manager}/silences")).timeout(Duration::from_secs(10)).send().await.map_err(unknown)?;
+        let all: Vec<serde_json::Value> = asked.json().await.map_err(unknown)?;
+        for silence in all.iter().filter(|s| s["createdBy"] == left.created_by.as_str() && s["status"]["state"] != "expired") {
+            let id = silence["id"].as_str().unwrap_or_default();
+            let call = client.delete(format!("{manager}/silence/{id}")).timeout(Duration::from_secs(10));
+            call.send().await.and_then(|a| a.error_for_status()).map_err(unknown)?;
+        }
+        Ok(())
     }
 
     async fn request(&self, request: &Request, work: &WorkCopy) -> Result<(), Failure> {

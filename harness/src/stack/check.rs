@@ -215,6 +215,12 @@ impl Stack {
 
     fn waivers(&self) -> Checked {
         for (at, waiver) in self.declaration.waivers.iter().enumerate() {
+            for (key, text) in [("owner", &waiver.owner), ("reason", &waiver.reason)] {
+                if text.trim().is_empty() {
+                    let what = format!("the waiver of {} has no {key}", waiver.verdict);
+                    return Err(self.error(&["waivers", &at.to_string(), key], what, "say who accepts the failure, and why"));
+                }
+            }
             let is_day = waiver.expires.parse::<jiff::civil::Date>().is_ok_and(|day| day.to_string() == waiver.expires);
             if !is_day {
                 let what = format!("the waiver of {} expires on `{}`, which is no day", waiver.verdict, waiver.expires);

@@ -4,8 +4,9 @@ use super::Telling;
 use crate::plan::AlertBudget;
 use crate::stack::suggest;
 use cucumber::{then, when};
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
+use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
 use verdict::check::drill::FaultBitAndLeft;
+use verdict::check::under_load::TargetsStayScraped;
 
 impl Telling {
     /// The alert, its budget, and the drill that the scenario speaks of.
@@ -51,10 +52,13 @@ impl Telling {
         self.expect(AlertReaches {
             alert: alert.clone(),
             drill: name.clone(),
-            receivers,
-            labels,
+            receivers: receivers.clone(),
+            labels: labels.clone(),
             within_s: budget.notify_s + drill.builds_up_s,
         });
+        let allowed = crate::budget::by_stage(&budget.stages);
+        let allowed = StageBudget { condition_s: allowed.condition_s + drill.builds_up_s, ..allowed };
+        self.expect(AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
         self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
     }
 
@@ -119,6 +123,13 @@ fn every_alert(t: &mut Telling) {
 fn all_contained(t: &mut Telling) {
     let drills: Vec<String> = t.plan.drills.iter().map(|d| d.scenario.name.clone()).collect();
     drills.iter().for_each(|d| t.expect_of_drill(d));
+}
+
+#[then("each target stays scraped in each drill that is about no alert")]
+fn scraped_under_load(t: &mut Telling) {
+    let burdens = t.plan.drills.iter().filter(|d| d.scenario.alerts.is_empty());
+    let drills: Vec<String> = burdens.map(|d| d.scenario.name.clone()).collect();
+    drills.into_iter().for_each(|drill| t.expect(TargetsStayScraped { drill }));
 }
 
 #[then("every declared alert is quiet while nothing is wrong")]

@@ -31,5 +31,10 @@ fn sampling_rate(t: &mut Telling) {
     let Some(traces) = stated(t) else { return };
     let steps = traces.steps.iter().map(|d| d.step.clone()).collect();
     // The run makes one statistical test, so it may spend the whole of its error rate.
-    t.expect(SamplingRate { id_attribute: traces.id_attribute, steps, rate: traces.sampling.rate, alpha: t.declaration().alpha });
+    t.expect(SamplingRate {
+        id_attribute: traces.id_attribute,
+        steps,
+        rate: traces.sampling.rate,
+        alpha: t.declaration().alpha * crate::timescale::SAMPLING_SHARE,
+    });
 }

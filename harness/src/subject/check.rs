@@ -1,6 +1,7 @@
 //! Whether a stack's files agree with each other: scenarios, baseline and monitoring configuration with the declaration.
 
 use super::Error;
+use crate::budget::{self, Circumstances};
 use crate::compose::Project;
 use crate::declaration::Declaration;
 use crate::monitoring::MonitoringConfig;
@@ -9,7 +10,9 @@ use crate::stack::{Stack, suggest};
 use crate::yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use verdict::baseline::Baseline;
+use std::time::Duration;
+use verdict::baseline::{Baseline, SCHEMA, Source};
+use verdict::gate::{Better, Compared};
 
 /// Services and alerts that scenarios speak of must be there, and load needs traffic to be added to.
 pub(super) fn scenarios(
@@ -66,6 +69,24 @@ pub(super) fn scenarios(
                 suggest(unknown, rules, "alerts"),
             );
         }
+        for (at, change) in scenario.overrides.iter().enumerate() {
+            if let Err((what, hint)) = change.file(config) {
+                return wrong(&["overrides", &at.to_string()], format!("overrides: {what}"), hint);
+            }
+            if stack.declaration.roles.metrics.is_none() {
+                let hint = "state `roles.metrics` in firedrill.yaml, or remove `overrides`".into();
+                return wrong(&["overrides"], "overrides: there is no metrics server whose rules could be changed".into(), hint);
+            }
+        }
+        // Beside all other drills, it must not raise what one of them is about.
+        let others = scenarios.values().filter(|o| scenario.is_early() && o.name != scenario.name && scenario.conflicts(o));
+        if let Some(other) = others.into_iter().next() {
+            return wrong(
+                &["begins"],
+                format!("begins: early, but drill {} may raise the same alert", other.name),
+                "a fault that is there beside every other drill must raise an alert of its own".into(),
+            );
+        }
         if scenario.load.is_some() && stack.declaration.workload.is_none() {
             return wrong(
                 &["load"],
@@ -81,8 +102,13 @@ pub(super) fn scenarios(
 pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baseline, Error> {
     let baseline: Baseline = yaml::read(path)?;
     let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint).into());
-    if baseline.schema != 1 {
-        return wrong(&["schema"], format!("schema: seen {}, wanted 1", baseline.schema), "this program reads version 1");
+    if baseline.schema != SCHEMA {
+        let what = format!("schema: seen {}, wanted {SCHEMA}", baseline.schema);
+        let hint = match baseline.schema {
+            1 => "version 2 adds `gate`, what `firedrill baseline` measures; all else stayed: write `schema: 2`",
+            _ => "this program reads version 2",
+        };
+        return wrong(&["schema"], what, hint);
     }
     if baseline.stack != declaration.stack {
         return wrong(
@@ -106,7 +132,61 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baselin
             "both are above 0, and the median is the smaller",
         );
     }
+    let Some(gate) = &baseline.gate else { return Ok(baseline) };
+    if !(positive(gate.window_s) && gate.warm_up_s.is_finite() && gate.warm_up_s >= 0.0) {
+        let what = format!("window_s: seen {} s after {} s of warm-up", gate.window_s, gate.warm_up_s);
+        return wrong(&["gate", "window_s"], what, "a run's window is longer than 0 s, its warm-up 0 s or more");
+    }
+    for (key, seen) in [("alpha", gate.alpha), ("power", gate.power)] {
+        if !(seen > 0.0 && seen < 1.0) {
+            return wrong(&["gate", key], format!("{key}: seen {seen}, wanted a chance between 0 and 1"), "1 % is written 0.01");
+        }
+    }
+    for (name, measure) in &gate.measures {
+        let at = |key: &'static str| ["gate", "measures", name.as_str(), key];
+        let whole = measure.compared == Compared::Ratio && measure.better == Better::Higher;
+        if !positive(measure.practical) || (whole && measure.practical >= 1.0) {
+            let what = format!("practical: seen {} of {name}", measure.practical);
+            return wrong(&at("practical"), what, "the smallest change that matters is above 0; as a share, 10 % is written 0.1");
+        }
+        if let Source::Latency { percentile, .. } | Source::Span { percentile, .. } = &measure.source
+            && !(*percentile > 0.0 && *percentile < 100.0)
+        {
+            return wrong(&at("source"), format!("percentile: seen {percentile} of {name}"), "between 0 and 100, for example 50 or 99");
+        }
+        if let Source::Latency { step, .. } = &measure.source
+            && !baseline.steps.contains_key(step)
+        {
+            let known: Vec<&str> = baseline.steps.keys().map(String::as_str).collect();
+            let hint = suggest(step, known.iter().copied(), "steps");
+            return wrong(&at("source"), format!("step: {step} of {name} has no limits under `steps`"), &hint);
+        }
+    }
     Ok(baseline)
+}
+
+/// What an owner wants to be told within must be what the configuration can promise, however fast everything is.
+pub(super) fn bounds(file: &Path, declaration: &Declaration, config: &MonitoringConfig) -> Result<(), Error> {
+    let at_best = Circumstances { delivery: Duration::ZERO, ..Circumstances::default() };
+    for (at, alert) in declaration.alerts.iter().enumerate() {
+        let Some(within_s) = alert.within_s else { continue };
+        let keys = ["alerts", &at.to_string(), "within_s"];
+        let Ok(within) = Duration::try_from_secs_f64(within_s) else {
+            let what = format!("alerts: {}: within_s: seen {within_s}, wanted a number of seconds", alert.name);
+            return Err(yaml::error_at(file, &keys, what, "seconds at time scale 1, as 300").into());
+        };
+        let refused = match budget::budgets(config, &alert.name, &alert.labels, &at_best) {
+            Ok(budgets) => budgets.iter().find_map(|budget| budget.admits(within).err()),
+            // That it is not there is a verdict.
+            Err(_) => None,
+        };
+        if let Some(refused) = refused {
+            let told = refused.to_string();
+            let (what, hint) = told.split_once("\nhint: ").unwrap_or((&told, ""));
+            return Err(yaml::error_at(file, &keys, format!("alerts: {what}"), hint).into());
+        }
+    }
+    Ok(())
 }
 
 /// Everything that the configuration sends must go to a service of the stack or to a stand-in: a drill must never page a person.

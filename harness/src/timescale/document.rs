@@ -8,7 +8,7 @@ use crate::monitoring::alertmanager::{DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT
 use crate::monitoring::prometheus::DEFAULT_INTERVAL;
 use crate::monitoring::tree::{Document, Node, Scalar, Value};
 use crate::monitoring::{
-    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, Place, Prometheus, PrometheusServer, duration,
+    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, Place, Prometheus, PrometheusServer, ShipperServer, duration,
 };
 
 /// Where Go's notation is read, which allows fractions.
@@ -17,6 +17,29 @@ enum Notation {
     Prometheus,
     Go,
 }
+
+/// The least that a duration is divided down to.
+#[derive(Clone, Copy)]
+struct Bound {
+    least: Duration,
+    why: &'static str,
+}
+
+/// Spans reach a collector when their senders hand them on, which is at their own pace: a decision before that sees half a trace.
+const DECISION: Bound =
+    Bound { least: Duration::from_secs(2), why: "senders hand on their spans every second or so, whatever the time scale" };
+/// Batches and looks at files cost processor time each.
+const POLL: Bound = Bound { least: Duration::from_millis(50), why: "more often costs more than the delay is worth" };
+
+/// Keys of a shipper by which a line waits, with what Filebeat takes where a `filestream` input says nothing.
+const SHIPPER: [(&str, Option<u64>); 6] = [
+    ("prospector.scanner.check_interval", Some(10)),
+    ("backoff.init", Some(2)),
+    ("backoff.max", Some(10)),
+    ("scan_frequency", None),
+    ("max_backoff", None),
+    ("queue.mem.flush.timeout", None),
+];
 
 /// Scales keys of one document and remembers which, so that the rest can be listed.
 struct Pass<'w, 'a> {
@@ -28,6 +51,19 @@ struct Pass<'w, 'a> {
 impl Pass<'_, '_> {
     /// Divides the duration under `key` of a map, or writes the divided default if it is missing.
     fn scale(&mut self, map: &mut Node, path: &str, key: &str, default: Option<Duration>, notation: Notation) {
+        self.scale_down_to(map, path, key, default, notation, None);
+    }
+
+    /// The same, down to a bound below which it would do harm.
+    fn scale_down_to(
+        &mut self,
+        map: &mut Node,
+        path: &str,
+        key: &str,
+        default: Option<Duration>,
+        notation: Notation,
+        least: Option<Bound>,
+    ) {
         let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         self.done.insert(full.clone());
         let written = map.get(key).and_then(|node| Some((node.text()?.to_owned(), node.line)));
@@ -55,7 +91,13 @@ impl Pass<'_, '_> {
             (None, None) => return,
         };
         let place = Place { file: self.doc_name.clone(), line, key: full.clone() };
-        let to = self.work.divided(from, &place.to_string(), Some(&place));
+        let to = match least.map(|bound| Bound { least: bound.least.min(from), ..bound }) {
+            Some(Bound { least, why }) if from.as_secs_f64() / self.work.scale.n < least.as_secs_f64() => {
+                self.work.rounded(&place.to_string(), from.as_secs_f64() * 1000.0 / self.work.scale.n, least, why);
+                least
+            }
+            _ => self.work.divided(from, &place.to_string(), Some(&place)),
+        };
         map.set(key, Node::plain(duration::format(to)));
     }
 
@@ -221,10 +263,7 @@ impl Work<'_> {
             scale_route(&mut pass, route, "route", true);
         }
         pass.list_rest(&original, &|_| "it belongs to a client, not to the waits between alert and notification".to_owned());
-        for (name, place) in server.config.view.time_intervals.clone() {
-            let why = "it is a wall-clock time: a drill that needs it brings a window around now";
-            self.left(format!("time interval `{name}`"), name, why, Some(place));
-        }
+        self.windows(doc, &server.config.view);
         let read = Alertmanager::read(doc);
         reread(self, read, &mut server.config.view);
     }
@@ -238,19 +277,128 @@ impl Work<'_> {
             && let Value::Map(entries) = &mut processors.value
         {
             for (id, settings) in entries {
-                let (key, default) = match id.text.split('/').next() {
-                    Some("tail_sampling") => ("decision_wait", Duration::from_secs(30)),
-                    Some("groupbytrace") => ("wait_duration", Duration::from_secs(1)),
+                let (key, default, bound) = match id.text.split('/').next() {
+                    Some("tail_sampling") => ("decision_wait", Duration::from_secs(30), DECISION),
+                    Some("groupbytrace") => ("wait_duration", Duration::from_secs(1), DECISION),
+                    Some("batch") => ("timeout", Duration::from_millis(200), POLL),
                     _ => continue,
                 };
                 let path = format!("processors.{}", id.text);
-                pass.scale(settings, &path, key, Some(default), Notation::Go);
+                if settings.is_null() {
+                    *settings = Node::map();
+                }
+                pass.scale_down_to(settings, &path, key, Some(default), Notation::Go, Some(bound));
             }
         }
         pass.list_rest(&original, &|_| "it belongs to the way of spans, whose senders are not sped up".to_owned());
         let read = Collector::read(doc);
         reread(self, read, &mut server.config.view);
     }
+}
+
+impl Work<'_> {
+    /// Scales the files of a shipper of logs.
+    pub(super) fn shipper(&mut self, server: &mut ShipperServer) {
+        for doc in &mut server.files {
+            let original = doc.clone();
+            let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: &mut *self };
+            pass.shipper_keys(&mut doc.root, "", "");
+            for (index, input) in doc.root.items_mut().iter_mut().enumerate() {
+                if input.get("type").and_then(Node::text) != Some("filestream") {
+                    continue;
+                }
+                let path = format!("[{index}]");
+                for (key, default) in SHIPPER {
+                    let Some(default) = default.filter(|_| !pass.done.iter().any(|done| done.starts_with(&path) && done.ends_with(key)))
+                    else {
+                        continue;
+                    };
+                    pass.scale_down_to(input, &path, key, Some(Duration::from_secs(default)), Notation::Go, Some(POLL));
+                }
+            }
+            pass.list_rest(&original, &|_| "it is not among the durations by which a line waits".to_owned());
+        }
+    }
+
+    /// Puts windows of the calendar where this run needs them: those in which routes are silent away from now, those outside of
+    /// which they are around it. What is left to the calendar would make a run's outcome depend on the hour.
+    fn windows(&mut self, doc: &mut Document, view: &Alertmanager) {
+        let (mut mutes, mut actives) = (BTreeSet::new(), BTreeSet::new());
+        names_of_intervals(&view.route, &mut mutes, &mut actives);
+        for (name, place) in &view.time_intervals {
+            let what = format!("time interval `{name}`");
+            let (muting, activating) = (mutes.contains(name), actives.contains(name));
+            let now = match self.scale.now_s {
+                Some(now) if muting != activating => now,
+                _ => {
+                    let why =
+                        if muting { "it is both muting and activating, and stays a wall-clock time" } else { "it is a wall-clock time" };
+                    self.left(what, name.clone(), why, Some(place.clone()));
+                    continue;
+                }
+            };
+            let (node, shown) = window(now, muting);
+            for key in ["time_intervals", "mute_time_intervals"] {
+                let Some(list) = doc.root.get_mut(key) else { continue };
+                for item in list.items_mut().iter_mut().filter(|item| item.get("name").and_then(Node::text) == Some(name)) {
+                    item.set("time_intervals", node.clone());
+                }
+            }
+            let side = if muting { "away from" } else { "around" };
+            self.left(
+                what,
+                name.clone(),
+                format!("it is a wall-clock time: a window {side} now takes its place, {shown} UTC"),
+                Some(place.clone()),
+            );
+        }
+    }
+}
+
+impl Pass<'_, '_> {
+    /// Divides the keys by which a line waits, however deep and whether written with dots or nested. `names` is the path of keys
+    /// alone.
+    fn shipper_keys(&mut self, node: &mut Node, path: &str, names: &str) {
+        let keys: Vec<String> = node.entries().iter().map(|(key, _)| key.text.clone()).collect();
+        for key in keys {
+            let join = |around: &str| if around.is_empty() { key.clone() } else { format!("{around}.{key}") };
+            let (full, name) = (join(path), join(names));
+            let waits = SHIPPER.iter().any(|(wait, _)| name == *wait || name.ends_with(&format!(".{wait}")));
+            let readable = node.get(&key).and_then(Node::text).is_some_and(|text| duration::parse_go(text).is_ok());
+            if waits && readable {
+                self.scale_down_to(node, path, &key, None, Notation::Go, Some(POLL));
+            } else if let Some(child) = node.get_mut(&key).filter(|_| !NO_SETTINGS.contains(&key.as_str())) {
+                self.shipper_keys(child, &full, &name);
+            }
+        }
+        for (index, child) in node.items_mut().iter_mut().enumerate() {
+            self.shipper_keys(child, &format!("{path}[{index}]"), names);
+        }
+    }
+}
+
+fn names_of_intervals(route: &crate::monitoring::Route, mutes: &mut BTreeSet<String>, actives: &mut BTreeSet<String>) {
+    mutes.extend(route.mute.iter().cloned());
+    actives.extend(route.active.iter().cloned());
+    route.routes.iter().for_each(|child| names_of_intervals(child, mutes, actives));
+}
+
+/// Six hours of a day in UTC that begin two hours before this one, or half a day later; the same for all of an hour.
+fn window(now_s: i64, away: bool) -> (Node, String) {
+    const DAY: i64 = 24;
+    let begin = (now_s.div_euclid(3600) - 2 + if away { 12 } else { 0 }).rem_euclid(DAY);
+    let end = begin + 6;
+    let parts = if end <= DAY { vec![(begin, end)] } else { vec![(begin, DAY), (0, end - DAY)] };
+    let times = parts.iter().map(|(from, to)| {
+        let mut range = Node::map();
+        range.set("start_time", Node::string(format!("{from:02}:00")));
+        range.set("end_time", Node::string(format!("{to:02}:00")));
+        range
+    });
+    let mut interval = Node::map();
+    interval.set("times", Node::new(Value::Seq(times.collect())));
+    let shown: Vec<_> = parts.iter().map(|(from, to)| format!("{from:02}:00 to {to:02}:00")).collect();
+    (Node::new(Value::Seq(vec![interval])), shown.join(" and "))
 }
 
 fn scale_route(pass: &mut Pass<'_, '_>, route: &mut Node, path: &str, is_root: bool) {

@@ -9,7 +9,7 @@ use promql_parser::parser::{
 
 use super::quantity::{Kind, Quantity};
 use super::series::{Knowledge, Unit, observed_unit};
-use crate::monitoring::promql::{self, number_text};
+use crate::monitoring::promql::{self, constant, number_text};
 
 /// Something that was found while an expression was rewritten.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,14 +129,14 @@ impl Rewriting<'_> {
     }
 
     /// A constant that stands beside `other`: compared with it, added to it, or bounding it.
-    fn literal(&mut self, constant: Expr, other: &Quantity) -> Expr {
-        let Some(value) = fold(&constant) else {
+    fn literal(&mut self, number: Expr, other: &Quantity) -> Expr {
+        let Some(value) = constant(&number) else {
             if other.exponent() != Some(0.0) || other.is_time() {
                 self.undecided("a constant beside it can't be worked out");
             }
-            return constant;
+            return number;
         };
-        let before = promql::print(&constant);
+        let before = promql::print(&number);
         let note = |this: &mut Self, after: String, exponent: f64, why: &str| {
             this.findings.push(Finding::Literal { before: before.clone(), after, exponent, why: why.into() });
         };
@@ -147,7 +147,7 @@ impl Rewriting<'_> {
                 self.undecided(why);
             }
             note(self, before.clone(), 0.0, "zero and infinity stay what they are");
-            return constant;
+            return number;
         }
         let inferred = match &other.kind {
             _ if other.is_time() => match self.declared {
@@ -156,7 +156,7 @@ impl Rewriting<'_> {
                     let why = "it is a span or point of time of what is watched, which is not sped up";
                     self.left("a literal that is itself a time", &before, why);
                     note(self, before.clone(), 0.0, "a time of what is watched");
-                    return constant;
+                    return number;
                 }
             },
             Kind::Level | Kind::Constant | Kind::Text => (0.0, "a level keeps its value"),
@@ -172,7 +172,7 @@ impl Rewriting<'_> {
                         Kind::Undecided(why) => self.undecided(why),
                         _ => self.undecided("a raw counter is compared: what it has reached depends on when counting began"),
                     }
-                    return constant;
+                    return number;
                 }
             },
         };
@@ -182,7 +182,7 @@ impl Rewriting<'_> {
                 self.left("a literal whose exponent is declared as 0", &before, "declared under `scaling`");
             }
             note(self, before.clone(), 0.0, why);
-            return constant;
+            return number;
         }
         let scaled = by_power(value, self.scale, exponent);
         let count = value.abs() / other.factor;
@@ -197,11 +197,11 @@ impl Rewriting<'_> {
                 "use a smaller time scale, compare with 0, or declare its exponent under `scaling` in firedrill.yaml",
                 largest.max(1.0),
             );
-            return constant;
+            return number;
         }
         note(self, number_text(scaled), exponent, why);
         let scale = self.scale;
-        with_value(constant, &|value| by_power(value, scale, exponent))
+        with_value(number, &|value| by_power(value, scale, exponent))
     }
 
     /// Two things that are no constants are compared with each other.
@@ -337,7 +337,7 @@ impl Rewriting<'_> {
         let Some(horizon) = args.get_mut(1) else { return };
         let before = promql::print(horizon);
         match self.declared {
-            Some(exponent) if exponent != 0.0 && fold(horizon).is_some() => {
+            Some(exponent) if exponent != 0.0 && constant(horizon).is_some() => {
                 let taken = std::mem::replace(horizon, Expr::from(0.0));
                 let scale = self.scale;
                 *horizon = with_value(taken, &|value| value / scale);
@@ -382,7 +382,7 @@ impl Rewriting<'_> {
             T_LOR if both_constant => Quantity::constant(),
             T_LOR => match (left.is_constant(), right.is_constant()) {
                 (true, false) | (false, true) => {
-                    let (measured, value) = if left.is_constant() { (right, fold(&lhs)) } else { (left, fold(&rhs)) };
+                    let (measured, value) = if left.is_constant() { (right, constant(&lhs)) } else { (left, constant(&rhs)) };
                     match measured.exponent() {
                         Some(0.0) => measured,
                         _ if value == Some(0.0) => measured,
@@ -408,10 +408,10 @@ impl Rewriting<'_> {
                 if left.is_constant() { right } else { left }
             }
             T_ADD | T_SUB => self.sum(left, right, binary.op.id() == T_SUB, two_times, by_hand),
-            T_MUL if left.is_constant() => right.scaled_by(fold(&lhs)),
-            T_MUL if right.is_constant() => left.scaled_by(fold(&rhs)),
+            T_MUL if left.is_constant() => right.scaled_by(constant(&lhs)),
+            T_MUL if right.is_constant() => left.scaled_by(constant(&rhs)),
             T_MUL => left.times(right),
-            T_DIV if right.is_constant() => left.scaled_by(fold(&rhs).map(f64::recip)),
+            T_DIV if right.is_constant() => left.scaled_by(constant(&rhs).map(f64::recip)),
             T_DIV => left.over(right),
             T_MOD if left.kind == Kind::Instant => {
                 self.left("a time of day", &shown, "it reads the wall clock");
@@ -427,7 +427,7 @@ impl Rewriting<'_> {
                     left.join(right, "divides with a rest")
                 }
             }
-            T_POW => match (left.exponent(), fold(&rhs)) {
+            T_POW => match (left.exponent(), constant(&rhs)) {
                 (Some(exponent), Some(power)) => Quantity::power(exponent * power),
                 (Some(0.0), None) if right.exponent() == Some(0.0) => Quantity::power(0.0),
                 (None, _) if left.is_constant() && right.exponent() == Some(0.0) => Quantity::power(0.0),
@@ -466,33 +466,6 @@ impl Rewriting<'_> {
     }
 }
 
-/// What a constant expression amounts to.
-fn fold(expr: &Expr) -> Option<f64> {
-    match expr {
-        Expr::NumberLiteral(number) => Some(number.val),
-        Expr::Paren(paren) => fold(&paren.expr),
-        Expr::Unary(unary) => fold(&unary.expr).map(|value| -value),
-        Expr::Call(call) => match (call.func.name, call.args.args.as_slice()) {
-            ("scalar" | "vector", [one]) => fold(one),
-            ("pi", []) => Some(std::f64::consts::PI),
-            _ => None,
-        },
-        Expr::Binary(binary) => {
-            let (left, right) = (fold(&binary.lhs)?, fold(&binary.rhs)?);
-            match binary.op.id() {
-                T_ADD => Some(left + right),
-                T_SUB => Some(left - right),
-                T_MUL => Some(left * right),
-                T_DIV => Some(left / right),
-                T_MOD => Some(left % right),
-                T_POW => Some(left.powf(right)),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
 /// value · scale^exponent; divides where it can, so that round results come out round.
 fn by_power(value: f64, scale: f64, exponent: f64) -> f64 {
     if exponent < 0.0 { value / scale.powf(-exponent) } else { value * scale.powf(exponent) }
@@ -514,7 +487,7 @@ fn with_value(expr: Expr, change: &dyn Fn(f64) -> f64) -> Expr {
             call.args.args = call.args.args.into_iter().map(|arg| Box::new(with_value(*arg, change))).collect();
             Expr::Call(call)
         }
-        other => Expr::from(change(fold(&other).unwrap_or(f64::NAN))),
+        other => Expr::from(change(constant(&other).unwrap_or(f64::NAN))),
     }
 }
 

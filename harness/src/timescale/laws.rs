@@ -258,7 +258,8 @@ proptest! {
         let by = |n: f64, config: &MonitoringConfig| Scale::new(n).unwrap().apply(config).unwrap();
         let twice = by(m, &by(n, &config).config);
         let once = by(n * m, &config);
-        prop_assert!(once.roundings.is_empty() && twice.roundings.is_empty());
+        // Only bounds may have held something back.
+        prop_assert!(once.roundings.iter().chain(&twice.roundings).all(|rounding| !rounding.why.is_empty()));
         assert_same(&twice.config, &once.config);
     }
 

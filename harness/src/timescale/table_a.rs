@@ -116,7 +116,8 @@ fn all_26_scale_and_come_out_as_worked_out_by_hand() {
         assert!(seen.insert(rule.name.clone()));
     }
     assert_eq!(seen.len(), 26);
-    assert!(scaled.roundings.is_empty(), "{:#?}", scaled.roundings);
+    let held: Vec<_> = scaled.roundings.iter().map(|rounding| (rounding.used_ms, rounding.why.is_empty())).collect();
+    assert_eq!(held, [(2000, false), (50, false)], "the decision of the sampler and the batch: {:#?}", scaled.roundings);
 }
 
 /// Literals of an expression that something measured is compared with or added to; those that only multiply are not.
@@ -213,11 +214,10 @@ fn files_and_flags_are_scaled() {
     );
     let files = scaled.config.render();
     let text = |name: &str| &files.iter().find(|file| file.original.ends_with(name)).unwrap().text;
-    assert!(text("otel.yaml").contains("decision_wait: 500ms"), "{}", text("otel.yaml"));
+    assert!(text("otel.yaml").contains("decision_wait: 2s"), "{}", text("otel.yaml"));
     assert!(text("alertmanager.yml").contains("group_wait: 1s500ms"), "{}", text("alertmanager.yml"));
     for (what, value) in [
         ("remote_write[0].remote_timeout", "30s"),
-        ("processors.batch.timeout", "200ms"),
         ("prometheus --storage.tsdb.retention.time", "15d"),
         ("alertmanager: interval of the maintenance of groups", "30s"),
     ] {

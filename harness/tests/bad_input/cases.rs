@@ -48,6 +48,19 @@ const RULES: &str = "prometheus/rules/alerts.yml";
 const STOPPED: &str = "scenarios/exporter_stopped.yaml";
 
 const CASES: &[Case] = &[
+    // What the configuration can't promise.
+    mini(
+        "a bound below what the configuration promises",
+        &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: 4}")],
+        (OWN, "- {name: ExporterDown"),
+        &["ExporterDown", "within 4 s", "promises 5 s", "evaluation 1 s + hold 3 s + group_wait 1 s", "shorten `for`"],
+    ),
+    mini(
+        "a bound that is no number of seconds",
+        &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: -4}")],
+        (OWN, "- {name: ExporterDown"),
+        &["within_s: seen -4", "seconds at time scale 1"],
+    ),
     // The Compose file.
     mini(
         "unknown key in the Compose file",
@@ -165,6 +178,22 @@ const CASES: &[Case] = &[
         )],
         (OWN, "31.12.2026"),
         &["31.12.2026", "YYYY-MM-DD"],
+    ),
+    mini(
+        "waiver without owner",
+        &[(OWN, "steady_state:", "waivers:\n  - {verdict: alert.SpareDown.fires, reason: known, expires: 2026-12-31}\nsteady_state:")],
+        (OWN, "{verdict: alert.SpareDown.fires, reason"),
+        &["owner"],
+    ),
+    mini(
+        "waiver whose owner is nobody",
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fires, owner: ' ', reason: known, expires: 2026-12-31}\nsteady_state:",
+        )],
+        (OWN, "owner: ' '"),
+        &["the waiver of alert.SpareDown.fires has no owner", "who accepts"],
     ),
     mini(
         "waiver for a verdict that nobody asks for",
@@ -297,11 +326,42 @@ const CASES: &[Case] = &[
         &["baseline of stack booking, wanted email"],
     ),
     email(
-        "baseline of another schema",
-        &[("baseline.yaml", "schema: 1", "schema: 2")],
-        ("baseline.yaml", "schema: 2"),
-        &["seen 2, wanted 1"],
+        "baseline of an older schema",
+        &[("baseline.yaml", "schema: 2", "schema: 1")],
+        ("baseline.yaml", "schema: 1"),
+        &["seen 1, wanted 2", "write `schema: 2`"],
     ),
+    email(
+        "error rate of the gate in per cent",
+        &[("baseline.yaml", "alpha: 0.01", "alpha: 1")],
+        ("baseline.yaml", "alpha: 1"),
+        &["alpha: seen 1", "0.01"],
+    ),
+    email(
+        "practical threshold of zero",
+        &[(
+            "baseline.yaml",
+            "percentile: 50}}, unit: ms, practical: 0.1, limit: 250}",
+            "percentile: 50}}, unit: ms, practical: 0, limit: 250}",
+        )],
+        ("baseline.yaml", "practical: 0,"),
+        &["seen 0 of", "above 0"],
+    ),
+    email(
+        "measure of a step that does not exist",
+        &[("baseline.yaml", "{step: list/list, percentile", "{step: list/lst, percentile")],
+        ("baseline.yaml", "list/lst"),
+        &["list/lst", "did you mean list/list?"],
+    ),
+    Case {
+        name: "nothing was recorded to compare with",
+        stack: "email",
+        edits: &[],
+        arguments: &["baseline", "check", "STACK", "--report", "report"],
+        at: None,
+        says: &["baseline-recorded.json does not exist", "firedrill baseline record"],
+    },
+    asked("stack whose baseline measures nothing", &["baseline", "record", "STACK"], &["has no gate", "state under `gate`"]),
     email(
         "error rate in per cent",
         &[("baseline.yaml", "error_rate_max: 0.01", "error_rate_max: 5")],
@@ -374,6 +434,37 @@ const CASES: &[Case] = &[
         "fault on a stack that is not up",
         &["fault", "inject", "stop", "exporter", "--stack", "STACK"],
         &["stack mini is not up", "no stack is up"],
+    ),
+    asked("load of a rate of zero", &["load", "--url", "http://127.0.0.1:9/", "--rate", "0", "--duration", "1s"], &["--rate", "above 0"]),
+    asked(
+        "load for a duration without unit",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "10"],
+        &["--duration", "\"10\" is not a number with a unit", "10s"],
+    ),
+    asked("load without duration", &["load", "--url", "http://127.0.0.1:9/", "--rate", "5"], &["--duration is missing", "10s"]),
+    asked("load without rate", &["load", "--url", "http://127.0.0.1:9/", "--duration", "5s"], &["--rate is missing", "--rate 500"]),
+    asked(
+        "load of somebody else",
+        &["load", "--url", "http://192.0.2.1/", "--rate", "5", "--duration", "1s"],
+        &["192.0.2.1", "neither on the loopback interface nor on a network of ours"],
+    ),
+    asked("load over TLS", &["load", "--url", "https://127.0.0.1:9/", "--rate", "5", "--duration", "1s"], &["https", "is not http"]),
+    asked(
+        "load of a shape that does not exist",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--arrival", "rampp:5:1s"],
+        &["rampp:5:1s", "ramp:TO:OVER"],
+    ),
+    asked(
+        "load with a placeholder that nothing fills",
+        &["load", "--url", "http://127.0.0.1:9/{what}", "--rate", "5", "--duration", "1s"],
+        &["{what}", "{feed.COLUMN}"],
+    ),
+    asked("load of a journey that does not exist", &["load", "email", "--journey", "lst=3"], &["no journey lst", "did you mean list?"]),
+    asked("load of a stack without workload", &["load", "STACK"], &["has no workload", "--url"]),
+    asked(
+        "load with an objective that is none",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--objective", "p99<250"],
+        &["p99<250", "p99<=250ms"],
     ),
     asked("tags without scenarios", &["up", "STACK", "--tags", "nightly"], &["--tags selects scenarios"]),
     Case {

@@ -27,6 +27,16 @@ fn no_engine_says_where_it_was_looked_for_and_what_to_do() {
 }
 
 #[test]
+fn a_target_where_nobody_listens_is_said() {
+    let held = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = held.local_addr().expect("address");
+    drop(held);
+    let url = format!("http://{address}/");
+    let ended = Broken::copy_of("mini").run(&["load", "--url", &url, "--rate", "5", "--duration", "1s"]);
+    ended.is_one_message(3, &[&address.to_string(), "refused", "start the server"]);
+}
+
+#[test]
 fn a_port_in_use_is_refused_before_anything_starts_and_names_line_port_and_service() {
     let broken = Broken::copy_of("mini");
     let held = TcpListener::bind("127.0.0.1:0").expect("binds");

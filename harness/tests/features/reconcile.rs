@@ -256,7 +256,8 @@ impl Books {
             let growth = Growth::of(&series, stretch.from, stretch.to).map_err(|e| format!("{selector}: {e}"))?;
             told.counters.push((selector.into(), counts, growth));
         }
-        let lines: [(Counts, &str, &[(&str, &str)]); 2] = [
+        type Lines<'a> = (Counts, &'a str, &'a [(&'a str, &'a str)]);
+        let lines: [Lines<'_>; 2] = [
             (Counts::Rows, "email-service", &[("event", "request"), ("method", "POST"), ("endpoint", "/api/v1/emails"), ("status", "202")]),
             (Counts::Sent, "celery-worker", &[("event", "task"), ("task", "email.send"), ("state", "success")]),
         ];

@@ -11,7 +11,7 @@ use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What was asked for so far: lists of images, with what came of them.
 static ASKED: Mutex<BTreeMap<Vec<&str>, Result<(), String>>> = Mutex::new(BTreeMap::new());
@@ -20,14 +20,30 @@ static REFERENCES: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::
 
 /// A test that needs these images of the catalogue.
 pub fn trial(name: &str, images: &'static [&'static str], test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    needing(
+        name,
+        || obtain(images).err(),
+        move || {
+            obtain(images)?;
+            test()
+        },
+    )
+}
+
+/// A test with a need, and why that is unmet. It is shown as ignored then, with the reason; where tests must run it is tried, and
+/// fails by itself.
+pub fn needing(name: &str, unmet: impl FnOnce() -> Option<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     let must_run = is_set("FIREDRILL_PROVISION") || is_set("FIREDRILL_CI");
-    let missing = if must_run { None } else { obtain(images).err() };
+    let missing = if must_run { None } else { unmet() };
     let shown = missing.as_ref().map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
-    Trial::test(shown, move || {
-        obtain(images)?;
-        test()
-    })
-    .with_ignored_flag(missing.is_some())
+    Trial::test(shown, test).with_ignored_flag(missing.is_some())
+}
+
+/// Why there is no engine, for tests that bring up whole stacks and obtain the images of these themselves.
+pub fn no_engine() -> Option<String> {
+    static ASKED: OnceLock<Option<String>> = OnceLock::new();
+    // One image that is not there says as much about the engine as any.
+    ASKED.get_or_init(|| ask(&["base-trixie"]).err().filter(|why| why.contains("no container engine answers"))).clone()
 }
 
 /// The reference of an image that the running test has named as needed.

@@ -116,7 +116,7 @@ fn kept(mut event: Event, keep: &mut Keep) -> Option<Event> {
         EventKind::Load(LoadEvent::MailSeen { operation, .. }) => ids.contains(operation),
         EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => stream == "background",
         EventKind::Fault(fault) => DRILLS.contains(&fault.drill()),
-        EventKind::Alert(AlertEvent::Declared { .. }) => true,
+        EventKind::Alert(AlertEvent::Declared { .. }) | EventKind::Measure(_) => true,
         EventKind::Alert(AlertEvent::Notification(n)) => n.alerts.iter().any(|a| of_alert(&a.labels)),
         EventKind::Observation(o) => observed(o, keep),
     };
@@ -172,8 +172,13 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Targets { .. }
         | Fact::Reload(_)
         | Fact::Silences { .. }
+        | Fact::ManagerReceivers { .. }
+        | Fact::ProcessStarted { .. }
+        | Fact::MountedFiles { .. }
         | Fact::Indices { .. }
         | Fact::Datasource(_) => true,
+        // The golden run was made without mutation.
+        Fact::Replay(_) => false,
     }
 }
 

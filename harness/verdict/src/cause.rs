@@ -18,6 +18,8 @@ pub enum Cause {
     TargetNotScraped,
     /// The target's last scrape is older than its interval allows.
     TargetStale,
+    /// The target answers, but not within the time-out of its scrape while it has work to do.
+    ScrapeTimesOut,
     /// The service has no metrics endpoint.
     NoMetricsEndpoint,
     /// A series that is expected, or that a rule selects, does not exist.
@@ -26,16 +28,22 @@ pub enum Cause {
     // Rules.
     /// The server refused its last configuration and runs on an older one.
     ReloadRejected,
+    /// The server reads another file than the one that lies on disk under its name.
+    FileReplacedUnderMount,
     /// The rule is not loaded.
     RuleNotLoaded,
     /// The rule's group fails to evaluate.
     RuleFailing,
+    /// Two rules make alerts of the same name and labels, so that one hides or resolves the other's.
+    RuleDuplicated,
     /// The expression was evaluated and never true.
     ExpressionFalse,
     /// A histogram's highest finite bucket does not reach beyond the threshold, so the quantile can't exceed it.
     BucketsBelowThreshold,
     /// The condition held, but not for as long as `for` asks.
     StillPending,
+    /// The metrics server was restarted while the condition held, and `for` began anew.
+    ResetByRestart,
     /// The alert fired while the stack was healthy.
     FiredWhileHealthy,
 
@@ -52,6 +60,8 @@ pub enum Cause {
     RoutedElsewhere,
     /// It waits for its group's timer.
     WaitingInGroup,
+    /// The alert manager takes the receiver for told already, and does not repeat it yet.
+    Deduplicated,
     /// The receiver refused the notification (wrong path, wrong key, error).
     ReceiverRefused,
     /// The notification did not arrive and nothing above explains it.
@@ -60,6 +70,12 @@ pub enum Cause {
     TooLate,
     /// It was never reported as resolved.
     NotResolved,
+    /// People were told that it is over while it was not.
+    FalseAllClear,
+    /// A notification that must keep coming stopped coming.
+    NotRepeated,
+    /// It was notified more often than once.
+    NotifiedTwice,
     /// The notified alert carries other labels than declared.
     LabelsDiffer,
     /// An alert fired during a drill that neither is about it nor names it in its blast radius.

@@ -44,6 +44,7 @@ macro_rules! expectations {
 
 pub mod alerts;
 pub mod attempts;
+pub mod baseline;
 pub(crate) mod calendar;
 pub mod dashboards;
 pub mod drill;
@@ -57,7 +58,8 @@ pub mod roll_call;
 pub mod scraping;
 pub mod timeline;
 pub mod traces;
-mod wording;
+pub mod under_load;
+pub(crate) mod wording;
 
 expectations! {
     ServicesReady(health::ServicesReady),
@@ -74,12 +76,18 @@ expectations! {
     AlertFires(alerts::AlertFires),
     AlertReaches(alerts::AlertReaches),
     AlertResolves(alerts::AlertResolves),
+    AlertStages(alerts::AlertStages),
     NothingElseFires(alerts::NothingElseFires),
+    NotifiedOnce(alerts::NotifiedOnce),
+    NotifiedRepeatedly(alerts::NotifiedRepeatedly),
+    NotifiedUntilOver(alerts::NotifiedUntilOver),
     PanelsReturnData(dashboards::PanelsReturnData),
     DatasourcesHealthy(dashboards::DatasourcesHealthy),
     FaultBitAndLeft(drill::FaultBitAndLeft),
+    TargetsStayScraped(under_load::TargetsStayScraped),
     LoadKeptSchedule(drill::LoadKeptSchedule),
     Recovered(recovery::Recovered),
+    WithinBaseline(baseline::WithinBaseline),
 }
 
 impl Expectation {
@@ -89,8 +97,13 @@ impl Expectation {
             Expectation::AlertFires(c) => Some(&c.drill),
             Expectation::AlertReaches(c) => Some(&c.drill),
             Expectation::AlertResolves(c) => Some(&c.drill),
+            Expectation::AlertStages(c) => Some(&c.drill),
             Expectation::NothingElseFires(c) => Some(&c.drill),
+            Expectation::NotifiedOnce(c) => Some(&c.drill),
+            Expectation::NotifiedRepeatedly(c) => c.drill.as_deref(),
+            Expectation::NotifiedUntilOver(c) => Some(&c.drill),
             Expectation::FaultBitAndLeft(c) => Some(&c.drill),
+            Expectation::TargetsStayScraped(c) => Some(&c.drill),
             _ => None,
         }
     }

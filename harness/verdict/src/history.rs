@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod fault;
 pub mod load;
+pub mod measure;
 pub mod run;
 pub mod stack;
 
@@ -68,6 +69,8 @@ pub enum EventKind {
     Fault(fault::FaultEvent),
     /// Notifications that arrived at a receiver.
     Alert(alert::AlertEvent),
+    /// What runs measured, for the gate.
+    Measure(measure::MeasureEvent),
     /// A probe's answer.
     Observation(Observation),
 }
@@ -81,6 +84,7 @@ impl EventKind {
                 Fact::Documents { .. } => Some("documents.jsonl"),
                 Fact::Spans { .. } => Some("spans.jsonl"),
                 Fact::Samples(_) | Fact::RuleInputs(_) => Some("samples.jsonl"),
+                Fact::Replay(_) => Some("mutation.jsonl"),
                 _ => None,
             },
             _ => None,

@@ -6,7 +6,9 @@
 pub mod baseline;
 pub mod cause;
 pub mod check;
+pub mod gate;
 pub mod history;
+pub mod mutation;
 pub mod observation;
 pub mod reconcile;
 pub mod summary;

@@ -6,6 +6,7 @@ pub mod health;
 pub mod host;
 pub mod logs;
 pub mod metrics;
+pub mod replay;
 pub mod traces;
 
 use crate::history::At;
@@ -51,6 +52,8 @@ pub enum Fact {
     Samples(metrics::Samples),
     /// What a rule's expression is made of, over a range.
     RuleInputs(metrics::RuleInputs),
+    /// An alerting rule and its mutants: when each expression held.
+    Replay(replay::Replay),
     /// Rule groups as the server has loaded them.
     Rules {
         /// The groups.
@@ -63,10 +66,20 @@ pub enum Fact {
     },
     /// Whether the server runs with the configuration it was last given.
     Reload(metrics::Reload),
+    /// Since when the server's process runs.
+    ProcessStarted {
+        /// Seconds since the epoch.
+        at_s: f64,
+    },
     /// Alerts as the alert manager holds them.
     ManagedAlerts {
         /// The alerts.
         alerts: Vec<alerts::ManagedAlert>,
+    },
+    /// Receivers that the alert manager's configuration has.
+    ManagerReceivers {
+        /// Their names there.
+        names: Vec<String>,
     },
     /// Silences in force.
     Silences {
@@ -103,6 +116,11 @@ pub enum Fact {
     },
     /// Health of a data source.
     Datasource(dashboards::Datasource),
+    /// Files that are mounted one by one into the server's container. One without any is said to have none.
+    MountedFiles {
+        /// The files.
+        files: Vec<host::MountedFile>,
+    },
     /// Pressure stall information of the host.
     Pressure(host::Pressure),
 }

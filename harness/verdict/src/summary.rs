@@ -1,15 +1,19 @@
 //! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a report computes nothing.
 
 mod alerts;
+pub mod coverage;
 mod glance;
 mod ledger;
+mod measures;
 mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, ProvedBy, alerts};
+pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
+pub use coverage::{Coverage, Routing};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
+pub use measures::{measures, samples_name, window};
 pub use outline::{Fold, Outline, Section, Trouble, order, outline};
 pub use timeline::{AlertLane, Bin, Mark, Receiver, State, Stretch, Timeline, timeline};
 pub use told::{Place, Told, Waiver, skip, tell, waive};
@@ -162,6 +166,11 @@ pub fn deviations(history: &History) -> Vec<Deviation> {
     let recorded = history.run().filter_map(|(_, r)| match r {
         RunEvent::Deviation(deviation) => Some(deviation.clone()),
         RunEvent::DrillAgain { drill, why } => Some(run_again(history, drill, why)),
+        RunEvent::Overridden { drill, alert, before, after, why } => Some(Deviation {
+            kind: DeviationKind::Overridden,
+            what: format!("during drill {drill} alert {alert} is `{after}` instead of `{before}`"),
+            why: why.clone(),
+        }),
         _ => None,
     });
     let mut all: Vec<Deviation> = recorded.filter(|d| seen.insert(d.clone())).collect();

@@ -4,12 +4,16 @@ use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tower_service::Service;
 
 /// Most of an answer that is kept. What comes after it is read and dropped.
 const KEPT: usize = 256 * 1024;
@@ -19,8 +23,31 @@ const IDLE: usize = 64;
 /// A client of one address. Cloning it shares the connections.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: legacy::Client<HttpConnector, Full<Bytes>>,
+    client: legacy::Client<Counted, Full<Bytes>>,
     origin: SocketAddr,
+    opened: Arc<AtomicU64>,
+}
+
+/// Counts the connections that are opened.
+#[derive(Debug, Clone)]
+struct Counted {
+    connector: HttpConnector,
+    opened: Arc<AtomicU64>,
+}
+
+impl Service<Uri> for Counted {
+    type Response = <HttpConnector as Service<Uri>>::Response;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = <HttpConnector as Service<Uri>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.connector.call(to)
+    }
 }
 
 /// One request.
@@ -66,14 +93,20 @@ impl Http {
     pub fn new(origin: SocketAddr) -> Http {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        let opened = Arc::new(AtomicU64::new(0));
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .pool_max_idle_per_host(IDLE)
             .http1_max_buf_size(64 * 1024)
-            .build(connector);
-        Http { client, origin }
+            .build(Counted { connector, opened: Arc::clone(&opened) });
+        Http { client, origin, opened }
+    }
+
+    /// Connections that were begun so far.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// Sends a request and reads the answer, without a deadline of its own: dropping the future gives the request up and
@@ -244,6 +277,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(http.call(call()).await, Answer::Whole { status: 204, body: Bytes::new() });
         }
+        assert_eq!(http.opened(), 1);
         server.await.expect("one connection served all three");
     }
 }

@@ -4,15 +4,19 @@
 
 mod delivery;
 mod fires;
+mod notified;
 mod quiet;
 mod reaches;
 mod resolves;
 mod silence;
+mod stages;
 
 pub use fires::AlertFires;
+pub use notified::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;
 pub use resolves::AlertResolves;
+pub use stages::{AlertStages, CONDITION_SAMPLES, StageBudget, StageRow};
 
 use crate::cause::Cause;
 use crate::check::timeline::Moment;

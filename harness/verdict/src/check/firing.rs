@@ -13,7 +13,7 @@ pub const ALERTS_SAMPLES: &str = "alerts";
 pub const ALERT_NAME: &str = "alertname";
 
 /// The label that says whether an alert is pending or firing, in the `ALERTS` series.
-const ALERT_STATE: &str = "alertstate";
+pub(crate) const ALERT_STATE: &str = "alertstate";
 
 /// Largest ratio of the step of the samples to the evaluation interval with which "it never fired" can be said.
 const COARSEST_STEP: f64 = 1.5;

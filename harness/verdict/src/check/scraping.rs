@@ -5,6 +5,7 @@ use super::timeline::{Timeline, unreachable_backend};
 use super::wording::{count, list, seconds};
 use crate::cause::Cause;
 use crate::observation::Fact;
+use crate::observation::host::MountedFile;
 use crate::observation::metrics::{Reload, Rule, Target};
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
@@ -261,7 +262,40 @@ fn answers_without_metrics(error: &str) -> bool {
         .any(|s| e.contains(s))
 }
 
+/// Alerting rules that no label tells apart: group, name.
+fn duplicated(rules: &[(&str, &Rule)]) -> Vec<String> {
+    type Identity<'a> = (&'a str, Vec<(&'a String, &'a String)>);
+    let mut by_identity: BTreeMap<Identity<'_>, Vec<&str>> = BTreeMap::new();
+    for (group, rule) in rules.iter().filter(|(_, r)| r.alerting) {
+        by_identity.entry((&rule.name, rule.labels.iter().collect())).or_default().push(group);
+    }
+    let twice = by_identity.into_iter().filter(|(_, groups)| groups.len() > 1);
+    twice.map(|((name, _), groups)| format!("{name} in {}", list(&groups, 5))).collect()
+}
+
 impl ConfigurationLoaded {
+    /// A file of one of the servers that was replaced under its mount, as last seen: the event, and what is wrong.
+    fn replaced(&self, history: &History) -> Option<(u64, String)> {
+        let mut last: BTreeMap<&str, (u64, &Vec<MountedFile>)> = BTreeMap::new();
+        for (e, o) in history.observations() {
+            if let Fact::MountedFiles { files } = &o.fact
+                && self.servers.contains(&o.source)
+            {
+                last.insert(&o.source, (e.seq, files));
+            }
+        }
+        last.into_iter().find_map(|(server, (seq, files))| {
+            let file = files.iter().find(|f| f.replaced)?;
+            Some((
+                seq,
+                format!(
+                    "{server} still reads the old {}: the file was replaced under its mount, and a reload reads the old one again",
+                    file.inside
+                ),
+            ))
+        })
+    }
+
     /// The last reload status of each server while the stack was healthy, and the last of all.
     fn reloads<'h>(&self, timeline: &Timeline<'h>) -> BTreeMap<&'h str, Vec<(u64, &'h Reload)>> {
         let mut found: BTreeMap<&str, Vec<(u64, &Reload)>> = BTreeMap::new();
@@ -313,6 +347,11 @@ impl Checker for ConfigurationLoaded {
             }
             seqs.extend(of_server.first().map(|(s, _)| *s));
         }
+        if let Some((seq, seen)) = self.replaced(history) {
+            return Verdict::fail(id, expected, Cause::FileReplacedUnderMount, seen).witnesses([seq]).hint(
+                "mount the folder instead of the file, or write the file in place; until then recreate the container after each edit",
+            );
+        }
         let is_rules = |f: &Fact| matches!(f, Fact::Rules { .. } | Fact::Reload(_));
         if let Some(s) = timeline.silent(is_rules, &["rule", "reload", "config"]) {
             return unreachable_backend(id, expected, &s);
@@ -351,6 +390,13 @@ impl Checker for ConfigurationLoaded {
             return Verdict::fail(id, expected, Cause::RuleFailing, list(&failing, 5))
                 .witnesses(seqs)
                 .hint("run the expression by hand: many-to-many matches and duplicate series are the usual reasons");
+        }
+        let twice: Vec<String> = rules.values().flat_map(|(_, r)| duplicated(r)).collect();
+        if !twice.is_empty() {
+            let seen = format!("rules with the same name and labels: {}", list(&twice, 5));
+            return Verdict::fail(id, expected, Cause::RuleDuplicated, seen)
+                .witnesses(seqs)
+                .hint("give each rule labels of its own, such as a severity: the alert manager can't tell their alerts apart, and the end of one ends the other");
         }
         let unevaluated: Vec<&str> = all.iter().filter(|(_, r)| r.health != "ok").map(|(_, r)| r.name.as_str()).collect();
         if !unevaluated.is_empty() {

@@ -81,6 +81,13 @@ impl Drill<'_> {
     pub fn wall(&self) -> Interval {
         Interval { from: self.began.at.wall_s(), to: self.ended.map_or(f64::INFINITY, |m| m.at.wall_s()) }
     }
+
+    /// The time in which it may raise its alerts, on the wall clock: one whose fault was injected before the drills began has it
+    /// from then on.
+    pub fn raising(&self) -> Interval {
+        let wall = self.wall();
+        Interval { from: self.injected.map_or(wall.from, |m| m.at.wall_s().min(wall.from)), ..wall }
+    }
 }
 
 /// A monitoring backend that did not answer, up to the first drill.
@@ -421,8 +428,11 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
         }
     }
     found.sort_by_key(|d| d.began.at.mono_us);
-    // An event belongs to the last occurrence of its drill that began before it.
-    let of = |id: &str, at: At| found.iter().rposition(|d| d.id == id && d.began.at.mono_us <= at.mono_us);
+    // An event belongs to the last occurrence of its drill that began before it, or to the first, if its fault was there early.
+    let of = |id: &str, at: At| {
+        let before = found.iter().rposition(|d| d.id == id && d.began.at.mono_us <= at.mono_us);
+        before.or_else(|| found.iter().position(|d| d.id == id))
+    };
     let mut ends: Vec<(usize, Moment)> = Vec::new();
     for (e, run) in history.run() {
         if let RunEvent::DrillEnded { drill } = run {

@@ -3,6 +3,7 @@
 use super::At;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How an operation ended, as far as the client can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,6 +90,76 @@ pub struct LoadSummary {
     pub operations: u64,
     /// Why the load can't be relied on, if so: a verdict that rests on it is then Unknown.
     pub invalid: Option<String>,
+    /// Share of operations that ended otherwise than the journey wants, 0 to 1.
+    #[serde(default)]
+    pub error_rate: f64,
+    /// Service time: from the instant at which the operation was really sent. What it is shorter than the latency was spent
+    /// waiting for the target (or for this generator: see `generator`).
+    #[serde(default)]
+    pub service_ms: Percentiles,
+    /// What went wrong, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, u64>,
+    /// The same of each journey (from its first operation's intended start to its last one's end), and of each of its
+    /// operations (`journey/step`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, LoadPart>,
+    /// How connections were used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
+    /// What the generator itself needed, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<Generator>,
+}
+
+/// A journey of a load, or an operation of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct LoadPart {
+    /// How often it ended.
+    pub count: u64,
+    /// How often otherwise than wanted.
+    pub errors: u64,
+    /// Latency from the intended start.
+    pub latency_ms: Percentiles,
+    /// Service time.
+    pub service_ms: Percentiles,
+}
+
+/// How a load used its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct Connections {
+    /// How many were opened.
+    pub opened: u64,
+    /// Operations that went over a connection used before.
+    pub reused: u64,
+    /// Most that may be open at once, if there is a limit: an arrival that finds all of them busy waits, and its latency counts
+    /// that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Most that were open at once, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u64>,
+    /// Operations that had to wait for a connection, where there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<u64>,
+}
+
+/// What a load generator needed for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct Generator {
+    /// Whether operations were begun on a schedule. If not, each connection sent as soon as it was answered: that tells
+    /// capacity and no latency of users, for they don't wait for each other.
+    pub open_loop: bool,
+    /// Processor time of an operation, microseconds.
+    pub cpu_us_per_operation: f64,
+    /// Share of the time in which its thread ran, or was ready and waited for a processor, 0 to 1.
+    pub busy: f64,
+    /// Seconds in which it was busy for more than 95 %: then it may itself be what was slow.
+    pub saturated_s: u64,
+    /// Median of start minus due, ms.
+    pub slip_p50_ms: f64,
+    /// Largest start minus due, ms.
+    pub slip_max_ms: f64,
 }
 
 /// An event of the load.

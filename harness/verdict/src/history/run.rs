@@ -38,6 +38,8 @@ pub enum DeviationKind {
     Absent,
     /// An image differs from the one asked for.
     Image,
+    /// A rule was changed for a drill.
+    Overridden,
     /// A duration or a literal was not divided by the time scale.
     NotScaled,
     /// A drill was run more than once.
@@ -110,6 +112,19 @@ pub enum RunEvent {
     DrillEnded {
         /// Its id.
         drill: String,
+    },
+    /// A rule was changed for a drill, until the drill's end.
+    Overridden {
+        /// Drill.
+        drill: String,
+        /// Alert whose rule it is.
+        alert: String,
+        /// Its expression otherwise.
+        before: String,
+        /// Its expression during the drill.
+        after: String,
+        /// Why.
+        why: String,
     },
     /// A drill that was late while the host was contended is run once more; its repetition follows.
     DrillAgain {

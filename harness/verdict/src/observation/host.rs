@@ -12,3 +12,12 @@ pub struct Pressure {
     /// Disk, per cent.
     pub io_some_avg10: f64,
 }
+
+/// A file that is mounted into a container by itself, not with its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountedFile {
+    /// Its path inside the container.
+    pub inside: String,
+    /// Whether the path outside names another file by now: the container goes on seeing the old one.
+    pub replaced: bool,
+}

@@ -24,6 +24,9 @@ pub struct Target {
     pub interval_s: f64,
     /// Duration of the last scrape, seconds.
     pub duration_s: f64,
+    /// After which a scrape is given up, seconds; 0 where that was not told.
+    #[serde(default)]
+    pub timeout_s: f64,
 }
 
 /// How many series match a selector.
@@ -94,6 +97,9 @@ pub struct Comparison {
     pub highest: Option<f64>,
     /// Number of samples seen.
     pub samples: u64,
+    /// Number of samples that are no number (0/0): no comparison with them is true.
+    #[serde(default)]
+    pub not_numbers: u64,
 }
 
 /// A rule group as loaded.
@@ -105,6 +111,9 @@ pub struct RuleGroup {
     pub name: String,
     /// Evaluation interval, seconds.
     pub interval_s: f64,
+    /// When it was last evaluated, on the server's clock, seconds since the epoch; a little after the instant that it was due.
+    #[serde(default)]
+    pub last_evaluation_s: Option<f64>,
     /// Its rules.
     pub rules: Vec<Rule>,
 }
@@ -133,6 +142,9 @@ pub struct Rule {
     pub expr: String,
     /// `for`, seconds.
     pub for_s: f64,
+    /// `keep_firing_for`, seconds.
+    #[serde(default)]
+    pub keep_firing_s: f64,
     /// Labels that it adds.
     pub labels: BTreeMap<String, String>,
     /// `ok`, `err` or `unknown`.

@@ -1,7 +1,9 @@
 //! What is known of each alert, from cause to resolution.
 
+use crate::check::alerts::StageRow;
 use crate::history::alert::Notification;
 use crate::history::fault::FaultEvent;
+use crate::history::run::RunEvent;
 use crate::observation::Fact;
 use crate::{At, History, Status, Verdict};
 use schemars::JsonSchema;
@@ -20,6 +22,17 @@ pub enum ProvedBy {
     /// Samples that nothing caused.
     #[serde(rename = "synthetic signal")]
     SyntheticSignal,
+}
+
+impl ProvedBy {
+    /// In words, as in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProvedBy::RealCause => "real cause",
+            ProvedBy::OverriddenThreshold => "overridden threshold",
+            ProvedBy::SyntheticSignal => "synthetic signal",
+        }
+    }
 }
 
 /// An alert, from cause to resolution.
@@ -47,6 +60,9 @@ pub struct AlertRow {
     pub budget_s: Option<f64>,
     /// Stage at which it stopped, if it did.
     pub stopped_at: Option<String>,
+    /// Its stages, measured against what the configuration allows each; empty if it did not go all the way in a drill.
+    #[serde(default)]
+    pub stages: Vec<StageRow>,
 }
 
 /// What is known of each alert: `subjects` gives for each the drills that are about it and its budget in seconds.
@@ -71,11 +87,13 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
         told.values().map(|t| t.first.since(injected)).chain(sampled).reduce(f64::min)
     });
     let notify_s = window.and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
+    // From cause to receiver to resolution, as far as that was asked for.
+    let proved = passed("fires") && ["reaches", "resolves"].iter().all(|c| status(c).is_none_or(|s| s == Status::Pass));
     AlertRow {
         rule: alert.to_owned(),
         drills: drills.to_vec(),
         fired: passed("fires") || first_firing(history, alert, None, None).is_some(),
-        proved_by: passed("fires").then_some(ProvedBy::RealCause),
+        proved_by: proved.then(|| proved_by(history, alert, drills)),
         resolved: match status("resolves") {
             Some(status) => status == Status::Pass,
             None => !told.is_empty() && told.values().all(|t| t.over),
@@ -94,6 +112,45 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
             .filter_map(|c| of_claim(c))
             .find(|v| v.status != Status::Pass)
             .and_then(|v| v.stopped_at.clone()),
+        stages: Vec::new(),
+    }
+}
+
+/// How the drills that an alert was proved in caused it.
+fn proved_by(history: &History, alert: &str, drills: &[String]) -> ProvedBy {
+    let overridden = history.run().any(|(_, r)| match r {
+        RunEvent::Overridden { drill, alert: changed, .. } => changed == alert && drills.contains(drill),
+        _ => false,
+    });
+    if overridden { ProvedBy::OverriddenThreshold } else { ProvedBy::RealCause }
+}
+
+/// How many alerts are proved, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Proved {
+    /// By a real cause.
+    pub real_cause: u64,
+    /// By a real cause against a changed rule.
+    pub overridden_threshold: u64,
+    /// By samples that nothing caused.
+    pub synthetic_signal: u64,
+    /// Not at all, or no drill is about them.
+    pub not_proved: u64,
+}
+
+impl Proved {
+    /// Counts alerts.
+    pub fn of(alerts: &[AlertRow]) -> Proved {
+        let mut counts = Proved::default();
+        for alert in alerts {
+            *match alert.proved_by {
+                Some(ProvedBy::RealCause) => &mut counts.real_cause,
+                Some(ProvedBy::OverriddenThreshold) => &mut counts.overridden_threshold,
+                Some(ProvedBy::SyntheticSignal) => &mut counts.synthetic_signal,
+                None => &mut counts.not_proved,
+            } += 1;
+        }
+        counts
     }
 }
 

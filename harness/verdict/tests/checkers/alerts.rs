@@ -6,7 +6,7 @@ use verdict::check::alerts::AlertQuiet;
 use verdict::history::alert::{AlertEvent, Notification};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
-use verdict::observation::alerts::{ManagedAlert, Silence};
+use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
 use verdict::observation::host::Pressure;
 use verdict::observation::metrics::{Reload, RuleInputs, Samples, Series, Target};
 use verdict::{Cause, EventKind, Fact, Status, Verdict};
@@ -15,6 +15,7 @@ const FIRES: &str = "alert.MailerDown.fires";
 const REACHES: &str = "alert.MailerDown.reaches";
 const RESOLVES: &str = "alert.MailerDown.resolves";
 const QUIET: &str = "alert.MailerDown.quiet";
+const STAGES: &str = "alert.MailerDown.stages";
 
 /// The alert never fired, and the drill waited for it until 82 s.
 fn silent() -> Run {
@@ -82,6 +83,13 @@ fn why_not_a_rule_that_is_not_loaded_or_fails() {
         r[0].last_error = "duplicate series".into();
     });
     stopped(&failing, Cause::RuleFailing, "rule group failing", "duplicate series");
+    // It may begin to fail under the fault, and be asked at the end only.
+    let later = silent().facts(|t, _, f| {
+        if let (Fact::Rules { groups }, true) = (f, t > 150.0) {
+            groups[0].rules[0].last_error = "many-to-many".into();
+        }
+    });
+    stopped(&later, Cause::RuleFailing, "rule group failing", "many-to-many");
 }
 
 #[test]
@@ -129,6 +137,11 @@ fn why_not_an_expression_that_is_never_true() {
     never(&with(">", 1.0, 0.0, 2.0), "never all together");
     let empty = inputs(silent(), |i| (i.comparisons[0].lowest, i.comparisons[0].highest, i.comparisons[0].samples) = (None, None, 0));
     never(&empty, "returned no value in the whole window");
+    let nothing_done = inputs(silent(), |i| {
+        i.comparisons = vec![comparison("errors / all", ">", 0.05, 0.01, 0.01)];
+        (i.comparisons[0].samples, i.comparisons[0].not_numbers) = (3, 9);
+    });
+    never(&nothing_done, "`errors / all` was 0/0 in 9 of 12 samples, which is neither above nor below 0.05");
     let unasked = silent().without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::RuleInputs(_))));
     never(&unasked, "was not recorded");
 }
@@ -160,6 +173,39 @@ fn why_not_pending_until_for_is_over() {
 }
 
 #[test]
+fn why_not_a_restart_that_resets_for() {
+    let pending_on = |to: i32| {
+        let run = golden().never("MailerDown", "firing").untold("MailerDown");
+        let clock = run.clock;
+        run.facts(move |_, _, f| {
+            if let Fact::Samples(s) = f {
+                for s in s.series.iter_mut().filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown")) {
+                    s.points = (63..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect();
+                }
+            }
+        })
+    };
+    let restarted = |t: f64, mut run: Run, source: &str| {
+        let at_s = run.clock.wall(t);
+        run.saw(t + 0.5, source, Fact::ProcessStarted { at_s });
+        run
+    };
+    let run = restarted(65.0, pending_on(67), "metrics");
+    let says = "pending for 2.0 s of the 3.0 s that `for` asks when metrics was restarted, 4.5 s after the injection";
+    stopped(&run, Cause::ResetByRestart, "reset by a restart", says);
+    // One before it was pending, one of another server, and one without which it would not have fired either, explain nothing.
+    for (t, source) in [(61.0, "metrics"), (65.0, "manager")] {
+        restarted(t, pending_on(67), source).fails(FIRES, Cause::StillPending, "pending");
+    }
+    let long = restarted(65.0, pending_on(67), "metrics").facts(|_, _, f| {
+        if let Fact::Rules { groups } = f {
+            groups.iter_mut().flat_map(|g| &mut g.rules).for_each(|r| r.for_s = 3600.0);
+        }
+    });
+    long.fails(FIRES, Cause::StillPending, "of the 3600.0 s that `for` asks");
+}
+
+#[test]
 fn late_is_a_failure_unless_the_host_was_contended() {
     let late = golden().alert_later("MailerDown", 6.0);
     let v = late.fails(FIRES, Cause::TooLate, "firing 12.5 s after the injection, 9.0 s allowed");
@@ -184,7 +230,11 @@ fn late_is_a_failure_unless_the_host_was_contended() {
 fn an_alert_that_fired_already_proves_nothing() {
     let run = golden().facts(|_, _, f| {
         if let Fact::Samples(s) = f {
-            for s in s.series.iter_mut().filter(|s| s.labels["alertname"] == "MailerDown" && s.labels["alertstate"] == "firing") {
+            for s in s
+                .series
+                .iter_mut()
+                .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown") && s.labels["alertstate"] == "firing")
+            {
                 let first = s.points[0].0;
                 s.points = (-17..=15).map(|i| (first + f64::from(i), Some(1.0))).collect();
             }
@@ -428,6 +478,48 @@ fn why_not_waiting_or_nothing_known() {
     );
 }
 
+fn routed(run: Run, wait: f64, interval: f64) -> Run {
+    let route = ManagedRoute { receiver: "ops".into(), group_wait_s: wait, group_interval_s: interval, repeat_interval_s: 3600.0 };
+    held(run, move |a| a.routes = vec![route.clone()])
+}
+
+#[test]
+fn why_not_waiting_for_the_timer_of_its_group() {
+    let wait = routed(untold(), 3600.0, 300.0);
+    undelivered(&wait, Cause::WaitingInGroup, "waiting in the group", "a new group of receiver ops waits 3600.0 s (`group_wait`)");
+    // A timer that ran out explains nothing.
+    undelivered(&routed(untold(), 5.0, 5.0), Cause::NotNotified, "not notified", "nothing was received");
+    let told_before = |interval: f64| {
+        let mut run = routed(untold(), 1.0, interval);
+        run.notified(50.0, notification("hook", "MailerDown", false));
+        run
+    };
+    undelivered(&told_before(300.0), Cause::WaitingInGroup, "waiting in the group", "has its next turn after at most 300.0 s");
+}
+
+#[test]
+fn why_not_what_was_told_already() {
+    let told = |resolved: bool| {
+        let mut run = routed(untold(), 1.0, 5.0);
+        run.notified(50.0, notification("hook", "MailerDown", false)).notified(52.0, notification("hook", "MailerDown", resolved));
+        run
+    };
+    let says = "manager told hook of it already, 15.0 s before it fired this time";
+    undelivered(&told(false), Cause::Deduplicated, "deduplicated", says);
+    undelivered(&told(true), Cause::NotNotified, "not notified", "nothing was received");
+}
+
+#[test]
+fn why_not_labels_that_lead_elsewhere() {
+    let mut run = untold();
+    let mut other = notification("chat", "MailerDown", false);
+    other.alerts.iter_mut().for_each(|a| drop(a.labels.insert("severity".into(), "urgent".into())));
+    run.notified(68.0, other);
+    run.saw(21.46, "manager", Fact::ManagerReceivers { names: vec!["hook".into(), "chat".into()] });
+    let says = "its routes lead to ops; chat got it with other labels: severity is \"urgent\", \"critical\" wanted";
+    undelivered(&run, Cause::RoutedElsewhere, "another route", says);
+}
+
 #[test]
 fn a_notification_with_other_labels_is_not_the_declared_one() {
     let run = golden().notifications(|_, n| {
@@ -474,7 +566,11 @@ fn an_alert_that_does_not_resolve_or_too_late() {
     let longer = |by: i32| {
         golden().facts(move |_, _, f| {
             if let Fact::Samples(s) = f {
-                for s in s.series.iter_mut().filter(|s| s.labels["alertname"] == "MailerDown" && s.labels["alertstate"] == "firing") {
+                for s in s
+                    .series
+                    .iter_mut()
+                    .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown") && s.labels["alertstate"] == "firing")
+                {
                     let last = s.points[s.points.len() - 1].0;
                     s.points.extend((1..=by).map(|i| (last + f64::from(i), Some(1.0))));
                 }
@@ -628,4 +724,48 @@ fn an_alert_of_the_manager_is_the_one_with_its_name() {
         }
     });
     undelivered(&other, Cause::NotSentToManager, "not sent to the alert manager", "never had it");
+}
+
+/// The samples of the expression, true from `from` on.
+fn condition(run: Run, from: f64) -> Run {
+    let mut run = run;
+    let clock = run.clock;
+    let points = (0..20).map(|at| (clock.wall(from + f64::from(at)), Some(0.0))).collect();
+    let series = vec![Series { labels: map(&[("job", "mailer")]), points }];
+    let (start_s, end_s) = (clock.wall(60.0), clock.wall(90.0));
+    let name = format!("{}MailerDown", verdict::check::alerts::CONDITION_SAMPLES);
+    run.saw(186.3, "metrics", Fact::Samples(Samples { name, expr: "probe_success == 0".into(), start_s, end_s, step_s: 1.0, series }));
+    run
+}
+
+#[test]
+fn each_stage_is_measured_against_what_it_may_take() {
+    golden().passes(STAGES, "condition and evaluation 2.5 s of 3.0 s, hold 4.0 s of 4.0 s, notify 1.0 s of 2.0 s");
+    condition(golden(), 62.0).passes(STAGES, "condition 1.5 s of 2.0 s, evaluation 1.0 s of 1.0 s, hold");
+    // Whichever stage is late is the one that is named.
+    let late = |run: Run, stage: &str| assert_eq!(run.fails(STAGES, Cause::TooLate, stage).stopped_at, Some(format!("{stage} too slow")));
+    let pending_longer = |from: i32, to: i32, fires: i32| {
+        golden().facts(move |_, _, fact| {
+            let Fact::Samples(samples) = fact else { return };
+            for series in samples.series.iter_mut().filter(|series| series.labels.get("alertname").is_some_and(|name| name == "MailerDown"))
+            {
+                let base = samples.start_s - 15.0;
+                let range = if series.labels["alertstate"] == "pending" { from..to } else { fires..fires + 14 };
+                series.points = range.map(|at| (base + f64::from(at), Some(1.0))).collect();
+            }
+        })
+    };
+    late(pending_longer(63, 71, 71).notifications(|_, n| n.received_wall_us += 3_000_000), "hold");
+    late(golden().notifications(|_, n| n.received_wall_us += 3_000_000), "notify");
+    late(condition(pending_longer(66, 67, 67), 65.0), "condition");
+    late(condition(pending_longer(66, 67, 67), 61.0), "evaluation");
+    silent().unknown(STAGES, "it was not seen to fire");
+    golden().untold("MailerDown").unknown(STAGES, "was not told");
+}
+
+#[test]
+fn a_stage_that_is_late_on_a_contended_host_is_not_held_against_it() {
+    let mut run = golden().notifications(|_, n| n.received_wall_us += 3_000_000);
+    run.saw(66.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 80.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+    run.unknown(STAGES, "late while the host was contended");
 }

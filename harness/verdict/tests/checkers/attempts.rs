@@ -92,7 +92,7 @@ fn the_repetition_counts_when_it_is_bad() {
     let mut both = repeated(contended(late()), 6);
     both.saw(150.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 88.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
     both.unknown(FIRES, LATE_WHILE_CONTENDED);
-    let mut not_bitten = repeated(contended(late()), 0)
+    let not_bitten = repeated(contended(late()), 0)
         .without(|t, k| t > 140.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Bit { .. })));
     not_bitten.unknown(FIRES, "never seen to bite");
     // The first attempt passed what the second one fails, and the other way round: the worst counts.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use verdict::baseline::{Baseline, StepLimit};
 use verdict::check::Expectation;
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NothingElseFires};
+use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
+use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
 use verdict::check::health::{HealthEndpoints, ServicesReady};
@@ -14,6 +15,7 @@ use verdict::check::logs::{FieldsTyped, LinesStored};
 use verdict::check::recovery::Recovered;
 use verdict::check::scraping::{ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp};
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
+use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
 use verdict::history::fault::{BlastRadius, FaultEvent};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
@@ -248,6 +250,7 @@ pub fn managed(alert: &str) -> ManagedAlert {
         silenced_by: vec![],
         muted_by: vec![],
         receivers: strings(&["ops"]),
+        routes: vec![],
         starts_at_s: 0.0,
         ends_at_s: 0.0,
     }
@@ -259,6 +262,7 @@ fn rule(name: &str, expr: &str) -> Rule {
         alerting: true,
         expr: expr.into(),
         for_s: 3.0,
+        keep_firing_s: 0.0,
         labels: map(&[("severity", "critical")]),
         health: "ok".into(),
         last_error: String::new(),
@@ -277,6 +281,7 @@ pub fn target(job: &str) -> Target {
         age_s: Some(0.4),
         interval_s: 1.0,
         duration_s: 0.01,
+        timeout_s: 1.0,
     }
 }
 
@@ -294,7 +299,7 @@ pub fn panel(title: &str, query: &str) -> Panel {
 }
 
 pub fn comparison(left: &str, op: &str, threshold: f64, lowest: f64, highest: f64) -> Comparison {
-    Comparison { left: left.into(), op: op.into(), threshold, lowest: Some(lowest), highest: Some(highest), samples: 10 }
+    Comparison { left: left.into(), op: op.into(), threshold, lowest: Some(lowest), highest: Some(highest), samples: 10, not_numbers: 0 }
 }
 
 pub fn series(clock: Clock, alert: &str, state: &str, from: i32, to: i32) -> Series {
@@ -384,6 +389,9 @@ pub fn golden_at(clock: Clock) -> Run {
     drill(&mut r, 100.0, "store_slow", 1, "SlowAnswers", &["store"], true);
     r.run(135.0, RunEvent::Steady { held: true, seen: "held for 3 s".into(), before: None });
     load(&mut r);
+    for t in (12..180).step_by(8) {
+        r.notified(f64::from(t), notification("hook", "Heartbeat", false));
+    }
     for t in (16..=184).step_by(2) {
         r.saw(f64::from(t) + 0.1, "metrics", evaluations(t as u64));
     }
@@ -433,7 +441,9 @@ pub fn rules() -> Fact {
         rule("SlowAnswers", "latency > 2"),
         rule("Idle", "rate(x[5m]) == 0"),
     ];
-    Fact::Rules { groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, rules }] }
+    Fact::Rules {
+        groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, last_evaluation_s: None, rules }],
+    }
 }
 
 pub fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
@@ -477,7 +487,7 @@ fn load(r: &mut Run) {
         slip_p99_ms: 3.0,
         latency_ms: Percentiles::default(),
         operations: OPERATIONS as u64,
-        invalid: None,
+        ..LoadSummary::default()
     };
     r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary }));
 }
@@ -525,6 +535,13 @@ fn capture(r: &mut Run) {
         };
         r.saw(186.1, "metrics", Fact::RuleInputs(inputs));
     }
+    for (name, value) in [(up_samples("store_slow"), 1.0), (duration_samples("store_slow"), 0.1)] {
+        let labels = map(&[("job", "api"), ("instance", "api:80")]);
+        let points = (101..=130).map(|t| (clock.wall(f64::from(t)), Some(value))).collect();
+        let (start_s, end_s) = (clock.wall(100.5), clock.wall(130.0));
+        let series = vec![Series { labels, points }];
+        r.saw(186.2, "metrics", Fact::Samples(Samples { name, expr: "up".into(), start_s, end_s, step_s: 1.0, series }));
+    }
     r.saw(186.2, "metrics", rules());
     let types = map(&[("@timestamp", "date"), ("status", "long")]);
     r.saw(187.0, "logs", Fact::FieldTypes(FieldTypes { index: format!("logs-api-{}", clock.stamp(50.0).1), types }));
@@ -558,11 +575,12 @@ pub fn expectations() -> Vec<Expectation> {
     ];
     let limit = StepLimit { p50_ms: 100.0, p99_ms: 500.0 };
     let baseline = Baseline {
-        schema: 1,
+        schema: verdict::baseline::SCHEMA,
         stack: "small".into(),
         error_rate_max: 0.01,
         operations_min: 40,
         steps: [("mail/send".to_owned(), limit), ("mail/list".to_owned(), limit)].into(),
+        gate: None,
     };
     let steps = strings(&["mail/send", "mail/list"]);
     let mut all: Vec<Expectation> = vec![
@@ -615,11 +633,23 @@ pub fn expectations() -> Vec<Expectation> {
                 within_s: 12.0,
             }
             .into(),
-            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers, within_s: 8.0 }.into(),
-            NothingElseFires { drill: drill.clone(), allowed: vec![alert] }.into(),
+            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers: receivers.clone(), within_s: 8.0 }.into(),
+            AlertStages {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: receivers.clone(),
+                labels: map(&[("severity", "critical")]),
+                allowed: StageBudget { condition_s: 2.0, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 0.0 },
+            }
+            .into(),
+            NothingElseFires { drill: drill.clone(), allowed: vec![alert.clone()] }.into(),
+            NotifiedOnce { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
+            NotifiedUntilOver { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
             FaultBitAndLeft { drill }.into(),
         ]);
     }
+    all.push(TargetsStayScraped { drill: "store_slow".into() }.into());
+    all.push(NotifiedRepeatedly { alert: "Heartbeat".into(), drill: None, receivers: strings(&["hook"]), every_s: 10.0 }.into());
     all.push(AlertQuiet { alert: "Idle".into(), allowed_in: vec![], about_host: true }.into());
     all
 }

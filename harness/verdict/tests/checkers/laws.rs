@@ -33,7 +33,7 @@ fn the_golden_run_passes_on_evidence() {
 fn every_checker_is_in_the_golden_run() {
     let kinds: std::collections::BTreeSet<String> =
         expectations().iter().map(|e| serde_json::to_value(e).unwrap()["check"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(kinds.len(), 20, "{kinds:?}");
+    assert_eq!(kinds.len(), 25, "{kinds:?}");
 }
 
 #[test]

@@ -4,10 +4,14 @@
 
 mod alerts;
 mod attempts;
+mod baseline;
 mod golden;
 mod health;
 mod laws;
 mod logs;
+mod mutation;
+mod notified;
 mod recovery;
 mod scraping;
 mod traces;
+mod under_load;

@@ -8,7 +8,7 @@ use crate::check::wording::{list, seconds};
 use crate::history::EventKind;
 use crate::history::History;
 use crate::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
-use crate::observation::alerts::{ManagedAlert, Silence};
+use crate::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
 use crate::observation::{Fact, Observation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,6 +130,7 @@ pub(super) fn undelivered(
         .or_else(|| case.suppressed())
         .or_else(|| case.refused(false))
         .or_else(|| case.elsewhere())
+        .or_else(|| case.deduplicated())
         .or_else(|| case.waiting())
         .unwrap_or_else(|| case.unexplained())
 }
@@ -290,10 +291,7 @@ impl<'h> Case<'_, 'h> {
         let routes: Vec<(u64, &str, &ManagedAlert)> = self.managed();
         let led_to: BTreeSet<&str> = routes.iter().flat_map(|(_, _, a)| &a.receivers).map(String::as_str).collect();
         // Names in the manager's routes speak about the stand-in only if the manager uses the stand-in's name at all.
-        let named = self.timeline.history.observations().any(|(_, o)| match &o.fact {
-            Fact::ManagedAlerts { alerts } => alerts.iter().any(|a| a.receivers.iter().any(|r| r == self.receiver)),
-            _ => false,
-        });
+        let named = self.named();
         let routed_away = named && !led_to.is_empty() && !led_to.contains(self.receiver);
         if others.is_empty() && !routed_away {
             return None;
@@ -310,14 +308,66 @@ impl<'h> Case<'_, 'h> {
         })
     }
 
+    /// Whether the manager's configuration uses the stand-in's name.
+    fn named(&self) -> bool {
+        self.timeline.history.observations().any(|(_, o)| match &o.fact {
+            Fact::ManagedAlerts { alerts } => alerts.iter().any(|a| a.receivers.iter().any(|r| r == self.receiver)),
+            Fact::ManagerReceivers { names } => names.iter().any(|r| r == self.receiver),
+            _ => false,
+        })
+    }
+
+    /// Routes of the alert that may lead to the receiver, as they were last seen: those to its name, where the manager uses it.
+    fn routes(&self) -> Vec<&'h ManagedRoute> {
+        let managed = self.managed();
+        let Some((_, _, a)) = managed.iter().rfind(|(_, _, a)| !a.routes.is_empty()) else { return Vec::new() };
+        let named = self.named();
+        a.routes.iter().filter(|r| !named || r.receiver == self.receiver).collect()
+    }
+
+    /// The last that the receiver was told of the alert before it fired, if that was that it fires.
+    fn told_before(&self) -> Option<(u64, f64)> {
+        let mut told: Vec<(f64, u64, bool)> = Vec::new();
+        for (e, n) in self.timeline.history.notifications().filter(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(self.receiver)) {
+            let states: Vec<bool> = of_name(n, self.alert).map(|a| a.resolved).collect();
+            if received_s(n) < self.fired.from && !states.is_empty() {
+                told.push((received_s(n), e.seq, states.iter().all(|resolved| *resolved)));
+            }
+        }
+        let (at, seq, over) = told.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+        (!over).then_some((seq, at))
+    }
+
+    /// The receiver was told of the alert before, never that it is over, and its group's next turn has passed without a word.
+    fn deduplicated(&self) -> Option<Diagnosis> {
+        let (seq, at) = self.told_before()?;
+        let managed = self.managed();
+        let (held, source, _) = managed.last()?;
+        let route = self.routes().into_iter().find(|r| self.window.to - self.fired.from >= r.group_interval_s)?;
+        let again = at + route.repeat_interval_s;
+        (again > self.window.to).then(|| Diagnosis {
+            cause: Cause::Deduplicated,
+            stage: "deduplicated".into(),
+            seen: format!(
+                "{source} told {} of it already, {} before it fired this time, has not said since that it is over, and repeats itself only every {}",
+                self.receiver,
+                seconds(self.fired.from - at),
+                seconds(route.repeat_interval_s)
+            ),
+            hint: "an alert that ends and comes back between two turns of its group (`group_interval`) is no news to the alert manager: lower `repeat_interval`, or give the alert `keep_firing_for` so that it does not flap".into(),
+            witnesses: vec![seq, *held],
+        })
+    }
+
     fn waiting(&self) -> Option<Diagnosis> {
         let managed = self.managed();
         let unprocessed = managed.last().filter(|(_, _, a)| a.state == "unprocessed");
         let left = self.window.to - self.fired.from;
         let quickest = self.quickest();
-        let seen = match (unprocessed, quickest) {
-            (Some((_, source, _)), _) => format!("{source} has it and has not processed its group yet"),
-            (None, Some(q)) if left < q => {
+        let seen = match (unprocessed, self.timer(left), quickest) {
+            (Some((_, source, _)), _, _) => format!("{source} has it and has not processed its group yet"),
+            (None, Some(timer), _) => format!("it fired {} before the drill ended, and {timer}", seconds(left)),
+            (None, None, Some(q)) if left < q => {
                 format!("it fired {} before the drill ended, and the quickest notification of this run took {}", seconds(left), seconds(q))
             }
             _ => return None,
@@ -329,6 +379,18 @@ impl<'h> Case<'_, 'h> {
             hint: "compare `group_wait` and `group_interval` with the time that the alert was firing".into(),
             witnesses: managed.last().map(|(s, _, _)| *s).into_iter().collect(),
         })
+    }
+
+    /// The timer of its group that had not run out for `left` seconds, if one had not.
+    fn timer(&self, left: f64) -> Option<String> {
+        let routes = self.routes();
+        if let Some(route) = routes.iter().find(|r| left < r.group_wait_s) {
+            return Some(format!("a new group of receiver {} waits {} (`group_wait`)", route.receiver, seconds(route.group_wait_s)));
+        }
+        // Whoever was told of a group before hears of changes at its next turn only.
+        self.told_before()?;
+        let route = routes.iter().find(|r| left < r.group_interval_s)?;
+        Some(format!("its group, told before, has its next turn after at most {} (`group_interval`)", seconds(route.group_interval_s)))
     }
 
     /// The shortest time of this run from the firing of an alert to its arrival anywhere.

@@ -7,6 +7,7 @@ use crate::check::firing::{Firing, Stretch};
 use crate::check::timeline::{Drill, Interval, Timeline, merge, without};
 use crate::check::wording::{count, labels, list, seconds};
 use crate::history::History;
+use crate::history::run::RunEvent;
 use crate::observation::Fact;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ impl AlertQuiet {
     /// Healthy windows, and drills that have nothing to do with the alert, without those that do and their waves.
     fn judged(&self, timeline: &Timeline<'_>) -> Vec<Judged> {
         let excused: Vec<&Drill<'_>> = timeline.drills.iter().filter(|d| self.excused(d)).collect();
-        let holes: Vec<Interval> = excused.iter().map(|d| d.wall()).collect();
+        let holes: Vec<Interval> = excused.iter().map(|d| d.raising()).collect();
         let healthy = timeline.healthy().into_iter().map(|w| {
             let next = timeline.drills.iter().find(|d| d.began.at.mono_us >= w.to.mono_us);
             let what = match next {
@@ -90,6 +91,13 @@ impl Checker for AlertQuiet {
         let timeline = Timeline::of(history);
         let firing = Firing::of(history);
         let judged = self.judged(&timeline);
+        if let Some((s, held_up)) = self.kept_from_steady(&timeline, &firing) {
+            let seen =
+                format!("fired while the steady state was waited for in vain and nothing was injected; labels {}", labels(&s.labels, &[]));
+            return Verdict::fail(id, expected, Cause::FiredWhileHealthy, seen)
+                .witnesses([s.seq, held_up])
+                .hint("is its threshold the right way round and outside what is normal? nothing that is known to be wrong explains it");
+        }
         if judged.iter().all(|j| j.in_drill) {
             return Verdict::unknown(id, expected, "there was no time in which the steady state was seen to hold");
         }
@@ -149,6 +157,22 @@ impl Checker for AlertQuiet {
 }
 
 impl AlertQuiet {
+    /// The alert's firing when the wait for the first steady state was given up, nothing having been injected yet; and the event
+    /// that says so.
+    fn kept_from_steady(&self, timeline: &Timeline<'_>, firing: &Firing) -> Option<(Stretch, u64)> {
+        let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
+        let given_up = timeline.history.run().find(|(e, r)| {
+            let first = timeline.first_began().is_none_or(|began| e.at.mono_us <= began.mono_us);
+            first && matches!(r, RunEvent::Steady { held: false, .. })
+        });
+        let (event, at) = given_up.map(|(e, _)| (e.seq, e.at.wall_s()))?;
+        if self.about_host && timeline.host_loaded(at) {
+            return None;
+        }
+        let firing = firing.firing(&self.alert).into_iter();
+        firing.into_iter().find(|s| s.from <= at && s.to + resolution >= at).map(|s| (s, event))
+    }
+
     /// A pending time that began in a healthy window and led to this firing.
     fn pending_into(&self, firing: &Firing, s: &Stretch, window: Interval, resolution: f64) -> Option<Interval> {
         if s.from <= window.to {
@@ -203,7 +227,10 @@ impl Checker for NothingElseFires {
             return Verdict::unknown(id, expected, format!("drill {} never ended", self.drill)).witnesses([drill.began.seq]);
         };
         let window = drill.wall();
-        let beside = timeline.drills.iter().filter(|d| d.wave == drill.wave && d.began.at.mono_us <= ended.at.mono_us);
+        // Those of its wave, and those whose faults were there before the first wave.
+        let early = |d: &Drill<'_>| d.raising().from < d.wall().from && d.raising().from <= window.to && d.wall().to >= window.from;
+        let of_wave = |d: &Drill<'_>| d.wave == drill.wave && d.began.at.mono_us <= ended.at.mono_us;
+        let beside = timeline.drills.iter().filter(|d| of_wave(d) || early(d));
         let mut allowed: BTreeSet<&str> = beside.flat_map(|d| &d.radius.alerts).map(String::as_str).collect();
         allowed.extend(self.allowed.iter().map(String::as_str));
         let firing = Firing::of(history);

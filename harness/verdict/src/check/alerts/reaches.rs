@@ -81,8 +81,11 @@ impl Checker for AlertReaches {
             self.receivers.iter().map(|r| (r, delivery::received(history, &self.alert, &self.labels, r, news))).collect();
         let missing: Vec<&String> = received.iter().filter(|(_, r)| !matches!(r, Received::At(..))).map(|(n, _)| *n).collect();
         if let Some(first) = missing.first() {
+            // Where one has it with other labels and another has nothing, the labels may have led it away from there: that is a
+            // matter of the route, told below.
             if let Some((name, Received::OtherLabels(seq, differences))) =
                 received.iter().find(|(_, r)| matches!(r, Received::OtherLabels(..)))
+                && !received.iter().any(|(_, r)| matches!(r, Received::Nothing))
             {
                 let seen = format!("{name} got a notification of {} with other labels: {differences}", self.alert);
                 return Verdict::fail(id, expected, Cause::LabelsDiffer, seen)
@@ -93,12 +96,19 @@ impl Checker for AlertReaches {
             if let Some(why) = cut_short(drill, start, until, self.within_s, 0.0) {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
             }
+            let first = received.iter().find(|(_, r)| matches!(r, Received::Nothing)).map_or(*first, |(n, _)| *n);
             let mut diagnosis = delivery::undelivered(&timeline, &firing, &self.alert, first, &self.receivers, &fired, window);
+            let nothing: Vec<&String> = received.iter().filter(|(_, r)| matches!(r, Received::Nothing)).map(|(n, _)| *n).collect();
+            let other = received.iter().find_map(|(n, r)| match r {
+                Received::OtherLabels(_, differences) => Some(format!("; {n} got it with other labels: {differences}")),
+                _ => None,
+            });
             diagnosis.seen = format!(
-                "fired {} after the injection and did not arrive at {}: {}",
+                "fired {} after the injection and did not arrive at {}: {}{}",
                 seconds(fired.from - start),
-                list(&missing, 8),
-                diagnosis.seen
+                list(&nothing, 8),
+                diagnosis.seen,
+                other.unwrap_or_default()
             );
             return timeline.absence(diagnosis.verdict(id, expected, injected).witnesses([fired.seq]));
         }

@@ -16,6 +16,9 @@ pub(super) fn diagnose(timeline: &Timeline<'_>, firing: &Firing, alert: &str, dr
     rejected_reload(timeline, window.to)
         .or_else(|| not_loaded(timeline, alert, window.to))
         .or_else(|| failing(rule.as_ref()))
+        // It may have begun to fail only then, and was asked of the rules later.
+        .or_else(|| failing(self::rule(timeline, alert, f64::INFINITY).as_ref()))
+        .or_else(|| reset(timeline, firing, alert, rule.as_ref().map(|(_, r)| *r), window))
         .or_else(|| still_pending(firing, alert, rule.as_ref().map(|(_, r)| *r), window))
         .or_else(|| inputs.as_ref().and_then(|i| absent_series(timeline, i, window.from)))
         .or_else(|| inputs.as_ref().map(never_true))
@@ -180,6 +183,33 @@ fn label_value<'s>(selector: &'s str, label: &str) -> Option<&'s str> {
     None
 }
 
+/// It would have fired within the window, had the metrics server not begun to count `for` anew when it was restarted.
+fn reset(timeline: &Timeline<'_>, firing: &Firing, alert: &str, rule: Option<&Rule>, window: Interval) -> Option<Diagnosis> {
+    let for_s = rule?.for_s;
+    let first = firing.pending(alert).into_iter().find(|s| s.to >= window.from && s.from <= window.to)?;
+    let (seq, source, at) = timeline.history.observations().find_map(|(e, o)| match o.fact {
+        Fact::ProcessStarted { at_s } if at_s > first.from && at_s <= window.to => Some((e.seq, &o.source, at_s)),
+        _ => None,
+    })?;
+    let resolution = firing.resolution(alert).unwrap_or(0.0);
+    // Without the restart it would have been pending still.
+    if !metrics_servers(timeline).contains(source.as_str()) || window.to - first.from < for_s + resolution {
+        return None;
+    }
+    Some(Diagnosis {
+        cause: Cause::ResetByRestart,
+        stage: "reset by a restart".into(),
+        seen: format!(
+            "pending for {} of the {} that `for` asks when {source} was restarted, {} after the injection; `for` then began anew",
+            seconds(at - first.from),
+            seconds(for_s),
+            seconds(at - window.from)
+        ),
+        hint: "the server takes up `for` after a restart only where it is longer than its grace period: compare both, and look why it was restarted".into(),
+        witnesses: vec![first.seq, seq],
+    })
+}
+
 fn still_pending(firing: &Firing, alert: &str, rule: Option<&Rule>, window: Interval) -> Option<Diagnosis> {
     let pending: Vec<_> = firing.pending(alert).into_iter().filter(|s| s.to >= window.from && s.from <= window.to).collect();
     let longest = pending.iter().max_by(|a, b| (a.to - a.from).total_cmp(&(b.to - b.from)))?;
@@ -218,6 +248,19 @@ fn was_true(c: &Comparison) -> Option<bool> {
 fn never_true((seq, inputs): &(u64, &RuleInputs)) -> Diagnosis {
     let stage = "expression false";
     let diagnosis = |cause: Cause, seen: String, hint: String| Diagnosis { cause, stage: stage.into(), seen, hint, witnesses: vec![*seq] };
+    // 0/0 for most of the time says more than the values of the rest.
+    if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c) != Some(true) && c.not_numbers > c.samples) {
+        let (left, of) = (&c.left, c.not_numbers + c.samples);
+        return diagnosis(
+            Cause::ExpressionFalse,
+            format!(
+                "inactive throughout; `{left}` was 0/0 in {} of {of} samples, which is neither above nor below {}",
+                c.not_numbers,
+                number(c.threshold)
+            ),
+            "where nothing happens at all, no share of it fails: add an alert on the absence of traffic, or `or` to this one".into(),
+        );
+    }
     if let Some(c) = inputs.comparisons.iter().find(|c| was_true(c) == Some(false)) {
         return buckets_too_low(inputs, c)
             .map(|(seen, hint)| diagnosis(Cause::BucketsBelowThreshold, seen, hint))

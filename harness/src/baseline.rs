@@ -1,0 +1,212 @@
+//! `firedrill baseline`: runs of a healthy stack, measured; recorded, or judged against recorded ones.
+//!
+//! Each run is a stack of its own, brought up and taken down: runs on one stack would share what differs from one start to the
+//! next (where data lie, which pool filled first), and differ less than two versions do by chance alone.
+
+pub mod host;
+pub mod recorded;
+
+use crate::cli::{Failure, verify};
+use crate::drill::bring_up::{Live, Options, run_id};
+use crate::exit::Exit;
+use crate::plan::{Plan, Planned};
+use crate::progress::Progress;
+use crate::record::{self, Recorder};
+use crate::report::{self, Report, RunFile};
+use recorded::{Recorded, Run};
+use std::path::PathBuf;
+use verdict::baseline::{Baseline, Gate};
+use verdict::check::baseline::WithinBaseline;
+use verdict::history::measure::{MeasureEvent, Side};
+use verdict::history::run::RunEvent;
+use verdict::summary::Routing;
+use verdict::{EventKind, history, summary};
+
+/// The gate that a stack's baseline states, and the file that recorded runs go to.
+pub struct Subject {
+    /// Name of the stack.
+    pub stack: String,
+    /// The gate.
+    pub gate: Gate,
+    /// Where its recorded runs are kept.
+    pub recorded: PathBuf,
+}
+
+impl Subject {
+    /// Reads a stack and what its baseline asks.
+    ///
+    /// # Errors
+    /// The stack's files are wrong, or its baseline measures nothing.
+    pub fn read(options: &Options) -> Result<Subject, Failure> {
+        let read = options.read()?;
+        let folder = &read.stack.folder;
+        let own = folder.join("baseline.yaml");
+        let (file, recorded) = if own.is_file() {
+            (own, folder.join("baseline-recorded.json"))
+        } else {
+            let baselines = options.home.scenarios().join("baselines");
+            let name = &read.subject.declaration.stack;
+            (baselines.join(format!("{name}.yaml")), baselines.join("recorded").join(format!("{name}.json")))
+        };
+        let gate = read.subject.baseline.as_ref().and_then(|b: &Baseline| b.gate.clone()).ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                format!(
+                    "stack {} has no gate: {} states no `gate`\nhint: state under `gate` what is measured and how small a change matters",
+                    read.stack.name(),
+                    file.display()
+                ),
+            )
+        })?;
+        Ok(Subject { stack: read.subject.declaration.stack.clone(), gate, recorded })
+    }
+}
+
+/// Makes one run: up, warm-up, window, capture, down; and what it measured.
+///
+/// # Errors
+/// The run could not be carried out.
+async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
+    let live = Live::up(options).await?;
+    let plan = Plan { gate: Some(gate.clone()), ..Plan::default() };
+    let outcome = live.run(&plan).await;
+    let outcome = verify::leave(live, false, outcome).await?;
+    let history = record::read(&outcome.folder)?;
+    let values = summary::measures(&history, gate, &outcome.report.ledger)
+        .into_iter()
+        .map(|(name, value)| {
+            let (value, rests_on) = match value {
+                Ok((value, rests_on)) => (Some(value), rests_on),
+                Err(why) => (None, why),
+            };
+            (name, recorded::Value { value, rests_on })
+        })
+        .collect();
+    Ok(Run { id: outcome.report.run.id.clone(), seed: options.seed, values })
+}
+
+/// Options of the n-th run: its own seed, so that runs differ as days do.
+fn nth(options: &Options, n: usize) -> Options {
+    Options { seed: options.seed.wrapping_add(n as u64), ..options.clone() }
+}
+
+/// Makes `runs` runs and records them in place of those that were recorded.
+///
+/// # Errors
+/// A run could not be carried out, did not measure something, or the file can't be written.
+pub async fn record(options: &Options, runs: usize) -> Result<Recorded, Failure> {
+    let subject = Subject::read(options)?;
+    let progress = Progress::new(options.common.quiet);
+    let mut made = Vec::new();
+    for n in 0..runs {
+        progress.say(&format!("run {} of {runs}", n + 1));
+        made.push(measure(&nth(options, n), &subject.gate).await?);
+    }
+    if let Some((run, name, value)) = made.iter().find_map(|r| r.values.iter().find(|(_, v)| v.value.is_none()).map(|(n, v)| (r, n, v))) {
+        return Err(Failure::new(
+            Exit::Unknown,
+            format!(
+                "run {} did not measure {name}: {}\nhint: nothing was recorded; mend the measure or the stack first",
+                run.id, value.rests_on
+            ),
+        ));
+    }
+    let recorded = Recorded::new(&subject.stack, options.common.time_scale.unwrap_or(1.0), &subject.gate, made);
+    recorded.write(&subject.recorded)?;
+    progress.say(&format!("recorded in {}", subject.recorded.display()));
+    Ok(recorded)
+}
+
+/// What the candidate's runs are compared with.
+pub enum Against {
+    /// The recorded runs.
+    Recorded,
+    /// Runs of another version of the stack, made now and in turn with the candidate's.
+    Version(Box<Options>),
+}
+
+/// Makes `runs` runs and judges them.
+///
+/// # Errors
+/// There is nothing to compare with, a run could not be carried out, or the report can't be written.
+pub async fn check(options: &Options, runs: usize, against: Against) -> Result<(Report, PathBuf), Failure> {
+    let subject = Subject::read(options)?;
+    let progress = Progress::new(options.common.quiet);
+    let (mut baseline, mut candidate) = (Vec::new(), Vec::new());
+    if let Against::Recorded = against {
+        let recorded = Recorded::read(&subject.recorded)?;
+        recorded.fits(&subject, options.common.time_scale.unwrap_or(1.0), &subject.recorded)?;
+        baseline = recorded.runs;
+    }
+    for n in 0..runs {
+        progress.say(&format!("run {} of {runs}", n + 1));
+        if let Against::Version(other) = &against {
+            // In turn, and each first as often as the other: what drifts meets both alike.
+            let other = nth(other, n);
+            if n % 2 == 0 {
+                baseline.push(measure(&other, &subject.gate).await?);
+                candidate.push(measure(&nth(options, n), &subject.gate).await?);
+            } else {
+                candidate.push(measure(&nth(options, n), &subject.gate).await?);
+                baseline.push(measure(&other, &subject.gate).await?);
+            }
+        } else {
+            candidate.push(measure(&nth(options, n), &subject.gate).await?);
+        }
+    }
+    judge(options, &subject, &baseline, &candidate)
+}
+
+/// Records what was measured as a history of its own, and judges that: `firedrill judge` does it again.
+fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Run]) -> Result<(Report, PathBuf), Failure> {
+    let id = run_id(options.seed);
+    let folder = options.common.report.join(&id);
+    let unwritable =
+        |e: std::io::Error| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display()));
+    std::fs::create_dir_all(&folder).map_err(unwritable)?;
+    let recorder = Recorder::begin(&folder, crate::clock::RunClock::begin())?;
+    recorder.write(EventKind::Run(RunEvent::Started {
+        format: history::FORMAT,
+        id,
+        seed: options.seed,
+        stack: subject.stack.clone(),
+        time_scale: options.common.time_scale.unwrap_or(1.0),
+    }))?;
+    for (side, runs) in [(Side::Baseline, baseline), (Side::Candidate, candidate)] {
+        for run in runs {
+            for (measure, value) in &run.values {
+                let event = MeasureEvent {
+                    side,
+                    run: run.id.clone(),
+                    measure: measure.clone(),
+                    value: value.value,
+                    rests_on: value.rests_on.clone(),
+                };
+                recorder.write(EventKind::Measure(event))?;
+            }
+        }
+    }
+    recorder.end(true, None)?;
+    let versions = [("firedrill".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into();
+    let file = RunFile {
+        versions,
+        replay: format!("firedrill {}", options.command),
+        declaration: options.read()?.subject.declaration,
+        plan: Plan { expectations: expectations(&subject.gate, options.seed), ..Plan::default() },
+        day: jiff::Zoned::now().date().to_string(),
+        routing: Routing::default(),
+    };
+    record::write_json(&folder, "run.json", &file)?;
+    Ok((report::write_all(&folder)?, folder))
+}
+
+fn expectations(gate: &Gate, seed: u64) -> Vec<Planned> {
+    let planned = |(name, measure): (&String, &verdict::baseline::Measure)| Planned {
+        feature: "Baseline".into(),
+        scenario: "A candidate is no worse than the baseline".into(),
+        step: format!("Then {name} is no worse"),
+        place: "baseline".into(),
+        expectation: WithinBaseline { name: name.clone(), measure: measure.clone(), question: gate.question(measure), seed }.into(),
+    };
+    gate.measures.iter().map(planned).collect()
+}

@@ -1,0 +1,68 @@
+//! `firedrill alerts [STACK]`: every alert of a stack proved, from its cause to whoever must be told, and to the end of it.
+
+use super::verify::Arguments;
+use super::{Common, Failure};
+use crate::drill::bring_up::Options;
+use crate::exit::Exit;
+use crate::features::{self, Selection};
+use crate::plan::Plan;
+use crate::report::text;
+use std::sync::Arc;
+use verdict::check::roll_call::Required;
+
+/// Runs it.
+pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
+    if !common.tags.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--tags selects scenarios of features, and `alerts` runs every drill of the stack\nhint: firedrill run DRILL... runs single drills",
+        ));
+    }
+    let options = Options::new(arguments.stack(), common);
+    let plan = plan(&options)?;
+    if arguments.dry_run {
+        print!("{plan}");
+        print!("{}", budgets(&plan));
+        return Ok(Exit::Pass);
+    }
+    super::verify::once(&options, &plan, common, text::alerts_only).await
+}
+
+/// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
+/// and resolves: one that no drill is about can't be judged, which the roll-call tells.
+pub(super) fn plan(options: &Options) -> Result<Plan, Failure> {
+    let read = options.read()?;
+    let subject = Arc::new(read.subject);
+    let told = options.home.features().join("commands");
+    let mut plan = features::plan(&told, &subject, &Selection::default()).map_err(|e| Failure::new(Exit::Usage, e))?;
+    plan.mutation = true;
+    let declared = subject.declaration.alerts.iter();
+    let claims = ["fires", "reaches", "resolves"];
+    plan.required = declared
+        .flat_map(|a| claims.map(|claim| Required { id: format!("alert.{}.{claim}", a.name), least_evidence: 1, may_skip: false }))
+        .collect();
+    Ok(plan)
+}
+
+/// What each alert may take, and of what that consists.
+fn budgets(plan: &Plan) -> String {
+    let width = plan.budgets.keys().map(|a| a.chars().count()).max().unwrap_or(0);
+    let mut out = String::from("budgets, from the injection and from healing\n");
+    for (alert, budget) in &plan.budgets {
+        let drill = plan.drills.iter().find(|d| d.scenario.alerts.contains(alert)).map(|d| &d.scenario);
+        let (builds, clears) = drill.map_or((0.0, 0.0), |s| (s.builds_up_s, s.clears_s));
+        let mut stages: Vec<String> = budget.stages.iter().filter(|s| s.1 > 0.0).map(|(name, s)| format!("{name} {s:.1}")).collect();
+        if builds > 0.0 {
+            stages.insert(0, format!("builds_up {builds:.1}"));
+        }
+        out += &format!(
+            "  {alert:<width$}  fires within {:>5.1} s, told within {:>5.1} s ({}), resolved within {:.1} s{}\n",
+            budget.fire_s + builds,
+            budget.notify_s + builds,
+            stages.join(" + "),
+            budget.resolve_s + clears,
+            if drill.is_none() { "; no drill is about it" } else { "" }
+        );
+    }
+    out
+}

@@ -1,0 +1,160 @@
+//! `firedrill load`: only the traffic, of one URL or of a stack's workload.
+
+mod objective;
+mod stack;
+mod told;
+mod url;
+
+use super::{Common, Failure};
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use loadgen::arrival::{self, Arrival};
+use loadgen::direct::{LONGEST_TIMEOUT, RequestError};
+use objective::Objective;
+use std::path::Path;
+use std::time::Duration;
+use verdict::history::load::LoadSummary;
+
+/// Arguments of `load`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Latency counts from the instant at which the schedule wanted an operation, service time from when it was sent. A \
+load that missed starts, slipped behind its schedule or was itself the bottleneck is invalid: exit code 2, never a pass. Exit code 1 says \
+that an objective does not hold.")]
+pub struct Arguments {
+    /// Stack whose workload (firedrill.yaml) is driven: the one that is up, else it is brought up for it and removed after it.
+    #[arg(default_value = "email", conflicts_with = "url")]
+    stack: String,
+    /// Drive this URL instead: http://HOST:PORT/PATH on the loopback interface or on a network of a stack of ours, nothing else.
+    #[arg(long)]
+    url: Option<String>,
+    /// Arrivals a second, or `max` with --url: each connection sends as soon as it was answered [default: the workload's].
+    #[arg(long, value_name = "N")]
+    rate: Option<Rate>,
+    /// How long arrivals go on, with its unit: 500ms, 10s, 2m, 1h [default with a stack: 1m].
+    #[arg(long, short, value_name = "D", value_parser = arrival::duration)]
+    duration: Option<Duration>,
+    /// Shape of the arrivals: constant, poisson, ramp:TO:OVER, step:BY:EVERY, burst:TO:LASTING:EVERY, replay:FILE (seconds from the
+    /// beginning, one number a line) [default: constant with --url, else poisson].
+    #[arg(long, value_name = "SHAPE")]
+    arrival: Option<String>,
+    /// What must hold, separated by commas: p50, p90, p95, p99, max (of latency) and errors, as in p99<=250ms,errors<=1%.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "errors<=1%")]
+    objective: Vec<Objective>,
+    /// 99th percentile of slip behind the schedule beyond which the load is invalid.
+    #[arg(long, value_name = "D", value_parser = arrival::duration, default_value = "25ms")]
+    max_slip: Duration,
+    /// How long an operation may take.
+    #[arg(long, value_name = "D", value_parser = arrival::duration, default_value = "10s")]
+    timeout: Duration,
+    /// Journey of the workload and its weight, instead of those in firedrill.yaml; may be given several times.
+    #[arg(long, value_name = "NAME=WEIGHT", conflicts_with = "url")]
+    journey: Vec<String>,
+    /// What only a URL can be driven with.
+    #[command(flatten)]
+    url_options: url::UrlOptions,
+}
+
+/// How many arrivals a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rate {
+    Max,
+    PerSecond(f64),
+}
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        let most = arrival::FASTEST;
+        match text.parse::<f64>() {
+            _ if text == "max" => Ok(Rate::Max),
+            Ok(rate) if rate > 0.0 && rate <= most => Ok(Rate::PerSecond(rate)),
+            _ => Err(format!("wanted a number of arrivals a second above 0 and at most {most}, or `max`\nhint: as in --rate 500")),
+        }
+    }
+}
+
+/// Drives the load and tells what it measured.
+pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
+    if arguments.timeout.is_zero() || arguments.timeout > LONGEST_TIMEOUT {
+        let wanted = LONGEST_TIMEOUT.as_secs();
+        return Err(usage(format!("--timeout {:?} is out of range, wanted above 0 and at most {wanted}s", arguments.timeout)));
+    }
+    if arguments.duration.is_some_and(|d| d.is_zero()) {
+        return Err(usage("--duration 0 drives nothing\nhint: as in --duration 10s"));
+    }
+    let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
+    let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
+    let running = Running { progress: Progress::new(common.quiet), interrupt, seed };
+    running.progress.say(&format!("seed {seed}"));
+    let summary = match &arguments.url {
+        Some(url) => url::drive(url, arguments, &running).await?,
+        None => stack::drive(arguments, common, &running).await?,
+    };
+    told::print(&summary, common.format);
+    Ok(if running.interrupt.asked() { Exit::Interrupted } else { judged(&summary, &arguments.objective) })
+}
+
+/// What the commands below share.
+struct Running {
+    progress: Progress,
+    interrupt: Interrupt,
+    seed: u64,
+}
+
+impl Running {
+    /// Tells how far the load is, once a second at most.
+    fn tell(&self, live: loadgen::Live, lasted: Duration, duration: Option<Duration>) {
+        let left = duration.map_or(String::new(), |d| format!(", {:.0} s left", d.saturating_sub(lasted).as_secs_f64()));
+        self.progress.say(&format!(
+            "{:.1}/s, latency P50 {:.1} P99 {:.1} ms, {:.1} % errors, {} in flight{left}",
+            live.rate,
+            live.p50_ms,
+            live.p99_ms,
+            live.error_rate * 100.0,
+            live.in_flight
+        ));
+    }
+}
+
+fn judged(summary: &LoadSummary, objectives: &[Objective]) -> Exit {
+    // The objectives are told one by one, whatever becomes of the whole.
+    let kept: Vec<bool> = objectives.iter().map(|o| told::objective(summary, o)).collect();
+    match summary.invalid {
+        Some(_) => Exit::Unknown,
+        None if kept.iter().all(|k| *k) => Exit::Pass,
+        None => Exit::Fail,
+    }
+}
+
+fn usage(message: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+/// The shape that was asked for, and the rate, which a recording does without.
+fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arrival, f64), Failure> {
+    let shape = match arguments.arrival.as_deref() {
+        Some(text) => match text.strip_prefix("replay:") {
+            Some(file) => arrival::recording(&read(Path::new(file))?).map_err(|e| usage(format!("{file}: {e}")))?,
+            None => text.parse().map_err(usage)?,
+        },
+        None => default.1,
+    };
+    let rate = match (arguments.rate, &shape) {
+        (Some(_), Arrival::Replay(_)) => return Err(usage("a recording is replayed as it is\nhint: leave out --rate")),
+        (None, Arrival::Replay(_)) => 1.0,
+        (Some(Rate::PerSecond(rate)), _) => rate,
+        (Some(Rate::Max), _) => return Err(usage("--rate max has no schedule\nhint: leave out --arrival; it is for --url only")),
+        (None, _) => default.0.ok_or_else(|| usage("--rate is missing\nhint: as in --rate 500, arrivals a second, or --rate max"))?,
+    };
+    Ok((shape, rate))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}\nhint: name a file that can be read", file.display())))
+}
+
+fn of_file(file: &Path) -> impl Fn(RequestError) -> Failure {
+    move |e| usage(format!("{}: {e}", file.display()))
+}

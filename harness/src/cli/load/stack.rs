@@ -1,0 +1,107 @@
+//! The load of a stack's workload.
+
+use super::{Arguments, Common, Failure, Running, pace, usage};
+use crate::drill::bring_up::{Live, Options};
+use crate::drill::traffic;
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::stack::suggest;
+use loadgen::{Arrival, Bounds, RunClock, Workload};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use verdict::history::load::LoadSummary;
+
+/// How long a stack is driven unless told otherwise.
+const DURATION: Duration = Duration::from_secs(60);
+
+/// Drives it.
+pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Running) -> Result<LoadSummary, Failure> {
+    let options = Options::new(&arguments.stack, &Common { seed: Some(running.seed), ..common.clone() });
+    let declaration = options.read()?.subject.declaration.clone();
+    let declared = declaration.workload.ok_or_else(|| {
+        usage(format!(
+            "stack {} has no workload\nhint: state in its firedrill.yaml which traffic it serves, or name a --url",
+            arguments.stack
+        ))
+    })?;
+    let (arrival, rate) = pace(arguments, (Some(declared.rate), Arrival::Poisson))?;
+    let journeys = if arguments.journey.is_empty() {
+        declared.journeys.iter().map(|(name, weight)| (name.clone(), *weight)).collect()
+    } else {
+        arguments.journey.iter().map(|text| journey(text)).collect::<Result<Vec<_>, _>>()?
+    };
+    let up = super::super::up::running(&Journal::of_user(), &options.name_or_word()).ok();
+    let brought = match &up {
+        Some(_) => None,
+        None => Some(Live::up(&options).await?),
+    };
+    let Some(stack) = up.as_ref().or(brought.as_ref().map(|b| &b.running)) else {
+        return Err(Failure::new(Exit::Defect, "no stack is up"));
+    };
+    let target = traffic::target(&declared, |place| traffic::published(stack, place));
+    let driven = match target {
+        Ok(target) => {
+            let workload = Workload { rate, arrival, journeys, target, seed: running.seed, stream: "load".into() };
+            drive_workload(workload, arguments, running).await
+        }
+        Err(e) => Err(e.into()),
+    };
+    // What was brought up for it goes with it, however it ended.
+    match brought {
+        Some(live) if common.keep => live.keep().await?,
+        Some(live) => live.down().await?,
+        None => {}
+    }
+    driven
+}
+
+async fn drive_workload(workload: Workload, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
+    workload.check().map_err(usage)?;
+    let bounds = Bounds {
+        duration: Some(arguments.duration.unwrap_or(DURATION)),
+        deadline: arguments.timeout,
+        slip_limit: arguments.max_slip,
+        // The mail itself is not judged here.
+        mail_still: Duration::ZERO,
+        mail_bound: Duration::ZERO,
+        ..Bounds::default()
+    };
+    let (stop, began, duration) = (CancellationToken::new(), Instant::now(), bounds.duration);
+    let clock = RunClock { start: began, wall_at_start_us: crate::clock::wall_us() };
+    let (events, mut arriving) = mpsc::channel(4096);
+    let (live_out, mut live) = watch::channel(loadgen::Live::default());
+    let mut driven = tokio::spawn(loadgen::run_with(workload, clock, bounds, stop.clone(), events, live_out));
+    // Nothing is kept of single operations.
+    tokio::spawn(async move { while arriving.recv().await.is_some() {} });
+    let mut next = Duration::from_secs(1);
+    let summary = loop {
+        tokio::select! {
+            done = &mut driven => break done,
+            () = running.interrupt.wait(), if !stop.is_cancelled() => stop.cancel(),
+            Ok(()) = live.changed() => {
+                let seen = *live.borrow_and_update();
+                if began.elapsed() >= next {
+                    running.tell(seen, began.elapsed(), duration);
+                    next = began.elapsed() + Duration::from_millis(900);
+                }
+            }
+        }
+    };
+    summary.map_err(|e| Failure::new(Exit::Defect, format!("the load ended early: {e}")))
+}
+
+/// A journey and its weight, as written on the command line.
+fn journey(text: &str) -> Result<(String, f64), Failure> {
+    let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
+    let weight = weight
+        .parse::<f64>()
+        .ok()
+        .filter(|w| w.is_finite() && *w >= 0.0)
+        .ok_or_else(|| usage(format!("journey {text:?}: {weight:?} is no weight\nhint: as in --journey send_mail=5")))?;
+    if loadgen::journey::named(name).is_none() {
+        let known = loadgen::journey::names();
+        return Err(usage(format!("there is no journey {name}\nhint: {}", suggest(name, known, "journeys"))));
+    }
+    Ok((name.to_owned(), weight))
+}

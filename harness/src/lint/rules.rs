@@ -1,0 +1,131 @@
+//! Rule files, and how Prometheus comes to them and to its Alertmanager.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Findings, Severity, Subject};
+use crate::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
+use crate::stack::suggest;
+use crate::timescale::{Declared, Scale};
+
+/// `for` from which on it is worth a note.
+const LONG: Duration = Duration::from_secs(3600);
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    for server in &subject.config.prometheus {
+        for (pattern, place) in &server.without_file {
+            findings.error(
+                "rule-file-missing",
+                place,
+                format!("no file belongs to the pattern `{pattern}`; Prometheus starts without a word about it"),
+                "correct the pattern, which is relative to this file's folder, or mount the file",
+            );
+        }
+        duplicates(server, findings);
+        for (group, rule) in groups(server).flat_map(|group| group.rules.iter().map(move |rule| (group, rule))) {
+            holds(server, group, rule, findings);
+        }
+        told_to_alertmanager(subject, server, findings);
+    }
+}
+
+fn groups(server: &PrometheusServer) -> impl Iterator<Item = &RuleGroup> {
+    server.rules.iter().flat_map(|file| &file.view)
+}
+
+/// Rules that make the same series.
+fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
+    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>), &Rule> = BTreeMap::new();
+    for rule in groups(server).flat_map(|group| &group.rules) {
+        let key = (rule.is_alert(), rule.name.as_str(), &rule.labels);
+        let Some(first) = seen.get(&key) else {
+            seen.insert(key, rule);
+            continue;
+        };
+        let kind = if rule.is_alert() { "alert" } else { "recorded series" };
+        findings.error(
+            "duplicate-rule",
+            &rule.place,
+            format!("{kind} `{}` is there twice with the same labels, first in {}", rule.name, first.place),
+            "rename one, or give them labels that differ: one hides the other in routes, silences and reports",
+        );
+    }
+}
+
+/// `for` against the interval of evaluations.
+fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &mut Findings) {
+    let interval = group.interval.unwrap_or(server.config.view.global.evaluation_interval);
+    let hold = rule.hold();
+    if !hold.is_zero() && hold < interval {
+        findings.warning(
+            "for-below-interval",
+            &rule.place,
+            format!(
+                "alert `{}` has `for: {}`, but its group is evaluated every {}: it waits that long all the same",
+                rule.name,
+                duration::format(hold),
+                duration::format(interval)
+            ),
+            "leave `for` out, or give the group a shorter `interval`",
+        );
+    }
+    if hold >= LONG {
+        findings.add(
+            Severity::Note,
+            "for-long",
+            &rule.place,
+            format!(
+                "alert `{}` tells nobody for {}, and starts again whenever its expression is false once",
+                rule.name,
+                duration::format(hold)
+            ),
+            "if somebody waits for it, shorten `for`",
+        );
+    }
+}
+
+/// Whether alerts leave the server, to where the stack's Alertmanager is.
+fn told_to_alertmanager(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut Findings) {
+    let Some(alert) = groups(server).flat_map(|group| &group.rules).find(|rule| rule.is_alert()) else { return };
+    let view = &server.config.view;
+    let targets: Vec<_> = view.alertmanagers.iter().flat_map(|manager| &manager.targets).collect();
+    if targets.is_empty() && view.alertmanagers.iter().all(|manager| manager.discoveries.is_empty()) {
+        findings.error(
+            "no-alertmanager",
+            &crate::monitoring::Place { file: server.config.doc.file.clone(), line: 0, key: String::new() },
+            format!("{} has alerts (`{}` …) and no Alertmanager to send them to", server.service, alert.name),
+            "name it under `alerting.alertmanagers`",
+        );
+    }
+    let role = subject.declaration.roles.alerting.as_ref();
+    for (target, place) in targets {
+        let (host, port) = target.rsplit_once(':').unwrap_or((target, "9093"));
+        match (subject.hosts.get(host), role) {
+            (None, _) => findings.error(
+                "alertmanager-address",
+                place,
+                format!("alerts are sent to `{target}`, and no service of the stack is called {host}"),
+                suggest(host, subject.hosts.keys().map(String::as_str), "services"),
+            ),
+            (Some(service), Some(role)) if *service == role.service && port != role.port.to_string() => findings.error(
+                "alertmanager-address",
+                place,
+                format!("alerts are sent to port {port} of {host}, which listens on {}", role.port),
+                "correct the port here, or `roles.alerting.port` in firedrill.yaml",
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Whether the configuration can be had at the time scale that its owner declares.
+pub(super) fn time_scale(subject: &Subject<'_>, findings: &mut Findings) {
+    let declared = Declared::from_decisions(&subject.declaration.scaling);
+    let Ok(scale) = Scale::new(subject.declaration.time_scale) else { return };
+    let Err(refusal) = scale.declared(declared).apply(subject.config) else { return };
+    for reason in refusal.reasons {
+        let Some(place) = &reason.place else { continue };
+        let what = format!("{}: time scale {} can't be had: {}", reason.subject, refusal.scale, reason.why);
+        findings.warning("time-scale", place, what, reason.hint);
+    }
+}

@@ -1,0 +1,108 @@
+//! Faults of the host, of its file systems and of connections that break now and then, seen from inside the containers that they
+//! are aimed at.
+
+use super::{Outcome, Servers, runtime, soon};
+use firedrill::engine::{Engine, namespace};
+use firedrill::journal::Undo;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// What `df` of the container says is used of the place, per cent; none if nothing is mounted there.
+fn used(servers: &Servers, place: &str) -> Outcome<Option<u32>> {
+    let id = servers.running.container("redis").ok_or("no redis")?;
+    let said = runtime().block_on(async {
+        let engine = Engine::connect().await?;
+        engine.exec(id, &["df", "-P", place], Duration::from_secs(5)).await
+    })?;
+    let line = said.stdout.lines().nth(1).ok_or("df says nothing")?.split_whitespace().collect::<Vec<_>>();
+    Ok(if line.last() == Some(&place) { Some(line[4].trim_end_matches('%').parse()?) } else { None })
+}
+
+pub fn disk(servers: &Servers) -> Outcome {
+    assert_eq!(used(servers, "/mnt")?, None);
+    let evidence = servers.inject("fill_disk", "redis", &["mount_point=/mnt", "size_mib=16", "per_cent=90"])?;
+    assert!(evidence.contains("/mnt") && evidence.contains("% used"), "{evidence}");
+    assert!(used(servers, "/mnt")?.is_some_and(|u| (90..=100).contains(&u)), "{:?}", used(servers, "/mnt"));
+    let image = servers.open()?.into_iter().find_map(|u| if let Undo::Unmount { image, .. } = u { Some(image) } else { None });
+    let image = image.ok_or("no mount in the journal")?;
+    assert!(!std::fs::read_to_string("/proc/self/mountinfo")?.contains(" /mnt "), "the host has nothing mounted");
+    // A second one at the same place would hide the first.
+    let again = ["fault", "inject", "fill_disk", "redis", "--stack", &servers.name, "mount_point=/mnt"];
+    let (code, _, said) = servers.firedrill(&again)?;
+    assert!(code == Some(2) && said.contains("mounted at /mnt already"), "{code:?} {said}");
+    assert!(servers.heal()?.contains("1 healed"));
+    assert_eq!((used(servers, "/mnt")?, image.exists()), (None, false));
+    let devices = std::process::Command::new("losetup").arg("--list").output()?;
+    assert!(!String::from_utf8(devices.stdout)?.contains("firedrill-disk-"), "no device is left");
+    Ok(())
+}
+
+pub fn flaky(servers: &Servers) -> Outcome {
+    let refused = || {
+        runtime().block_on(async {
+            let engine = Engine::connect().await?;
+            let project = &servers.running.project;
+            let (from, to) = (engine.container_of(project, "postgres").await?, engine.container_of(project, "redis").await?);
+            let to: SocketAddr = format!("{}:6379", to.ip().ok_or("no address")?).parse()?;
+            let tried = move || (0..300).filter(|_| TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_err()).count();
+            Ok::<usize, Box<dyn std::error::Error>>(namespace::within(from.pid, tried).await?)
+        })
+    };
+    assert_eq!(refused()?, 0);
+    servers.inject("flaky_connections", "postgres", &["to=redis:6379", "per_cent=20"])?;
+    // 60 of 300 are expected; five standard deviations are 35.
+    assert!((25..=95).contains(&refused()?), "{}", refused()?);
+    servers.redis()?.command(&[b"PING"])?;
+    servers.heal()?;
+    assert_eq!(refused()?, 0);
+    Ok(())
+}
+
+pub fn processors(servers: &Servers) -> Outcome {
+    let evidence = servers.inject("host_cpu", "redis", &[])?;
+    assert!(evidence.contains("idle"), "{evidence}");
+    let stat = || -> Outcome<Vec<u64>> {
+        let text = std::fs::read_to_string("/proc/stat")?;
+        Ok(text.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect())
+    };
+    let before = stat()?;
+    std::thread::sleep(Duration::from_secs(1));
+    let after = stat()?;
+    let (idle, all) = (after[3] - before[3], after.iter().take(8).sum::<u64>() - before.iter().take(8).sum::<u64>());
+    assert!(idle * 10 < all, "idle {idle} of {all}");
+    let helper = servers.open()?.into_iter().find_map(|u| if let Undo::EndHelper { pid, .. } = u { Some(pid) } else { None });
+    servers.heal()?;
+    let stat = format!("/proc/{}/stat", helper.ok_or("no helper")?);
+    soon("its helper has ended", || Ok(std::fs::read_to_string(&stat).map_or(true, |s| s.contains(") Z "))))
+}
+
+pub fn memory(servers: &Servers) -> Outcome {
+    let available = || -> Outcome<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo")?;
+        let number = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+        Ok(number("MemAvailable:").zip(number("MemTotal:")).map(|(a, t): (u64, u64)| a * 1000 / t).ok_or("no such line")?)
+    };
+    let before = available()?;
+    let evidence = servers.inject("host_memory", "redis", &["per_cent=3"])?;
+    assert!(evidence.contains("available memory"), "{evidence}");
+    // It is held there, though other programs give memory back and take it meanwhile.
+    assert!(available()? + 15 < before, "{} of 1000 are available, before {before}", available()?);
+    let held = available()?;
+    servers.heal()?;
+    soon("the memory is available again", || Ok(available()? > held + 15))
+}
+
+pub fn refused(servers: &Servers) -> Outcome {
+    for (kind, settings, code, words) in [
+        ("fill_disk", &["mount_point=/no/such/folder"][..], 64, "has no folder"),
+        ("fill_disk", &["mount_point=mnt"], 64, "whole path"),
+        ("fill_disk", &["mount_point=/mnt", "size_mib=4"], 64, "from 8 to 1024"),
+        ("host_memory", &["per_cent=90"], 64, "from 1 to 20"),
+        ("host_cpu", &["threads=1"], 64, "no setting"),
+        ("flaky_connections", &["to=postgres:5432", "per_cent=0"], 64, "from 1 to 90"),
+    ] {
+        let (seen, said) = servers.refused(kind, "redis", settings)?;
+        assert!(seen == Some(code) && said.contains(words), "{kind} {settings:?}: {seen:?} {said}");
+    }
+    Ok(())
+}

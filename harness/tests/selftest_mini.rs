@@ -1,0 +1,84 @@
+//! Ways in which the mini stack's monitoring is silently broken: each is convicted with the right cause, and the healthy stack is
+//! acquitted of all of them first. Three of the catalogue, drawn by seed (`FIREDRILL_SEED`), in every run; all with
+//! `FIREDRILL_NIGHTLY=1`.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "mini/bench.rs"]
+mod bench;
+#[path = "images/obtain.rs"]
+mod images;
+
+use bench::knowing_the_program;
+use firedrill::cli::{Common, Failure};
+use firedrill::drill::bring_up::{Live, Options};
+use firedrill::exit::Exit;
+use firedrill::report::text;
+use firedrill::sabotage::{self, Sabotage};
+use libtest_mimic::{Arguments, Failed};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// How many are tried where it is not night.
+const BY_DAY: usize = 3;
+
+/// The stack, once the first test has brought it up.
+type Shared = Arc<Mutex<Option<Live>>>;
+
+fn main() {
+    knowing_the_program();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    let common = Common { quiet: true, ..Common::of_tests(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("selftest_mini")) };
+    let options = Options::for_tests("mini", common);
+    let catalogue = options.sabotage_folder().and_then(|f| Ok(sabotage::read_all(&f)?)).unwrap_or_else(|f| panic!("{}", f.message));
+    let night = images::is_set("FIREDRILL_NIGHTLY");
+    let count = if night { catalogue.len() } else { BY_DAY };
+    let mut chosen = sabotage::subset(&catalogue, options.seed, count);
+    chosen.sort();
+    let shared = Shared::default();
+    let mut trials = Vec::new();
+    {
+        let (shared, runtime, options, catalogue, chosen) =
+            (shared.clone(), runtime.clone(), options.clone(), catalogue.clone(), chosen.clone());
+        trials.push(images::needing("the catalogue fits the stack, and the healthy stack is acquitted", images::no_engine, move || {
+            runtime.block_on(acquitted(&shared, &options, &catalogue, &chosen)).map_err(|f| Failed::from(f.message))
+        }));
+    }
+    for name in chosen {
+        let (shared, runtime, sabotage) = (shared.clone(), runtime.clone(), catalogue[&name].clone());
+        let title = format!("{name} is convicted of {}", sabotage.expect.cause.name());
+        trials.push(images::needing(&title, images::no_engine, move || runtime.block_on(convicted(&shared, &sabotage))));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(live) = shared.lock().unwrap().take() {
+        runtime.block_on(live.down()).unwrap_or_else(|f| panic!("{}", f.message));
+    }
+    conclusion.exit();
+}
+
+/// All fit the stack; then what the chosen ones break is in order on the healthy stack.
+async fn acquitted(shared: &Shared, options: &Options, catalogue: &BTreeMap<String, Sabotage>, chosen: &[String]) -> Result<(), Failure> {
+    let (folder, mut plan) = (options.sabotage_folder()?, options.plan()?);
+    for sabotage in catalogue.values() {
+        sabotage.check(&folder, &plan)?;
+    }
+    plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
+    let live = Live::up(options).await?;
+    let healthy = live.run(&plan).await.map(|o| o.report);
+    *shared.lock().unwrap() = Some(live);
+    let healthy = healthy?;
+    if healthy.exit() == Exit::Pass { Ok(()) } else { Err(Failure::new(Exit::Fail, text::render(&healthy))) }
+}
+
+async fn convicted(shared: &Shared, sabotage: &Sabotage) -> Result<(), Failed> {
+    // Taken for the while: nothing else runs meanwhile, and a lock must not be held while it is waited.
+    let live = shared.lock().unwrap().take().ok_or("the stack is not up")?;
+    let outcome = sabotage::try_on(&live, sabotage).await;
+    *shared.lock().unwrap() = Some(live);
+    let outcome = outcome.map_err(|f| Failed::from(f.message))?;
+    eprintln!("{}: {:.0} s\n{}", sabotage.name, outcome.seconds, outcome.told);
+    if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
+}

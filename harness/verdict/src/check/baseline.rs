@@ -1,0 +1,118 @@
+//! The gate: a candidate's runs against the recorded ones, measure by measure.
+
+use super::Checker;
+use super::wording::number;
+use crate::baseline::Measure;
+use crate::cause::Cause;
+use crate::gate::{Answer, Better, Compared, Question};
+use crate::history::measure::{MeasureEvent, Side};
+use crate::{EventKind, History, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// A measure keeps its limit in every run of the candidate, and is no worse than the baseline's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WithinBaseline {
+    /// Name of the measure.
+    pub name: String,
+    /// The measure.
+    pub measure: Measure,
+    /// What is asked of it, with its share of the check's error rate.
+    pub question: Question,
+    /// Seed of the resampling.
+    pub seed: u64,
+}
+
+impl WithinBaseline {
+    fn values<'h>(&self, history: &'h History, side: Side) -> Vec<(u64, &'h MeasureEvent)> {
+        let mine = |e: &'h crate::Event| match &e.kind {
+            EventKind::Measure(m) if m.side == side && m.measure == self.name => Some((e.seq, m)),
+            _ => None,
+        };
+        history.events.iter().filter_map(mine).collect()
+    }
+
+    fn told(&self, change: f64) -> String {
+        match self.question.compared {
+            Compared::Ratio => format!("{} %", number(change * 100.0)),
+            Compared::Difference => format!("{} {}", number(change), self.measure.unit),
+        }
+    }
+
+    fn beyond_limit(&self, value: f64) -> bool {
+        self.measure.limit.is_some_and(|limit| match self.measure.better {
+            Better::Lower => value > limit,
+            Better::Higher => value < limit,
+        })
+    }
+}
+
+impl Checker for WithinBaseline {
+    fn id(&self) -> String {
+        format!("baseline.{}", self.name)
+    }
+
+    fn expected(&self) -> String {
+        let limit = self.measure.limit.map(|l| format!(", and within {} {} in each run", number(l), self.measure.unit)).unwrap_or_default();
+        format!("{} is no worse than the baseline's by {}{limit}", self.name, self.told(self.question.practical))
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let (baseline, candidate) = (self.values(history, Side::Baseline), self.values(history, Side::Candidate));
+        let seen: Vec<(u64, f64)> = candidate.iter().filter_map(|(seq, m)| Some((*seq, m.value?))).collect();
+        if let Some((seq, value)) = seen.iter().find(|(_, v)| self.beyond_limit(*v)) {
+            let limit = self.measure.limit.unwrap_or_default();
+            return Verdict::fail(
+                id,
+                expected,
+                Cause::OutsideBaseline,
+                format!("{} {unit} in one run, the limit is {} {unit}", number(*value), number(limit), unit = self.measure.unit),
+            )
+            .witnesses([*seq])
+            .evidence("runs measured", seen.len() as u64);
+        }
+        if !history.is_complete() {
+            return Verdict::unknown(id, expected, "the record ends early");
+        }
+        if let Some((seq, m)) = baseline.iter().chain(&candidate).find(|(_, m)| m.value.is_none()) {
+            return Verdict::unknown(id, expected, format!("run {} did not measure it: {}", m.run, m.rests_on)).witnesses([*seq]);
+        }
+        let recorded: Vec<f64> = baseline.iter().filter_map(|(_, m)| m.value).collect();
+        let measured: Vec<f64> = seen.iter().map(|(_, v)| *v).collect();
+        let middle = |v: &[f64]| {
+            let mut sorted = v.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        let runs = format!(
+            "median {} {unit} of {} runs, recorded {} {unit} of {}",
+            number(middle(&measured)),
+            measured.len(),
+            number(middle(&recorded)),
+            recorded.len(),
+            unit = self.measure.unit
+        );
+        let between = |c: crate::gate::Change| {
+            format!("worse by {} (at least {}, at most {}); {runs}", self.told(c.seen), self.told(c.at_least), self.told(c.at_most))
+        };
+        let verdict = match self.question.answer(&recorded, &measured, self.seed) {
+            Answer::Holds(change) => Verdict::pass(id, expected, between(change)),
+            Answer::Worse(change) => Verdict::fail(id, expected, Cause::OutsideBaseline, between(change))
+                .hint("look at what changed since the baseline was recorded; if it is wanted, record a new one and have it reviewed"),
+            Answer::TooFewRuns { wanted, change } => {
+                let more = wanted
+                    .map_or("no number of runs below a thousand would tell".to_owned(), |n| format!("{n} runs on each side would tell"));
+                let so_far = change.map_or(runs.clone(), between);
+                Verdict::unknown(
+                    id,
+                    expected,
+                    format!("too few runs for a change of {}: {more}; {so_far}", self.told(self.question.practical)),
+                )
+                .hint("more runs (--runs), a longer window, or a larger practical threshold")
+            }
+            Answer::NotComparable => Verdict::unknown(id, expected, format!("values that can't be compared; {runs}"))
+                .hint("a measure that may be zero is compared by `difference`"),
+        };
+        verdict.evidence("runs measured", measured.len() as u64).witnesses(candidate.iter().map(|(seq, _)| *seq))
+    }
+}

@@ -1,0 +1,110 @@
+//! Metrics under load: a target whose metrics can't be had while it has work to do is blind when it matters.
+
+use super::Checker;
+use super::timeline::{Interval, Timeline};
+use super::wording::{list, seconds};
+use crate::cause::Cause;
+use crate::observation::Fact;
+use crate::observation::metrics::{Samples, Series, Target};
+use crate::{History, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Name under which a drill's samples of `up` are recorded.
+pub fn up_samples(drill: &str) -> String {
+    format!("up in {drill}")
+}
+
+/// Name under which the durations of a drill's scrapes are recorded, seconds.
+pub fn duration_samples(drill: &str) -> String {
+    format!("scrape seconds in {drill}")
+}
+
+/// During a drill that only burdens the stack every target is scraped, each time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetsStayScraped {
+    /// Drill.
+    pub drill: String,
+}
+
+/// The series of a drill's samples, with the event.
+fn samples<'h>(timeline: &Timeline<'h>, name: &str) -> Option<(u64, &'h Samples)> {
+    let found = timeline.nearest(f64::INFINITY, |o| match &o.fact {
+        Fact::Samples(s) if s.name == name => Some(s),
+        _ => None,
+    });
+    found.into_iter().next().map(|(seq, _, s)| (seq, s))
+}
+
+fn same_target(a: &Series, job: Option<&String>, instance: Option<&String>) -> bool {
+    a.labels.get("job") == job && a.labels.get("instance") == instance
+}
+
+/// Time-out of a target's scrapes, as the server told it last.
+fn timeout(timeline: &Timeline<'_>, series: &Series) -> Option<f64> {
+    let fits = |t: &&Target| series.labels.get("job") == Some(&t.job) && series.labels.get("instance") == Some(&t.instance);
+    let targets = timeline.nearest(f64::INFINITY, |o| match &o.fact {
+        Fact::Targets { targets } => targets.iter().find(fits).map(|t| t.timeout_s),
+        _ => None,
+    });
+    targets.into_iter().map(|(_, _, t)| t).find(|t| *t > 0.0)
+}
+
+impl Checker for TargetsStayScraped {
+    fn id(&self) -> String {
+        format!("drill.{}.scraped", self.drill)
+    }
+
+    fn expected(&self) -> String {
+        format!("every target stays scraped while drill {} lasts", self.drill)
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let timeline = Timeline::of(history);
+        if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
+            return Verdict::unknown(id, expected, why).witnesses(seqs);
+        }
+        let Some((injected, healed)) = timeline.drill(&self.drill).and_then(|d| d.injected.zip(d.healed)) else {
+            return Verdict::unknown(id, expected, format!("drill {} was not injected and healed", self.drill));
+        };
+        let window = Interval { from: injected.at.wall_s(), to: healed.at.wall_s() };
+        let Some((seq, up)) = samples(&timeline, &up_samples(&self.drill)) else {
+            return Verdict::unknown(id, expected, "whether targets were up was not recorded").witnesses([injected.seq]);
+        };
+        let within = |p: &&(f64, Option<f64>)| (window.from..=window.to).contains(&p.0);
+        let (mut scrapes, mut down) = (0, Vec::new());
+        for series in &up.series {
+            let missed: Vec<f64> = series.points.iter().filter(within).filter(|p| p.1 == Some(0.0)).map(|p| p.0).collect();
+            scrapes += series.points.iter().filter(within).count() as u64;
+            if !missed.is_empty() {
+                down.push((series, missed));
+            }
+        }
+        let Some((series, missed)) = down.first() else {
+            let reason = format!(
+                "{} stayed up in {}",
+                super::wording::count(up.series.len() as u64, "target", "targets"),
+                seconds(window.to - window.from)
+            );
+            return timeline.gate(Verdict::pass(id, expected, reason).evidence("samples of `up`", scrapes).witnesses([injected.seq, seq]));
+        };
+        let of = |s: &Series| format!("{} ({})", s.labels.get("job").map_or("?", |j| j), s.labels.get("instance").map_or("?", |i| i));
+        let (job, instance) = (series.labels.get("job"), series.labels.get("instance"));
+        let took = samples(&timeline, &duration_samples(&self.drill)).and_then(|(_, s)| {
+            let points = s.series.iter().filter(|s| same_target(s, job, instance)).flat_map(|s| &s.points);
+            points.filter(within).filter_map(|p| p.1).reduce(f64::max)
+        });
+        let limit = timeout(&timeline, series);
+        let names: Vec<String> = down.iter().map(|(s, _)| of(s)).collect();
+        let seen = format!("down {} after the injection: {}", seconds(missed[0] - window.from), list(&names, 5));
+        let (cause, seen, hint) = match (took, limit) {
+            (Some(took), Some(limit)) if took >= 0.95 * limit => (
+                Cause::ScrapeTimesOut,
+                format!("{seen}; its scrapes took {}, and end after {}", seconds(took), seconds(limit)),
+                "make its metrics cheaper, give the service room for them, or the scrape a longer time-out: under load nothing is known of it now",
+            ),
+            _ => (Cause::TargetNotScraped, seen, "look at the target's last error while it is under load"),
+        };
+        Verdict::fail(id, expected, cause, seen).stopped_at("not scraped").hint(hint).witnesses([injected.seq, seq])
+    }
+}

@@ -1,0 +1,150 @@
+//! What one run measured: a value for each measure of the gate.
+
+use super::LedgerRow;
+use super::ledger::rank;
+use crate::History;
+use crate::baseline::{Gate, Source, Take};
+use crate::history::load::Operation;
+use crate::history::run::{Phase, RunEvent};
+use crate::observation::Fact;
+use crate::observation::traces::Span;
+use std::collections::BTreeMap;
+
+/// Fewest operations that a percentile or an error rate rests on.
+const LEAST_OPERATIONS: usize = 20;
+/// Fewest points of an expression.
+const LEAST_POINTS: usize = 3;
+
+/// Name under which a measure's samples are recorded.
+pub fn samples_name(measure: &str) -> String {
+    format!("measure:{measure}")
+}
+
+/// The window of a run: from the end of the warm-up to the end of the drive, wall-clock seconds.
+pub fn window(history: &History, warm_up_s: f64) -> Option<(f64, f64)> {
+    let at = |wanted: RunEvent| history.run().find(|(_, r)| **r == wanted).map(|(e, _)| e.at.wall_s());
+    let from = at(RunEvent::PhaseBegan { phase: Phase::Drive })? + warm_up_s;
+    let to = at(RunEvent::PhaseEnded { phase: Phase::Drive })?;
+    (to > from).then_some((from, to))
+}
+
+/// Each measure's value and what it rests on, or why there is none.
+pub fn measures(history: &History, gate: &Gate, ledger: &[LedgerRow]) -> BTreeMap<String, Result<(f64, String), String>> {
+    let whole = history.is_complete();
+    let window = window(history, gate.warm_up_s);
+    let value = |name: &str, source: &Source| {
+        if !whole {
+            return Err("the run's record ends early".to_owned());
+        }
+        let (from, to) = window.ok_or("the run has no window of healthy traffic")?;
+        match source {
+            Source::Latency { step, percentile } => latency(history, step, *percentile, (from, to)),
+            Source::ErrorRate {} => error_rate(history, (from, to)),
+            Source::Query { take, .. } => query(history, &samples_name(name), *take),
+            Source::Lateness { signal } => lateness(ledger, signal),
+            Source::Span { service, name, percentile } => spans(history, service, name, *percentile, (from, to)),
+            Source::Dashboard { uid } => dashboard(history, uid),
+        }
+    };
+    gate.measures.iter().map(|(name, m)| (name.clone(), value(name, &m.source))).collect()
+}
+
+type Value = Result<(f64, String), String>;
+
+fn latency(history: &History, step: &str, percentile: f64, (from, to): (f64, f64)) -> Value {
+    let mine = |o: &Operation| o.is_step(step) && o.due.wall_s() >= from && o.due.wall_s() < to;
+    let ms = history.operations().filter(|(_, o)| mine(o)).map(|(_, o)| o.latency_ms()).collect();
+    of_many(ms, percentile, &format!("operations of {step}"))
+}
+
+fn spans(history: &History, service: &str, name: &str, percentile: f64, (from, to): (f64, f64)) -> Value {
+    let mine = |s: &Span| s.service == service && s.name == name && (from..to).contains(&(s.start_us as f64 / 1e6));
+    let all = history.observations().flat_map(|(_, o)| match &o.fact {
+        Fact::Spans { spans, .. } => spans.as_slice(),
+        _ => &[],
+    });
+    of_many(all.filter(|s| mine(s)).map(|s| s.duration_us as f64 / 1e3).collect(), percentile, &format!("spans {name} of {service}"))
+}
+
+fn of_many(mut ms: Vec<f64>, percentile: f64, what: &str) -> Value {
+    ms.sort_by(f64::total_cmp);
+    // At least one lies above the percentile.
+    let least = LEAST_OPERATIONS.max((1.0 / (1.0 - percentile / 100.0)).ceil() as usize);
+    if ms.len() < least {
+        return Err(format!("{} {what}, wanted at least {least}: a longer window or a higher rate", ms.len()));
+    }
+    let value = rank(&ms, percentile / 100.0).ok_or("none")?;
+    Ok((value, format!("{} {what}", ms.len())))
+}
+
+fn error_rate(history: &History, (from, to): (f64, f64)) -> Value {
+    let (mut all, mut wrong) = (0u64, 0u64);
+    for (_, o) in history.operations().filter(|(_, o)| o.due.wall_s() >= from && o.due.wall_s() < to) {
+        all += 1;
+        wrong += u64::from(!o.as_expected);
+    }
+    if (all as usize) < LEAST_OPERATIONS {
+        return Err(format!("{all} operations, wanted at least {LEAST_OPERATIONS}"));
+    }
+    Ok((wrong as f64 / all as f64, format!("{all} operations")))
+}
+
+fn query(history: &History, name: &str, take: Take) -> Value {
+    let samples = history
+        .observations()
+        .filter_map(|(_, o)| match &o.fact {
+            Fact::Samples(s) if s.name == name => Some(s),
+            _ => None,
+        })
+        .next_back()
+        .ok_or("the metrics server did not answer the query")?;
+    let series: Vec<Vec<(f64, f64)>> =
+        samples.series.iter().map(|s| s.points.iter().filter_map(|(t, v)| Some((*t, (*v)?))).collect()).collect();
+    let points: usize = series.iter().map(Vec::len).sum();
+    if points < LEAST_POINTS {
+        return Err(format!("{points} values of {}, wanted at least {LEAST_POINTS}", samples.expr));
+    }
+    let all = || series.iter().flatten().map(|(_, v)| *v);
+    let value = match take {
+        Take::Mean => all().sum::<f64>() / points as f64,
+        Take::Max => all().fold(f64::NEG_INFINITY, f64::max),
+        Take::SlopePerMinute => series.iter().filter_map(|s| slope(s)).sum::<f64>() * 60.0,
+    };
+    Ok((value, format!("{points} values of {} series", series.len())))
+}
+
+/// Slope by least squares, a second; `None` below two points in time.
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let n = points.len() as f64;
+    let (t0, v0) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let spread: f64 = points.iter().map(|(t, _)| (t - t0).powi(2)).sum();
+    (spread > 0.0).then(|| points.iter().map(|(t, v)| (t - t0) * (v - v0)).sum::<f64>() / spread)
+}
+
+fn lateness(ledger: &[LedgerRow], signal: &str) -> Value {
+    let row = ledger.iter().find(|r| r.signal == signal).ok_or_else(|| {
+        let known: Vec<&str> = ledger.iter().map(|r| r.signal.as_str()).collect();
+        format!("the ledger has no signal {signal}; it has {}", known.join(", "))
+    })?;
+    let late = row.late_p99_s.ok_or_else(|| format!("nothing of {signal} is stored"))?;
+    Ok((late, format!("{} stored", row.stored)))
+}
+
+fn dashboard(history: &History, uid: &str) -> Value {
+    let (mut slowest, mut panels) = (0.0f64, 0u64);
+    for (_, o) in history.observations() {
+        if let Fact::Panel(p) = &o.fact
+            && p.dashboard == uid
+        {
+            if let Some(error) = &p.error {
+                return Err(format!("panel {} of {uid} fails: {error}", p.panel));
+            }
+            slowest = slowest.max(p.took_s);
+            panels += 1;
+        }
+    }
+    if panels == 0 {
+        return Err(format!("no panel of dashboard {uid} was asked"));
+    }
+    Ok((slowest, format!("{panels} panel queries")))
+}
