@@ -154,7 +154,8 @@ impl Plan {
         let long = |a: &usize, b: &usize| takes[*b].total_cmp(&takes[*a]);
         let lonely = |a: &usize, b: &usize| others[*b].len().cmp(&others[*a].len());
         let journeys = |a: &usize| !drills[*a].scenario.blast_radius().journeys;
-        let orders: [&dyn Fn(&usize, &usize) -> std::cmp::Ordering; 4] =
+        type Order<'a> = &'a dyn Fn(&usize, &usize) -> std::cmp::Ordering;
+        let orders: [Order<'_>; 4] =
             [&|a, b| long(a, b), &|a, b| lonely(a, b).then(long(a, b)), &|a, b| journeys(a).cmp(&journeys(b)).then(long(a, b)), &|a, b| {
                 journeys(a).cmp(&journeys(b)).then(lonely(a, b)).then(long(a, b))
             }];
