@@ -159,7 +159,7 @@ impl Session {
             Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>())?),
             None => None,
         };
-        let work = async {
+        let driven = async {
             let result = self.drills(plan, load.as_ref()).await;
             if let Some(load) = load {
                 // What is in flight is waited for, but not by somebody who wants to leave.
@@ -168,18 +168,19 @@ impl Session {
                     () = self.interrupt.wait() => {}
                 }
             }
-            result
+            result?;
+            let until = self.clock().now();
+            self.phase(Phase::Drive, false)?;
+            self.phase(Phase::Drain, true)?;
+            capture::drain(self).await?;
+            self.phase(Phase::Drain, false)?;
+            Ok::<At, Error>(until)
         };
-        // Until the end of the drive it is watched, also while the last operations end.
-        tokio::select! {
-            result = work => result,
-            () = capture::watch(self) => Ok(()),
-        }?;
-        let driven_until = self.clock().now();
-        self.phase(Phase::Drive, false)?;
-        self.phase(Phase::Drain, true)?;
-        capture::drain(self).await?;
-        self.phase(Phase::Drain, false)?;
+        // Watching goes on until the drain is over: what is in flight may take as long as its deadline, and silence is judged to the end.
+        let driven_until = tokio::select! {
+            until = driven => until?,
+            never = async { capture::watch(self).await; std::future::pending::<Result<At, Error>>().await } => never?,
+        };
         self.phase(Phase::Capture, true)?;
         self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)

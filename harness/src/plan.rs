@@ -18,9 +18,6 @@ const BETWEEN_WAVES_S: f64 = 6.0;
 /// Usual time from healing to the news that an alert is over, seconds.
 const NEWS_OF_END_S: f64 = 20.0;
 
-/// Number of orders of the drills that are tried for the best waves.
-const ORDERS: u64 = 500;
-
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -143,7 +140,7 @@ impl Plan {
         self.arrange();
     }
 
-    /// Sorts the drills into waves in which nobody disturbs another, so that they take as little time as possible: of many orders in
+    /// Sorts the drills into waves in which nobody disturbs another, so that they take as little time as possible: of some orders in
     /// which each drill comes into the first wave where it fits, the best is taken. Drills that load the whole host come after the
     /// others, those whose faults were injected early last.
     pub fn arrange(&mut self) {
@@ -156,17 +153,22 @@ impl Plan {
         let others: Vec<Vec<usize>> = all.clone().map(|a| all.clone().filter(|b| a != *b && apart(a, *b)).collect()).collect();
         let takes: Vec<f64> = drills.iter().map(|d| self.about_s(d)).collect();
         let last: Vec<_> = drills.iter().map(|d| (d.scenario.is_early(), d.scenario.blast_radius().host)).collect();
-        let journeys: Vec<bool> = drills.iter().map(|d| d.scenario.blast_radius().journeys).collect();
-        let arranged = (0..ORDERS).map(|n| {
-            // The longest first makes waves of equally long drills; of those that come first each has a wave of its own, to which the
-            // others come, if they disturb the traffic. Varied, since which of all goes with whom is a puzzle.
-            let weight: Vec<f64> = takes.iter().enumerate().map(|(at, s)| s * (1.0 + if n < 2 { 0.0 } else { varied(n, at) })).collect();
+        // The longest first makes waves of equally long drills; those with whom few go together first makes few waves.
+        let long = |a: &usize, b: &usize| takes[*b].total_cmp(&takes[*a]);
+        let lonely = |a: &usize, b: &usize| others[*b].len().cmp(&others[*a].len());
+        let journeys = |a: &usize| !drills[*a].scenario.blast_radius().journeys;
+        type Order<'a> = &'a dyn Fn(&usize, &usize) -> std::cmp::Ordering;
+        let orders: [Order<'_>; 4] =
+            [&|a, b| long(a, b), &|a, b| lonely(a, b).then(long(a, b)), &|a, b| journeys(a).cmp(&journeys(b)).then(long(a, b)), &|a, b| {
+                journeys(a).cmp(&journeys(b)).then(lonely(a, b)).then(long(a, b))
+            }];
+        let arranged = orders.iter().map(|order| {
             let mut sorted: Vec<usize> = all.clone().collect();
-            sorted.sort_by(|a, b| weight[*b].total_cmp(&weight[*a]));
-            sorted.sort_by_key(|a| (last[*a], n % 2 == 1 && !journeys[*a]));
+            sorted.sort_by(|a, b| last[*a].cmp(&last[*b]).then(order(a, b)));
             let waves = first_fit(&sorted, |a, b| others[a].contains(&b), |a| last[a].0);
-            let of_wave = |w: &Vec<usize>| w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max);
-            (waves.iter().map(|w| BETWEEN_WAVES_S + of_wave(w)).sum::<f64>(), waves)
+            let in_all: f64 =
+                waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max)).sum();
+            (in_all, waves)
         });
         let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
         for (number, wave) in best.map(|(_, waves)| waves).unwrap_or_default().iter().enumerate() {
@@ -260,13 +262,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// A number from 0 to 1 that looks random, and is the same each time, so that a plan is the same each time.
-fn varied(order: u64, at: usize) -> f64 {
-    let mut x = order.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (at as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((x ^ (x >> 29)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Puts each drill into the first wave in which it disturbs nobody and is not disturbed; an early one is for the last wave.
