@@ -20,6 +20,8 @@ use verdict::reconcile::{Counts, Growth, Row, RowState, Told, Truth, differences
 const MAILS: usize = 160;
 /// How many are under way at once.
 const AT_ONCE: usize = 6;
+/// A queued mail that no queue holds for so long is nobody's any more: workers take a task within milliseconds and try for seconds.
+const ABANDONED: Duration = Duration::from_secs(12);
 /// Longest wait for the monitoring to have all that took place.
 const SETTLES_WITHIN: Duration = Duration::from_secs(40);
 
@@ -145,10 +147,19 @@ impl Books {
     async fn rest(&self, mailboxes: &BTreeMap<String, u32>, mails: usize) -> Outcome<f64> {
         let began = Instant::now();
         let mut at: Option<f64> = None;
+        let mut unmoved = (u64::MAX, Instant::now());
         loop {
-            let waits = self.rows.query_one("SELECT count(*) FROM emails WHERE status = 'queued'", &[]).await.map_err(in_words("rows"))?;
-            let waits = waits.get::<_, i64>(0) as u64 + self.waiting().await?;
+            let rows = self.rows.query_one("SELECT count(*) FROM emails WHERE status = 'queued'", &[]).await.map_err(in_words("rows"))?;
+            let rows = rows.get::<_, i64>(0) as u64;
+            let held = self.waiting().await?;
             let arrived = self.mails(mailboxes).await?.len();
+            if held > 0 || rows != unmoved.0 {
+                unmoved = (rows, Instant::now());
+            }
+            // A task whose hand-over was cut off on the wire is lost, as with Celery: its row waits, and nobody has it. One that
+            // somebody has moves on.
+            let lost = if unmoved.1.elapsed() > ABANDONED { rows } else { 0 };
+            let waits = held + rows.saturating_sub(lost);
             if waits > 0 || arrived < mails {
                 at = None;
             } else {
