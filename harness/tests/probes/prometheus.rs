@@ -51,8 +51,11 @@ pub async fn start(lab: &mut Lab, folder: &Path, config: &str, rules: &str) -> C
 
 async fn inputs(probe: &dyn Probe, alert: &str, start_s: f64) -> RuleInputs {
     let question = Question::RuleInputs { alert: alert.into(), drill: Some("d".into()), start_s, end_s: now_s() };
-    match fact(probe, question).await {
-        Fact::RuleInputs(inputs) => inputs,
+    let facts = ask(probe, question).await;
+    match facts.as_slice() {
+        [Fact::RuleInputs(inputs)] => inputs.clone(),
+        // With the samples of the condition itself, by which its stages are measured.
+        [Fact::RuleInputs(inputs), Fact::Samples(condition)] if condition.name == format!("condition.{alert}") => inputs.clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -130,7 +130,11 @@ impl Stage<'_> {
         let holds = |e: &&Expectation| reproduced.is_ok() && verdicts(e, &as_it_is).iter().all(|v| v.status == Status::Pass);
         let usable: Vec<&Expectation> = expectations.iter().filter(holds).collect();
         let ids = |some: &mut dyn Iterator<Item = &Expectation>| some.map(|e| e.checker().id()).collect::<Vec<_>>();
-        let not_usable = ids(&mut expectations.iter().filter(|e| !usable.contains(e)));
+        let not_as_wanted = |e: &Expectation| {
+            let worst = verdicts(e, &as_it_is).into_iter().max_by_key(|v| v.status);
+            format!("{} ({})", e.checker().id(), worst.map(|v| v.reason).unwrap_or_default())
+        };
+        let not_usable: Vec<String> = expectations.iter().filter(|e| !usable.contains(e)).map(not_as_wanted).collect();
         let why_not = match &reproduced {
             Err(why) => Some(why.clone()),
             Ok(_) if expectations.is_empty() => Some("nothing is expected of this rule in this run".to_owned()),
@@ -251,7 +255,8 @@ impl Stage<'_> {
             name: ALERTS_SAMPLES.to_owned(),
             expr: self.replay.rule.expr.clone(),
             start_s: seconds_of(grid, 0),
-            end_s: seconds_of(grid, grid.count.saturating_sub(1)),
+            // What an evaluation found holds until the next.
+            end_s: seconds_of(grid, grid.count),
             step_s: grid.interval_ms as f64 / 1000.0,
             series,
         };
