@@ -244,7 +244,8 @@ fn connections() -> Result<(), Failed> {
     let server = Child::server();
     let told = run(&direct(server.address, "/", 200.0, 1.0));
     let c = told.connections.expect("stated");
-    assert!(c.opened + c.reused == 200 && c.opened < 100 && c.most <= Some(c.opened), "{c:?}");
+    // One that was opened for somebody who was served on another meanwhile may never be used.
+    assert!(c.opened + c.reused >= 200 && c.reused < 200 && c.opened < 100 && c.most <= Some(c.opened), "{c:?}");
     // Where the server closes each, each operation opens one.
     let told = run(&direct(server.address, "/close", 200.0, 1.0));
     let c = told.connections.expect("stated");
