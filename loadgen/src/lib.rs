@@ -23,6 +23,8 @@ mod open_loop;
 pub mod payload;
 pub mod recorder;
 pub mod target;
+pub mod template;
+pub mod wide;
 mod workload;
 
 pub use arrival::Arrival;
