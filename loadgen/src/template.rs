@@ -27,7 +27,9 @@ pub enum RequestError {
     #[error("header {0:?} is not written \"Name: value\", in one line\nhint: as in --header \"Accept: text/html\"")]
     Header(String),
     /// A row of a feed.
-    #[error("line {line}: seen {seen} values, wanted {wanted}, one for each column of the first line")]
+    #[error(
+        "line {line}: seen {seen} values, wanted {wanted}, one for each column of the first line\nhint: put a value that holds commas in double quotes"
+    )]
     Row {
         /// Line, from 1.
         line: usize,
@@ -37,7 +39,9 @@ pub enum RequestError {
         wanted: usize,
     },
     /// A quoted value that does not end.
-    #[error("line {0}: a value in double quotes does not end, or is followed by something else\nhint: write \"\" for a quote within quotes")]
+    #[error(
+        "line {0}: a value in double quotes does not end, or is followed by something else\nhint: write \"\" for a quote within quotes"
+    )]
     Quote(usize),
     /// A feed without rows.
     #[error("it has no row\nhint: the first line names the columns, each following line is a row, with commas between")]
@@ -64,7 +68,7 @@ impl FromStr for Order {
             "sequential" => Ok(Order::Sequential),
             "shuffled" => Ok(Order::Shuffled),
             "random" => Ok(Order::Random),
-            _ => Err("wanted sequential, shuffled or random".to_owned()),
+            _ => Err("wanted sequential, shuffled or random\nhint: as in --feed-order shuffled".to_owned()),
         }
     }
 }

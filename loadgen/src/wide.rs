@@ -71,7 +71,9 @@ pub enum Protocol {
 #[derive(Debug, Error)]
 pub enum WideError {
     /// No connection can be opened.
-    #[error("{place} can't be driven: {why}\nhint: start the server, name the port that it listens on, or see that it accepts what was asked for")]
+    #[error(
+        "{place} can't be driven: {why}\nhint: start the server, name the port that it listens on, or see that it accepts what was asked for"
+    )]
     Unreachable {
         /// Where.
         place: String,
@@ -113,7 +115,9 @@ async fn driven<C: Client>(wide: &Wide, client: C, watch: Watch<'_>) -> Result<L
     let lanes = match opened {
         Ok(Ok(lanes)) => lanes,
         Ok(Err(e)) => return Err(WideError::Unreachable { place: client.place(), why: e.why }),
-        Err(_) => return Err(WideError::Unreachable { place: client.place(), why: format!("no answer within {} s", patience.as_secs_f64()) }),
+        Err(_) => {
+            return Err(WideError::Unreachable { place: client.place(), why: format!("no answer within {} s", patience.as_secs_f64()) });
+        }
     };
     for lane in lanes {
         client.close(lane).await;

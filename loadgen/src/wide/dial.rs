@@ -36,7 +36,9 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TlsError {
     /// The file of authorities is none.
-    #[error("it holds no certificate that can be read: {0}\nhint: PEM, as in -----BEGIN CERTIFICATE-----; the server's own certificate will do if it signed itself")]
+    #[error(
+        "it holds no certificate that can be read: {0}\nhint: PEM, as in -----BEGIN CERTIFICATE-----; the server's own certificate will do if it signed itself"
+    )]
     Authorities(String),
     /// A name that no certificate carries.
     #[error("host {0:?} can't be in a certificate\nhint: a DNS name or an address")]

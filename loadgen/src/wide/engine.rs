@@ -193,7 +193,9 @@ impl<'a, C: Client> Engine<'a, C> {
         let mut generator = self.meter.generator(self.offsets.is_some(), summary.operations);
         generator.slip_p50_ms = recorder.slip_ms(0.5);
         generator.slip_max_ms = recorder.slip_ms(1.0);
-        if self.offsets.is_some() && let Some(reason) = self.meter.saturated() {
+        if self.offsets.is_some()
+            && let Some(reason) = self.meter.saturated()
+        {
             let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
             summary.invalid = Some(reasons.join("; "));
         }

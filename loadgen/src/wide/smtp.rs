@@ -78,9 +78,8 @@ impl Writer {
         }
         text.push_str("\r\n");
         let body = self.body.as_ref().map_or(payload.body, |body| body.text(&self.filling, number));
-        for line in body.lines() {
-            text.extend([line, "\r\n"]);
-        }
+        // The end of the last line belongs to what ends the mail.
+        text.push_str(&body.lines().collect::<Vec<_>>().join("\r\n"));
         text
     }
 }

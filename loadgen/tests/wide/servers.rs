@@ -3,12 +3,14 @@
 use super::images;
 use libtest_mimic::Failed;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use testcontainers::core::{ContainerPort, CopyDataSource, IntoContainerPort};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
 /// Far longer than anything here takes: a test that waits so long has failed.
@@ -21,13 +23,14 @@ pub struct Running {
 
 impl Running {
     /// Starts one with these files.
-    pub async fn start(name: &str, ports: &'static [u16], files: Vec<(&str, String)>) -> Result<Running, Failed> {
+    pub async fn start(name: &str, ports: &'static [u16], files: Vec<(String, String)>) -> Result<Running, Failed> {
         let (image, tag) = images::reference(name).rsplit_once(':').ok_or("a reference without a tag")?;
         let tcp: Vec<ContainerPort> = ports.iter().map(|p| p.tcp()).collect();
         // On the loopback interface only, and not where the library would publish them.
-        let bound = tcp.clone().into_iter().map(|p| {
-            (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }]))
-        });
+        let bound = tcp
+            .clone()
+            .into_iter()
+            .map(|p| (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }])));
         let bound: Vec<_> = bound.collect();
         let image = tcp.into_iter().fold(GenericImage::new(image, tag), GenericImage::with_exposed_port);
         let request = image
@@ -37,9 +40,8 @@ impl Running {
                 host.publish_all_ports = Some(false);
                 host.port_bindings = Some(bound.iter().cloned().collect());
             });
-        let request = files.into_iter().fold(request, |request, (path, text)| {
-            request.with_copy_to(path, CopyDataSource::Data(text.into_bytes()))
-        });
+        let request =
+            files.into_iter().fold(request, |request, (path, text)| request.with_copy_to(path, CopyDataSource::Data(text.into_bytes())));
         Ok(Running { container: request.start().await? })
     }
 
@@ -66,9 +68,12 @@ impl Running {
         }
     }
 
-    /// Removes it.
-    pub async fn remove(self) -> Result<(), Failed> {
-        Ok(self.container.rm().await?)
+    /// Does this with it and removes it, however that ends.
+    pub fn with(self, runtime: &Runtime, test: impl FnOnce(&Running) -> Result<(), Failed>) -> Result<(), Failed> {
+        let tested = std::panic::catch_unwind(AssertUnwindSafe(|| test(&self)));
+        let removed = runtime.block_on(self.container.rm());
+        let tested = tested.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        tested.and(removed.map_err(Failed::from))
     }
 }
 

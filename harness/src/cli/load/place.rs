@@ -72,7 +72,8 @@ impl Place {
 
 /// Takes a URL apart.
 pub(super) fn named(url: &str) -> Result<Named, Failure> {
-    let wrong = |why: &str| usage(format!("URL {:?} {why}\nhint: as in --url http://127.0.0.1:8080/path", hidden(url)));
+    let hinted = |why: &str, hint: &str| usage(format!("URL {:?} {why}\nhint: {hint}", hidden(url)));
+    let wrong = |why: &str| hinted(why, "as in --url http://127.0.0.1:8080/path");
     if let Some(path) = url.strip_prefix(FILE) {
         return if path.is_empty() { Err(wrong("names no file")) } else { Ok(Named::File(path.to_owned())) };
     }
@@ -87,7 +88,8 @@ pub(super) fn named(url: &str) -> Result<Named, Failure> {
     if authority.host().is_empty() {
         return Err(wrong("names no host"));
     }
-    let port = authority.port_u16().or(port).filter(|p| *p > 0).ok_or_else(|| wrong("names no port"))?;
+    let port = authority.port_u16().or(port).filter(|p| *p > 0);
+    let port = port.ok_or_else(|| hinted("names no port", &format!("as in --url {scheme}://127.0.0.1:5170")))?;
     if path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
         return Err(wrong("has a path with spaces, or a fragment"));
     }
@@ -96,14 +98,14 @@ pub(super) fn named(url: &str) -> Result<Named, Failure> {
     }
     let login = match login.map(|text| text.split_once(':').unwrap_or((text, ""))) {
         Some(_) if !matches!(spoken, Spoken::Smtp | Spoken::Imap) => {
-            return Err(wrong("names a user\nhint: with HTTP state --header \"Authorization: …\""));
+            return Err(hinted("names a user", "with HTTP state --header \"Authorization: …\""));
         }
         Some((user, password)) => {
-            let read = |text| decoded(text).ok_or_else(|| wrong("has a user or password with a % that is no escape; write it as %25"));
+            let read = |text| decoded(text).ok_or_else(|| hinted("has a user or password with a % that is no escape", "write it as %25"));
             Some((read(user)?, read(password)?))
         }
         None if spoken == Spoken::Imap => {
-            return Err(wrong("names no user\nhint: as in --url imap://alice:PASSWORD@127.0.0.1:143/INBOX"));
+            return Err(hinted("names no user", "as in --url imap://alice:PASSWORD@127.0.0.1:143/INBOX"));
         }
         None => None,
     };

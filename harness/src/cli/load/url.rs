@@ -7,7 +7,9 @@ use crate::exit::Exit;
 use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch};
 use loadgen::payload::Size;
 use loadgen::template::{Feed, Filling, Order, RequestError, Template};
-use loadgen::wide::{Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web, Wide, WideError, Writer};
+use loadgen::wide::{
+    Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web, Wide, WideError, Writer,
+};
 use loadgen::{Arrival, Network, check_target};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -276,7 +278,9 @@ impl Prepared {
         let filling = self.filling();
         let line = self.body.as_deref().map(|body| body.strip_suffix('\n').unwrap_or(body));
         if line.is_some_and(|line| line.contains('\n')) {
-            return Err(usage("--body has several lines, and each operation is one\nhint: state one line, as in --body '{{\"id\":\"{id}\"}'"));
+            return Err(usage(
+                "--body has several lines, and each operation is one\nhint: state one line, as in --body '{{\"id\":\"{id}\"}'",
+            ));
         }
         let text = line.map(|line| Template::parse(line, &filling)).transpose().map_err(options.of_request())?;
         Ok(Line { sink, text, filling })
