@@ -154,10 +154,8 @@ fn failed(error: &legacy::Error) -> Answer {
     let mut source = error.source();
     let mut never_left = error.is_connect();
     while let Some(e) = source {
-        if let Some(io) = e.downcast_ref::<std::io::Error>() {
-            if never_left && super::is_want_of_room(io) {
-                return Answer::Starved(io.to_string());
-            }
+        if let Some(io) = e.downcast_ref::<std::io::Error>().filter(|io| never_left && super::is_want_of_room(io)) {
+            return Answer::Starved(io.to_string());
         }
         if e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
             never_left = true;

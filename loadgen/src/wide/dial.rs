@@ -1,18 +1,18 @@
 //! Opens connections to one address, with TLS where that is wanted.
 
 use super::Unopened;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// Where connections go; the caller answers for the address ([`crate::check_target`]).
 #[derive(Debug, Clone)]
@@ -29,7 +29,6 @@ pub struct Tls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     host: String,
-    authorities: Vec<u8>,
 }
 
 /// TLS that can't be had.
@@ -49,15 +48,17 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Trusts these authorities (PEM) to tell who `host` is, and only them.
+    /// Trusts these authorities (PEM) to tell who `host` is, and only them; and a server that shows one of these certificates as
+    /// its own, as one does that signed itself.
     ///
     /// # Errors
     /// There is no certificate, or the name can't be in one.
     pub fn new(host: &str, authorities: &[u8]) -> Result<Tls, TlsError> {
+        let certificates = CertificateDer::pem_slice_iter(authorities).collect::<Result<Vec<_>, _>>();
+        let known = certificates.map_err(|e| TlsError::Authorities(e.to_string()))?;
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(authorities) {
-            let wrong = |e: &dyn fmt::Display| TlsError::Authorities(e.to_string());
-            roots.add(certificate.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+        for certificate in &known {
+            roots.add(certificate.clone()).map_err(|e| TlsError::Authorities(e.to_string()))?;
         }
         if roots.is_empty() {
             return Err(TlsError::Authorities("there is none in it".into()));
@@ -65,11 +66,13 @@ impl Tls {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let verifier = Arc::new(Vouched { known, authorities: verifier.map_err(|e| TlsError::Refused(e.to_string()))? });
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| TlsError::Refused(e.to_string()))?;
-        let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
-        Ok(Tls { config, name, host: bare.to_owned(), authorities: authorities.to_vec() })
+        let config = Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+        Ok(Tls { config, name, host: bare.to_owned() })
     }
 
     /// The same, for a protocol that both sides must agree on.
@@ -78,14 +81,62 @@ impl Tls {
         self
     }
 
-    /// Whom to expect.
-    pub(super) fn host(&self) -> &str {
-        &self.host
+    /// Secures a connection.
+    pub(super) async fn secure(&self, stream: Box<dyn Io>) -> Result<Box<dyn Io>, Unopened> {
+        let refused = |why: String| Unopened::new("TLS refused", format!("TLS with {}: {why}", self.host));
+        let secured = TlsConnector::from(Arc::clone(&self.config)).connect(self.name.clone(), stream).await;
+        let secured = secured.map_err(|e| refused(e.to_string()))?;
+        let (wanted, chosen) = (self.config.alpn_protocols.first(), secured.get_ref().1.alpn_protocol());
+        // A server that knows nothing of the choice speaks HTTP/1.1.
+        if wanted.is_some_and(|w| w == b"h2" && chosen != Some(b"h2")) {
+            return Err(refused("the server does not speak HTTP/2".into()));
+        }
+        Ok(Box::new(secured))
+    }
+}
+
+/// Accepts a server that an authority vouches for, or whose certificate is itself one of those that the user named.
+#[derive(Debug)]
+struct Vouched {
+    known: Vec<CertificateDer<'static>>,
+    authorities: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Vouched {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.known.contains(own) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(own, between, name, ocsp, now)
     }
 
-    /// Whom to trust, PEM.
-    pub(super) fn authorities(&self) -> &[u8] {
-        &self.authorities
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
     }
 }
 
@@ -96,38 +147,19 @@ impl fmt::Debug for Tls {
 }
 
 /// A connection, secured or not.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug {
-    /// Who is at the other end.
-    fn peer(&self) -> io::Result<SocketAddr>;
-}
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
 
-impl Io for TcpStream {
-    fn peer(&self) -> io::Result<SocketAddr> {
-        self.peer_addr()
-    }
-}
-
-impl Io for TlsStream<TcpStream> {
-    fn peer(&self) -> io::Result<SocketAddr> {
-        self.get_ref().0.peer_addr()
-    }
-}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug> Io for T {}
 
 impl Dial {
     /// A connection.
     pub(super) async fn open(&self) -> Result<Box<dyn Io>, Unopened> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
-        let refused = |why: String| Unopened::new("TLS refused", format!("TLS with {}: {why}", tls.host));
-        let secured = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), stream).await;
-        let secured = secured.map_err(|e| refused(e.to_string()))?;
-        let (wanted, chosen) = (tls.config.alpn_protocols.first(), secured.get_ref().1.alpn_protocol());
-        // A server that knows nothing of the choice speaks HTTP/1.1.
-        if wanted.is_some_and(|w| w == b"h2" && chosen != Some(b"h2")) {
-            return Err(refused("the server does not speak HTTP/2".into()));
+        match &self.tls {
+            Some(tls) => tls.secure(Box::new(stream)).await,
+            None => Ok(Box::new(stream)),
         }
-        Ok(Box::new(secured))
     }
 }
 

@@ -9,12 +9,13 @@ use jiff::{Timestamp, Zoned};
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// How a connection is secured.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ impl Writer {
 #[derive(Clone)]
 pub struct Mailing {
     dial: Dial,
-    start_tls: Option<TlsParameters>,
+    security: Security,
     credentials: Option<Credentials>,
     writer: Writer,
 }
@@ -101,25 +102,40 @@ impl fmt::Debug for Mailing {
 
 impl Mailing {
     /// Mails there, after logging in as this user with this password, if so.
-    ///
-    /// # Errors
-    /// TLS that can't be set up.
-    pub fn new(dial: Dial, security: Security, login: Option<(String, String)>, writer: Writer) -> Result<Mailing, String> {
-        let start_tls = match security {
-            Security::AsDialled => None,
-            Security::StartTls(tls) => {
-                let authorities = Certificate::from_pem(tls.authorities()).map_err(|e| e.to_string())?;
-                let builder = TlsParameters::builder(tls.host().to_owned()).certificate_store(CertificateStore::None);
-                Some(builder.add_root_certificate(authorities).build_rustls().map_err(|e| e.to_string())?)
-            }
-        };
-        Ok(Mailing { dial, start_tls, credentials: login.map(|(user, password)| Credentials::new(user, password)), writer })
+    pub fn new(dial: Dial, security: Security, login: Option<(String, String)>, writer: Writer) -> Mailing {
+        Mailing { dial, security, credentials: login.map(|(user, password)| Credentials::new(user, password)), writer }
     }
+}
+
+/// Asks a server for TLS and secures the connection.
+async fn start_tls(stream: Box<dyn Io>, tls: &Tls) -> Result<Box<dyn Io>, Unopened> {
+    let refused = |why: String| Unopened::new("TLS refused", format!("STARTTLS: {why}"));
+    let mut plain = BufReader::new(stream);
+    for (say, wanted) in [("", "220"), ("EHLO localhost\r\n", "250"), ("STARTTLS\r\n", "220")] {
+        plain.write_all(say.as_bytes()).await?;
+        loop {
+            let mut line = String::new();
+            plain.read_line(&mut line).await?;
+            if !line.starts_with(wanted) {
+                return Err(refused(format!("{:?} was answered by {:?}", say.trim_end(), line.trim_end())));
+            }
+            if line.as_bytes().get(wanted.len()) != Some(&b'-') {
+                break;
+            }
+        }
+    }
+    // It could be somebody else's, put before what is said in secret.
+    if !plain.buffer().is_empty() {
+        return Err(refused("more was said in clear than was asked for".into()));
+    }
+    let (read, write) = tokio::io::split(tls.secure(plain.into_inner()).await?);
+    // Who speaks SMTP over it waits for a greeting first, and that was given in clear.
+    Ok(Box::new(tokio::io::join(b"220 secured\r\n".chain(read), write)))
 }
 
 impl AsyncTokioStream for Box<dyn Io> {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.as_ref().peer()
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -138,12 +154,12 @@ impl Client for Mailing {
     async fn connect(&self) -> Result<Vec<AsyncSmtpConnection>, Unopened> {
         let refused = |what: &'static str| move |e: Error| Unopened::new(what, format!("{what}: {}", crate::client::http::chain(&e)));
         let hello = ClientId::Domain("localhost".to_owned());
-        let stream: Box<dyn Io> = self.dial.open().await?;
+        let mut stream: Box<dyn Io> = self.dial.open().await?;
+        if let Security::StartTls(tls) = &self.security {
+            stream = start_tls(stream, tls).await?;
+        }
         let mut connection =
             AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(refused("greeting refused"))?;
-        if let Some(tls) = &self.start_tls {
-            connection.starttls(tls.clone(), &hello).await.map_err(refused("TLS refused"))?;
-        }
         if let Some(credentials) = &self.credentials {
             connection.auth(DEFAULT_MECHANISMS, credentials).await.map_err(refused("login refused"))?;
         }

@@ -40,14 +40,20 @@ impl Authority {
         (params.signed_by(&key, &self.0).expect("certificate").pem(), key.serialize_pem())
     }
 
-    fn acceptor(&self, speaks: &[&str]) -> TlsAcceptor {
-        let (certificate, key) = self.issue();
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("certificate")];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("key");
-        let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("configuration");
-        config.alpn_protocols = speaks.iter().map(|p| p.as_bytes().to_vec()).collect();
-        TlsAcceptor::from(Arc::new(config))
+    /// Its own certificate and key, PEM.
+    pub fn itself(&self) -> (String, String) {
+        (self.0.pem(), self.0.key().serialize_pem())
     }
+}
+
+fn acceptor((certificate, key): (String, String), speaks: &[&str]) -> TlsAcceptor {
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("certificate")];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).expect("configuration");
+    config.alpn_protocols = speaks.iter().map(|p| p.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// A request, as it came.
@@ -77,11 +83,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// One in clear (HTTP/2 only), or with TLS for what it says that it speaks.
-    pub async fn start(tls: Option<(&Authority, &[&str])>, behaviour: Behaviour) -> Server {
+    /// One in clear (HTTP/2 only), or with this certificate and key for what it says that it speaks.
+    pub async fn start(tls: Option<((String, String), &[&str])>, behaviour: Behaviour) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let (address, seen) = (listener.local_addr().expect("address"), Arc::<Mutex<Vec<Seen>>>::default());
-        let (acceptor, all) = (tls.map(|(authority, speaks)| authority.acceptor(speaks)), Arc::clone(&seen));
+        let (acceptor, all) = (tls.map(|(pair, speaks)| acceptor(pair, speaks)), Arc::clone(&seen));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));

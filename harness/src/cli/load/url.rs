@@ -305,7 +305,7 @@ impl Prepared {
                 let writer = Writer::new(from, to, &options.header, self.body.as_deref(), self.filling()).map_err(options.of_request())?;
                 writer.addresses(0).map_err(usage)?;
                 let security = start_tls.map_or(Security::AsDialled, Security::StartTls);
-                Protocol::Smtp(Mailing::new(dial, security, place.login.clone(), writer).map_err(usage)?)
+                Protocol::Smtp(Mailing::new(dial, security, place.login.clone(), writer))
             }
             Spoken::Imap => {
                 let (user, password) = place.login.clone().unwrap_or_default();
