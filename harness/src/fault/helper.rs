@@ -44,6 +44,14 @@ pub async fn start(arguments: &[String]) -> io::Result<Undo> {
     Ok(Undo::EndHelper { pid, start_ticks })
 }
 
+/// Tells a helper that was started to begin.
+///
+/// # Errors
+/// It is gone.
+pub fn begin(pid: i32) -> io::Result<()> {
+    Ok(nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
+}
+
 /// The harness, as a helper sees it. A helper that has done nothing yet ends when its harness is gone: that may have been killed
 /// before it had written down that the helper is there. Afterwards only the journal ends it, so that a fault by hand stays.
 #[derive(Debug, Clone, Copy)]
