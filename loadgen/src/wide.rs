@@ -88,14 +88,13 @@ pub enum WideError {
     Log(io::Error),
 }
 
-/// Drives a load to its end, on this thread, which must not be one of an asynchronous runtime.
+/// Drives a load to its end. All of it runs on the thread that polls this, which should be one of its own
+/// ([`crate::on_own_thread`]): what that thread needs is part of what is measured.
 ///
 /// # Errors
 /// The first connection can't be opened, the system refuses what is needed, or the log can't be written.
-pub fn drive(wide: &Wide, watch: Watch<'_>) -> Result<LoadSummary, WideError> {
+pub async fn drive(wide: &Wide, watch: Watch<'_>) -> Result<LoadSummary, WideError> {
     crate::open_loop::raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tasks = tokio::task::LocalSet::new();
     let driven = async {
         match &wide.protocol {
             Protocol::Http(client) => driven(wide, client.clone(), watch).await,
@@ -105,7 +104,7 @@ pub fn drive(wide: &Wide, watch: Watch<'_>) -> Result<LoadSummary, WideError> {
             Protocol::Lines(client) => driven(wide, client.clone(), watch).await,
         }
     };
-    tasks.block_on(&runtime, driven)
+    tokio::task::LocalSet::new().run_until(driven).await
 }
 
 async fn driven<C: Client>(wide: &Wide, client: C, watch: Watch<'_>) -> Result<LoadSummary, WideError> {

@@ -54,7 +54,10 @@ impl Load {
             slip_limit: Duration::from_secs(60),
             seed: SEED,
         };
-        drive(&wide, Watch { log: None, wall: &SystemTime::now, stop: &CancellationToken::new(), live: &mut |_, _| {} })
+        let (stop, mut live) = (CancellationToken::new(), |_, _| {});
+        let watch = Watch { log: None, wall: &SystemTime::now, stop: &stop, live: &mut live };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(drive(&wide, watch))
     }
 }
 

@@ -135,6 +135,11 @@ fn usage(message: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, message)
 }
 
+/// A generator that can't begin.
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Unfit, format!("the load has no thread: {error}\nhint: raise the limit of processes (ulimit -u)"))
+}
+
 /// The shape that was asked for, and the rate, which a recording does without.
 fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arrival, f64), Failure> {
     let shape = match arguments.arrival.as_deref() {

@@ -149,7 +149,7 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
     let (log, stop) = (log.transpose()?, CancellationToken::new());
     let (live_out, mut live) = tokio::sync::watch::channel(None);
     let (duration, stopping) = (arguments.duration, stop.clone());
-    let mut driven = tokio::task::spawn_blocking(move || {
+    let make = move || async move {
         let mut show = |now, lasted| {
             live_out.send_replace(Some((now, lasted)));
         };
@@ -159,12 +159,13 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
                 let exit = if matches!(e, DirectError::Log(_)) { Exit::Usage } else { Exit::Unfit };
                 Failure::new(exit, e)
             }),
-            Driver::Wide(wide) => loadgen::wide::drive(wide, watch).map_err(|e| {
+            Driver::Wide(wide) => loadgen::wide::drive(wide, watch).await.map_err(|e| {
                 let exit = if matches!(e, WideError::Log(_)) { Exit::Usage } else { Exit::Unfit };
                 Failure::new(exit, e)
             }),
         }
-    });
+    };
+    let mut driven = loadgen::on_own_thread("load", make).map_err(super::no_thread)?;
     let mut next = Duration::ZERO;
     let driven = loop {
         tokio::select! {
