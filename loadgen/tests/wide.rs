@@ -44,9 +44,13 @@ const OPERATIONS: u64 = 50;
 
 impl Load {
     fn drive(&self, protocol: Protocol) -> Result<LoadSummary, WideError> {
+        self.drive_at(Pace::Open { arrival: Arrival::Constant, rate: self.rate }, protocol)
+    }
+
+    fn drive_at(&self, pace: Pace, protocol: Protocol) -> Result<LoadSummary, WideError> {
         let wide = Wide {
             protocol,
-            pace: Pace::Open { arrival: Arrival::Constant, rate: self.rate },
+            pace,
             duration: Some(Duration::from_secs_f64(self.seconds)),
             connections: self.connections,
             waiting: 10_000,
@@ -165,6 +169,35 @@ fn silence_is_given_up(runtime: &Runtime) -> Result<(), Failed> {
     let summary = load.drive(Protocol::Http(Web::new(dial, requests(), TWO, None)))?;
     let silent = summary.errors.get("no answer in time").copied().unwrap_or(0);
     holds(format!("{summary:?}"), silent >= 1 && summary.operations == OPERATIONS && summary.latency_ms.max >= 2000.0)
+}
+
+/// A server that closes a connection after each answer costs connections and no operation.
+fn closed_connections_are_replaced(runtime: &Runtime) -> Result<(), Failed> {
+    let authority = Authority::new();
+    let server =
+        runtime.block_on(Server::start(Some((authority.issue(), &["http/1.1"])), Behaviour { closes: true, ..Behaviour::default() }));
+    let dial = Dial { address: server.address, tls: trusting(&authority) };
+    let summary = LOAD.drive(Protocol::Http(Web::new(dial, requests(), Version::One, None)))?;
+    same("errors", (summary.operations, summary.errors), (OPERATIONS, BTreeMap::new()))?;
+    same("connections", summary.connections.map(|c| (c.opened, c.reused)), Some((OPERATIONS, 0)))
+}
+
+/// Without a schedule each lane sends as soon as it was answered, and no more than that.
+fn flat_out(runtime: &Runtime) -> Result<(), Failed> {
+    let server = runtime.block_on(Server::start(None, Behaviour::default()));
+    let dial = Dial { address: server.address, tls: None };
+    let load = Load { connections: 2, ..LOAD };
+    let web = Web::new(dial, requests(), Version::Two { streams: 2 }, None);
+    let summary = load.drive_at(Pace::FlatOut, Protocol::Http(web))?;
+    let mut seen: Vec<u64> = Vec::new();
+    for s in server.seen.lock().expect("lock").iter() {
+        seen.push(s.path.trim_start_matches('/').parse()?);
+    }
+    seen.sort_unstable();
+    same("numbers", seen, (0..summary.operations).collect())?;
+    let told = (summary.errors, summary.generator.map(|g| g.open_loop), summary.connections.map(|c| c.opened));
+    same("errors, open loop, connections", told, (BTreeMap::new(), Some(false), Some(2)))?;
+    holds("next to nothing was sent", summary.operations > 4)
 }
 
 fn who_is_not_trusted_is_not_driven(runtime: &Runtime) -> Result<(), Failed> {
@@ -382,6 +415,8 @@ fn main() {
         trial!(errors_are_told_by_kind),
         trial!(waiting_counts),
         trial!(silence_is_given_up),
+        trial!(closed_connections_are_replaced),
+        trial!(flat_out),
         trial!(who_is_not_trusted_is_not_driven),
         trial!(log_lines),
         trial!(nobody_is_there),

@@ -66,15 +66,17 @@ pub struct Seen {
     pub body: String,
 }
 
-/// A server. It answers `/{n}` with 200; with 503 where n is told in `refuses`, after `stall` where it is `stalls`.
+/// What a server does. Without any of this it answers with 200 at once.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Behaviour {
-    /// Every so many requests it refuses one.
+    /// Of requests for `/{n}` it refuses each n that this divides, with 503.
     pub refuses_each: Option<u64>,
-    /// The request that is answered late.
+    /// The n that it answers late.
     pub stalls: Option<u64>,
     /// How late.
     pub stall: Duration,
+    /// Whether it closes each connection after one answer.
+    pub closes: bool,
 }
 
 pub struct Server {
@@ -139,5 +141,8 @@ async fn answer(request: Request<Incoming>, behaviour: Behaviour, seen: &Mutex<V
     let status = if refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
     *response.status_mut() = status;
+    if behaviour.closes {
+        response.headers_mut().insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
+    }
     response
 }
