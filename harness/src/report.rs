@@ -137,7 +137,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .map(|a| {
             let drills = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name)).map(|d| d.scenario.name.clone()).collect();
             let about = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name));
-            let builds_up_s = about.map(|d| d.scenario.builds_up_s).fold(0.0, f64::max);
+            let builds_up_s = about.map(|d| d.scenario.builds_up_s.of(&a.name)).fold(0.0, f64::max);
             (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s + builds_up_s)))
         })
         .collect();

@@ -160,9 +160,10 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
     })?;
     session.progress.say(&format!("drill {name}: healed"));
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = Duration::from_secs_f64(drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max));
-    let news = News { alerts: drill.scenario.alerts.clone(), since: at, bound };
+    let scenario = &drill.scenario;
+    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.clears_s.of(a) + plan.budgets.get(a)?.resolve_s));
+    let bound = Duration::from_secs_f64(bounds.fold(0.0, f64::max));
+    let news = News { alerts: scenario.alerts.clone(), since: at, bound };
     over(session, &news).await;
     if let Some(ending) = ending {
         // The load bounds that by itself.
@@ -182,7 +183,9 @@ async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Begun<'
     let mut fault = fault::aim(&spec.kind, &spec.target, &spec.settings)?;
     let scene = session.scene();
     let extra = match &scenario.load {
-        Some(load) => Some(Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)])?),
+        Some(load) => {
+            Some(Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)], load.for_s.map(Duration::from_secs_f64))?)
+        }
         None => None,
     };
     let what = format!("fault {} on {} (drill {name})", spec.kind, spec.target);
@@ -221,10 +224,10 @@ async fn told(
     if early && !session.look_for_bite(drill, fault).await? {
         return Ok(());
     }
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = drill.scenario.builds_up_s + budgets.map(|b| b.notify_s).fold(0.0, f64::max);
-    let least = Duration::from_secs_f64(drill.scenario.hold_s);
-    let most = Duration::from_secs_f64(bound.max(drill.scenario.hold_s));
+    let scenario = &drill.scenario;
+    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.builds_up_s.of(a) + plan.budgets.get(a)?.notify_s));
+    let least = Duration::from_secs_f64(scenario.hold_s);
+    let most = Duration::from_secs_f64(bounds.fold(scenario.hold_s, f64::max));
     loop {
         let told = drill.scenario.alerts.iter().all(|a| session.notified(a, false, since));
         let elapsed = began.elapsed();
