@@ -9,7 +9,7 @@ mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
+pub use alerts::{AboutAlert, AlertRow, Proved, ProvedBy, alerts, slowest_stage};
 pub use coverage::{Coverage, Routing};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};

@@ -224,6 +224,7 @@ mod tests {
     fn row(rule: &str, fired: bool, told: &[&str]) -> AlertRow {
         AlertRow {
             stages: vec![],
+            stages_noise_s: None,
             rule: rule.into(),
             drills: Vec::new(),
             fired,
