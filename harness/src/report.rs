@@ -14,7 +14,9 @@ use std::path::Path;
 use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
-use verdict::summary::{self, AboutAlert, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver};
+use verdict::summary::{
+    self, AboutAlert, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver,
+};
 use verdict::{Expectation, History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
@@ -168,8 +170,10 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
     let counts = Summary::of(told.iter().map(|t| t.status));
     let (alerts, faults) = (summary::alerts(history, verdicts, &planned), summary::faults(history));
     let ledger = summary::ledger(history, &sources, traces, &mail);
-    let receivers = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
-    let coverage = summary::coverage::coverage(history, verdicts, &alerts, &receivers, &file.routing);
+    let of_alerts = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
+    let of_switches = declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
+    let declared = summary::coverage::Declared { alerts: &of_alerts, switches: &of_switches };
+    let coverage = summary::coverage::coverage(history, verdicts, &alerts, declared, &file.routing);
     Report {
         run: Run {
             id,

@@ -8,7 +8,7 @@ use crate::observation::Fact;
 use crate::{At, History, Status, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How an alert was proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -184,6 +184,11 @@ impl Proved {
 struct Told {
     first: At,
     over: bool,
+}
+
+/// Receivers that were told, at whatever time of the run, that an alert fires.
+pub(super) fn receivers_told(history: &History, alert: &str) -> BTreeSet<String> {
+    told(history, alert, None).into_keys().collect()
 }
 
 /// What each receiver was told of an alert: from the injection to the end of its drill, or in the whole run if it has none.
