@@ -23,6 +23,8 @@ const OVER_S: f64 = 12.0;
 pub struct Subject {
     /// Its declaration.
     pub declaration: Declaration,
+    /// What its configuration's durations are divided by.
+    pub time_scale: f64,
     /// Its scenarios by name.
     pub scenarios: BTreeMap<String, Scenario>,
     /// Its baseline.

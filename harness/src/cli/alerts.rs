@@ -19,13 +19,13 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         ));
     }
     let options = Options::new(arguments.stack(), common);
-    let plan = plan(&options)?;
     if arguments.dry_run {
+        let plan = plan(&options)?;
         print!("{plan}");
         print!("{}", budgets(&plan));
         return Ok(Exit::Pass);
     }
-    super::verify::once(&options, &plan, common, text::alerts_only).await
+    super::verify::once(&options, plan, common, text::alerts_only).await
 }
 
 /// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
