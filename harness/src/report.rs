@@ -135,7 +135,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
     }
     let about_alert = |alert: &crate::declaration::DeclaredAlert| {
         let about: Vec<_> = file.plan.drills.iter().map(|d| &d.scenario).filter(|s| s.alerts.contains(&alert.name)).collect();
-        let builds_up_s = about.iter().map(|s| s.builds_up_s).fold(0.0, f64::max);
+        let builds_up_s = about.iter().map(|s| s.builds_up_s.of(&alert.name)).fold(0.0, f64::max);
         AboutAlert {
             drills: about.iter().map(|s| s.name.clone()).collect(),
             budget_s: file.plan.budgets.get(&alert.name).map(|b| b.notify_s + builds_up_s),

@@ -175,10 +175,11 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
     })?;
     session.progress.say(&format!("drill {name}: healed"));
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = Duration::from_secs_f64(drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max));
+    let scenario = &drill.scenario;
+    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.clears_s.of(a) + plan.budgets.get(a)?.resolve_s));
+    let bound = Duration::from_secs_f64(bounds.fold(0.0, f64::max));
     // Of a fault that never bit no alert is to be over.
-    let alerts = if bit { drill.scenario.alerts.clone() } else { Vec::new() };
+    let alerts = if bit { scenario.alerts.clone() } else { Vec::new() };
     let news = News { alerts, since: at, bound };
     over(session, &news).await;
     if let Some(ending) = ending {
@@ -209,13 +210,15 @@ async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<
     let what = format!("fault {} on {} (drill {name})", spec.kind, spec.target);
     let open = session.journal_open(&what, undo)?;
     let extra = match &scenario.load {
-        Some(load) => match Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)]) {
-            Ok(stream) => Some(stream),
-            Err(error) => {
-                session.heal(&open).await?;
-                return Err(error);
+        Some(load) => {
+            match Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)], load.for_s.map(Duration::from_secs_f64)) {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    session.heal(&open).await?;
+                    return Err(error);
+                }
             }
-        },
+        }
         None => None,
     };
     let (at, since) = (Instant::now(), session.clock().now());
@@ -245,10 +248,10 @@ async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, 
 /// Stays until the alerts have reached everybody or their time is over; then the fault must still be there: what was told of one
 /// that ended by itself was told of something else.
 async fn told(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &dyn Fault, (began, since): (Instant, At)) -> Result<(), Error> {
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = drill.scenario.builds_up_s + budgets.map(|b| b.notify_s).fold(0.0, f64::max);
-    let least = Duration::from_secs_f64(drill.scenario.hold_s);
-    let most = Duration::from_secs_f64(bound.max(drill.scenario.hold_s));
+    let scenario = &drill.scenario;
+    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.builds_up_s.of(a) + plan.budgets.get(a)?.notify_s));
+    let least = Duration::from_secs_f64(scenario.hold_s);
+    let most = Duration::from_secs_f64(bounds.fold(scenario.hold_s, f64::max));
     loop {
         let told = drill.scenario.alerts.iter().all(|a| session.notified(a, false, since));
         let elapsed = began.elapsed();

@@ -45,10 +45,11 @@ impl Telling {
         let name = drill.name.clone();
         let labels = self.declaration().alerts.iter().find(|a| a.name == alert).map(|a| a.labels.clone()).unwrap_or_default();
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
+        let (builds_up_s, clears_s) = (drill.builds_up_s.of(&alert), drill.clears_s.of(&alert));
         self.expect(AlertFires {
             alert: alert.clone(),
             drill: name.clone(),
-            within_s: budget.fire_s + drill.builds_up_s,
+            within_s: budget.fire_s + builds_up_s,
             fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
         });
         self.expect(AlertReaches {
@@ -56,12 +57,12 @@ impl Telling {
             drill: name.clone(),
             receivers: receivers.clone(),
             labels: labels.clone(),
-            within_s: budget.notify_s + drill.builds_up_s,
+            within_s: budget.notify_s + builds_up_s,
         });
         let allowed = crate::budget::by_stage(&budget.stages);
-        let allowed = StageBudget { condition_s: allowed.condition_s + drill.builds_up_s, ..allowed };
+        let allowed = StageBudget { condition_s: allowed.condition_s + builds_up_s, ..allowed };
         self.expect(AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
-        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
+        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + clears_s });
     }
 
     fn run_drill(&mut self, name: &str) {
