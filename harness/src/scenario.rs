@@ -36,9 +36,15 @@ pub struct Scenario {
     /// Services that must be left in peace by others while it runs, since its signal passes through them.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// Journeys without which its signal does not come about: others must leave them in peace.
+    #[serde(default)]
+    pub needs_journeys: Vec<String>,
     /// Whether the application's answers suffer (error rate, latency).
     #[serde(default)]
     pub journeys_disturbed: bool,
+    /// Journeys that go on as usual all the same.
+    #[serde(default)]
+    pub leaves_journeys: Vec<String>,
     /// Seconds from the injection until the alerts' condition holds, where that takes more than the fault's own effect: a queue
     /// fills at the load's rate. It is added to the budgets, which know the configuration only.
     #[serde(default)]
@@ -184,6 +190,8 @@ impl Scenario {
             || (mine.journeys && others.journeys)
             || self.needs.iter().any(|n| others_touched.contains(n))
             || other.needs.iter().any(|n| mine_touched.contains(n))
+            || (others.journeys && self.needs_journeys.iter().any(|n| !other.leaves_journeys.contains(n)))
+            || (mine.journeys && other.needs_journeys.iter().any(|n| !self.leaves_journeys.contains(n)))
     }
 }
 
@@ -252,8 +260,14 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
             return wrong(&keys, format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"), "correct the number".into());
         }
     }
+    let journeys = loadgen::journey::names();
+    for (key, named) in [("needs_journeys", &scenario.needs_journeys), ("leaves_journeys", &scenario.leaves_journeys)] {
+        if let Some(unknown) = named.iter().find(|j| !journeys.contains(&j.as_str())) {
+            let hint = format!("the journeys are {}", journeys.join(", "));
+            return wrong(&[key], format!("{key}: there is no journey {unknown}"), hint);
+        }
+    }
     if let Some(load) = &scenario.load {
-        let journeys = loadgen::journey::names();
         if !journeys.contains(&load.journey.as_str()) {
             return wrong(
                 &["load", "journey"],
