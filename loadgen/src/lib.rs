@@ -14,20 +14,28 @@
 pub mod arrival;
 pub mod client;
 mod clock;
+pub mod closed_loop;
 pub mod direct;
 pub mod draw;
 pub mod id;
 pub mod journey;
+pub mod knee;
+pub mod limit;
 pub mod mailbox;
 mod open_loop;
 pub mod payload;
+pub mod plan;
 pub mod recorder;
 pub mod target;
+pub mod windows;
 mod workload;
 
 pub use arrival::Arrival;
 pub use clock::RunClock;
+pub use closed_loop::{Think, Users};
+pub use limit::Limit;
 pub use open_loop::{Bounds, run, run_for, run_with};
 pub use recorder::Live;
 pub use target::{Network, Target, TargetError, check_target};
+pub use windows::Windows;
 pub use workload::{Workload, WorkloadError};

@@ -1,11 +1,12 @@
 //! The load of one URL.
 
-use super::{Arguments, Failure, Rate, Running, of_file, pace, read, usage};
+use super::course::{self, Course, Paced, Usual};
+use super::{Arguments, Failure, Running, of_file, read, usage};
 use crate::engine::{Engine, label};
 use crate::exit::Exit;
 use hyper::Uri;
-use loadgen::direct::{Direct, DirectError, Feed, Pace, Parts, Request, Watch};
-use loadgen::{Arrival, Network, check_target};
+use loadgen::direct::{Direct, DirectError, Feed, Pace, Parts, Request, Watch, drive_users};
+use loadgen::{Arrival, Network, Windows, check_target};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -21,7 +22,7 @@ pub struct UrlOptions {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=20_000), requires = "url")]
     connections: u32,
     /// Write latency and service time of each second in the standard format of HdrHistogram.
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with_all = ["find_knee", "users"])]
     hdr_log: Option<PathBuf>,
     /// Method.
     #[arg(long, default_value = "GET", requires = "url")]
@@ -47,16 +48,7 @@ const WAITING: usize = 500_000;
 pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
     let options = &arguments.url_options;
     let (place, path) = parsed(url)?;
-    let pace = match arguments.rate {
-        Some(Rate::Max) if arguments.arrival.is_none() => Pace::FlatOut,
-        _ => {
-            let (arrival, rate) = pace(arguments, (None, Arrival::Constant))?;
-            Pace::Open { arrival, rate }
-        }
-    };
-    if arguments.duration.is_none() && !matches!(pace, Pace::Open { arrival: Arrival::Replay(_), .. }) {
-        return Err(usage("--duration is missing\nhint: as in --duration 10s"));
-    }
+    let course = Course::of(arguments, Usual { rate: None, arrival: Arrival::Constant, duration: None })?;
     let feed = match &options.feed {
         Some(file) => Some(Feed::read(&read(file)?).map_err(of_file(file))?),
         None => None,
@@ -83,15 +75,28 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
     let direct = Direct {
         address: address.map_err(usage)?,
         request: Request::new(&parts).map_err(usage)?,
-        pace,
-        duration: arguments.duration,
+        pace: Pace::FlatOut,
+        duration: None,
         connections: options.connections as usize,
         waiting: WAITING,
         timeout: arguments.timeout,
         wanted: options.status,
         slip_limit: arguments.max_slip,
+        windows: Windows::default(),
         seed: running.seed,
     };
+    course.follow(arguments, running, async |paced| once(&direct, paced, options, running).await).await
+}
+
+/// Drives it once.
+async fn once(direct: &Direct, paced: Paced, options: &UrlOptions, running: &Running) -> Result<LoadSummary, Failure> {
+    let Paced { pace, duration, windows } = paced;
+    let (pace, users) = match pace {
+        course::Pace::Open { arrival, rate } => (Pace::Open { arrival, rate }, None),
+        course::Pace::FlatOut => (Pace::FlatOut, None),
+        course::Pace::Users(users) => (Pace::FlatOut, Some(users)),
+    };
+    let direct = Direct { pace, duration, windows, ..direct.clone() };
     let log = options.hdr_log.as_ref().map(|file| {
         let opened = std::fs::File::create(file).map_err(|e| {
             usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
@@ -100,13 +105,16 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
     });
     let (log, stop) = (log.transpose()?, CancellationToken::new());
     let (live_out, mut live) = tokio::sync::watch::channel(None);
-    let (duration, stopping) = (direct.duration, stop.clone());
-    let mut driven = tokio::task::spawn_blocking(move || {
-        let mut show = |now, lasted| {
-            live_out.send_replace(Some((now, lasted)));
-        };
-        loadgen::direct::drive(&direct, Watch { log, wall: &SystemTime::now, stop: &stopping, live: &mut show })
-    });
+    let stopping = stop.clone();
+    let mut driven = match users {
+        Some(users) => tokio::spawn(async move { drive_users(direct, &users, &stopping, live_out).await }),
+        None => tokio::task::spawn_blocking(move || {
+            let mut show = |now, lasted| {
+                live_out.send_replace(Some((now, lasted)));
+            };
+            loadgen::direct::drive(&direct, Watch { log, wall: &SystemTime::now, stop: &stopping, live: &mut show })
+        }),
+    };
     let mut next = Duration::ZERO;
     let driven = loop {
         tokio::select! {
