@@ -469,12 +469,12 @@ const CASES: &[Case] = &[
     asked(
         "load by no users",
         &["load", "--url", "http://127.0.0.1:9/", "--users", "0", "--duration", "1s"],
-        &["--users", "0 is not in 1.."],
+        &["--users", "a number of users from 1"],
     ),
     asked(
         "load by users at a rate",
         &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--rate", "5", "--duration", "1s"],
-        &["--users", "cannot be used with", "--rate"],
+        &["--rate and --users contradict each other", "have no rate"],
     ),
     asked(
         "load by users who think without unit",

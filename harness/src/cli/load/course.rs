@@ -24,14 +24,14 @@ const FIRST: f64 = 10.0;
 pub struct CourseOptions {
     /// Closed loop: this many users, each of whom waits for the answer, thinks and goes on. It tells how much so many users get
     /// done, and leaves out what others would have waited meanwhile (coordinated omission): for that, use a rate.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_USERS as i64), conflicts_with_all = ["rate", "arrival", "find_knee"])]
-    users: Option<u32>,
-    /// How long users think between an answer and the next journey, as in 1s..3s or 0s [default: each journey's own].
+    #[arg(long, value_name = "N", value_parser = users)]
+    users: Option<usize>,
+    /// How long users think between an answer and the next journey, as in 1s..3s or 0s [default: each journey's own, 1s..3s with --url].
     #[arg(long, value_name = "D..D", requires = "users")]
     think_time: Option<Think>,
     /// Search the highest rate within --objective: from --rate it is doubled until the objective breaks, then the gap is halved.
     /// --duration is that of each step [default: 10s].
-    #[arg(long, conflicts_with_all = ["plan", "stop_when"])]
+    #[arg(long)]
     find_knee: bool,
     /// With --find-knee: how far above the answer the knee may lie.
     #[arg(long, value_name = "PERCENT", value_parser = precision, default_value = "5%", requires = "find_knee")]
@@ -39,7 +39,7 @@ pub struct CourseOptions {
     /// soak: the same rate for long [default: 1h], and whether the last quarter is worse than the first. spike[:TO]: from a third
     /// of the duration on a jump to TO arrivals a second [default: five times the rate] for a third, and how soon the objective
     /// holds again. breakpoint[:TO]: evenly upwards [default: to twenty times the rate] until --stop-when, or the objective breaks.
-    #[arg(long, value_name = "PLAN", conflicts_with = "arrival")]
+    #[arg(long, value_name = "PLAN")]
     plan: Option<Plan>,
     /// Stop as soon as a window shows this, as in "error_rate > 5%" or "p99 > 500ms"; may be given several times.
     #[arg(long, value_name = "CONDITION", value_parser = Limit::stop_when)]
@@ -47,6 +47,11 @@ pub struct CourseOptions {
     /// Length of a window, by which conditions and plans are judged [default: 1s, longer in loads of more than 4 minutes].
     #[arg(long, value_name = "D", value_parser = arrival::duration)]
     window: Option<Duration>,
+}
+
+fn users(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|n| (1..=MOST_USERS).contains(n));
+    count.ok_or_else(|| format!("wanted a number of users from 1 to {MOST_USERS}\nhint: as in --users 50"))
 }
 
 fn precision(text: &str) -> Result<f64, String> {
@@ -96,11 +101,34 @@ impl Course {
                 options.window.unwrap_or_default()
             )));
         }
+        let contradictions = [
+            (
+                options.users.is_some() && arguments.rate.is_some(),
+                "--rate and --users",
+                "users go on when they were answered, and have no rate",
+            ),
+            (
+                options.users.is_some() && arguments.arrival.is_some(),
+                "--arrival and --users",
+                "users go on when they were answered, and not on a schedule",
+            ),
+            (options.users.is_some() && options.find_knee, "--find-knee and --users", "the knee is a rate, and users have none"),
+            (options.plan.is_some() && options.find_knee, "--find-knee and --plan", "each has a course of its own"),
+            (options.plan.is_some() && arguments.arrival.is_some(), "--arrival and --plan", "a plan is a shape of arrivals already"),
+            (
+                !options.stop_when.is_empty() && options.find_knee,
+                "--find-knee and --stop-when",
+                "each step goes on to its end, and is judged by --objective",
+            ),
+        ];
+        if let Some((_, both, why)) = contradictions.iter().find(|c| c.0) {
+            return Err(usage(format!("{both} contradict each other: {why}\nhint: leave one of them out")));
+        }
         let mut windows = Windows { width: options.window, stop_when: options.stop_when.clone() };
         if options.find_knee {
             return Course::knee(arguments, usual, windows);
         }
-        let users = options.users.map(|count| Users { count: count as usize, think: options.think_time });
+        let users = options.users.map(|count| Users { count, think: options.think_time });
         let pacing = if users.is_some() { Pacing::Closed } else { Pacing::Open };
         let flat_out = arguments.rate == Some(Rate::Max) && arguments.arrival.is_none() && arguments.url.is_some();
         let Some(plan) = options.plan else {
