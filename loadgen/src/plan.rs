@@ -259,7 +259,7 @@ mod tests {
         (0..).zip(&mut ramp.windows).for_each(|(n, w)| w.arrivals = 100 + 10 * n);
         let plan = Plan::Breakpoint { to: None };
         assert_eq!(told(plan, &ramp, 20), PlanTold::Breakpoint { to_rate: 2000.0, held_rate: Some(190.0), broke_rate: None });
-        ramp.stopped_by = Some(Box::new(StoppedBy { condition: "p99 > 50ms".into(), seen: "80 ms".into(), at_s: 9.0 }));
+        ramp.stopped_by = Some(StoppedBy { condition: "p99 > 50ms".into(), seen: "80 ms".into(), at_s: 9.0 });
         assert_eq!(told(plan, &ramp, 20), PlanTold::Breakpoint { to_rate: 2000.0, held_rate: Some(170.0), broke_rate: Some(180.0) });
     }
 }

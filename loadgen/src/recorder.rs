@@ -301,7 +301,7 @@ impl Recorder {
             pacing: Pacing::Open,
             users: None,
             windows: self.series.all(driven, self.arrivals, self.in_flight),
-            stopped_by: self.series.stopped_by().cloned().map(Box::new),
+            stopped_by: self.series.stopped_by().cloned(),
             plan: None,
             knee: None,
         }

@@ -191,7 +191,7 @@ impl Course {
             Course::Once(paced) => drive(paced).await,
             Course::Plan { plan, rate, duration, paced } => {
                 let mut summary = drive(paced).await?;
-                summary.plan = Some(Box::new(plan.told(rate, duration, &summary, &arguments.objectives(), running.seed)));
+                summary.plan = Some(plan.told(rate, duration, &summary, &arguments.objectives(), running.seed));
                 Ok(summary)
             }
             Course::Knee { mut search, arrival, step, windows } => {
@@ -211,7 +211,7 @@ impl Course {
                     search.measured(measured);
                 }
                 let mut told = told.ok_or_else(|| Failure::new(Exit::Interrupted, "interrupted before a rate was measured"))?;
-                told.knee = Some(Box::new(search.answer(&arguments.objective)));
+                told.knee = Some(search.answer(&arguments.objective));
                 Ok(told)
             }
         }

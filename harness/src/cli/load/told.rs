@@ -17,9 +17,9 @@ pub fn print(summary: &LoadSummary, format: Format) {
 
 /// Judges a load, and tells each thing that was judged on the error stream: the other one may be JSON.
 pub fn judged(summary: &LoadSummary, objectives: &[Limit]) -> Exit {
-    let verdicts = match (&summary.knee, summary.plan.as_deref()) {
+    let verdicts = match (&summary.knee, &summary.plan) {
         (Some(knee), _) => vec![of_knee(knee)],
-        (None, plan) => of_load(summary, plan, objectives),
+        (None, plan) => of_load(summary, plan.as_ref(), objectives),
     };
     for (verdict, text) in &verdicts {
         let word = match (verdict, &summary.invalid) {
@@ -44,12 +44,12 @@ fn passes(holds: bool) -> Exit {
 
 fn of_load(summary: &LoadSummary, plan: Option<&PlanTold>, objectives: &[Limit]) -> Vec<(Exit, String)> {
     let whole = || objectives.iter().map(|o| (o, o.seen(summary))).map(|(o, (seen, holds))| (passes(holds), format!("{o} (seen {seen})")));
-    let stopped = summary.stopped_by.iter().map(|s| format!("{}, at {} s (seen {})", s.condition, s.at_s, s.seen));
+    let stopped = summary.stopped_by.as_ref().map(|s| format!("{}, at {} s (seen {})", s.condition, s.at_s, s.seen));
     let per_second = |rate: &Option<f64>| rate.map_or("no rate".to_owned(), |r| format!("{r:.1} a second"));
     let of_plan = match plan {
         // The objective is broken by design: when, is what was asked.
         Some(PlanTold::Breakpoint { held_rate, broke_rate, .. }) => {
-            let found = stopped.last().map_or("nothing broke".to_owned(), |s| format!("broke at {}: {s}", per_second(broke_rate)));
+            let found = stopped.map_or("nothing broke".to_owned(), |s| format!("broke at {}: {s}", per_second(broke_rate)));
             return vec![(Exit::Pass, format!("held at {}; {found}", per_second(held_rate)))];
         }
         Some(PlanTold::Spike { until_s, held_before, back_after_s, .. }) => {

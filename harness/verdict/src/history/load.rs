@@ -125,13 +125,13 @@ pub struct LoadSummary {
     pub windows: Vec<Window>,
     /// The condition that stopped it, and what was seen, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped_by: Option<Box<StoppedBy>>,
+    pub stopped_by: Option<StoppedBy>,
     /// The plan that it followed, and what came of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Box<PlanTold>>,
+    pub plan: Option<PlanTold>,
     /// The search that this load is the answer of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub knee: Option<Box<Knee>>,
+    pub knee: Option<Knee>,
 }
 
 /// A journey of a load, or an operation of one.
@@ -211,6 +211,6 @@ pub enum LoadEvent {
         /// Which load.
         stream: String,
         /// What the generator says of it.
-        summary: LoadSummary,
+        summary: Box<LoadSummary>,
     },
 }
