@@ -4,6 +4,7 @@ use super::course::{self, Course, Paced, Usual};
 use super::{Arguments, Failure, Running, of_file, read, usage};
 use crate::engine::{Engine, label};
 use crate::exit::Exit;
+use futures::{FutureExt, TryFutureExt};
 use hyper::Uri;
 use loadgen::direct::{Direct, DirectError, Feed, Pace, Parts, Request, Watch, drive_users};
 use loadgen::{Arrival, Network, Windows, check_target};
@@ -106,14 +107,21 @@ async fn once(direct: &Direct, paced: Paced, options: &UrlOptions, running: &Run
     let (log, stop) = (log.transpose()?, CancellationToken::new());
     let (live_out, mut live) = tokio::sync::watch::channel(None);
     let stopping = stop.clone();
+    let no_thread = |e| Failure::new(Exit::Unfit, format!("the load has no thread: {e}\nhint: raise the limit of processes (ulimit -u)"));
     let mut driven = match users {
-        Some(users) => tokio::spawn(async move { drive_users(direct, &users, &stopping, live_out).await }),
-        None => tokio::task::spawn_blocking(move || {
-            let mut show = |now, lasted| {
-                live_out.send_replace(Some((now, lasted)));
+        Some(users) => {
+            let users = loadgen::on_own_thread("load", move || async move { drive_users(direct, &users, &stopping, live_out).await });
+            users.map_err(no_thread)?.map_err(|e| e.to_string()).boxed()
+        }
+        None => {
+            let drive = move || {
+                let mut show = |now, lasted| {
+                    live_out.send_replace(Some((now, lasted)));
+                };
+                loadgen::direct::drive(&direct, Watch { log, wall: &SystemTime::now, stop: &stopping, live: &mut show })
             };
-            loadgen::direct::drive(&direct, Watch { log, wall: &SystemTime::now, stop: &stopping, live: &mut show })
-        }),
+            tokio::task::spawn_blocking(drive).map_err(|e| e.to_string()).boxed()
+        }
     };
     let mut next = Duration::ZERO;
     let driven = loop {
