@@ -83,6 +83,10 @@ pub fn judge(rate: f64, summary: &LoadSummary, objective: &[Limit], slip_limit: 
     let broken = objective.iter().map(|o| (o, o.seen(summary))).find(|(_, (_, holds))| !holds);
     let (judged, why) = match (&summary.invalid, broken) {
         (Some(invalid), _) if is_generators(summary, slip_limit) => (Judged::Generator, Some(invalid.clone())),
+        (_, Some((o, (seen, _)))) if o.is_exceeded_by_slip_alone(summary) => {
+            let slip = summary.slip_p99_ms;
+            (Judged::Generator, Some(format!("{o} did not hold (seen {seen}), but the generator itself was late by {slip:.3} ms (P99)")))
+        }
         (_, Some((o, (seen, _)))) => (Judged::Beyond, Some(format!("{o} did not hold (seen {seen})"))),
         (Some(invalid), None) => (Judged::Beyond, Some(invalid.clone())),
         (None, None) => match fell_behind(&summary.windows) {
@@ -190,6 +194,9 @@ mod tests {
         // Late starts are the generator's, and make everything late.
         let late = LoadSummary { slip_p99_ms: 30.0, invalid: Some("fell behind its schedule".into()), ..slow.clone() };
         assert_eq!(judged(&late).judged, Judged::Generator);
+        let barely = LoadSummary { slip_p99_ms: 2.0, ..slow.clone() };
+        assert_eq!(judged(&barely).judged, Judged::Generator, "without its slip the objective may have held");
+        assert_eq!(judged(&LoadSummary { slip_p99_ms: 0.9, ..slow.clone() }).judged, Judged::Beyond);
         let busy = Some(Generator { saturated_s: 1, ..Generator::default() });
         let busy = LoadSummary { generator: busy, missed_starts: 5, invalid: Some("bottleneck".into()), ..slow.clone() };
         assert_eq!(judged(&busy).judged, Judged::Generator);

@@ -80,6 +80,14 @@ impl Limit {
         self.compare(&summary.latency_ms, summary.error_rate)
     }
 
+    /// Whether it is exceeded by no more than the generator's own slip: then nobody knows whose doing it is.
+    pub(crate) fn is_exceeded_by_slip_alone(&self, summary: &LoadSummary) -> bool {
+        let on_time = |ms: f64| (ms - summary.slip_p99_ms).max(0.0);
+        let l = summary.latency_ms;
+        let l = Percentiles { p50: on_time(l.p50), p90: on_time(l.p90), p95: on_time(l.p95), p99: on_time(l.p99), max: on_time(l.max) };
+        !self.seen(summary).1 && self.compare(&l, summary.error_rate).1
+    }
+
     /// The same of a stretch. One in which nothing ended says nothing, so it is allowed.
     pub fn seen_in(&self, window: &Window) -> (String, bool) {
         self.compare(&window.latency_ms, window.error_rate())

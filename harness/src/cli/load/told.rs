@@ -50,7 +50,7 @@ fn of_load(summary: &LoadSummary, plan: Option<&PlanTold>, objectives: &[Limit])
         // The objective is broken by design: when, is what was asked.
         Some(PlanTold::Breakpoint { held_rate, broke_rate, .. }) => {
             let found = stopped.map_or("nothing broke".to_owned(), |s| format!("broke at {}: {s}", per_second(broke_rate)));
-            return vec![(Exit::Pass, format!("held at {}; {found}", per_second(held_rate)))];
+            return vec![(passes(held_rate.is_some()), format!("held at {}; {found}", per_second(held_rate)))];
         }
         Some(PlanTold::Spike { until_s, held_before, back_after_s, .. }) => {
             let back = back_after_s.map_or("never".to_owned(), |s| format!("{s} s"));
