@@ -28,6 +28,8 @@ pub mod payload;
 pub mod plan;
 pub mod recorder;
 pub mod target;
+pub mod template;
+pub mod wide;
 pub mod windows;
 mod workload;
 

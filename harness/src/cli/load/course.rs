@@ -164,6 +164,11 @@ impl Course {
         Ok(Course::Plan { plan, rate, duration, paced: Paced { pace, duration: Some(duration), windows } })
     }
 
+    /// Whether users drive it.
+    pub fn has_users(&self) -> bool {
+        matches!(self, Course::Once(paced) | Course::Plan { paced, .. } if matches!(paced.pace, Pace::Users(_)))
+    }
+
     fn knee(arguments: &Arguments, usual: Usual, windows: Windows) -> Result<Course, Failure> {
         if arguments.objective.is_empty() {
             return Err(usage(
