@@ -55,6 +55,7 @@ fn generate(address: &str, rate: &str, seconds: &str, connections: &str) -> Exit
         timeout: Duration::from_secs(30),
         wanted: None,
         slip_limit: Duration::from_millis(25),
+        windows: loadgen::Windows::default(),
         seed: 1,
     };
     let watch = Watch { log: None, wall: &SystemTime::now, stop: &CancellationToken::new(), live: &mut |_, _| () };

@@ -9,9 +9,11 @@ mod answer;
 pub(crate) mod interval_log;
 pub(crate) mod meter;
 pub(crate) mod request;
+mod users;
 
 use crate::arrival::{Arrival, Offsets};
 use crate::recorder::{Ended, LONGEST, Live, Recorder, Times};
+use crate::windows::Windows;
 use answer::{Answer, Progress};
 use interval_log::IntervalLog;
 use meter::{Meter, now};
@@ -27,7 +29,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use verdict::history::load::{Connections, LoadSummary};
+pub use users::drive_users;
+use verdict::history::load::{Connections, LoadSummary, Pacing};
 
 /// Arrivals due within this time of the last one begun are begun together with the next one: at 20,000 a second that halves the
 /// number of times that the thread is woken, and makes none of them later than this.
@@ -78,6 +81,8 @@ pub struct Direct {
     pub wanted: Option<u16>,
     /// 99th percentile of slip beyond which the load can't be relied on.
     pub slip_limit: Duration,
+    /// How its course is watched, and what stops it.
+    pub windows: Windows,
     /// Seed of the schedule.
     pub seed: u64,
 }
@@ -237,7 +242,7 @@ impl<'a> Engine<'a> {
             began,
             end: direct.duration.map_or(u64::MAX, |d| began.saturating_add(ns(d))),
             ended: None,
-            recorder: Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3),
+            recorder: Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3).watched(&direct.windows, direct.duration),
             interval: log.is_some().then(Times::new),
             log,
             meter: Meter::begin(began),
@@ -255,7 +260,8 @@ impl<'a> Engine<'a> {
         loop {
             let mut now = self.begin_due();
             if now >= tick {
-                if stop.is_cancelled() {
+                let halted = self.recorder.tick(span(self.began, now)).is_some();
+                if halted || stop.is_cancelled() {
                     self.end = self.end.min(now);
                 }
                 self.expire(now);
@@ -615,6 +621,7 @@ impl<'a> Engine<'a> {
     fn summary(&self) -> LoadSummary {
         let mut summary = self.recorder.summary(span(self.began, self.ended.unwrap_or_else(now)));
         let open_loop = matches!(self.direct.pace, Pace::Open { .. });
+        summary.pacing = if open_loop { Pacing::Open } else { Pacing::Closed };
         let mut generator = self.meter.generator(open_loop, summary.operations);
         generator.slip_p50_ms = self.recorder.slip_ms(0.5);
         generator.slip_max_ms = self.recorder.slip_ms(1.0);

@@ -9,6 +9,7 @@ mod wrong_password;
 
 use crate::client::http::{Answer, Call, Http};
 use crate::clock::RunClock;
+use crate::closed_loop::Think;
 use crate::draw::Draw;
 use crate::id::Ids;
 use crate::mailbox::Outstanding;
@@ -45,6 +46,11 @@ pub trait Journey: Send + Sync {
 
     /// Its steps, in order; each is one operation. A later step is left out if an earlier one did not end as wanted.
     fn steps(&self) -> &'static [Step];
+
+    /// How long a user of a closed loop waits before the next journey, unless told otherwise.
+    fn think(&self) -> Think {
+        Think { least: Duration::from_secs(1), most: Duration::from_secs(3) }
+    }
 
     /// Walks it once. What it draws comes from the turn alone.
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()>;
@@ -158,6 +164,18 @@ impl Turn {
         let (journey, mut draw) = shared.casting.of(arrival);
         let user = draw.of(&shared.users).cloned().unwrap_or_default();
         Turn { shared, journey, arrival, step: 0, due, user, service: Duration::ZERO, as_expected: true, ended_by: None, draw }
+    }
+
+    /// The same, but who walks is this user (counted on beyond the last one), and not one drawn.
+    pub(crate) fn of_user(self, user: u64) -> Turn {
+        let users = &self.shared.users;
+        let user = users.get((user % users.len().max(1) as u64) as usize).cloned().unwrap_or_default();
+        Turn { user, ..self }
+    }
+
+    /// How long its user waits after it, unless told otherwise.
+    pub(crate) fn think(&self) -> Think {
+        self.journey.think()
     }
 
     /// Walks the journey that this arrival was cast for.

@@ -2,11 +2,13 @@
 
 use crate::client::http::Http;
 use crate::clock::RunClock;
+use crate::closed_loop::{self, Crowd, Users};
 use crate::id::Ids;
 use crate::journey::{self, Casting, LeadsTo, Shared, Turn};
 use crate::mailbox::{Outstanding, Watch};
 use crate::recorder::{Live, Recorder};
 use crate::target::{Network, check_target};
+use crate::windows::Windows;
 use crate::workload::Workload;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -37,6 +39,11 @@ pub struct Bounds {
     pub deadline: Duration,
     /// 99th percentile of slip beyond which the load can't be relied on; [`crate::recorder::SLIP_P99_MS`] by default.
     pub slip_limit: Duration,
+    /// Users who walk the journeys one after the other, instead of arrivals: a closed loop. Rate and shape of the workload say
+    /// nothing then.
+    pub users: Option<Users>,
+    /// How the load's course is watched, and what stops it.
+    pub windows: Windows,
     /// Networks of ours, besides the loopback interface.
     pub networks: Vec<Network>,
     /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by default.
@@ -52,6 +59,8 @@ impl Default for Bounds {
             in_flight: 2048,
             deadline: Duration::from_secs(10),
             slip_limit: Duration::from_secs_f64(crate::recorder::SLIP_P99_MS / 1e3),
+            users: None,
+            windows: Windows::default(),
             networks: Vec::new(),
             mail_still: Duration::from_secs(10),
             mail_bound: Duration::from_secs(60),
@@ -97,9 +106,10 @@ pub async fn run_with(
     events: mpsc::Sender<LoadEvent>,
     live: watch::Sender<Live>,
 ) -> LoadSummary {
+    let undriven = |invalid| LoadSummary { offered_rate: workload.rate, invalid: Some(invalid), ..LoadSummary::default() };
     let (http, imap) = match addresses(&workload, &bounds).await {
         Ok(addresses) => addresses,
-        Err(invalid) => return LoadSummary { offered_rate: workload.rate, invalid: Some(invalid), ..LoadSummary::default() },
+        Err(invalid) => return undriven(invalid),
     };
     raise_file_limit();
     // Whatever ends this future ends what it started.
@@ -116,6 +126,13 @@ pub async fn run_with(
         watch.ready(MAILBOXES_OPEN).await;
     }
 
+    let crowd = match &bounds.users {
+        Some(users) => match Crowd::gather(users.count).await {
+            Ok(crowd) => Some((users, crowd)),
+            Err(invalid) => return undriven(invalid),
+        },
+        None => None,
+    };
     let shared = Arc::new(Shared {
         http: Http::new(http),
         ids: Ids::new(workload.seed, &workload.stream),
@@ -125,20 +142,32 @@ pub async fn run_with(
         clock,
         began: Instant::now(),
         deadline: bounds.deadline,
-        recorder: Mutex::new(Recorder::with_slip_limit(bounds.slip_limit.as_secs_f64() * 1e3)),
+        recorder: Mutex::new(Recorder::with_slip_limit(bounds.slip_limit.as_secs_f64() * 1e3).watched(&bounds.windows, bounds.duration)),
         events,
         outstanding: Arc::clone(&outstanding),
         over: stop.child_token(),
     });
-    let ticker = tokio::spawn(show(Arc::clone(&shared), live, ours.clone()));
-    let tasks = TaskTracker::new();
-    schedule(&workload, &bounds, &shared, &tasks, &stop).await;
-    let driven = bounds.duration.map_or(shared.began.elapsed(), |d| d.min(shared.began.elapsed()));
+    // A window may stop it as well as the caller.
+    let halt = stop.child_token();
+    let ticker = tokio::spawn(show(Arc::clone(&shared), live, ours.clone(), halt.clone()));
+    let (tasks, mut reasons) = (TaskTracker::new(), Vec::new());
+    let driven = match crowd {
+        None => {
+            schedule(&workload, &bounds, &shared, &tasks, &halt).await;
+            bounds.duration.map_or(shared.began.elapsed(), |d| d.min(shared.began.elapsed()))
+        }
+        Some((users, crowd)) => match closed_loop::walk(crowd, users, bounds.duration, &shared, &halt).await {
+            Ok(driven) => driven,
+            Err(e) => {
+                reasons.push(e);
+                shared.began.elapsed()
+            }
+        },
+    };
 
     shared.over.cancel();
     tasks.close();
     let drained = timeout(bounds.deadline + Duration::from_secs(2), tasks.wait()).await.is_ok();
-    let mut reasons = Vec::new();
     if !drained {
         reasons.push(format!("{} operations did not end: their events were not taken", tasks.len()));
     }
@@ -156,6 +185,7 @@ pub async fn run_with(
     let mut summary = shared.recorder().summary(driven);
     reasons.splice(0..0, summary.invalid.take());
     summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
+    closed_loop::state(&mut summary, bounds.users.as_ref());
     let opened = shared.http.opened();
     summary.connections = Some(Connections { opened, reused: summary.operations.saturating_sub(opened), ..Connections::default() });
     summary
@@ -222,15 +252,22 @@ async fn reached(instant: Option<Instant>, stop: &CancellationToken) -> bool {
     }
 }
 
-/// Shows what is measured, until told to stop.
-async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: CancellationToken) {
+/// Shows what is measured, until told to stop, and halts the load once a window shows that it must.
+async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: CancellationToken, halt: CancellationToken) {
     let mut tick = interval(LIVE_EVERY);
     loop {
         let last = tokio::select! {
             () = stop.cancelled() => true,
             _ = tick.tick() => false,
         };
-        let now = shared.recorder().live(shared.began.elapsed());
+        let at = shared.began.elapsed();
+        let now = {
+            let mut recorder = shared.recorder();
+            if recorder.tick(at).is_some() {
+                halt.cancel();
+            }
+            recorder.live(at)
+        };
         live.send_replace(now);
         if last {
             return;

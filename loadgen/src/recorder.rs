@@ -1,9 +1,10 @@
 //! What a stream measures of itself: latency from the intended start, service time, slip, missed starts, and the last seconds.
 
+use crate::windows::{Series, Windows};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use verdict::history::load::{LoadPart, LoadSummary, Percentiles};
+use verdict::history::load::{LoadPart, LoadSummary, Pacing, Percentiles, StoppedBy};
 
 /// Share of arrivals that may be missed before a load can't be relied on.
 pub const MISSED_SHARE: f64 = 0.01;
@@ -109,6 +110,7 @@ pub struct Recorder {
     slip: Histogram<u64>,
     slip_limit_ms: f64,
     window: Vec<Slot>,
+    series: Series,
     parts: BTreeMap<String, Part>,
     kinds: BTreeMap<String, u64>,
     arrivals: u64,
@@ -124,7 +126,7 @@ pub struct Recorder {
 }
 
 /// A histogram of durations up to [`LONGEST`], in nanoseconds, with this many significant digits.
-fn histogram(digits: u8) -> Histogram<u64> {
+pub(crate) fn histogram(digits: u8) -> Histogram<u64> {
     // The bounds are constants that the library accepts for 0 to 5 digits; without bounds it would grow instead.
     Histogram::new_with_bounds(1, nanos(LONGEST), digits).unwrap_or_else(|_| unreachable!("1 ns to {LONGEST:?} with {digits} digits"))
 }
@@ -149,6 +151,7 @@ impl Recorder {
             slip: histogram(3),
             slip_limit_ms,
             window: (0..SLOTS).map(|_| slot()).collect(),
+            series: Series::new(&Windows::default(), None),
             parts: BTreeMap::new(),
             kinds: BTreeMap::new(),
             arrivals: 0,
@@ -160,6 +163,17 @@ impl Recorder {
             starved: None,
             lost_events: 0,
         }
+    }
+
+    /// The same, of a load that is watched window by window and goes on for so long, if that is known.
+    pub fn watched(self, windows: &Windows, duration: Option<Duration>) -> Recorder {
+        Recorder { series: Series::new(windows, duration), ..self }
+    }
+
+    /// The time is `at` after the beginning of the load. Returns the condition that a window showed, if the load is to stop.
+    pub fn tick(&mut self, at: Duration) -> Option<&StoppedBy> {
+        self.series.tick(at, self.arrivals, self.in_flight);
+        self.series.stopped_by()
     }
 
     /// An arrival was due and is being begun.
@@ -182,6 +196,8 @@ impl Recorder {
 
     /// An operation ended.
     pub fn ended(&mut self, ended: Ended) {
+        self.series.tick(ended.at, self.arrivals, self.in_flight);
+        self.series.ended(ended.latency, ended.as_expected);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.ended += 1;
         self.errors += u64::from(!ended.as_expected);
@@ -288,6 +304,12 @@ impl Recorder {
             parts: self.parts.iter().map(|(name, p)| (name.clone(), part(p))).collect(),
             connections: None,
             generator: None,
+            pacing: Pacing::Open,
+            users: None,
+            windows: self.series.all(driven, self.arrivals, self.in_flight),
+            stopped_by: self.series.stopped_by().cloned(),
+            plan: None,
+            knee: None,
         }
     }
 
@@ -339,7 +361,7 @@ fn count(kinds: &mut BTreeMap<String, u64>, kind: &str) {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
@@ -352,7 +374,7 @@ fn quantile_ms(histogram: &Histogram<u64>, q: f64) -> f64 {
 }
 
 /// Percentiles of a histogram of nanoseconds, in ms.
-fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+pub(crate) fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
     let ms = |q| quantile_ms(histogram, q);
     let max = if histogram.is_empty() { 0.0 } else { histogram.max() as f64 / 1e6 };
     Percentiles { p50: ms(0.5), p90: ms(0.9), p95: ms(0.95), p99: ms(0.99), max }

@@ -18,6 +18,7 @@ use crate::clock::RunClock;
 use crate::direct::interval_log::IntervalLog;
 use crate::direct::{Pace, Watch};
 use crate::recorder::Ended;
+use crate::windows::Windows;
 pub use dial::{Dial, Tls, TlsError};
 use engine::Engine;
 pub use http::{Version, Web};
@@ -32,7 +33,7 @@ use tokio::time::Instant;
 use verdict::history::load::LoadSummary;
 
 /// A load of one place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Wide {
     /// What is spoken, to whom, and what an operation consists of.
     pub protocol: Protocol,
@@ -48,12 +49,14 @@ pub struct Wide {
     pub timeout: Duration,
     /// 99th percentile of slip beyond which the load can't be relied on.
     pub slip_limit: Duration,
+    /// How its course is watched, and what stops it.
+    pub windows: Windows,
     /// Seed of the schedule.
     pub seed: u64,
 }
 
 /// What an operation is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Protocol {
     /// One request over HTTP.
     Http(Web),

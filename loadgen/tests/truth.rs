@@ -8,8 +8,8 @@ use child::Child;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use libtest_mimic::{Arguments, Failed, Trial};
-use loadgen::Arrival;
 use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch, drive};
+use loadgen::{Arrival, Windows};
 use nix::sys::signal::Signal;
 use std::cell::Cell;
 use std::io::Write;
@@ -74,6 +74,7 @@ fn direct(address: SocketAddr, path: &str, rate: f64, seconds: f64) -> Direct {
         timeout: Duration::from_secs(20),
         wanted: None,
         slip_limit: Duration::from_millis(50),
+        windows: Windows::default(),
         seed: 1,
     }
 }

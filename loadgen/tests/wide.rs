@@ -56,6 +56,7 @@ impl Load {
             waiting: 10_000,
             timeout: self.timeout,
             slip_limit: Duration::from_secs(60),
+            windows: loadgen::Windows::default(),
             seed: SEED,
         };
         let (stop, mut live) = (CancellationToken::new(), |_, _| {});

@@ -1,6 +1,6 @@
 //! `firedrill load`: only the traffic, of one URL or of a stack's workload.
 
-mod objective;
+mod course;
 mod place;
 mod stack;
 mod told;
@@ -10,13 +10,12 @@ use super::{Common, Failure};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use loadgen::Limit;
 use loadgen::arrival::{self, Arrival};
 use loadgen::direct::LONGEST_TIMEOUT;
 use loadgen::template::RequestError;
-use objective::Objective;
 use std::path::Path;
 use std::time::Duration;
-use verdict::history::load::LoadSummary;
 
 /// Arguments of `load`.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,8 +41,9 @@ pub struct Arguments {
     #[arg(long, value_name = "SHAPE")]
     arrival: Option<String>,
     /// What must hold, separated by commas: p50, p90, p95, p99, max (of latency) and errors, as in p99<=250ms,errors<=1%.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "errors<=1%")]
-    objective: Vec<Objective>,
+    /// [default: errors<=1%]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = Limit::objective)]
+    objective: Vec<Limit>,
     /// 99th percentile of slip behind the schedule beyond which the load is invalid.
     #[arg(long, value_name = "D", value_parser = arrival::duration, default_value = "25ms")]
     max_slip: Duration,
@@ -53,9 +53,20 @@ pub struct Arguments {
     /// Journey of the workload and its weight, instead of those in firedrill.yaml; may be given several times.
     #[arg(long, value_name = "NAME=WEIGHT", conflicts_with = "url")]
     journey: Vec<String>,
+    /// What it is for.
+    #[command(flatten)]
+    course: course::CourseOptions,
     /// What only a URL can be driven with.
     #[command(flatten)]
     url_options: url::UrlOptions,
+}
+
+impl Arguments {
+    /// What must hold.
+    fn objectives(&self) -> Vec<Limit> {
+        // The default can be read.
+        if self.objective.is_empty() { Limit::objective("errors<=1%").into_iter().collect() } else { self.objective.clone() }
+    }
 }
 
 /// How many arrivals a second.
@@ -87,6 +98,8 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     if arguments.duration.is_some_and(|d| d.is_zero()) {
         return Err(usage("--duration 0 drives nothing\nhint: as in --duration 10s"));
     }
+    // Before anybody listens: see there.
+    loadgen::closed_loop::keep_interrupts();
     let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let running = Running { progress: Progress::new(common.quiet), interrupt, seed };
@@ -96,7 +109,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         None => stack::drive(arguments, common, &running).await?,
     };
     told::print(&summary, common.format);
-    Ok(if running.interrupt.asked() { Exit::Interrupted } else { judged(&summary, &arguments.objective) })
+    Ok(if running.interrupt.asked() { Exit::Interrupted } else { told::judged(&summary, &arguments.objectives()) })
 }
 
 /// What the commands below share.
@@ -118,16 +131,6 @@ impl Running {
             live.error_rate * 100.0,
             live.in_flight
         ));
-    }
-}
-
-fn judged(summary: &LoadSummary, objectives: &[Objective]) -> Exit {
-    // The objectives are told one by one, whatever becomes of the whole.
-    let kept: Vec<bool> = objectives.iter().map(|o| told::objective(summary, o)).collect();
-    match summary.invalid {
-        Some(_) => Exit::Unknown,
-        None if kept.iter().all(|k| *k) => Exit::Pass,
-        None => Exit::Fail,
     }
 }
 

@@ -521,6 +521,51 @@ const CASES: &[Case] = &[
         &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--objective", "p99<250"],
         &["p99<250", "p99<=250ms"],
     ),
+    asked(
+        "load by no users",
+        &["load", "--url", "http://127.0.0.1:9/", "--users", "0", "--duration", "1s"],
+        &["--users", "a number of users from 1"],
+    ),
+    asked(
+        "load by users at a rate",
+        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--rate", "5", "--duration", "1s"],
+        &["--rate and --users contradict each other", "have no rate"],
+    ),
+    asked(
+        "load by users who think without unit",
+        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--think-time", "1..3", "--duration", "1s"],
+        &["--think-time", "is not a number with a unit"],
+    ),
+    asked(
+        "load along a plan that does not exist",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--plan", "soack"],
+        &["plan \"soack\" is unknown", "soak, spike"],
+    ),
+    asked(
+        "load along a plan that is too short",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--plan", "spike", "--duration", "3s"],
+        &["3s is too short for --plan", "at least 9s"],
+    ),
+    asked(
+        "load by users along a plan that changes the rate",
+        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--plan", "breakpoint"],
+        &["users have none", "--plan soak"],
+    ),
+    asked(
+        "knee without objective",
+        &["load", "--url", "http://127.0.0.1:9/", "--find-knee"],
+        &["--find-knee needs an objective", "--objective p99<=250ms"],
+    ),
+    asked(
+        "knee of a ramp",
+        &["load", "--url", "http://127.0.0.1:9/", "--find-knee", "--objective", "p99<=1s", "--rate", "5", "--arrival", "ramp:9:1s"],
+        &["one rate", "constant or poisson"],
+    ),
+    asked(
+        "load with a condition that is none",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--stop-when", "error_rate > 0.05"],
+        &["error_rate > 0.05", "error_rate > 5%"],
+    ),
     asked("tags without scenarios", &["up", "STACK", "--tags", "nightly"], &["--tags selects scenarios"]),
     Case {
         name: "sabotage that no longer fits",

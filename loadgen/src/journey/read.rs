@@ -1,8 +1,10 @@
 //! A user opens the mailbox and reads one of the messages that it shows. An empty mailbox ends the journey.
 
 use super::{Journey, LeadsTo, Request, Step, Turn};
+use crate::closed_loop::Think;
 use futures::future::BoxFuture;
 use serde_json::Value;
+use std::time::Duration;
 
 pub(super) struct Read;
 
@@ -18,6 +20,11 @@ impl Journey for Read {
 
     fn steps(&self) -> &'static [Step] {
         &STEPS
+    }
+
+    /// What was fetched is read.
+    fn think(&self) -> Think {
+        Think { least: Duration::from_secs(2), most: Duration::from_secs(8) }
     }
 
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {

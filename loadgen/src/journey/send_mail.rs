@@ -2,8 +2,10 @@
 //! ([`crate::mailbox`]), which looks for the operation's id in the headers of new mail.
 
 use super::{Journey, LeadsTo, Request, Step, Turn};
+use crate::closed_loop::Think;
 use futures::future::BoxFuture;
 use serde_json::json;
+use std::time::Duration;
 
 pub(super) struct SendMail;
 
@@ -16,6 +18,11 @@ impl Journey for SendMail {
 
     fn steps(&self) -> &'static [Step] {
         &STEPS
+    }
+
+    /// The next one has to be written.
+    fn think(&self) -> Think {
+        Think { least: Duration::from_secs(5), most: Duration::from_secs(15) }
     }
 
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {

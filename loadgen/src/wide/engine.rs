@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use verdict::history::load::LoadSummary;
+use verdict::history::load::{LoadSummary, Pacing};
 
 /// How often it is looked whether the load is over or stopped.
 const TICK: Duration = Duration::from_millis(100);
@@ -70,7 +70,7 @@ impl<'a, C: Client> Engine<'a, C> {
             clock,
             began,
             timeout: wide.timeout,
-            recorder: RefCell::new(Recorder::with_slip_limit(wide.slip_limit.as_secs_f64() * 1e3)),
+            recorder: RefCell::new(Recorder::with_slip_limit(wide.slip_limit.as_secs_f64() * 1e3).watched(&wide.windows, wide.duration)),
             interval: RefCell::new(log.is_some().then(Times::new)),
             reused: Cell::new(0),
             under_way: Cell::new(0),
@@ -104,7 +104,8 @@ impl<'a, C: Client> Engine<'a, C> {
         loop {
             let now = self.begin_due();
             if now >= tick {
-                if stop.is_cancelled() {
+                let halted = self.shared.recorder.borrow_mut().tick(now - began).is_some();
+                if halted || stop.is_cancelled() {
                     self.end = Some(self.end.map_or(now, |end| end.min(now)));
                 }
                 for lane in self.shared.pool.idle(false) {
@@ -190,6 +191,7 @@ impl<'a, C: Client> Engine<'a, C> {
     fn summary(&self, driven: Duration) -> LoadSummary {
         let recorder = self.shared.recorder.borrow();
         let mut summary = recorder.summary(driven);
+        summary.pacing = if self.offsets.is_some() { Pacing::Open } else { Pacing::Closed };
         let mut generator = self.meter.generator(self.offsets.is_some(), summary.operations);
         generator.slip_p50_ms = recorder.slip_ms(0.5);
         generator.slip_max_ms = recorder.slip_ms(1.0);

@@ -1,6 +1,7 @@
 //! The load of a stack's workload.
 
-use super::{Arguments, Common, Failure, Running, pace, usage};
+use super::course::{Course, Pace, Paced, Usual};
+use super::{Arguments, Common, Failure, Running, usage};
 use crate::drill::bring_up::{Live, Options};
 use crate::drill::traffic;
 use crate::exit::Exit;
@@ -25,7 +26,7 @@ pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Runn
             arguments.stack
         ))
     })?;
-    let (arrival, rate) = pace(arguments, (Some(declared.rate), Arrival::Poisson))?;
+    let course = Course::of(arguments, Usual { rate: Some(declared.rate), arrival: Arrival::Poisson, duration: Some(DURATION) })?;
     let journeys = if arguments.journey.is_empty() {
         declared.journeys.iter().map(|(name, weight)| (name.clone(), *weight)).collect()
     } else {
@@ -42,8 +43,9 @@ pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Runn
     let target = traffic::target(&declared, |place| traffic::published(stack, place));
     let driven = match target {
         Ok(target) => {
+            let (rate, arrival) = (declared.rate, Arrival::Poisson);
             let workload = Workload { rate, arrival, journeys, target, seed: running.seed, stream: "load".into() };
-            drive_workload(workload, arguments, running).await
+            course.follow(arguments, running, async |paced| drive_workload(&workload, paced, arguments, running).await).await
         }
         Err(e) => Err(e.into()),
     };
@@ -56,10 +58,18 @@ pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Runn
     driven
 }
 
-async fn drive_workload(workload: Workload, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
+async fn drive_workload(workload: &Workload, paced: Paced, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
+    let (mut workload, mut users) = (workload.clone(), None);
+    match paced.pace {
+        Pace::Open { arrival, rate } => (workload.arrival, workload.rate) = (arrival, rate),
+        Pace::Users(those) => users = Some(those),
+        Pace::FlatOut => return Err(Failure::new(Exit::Defect, "a workload is never driven flat out")),
+    }
     workload.check().map_err(usage)?;
     let bounds = Bounds {
-        duration: Some(arguments.duration.unwrap_or(DURATION)),
+        duration: paced.duration,
+        users,
+        windows: paced.windows,
         deadline: arguments.timeout,
         slip_limit: arguments.max_slip,
         // The mail itself is not judged here.

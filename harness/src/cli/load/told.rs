@@ -1,9 +1,11 @@
 //! What a load measured, as it is printed.
 
-use super::objective::Objective;
 use crate::cli::Format;
+use crate::exit::Exit;
+use loadgen::Limit;
 use std::fmt::Write;
-use verdict::history::load::{LoadSummary, Percentiles};
+use verdict::gate::Answer;
+use verdict::history::load::{Judged, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold};
 
 /// Prints it: the `load` object of report.json, or the same for people.
 pub fn print(summary: &LoadSummary, format: Format) {
@@ -13,16 +15,84 @@ pub fn print(summary: &LoadSummary, format: Format) {
     }
 }
 
-/// Tells whether an objective holds, on the error stream: the other one may be JSON.
-pub fn objective(summary: &LoadSummary, objective: &Objective) -> bool {
-    let (seen, holds) = objective.seen(summary);
-    let verdict = match &summary.invalid {
-        Some(_) => "unknown",
-        None if holds => "pass",
-        None => "fail",
+/// Judges a load, and tells each thing that was judged on the error stream: the other one may be JSON.
+pub fn judged(summary: &LoadSummary, objectives: &[Limit]) -> Exit {
+    let verdicts = match (&summary.knee, &summary.plan) {
+        (Some(knee), _) => vec![of_knee(knee)],
+        (None, plan) => of_load(summary, plan.as_ref(), objectives),
     };
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{verdict}: {objective} (seen {seen})\n"));
-    holds
+    for (verdict, text) in &verdicts {
+        let word = match (verdict, &summary.invalid) {
+            (Exit::Unknown, _) | (_, Some(_)) => "unknown",
+            (Exit::Pass, _) => "pass",
+            _ => "fail",
+        };
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{word}: {text}\n"));
+    }
+    let any = |wanted: Exit| verdicts.iter().any(|(v, _)| *v == wanted);
+    match summary.invalid {
+        Some(_) => Exit::Unknown,
+        None if any(Exit::Fail) => Exit::Fail,
+        None if any(Exit::Unknown) => Exit::Unknown,
+        None => Exit::Pass,
+    }
+}
+
+fn passes(holds: bool) -> Exit {
+    if holds { Exit::Pass } else { Exit::Fail }
+}
+
+fn of_load(summary: &LoadSummary, plan: Option<&PlanTold>, objectives: &[Limit]) -> Vec<(Exit, String)> {
+    let whole = || objectives.iter().map(|o| (o, o.seen(summary))).map(|(o, (seen, holds))| (passes(holds), format!("{o} (seen {seen})")));
+    let stopped = summary.stopped_by.as_ref().map(|s| format!("{}, at {} s (seen {})", s.condition, s.at_s, s.seen));
+    let per_second = |rate: &Option<f64>| rate.map_or("no rate".to_owned(), |r| format!("{r:.1} a second"));
+    let of_plan = match plan {
+        // The objective is broken by design: when, is what was asked.
+        Some(PlanTold::Breakpoint { held_rate, broke_rate, .. }) => {
+            let found = stopped.map_or("nothing broke".to_owned(), |s| format!("broke at {}: {s}", per_second(broke_rate)));
+            return vec![(passes(held_rate.is_some()), format!("held at {}; {found}", per_second(held_rate)))];
+        }
+        Some(PlanTold::Spike { until_s, held_before, back_after_s, .. }) => {
+            let back = back_after_s.map_or("never".to_owned(), |s| format!("{s} s"));
+            let (before, after) =
+                ("the objective holds before the jump".to_owned(), format!("it holds again after it (seen {back} after {until_s} s)"));
+            vec![(passes(*held_before), before), (passes(back_after_s.is_some()), after)]
+        }
+        Some(PlanTold::Soak { drift }) => {
+            let judged = |answer: &Answer| match answer {
+                Answer::Holds(_) => Exit::Pass,
+                Answer::Worse(_) => Exit::Fail,
+                Answer::TooFewRuns { .. } | Answer::NotComparable => Exit::Unknown,
+            };
+            let text = |d: &verdict::history::load::Drift| {
+                format!("the last quarter is no worse than the first: {} (mean {:.4}, then {:.4})", d.measure, d.first, d.last)
+            };
+            whole().chain(drift.iter().map(|d| (judged(&d.answer), text(d)))).collect()
+        }
+        None => whole().collect(),
+    };
+    of_plan.into_iter().chain(stopped.map(|s| (Exit::Fail, format!("it is not stopped by {s}")))).collect()
+}
+
+fn of_knee(knee: &Knee) -> (Exit, String) {
+    let rate = |bound: &str| knee.rate.map_or("no rate that was tried".to_owned(), |r| format!("{bound}{r} a second"));
+    let (verdict, found) = match knee.limited_by {
+        LimitedBy::Target => (passes(knee.rate.is_some()), format!("the highest rate is {}", rate(""))),
+        _ => (Exit::Unknown, format!("the highest rate is {}, a lower bound", rate("at least "))),
+    };
+    (verdict, format!("{}: {found} (within {} %): {}", knee.objective.join(", "), knee.precision * 100.0, knee.why))
+}
+
+/// One step of a search, in one line.
+pub fn step(step: &KneeStep) -> String {
+    let judged = match step.judged {
+        Judged::Within => "within the objective",
+        Judged::Beyond => "beyond it",
+        Judged::Generator => "more than the generator can offer",
+    };
+    let why = step.why.as_ref().map_or(String::new(), |w| format!(": {}", w.lines().next().unwrap_or_default()));
+    let (p, errors) = (step.latency_ms, step.error_rate * 100.0);
+    format!("{:>10.1} {:>10.1} {:>10.3} {:>10.3} {errors:>7.2} %  {judged}{why}", step.rate, step.achieved_rate, p.p50, p.p99)
 }
 
 fn text(s: &LoadSummary) -> String {
@@ -63,14 +133,26 @@ fn text(s: &LoadSummary) -> String {
     if let Some(g) = &s.generator {
         let _ = writeln!(
             out,
-            "generator: {:.1} µs of processor an operation, busy {:.0} %, slip P50 {:.3} P99 {:.3} max {:.3} ms{}",
+            "generator: {:.1} µs of processor an operation, busy {:.0} %, slip P50 {:.3} P99 {:.3} max {:.3} ms",
             g.cpu_us_per_operation,
             g.busy * 100.0,
             g.slip_p50_ms,
             s.slip_p99_ms,
-            g.slip_max_ms,
-            if g.open_loop { "" } else { "; closed loop: capacity, not the latency that users see" }
+            g.slip_max_ms
         );
+    }
+    if s.pacing == Pacing::Closed {
+        let users = s.users.map_or(String::new(), |u| format!(" of {} users", u.count));
+        let _ = writeln!(
+            out,
+            "closed loop{users}: how much they get done. Who waits sends nothing meanwhile, so latency leaves out what others would have waited"
+        );
+    }
+    if let Some(knee) = &s.knee {
+        let _ = writeln!(out, "{:>10} {:>10} {:>10} {:>10} {:>9}", "rate", "achieved", "P50 ms", "P99 ms", "errors");
+        for measured in &knee.steps {
+            let _ = writeln!(out, "{}", step(measured));
+        }
     }
     if let Some(invalid) = &s.invalid {
         let _ = writeln!(out, "invalid, so nothing follows from it: {invalid}");

@@ -1,16 +1,17 @@
 //! The load of one URL.
 
+use super::course::{self, Course, Paced, Usual};
 use super::place::{Named, Place, Secured, Spoken, decoded, named};
-use super::{Arguments, Failure, Rate, Running, of_file, pace, read, usage};
+use super::{Arguments, Failure, Running, of_file, read, usage};
 use crate::engine::{Engine, label};
 use crate::exit::Exit;
-use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch};
+use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch, drive_users};
 use loadgen::payload::Size;
 use loadgen::template::{Feed, Filling, Order, RequestError, Template};
 use loadgen::wide::{
     Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web, Wide, WideError, Writer,
 };
-use loadgen::{Arrival, Network, check_target};
+use loadgen::{Arrival, Network, Windows, check_target};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ pub struct UrlOptions {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=20_000), requires = "url")]
     connections: u32,
     /// Write latency and service time of each second in the standard format of HdrHistogram.
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with_all = ["find_knee", "users"])]
     hdr_log: Option<PathBuf>,
     /// Authorities that are trusted, PEM: needed for TLS, which trusts nobody else.
     #[arg(long, value_name = "FILE", requires = "url")]
@@ -81,6 +82,7 @@ const WAITING_TASKS: usize = 50_000;
 const STREAMS: u32 = 32;
 
 /// What drives it.
+#[derive(Clone)]
 enum Driver {
     Direct(Direct),
     Wide(Wide),
@@ -91,26 +93,18 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
     let options = &arguments.url_options;
     let named = named(url)?;
     options.check(&named)?;
-    let pace = match arguments.rate {
-        Some(Rate::Max) if arguments.arrival.is_none() => Pace::FlatOut,
-        _ => {
-            let (arrival, rate) = pace(arguments, (None, Arrival::Constant))?;
-            Pace::Open { arrival, rate }
-        }
-    };
-    if arguments.duration.is_none() && !matches!(pace, Pace::Open { arrival: Arrival::Replay(_), .. }) {
-        return Err(usage("--duration is missing\nhint: as in --duration 10s"));
-    }
+    let course = Course::of(arguments, Usual { rate: None, arrival: Arrival::Constant, duration: None })?;
     let prepared = options.prepared(running.seed)?;
     let wide = |protocol| {
         Driver::Wide(Wide {
             protocol,
-            pace: pace.clone(),
-            duration: arguments.duration,
+            pace: Pace::FlatOut,
+            duration: None,
             connections: options.connections as usize,
             waiting: WAITING_TASKS,
             timeout: arguments.timeout,
             slip_limit: arguments.max_slip,
+            windows: Windows::default(),
             seed: running.seed,
         })
     };
@@ -127,19 +121,39 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
                 Place { spoken: Spoken::Http, secured: Secured::No, .. } if !options.http2 => Driver::Direct(Direct {
                     address,
                     request: prepared.request(options, &place)?,
-                    pace,
-                    duration: arguments.duration,
+                    pace: Pace::FlatOut,
+                    duration: None,
                     connections: options.connections as usize,
                     waiting: WAITING,
                     timeout: arguments.timeout,
                     wanted: options.status,
                     slip_limit: arguments.max_slip,
+                    windows: Windows::default(),
                     seed: running.seed,
                 }),
                 _ => wide(prepared.protocol(options, &place, address)?),
             }
         }
     };
+    if course.has_users() && matches!(driver, Driver::Wide(_)) {
+        return Err(usage("--users drive HTTP/1.1 without TLS, and stacks\nhint: drive this URL at a --rate"));
+    }
+    course.follow(arguments, running, async |paced| once(driver.clone(), paced, options, running).await).await
+}
+
+/// Drives it once.
+async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &Running) -> Result<LoadSummary, Failure> {
+    let Paced { pace: asked, duration: lasting, windows: watched } = paced;
+    let (asked, users) = match asked {
+        course::Pace::Open { arrival, rate } => (Pace::Open { arrival, rate }, None),
+        course::Pace::FlatOut => (Pace::FlatOut, None),
+        course::Pace::Users(users) => (Pace::FlatOut, Some(users)),
+    };
+    match &mut driver {
+        Driver::Direct(Direct { pace, duration, windows, .. }) | Driver::Wide(Wide { pace, duration, windows, .. }) => {
+            (*pace, *duration, *windows) = (asked, lasting, watched);
+        }
+    }
     let log = options.hdr_log.as_ref().map(|file| {
         let opened = std::fs::File::create(file).map_err(|e| {
             usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
@@ -148,8 +162,11 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
     });
     let (log, stop) = (log.transpose()?, CancellationToken::new());
     let (live_out, mut live) = tokio::sync::watch::channel(None);
-    let (duration, stopping) = (arguments.duration, stop.clone());
+    let stopping = stop.clone();
     let make = move || async move {
+        if let (Driver::Direct(direct), Some(users)) = (&driver, users) {
+            return drive_users(direct.clone(), &users, &stopping, live_out).await.map_err(|e| Failure::new(Exit::Unfit, e));
+        }
         let mut show = |now, lasted| {
             live_out.send_replace(Some((now, lasted)));
         };
@@ -174,7 +191,7 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
             Ok(()) = live.changed() => {
                 let seen = *live.borrow_and_update();
                 if let Some((now, lasted)) = seen && lasted >= next {
-                    running.tell(now, lasted, duration);
+                    running.tell(now, lasted, lasting);
                     next = lasted + Duration::from_millis(900);
                 }
             }

@@ -1,5 +1,9 @@
 //! Events about the load: operations, their outcomes, and the summary.
 
+mod capacity;
+
+pub use capacity::{Drift, Judged, Knee, KneeStep, LimitedBy, Pacing, PlanTold, StoppedBy, Users, Window};
+
 use super::At;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +114,24 @@ pub struct LoadSummary {
     /// What the generator itself needed, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<Generator>,
+    /// When operations were begun.
+    #[serde(default)]
+    pub pacing: Pacing,
+    /// The users of a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
+    /// Its course, stretch by stretch, where its length was known beforehand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// The condition that stopped it, and what was seen, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<StoppedBy>,
+    /// The plan that it followed, and what came of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanTold>,
+    /// The search that this load is the answer of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee: Option<Knee>,
 }
 
 /// A journey of a load, or an operation of one.
@@ -192,6 +214,6 @@ pub enum LoadEvent {
         /// Which load.
         stream: String,
         /// What the generator says of it.
-        summary: LoadSummary,
+        summary: Box<LoadSummary>,
     },
 }
