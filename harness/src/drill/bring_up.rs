@@ -4,6 +4,7 @@
 mod containers;
 
 use super::{Inbox, Probes, Session, follow};
+use crate::annotation::Annotations;
 use crate::cli::{Common, Failure};
 use crate::clock::RunClock;
 use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
@@ -328,14 +329,21 @@ impl Live {
             plan: plan.clone(),
             routing: crate::coverage::routing(&self.read.scaled.config, &declaration),
             day: jiff::Zoned::now().date().to_string(),
+            host: Some(crate::baseline::host::Host::here()),
         };
         record::write_json(&folder, "run.json", &file)?;
         let inbox = Inbox::default();
         let follower = self.follow(&recorder, &inbox);
+        let annotations = Annotations::begin(&declaration, &self.running, &id, self.times.clock);
+        recorder.tap(annotations.as_ref().map(Annotations::sender));
         let mut session = self.session(&id, recorder.clone(), inbox, declaration);
         let driven = session.drive(plan).await;
         if let Some(follower) = follower {
             follower.abort();
+        }
+        recorder.tap(None);
+        if let Some(annotations) = annotations {
+            annotated(&recorder, self.interrupt.unless(annotations.end()).await)?;
         }
         recorder.end(driven.is_ok(), driven.as_ref().err().map(ToString::to_string))?;
         // A run that was cut short is reported as such, whatever else is said about it.
@@ -435,6 +443,18 @@ impl Live {
         let command = &self.options.command;
         let seed = if command.contains("--seed") { String::new() } else { format!(" --seed {}", self.options.seed) };
         format!("firedrill {command}{seed}").replace("  ", " ")
+    }
+}
+
+/// Records what is noted on the dashboards, or that it is not; nobody waits for that who wants to leave.
+fn annotated(recorder: &Recorder, ended: Option<Result<verdict::Observation, String>>) -> Result<(), record::Error> {
+    match ended {
+        Some(Ok(observation)) => recorder.write(EventKind::Observation(observation)).map(drop),
+        Some(Err(why)) => {
+            let what = "load and faults are not all noted on the dashboards";
+            recorder.write(EventKind::Run(RunEvent::Deviation(Deviation::new(DeviationKind::System, what, why)))).map(drop)
+        }
+        None => Ok(()),
     }
 }
 
