@@ -48,7 +48,7 @@ pub struct Run {
     pub folder: PathBuf,
     /// When it began, RFC 3339.
     pub started: String,
-    /// The same, seconds since the epoch.
+    /// When it ended, seconds since the epoch.
     pub at_s: f64,
     /// What it came to.
     pub outcome: Status,
@@ -183,7 +183,8 @@ fn run(file: &Path, below: &Path) -> Result<(Key, Group), String> {
         id: brief.run.id,
         folder: folder.strip_prefix(below).unwrap_or(folder).to_path_buf(),
         started: brief.run.started.clone(),
-        at_s: started.as_microsecond() as f64 / 1e6,
+        // Runs on one stack began together, with it.
+        at_s: started.as_microsecond() as f64 / 1e6 + brief.run.duration_s,
         outcome: brief.glance.outcome,
         summary: brief.summary,
         duration_s: brief.run.duration_s,

@@ -7,7 +7,6 @@ use crate::report::{self, Report, RunFile, html, plots};
 use minijinja::Value;
 use minijinja::value::Serde;
 use std::path::{Path, PathBuf};
-use verdict::history::load::CurvePoint;
 use verdict::summary::{self, Timeline};
 
 /// Arguments of `compare`.
@@ -62,7 +61,6 @@ fn read(asked: &Path, reports: &Path) -> Result<Side, Failure> {
 
 fn page(first: &Side, second: &Side, compared: &comparison::Comparison) -> Result<String, minijinja::Error> {
     let (b, a) = (&first.report.curves, &second.report.curves);
-    let lines = |b: &[CurvePoint], a: &[CurvePoint]| vec![plots::latency_line("first run", b), plots::latency_line("second run", a)];
     // One scale for both, so that they can be compared.
     let last = |t: &Timeline| t.latency.last().map_or(0.0, |l| l.at_s) - t.latency.first().map_or(0.0, |f| f.at_s);
     let most = |t: &Timeline| t.latency.iter().map(|b| b.p99_ms).fold(0.0, f64::max);
@@ -80,8 +78,8 @@ fn page(first: &Side, second: &Side, compared: &comparison::Comparison) -> Resul
             second => Value::from(Serde(&second.report)),
             compared => Value::from(Serde(compared)),
             changes => changes,
-            healthy => plots::percentiles("healthy", "Latency by percentile while no fault was there", lines(&b.healthy.points, &a.healthy.points)),
-            broken => plots::percentiles("broken", "Latency by percentile while a fault was there", lines(&b.broken.points, &a.broken.points)),
+            healthy => plots::two("healthy", "Latency by percentile while no fault was there", &b.healthy.points, &a.healthy.points),
+            broken => plots::two("broken", "Latency by percentile while a fault was there", &b.broken.points, &a.broken.points),
             over_time => [
                 plots::over_time("first-over-time", "Latency over time of the first run, faults shaded", one, fixed),
                 plots::over_time("second-over-time", "Latency over time of the second run, faults shaded", two, fixed),

@@ -76,8 +76,8 @@ fn page(trend: &Trend) -> Result<String, minijinja::Error> {
     html::page("trend.html", context)
 }
 
-/// The charts of a group; one run is no trend.
-fn charts(n: usize, group: &Group) -> Vec<String> {
+/// The charts of a group, with their titles; one run is no trend.
+fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
     if group.runs.len() < 2 {
         return Vec::new();
     }
@@ -118,7 +118,8 @@ fn charts(n: usize, group: &Group) -> Vec<String> {
         .into_iter()
         .filter_map(|(id, title, up, lines)| {
             let lines = lines.into_iter().filter(|l| !l.points.is_empty()).collect();
-            Chart { size: (620.0, 260.0), ..Chart::new(&format!("{id}-{n}"), title, Across::Date, up, lines) }.render()
+            let chart = Chart { size: (620.0, 260.0), ..Chart::new(&format!("{id}-{n}"), title, Across::Date, up, lines) };
+            Some((title.to_owned(), chart.render()?))
         })
         .collect()
 }

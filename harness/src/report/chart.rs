@@ -262,7 +262,7 @@ impl Frame<'_> {
         let (ticks, about) = match self.chart.across {
             Across::Nines => (percentile_ticks(self.to), "percentile"),
             Across::Seconds => (even_ticks(self.from, self.to), "seconds since the beginning"),
-            Across::Date => (date_ticks(self.from, self.to), "date, UTC"),
+            Across::Date => (date_ticks(self.from, self.to, ((right - LEFT) / 105.0).floor()), "date, UTC"),
         };
         for (value, text) in ticks {
             let x = self.x(value);
@@ -333,10 +333,15 @@ fn even_ticks(from: f64, to: f64) -> Vec<(f64, String)> {
     ((from / step).ceil() as i64..=(to / step).floor() as i64).map(|i| i as f64 * step).map(|t| (t, format!("{} s", short(t)))).collect()
 }
 
-fn date_ticks(from: f64, to: f64) -> Vec<(f64, String)> {
-    let steps = [60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0, 2_592_000.0, 7_776_000.0];
-    let step = steps.into_iter().find(|s| (to - from) / s <= 10.0).unwrap_or(31_536_000.0);
-    let form = if step < 86_400.0 { "%m-%d %H:%M" } else { "%Y-%m-%d" };
+/// At most so many of them.
+fn date_ticks(from: f64, to: f64, most: f64) -> Vec<(f64, String)> {
+    let steps = [15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0, 2_592_000.0, 7_776_000.0];
+    let step = steps.into_iter().find(|s| (to - from) / s <= most - 1.0).unwrap_or(31_536_000.0);
+    let form = match step {
+        step if step < 60.0 => "%m-%d %H:%M:%S",
+        step if step < 86_400.0 => "%m-%d %H:%M",
+        _ => "%Y-%m-%d",
+    };
     ((from / step).ceil() as i64..=(to / step).floor() as i64).map(|i| i as f64 * step).map(|t| (t, date(t, form))).collect()
 }
 

@@ -5,8 +5,7 @@ use minijinja::Value;
 use verdict::history::load::CurvePoint;
 use verdict::summary::{Bin, Curves, Timeline};
 
-/// The line of a curve's latency.
-pub fn latency_line(name: &str, points: &[CurvePoint]) -> Line {
+fn latency_line(name: &str, points: &[CurvePoint]) -> Line {
     Line { name: name.to_owned(), points: points.iter().map(|p| (p.percentile, p.latency_ms)).collect() }
 }
 
@@ -14,15 +13,23 @@ fn service_line(name: &str, points: &[CurvePoint]) -> Line {
     Line { name: name.to_owned(), points: points.iter().map(|p| (p.percentile, p.service_ms)).collect() }
 }
 
-/// Latency and service time by percentile; `None` without operations.
-pub fn percentiles(id: &str, title: &str, lines: Vec<Line>) -> Option<String> {
-    Chart::new(id, title, Across::Nines, Up::Milliseconds, lines.into_iter().filter(|l| !l.points.is_empty()).collect()).render()
+/// Width and height of a chart that stands beside another one.
+const BESIDE: (f64, f64) = (620.0, 300.0);
+
+fn percentiles(id: &str, title: &str, lines: Vec<Line>) -> Chart {
+    Chart::new(id, title, Across::Nines, Up::Milliseconds, lines.into_iter().filter(|l| !l.points.is_empty()).collect())
+}
+
+/// The latency of two runs, to stand beside another chart.
+pub fn two(id: &str, title: &str, first: &[CurvePoint], second: &[CurvePoint]) -> Option<String> {
+    let lines = vec![latency_line("first run", first), latency_line("second run", second)];
+    Chart { size: BESIDE, ..percentiles(id, title, lines) }.render()
 }
 
 /// The curve of one load.
 pub fn curve(id: &str, points: &[CurvePoint]) -> Option<String> {
     let lines = vec![latency_line("latency from the intended start", points), service_line("service time", points)];
-    percentiles(id, "Latency and service time by percentile", lines)
+    percentiles(id, "Latency and service time by percentile", lines).render()
 }
 
 /// The curves of a run, without and with faults.
@@ -34,7 +41,7 @@ pub fn curves(id: &str, curves: &Curves) -> Option<String> {
         service_line("service time, no fault", healthy),
         service_line("service time, under a fault", broken),
     ];
-    percentiles(id, "Latency and service time by percentile, without and with faults", lines)
+    percentiles(id, "Latency and service time by percentile, without and with faults", lines).render()
 }
 
 /// Median and 99th percentile over time, with the windows of faults; the axes may be fixed, so that two can be compared.
@@ -51,7 +58,7 @@ pub fn over_time(id: &str, title: &str, timeline: &Timeline, fixed: Option<(f64,
         bands: timeline.faults.iter().map(band).collect(),
         gap: Some(timeline.bin_s * 1.5),
         fixed: fixed.map(|(last, most)| (0.0, last, most)),
-        size: (620.0, 300.0),
+        size: BESIDE,
         ..Chart::new(id, title, Across::Seconds, Up::Milliseconds, lines)
     }
     .render()

@@ -197,6 +197,7 @@ impl Drawing<'_> {
         let Some(most) = bins.iter().map(|b| b.p99_ms).reduce(f64::max) else { return };
         self.y += 6.0;
         self.heading(&format!("latency of operations, per {:.0} s", self.timeline.bin_s));
+        self.y += 6.0;
         let decades = most.max(10.0).log10().ceil();
         let (top, height) = (self.y, LATENCY);
         let y = |ms: f64| top + height * (1.0 - ms.max(1.0).log10() / decades);
@@ -222,6 +223,7 @@ impl Drawing<'_> {
     fn failures(&mut self) {
         let Some(most) = self.timeline.latency.iter().map(|b| b.failed).max().filter(|n| *n > 0) else { return };
         self.heading("operations that failed, per bin");
+        self.y += 6.0;
         let (base, scale) = (self.y + FAILURES, FAILURES / most as f64);
         let width = (self.x(self.timeline.from_s + self.timeline.bin_s) - self.x(self.timeline.from_s) - 0.6).max(0.8);
         for (n, at) in [(most, self.y), (0, base)] {
