@@ -166,8 +166,7 @@ impl Plan {
             let mut sorted: Vec<usize> = all.clone().collect();
             sorted.sort_by(|a, b| last[*a].cmp(&last[*b]).then(order(a, b)));
             let waves = first_fit(&sorted, |a, b| others[a].contains(&b), |a| last[a].0);
-            let in_all: f64 =
-                waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max)).sum();
+            let in_all: f64 = waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().map(|a| takes[*a]).fold(0.0, f64::max)).sum();
             (in_all, waves)
         });
         let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
@@ -194,7 +193,15 @@ impl Plan {
         let allowed = |stage: &str| ["group_interval", "host_noise"].contains(&stage);
         let usual = |b: &AlertBudget| b.stages.iter().filter(|(stage, _)| !allowed(stage)).map(|(_, s)| s).sum::<f64>();
         let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a)).map(usual).fold(0.0, f64::max);
-        scenario.hold_s.max(scenario.builds_up_s + budgets) + scenario.clears_s + NEWS_OF_END_S
+        // What was injected early has built up by then.
+        let builds_up_s = if scenario.is_early() { 0.0 } else { scenario.builds_up_s };
+        scenario.hold_s.max(builds_up_s + budgets) + scenario.clears_s + NEWS_OF_END_S
+    }
+
+    /// About how long the drills take, seconds: in each wave as long as the longest.
+    fn drive_about_s(&self) -> f64 {
+        let waves = self.waves();
+        waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().map(|d| self.about_s(d)).fold(0.0, f64::max)).sum()
     }
 
     /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
@@ -284,13 +291,23 @@ impl std::fmt::Display for Plan {
             for drill in wave {
                 let s = &drill.scenario;
                 let early = if s.is_early() { ", injected before wave 1" } else { "" };
-                writeln!(f, "wave {}  {}: {} on {}{early} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+                writeln!(
+                    f,
+                    "wave {}  {}: {} on {}{early} → {}, about {:.0} s",
+                    i + 1,
+                    s.name,
+                    s.fault.kind,
+                    s.fault.target,
+                    s.alerts.join(", "),
+                    self.about_s(drill)
+                )?;
                 for change in &s.overrides {
                     writeln!(f, "        with {} of {} changed: {}", change.replace, change.alert, change.why)?;
                 }
             }
         }
-        writeln!(f, "{} drills in {} waves, at most {:.0} s of driving", self.drills.len(), self.waves().len(), self.drive_bound_s())?;
+        let (about, most) = (self.drive_about_s(), self.drive_bound_s());
+        writeln!(f, "{} drills in {} waves, about {about:.0} s of driving, at most {most:.0} s", self.drills.len(), self.waves().len())?;
         for p in &self.expectations {
             writeln!(f, "expect  {}: {}", p.expectation.checker().id(), p.expectation.checker().expected())?;
         }
