@@ -182,9 +182,11 @@ impl Session {
         };
         // Watching goes on until the drain is over: what is in flight may take as long as its deadline, and silence is judged to the end.
         let driven_until = tokio::select! {
-            until = driven => until?,
-            never = async { tokio::join!(capture::watch(self), self.show(live)); std::future::pending::<Result<At, Error>>().await } => never?,
+            until = driven => until,
+            never = async { tokio::join!(capture::watch(self), self.show(live)); std::future::pending::<Result<At, Error>>().await } => never,
         };
+        self.progress.settle();
+        let driven_until = driven_until?;
         self.phase(Phase::Capture, true)?;
         self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
