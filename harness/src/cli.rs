@@ -33,6 +33,9 @@ pub struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     common: Common,
+    /// Process of the gate that this is a step of.
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    of_gate: Option<i32>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail · 2 unknown · 3 the environment is unfit (engine, image, kernel ability, port) · \
@@ -284,7 +287,6 @@ pub fn main() -> Exit {
 }
 
 fn run_whole() -> Exit {
-    crate::gate::child::follow_parent();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -292,6 +294,9 @@ fn run_whole() -> Exit {
             return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
+    if let Some(gate) = cli.of_gate {
+        crate::gate::child::follow(gate);
+    }
     let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match dispatch(cli) {

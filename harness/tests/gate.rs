@@ -72,11 +72,11 @@ fn end(mut child: Child) -> (i32, String) {
 
 /// The process whose gate this is.
 fn step_of(gate: &Child) -> Option<i32> {
-    let wanted = format!("FIREDRILL_GATE={}", gate.id());
+    let wanted = format!("--of-gate\0{}\0", gate.id()).into_bytes();
     let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     processes.into_iter().find(|pid| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|b| *b == 0).any(|v| v == wanted.as_bytes())
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(wanted.len()).any(|w| w == wanted)
     })
 }
 

@@ -16,8 +16,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Tells a command of which process it is the child: it ends when that one is gone.
-const PARENT: &str = "FIREDRILL_GATE";
+/// Tells a command which process is its gate: it ends when that one is gone.
+const OF_GATE: &str = "--of-gate";
 /// Lines of its end that are kept for people.
 const LAST: usize = 25;
 /// How long it may take to heal and clean up after it was interrupted, before it is told again.
@@ -37,16 +37,11 @@ pub struct Ended {
 }
 
 /// Asks to be ended when the gate that started this process is gone, however it went. To be called before anything else starts.
-pub fn follow_parent() {
-    let Some(parent) = std::env::var(PARENT).ok().and_then(|p| p.parse().ok()).map(Pid::from_raw) else { return };
-    // Whatever a command starts has the variable too, and is not the gate's child.
-    if nix::unistd::getppid() != parent {
-        return;
-    }
+pub fn follow(gate: i32) {
     // SIGTERM heals and cleans up, as Ctrl-C does.
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
     // It may have gone just before.
-    if nix::unistd::getppid() != parent {
+    if nix::unistd::getppid() != Pid::from_raw(gate) {
         std::process::exit(Exit::Interrupted as i32);
     }
 }
@@ -67,7 +62,7 @@ pub async fn run(
     let file = Arc::new(tokio::sync::Mutex::new(File::create(output).await?));
     let mut child = Command::new(crate::fault::helper::program()?)
         .args(words)
-        .env(PARENT, std::process::id().to_string())
+        .args([OF_GATE.to_owned(), std::process::id().to_string()])
         // A group of its own: Ctrl-C at the terminal is ours to hand on, once.
         .process_group(0)
         .stdin(Stdio::null())

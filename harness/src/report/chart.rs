@@ -266,9 +266,11 @@ impl Frame<'_> {
         };
         for (value, text) in ticks {
             let x = self.x(value);
+            // Near the edge a long word would be cut.
+            let (anchor, at) = if x + 3.3 * text.len() as f64 > self.chart.size.0 { ("end", right + 8.0) } else { ("middle", x) };
             let _ = write!(
                 svg,
-                r#"<line class="grid" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"/><text class="small" x="{x:.1}" y="{:.1}" text-anchor="middle">{text}</text>"#,
+                r#"<line class="grid" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"/><text class="small" x="{at:.1}" y="{:.1}" text-anchor="{anchor}">{text}</text>"#,
                 self.top,
                 self.bottom(),
                 self.bottom() + 16.0
