@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn axes_hold_what_they_show_in_few_round_ticks() {
-        for most in [0.0, 0.004, 1.0, 7.3, 99.0, 1234.0] {
+        for most in [0.0_f64, 0.004, 1.0, 7.3, 99.0, 1234.0] {
             for up in [Up::Milliseconds, Up::Seconds, Up::Count] {
                 let scale = Scale::of(up, most.max(0.001), most);
                 let ticks = scale.ticks();
