@@ -15,8 +15,8 @@ pub const WAVE_MAX: usize = 3;
 /// What a wave takes besides its drills: the steady state is held before it, seconds.
 const BETWEEN_WAVES_S: f64 = 6.0;
 
-/// Usual time from healing to the news that an alert is over, seconds.
-const NEWS_OF_END_S: f64 = 20.0;
+/// Usual time from healing until an alert is active no more, seconds; the news of it comes while the next wave begins.
+const OVER_S: f64 = 12.0;
 
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
@@ -170,7 +170,10 @@ impl Plan {
             (in_all, waves)
         });
         let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
-        for (number, wave) in best.map(|(_, waves)| waves).unwrap_or_default().iter().enumerate() {
+        let raises: Vec<BTreeSet<&str>> = drills.iter().map(|d| d.scenario.raises()).collect();
+        let held_up = |a: &usize, b: &usize| self.meets(&drills[*a].scenario.alerts, &raises[*b]);
+        let waves = in_turn(best.map(|(_, waves)| waves).unwrap_or_default(), |a| last[*a] != (false, false), held_up);
+        for (number, wave) in waves.iter().enumerate() {
             for at in wave {
                 self.drills[*at].wave = number as u32;
             }
@@ -186,6 +189,13 @@ impl Plan {
         meets(a, b) || meets(b, a)
     }
 
+    /// Whether one of the alerts is among those raised, or meets one of them at the alert manager.
+    pub fn meets(&self, alerts: &[String], raised: &BTreeSet<&str>) -> bool {
+        alerts
+            .iter()
+            .any(|a| raised.contains(a.as_str()) || self.apart.get(a).is_some_and(|apart| raised.iter().any(|b| apart.contains(*b))))
+    }
+
     /// About how long a drill takes, seconds: as its budget, without what is allowed for groups that were notified before and for
     /// other programs on the host, and the usual time until the news of its end.
     fn about_s(&self, drill: &PlannedDrill) -> f64 {
@@ -195,7 +205,7 @@ impl Plan {
         let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a)).map(usual).fold(0.0, f64::max);
         // What was injected early has built up by then.
         let builds_up_s = if scenario.is_early() { 0.0 } else { scenario.builds_up_s };
-        scenario.hold_s.max(builds_up_s + budgets) + scenario.clears_s + NEWS_OF_END_S
+        scenario.hold_s.max(builds_up_s + budgets) + scenario.clears_s + OVER_S
     }
 
     /// About how long the drills take, seconds: in each wave as long as the longest.
@@ -269,6 +279,19 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Orders waves so that, as far as may be, none is held up by the news that an alert of the one before is over. Those with a drill that
+/// comes last stay where they are.
+fn in_turn(waves: Vec<Vec<usize>>, last: impl Fn(&usize) -> bool, held_up: impl Fn(&usize, &usize) -> bool) -> Vec<Vec<usize>> {
+    let (mut left, end): (Vec<_>, Vec<_>) = waves.into_iter().partition(|wave| !wave.iter().any(&last));
+    let mut ordered: Vec<Vec<usize>> = Vec::new();
+    while !left.is_empty() {
+        let free = |wave: &Vec<usize>| ordered.last().is_none_or(|before| !before.iter().any(|a| wave.iter().any(|b| held_up(a, b))));
+        let next = left.iter().position(free).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered.into_iter().chain(end).collect()
 }
 
 /// Puts each drill into the first wave in which it disturbs nobody and is not disturbed; an early one is for the last wave.
