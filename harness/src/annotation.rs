@@ -14,12 +14,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use verdict::history::fault::FaultEvent;
-use verdict::history::load::LoadEvent;
+use verdict::history::load::{LoadEvent, LoadSummary};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::{Event, EventKind, Fact, Observation};
 
 /// Tag of all annotations of ours.
 pub const TAG: &str = "firedrill";
+/// Name of a load that is driven by itself.
+const ALONE: &str = "load";
 /// How long the last ones may take, after everything else is done.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -70,6 +72,27 @@ impl Annotations {
         let port = *running.services.get(&role.service)?.ports.get(&role.port)?;
         let uids = declaration.dashboards.iter().map(|d| d.uid.clone()).collect();
         Some(Annotations::on(role, port, uids, run, clock))
+    }
+
+    /// Notes that a load begins which is driven by itself, at so many arrivals a second.
+    pub fn load(declaration: &Declaration, running: &Running, rate: f64) -> Option<Annotations> {
+        let annotations = Annotations::begin(declaration, running, &running.run, RunClock::begin())?;
+        annotations.note(LoadEvent::Began { rate, stream: ALONE.into() });
+        Some(annotations)
+    }
+
+    /// Notes that it has ended.
+    ///
+    /// # Errors
+    /// As [`Annotations::end`].
+    pub async fn load_ended(self) -> Result<Observation, String> {
+        self.note(LoadEvent::Ended { stream: ALONE.into(), summary: LoadSummary::default() });
+        self.end().await
+    }
+
+    fn note(&self, event: LoadEvent) {
+        // A writer that is gone tells why at the end.
+        let _ = self.events.send(Event { seq: 0, at: self.clock.now(), kind: EventKind::Load(event) });
     }
 
     /// Writes to the server on a port of 127.0.0.1, on these dashboards; on all, if none is named.
