@@ -126,10 +126,6 @@ impl Gate {
         if gate.hours.is_some_and(|h| !usable(h)) {
             return wrong(&["hours"], format!("hours: seen {:?}, wanted above 0 and at most 1000", gate.hours), "as in hours: 8");
         }
-        let shares: f64 = gate.steps.iter().filter_map(|s| s.share).sum();
-        if shares > 1.0 + 1e-9 {
-            return wrong(&["steps"], format!("the shares come to {shares:.2}, wanted at most 1"), "they are parts of the hours");
-        }
         for (at, step) in gate.steps.iter().enumerate() {
             let told = |key: &str, what: String, hint: String| {
                 yaml::error_at(path, &["steps", &at.to_string(), key], format!("step {}: {what}", step.name), hint)
@@ -138,6 +134,10 @@ impl Gate {
             if gate.steps[..at].iter().any(|s| s.name == step.name) {
                 return Err(told("name", "the name is there twice".into(), "each step has a name of its own".into()));
             }
+        }
+        let shares: f64 = gate.steps.iter().filter_map(|s| s.share).sum();
+        if shares > 1.0 + 1e-9 {
+            return wrong(&["steps"], format!("the shares come to {shares:.2}, wanted at most 1"), "they are parts of the hours");
         }
         Ok(gate)
     }

@@ -184,7 +184,7 @@ impl Running<'_> {
             name: step.name.clone(),
             run: step.run.clone(),
             outcome: Outcome::NotRun,
-            because: step.because.clone(),
+            because: None,
             ran: Vec::new(),
         };
         let mut report = Report {
@@ -218,7 +218,8 @@ impl Running<'_> {
             let ran = self.step(n, step).await?;
             let exits: Vec<Exit> = ran.iter().map(|r| outcome::exit_of(Some(r.exit))).collect();
             let outcome = outcome::of_step(&exits, &step.allow);
-            (report.steps[n].outcome, report.steps[n].ran) = (outcome, ran);
+            let because = step.because.clone().filter(|_| outcome == Outcome::Allowed);
+            (report.steps[n].outcome, report.steps[n].because, report.steps[n].ran) = (outcome, because, ran);
             if self.interrupt.asked() {
                 stopped = Some("interrupted before it".into());
             } else if step.otherwise == Otherwise::Stop && !matches!(outcome, Outcome::Pass | Outcome::Allowed) {

@@ -11,6 +11,7 @@ use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::features::{self, Selection};
+use crate::gate::child;
 use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
@@ -65,7 +66,12 @@ impl Options {
     /// Options of a command.
     pub fn new(stack: &str, common: &Common) -> Options {
         let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let command = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+        let mut words: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+        // Whoever runs a step of a gate again runs it by itself.
+        if let Some(at) = words.iter().position(|w| w == child::OF_GATE) {
+            words.drain(at..(at + 2).min(words.len()));
+        }
+        let command = words.join(" ");
         Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command }
     }
 

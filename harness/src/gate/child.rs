@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// Tells a command which process is its gate: it ends when that one is gone.
-const OF_GATE: &str = "--of-gate";
+pub const OF_GATE: &str = "--of-gate";
 /// Lines of its end that are kept for people.
 const LAST: usize = 25;
 /// How long it may take to heal and clean up after it was interrupted, before it is told again.
