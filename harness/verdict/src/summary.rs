@@ -10,7 +10,7 @@ mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
+pub use alerts::{AboutAlert, AlertRow, Proved, ProvedBy, alerts, slowest_stage};
 pub use coverage::{Coverage, Routing};
 pub use curves::{Curve, Curves, curves};
 pub use glance::{Glance, glance};
@@ -121,7 +121,7 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
             });
         } else if let Some(row) = rows.iter_mut().rev().find(|r| r.drill == fault.drill()) {
             match fault {
-                FaultEvent::Bit { .. } => row.bit_at = Some(seconds(event.at)),
+                FaultEvent::Bit { .. } => row.bit_at = row.bit_at.or(Some(seconds(event.at))),
                 FaultEvent::Healed { .. } => row.healed_at = Some(seconds(event.at)),
                 _ => {}
             }
