@@ -344,7 +344,7 @@ async fn works(engine: &Engine, running: &Running) -> Outcome {
         let idle = engine.inspect(running.container("idle").ok_or("idle")?).await?;
         match answer {
             Ok(()) if idle.running => return Ok(()),
-            seen if since.elapsed() > Duration::from_secs(10) => {
+            seen if since.elapsed() > Duration::from_secs(60) => {
                 return Err(format!("redis: {seen:?}; idle runs: {}", idle.running).into());
             }
             _ => tokio::time::sleep(Duration::from_millis(100)).await,

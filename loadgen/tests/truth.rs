@@ -130,7 +130,7 @@ fn a_stopped_server() -> Result<(), Failed> {
             assert!(fits(seen, wanted), "{what} is {seen:.3} s, wanted {wanted:.3} s within 1 % and {work_off:.3} s");
         }
         // A closed loop would have seen one slow answer for each connection; the time each was served shows how few were sent.
-        assert!(told.service_ms.p50 < 100.0, "{:?}", told.service_ms);
+        assert!(told.service_ms.p50 * 10.0 < halted * 1e3, "{:?}", told.service_ms);
         assert!(told.connections.expect("stated").waited > Some(1000), "{:?}", told.connections);
         return Ok(());
     }
@@ -189,9 +189,13 @@ fn a_clock_that_is_set() -> Result<(), Failed> {
         let hour = Duration::from_secs(3600);
         if looks.get().is_multiple_of(2) { SystemTime::now() + hour } else { SystemTime::now() - hour }
     };
+    let began = Instant::now();
     let told = run_with(&direct(server.address, "/", 200.0, 3.5), Some(Box::new(kept.clone())), &stepping)?;
+    let took = began.elapsed().as_secs_f64();
     assert_eq!((told.operations, told.error_rate), (700, 0.0));
-    assert!((told.achieved_rate / 200.0 - 1.0).abs() < 0.01 && told.latency_ms.max < 3500.0, "{told:?}");
+    // No hour is in it: nothing took longer than the run, and the rate is that of the run.
+    let rates = 700.0 / took * 0.99..200.0 * 1.01;
+    assert!(rates.contains(&told.achieved_rate) && told.latency_ms.max < took * 1e3, "in {took} s: {told:?}");
     assert_eq!(looks.get(), 1, "it is looked at once, for the head of the log");
     // The intervals follow each other without gap, and hold every operation.
     let log = kept.0.lock().expect("lock").clone();

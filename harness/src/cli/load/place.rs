@@ -88,7 +88,11 @@ pub(super) fn named(url: &str) -> Result<Named, Failure> {
     if authority.host().is_empty() {
         return Err(wrong("names no host"));
     }
-    let port = authority.port_u16().or(port).filter(|p| *p > 0);
+    let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
+        Some(text) => Some(text.parse().map_err(|_| wrong(&format!("has port {text:?}, which is none")))?),
+        None => port,
+    };
+    let port = port.filter(|p| *p > 0);
     let port = port.ok_or_else(|| hinted("names no port", &format!("as in --url {scheme}://127.0.0.1:5170")))?;
     if path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
         return Err(wrong("has a path with spaces, or a fragment"));
@@ -172,6 +176,9 @@ mod tests {
             ("imap://a:100%@127.0.0.1/", "no escape"),
             ("smtp://127.0.0.1/inbox", "has a path"),
             ("lines+tcp://127.0.0.1", "no port"),
+            ("http://127.0.0.1:0/", "no port"),
+            ("http://127.0.0.1:99999/", "port \"99999\""),
+            ("https://[::1]:/", "port \"\""),
             ("lines+file:", "no file"),
         ];
         for (url, part) in cases {
