@@ -194,6 +194,7 @@ fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Ru
         declaration: subject.declaration.clone(),
         plan: Plan { expectations: expectations(&subject.gate, options.seed), ..Plan::default() },
         day: jiff::Zoned::now().date().to_string(),
+        host: Some(host::Host::here()),
         routing: Routing::default(),
     };
     record::write_json(&folder, "run.json", &file)?;

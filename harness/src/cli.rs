@@ -2,8 +2,10 @@
 
 pub mod alerts;
 pub mod baseline;
+pub mod compare;
 pub mod doctor;
 pub mod fault;
+pub mod gate;
 pub mod heal;
 pub mod images;
 pub mod judge;
@@ -11,6 +13,7 @@ pub mod lint;
 pub mod load;
 pub mod run;
 pub mod selftest;
+pub mod trend;
 pub mod up;
 pub mod verify;
 
@@ -30,6 +33,9 @@ pub struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     common: Common,
+    /// Process of the gate that this is a step of.
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    of_gate: Option<i32>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail · 2 unknown · 3 the environment is unfit (engine, image, kernel ability, port) · \
@@ -142,6 +148,12 @@ enum Command {
     /// What a healthy run measures: record it, or check a candidate against it before a release.
     #[command(subcommand)]
     Baseline(baseline::Command),
+    /// Run what a release must pass, or what the night is for: commands from a file, with one exit code and one report.
+    Gate(gate::Arguments),
+    /// Show recorded runs over time: verdicts, durations, latency, detection times.
+    Trend(trend::Arguments),
+    /// Show two recorded runs side by side: what changed between them.
+    Compare(compare::Arguments),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
     /// Check a stack's monitoring configuration, as written and as it runs; breaks nothing.
@@ -282,6 +294,9 @@ fn run_whole() -> Exit {
             return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
+    if let Some(gate) = cli.of_gate {
+        crate::gate::child::follow(gate);
+    }
     let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match dispatch(cli) {
@@ -352,6 +367,9 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,
         Command::Baseline(command) => baseline::run(&command, common).await,
+        Command::Gate(arguments) => gate::run(&arguments, common).await,
+        Command::Trend(arguments) => trend::run(&arguments, common),
+        Command::Compare(arguments) => compare::run(&arguments, common),
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,

@@ -31,6 +31,9 @@ use verdict::history::stack::StackEvent;
 use verdict::observation::Fact;
 use verdict::{At, EventKind};
 
+/// How often the load is told of where lines stay.
+const SHOWN_EVERY: Duration = Duration::from_secs(30);
+
 /// Why a run could not be carried out. What it found is in the verdicts, not here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -165,6 +168,7 @@ impl Session {
             Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>(), None)?),
             None => None,
         };
+        let live = load.as_ref().map(|load| load.live.clone());
         let driven = async {
             let result = self.drills(plan, load.as_ref()).await;
             if let Some(load) = load {
@@ -184,9 +188,11 @@ impl Session {
         };
         // Watching goes on until the drain is over: what is in flight may take as long as its deadline, and silence is judged to the end.
         let driven_until = tokio::select! {
-            until = driven => until?,
-            never = async { capture::watch(self).await; std::future::pending::<Result<At, Error>>().await } => never?,
+            until = driven => until,
+            never = async { tokio::join!(capture::watch(self), self.show(live)); std::future::pending::<Result<At, Error>>().await } => never,
         };
+        self.progress.settle();
+        let driven_until = driven_until?;
         self.phase(Phase::Capture, true)?;
         self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
@@ -262,6 +268,17 @@ impl Session {
             tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
         }
         Ok(())
+    }
+
+    /// Tells what the load measures while it runs.
+    async fn show(&self, live: Option<tokio::sync::watch::Receiver<loadgen::Live>>) {
+        let Some(mut live) = live else { return };
+        while live.changed().await.is_ok() {
+            let now = *live.borrow_and_update();
+            if now.operations > 0 {
+                self.progress.live(&format!("load {now}"), SHOWN_EVERY);
+            }
+        }
     }
 
     /// The run's clock.

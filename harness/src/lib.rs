@@ -3,12 +3,14 @@
 //! It starts the whole stack in containers, drives traffic through it, breaks things, records what was observed, and
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
+pub mod annotation;
 pub mod authority;
 pub mod baseline;
 pub mod binaries;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod comparison;
 pub mod compose;
 pub mod containment;
 pub mod coverage;
@@ -18,6 +20,7 @@ pub mod engine;
 pub mod exit;
 pub mod fault;
 pub mod features;
+pub mod gate;
 pub mod home;
 pub mod image;
 pub mod interrupt;
@@ -41,4 +44,5 @@ pub mod stack;
 pub mod steps;
 pub mod subject;
 pub mod timescale;
+pub mod trend;
 pub mod yaml;

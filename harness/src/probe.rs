@@ -2,7 +2,7 @@
 //! line in `connect` registers it.
 
 mod alertmanager;
-mod ask;
+pub(crate) mod ask;
 mod elasticsearch;
 mod exposition;
 mod grafana;
@@ -107,6 +107,11 @@ pub enum Question {
     },
     /// Health of all data sources.
     Datasources,
+    /// Annotations that have all of these tags.
+    Annotations {
+        /// Tags.
+        tags: Vec<String>,
+    },
 }
 
 /// A backend that can be asked. One question may have several facts as its answer (a panel each, an index each).
@@ -166,6 +171,7 @@ impl Question {
             Question::Dashboards => "dashboards".into(),
             Question::Panels { dashboard, .. } => format!("panels of dashboard {dashboard}"),
             Question::Datasources => "datasources".into(),
+            Question::Annotations { tags } => format!("annotations with the tags {}", tags.join(", ")),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc::UnboundedSender;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::{At, Event, EventKind, History};
 
@@ -53,6 +54,8 @@ struct Files {
     main: BufWriter<File>,
     sides: BTreeMap<&'static str, Side>,
     next: u64,
+    /// Who is shown each event of `history.jsonl` as it is written.
+    tap: Option<UnboundedSender<Event>>,
 }
 
 /// The one writer of a run's history. Clones write to the same record.
@@ -70,7 +73,10 @@ impl Recorder {
     pub fn begin(folder: &Path, clock: crate::clock::RunClock) -> Result<Recorder, Error> {
         let path = folder.join("history.jsonl");
         let main = BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
-        Ok(Recorder { clock, files: Arc::new(Mutex::new(Files { folder: folder.into(), main, sides: BTreeMap::new(), next: 0 })) })
+        Ok(Recorder {
+            clock,
+            files: Arc::new(Mutex::new(Files { folder: folder.into(), main, sides: BTreeMap::new(), next: 0, tap: None })),
+        })
     }
 
     /// The run's clock.
@@ -108,7 +114,12 @@ impl Recorder {
         let mut line = serde_json::to_vec(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
         line.push(b'\n');
         files.append(event.kind.side_file(), &line)?;
-        Ok(event.seq)
+        let seq = event.seq;
+        if let Some(tap) = files.tap.as_ref().filter(|_| event.kind.side_file().is_none()) {
+            // Whoever does not look any more misses nothing that counts.
+            let _ = tap.send(event);
+        }
+        Ok(seq)
     }
 
     /// Writes references to the side files and the last event, and puts everything on disk.
@@ -134,6 +145,11 @@ impl Recorder {
         }
         self.write(EventKind::Run(RunEvent::Ended { complete, reason }))?;
         self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).sync()
+    }
+
+    /// Shows somebody each event from now on, bulk apart; `None` ends that.
+    pub fn tap(&self, tap: Option<UnboundedSender<Event>>) {
+        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).tap = tap;
     }
 
     /// Puts everything written so far on disk.

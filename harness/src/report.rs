@@ -1,10 +1,13 @@
 //! The report: a view of history and verdicts. One file below for each form; a line in `write_all` registers it.
 
+pub mod chart;
 pub mod html;
 pub mod junit;
+pub mod plots;
 pub mod text;
 pub mod timeline;
 
+use crate::baseline::host::Host;
 use crate::plan::Plan;
 use crate::record;
 use schemars::JsonSchema;
@@ -15,7 +18,7 @@ use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
 use verdict::summary::{
-    self, AboutAlert, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver,
+    self, AboutAlert, AlertRow, Coverage, Curves, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver,
 };
 use verdict::{Expectation, History, Verdict};
 
@@ -46,6 +49,9 @@ pub struct Report {
     pub faults: Vec<FaultRow>,
     /// The background load.
     pub load: Option<LoadSummary>,
+    /// How long operations took, by percentile, while no fault was there and while one was.
+    #[serde(default)]
+    pub curves: Curves,
     /// How long the parts took.
     pub timings: Timings,
 }
@@ -73,6 +79,9 @@ pub struct Run {
     pub complete: bool,
     /// The command that replays it.
     pub replay: String,
+    /// The machine; null for runs of old.
+    #[serde(default)]
+    pub host: Option<Host>,
 }
 
 /// What is fixed about a run besides its history, saved as `run.json` so that it can be judged again.
@@ -91,6 +100,9 @@ pub struct RunFile {
     pub routing: Routing,
     /// Day on which it ran, `YYYY-MM-DD` (waivers expire).
     pub day: String,
+    /// The machine.
+    #[serde(default)]
+    pub host: Option<Host>,
 }
 
 /// Judges a history by a run file and makes the report.
@@ -186,6 +198,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
             deviations: summary::deviations(history),
             complete: history.is_complete(),
             replay: file.replay.clone(),
+            host: file.host.clone(),
         },
         glance: summary::glance(counts, verdicts, &alerts, &faults, &ledger),
         summary: counts,
@@ -197,6 +210,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         ledger,
         faults,
         load: summary::load(history, "background"),
+        curves: summary::curves(history),
         timings: summary::timings(history),
     }
 }

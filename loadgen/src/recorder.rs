@@ -4,7 +4,7 @@ use crate::windows::{Series, Windows};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use verdict::history::load::{LoadPart, LoadSummary, Pacing, Percentiles, StoppedBy};
+use verdict::history::load::{CURVE, CurvePoint, LoadPart, LoadSummary, Pacing, Percentiles, StoppedBy, enough};
 
 /// Share of arrivals that may be missed before a load can't be relied on.
 pub const MISSED_SHARE: f64 = 0.01;
@@ -41,6 +41,20 @@ pub struct Live {
 impl Live {
     /// Length of the window, seconds.
     pub const WINDOW_S: f64 = SLOTS as f64 * 0.5;
+}
+
+impl std::fmt::Display for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:.1}/s, latency P50 {:.1} P99 {:.1} ms, {:.1} % errors, {} in flight",
+            self.rate,
+            self.p50_ms,
+            self.p99_ms,
+            self.error_rate * 100.0,
+            self.in_flight
+        )
+    }
 }
 
 /// Latency from the intended start and service time, nanoseconds.
@@ -300,6 +314,7 @@ impl Recorder {
             invalid: self.invalid(slip_p99_ms),
             error_rate: if self.ended == 0 { 0.0 } else { self.errors as f64 / self.ended as f64 },
             service_ms: percentiles(&self.times.service),
+            curve: curve(&self.times),
             errors: self.kinds.clone(),
             parts: self.parts.iter().map(|(name, p)| (name.clone(), part(p))).collect(),
             connections: None,
@@ -378,6 +393,17 @@ pub(crate) fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
     let ms = |q| quantile_ms(histogram, q);
     let max = if histogram.is_empty() { 0.0 } else { histogram.max() as f64 / 1e6 };
     Percentiles { p50: ms(0.5), p90: ms(0.9), p95: ms(0.95), p99: ms(0.99), max }
+}
+
+/// Latency and service time by percentile.
+fn curve(times: &Times) -> Vec<CurvePoint> {
+    let count = times.latency.len();
+    let point = |percentile: f64| CurvePoint {
+        percentile,
+        latency_ms: quantile_ms(&times.latency, percentile / 100.0),
+        service_ms: quantile_ms(&times.service, percentile / 100.0),
+    };
+    CURVE.into_iter().filter(|p| enough(*p, count)).map(point).collect()
 }
 
 #[cfg(test)]

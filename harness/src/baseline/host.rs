@@ -1,9 +1,10 @@
 //! What kind of machine this is: latencies of unlike machines are not compared.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a machine's speed depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
     /// Processors that the system may use.

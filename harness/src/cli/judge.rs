@@ -14,17 +14,34 @@ pub struct Arguments {
 
 /// Judges, writes the reports anew, prints.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
+    let folder = find(&arguments.run, &common.report)?;
+    let report = report::write_all(&folder).map_err(|e| {
+        let hint = if e.to_string().contains("\nhint: ") {
+            ""
+        } else {
+            "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged"
+        };
+        Failure::new(Exit::Usage, format!("{e}{hint}"))
+    })?;
+    super::verify::print(&report, &folder, common, crate::report::text::render);
+    Ok(report.exit())
+}
+
+/// Folder of a recorded run: named itself, by its record, or by its id under the folder of reports.
+///
+/// # Errors
+/// There is no such run.
+pub(super) fn find(asked: &Path, reports: &Path) -> Result<PathBuf, Failure> {
     let holds = |folder: &Path| folder.join("history.jsonl").is_file();
-    let asked = arguments.run.clone();
     // The record itself may be named as well as its folder.
     let named = if asked.file_name().is_some_and(|n| n == "history.jsonl") {
         asked.parent().map(Path::to_path_buf).unwrap_or_default()
     } else {
-        asked.clone()
+        asked.to_path_buf()
     };
-    let folder = [named, common.report.join(&asked)].into_iter().find(|f| holds(f)).ok_or_else(|| {
-        let report = common.report.display();
-        let mut runs: Vec<String> = std::fs::read_dir(&common.report)
+    [named, reports.join(asked)].into_iter().find(|f| holds(f)).ok_or_else(|| {
+        let report = reports.display();
+        let mut runs: Vec<String> = std::fs::read_dir(reports)
             .into_iter()
             .flatten()
             .flatten()
@@ -37,15 +54,5 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
             Exit::Usage,
             format!("{} is no recorded run\nhint: name a folder with a history.jsonl, or a run's id; {newest}", asked.display()),
         )
-    })?;
-    let report = report::write_all(&folder).map_err(|e| {
-        let hint = if e.to_string().contains("\nhint: ") {
-            ""
-        } else {
-            "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged"
-        };
-        Failure::new(Exit::Usage, format!("{e}{hint}"))
-    })?;
-    super::verify::print(&report, &folder, common, crate::report::text::render);
-    Ok(report.exit())
+    })
 }

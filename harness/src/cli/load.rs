@@ -1,6 +1,7 @@
 //! `firedrill load`: only the traffic, of one URL or of a stack's workload.
 
 mod course;
+mod page;
 mod place;
 mod stack;
 mod told;
@@ -14,7 +15,8 @@ use loadgen::Limit;
 use loadgen::arrival::{self, Arrival};
 use loadgen::direct::LONGEST_TIMEOUT;
 use loadgen::template::RequestError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Arguments of `load`.
@@ -56,6 +58,9 @@ pub struct Arguments {
     /// What it is for.
     #[command(flatten)]
     course: course::CourseOptions,
+    /// Write what was measured as one page: percentiles, and latency, rate and errors over time.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// What only a URL can be driven with.
     #[command(flatten)]
     url_options: url::UrlOptions,
@@ -102,14 +107,25 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     loadgen::closed_loop::keep_interrupts();
     let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-    let running = Running { progress: Progress::new(common.quiet), interrupt, seed };
+    let running = Running { progress: Progress::new(common.quiet), interrupt, seed, watched: Mutex::default() };
     running.progress.say(&format!("seed {seed}"));
     let summary = match &arguments.url {
         Some(url) => url::drive(url, arguments, &running).await?,
         None => stack::drive(arguments, common, &running).await?,
     };
+    running.progress.settle();
     told::print(&summary, common.format);
-    Ok(if running.interrupt.asked() { Exit::Interrupted } else { told::judged(&summary, &arguments.objectives()) })
+    let objectives = arguments.objectives();
+    if let Some(file) = &arguments.html {
+        let seen = |o: &Limit| {
+            let (seen, holds) = o.seen(&summary);
+            (o.to_string(), seen, holds)
+        };
+        let seen: Vec<_> = objectives.iter().map(seen).collect();
+        let watched = running.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        page::write(file, arguments, seed, &summary, &watched, &seen)?;
+    }
+    Ok(if running.interrupt.asked() { Exit::Interrupted } else { told::judged(&summary, &objectives) })
 }
 
 /// What the commands below share.
@@ -117,20 +133,18 @@ struct Running {
     progress: Progress,
     interrupt: Interrupt,
     seed: u64,
+    watched: Mutex<page::Watched>,
 }
 
 impl Running {
-    /// Tells how far the load is, once a second at most.
+    /// Tells how far the load is, and keeps it for the page.
     fn tell(&self, live: loadgen::Live, lasted: Duration, duration: Option<Duration>) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).add(lasted, live);
         let left = duration.map_or(String::new(), |d| format!(", {:.0} s left", d.saturating_sub(lasted).as_secs_f64()));
-        self.progress.say(&format!(
-            "{:.1}/s, latency P50 {:.1} P99 {:.1} ms, {:.1} % errors, {} in flight{left}",
-            live.rate,
-            live.p50_ms,
-            live.p99_ms,
-            live.error_rate * 100.0,
-            live.in_flight
-        ));
+        let line = format!("{live}{left}");
+        // Where lines stay, a long load is told of more seldom: sixty lines or so in all.
+        let every = duration.map_or(Duration::from_secs(10), |d| d / 60).clamp(Duration::from_millis(800), Duration::from_secs(60));
+        self.progress.live(&line, every);
     }
 }
 

@@ -38,6 +38,9 @@ fn plan(options: &Options, arguments: &Arguments, common: &Common) -> Result<Pla
                 format!("drill {unknown} of stack {stack} is left out by its tags\nhint: add --tags nightly"),
             ));
         }
+        if options.home.scenarios().join(format!("{unknown}.yaml")).is_file() {
+            return Err(Failure::new(Exit::Usage, format!("{unknown} is no drill but a gate\nhint: firedrill gate {unknown}")));
+        }
         return Err(Failure::new(
             Exit::Usage,
             format!("there is no drill {unknown} in the plan of stack {stack}\nhint: {}", suggest(unknown, known, "drills")),

@@ -4,12 +4,14 @@
 mod containers;
 
 use super::{Inbox, Probes, Session, follow};
+use crate::annotation::Annotations;
 use crate::cli::{Common, Failure};
 use crate::clock::RunClock;
 use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::features::{self, Selection};
+use crate::gate::child;
 use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
@@ -75,7 +77,12 @@ impl Options {
     /// Options of a command.
     pub fn new(stack: &str, common: &Common) -> Options {
         let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let command = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+        let mut words: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+        // Whoever runs a step of a gate again runs it by itself.
+        if let Some(at) = words.iter().position(|w| w == child::OF_GATE) {
+            words.drain(at..(at + 2).min(words.len()));
+        }
+        let command = words.join(" ");
         Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command, scrapes: BTreeMap::new() }
     }
 
@@ -380,14 +387,21 @@ impl Live {
             plan: plan.clone(),
             routing: crate::coverage::routing(&self.read.scaled.config, &declaration),
             day: jiff::Zoned::now().date().to_string(),
+            host: Some(crate::baseline::host::Host::here()),
         };
         record::write_json(&folder, "run.json", &file)?;
         let inbox = Inbox::default();
         let follower = self.follow(&recorder, &inbox);
+        let annotations = Annotations::begin(&declaration, &self.running, &id, self.times.clock);
+        recorder.tap(annotations.as_ref().map(Annotations::sender));
         let mut session = self.session(&id, recorder.clone(), inbox, declaration, judge_scrapes);
         let driven = session.drive(plan).await;
         if let Some(follower) = follower {
             follower.abort();
+        }
+        recorder.tap(None);
+        if let Some(annotations) = annotations {
+            annotated(&recorder, self.interrupt.unless(annotations.end()).await)?;
         }
         recorder.end(driven.is_ok(), driven.as_ref().err().map(ToString::to_string))?;
         // A run that was cut short is reported as such, whatever else is said about it.
@@ -492,6 +506,18 @@ impl Live {
         let command = &self.options.command;
         let seed = if command.contains("--seed") { String::new() } else { format!(" --seed {}", self.options.seed) };
         format!("firedrill {command}{seed}").replace("  ", " ")
+    }
+}
+
+/// Records what is noted on the dashboards, or that it is not; nobody waits for that who wants to leave.
+fn annotated(recorder: &Recorder, ended: Option<Result<verdict::Observation, String>>) -> Result<(), record::Error> {
+    match ended {
+        Some(Ok(observation)) => recorder.write(EventKind::Observation(observation)).map(drop),
+        Some(Err(why)) => {
+            let what = "load and faults are not all noted on the dashboards";
+            recorder.write(EventKind::Run(RunEvent::Deviation(Deviation::new(DeviationKind::System, what, why)))).map(drop)
+        }
+        None => Ok(()),
     }
 }
 

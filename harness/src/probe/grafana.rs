@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use variables::{Style, Values, Variable};
-use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
+use verdict::observation::dashboards::{Annotation, Dashboard, Datasource, Panel};
 use verdict::observation::{Fact, Observation};
 
 /// Asks Grafana.
@@ -251,6 +251,33 @@ impl Grafana {
         variable.filtered(values.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
     }
 
+    async fn annotations(&self, tags: &[String]) -> Result<Vec<Fact>, String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Found {
+            #[serde(default, rename = "dashboardUID")]
+            dashboard: Option<String>,
+            time: i64,
+            #[serde(default)]
+            time_end: i64,
+            #[serde(default)]
+            text: String,
+            #[serde(default)]
+            tags: Vec<String>,
+        }
+        let limit = [("limit", "10000")];
+        let parameters: Vec<(&str, &str)> = tags.iter().map(|t| ("tags", t.as_str())).chain(limit).collect();
+        let found: Vec<Found> = self.asker.get("/api/annotations", &parameters).await?;
+        let annotation = |f: Found| Annotation {
+            dashboard: f.dashboard.unwrap_or_default(),
+            text: f.text,
+            tags: f.tags,
+            from_s: f.time as f64 / 1e3,
+            to_s: f.time_end.max(f.time) as f64 / 1e3,
+        };
+        Ok(vec![Fact::Annotations { annotations: found.into_iter().map(annotation).collect() }])
+    }
+
     async fn datasources(&self) -> Result<Vec<Fact>, String> {
         let mut facts = Vec::new();
         for source in self.sources().await? {
@@ -389,6 +416,7 @@ impl Probe for Grafana {
             match question {
                 Question::Dashboards => self.asker.observe(&words, BULK, self.dashboards()).await,
                 Question::Datasources => self.asker.observe(&words, BULK, self.datasources()).await,
+                Question::Annotations { tags } => self.asker.observe(&words, BULK, self.annotations(tags)).await,
                 Question::Panels { dashboard, start_s, end_s } => self.panels(&words, dashboard, *start_s, *end_s).await,
                 other => {
                     let error = format!("grafana has no answer to this question: {}", other.words());

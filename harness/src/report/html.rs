@@ -1,32 +1,55 @@
-//! The report as one HTML file, readable without network and by screen readers.
+//! The report as one HTML file, readable without network and by screen readers, and what all pages share.
 
-use super::{Report, timeline};
+use super::{Report, plots, timeline};
 use minijinja::Value;
 use minijinja::value::Serde;
 use verdict::History;
 use verdict::summary;
 
-const PAGE: &str = include_str!("page.html");
-/// Sections that the page includes, by name.
-const SECTIONS: [(&str, &str); 2] =
-    [("coverage.html", include_str!("page/coverage.html")), ("mutation.html", include_str!("page/mutation.html"))];
+/// The pages, and the sections that they include, by name.
+const TEMPLATES: [(&str, &str); 10] = [
+    ("page.html", include_str!("page.html")),
+    ("compare.html", include_str!("page/compare.html")),
+    ("coverage.html", include_str!("page/coverage.html")),
+    ("gate.html", include_str!("page/gate.html")),
+    ("load.html", include_str!("page/load.html")),
+    ("mutation.html", include_str!("page/mutation.html")),
+    ("over_time.html", include_str!("page/over_time.html")),
+    ("percentiles.html", include_str!("page/percentiles.html")),
+    ("style.html", include_str!("page/style.html")),
+    ("trend.html", include_str!("page/trend.html")),
+];
 
-/// The whole page.
+/// A page of these templates.
 ///
 /// # Errors
-/// The template does not fit the report: a defect of ours.
-pub fn render(report: &Report, history: &History) -> Result<String, minijinja::Error> {
+/// The template does not fit what it is given: a defect of ours.
+pub(crate) fn page(name: &str, context: Value) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     environment.add_filter("seconds", |s: Option<f64>| s.map_or("–".to_owned(), |s| format!("{s:.1} s")));
     environment.add_filter("ms", |ms: f64| format!("{ms:.1}"));
-    for (name, text) in SECTIONS.into_iter().chain([("page.html", PAGE)]) {
+    environment.add_filter("number", |n: Option<f64>| n.map_or("–".to_owned(), super::chart::short));
+    for (name, text) in TEMPLATES {
         environment.add_template(name, text)?;
     }
+    environment.get_template(name)?.render(context)
+}
+
+/// The whole page of a run.
+///
+/// # Errors
+/// As [`page`].
+pub fn render(report: &Report, history: &History) -> Result<String, minijinja::Error> {
     let drilled = report.alerts.iter().filter(|a| !a.drills.is_empty()).map(|a| a.rule.clone()).collect();
     let outline = summary::outline(&report.verdicts);
-    let picture = timeline::render(&summary::timeline(history), &drilled);
-    let context =
-        minijinja::context! { report => Value::from(Serde(report)), outline => Value::from(Serde(&outline)), timeline => picture };
-    environment.get_template("page.html")?.render(context)
+    let shown = summary::timeline(history);
+    let context = minijinja::context! {
+        report => Value::from(Serde(report)),
+        outline => Value::from(Serde(&outline)),
+        timeline => timeline::render(&shown, &drilled),
+        over_time => plots::over_time_rows(&shown),
+        percentiles => plots::curves("percentiles", &report.curves),
+    };
+    page("page.html", context)
 }

@@ -1,6 +1,7 @@
 //! The run on one time axis, as SVG: phases, faults, alerts, notifications, and the latency and failures that users saw. Colours
 //! come from the page's style sheet; shapes differ as well, so that it can be read without colours.
 
+use super::chart::{self, escaped};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use verdict::summary::{Bin, State, Timeline};
@@ -43,8 +44,11 @@ pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String>
     d.axis();
     let height = d.y + 4.0;
     let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title>"#,
-        timeline.end_s
+        r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title timeline-desc"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title><desc id="timeline-desc">{} faults, {} alerts that were pending or fired, {} receivers that were told. The tables below hold the same figures.</desc>"#,
+        timeline.end_s,
+        timeline.faults.len(),
+        timeline.alerts.len(),
+        timeline.receivers.len()
     );
     for fault in &timeline.faults {
         let (x, width) = d.stretch(fault.from_s, fault.to_s, 1.0);
@@ -176,25 +180,30 @@ impl Drawing<'_> {
         }
     }
 
+    /// A line across, with what it stands for at its left.
+    fn grid_line(&mut self, at: f64, text: &str) {
+        let _ = write!(
+            self.lanes,
+            r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#,
+            WIDTH - RIGHT,
+            LABELS - 10.0,
+            at + 4.0
+        );
+    }
+
     /// Median and 99th percentile on a logarithmic axis.
     fn latency(&mut self) {
         let bins = &self.timeline.latency;
         let Some(most) = bins.iter().map(|b| b.p99_ms).reduce(f64::max) else { return };
         self.y += 6.0;
         self.heading(&format!("latency of operations, per {:.0} s", self.timeline.bin_s));
+        self.y += 6.0;
         let decades = most.max(10.0).log10().ceil();
         let (top, height) = (self.y, LATENCY);
         let y = |ms: f64| top + height * (1.0 - ms.max(1.0).log10() / decades);
         for decade in 0..=decades as i32 {
             let (ms, at) = (10f64.powi(decade), y(10f64.powi(decade)));
-            let text = if ms >= 1000.0 { format!("{:.0} s", ms / 1000.0) } else { format!("{ms:.0} ms") };
-            let _ = write!(
-                self.lanes,
-                r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#,
-                WIDTH - RIGHT,
-                LABELS - 10.0,
-                at + 4.0
-            );
+            self.grid_line(at, &chart::milliseconds(ms));
         }
         for (class, of) in [("p99", (|b| b.p99_ms) as fn(&Bin) -> f64), ("p50", |b| b.p50_ms)] {
             let mut path = String::new();
@@ -214,16 +223,11 @@ impl Drawing<'_> {
     fn failures(&mut self) {
         let Some(most) = self.timeline.latency.iter().map(|b| b.failed).max().filter(|n| *n > 0) else { return };
         self.heading("operations that failed, per bin");
+        self.y += 6.0;
         let (base, scale) = (self.y + FAILURES, FAILURES / most as f64);
         let width = (self.x(self.timeline.from_s + self.timeline.bin_s) - self.x(self.timeline.from_s) - 0.6).max(0.8);
         for (n, at) in [(most, self.y), (0, base)] {
-            let _ = write!(
-                self.lanes,
-                r#"<line class="grid" x1="{LABELS}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="small" x="{:.1}" y="{:.1}" text-anchor="end">{n}</text>"#,
-                WIDTH - RIGHT,
-                LABELS - 10.0,
-                at + 4.0
-            );
+            self.grid_line(at, &n.to_string());
         }
         for bin in self.timeline.latency.iter().filter(|b| b.failed > 0) {
             let height = bin.failed as f64 * scale;
@@ -254,10 +258,6 @@ fn span(what: &str, from: f64, to: f64) -> String {
 fn short(text: &str) -> String {
     let most = 29;
     if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -3,11 +3,18 @@
 use super::docker::{Lab, Spec, eventually};
 use super::{SECOND, ask, assert_unreachable, connect, elasticsearch, fact, jaeger, now_s, prometheus};
 use crate::images;
+use firedrill::annotation::Annotations;
+use firedrill::clock::RunClock;
+use firedrill::declaration::Role;
 use firedrill::probe::Question;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use verdict::history::fault::FaultEvent;
+use verdict::history::load::LoadEvent;
+use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
 use verdict::observation::dashboards::Panel;
+use verdict::{At, Event, EventKind};
 
 const CONFIG: &str = "
 global: {scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}
@@ -139,6 +146,8 @@ pub async fn answers() {
     assert_eq!(ok, ["daily", "logs", "metrics", "traces"], "{health:#?}");
     assert_eq!(health.len(), 7);
 
+    annotations(grafana.port(3000)).await;
+
     // The data source's server goes: the panel fails, and Grafana is there.
     lab.stop(&metrics).await;
     let panels = ask_panels().await;
@@ -147,4 +156,53 @@ pub async fn answers() {
     assert_unreachable(&*probe, Question::Dashboards).await;
     assert_unreachable(&*probe, Question::Datasources).await;
     assert_unreachable(&*probe, Question::Panels { dashboard: "board".into(), start_s: 0.0, end_s: 1.0 }).await;
+}
+
+/// What is written of a run's load and faults is there afterwards, with its beginning and its end, on the dashboard; and a server that
+/// refuses is told of.
+async fn annotations(port: u16) {
+    let role = |password: &str| Role {
+        kind: "grafana".into(),
+        service: "my-grafana".into(),
+        port: 3000,
+        config: None,
+        user: Some("admin".into()),
+        password: Some(password.into()),
+    };
+    let began_s = now_s().floor() - 60.0;
+    let event = |after_s: f64, kind: EventKind| {
+        let at = At { mono_us: (after_s * 1e6) as i64, wall_us: ((began_s + after_s) * 1e6) as i64 };
+        Event { seq: 0, at, kind }
+    };
+    let injected = FaultEvent::Injected {
+        drill: "web_stopped".into(),
+        kind: "stop".into(),
+        target: "web".into(),
+        mechanism: "signal".into(),
+        blast_radius: Default::default(),
+    };
+    let events = [
+        event(0.0, EventKind::Load(LoadEvent::Began { rate: 20.0, stream: "background".into() })),
+        event(10.0, EventKind::Fault(injected)),
+        event(25.0, EventKind::Fault(FaultEvent::Healed { drill: "web_stopped".into() })),
+        event(40.0, EventKind::Run(RunEvent::DrillEnded { drill: "web_stopped".into() })),
+    ];
+    let annotate = async |password: &str, run: &str| {
+        // No dashboard is named: all that there are.
+        let annotations = Annotations::on(&role(password), port, Vec::new(), run, RunClock::begin());
+        let sender = annotations.sender();
+        events.iter().for_each(|e| sender.send(e.clone()).unwrap());
+        drop(sender);
+        annotations.end().await
+    };
+    let Fact::Annotations { mut annotations } = annotate("admin", "r1").await.unwrap().fact else { panic!("another answer") };
+    annotations.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    let seen: Vec<_> = annotations.iter().map(|a| (a.dashboard.as_str(), a.text.as_str(), a.from_s - began_s, a.to_s - began_s)).collect();
+    // The load was not ended: it ends with the last event.
+    let wanted =
+        [("board", "load background: 20 arrivals a second", 0.0, 40.0), ("board", "fault stop on web (drill web_stopped)", 10.0, 25.0)];
+    assert_eq!(seen, wanted);
+    assert!(annotations[1].tags.iter().any(|t| t == "fault:web_stopped") && annotations[1].tags.iter().any(|t| t == "run:r1"));
+    let refused = annotate("wrong", "r2").await.unwrap_err();
+    assert!(refused.contains("401"), "{refused}");
 }

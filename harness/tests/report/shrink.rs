@@ -176,6 +176,7 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::ProcessStarted { .. }
         | Fact::MountedFiles { .. }
         | Fact::Indices { .. }
+        | Fact::Annotations { .. }
         | Fact::Datasource(_) => true,
         // The golden run was made without mutation.
         Fact::Replay(_) => false,

@@ -116,6 +116,11 @@ pub enum Fact {
     },
     /// Health of a data source.
     Datasource(dashboards::Datasource),
+    /// What is noted on dashboards.
+    Annotations {
+        /// The notes.
+        annotations: Vec<dashboards::Annotation>,
+    },
     /// Files that are mounted one by one into the server's container. One without any is said to have none.
     MountedFiles {
         /// The files.

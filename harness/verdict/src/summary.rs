@@ -2,6 +2,7 @@
 
 mod alerts;
 pub mod coverage;
+mod curves;
 mod glance;
 mod ledger;
 mod measures;
@@ -11,6 +12,7 @@ mod told;
 
 pub use alerts::{AboutAlert, AlertRow, Proved, ProvedBy, alerts, slowest_stage};
 pub use coverage::{Coverage, Routing};
+pub use curves::{Curve, Curves, curves};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
 pub use measures::{measures, samples_name, window};

@@ -2,6 +2,7 @@
 
 use super::course::{Course, Pace, Paced, Usual};
 use super::{Arguments, Common, Failure, Running, usage};
+use crate::annotation::Annotations;
 use crate::drill::bring_up::{Live, Options};
 use crate::drill::traffic;
 use crate::exit::Exit;
@@ -20,7 +21,7 @@ const DURATION: Duration = Duration::from_secs(60);
 pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Running) -> Result<LoadSummary, Failure> {
     let options = Options::new(&arguments.stack, &Common { seed: Some(running.seed), ..common.clone() });
     let declaration = options.read()?.subject.declaration.clone();
-    let declared = declaration.workload.ok_or_else(|| {
+    let declared = declaration.workload.clone().ok_or_else(|| {
         usage(format!(
             "stack {} has no workload\nhint: state in its firedrill.yaml which traffic it serves, or name a --url",
             arguments.stack
@@ -40,6 +41,11 @@ pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Runn
     let Some(stack) = up.as_ref().or(brought.as_ref().map(|b| &b.running)) else {
         return Err(Failure::new(Exit::Defect, "no stack is up"));
     };
+    let asked = match arguments.rate {
+        Some(super::Rate::PerSecond(rate)) => rate,
+        _ => declared.rate,
+    };
+    let noted = Annotations::load(&declaration, stack, asked);
     let target = traffic::target(&declared, |place| traffic::published(stack, place));
     let driven = match target {
         Ok(target) => {
@@ -49,6 +55,11 @@ pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Runn
         }
         Err(e) => Err(e.into()),
     };
+    if let Some(noted) = noted
+        && let Err(why) = noted.load_ended().await
+    {
+        running.progress.say(&format!("the load is not noted on the dashboards: {why}"));
+    }
     // What was brought up for it goes with it, however it ended.
     match brought {
         Some(live) if common.keep => live.keep().await?,

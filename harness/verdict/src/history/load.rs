@@ -77,6 +77,25 @@ pub struct Percentiles {
     pub max: f64,
 }
 
+/// Percentiles at which a curve is told.
+pub const CURVE: [f64; 14] = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0];
+
+/// Whether so many values can tell a percentile: at least one must lie above it. The smallest and the largest are always known.
+pub fn enough(percentile: f64, values: u64) -> bool {
+    values > 0 && (percentile == 0.0 || percentile == 100.0 || (1.0 - percentile / 100.0) * values as f64 >= 0.999)
+}
+
+/// Latency and service time at a percentile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct CurvePoint {
+    /// Percentile, 0 to 100.
+    pub percentile: f64,
+    /// Latency from the intended start, ms.
+    pub latency_ms: f64,
+    /// Service time, ms.
+    pub service_ms: f64,
+}
+
 /// What the load generator says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LoadSummary {
@@ -101,6 +120,9 @@ pub struct LoadSummary {
     /// waiting for the target (or for this generator: see `generator`).
     #[serde(default)]
     pub service_ms: Percentiles,
+    /// Both by percentile, as far as so many operations can tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
     /// What went wrong, by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, u64>,

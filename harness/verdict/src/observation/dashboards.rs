@@ -34,6 +34,21 @@ pub struct Panel {
     pub took_s: f64,
 }
 
+/// Something noted on a dashboard, at an instant or over a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Annotation {
+    /// Uid of the dashboard; empty if it is on all.
+    pub dashboard: String,
+    /// What it says.
+    pub text: String,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// From, seconds since the epoch.
+    pub from_s: f64,
+    /// To; the same as `from_s` for an instant.
+    pub to_s: f64,
+}
+
 /// A data source's health.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Datasource {
