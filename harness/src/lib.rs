@@ -41,4 +41,5 @@ pub mod stack;
 pub mod steps;
 pub mod subject;
 pub mod timescale;
+pub mod worker_containers;
 pub mod yaml;

@@ -16,6 +16,7 @@ pub mod client;
 mod clock;
 pub mod direct;
 pub mod draw;
+pub mod fleet;
 pub mod id;
 pub mod journey;
 pub mod mailbox;

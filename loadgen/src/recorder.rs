@@ -1,6 +1,9 @@
 //! What a stream measures of itself: latency from the intended start, service time, slip, missed starts, and the last seconds.
 
+mod merged;
+
 use hdrhistogram::Histogram;
+pub use merged::{Counts, packed, slips};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use verdict::history::load::{LoadPart, LoadSummary, Percentiles};
@@ -280,8 +283,7 @@ impl Recorder {
             service_ms: percentiles(&self.times.service),
             errors: self.kinds.clone(),
             parts: self.parts.iter().map(|(name, p)| (name.clone(), part(p))).collect(),
-            connections: None,
-            generator: None,
+            ..LoadSummary::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! `firedrill load`: only the traffic, of one URL or of a stack's workload.
 
+mod fleet;
 mod objective;
 mod stack;
 mod told;
@@ -14,6 +15,7 @@ use loadgen::direct::{LONGEST_TIMEOUT, RequestError};
 use objective::Objective;
 use std::path::Path;
 use std::time::Duration;
+pub(super) use url::ours;
 use verdict::history::load::LoadSummary;
 
 /// Arguments of `load`.
@@ -53,6 +55,9 @@ pub struct Arguments {
     /// What only a URL can be driven with.
     #[command(flatten)]
     url_options: url::UrlOptions,
+    /// Who drives it.
+    #[command(flatten)]
+    fleet: fleet::FleetOptions,
 }
 
 /// How many arrivals a second.
@@ -89,7 +94,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     let running = Running { progress: Progress::new(common.quiet), interrupt, seed };
     running.progress.say(&format!("seed {seed}"));
     let summary = match &arguments.url {
-        Some(url) => url::drive(url, arguments, &running).await?,
+        Some(url) => url::drive(url, arguments, common, &running).await?,
         None => stack::drive(arguments, common, &running).await?,
     };
     told::print(&summary, common.format);

@@ -25,7 +25,7 @@ struct Interval {
 
 /// A log that is being written.
 #[derive(Debug)]
-pub(super) struct IntervalLog {
+pub(crate) struct IntervalLog {
     intervals: Sender<Interval>,
     writer: JoinHandle<io::Result<()>>,
 }

@@ -9,7 +9,7 @@ const SATURATED: f64 = 0.95;
 const SATURATED_SHARE: f64 = 0.05;
 
 /// Nanoseconds on the monotonic clock.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     clock(ClockId::CLOCK_MONOTONIC)
 }
 

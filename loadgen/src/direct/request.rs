@@ -2,11 +2,12 @@
 
 use crate::draw::{Draw, digest};
 use crate::id::Ids;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use thiserror::Error;
 
 /// Rows of data for a template: the first line names the columns, each following one is a row; commas separate, without quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -149,7 +150,7 @@ pub struct Request {
 /// What a request consists of, as a user states it. Path, values of headers and body may hold placeholders: `{id}` is the
 /// operation's id, `{n}` its number, `{subject}` and `{token}` words that follow from seed and id, `{feed.COLUMN}` a value of a
 /// row drawn from the feed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Parts {
     /// `GET`, `POST` …
     pub method: String,

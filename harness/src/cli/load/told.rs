@@ -3,7 +3,7 @@
 use super::objective::Objective;
 use crate::cli::Format;
 use std::fmt::Write;
-use verdict::history::load::{LoadSummary, Percentiles};
+use verdict::history::load::{LoadSummary, Percentiles, WorkerState};
 
 /// Prints it: the `load` object of report.json, or the same for people.
 pub fn print(summary: &LoadSummary, format: Format) {
@@ -66,6 +66,24 @@ fn text(s: &LoadSummary) -> String {
             g.slip_max_ms,
             if g.open_loop { "" } else { "; closed loop: capacity, not the latency that users see" }
         );
+    }
+    for w in &s.workers {
+        let state = match w.state {
+            WorkerState::Ended => "ended".to_owned(),
+            WorkerState::Lost => format!("lost after {:.1} s", w.lost_at_s.unwrap_or(0.0)),
+        };
+        let late = w.began_late_us.map_or(String::new(), |late| format!(", began {:.3} ms late", late / 1e3));
+        let _ = writeln!(
+            out,
+            "worker {}: {state}, {} operations, slip P99 {:.3} ms{late}, clock known to {:.3} ms",
+            w.name,
+            w.operations,
+            w.slip_p99_ms,
+            w.clock_offset.uncertainty_us / 1e3
+        );
+    }
+    if let Some(skew) = &s.start_skew {
+        let _ = writeln!(out, "workers began within {:.3} ± {:.3} ms", skew.us / 1e3, skew.uncertainty_us / 1e3);
     }
     if let Some(invalid) = &s.invalid {
         let _ = writeln!(out, "invalid, so nothing follows from it: {invalid}");

@@ -1,10 +1,11 @@
 //! The load of one URL.
 
-use super::{Arguments, Failure, Rate, Running, of_file, pace, read, usage};
+use super::{Arguments, Common, Failure, Rate, Running, fleet, of_file, pace, read, usage};
 use crate::engine::{Engine, label};
 use crate::exit::Exit;
 use hyper::Uri;
 use loadgen::direct::{Direct, DirectError, Feed, Pace, Parts, Request, Watch};
+use loadgen::fleet::Load;
 use loadgen::{Arrival, Network, check_target};
 use std::io::Write;
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ pub struct UrlOptions {
 const WAITING: usize = 500_000;
 
 /// Drives it.
-pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
+pub(super) async fn drive(url: &str, arguments: &Arguments, common: &Common, running: &Running) -> Result<LoadSummary, Failure> {
     let options = &arguments.url_options;
     let (place, path) = parsed(url)?;
     let pace = match arguments.rate {
@@ -73,6 +74,22 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
         feed,
         seed: running.seed,
     };
+    if arguments.fleet.asked() {
+        // That it can be sent is found out here; where it may go the workers know.
+        Request::new(&parts).map_err(usage)?;
+        let load = Load {
+            parts,
+            pace,
+            duration: arguments.duration,
+            connections: options.connections as usize,
+            waiting: WAITING,
+            timeout: arguments.timeout,
+            wanted: options.status,
+            slip_limit: arguments.max_slip,
+            seed: running.seed,
+        };
+        return fleet::drive(&load, log(options)?, arguments, common, running).await;
+    }
     let address = match check_target(&place, &[]).await {
         Err(foreign @ loadgen::TargetError::Foreign { .. }) => match ours().await {
             networks if networks.is_empty() => Err(foreign),
@@ -92,13 +109,7 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
         slip_limit: arguments.max_slip,
         seed: running.seed,
     };
-    let log = options.hdr_log.as_ref().map(|file| {
-        let opened = std::fs::File::create(file).map_err(|e| {
-            usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
-        })?;
-        Ok::<Box<dyn Write + Send>, Failure>(Box::new(opened))
-    });
-    let (log, stop) = (log.transpose()?, CancellationToken::new());
+    let (log, stop) = (log(options)?, CancellationToken::new());
     let (live_out, mut live) = tokio::sync::watch::channel(None);
     let (duration, stopping) = (direct.duration, stop.clone());
     let mut driven = tokio::task::spawn_blocking(move || {
@@ -131,6 +142,15 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -
     })
 }
 
+/// Where the interval log goes, if one is wanted.
+fn log(options: &UrlOptions) -> Result<Option<Box<dyn Write + Send>>, Failure> {
+    let Some(file) = &options.hdr_log else { return Ok(None) };
+    let opened = std::fs::File::create(file).map_err(|e| {
+        usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
+    })?;
+    Ok(Some(Box::new(opened)))
+}
+
 /// `host:port` and path of a URL.
 fn parsed(url: &str) -> Result<(String, String), Failure> {
     let wrong = |why: &str| usage(format!("URL {url:?} {why}\nhint: as in --url http://127.0.0.1:8080/path"));
@@ -154,9 +174,9 @@ fn parsed(url: &str) -> Result<(String, String), Failure> {
 }
 
 /// Networks of stacks of ours that are up; none if no engine answers.
-async fn ours() -> Vec<Network> {
+pub(in crate::cli) async fn ours() -> Vec<Network> {
     let Ok(engine) = Engine::connect().await else { return Vec::new() };
-    let subnets = engine.subnets_with(label::RUN).await.unwrap_or_default();
+    let subnets = engine.subnets_with(label::RUN, None).await.unwrap_or_default();
     subnets.iter().filter_map(|s| s.parse().ok()).collect()
 }
 
