@@ -12,7 +12,7 @@ mod part;
 mod request;
 
 use crate::arrival::{Arrival, Shared};
-use crate::recorder::{Ended, LONGEST, Live, Recorder};
+use crate::recorder::{Ended, LONGEST, Live, Recorder, Times};
 use answer::{Answer, Progress};
 pub(crate) use interval_log::IntervalLog;
 use meter::Meter;
@@ -652,22 +652,14 @@ impl<'a> Engine<'a> {
         let Some(interval) = &mut self.interval else { return };
         let Interval { from, times, slip } = std::mem::replace(interval, Interval::begin(now));
         let (from, length) = (span(self.began, from), span(from, now));
-        if let Some(tallies) = &self.part.tallies {
-            let tally = Tally {
-                from,
-                length,
-                latency: times.latency.clone(),
-                service: times.service.clone(),
-                slip,
-                slip_p99_ms: self.recorder.slip_ms(0.99),
-                counts: self.recorder.counts(),
-                connections: self.used(),
-            };
-            // Nobody may want it any more.
-            let _ = tallies.send(tally);
-        }
         if let Some(log) = &self.log {
-            log.write(from, length, times);
+            log.write(from, length, times.clone());
+        }
+        if let Some(tallies) = &self.part.tallies {
+            let (Times { latency, service }, slip_p99_ms) = (times, self.recorder.slip_ms(0.99));
+            let (counts, connections) = (self.recorder.counts(), self.used());
+            // Nobody may want it any more.
+            let _ = tallies.send(Tally { from, length, latency, service, slip, slip_p99_ms, counts, connections });
         }
     }
 

@@ -38,19 +38,19 @@ pub struct Arguments {
 
 /// Serves until a signal comes.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let token = token(arguments.token_file.as_deref())?;
     if let Some(public) = arguments.allow.iter().find(|n| !n.is_private()) {
         return Err(Failure::new(
             Exit::Usage,
             format!("--allow {public} holds addresses that are not private\nhint: name the network of what you started, as 10.20.0.0/16"),
         ));
     }
+    let token = token(arguments.token_file.as_deref())?;
     let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let unfit = |e: std::io::Error| {
         Failure::new(Exit::Unfit, format!("port {} can't be listened on: {e}\nhint: name another with --listen", arguments.listen))
     };
     let listener = TcpListener::bind(arguments.listen).await.map_err(unfit)?;
-    println!("listening on {}", listener.local_addr().map_err(unfit)?);
+    let address = listener.local_addr().map_err(unfit)?;
     let (allowed, progress) = (arguments.allow.clone(), Progress::new(common.quiet));
     let rules = Rules {
         token,
@@ -61,7 +61,9 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         say: Arc::new(move |what| progress.say(what)),
     };
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, rules, stop.clone()));
+    let serving = serve(listener, rules, stop.clone());
+    println!("listening on {address}");
+    let served = tokio::spawn(serving);
     interrupt.wait().await;
     stop.cancel();
     served.await.map_err(|e| Failure::new(Exit::Defect, format!("the worker ended early: {e}")))?;

@@ -20,6 +20,8 @@ use verdict::history::load::{LoadSummary, Measured};
 
 /// How long a worker may take to answer, before the load: it connects to the target meanwhile.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How long it may take until it says what it is.
+const INTRODUCTION: Duration = Duration::from_secs(5);
 /// Round trips by which a clock is measured.
 const ROUND_TRIPS: usize = 32;
 /// From the last word to the workers until the load begins; the slowest round trip twice comes on top.
@@ -102,7 +104,7 @@ pub enum FleetError {
         why: String,
     },
     /// It was lost before the load began.
-    #[error("worker {worker} was lost before the load began: {why}")]
+    #[error("worker {worker} was lost before the load began: {why}\nhint: look at what it printed, and start it again")]
     Lost {
         /// Which.
         worker: String,
@@ -188,7 +190,7 @@ pub async fn drive(load: &Load, workers: &[Place], token: &Token, watching: Watc
 fn shares(load: &Load, workers: &[Place]) -> Result<Vec<Share>, FleetError> {
     let among = u32::try_from(workers.len()).unwrap_or(u32::MAX);
     if workers.is_empty() {
-        return Err(FleetError::Few("there is no worker".into()));
+        return Err(FleetError::Few("there is no worker\nhint: as in --workers 10.0.0.5:7117,10.0.0.6:7117".into()));
     }
     if let Some(twice) = workers.iter().enumerate().find(|(at, w)| workers[..*at].iter().any(|o| o.address == w.address)) {
         return Err(FleetError::Few(format!("worker {} is named twice\nhint: name each worker once", twice.1.name)));
@@ -208,10 +210,10 @@ impl Member {
         let worker = place.name.clone();
         let unreachable = |why: String| FleetError::Unreachable { worker: worker.clone(), why };
         let foreign = |seen: String| FleetError::Foreign { worker: worker.clone(), seen };
-        let connected = timeout(Duration::from_secs(5), TcpStream::connect(&place.address)).await;
+        let connected = timeout(INTRODUCTION, TcpStream::connect(&place.address)).await;
         let stream = connected.map_err(|_| unreachable("no answer within 5 s".into()))?.map_err(|e| unreachable(e.to_string()))?;
         let mut link = Link::new(stream).map_err(|e| unreachable(e.to_string()))?;
-        let theirs = match link.hear(ANSWER).await {
+        let theirs = match link.hear(INTRODUCTION).await {
             Ok(ToCoordinator::Hello { name, version: VERSION, word }) if name == NAME => word,
             Ok(ToCoordinator::Hello { name, version, .. }) if name == NAME => return Err(FleetError::Version { worker, seen: version }),
             Ok(_) => return Err(foreign("it does not say who it is".into())),

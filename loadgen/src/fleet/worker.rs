@@ -40,38 +40,30 @@ pub struct Rules {
 }
 
 /// Serves coordinators, one after the other, until `stop`.
-pub async fn serve(listener: TcpListener, rules: Rules, stop: CancellationToken) {
+pub fn serve(listener: TcpListener, rules: Rules, stop: CancellationToken) -> impl Future<Output = ()> + Send {
     // Its clock counts from here: no coordinator may take it for its own.
     let zero = now();
     let (strangers, served) = (Arc::new(Semaphore::new(STRANGERS)), Arc::new(Semaphore::new(1)));
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                (rules.say)(&format!("a connection can't be accepted: {error}"));
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(place) = strangers.clone().try_acquire_owned() else { continue };
-        let visit = Visit { rules: rules.clone(), zero, from, stop: stop.clone() };
-        let served = served.clone();
-        tokio::spawn(async move {
-            let introduced = tokio::time::timeout(INTRODUCTION, visit.introduced(stream, served)).await;
-            drop(place);
-            let (mut link, _turn) = match introduced {
-                Ok(Ok(introduced)) => introduced,
-                Ok(Err(why)) => return (visit.rules.say)(&format!("{from} is not served: {why}")),
-                Err(_) => return (visit.rules.say)(&format!("{from} is not served: it did not say who it is")),
+    async move {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
             };
-            (visit.rules.say)(&format!("coordinator {from} is served"));
-            let left = visit.serve(&mut link).await;
-            (visit.rules.say)(&format!("coordinator {from} is gone: {left}"));
-        });
+            match accepted {
+                Ok((stream, from)) => {
+                    let visit = Visit { rules: rules.clone(), zero, from, stop: stop.clone() };
+                    // Who comes while too many introduce themselves is not heard.
+                    if let Ok(place) = strangers.clone().try_acquire_owned() {
+                        tokio::spawn(visit.received(stream, place, served.clone()));
+                    }
+                }
+                Err(error) => {
+                    (rules.say)(&format!("a connection can't be accepted: {error}"));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
     }
 }
 
@@ -93,6 +85,23 @@ struct Prepared {
 impl Visit {
     fn clock(&self) -> i64 {
         now().saturating_sub(self.zero).cast_signed()
+    }
+
+    async fn received(self, stream: TcpStream, place: OwnedSemaphorePermit, served: Arc<Semaphore>) {
+        let from = self.from;
+        let introduced = tokio::time::timeout(INTRODUCTION, self.introduced(stream, served)).await;
+        drop(place);
+        let (mut link, _turn) = match introduced {
+            Ok(Ok(introduced)) => introduced,
+            Ok(Err(why)) => return (self.rules.say)(&format!("{from} is not served: {why}")),
+            Err(_) => return (self.rules.say)(&format!("{from} is not served: it did not say who it is")),
+        };
+        (self.rules.say)(&format!("coordinator {from} is served"));
+        let left = match self.converse(&mut link).await {
+            Ok(()) => "this worker is being ended".into(),
+            Err(why) => why.to_string(),
+        };
+        (self.rules.say)(&format!("coordinator {from} is gone: {left}"));
     }
 
     /// Hears who it is, and lets it take its turn. An error is why it is not served.
@@ -124,14 +133,7 @@ impl Visit {
         Ok((link, turn))
     }
 
-    /// Does what the coordinator says until it is gone. Returns why it is.
-    async fn serve(&self, link: &mut Link) -> String {
-        match self.converse(link).await {
-            Ok(()) => "this worker is being ended".into(),
-            Err(why) => why.to_string(),
-        }
-    }
-
+    /// Does what the coordinator says until this worker is ended; an error is why the coordinator is gone.
     async fn converse(&self, link: &mut Link) -> Result<(), LinkError> {
         let mut prepared = None;
         loop {
@@ -171,7 +173,10 @@ impl Visit {
             Err(crate::TargetError::Foreign { .. }) => check_target(place, &(self.rules.allowed)().await).await,
             checked => checked,
         };
-        let address = address.map_err(|e| Refusal::Target(e.to_string()))?;
+        let address = address.map_err(|e| match e {
+            crate::TargetError::Foreign { .. } => Refusal::Target(format!("{e}; or start the worker with --allow NETWORK")),
+            other => Refusal::Target(other.to_string()),
+        })?;
         let direct = job.direct(address).map_err(|e| Refusal::Request(e.to_string()))?;
         let tried = tokio::task::spawn_blocking(move || direct::reach(&direct).map(|()| direct)).await;
         match tried.map_err(|e| Refusal::Request(e.to_string()))? {
