@@ -7,6 +7,7 @@ pub mod host;
 pub mod recorded;
 
 use crate::cli::{Failure, verify};
+use crate::declaration::Declaration;
 use crate::drill::bring_up::{Live, Options, run_id};
 use crate::exit::Exit;
 use crate::plan::{Plan, Planned};
@@ -24,8 +25,10 @@ use verdict::{EventKind, history, summary};
 
 /// The gate that a stack's baseline states, and the file that recorded runs go to.
 pub struct Subject {
-    /// Name of the stack.
-    pub stack: String,
+    /// What its owner states.
+    pub declaration: Declaration,
+    /// Time scale that it is measured at.
+    pub time_scale: f64,
     /// The gate.
     pub gate: Gate,
     /// Where its recorded runs are kept.
@@ -39,14 +42,11 @@ impl Subject {
     /// The stack's files are wrong, or its baseline measures nothing.
     pub fn read(options: &Options) -> Result<Subject, Failure> {
         let read = options.read()?;
-        let folder = &read.stack.folder;
-        let own = folder.join("baseline.yaml");
-        let (file, recorded) = if own.is_file() {
-            (own, folder.join("baseline-recorded.json"))
+        let file = &read.baseline_file;
+        let recorded = if file.starts_with(&read.stack.folder) {
+            file.with_file_name("baseline-recorded.json")
         } else {
-            let baselines = options.home.scenarios().join("baselines");
-            let name = &read.subject.declaration.stack;
-            (baselines.join(format!("{name}.yaml")), baselines.join("recorded").join(format!("{name}.json")))
+            options.home.scenarios().join("baselines/recorded").join(format!("{}.json", read.subject.declaration.stack))
         };
         let gate = read.subject.baseline.as_ref().and_then(|b: &Baseline| b.gate.clone()).ok_or_else(|| {
             Failure::new(
@@ -58,7 +58,7 @@ impl Subject {
                 ),
             )
         })?;
-        Ok(Subject { stack: read.subject.declaration.stack.clone(), gate, recorded })
+        Ok(Subject { time_scale: read.scaled.scale, declaration: read.subject.declaration, gate, recorded })
     }
 }
 
@@ -111,7 +111,7 @@ pub async fn record(options: &Options, runs: usize) -> Result<Recorded, Failure>
             ),
         ));
     }
-    let recorded = Recorded::new(&subject.stack, options.common.time_scale.unwrap_or(1.0), &subject.gate, made);
+    let recorded = Recorded::new(&subject, made);
     recorded.write(&subject.recorded)?;
     progress.say(&format!("recorded in {}", subject.recorded.display()));
     Ok(recorded)
@@ -135,7 +135,7 @@ pub async fn check(options: &Options, runs: usize, against: Against) -> Result<(
     let (mut baseline, mut candidate) = (Vec::new(), Vec::new());
     if let Against::Recorded = against {
         let recorded = Recorded::read(&subject.recorded)?;
-        recorded.fits(&subject, options.common.time_scale.unwrap_or(1.0), &subject.recorded)?;
+        recorded.fits(&subject)?;
         baseline = recorded.runs;
     }
     for n in 0..runs {
@@ -169,8 +169,8 @@ fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Ru
         format: history::FORMAT,
         id,
         seed: options.seed,
-        stack: subject.stack.clone(),
-        time_scale: options.common.time_scale.unwrap_or(1.0),
+        stack: subject.declaration.stack.clone(),
+        time_scale: subject.time_scale,
     }))?;
     for (side, runs) in [(Side::Baseline, baseline), (Side::Candidate, candidate)] {
         for run in runs {
@@ -191,7 +191,7 @@ fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Ru
     let file = RunFile {
         versions,
         replay: format!("firedrill {}", options.command),
-        declaration: options.read()?.subject.declaration,
+        declaration: subject.declaration.clone(),
         plan: Plan { expectations: expectations(&subject.gate, options.seed), ..Plan::default() },
         day: jiff::Zoned::now().date().to_string(),
         routing: Routing::default(),

@@ -204,7 +204,8 @@ impl Session {
         for drill in again::late(self, plan).await? {
             again::calm(self).await?;
             steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
-            wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
+            let mut news = wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
+            wave::news(self, plan, &mut news, None).await;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
@@ -218,14 +219,17 @@ impl Session {
         load: Option<&traffic::Stream>,
         early: &mut wave::Early<'p>,
     ) -> Result<(), Error> {
+        let mut pending = Vec::new();
         for (i, wave) in waves.iter().enumerate() {
+            wave::news(self, plan, &mut pending, Some(wave)).await;
             if i > 0 || !early.is_empty() {
                 let raised = early.values().flat_map(wave::Begun::raises).collect();
                 let about = wave.iter().filter(|d| !d.scenario.is_early()).flat_map(|d| &d.scenario.alerts).map(String::as_str).collect();
                 steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised, &about).await?;
             }
-            wave::run(self, plan, wave, early).await?;
+            pending.extend(wave::run(self, plan, wave, early).await?);
         }
+        wave::news(self, plan, &mut pending, None).await;
         Ok(())
     }
 
@@ -310,9 +314,8 @@ impl Session {
         let question = Question::Range { name: "active".into(), expr: "ALERTS".into(), start_s: now, end_s: now, step_s: 1.0 };
         let mut active = BTreeSet::new();
         for observation in metrics.ask(&question).await {
-            if let Fact::Samples(samples) = observation.fact {
-                active.extend(samples.series.into_iter().filter_map(|s| s.labels.get("alertname").cloned()));
-            }
+            let Fact::Samples(samples) = observation.fact else { return None };
+            active.extend(samples.series.into_iter().filter_map(|s| s.labels.get("alertname").cloned()));
         }
         Some(active)
     }

@@ -96,8 +96,10 @@ pub trait Fault: Send + Sync {
     fn mechanism(&self) -> String;
     /// What the host must offer.
     fn needs(&self) -> Vec<Ability>;
-    /// What it may disturb by itself, without what a scenario adds.
-    fn blast_radius(&self) -> BlastRadius;
+    /// What it may disturb by itself, without what a scenario adds: the service that it is aimed at, unless a fault says otherwise.
+    fn blast_radius(&self) -> BlastRadius {
+        BlastRadius { services: vec![self.target().to_string()], ..BlastRadius::default() }
+    }
     /// What undoes it, worked out before it is injected. Faults with a helper process first start the helper in a state in
     /// which it does nothing yet, so that its process id is known.
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>>;

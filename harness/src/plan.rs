@@ -15,8 +15,8 @@ pub const WAVE_MAX: usize = 3;
 /// What a wave takes besides its drills: the steady state is held before it, seconds.
 const BETWEEN_WAVES_S: f64 = 6.0;
 
-/// Usual time from healing to the news that an alert is over, seconds.
-const NEWS_OF_END_S: f64 = 20.0;
+/// Usual time from healing until an alert is active no more, seconds; the news of it comes while the next wave begins.
+const OVER_S: f64 = 12.0;
 
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
@@ -166,12 +166,14 @@ impl Plan {
             let mut sorted: Vec<usize> = all.clone().collect();
             sorted.sort_by(|a, b| last[*a].cmp(&last[*b]).then(order(a, b)));
             let waves = first_fit(&sorted, |a, b| others[a].contains(&b), |a| last[a].0);
-            let in_all: f64 =
-                waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().filter(|a| !last[**a].0).map(|a| takes[*a]).fold(0.0, f64::max)).sum();
+            let in_all: f64 = waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().map(|a| takes[*a]).fold(0.0, f64::max)).sum();
             (in_all, waves)
         });
         let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
-        for (number, wave) in best.map(|(_, waves)| waves).unwrap_or_default().iter().enumerate() {
+        let raises: Vec<BTreeSet<&str>> = drills.iter().map(|d| d.scenario.raises()).collect();
+        let held_up = |a: &usize, b: &usize| self.meets(&drills[*a].scenario.alerts, &raises[*b]);
+        let waves = in_turn(best.map(|(_, waves)| waves).unwrap_or_default(), |a| last[*a] != (false, false), held_up);
+        for (number, wave) in waves.iter().enumerate() {
             for at in wave {
                 self.drills[*at].wave = number as u32;
             }
@@ -187,6 +189,13 @@ impl Plan {
         meets(a, b) || meets(b, a)
     }
 
+    /// Whether one of the alerts is among those raised, or meets one of them at the alert manager.
+    pub fn meets(&self, alerts: &[String], raised: &BTreeSet<&str>) -> bool {
+        alerts
+            .iter()
+            .any(|a| raised.contains(a.as_str()) || self.apart.get(a).is_some_and(|apart| raised.iter().any(|b| apart.contains(*b))))
+    }
+
     /// About how long a drill takes, seconds: as its budget, without what is allowed for groups that were notified before and for
     /// other programs on the host, and the usual time until the news of its end.
     fn about_s(&self, drill: &PlannedDrill) -> f64 {
@@ -194,7 +203,15 @@ impl Plan {
         let allowed = |stage: &str| ["group_interval", "host_noise"].contains(&stage);
         let usual = |b: &AlertBudget| b.stages.iter().filter(|(stage, _)| !allowed(stage)).map(|(_, s)| s).sum::<f64>();
         let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a)).map(usual).fold(0.0, f64::max);
-        scenario.hold_s.max(scenario.builds_up_s + budgets) + scenario.clears_s + NEWS_OF_END_S
+        // What was injected early has built up by then.
+        let builds_up_s = if scenario.is_early() { 0.0 } else { scenario.builds_up_s };
+        scenario.hold_s.max(builds_up_s + budgets) + scenario.clears_s + OVER_S
+    }
+
+    /// About how long the drills take, seconds: in each wave as long as the longest.
+    fn drive_about_s(&self) -> f64 {
+        let waves = self.waves();
+        waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().map(|d| self.about_s(d)).fold(0.0, f64::max)).sum()
     }
 
     /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
@@ -264,6 +281,19 @@ impl Plan {
     }
 }
 
+/// Orders waves so that, as far as may be, none is held up by the news that an alert of the one before is over. Those with a drill that
+/// comes last stay where they are.
+fn in_turn(waves: Vec<Vec<usize>>, last: impl Fn(&usize) -> bool, held_up: impl Fn(&usize, &usize) -> bool) -> Vec<Vec<usize>> {
+    let (mut left, end): (Vec<_>, Vec<_>) = waves.into_iter().partition(|wave| !wave.iter().any(&last));
+    let mut ordered: Vec<Vec<usize>> = Vec::new();
+    while !left.is_empty() {
+        let free = |wave: &Vec<usize>| ordered.last().is_none_or(|before| !before.iter().any(|a| wave.iter().any(|b| held_up(a, b))));
+        let next = left.iter().position(free).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered.into_iter().chain(end).collect()
+}
+
 /// Puts each drill into the first wave in which it disturbs nobody and is not disturbed; an early one is for the last wave.
 fn first_fit(order: &[usize], apart: impl Fn(usize, usize) -> bool, early: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
     let mut waves: Vec<Vec<usize>> = Vec::new();
@@ -284,13 +314,23 @@ impl std::fmt::Display for Plan {
             for drill in wave {
                 let s = &drill.scenario;
                 let early = if s.is_early() { ", injected before wave 1" } else { "" };
-                writeln!(f, "wave {}  {}: {} on {}{early} → {}", i + 1, s.name, s.fault.kind, s.fault.target, s.alerts.join(", "))?;
+                writeln!(
+                    f,
+                    "wave {}  {}: {} on {}{early} → {}, about {:.0} s",
+                    i + 1,
+                    s.name,
+                    s.fault.kind,
+                    s.fault.target,
+                    s.alerts.join(", "),
+                    self.about_s(drill)
+                )?;
                 for change in &s.overrides {
                     writeln!(f, "        with {} of {} changed: {}", change.replace, change.alert, change.why)?;
                 }
             }
         }
-        writeln!(f, "{} drills in {} waves, at most {:.0} s of driving", self.drills.len(), self.waves().len(), self.drive_bound_s())?;
+        let (about, most) = (self.drive_about_s(), self.drive_bound_s());
+        writeln!(f, "{} drills in {} waves, about {about:.0} s of driving, at most {most:.0} s", self.drills.len(), self.waves().len())?;
         for p in &self.expectations {
             writeln!(f, "expect  {}: {}", p.expectation.checker().id(), p.expectation.checker().expected())?;
         }

@@ -73,6 +73,8 @@ pub struct Read {
     pub features: PathBuf,
     /// Differences to list, found while reading.
     pub deviations: Vec<Deviation>,
+    /// Where its baseline is stated, whether or not that file is there.
+    pub baseline_file: PathBuf,
 }
 
 /// Reads a stack at a time scale; `None` takes the declared one, which lowers itself where it must and says so.
@@ -104,7 +106,7 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
     let subject = Subject { declaration, scenarios, baseline, budgets, apart, services, left_out };
-    Ok(Read { stack, subject, written, scaled, required, features, deviations })
+    Ok(Read { stack, subject, written, scaled, required, features, deviations, baseline_file })
 }
 
 fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {

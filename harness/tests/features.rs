@@ -27,8 +27,7 @@ struct Shared {
 }
 
 fn main() {
-    // SAFETY: nothing else runs yet. Helpers, the reaper and the stand-ins run the built program, which this test is not.
-    unsafe { std::env::set_var("FIREDRILL_PROGRAM", env!("CARGO_BIN_EXE_firedrill")) };
+    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     // One stack, one run: the cases only look at its record.
     arguments.test_threads = Some(1);

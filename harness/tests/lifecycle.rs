@@ -12,7 +12,7 @@ mod bench;
 #[path = "images/obtain.rs"]
 mod images;
 
-use bench::{Bench, judged, knowing_the_program};
+use bench::{Bench, judged};
 use firedrill::receiver::Behaviour;
 use libtest_mimic::{Arguments, Failed};
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ const CHECKS: [(&str, Check); 19] = [
 ];
 
 fn main() {
-    knowing_the_program();
+    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());

@@ -9,20 +9,12 @@ use firedrill::cli::verify::leave;
 use firedrill::drill::bring_up::{Live, Options};
 use firedrill::report::{html, text};
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use verdict::Status;
 use verdict::mutation::{Mutation, Outcome};
 
 fn main() {
-    // Helper processes and the reaper are the program `firedrill`, which this test is not.
-    if std::env::var_os("FIREDRILL_PROGRAM").is_none() {
-        let error = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(std::env::args_os().skip(1))
-            .env("FIREDRILL_PROGRAM", env!("CARGO_BIN_EXE_firedrill"))
-            .exec();
-        panic!("this test can't be run again with FIREDRILL_PROGRAM set: {error}");
-    }
+    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let common = Common::of_tests(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mutation"));
     let missing = if common.provision { None } else { runtime().block_on(firedrill::engine::Engine::connect()).err() };
     let name = "changed rules of the mini stack are noticed, but for a redundant one";

@@ -27,7 +27,6 @@ use judged::{Judged, judge};
 use libtest_mimic::{Arguments, Failed, Trial};
 use names::Names;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use verdict::Status;
 
@@ -37,14 +36,7 @@ const MINI: [&str; 2] = ["receiver_wrong_path", "rule_renamed_metric"];
 const EMAIL: [&str; 2] = ["receiver_wrong_path", "worker_spans_without_parent"];
 
 fn main() {
-    // Helper processes and the reaper are the program `firedrill`, which this test is not.
-    if std::env::var_os("FIREDRILL_PROGRAM").is_none() {
-        let error = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(std::env::args_os().skip(1))
-            .env("FIREDRILL_PROGRAM", env!("CARGO_BIN_EXE_firedrill"))
-            .exec();
-        panic!("this test can't be run again with FIREDRILL_PROGRAM set: {error}");
-    }
+    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let mut trials = Vec::new();

@@ -4,12 +4,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "mini/bench.rs"]
-mod bench;
 #[path = "images/obtain.rs"]
 mod images;
 
-use bench::knowing_the_program;
 use firedrill::cli::{Common, Failure};
 use firedrill::drill::bring_up::{Live, Options};
 use firedrill::exit::Exit;
@@ -27,7 +24,7 @@ const BY_DAY: usize = 3;
 type Shared = Arc<Mutex<Option<Live>>>;
 
 fn main() {
-    knowing_the_program();
+    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());

@@ -61,14 +61,15 @@ pub struct Value {
 
 impl Recorded {
     /// Runs made on this machine today.
-    pub fn new(stack: &str, time_scale: f64, gate: &Gate, runs: Vec<Run>) -> Recorded {
+    pub fn new(subject: &Subject, runs: Vec<Run>) -> Recorded {
+        let gate = &subject.gate;
         Recorded {
             schema: SCHEMA,
-            stack: stack.into(),
+            stack: subject.declaration.stack.clone(),
             firedrill: env!("CARGO_PKG_VERSION").into(),
             day: jiff::Zoned::now().date().to_string(),
             host: Host::here(),
-            time_scale,
+            time_scale: subject.time_scale,
             window_s: (gate.warm_up_s, gate.window_s),
             sources: gate.measures.iter().map(|(n, m)| (n.clone(), m.source.clone())).collect(),
             runs,
@@ -115,10 +116,11 @@ impl Recorded {
     ///
     /// # Errors
     /// Another stack's, another machine's, another time scale's, or measures that were taken otherwise.
-    pub fn fits(&self, subject: &Subject, time_scale: f64, path: &Path) -> Result<(), Failure> {
-        let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint).into());
-        if self.stack != subject.stack {
-            let what = format!("stack: this was recorded of {}, wanted {}", self.stack, subject.stack);
+    pub fn fits(&self, subject: &Subject) -> Result<(), Failure> {
+        let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&subject.recorded, keys, what, hint).into());
+        let stack = &subject.declaration.stack;
+        if self.stack != *stack {
+            let what = format!("stack: this was recorded of {}, wanted {stack}", self.stack);
             return wrong(&["stack"], what, "record a baseline of this stack; another's says nothing about it");
         }
         if let Some(how) = self.host.differs(&Host::here()) {
@@ -126,8 +128,8 @@ impl Recorded {
                 "latencies of unlike machines can't be compared: record a baseline on this one, or compare two versions with --versus";
             return wrong(&["host"], format!("host: recorded on another kind of machine: {how}"), hint);
         }
-        if (self.time_scale - time_scale).abs() > 1e-9 {
-            let what = format!("time_scale: recorded at {}, asked for {time_scale}", self.time_scale);
+        if (self.time_scale - subject.time_scale).abs() > 1e-9 {
+            let what = format!("time_scale: recorded at {}, asked for {}", self.time_scale, subject.time_scale);
             return wrong(&["time_scale"], what, "give --time-scale as recorded, or record again");
         }
         if self.window_s != (subject.gate.warm_up_s, subject.gate.window_s) {

@@ -1,12 +1,11 @@
 //! Drills that are run once more, because something of them was late while the host was contended. What is seen here only decides
 //! about the repetition; what both attempts come to is judged from the history alone.
 
-use super::{Error, Session};
+use super::{Error, Session, capture};
 use crate::plan::{Plan, PlannedDrill};
-use crate::probe::{Question, host};
+use crate::probe::host;
 use std::time::{Duration, Instant};
 use verdict::check::attempts;
-use verdict::check::firing::ALERTS_SAMPLES;
 use verdict::check::timeline::CONTENDED_CPU_SOME_AVG10;
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
@@ -23,17 +22,13 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     let Some(metrics) = session.probes.metrics.as_deref() else { return Ok(Vec::new()) };
     let now = session.clock().now();
     let mut history = session.recorder.so_far()?;
-    let question = Question::Range {
-        name: ALERTS_SAMPLES.into(),
-        expr: "ALERTS".into(),
-        start_s: session.traffic_since.wall_s(),
-        end_s: now.wall_s(),
-        step_s: session.evaluation_s,
-    };
     // As if the run ended here.
-    let seen = metrics.ask(&question).await.into_iter().map(EventKind::Observation);
+    let mut seen = Vec::new();
+    for question in capture::alerts(session.traffic_since.wall_s(), now.wall_s(), session.evaluation_s) {
+        seen.extend(metrics.ask(&question).await.into_iter().map(EventKind::Observation));
+    }
     let ended = EventKind::Run(RunEvent::Ended { complete: true, reason: None });
-    for (seq, kind) in (history.events.len() as u64..).zip(seen.chain([ended])) {
+    for (seq, kind) in (history.events.len() as u64..).zip(seen.into_iter().chain([ended])) {
         history.events.push(Event { seq, at: now, kind });
     }
     let mut wave = plan.waves().len() as u32;

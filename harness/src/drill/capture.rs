@@ -7,6 +7,7 @@ use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::baseline::Source;
+use verdict::check::firing::ALERTS_SAMPLES;
 use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::{Phase, RunEvent};
@@ -92,6 +93,15 @@ async fn stored(session: &Session) -> u64 {
     total
 }
 
+/// Asks which alerts were pending or firing, seconds since 1970. A server answers at most 11,000 points a series, so what is long
+/// is asked in pieces.
+pub(super) fn alerts(start_s: f64, end_s: f64, step_s: f64) -> impl Iterator<Item = Question> {
+    let piece = step_s * 10_000.0;
+    std::iter::successors(Some(start_s), move |from| Some(from + piece + step_s)).take_while(move |from| *from < end_s).map(move |from| {
+        Question::Range { name: ALERTS_SAMPLES.into(), expr: "ALERTS".into(), start_s: from, end_s: (from + piece).min(end_s), step_s }
+    })
+}
+
 /// What is asked at the end.
 ///
 /// # Errors
@@ -101,14 +111,8 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
     let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
     if let Some(metrics) = session.probes.metrics.as_deref() {
         let step_s = session.evaluation_s;
-        // A server answers at most 11,000 points a series, so long runs are asked in pieces.
-        let piece = step_s * 10_000.0;
-        let mut from = start_s;
-        while from < end_s {
-            let to = (from + piece).min(end_s);
-            ask(session, metrics, Question::Range { name: "alerts".into(), expr: "ALERTS".into(), start_s: from, end_s: to, step_s })
-                .await?;
-            from = to + step_s;
+        for question in alerts(start_s, end_s, step_s) {
+            ask(session, metrics, question).await?;
         }
         for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
             session.ask_inputs(drill).await?;

@@ -4,9 +4,9 @@ use super::{Error, Session};
 use crate::declaration::DeclaredWorkload;
 use crate::stack::Running;
 use loadgen::{Target, Workload};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use verdict::EventKind;
 use verdict::history::load::{LoadEvent, LoadSummary};
 
@@ -40,8 +40,9 @@ pub fn published(running: &Running, place: &str) -> Result<String, Error> {
 /// A running load.
 pub struct Stream {
     name: String,
-    stop: CancellationToken,
-    generator: JoinHandle<LoadSummary>,
+    /// Stops it also when nobody asks it to any more.
+    stop: DropGuard,
+    generator: oneshot::Receiver<LoadSummary>,
     writer: JoinHandle<()>,
     recorder: crate::record::Recorder,
     /// What it measures now.
@@ -70,7 +71,9 @@ impl Stream {
         let (stop, recorder) = (CancellationToken::new(), session.recorder.clone());
         recorder.write(EventKind::Load(LoadEvent::Began { rate, stream: name.to_owned() }))?;
         let (live_out, live) = watch::channel(loadgen::Live::default());
-        let generator = tokio::spawn(loadgen::run(workload, clock, stop.clone(), events, live_out));
+        let running = stop.clone();
+        let generator = loadgen::on_own_thread(name, move || loadgen::run(workload, clock, running, events, live_out))
+            .map_err(|e| Error::Configuration(format!("load {name} has no thread: {e}\nhint: raise the limit of processes (ulimit -u)")))?;
         let sink = recorder.clone();
         let writer = tokio::spawn(async move {
             while let Some(event) = arriving.recv().await {
@@ -80,12 +83,12 @@ impl Stream {
                 }
             }
         });
-        Ok(Stream { name: name.to_owned(), stop, generator, writer, recorder, live })
+        Ok(Stream { name: name.to_owned(), stop: stop.drop_guard(), generator, writer, recorder, live })
     }
 
     /// Stops it, waits for what is in flight (bounded by the operations' own deadlines), and records its summary.
     pub async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         let summary = self
             .generator
             .await

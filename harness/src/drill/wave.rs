@@ -1,5 +1,6 @@
-//! One wave of drills, side by side: inject, see it bite, wait until people were told, heal, see it leave, wait until they
-//! were told that it is over. What is seen here only decides how long to wait; the verdicts come from the history alone.
+//! One wave of drills, side by side: inject, see it bite, wait until people were told, heal, see it leave, wait until the alerts are
+//! over. The news of that may come later, while the next wave runs: an alert manager keeps it for up to a group's interval. What is
+//! seen here only decides how long to wait; the verdicts come from the history alone.
 
 use super::Session;
 use super::traffic::Stream;
@@ -37,6 +38,41 @@ impl Begun<'_> {
     }
 }
 
+/// That alerts are over, which their receivers are yet to be told.
+pub struct News {
+    alerts: Vec<String>,
+    /// When the fault was healed.
+    since: Instant,
+    /// How long it may take from then.
+    bound: Duration,
+}
+
+impl News {
+    /// Whether these drills may raise one of the alerts again, or one that meets it at the alert manager: the news would not come then.
+    fn lost_in(&self, plan: &Plan, drills: &[&PlannedDrill]) -> bool {
+        drills.iter().any(|d| plan.meets(&self.alerts, &d.scenario.raises()))
+    }
+
+    /// Waits until every receiver was told, or the time for that is over.
+    async fn arrive(&self, session: &Session) {
+        let since = session.clock().at(self.since);
+        while self.since.elapsed() < self.bound && !self.alerts.iter().all(|a| session.notified(a, true, since)) {
+            if session.interrupted().is_err() || session.watch_alerts().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// Waits for the news that would not come once these drills have begun; without drills for all of it.
+pub async fn news(session: &Session, plan: &Plan, pending: &mut Vec<News>, before: Option<&[&PlannedDrill]>) {
+    let (awaited, later) = pending.drain(..).partition(|n| before.is_none_or(|drills| n.lost_in(plan, drills)));
+    *pending = later;
+    let awaited: Vec<News> = awaited;
+    futures::future::join_all(awaited.iter().map(|n| n.arrive(session))).await;
+}
+
 /// Faults that are there before the first wave, by drill.
 pub type Early<'p> = BTreeMap<String, Begun<'p>>;
 
@@ -67,17 +103,18 @@ pub async fn heal_early(session: &Session, early: Early<'_>) -> Result<(), Error
     session.heal(&open).await
 }
 
-/// Runs one wave to its end. Every fault is healed, also when another drill of the wave fails.
+/// Runs one wave to its end, and returns what receivers are yet to be told. Every fault is healed, also when another drill of the wave
+/// fails.
 ///
 /// # Errors
 /// The first error of a drill, after all have ended.
-pub async fn run<'p>(session: &Session, plan: &'p Plan, wave: &[&'p PlannedDrill], early: &mut Early<'p>) -> Result<(), Error> {
+pub async fn run<'p>(session: &Session, plan: &'p Plan, wave: &[&'p PlannedDrill], early: &mut Early<'p>) -> Result<Vec<News>, Error> {
     let drills: Vec<_> = wave.iter().map(|drill| (*drill, early.remove(&drill.scenario.name))).collect();
     let drills = drills.into_iter().map(|(drill, begun)| one(session, plan, drill, begun));
     futures::future::join_all(drills).await.into_iter().collect()
 }
 
-async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, begun: Option<Begun<'p>>) -> Result<(), Error> {
+async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, begun: Option<Begun<'p>>) -> Result<News, Error> {
     let name = drill.scenario.name.clone();
     session.record(RunEvent::DrillBegan { drill: name.clone(), wave: drill.wave })?;
     let overridden = session.override_rules(&drill.scenario).await?;
@@ -96,12 +133,13 @@ async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, beg
         session.ask_inputs(drill).await?;
         session.heal(&overridden).await?;
     }
-    result?;
-    session.record(RunEvent::DrillEnded { drill: name })
+    let news = result?;
+    session.record(RunEvent::DrillEnded { drill: name })?;
+    Ok(news)
 }
 
-/// From a fault that is there to its end, and the end of what it led to.
-async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) -> Result<(), Error> {
+/// From a fault that is there to its end, and the end of the alerts that it led to.
+async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) -> Result<News, Error> {
     let Begun { drill, fault, open, extra, at, since, outcome } = begun;
     let name = drill.scenario.name.clone();
     let scene = session.scene();
@@ -122,12 +160,15 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
     })?;
     session.progress.say(&format!("drill {name}: healed"));
-    resolved(session, plan, drill, at).await;
+    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
+    let bound = Duration::from_secs_f64(drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max));
+    let news = News { alerts: drill.scenario.alerts.clone(), since: at, bound };
+    over(session, &news).await;
     if let Some(ending) = ending {
         // The load bounds that by itself.
         let _ = ending.await;
     }
-    Ok(())
+    Ok(news)
 }
 
 /// Journals and injects a fault, and looks for its effect. An error of the injection is told later, after the fault is healed.
@@ -196,13 +237,11 @@ async fn told(
     }
 }
 
-/// Waits until every receiver was told that the alerts are over, or their time is over.
-async fn resolved(session: &Session, plan: &Plan, drill: &PlannedDrill, healed: Instant) {
-    let since = session.clock().at(healed);
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max);
-    while healed.elapsed().as_secs_f64() < bound && !drill.scenario.alerts.iter().all(|a| session.notified(a, true, since)) {
-        if session.interrupted().is_err() || session.watch_alerts().await.is_err() {
+/// Waits until the alerts are active no more, or their time is over. Where that can't be asked, their receivers must have been told.
+async fn over(session: &Session, news: &News) {
+    while news.since.elapsed() < news.bound {
+        let Some(active) = session.active_alerts().await else { return news.arrive(session).await };
+        if !news.alerts.iter().any(|a| active.contains(a)) || session.interrupted().is_err() || session.watch_alerts().await.is_err() {
             return;
         }
         tokio::time::sleep(POLL).await;

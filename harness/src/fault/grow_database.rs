@@ -9,7 +9,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use verdict::history::fault::BlastRadius;
 
 const KIND: &str = "grow_database";
 /// Size at which PostgreSQL goes on with a table in another file.
@@ -71,10 +70,6 @@ impl Fault for GrowDatabase {
 
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces]
-    }
-
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.server.target.clone()], ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {

@@ -5,19 +5,27 @@ use crate::journal::undo::start_ticks_of;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
 use std::io;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-/// Program that helpers run; tests name the built binary, since their own has no subcommands.
-pub fn program() -> io::Result<std::path::PathBuf> {
-    match std::env::var_os("FIREDRILL_PROGRAM") {
-        Some(path) => Ok(path.into()),
-        None => std::env::current_exe(),
-    }
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// States which program is firedrill: for tests, which have no subcommands themselves. The first who states it is believed.
+pub fn use_program(path: &str) {
+    let _ = PROGRAM.set(path.into());
+}
+
+/// Program that helpers, the reaper and stand-ins run: this one, unless another was stated.
+///
+/// # Errors
+/// This program's own path can't be told.
+pub fn program() -> io::Result<PathBuf> {
+    PROGRAM.get().map_or_else(std::env::current_exe, |path| Ok(path.clone()))
 }
 
 /// Starts a helper and waits until it prints `ready`; returns what ends it.
@@ -42,6 +50,14 @@ pub async fn start(arguments: &[String]) -> io::Result<Undo> {
     // Reap it whenever it ends, so that no zombie is left while the run goes on.
     tokio::spawn(async move { child.wait().await });
     Ok(Undo::EndHelper { pid, start_ticks })
+}
+
+/// Tells a helper that was started to begin.
+///
+/// # Errors
+/// It is gone.
+pub fn begin(pid: i32) -> io::Result<()> {
+    Ok(nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
 }
 
 /// The harness, as a helper sees it. A helper that has done nothing yet ends when its harness is gone: that may have been killed

@@ -5,7 +5,6 @@ use super::sessions::{self, CLIENT_BACKENDS, Helper, Protocol, Sessions, Task};
 use super::{Ability, Fault, FaultError, Scene, Settings, resp};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
-use verdict::history::fault::BlastRadius;
 
 const KIND: &str = "hold_connections";
 
@@ -100,10 +99,6 @@ impl Fault for HoldConnections {
 
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces]
-    }
-
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.target.clone()], ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {

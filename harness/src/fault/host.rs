@@ -2,7 +2,7 @@
 //! share of its memory and holds the rest at that level. They are aimed at the service by which the host is watched, which is left
 //! alone. The host's memory is never filled: what is taken is bounded, and much stays available.
 
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Scene, Settings, helper};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io;
@@ -131,7 +131,7 @@ impl Fault for Host {
                     arguments.extend(["--most".into(), (self.wanted() * TAKEN_MOST).to_string()]);
                 }
             }
-            let helper = super::helper::start(&arguments).await.map_err(|e| self.fails(scene, e))?;
+            let helper = helper::start(&arguments).await.map_err(|e| self.fails(scene, e))?;
             self.helper = Some(helper.clone());
             Ok(vec![helper])
         })
@@ -140,8 +140,7 @@ impl Fault for Host {
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
         Box::pin(async {
             let (pid, _) = self.helper().ok_or_else(|| self.fails(scene, "it was not prepared"))?;
-            let helper = nix::unistd::Pid::from_raw(pid);
-            nix::sys::signal::kill(helper, nix::sys::signal::Signal::SIGUSR1).map_err(|e| self.fails(scene, e))
+            helper::begin(pid).map_err(|e| self.fails(scene, e))
         })
     }
 

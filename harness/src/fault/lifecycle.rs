@@ -5,7 +5,6 @@ use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::time::Duration;
-use verdict::history::fault::BlastRadius;
 
 /// Time that processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -83,10 +82,6 @@ impl Fault for Lifecycle {
 
     fn needs(&self) -> Vec<Ability> {
         Vec::new()
-    }
-
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.target.clone()], ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {

@@ -6,7 +6,6 @@ use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::net::IpAddr;
 use std::time::Duration;
-use verdict::history::fault::BlastRadius;
 
 const KIND: &str = "packet_delay";
 /// Number of the packet queue; each network namespace has its own numbers.
@@ -55,9 +54,6 @@ impl Fault for PacketDelay {
     }
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces, Ability::PacketFilter, Ability::PacketQueue]
-    }
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.connection.from.clone()], ..BlastRadius::default() }
     }
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {

@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
-use verdict::history::fault::BlastRadius;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -108,10 +107,6 @@ impl Fault for PacketFilter {
 
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces, Ability::PacketFilter]
-    }
-
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.connection.from.clone()], ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {

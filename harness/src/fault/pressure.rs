@@ -2,7 +2,7 @@
 //! and spins or fills memory there, so that it competes with the container's own processes for the same share. The host's
 //! memory is never filled: memory pressure needs a limit on the container.
 
-use super::helper::Orders;
+use super::helper::{self, Orders};
 use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::engine::Limits;
 use crate::journal::{Undo, undo};
@@ -165,7 +165,7 @@ impl Fault for Pressure {
                     arguments.extend(["--up-to-bytes".into(), wanted.to_string()]);
                 }
             }
-            let undo = super::helper::start(&arguments).await.map_err(|e| self.fails(scene, e))?;
+            let undo = helper::start(&arguments).await.map_err(|e| self.fails(scene, e))?;
             if let Undo::EndHelper { pid, start_ticks } = undo {
                 self.helper = (pid, start_ticks);
             }
@@ -174,10 +174,7 @@ impl Fault for Pressure {
     }
 
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
-        Box::pin(async {
-            let helper = nix::unistd::Pid::from_raw(self.helper.0);
-            nix::sys::signal::kill(helper, nix::sys::signal::Signal::SIGUSR1).map_err(|e| self.fails(scene, e))
-        })
+        Box::pin(async { helper::begin(self.helper.0).map_err(|e| self.fails(scene, e)) })
     }
 
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {

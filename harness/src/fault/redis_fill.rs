@@ -6,7 +6,6 @@ use super::{Ability, Fault, FaultError, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io;
-use verdict::history::fault::BlastRadius;
 
 const KIND: &str = "redis_fill";
 /// Size of a value, bytes.
@@ -66,10 +65,6 @@ impl Fault for RedisFill {
 
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces]
-    }
-
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.target.clone()], ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {

@@ -2,7 +2,7 @@
 //! one that says something, once or again and again (`lock_table`, `long_statement`, `slow_commands`). They end with the helper,
 //! and what they held in the server ends with them.
 
-use super::helper::Orders;
+use super::helper::{self, Orders};
 use super::resp::Resp;
 use super::{FaultError, Scene};
 use crate::journal::Undo;
@@ -112,7 +112,7 @@ impl Helper {
                 }
             }
         }
-        let undo = super::helper::start(&arguments).await.map_err(|e| scene.failed(kind, target, e))?;
+        let undo = helper::start(&arguments).await.map_err(|e| scene.failed(kind, target, e))?;
         let pid = if let Undo::EndHelper { pid, .. } = undo { pid } else { 0 };
         Ok((Helper { pid }, undo))
     }
@@ -122,8 +122,7 @@ impl Helper {
     /// # Errors
     /// It is gone.
     pub fn begin(self, scene: &Scene<'_>, kind: &'static str, target: &str) -> Result<(), FaultError> {
-        let told = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), nix::sys::signal::Signal::SIGUSR1);
-        told.map_err(|e| scene.failed(kind, target, format!("its helper {}: {e}", self.pid)))
+        helper::begin(self.pid).map_err(|e| scene.failed(kind, target, format!("its helper {}: {e}", self.pid)))
     }
 
     /// An error if it has ended by itself.

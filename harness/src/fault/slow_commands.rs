@@ -6,7 +6,6 @@ use super::{Ability, Fault, FaultError, Scene, Settings, resp};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::time::{Duration, Instant};
-use verdict::history::fault::BlastRadius;
 
 const KIND: &str = "slow_commands";
 
@@ -68,10 +67,6 @@ impl Fault for SlowCommands {
 
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces]
-    }
-
-    fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { services: vec![self.target.clone()], ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {

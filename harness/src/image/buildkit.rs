@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio_util::io::ReaderStream;
 
 /// A build that says nothing for so long is given up. The Go compiler says nothing while it compiles.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
@@ -25,7 +26,7 @@ pub(super) struct Build<'a> {
     /// Repository and tag of the result.
     pub reference: &'a str,
     /// The context, a tar archive.
-    pub context: Vec<u8>,
+    pub context: std::fs::File,
     /// Build arguments.
     pub arguments: HashMap<String, String>,
     /// Labels of the result.
@@ -53,7 +54,8 @@ impl Build<'_> {
             .labels(&self.labels)
             .rm(true)
             .build();
-        let mut stream = docker.build_image(options, None, Some(bollard::body_full(self.context.into())));
+        let context = ReaderStream::new(tokio::fs::File::from_std(self.context));
+        let mut stream = docker.build_image(options, None, Some(bollard::body_try_stream(context)));
         let mut began = HashSet::new();
         loop {
             match tokio::time::timeout(SILENCE, stream.next()).await {

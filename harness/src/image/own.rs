@@ -43,17 +43,18 @@ impl Images<'_> {
 
         let mut context = BuildContext::of(&frame.folder)?;
         context.add_folder("rootfs")?;
-        context.add(&format!("rootfs/usr/local/bin/{file}"), &bytes, true)?;
+        context.add(&format!("rootfs/usr/local/bin/{file}"), binary, true)?;
         let mut digest = Context::new(&SHA256);
         digest.update(frame.hash.as_bytes());
         digest.update(file.as_bytes());
         digest.update(&bytes);
+        drop(bytes);
         for library in &libraries {
             let content = std::fs::read(library).map_err(|source| Error::File { what: "reading", path: library.clone(), source })?;
             let file = library.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             digest.update(file.as_bytes());
             digest.update(&content);
-            context.add(&format!("rootfs/opt/own/lib/{file}"), &content, true)?;
+            context.add(&format!("rootfs/opt/own/lib/{file}"), library, true)?;
         }
         let hash = hex(digest.finish().as_ref());
         let reference = format!("firedrill/{name}:{}", &hash[..12]);

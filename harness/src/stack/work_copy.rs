@@ -84,11 +84,11 @@ pub(super) fn announce(journal: &Journal, run: &str, stack: &str) -> Result<(), 
     Ok(())
 }
 
-/// Copies a stack's folder, with permissions and symbolic links.
+/// Copies a stack's folder over another, with permissions and symbolic links.
 ///
 /// # Errors
 /// [`StackError::Files`] when something can't be read or written.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StackError> {
+pub fn copy(from: &Path, to: &Path) -> Result<(), StackError> {
     let fail = |path: &Path| StackError::files(format!("copying {}", path.display()));
     std::fs::create_dir_all(to).map_err(fail(to))?;
     for entry in std::fs::read_dir(from).map_err(fail(from))? {

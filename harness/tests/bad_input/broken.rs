@@ -23,14 +23,7 @@ fn root() -> &'static Path {
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("folder");
-    for entry in std::fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())).flatten() {
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("file");
-        }
-    }
+    firedrill::stack::work_copy::copy(from, to).unwrap_or_else(|e| panic!("{e}"));
 }
 
 impl Broken {

@@ -10,10 +10,10 @@ use firedrill::drill::{Inbox, follow};
 use firedrill::probe::{self, Probe, Question};
 use firedrill::receiver::{CONTROL_PORT, Client};
 use firedrill::record::{self, Recorder};
+use firedrill::stack::work_copy;
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use verdict::history::alert::AlertEvent;
@@ -45,11 +45,12 @@ impl Bench {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let stack = folder.path().join("stack");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        lay(&firedrill::home::Home::find().root().join("compose/stacks/mini"), &stack)?;
+        let lay = |from: &Path| work_copy::copy(from, &stack).map_err(|e| e.to_string());
+        lay(&firedrill::home::Home::find().root().join("compose/stacks/mini"))?;
         for stale in ["prometheus/rules/alerts.yml", "verdicts.yaml"] {
             std::fs::remove_file(stack.join(stale)).map_err(|e| format!("{stale}: {e}"))?;
         }
-        lay(&tests.join(fixtures), &stack)?;
+        lay(&tests.join(fixtures))?;
         for (file, old, new) in edits {
             let path = stack.join(file);
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{file}: {e}"))?;
@@ -292,35 +293,9 @@ impl Bench {
         let history = record::read(&self.folder.path().join("run")).map_err(|e| e.to_string());
         self.live.down().await.map_err(|f| f.message)?;
         if let Some(kept) = std::env::var_os("FIREDRILL_BENCH_KEEP") {
-            lay(&self.folder.path().join("run"), &PathBuf::from(kept))?;
+            work_copy::copy(&self.folder.path().join("run"), Path::new(&kept)).map_err(|e| e.to_string())?;
         }
         history
-    }
-}
-
-fn lay(from: &Path, over: &Path) -> Result<(), String> {
-    let told = |e: std::io::Error| format!("{}: {e}", from.display());
-    std::fs::create_dir_all(over).map_err(told)?;
-    for entry in std::fs::read_dir(from).map_err(told)? {
-        let entry = entry.map_err(told)?;
-        let target = over.join(entry.file_name());
-        if entry.file_type().map_err(told)?.is_dir() {
-            lay(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target).map_err(told)?;
-        }
-    }
-    Ok(())
-}
-
-/// Helper processes and the reaper are the program `firedrill`, which a test is not: it runs itself again, knowing it.
-pub fn knowing_the_program() {
-    if std::env::var_os("FIREDRILL_PROGRAM").is_none() {
-        let error = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(std::env::args_os().skip(1))
-            .env("FIREDRILL_PROGRAM", env!("CARGO_BIN_EXE_firedrill"))
-            .exec();
-        panic!("this test can't be run again with FIREDRILL_PROGRAM set: {error}");
     }
 }
 

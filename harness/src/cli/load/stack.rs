@@ -71,7 +71,9 @@ async fn drive_workload(workload: Workload, arguments: &Arguments, running: &Run
     let clock = RunClock { start: began, wall_at_start_us: crate::clock::wall_us() };
     let (events, mut arriving) = mpsc::channel(4096);
     let (live_out, mut live) = watch::channel(loadgen::Live::default());
-    let mut driven = tokio::spawn(loadgen::run_with(workload, clock, bounds, stop.clone(), events, live_out));
+    let stopping = stop.clone();
+    let mut driven = loadgen::on_own_thread("load", move || loadgen::run_with(workload, clock, bounds, stopping, events, live_out))
+        .map_err(|e| Failure::new(Exit::Unfit, format!("the load has no thread: {e}\nhint: raise the limit of processes (ulimit -u)")))?;
     // Nothing is kept of single operations.
     tokio::spawn(async move { while arriving.recv().await.is_some() {} });
     let mut next = Duration::from_secs(1);

@@ -8,7 +8,6 @@ use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
-use crate::history::fault::FaultEvent;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -119,9 +118,8 @@ impl Checker for AlertResolves {
         }
         let mut told = Vec::new();
         let mut witnesses = Vec::new();
-        // What comes after the next fault is that one's: it may raise the same alert before this bound is over.
-        let injections = history.faults().filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if *drill != self.drill));
-        let next = injections.map(|(e, _)| e.at.wall_s()).filter(|at| *at >= until).fold(f64::INFINITY, f64::min);
+        // What is told once it fires again is about that. The news of its end may come while the next drill is under way.
+        let next = firing.firing(&self.alert).into_iter().map(|s| s.from).filter(|from| *from > until).fold(f64::INFINITY, f64::min);
         for receiver in &self.receivers {
             match last_word(history, &self.alert, receiver, Interval { from: start, to: until.max(bound).min(next) }) {
                 LastWord::Resolved(at, seq) if at <= bound => {
