@@ -94,7 +94,7 @@ impl Stream {
             .await
             .unwrap_or_else(|e| LoadSummary { invalid: Some(format!("the load generator ended early: {e}")), ..LoadSummary::default() });
         let _ = self.writer.await;
-        if let Err(e) = self.recorder.write(EventKind::Load(LoadEvent::Ended { stream: self.name, summary })) {
+        if let Err(e) = self.recorder.write(EventKind::Load(LoadEvent::Ended { stream: self.name, summary: Box::new(summary) })) {
             tracing::error!("the load's summary can't be recorded: {e}");
         }
     }

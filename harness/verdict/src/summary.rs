@@ -131,7 +131,7 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
 /// The background load's own account.
 pub fn load(history: &History, stream: &str) -> Option<LoadSummary> {
     history.events.iter().rev().find_map(|e| match &e.kind {
-        EventKind::Load(LoadEvent::Ended { stream: s, summary }) if s == stream => Some(summary.clone()),
+        EventKind::Load(LoadEvent::Ended { stream: s, summary }) if s == stream => Some(LoadSummary::clone(summary)),
         _ => None,
     })
 }

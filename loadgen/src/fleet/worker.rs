@@ -192,10 +192,11 @@ impl Visit {
         let begin = self.zero.saturating_add_signed(at);
         let part = Part { share: ready.share, begin: Some(begin), tallies: Some(tallies), abandon: abandon.clone() };
         let stopping = stop.clone();
-        let driven = tokio::task::spawn_blocking(move || {
+        let driven = crate::on_own_thread("load", move || async move {
             let watch = Watch { log: None, wall: &SystemTime::now, stop: &stopping, live: &mut |_, _| () };
             direct::drive_part(&ready.direct, watch, &part)
         });
+        let Ok(driven) = driven else { return Ok(ToCoordinator::Failed { why: "the load has no thread".into() }) };
         let told = self.tell(link, &mut measured, &stop).await;
         if told.is_err() {
             // Nobody hears of it any more.
@@ -208,7 +209,7 @@ impl Visit {
                 ToCoordinator::Ended { summary: Box::new(summary), late_ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX) }
             }
             Ok(Err(error)) => ToCoordinator::Failed { why: error.to_string() },
-            Err(error) => ToCoordinator::Failed { why: format!("the load ended early: {error}") },
+            Err(_) => ToCoordinator::Failed { why: "the load ended early".into() },
         })
     }
 

@@ -247,6 +247,6 @@ pub enum LoadEvent {
         /// Which load.
         stream: String,
         /// What the generator says of it.
-        summary: LoadSummary,
+        summary: Box<LoadSummary>,
     },
 }

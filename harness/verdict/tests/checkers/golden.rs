@@ -489,7 +489,7 @@ fn load(r: &mut Run) {
         operations: OPERATIONS as u64,
         ..LoadSummary::default()
     };
-    r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary }));
+    r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary: Box::new(summary) }));
 }
 
 fn capture(r: &mut Run) {
