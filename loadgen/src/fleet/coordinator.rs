@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use verdict::history::load::{LoadSummary, Measured};
@@ -146,9 +146,10 @@ pub async fn drive(load: &Load, workers: &[Place], token: &Token, watching: Watc
     let shares = shares(load, workers)?;
     let mut members = try_join_all(workers.iter().map(|place| Member::join(place, token))).await?;
     try_join_all(members.iter_mut().zip(shares).map(|(member, share)| member.prepare(load, share))).await?;
-    // Counted while it is driven: a long schedule takes a while.
-    let counted = load.clone();
-    let scheduled = tokio::task::spawn_blocking(move || counted.arrivals());
+    // Counted while it is driven, for a long schedule takes a while, on a thread that nobody waits for when the load is stopped.
+    let (counted, scheduled) = oneshot::channel();
+    let whole = load.clone();
+    std::thread::spawn(move || counted.send(whole.arrivals()));
 
     let slowest = members.iter().map(|m| m.offset.measured().uncertainty_us).fold(0.0, f64::max);
     let begin = clock() + i64::try_from((LEAD + Duration::from_secs_f64(slowest * 4e-6)).as_nanos()).unwrap_or(i64::MAX);
