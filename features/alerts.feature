@@ -5,6 +5,10 @@ Feature: Alerts fire, reach people and resolve
     Given the healthy stack
     Then every declared alert is quiet while nothing is wrong
 
+  Scenario: Alerting says that it is alive
+    Given the healthy stack
+    Then each dead man's switch keeps arriving
+
   @stack:email
   Scenario Outline: <alert> notices that <what>
     Given the healthy stack

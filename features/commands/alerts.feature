@@ -8,3 +8,7 @@ Feature: Every alert is proved
     Then each drill's alerts fire within their budgets, reach their receivers and resolve
     And each fault bites and leaves, and nothing beyond its blast radius fires
     And every declared alert is quiet while nothing is wrong
+
+  Scenario: Alerting says that it is alive
+    Given the healthy stack
+    Then each dead man's switch keeps arriving

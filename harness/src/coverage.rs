@@ -24,15 +24,16 @@ pub fn routing(config: &MonitoringConfig, declaration: &Declaration) -> Routing 
     Routing { routes: routes(manager, &alerts), receivers: receivers.collect(), inhibitions: inhibitions(&view.inhibitions, &alerts) }
 }
 
-/// The declared alerts with the labels that are known of them before they fire, one for each rule of the name.
+/// The declared alerts and switches with the labels that are known of them before they fire, one for each rule of the name.
 fn labelled(config: &MonitoringConfig, declaration: &Declaration) -> Vec<(String, Labels)> {
     let external = config.prometheus.first().map(|p| p.config.view.global.external_labels.clone()).unwrap_or_default();
+    let switches = declaration.switches.iter().map(|s| (&s.name, Labels::new()));
     let mut found = Vec::new();
-    for alert in &declaration.alerts {
-        for (_, _, rule) in config.rules().filter(|(_, _, r)| r.is_alert() && r.name == alert.name) {
-            let name = [("alertname".to_owned(), alert.name.clone())];
-            let labels = external.clone().into_iter().chain(alert.labels.clone()).chain(rule.labels.clone()).chain(name).collect();
-            found.push((alert.name.clone(), labels));
+    for (alert, stated) in declaration.alerts.iter().map(|a| (&a.name, a.labels.clone())).chain(switches) {
+        for (_, _, rule) in config.rules().filter(|(_, _, r)| r.is_alert() && r.name == *alert) {
+            let name = [("alertname".to_owned(), alert.clone())];
+            let labels = external.clone().into_iter().chain(stated.clone()).chain(rule.labels.clone()).chain(name).collect();
+            found.push((alert.clone(), labels));
         }
     }
     found

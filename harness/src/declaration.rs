@@ -52,6 +52,9 @@ pub struct Declaration {
     /// Alerts: what they carry and whom they reach.
     #[serde(default)]
     pub alerts: Vec<DeclaredAlert>,
+    /// Dead man's switches.
+    #[serde(default)]
+    pub switches: Vec<Switch>,
     /// Stand-ins for the receivers' services.
     #[serde(default)]
     pub receivers: Vec<StandIn>,
@@ -298,6 +301,18 @@ pub struct DeclaredAlert {
     /// configuration can't promise is refused before anything starts.
     #[serde(default)]
     pub within_s: Option<f64>,
+}
+
+/// A dead man's switch: an alert that always fires, so that its silence says that nobody is told of anything else either.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// Name of the alert; `alerts` does not state it.
+    pub name: String,
+    /// Stand-ins that must keep receiving it.
+    pub receivers: Vec<String>,
+    /// Longest silence that is none yet, seconds at time scale 1.
+    pub every_s: f64,
 }
 
 /// A stand-in for a receiver's service. It takes over the host name only; path, key and protocol stay as configured.

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::stack::Running;
 use futures::StreamExt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use verdict::history::alert::{AlertEvent, Notification};
@@ -52,6 +52,9 @@ pub enum Error {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
+    /// The time scale leaves scrapes too little time: how long they take, 99th percentile by job.
+    #[error("scrapes take more than half of their scaled timeout; the run ends before its first drill")]
+    TooFast(BTreeMap<String, Duration>),
     /// Something injected could not be undone.
     #[error("{0}\nhint: firedrill heal tries again")]
     Heal(String),
@@ -65,11 +68,12 @@ impl Error {
     pub fn exit(&self) -> crate::exit::Exit {
         use crate::exit::Exit;
         match self {
-            Error::Configuration(_) | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
+            Error::Configuration(_) | Error::TooFast(_) | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
             Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,
             Error::Stack(_) | Error::Heal(_) => Exit::Unknown,
             Error::Fault(FaultError::Failed { .. }) => Exit::Unknown,
-            Error::Record(_) | Error::Journal(_) => Exit::Defect,
+            Error::Journal(e) => e.exit(),
+            Error::Record(_) => Exit::Defect,
             Error::Interrupted => Exit::Interrupted,
         }
     }
@@ -127,6 +131,8 @@ pub struct Parts {
     pub evaluation_s: f64,
     /// The monitoring configuration as it runs.
     pub config: Arc<MonitoringConfig>,
+    /// The configuration as written and the time scale, where it is to be seen before the first drill whether scrapes bear it.
+    pub to_bear: Option<(Arc<MonitoringConfig>, f64)>,
     /// Where events are written.
     pub recorder: Recorder,
     /// What must be undone.
@@ -156,7 +162,7 @@ impl Session {
         self.phase(Phase::Steady, true)?;
         self.traffic_since = self.clock().now();
         let load = match &self.declaration.workload {
-            Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>())?),
+            Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>(), None)?),
             None => None,
         };
         let driven = async {
@@ -194,6 +200,7 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
+        steady::scrapes_bear(self).await?;
         if plan.gate.is_some() {
             return Ok(());
         }

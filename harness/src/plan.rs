@@ -23,6 +23,8 @@ const OVER_S: f64 = 12.0;
 pub struct Subject {
     /// Its declaration.
     pub declaration: Declaration,
+    /// What its configuration's durations are divided by.
+    pub time_scale: f64,
     /// Its scenarios by name.
     pub scenarios: BTreeMap<String, Scenario>,
     /// Its baseline.
@@ -202,10 +204,10 @@ impl Plan {
         let scenario = &drill.scenario;
         let allowed = |stage: &str| ["group_interval", "host_noise"].contains(&stage);
         let usual = |b: &AlertBudget| b.stages.iter().filter(|(stage, _)| !allowed(stage)).map(|(_, s)| s).sum::<f64>();
-        let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a)).map(usual).fold(0.0, f64::max);
         // What was injected early has built up by then.
-        let builds_up_s = if scenario.is_early() { 0.0 } else { scenario.builds_up_s };
-        scenario.hold_s.max(builds_up_s + budgets) + scenario.clears_s + OVER_S
+        let builds_up_s = |alert: &String| if scenario.is_early() { 0.0 } else { scenario.builds_up_s.of(alert) };
+        let told = |alert: &String| Some(builds_up_s(alert) + usual(self.budgets.get(alert)?));
+        scenario.hold_s.max(scenario.alerts.iter().filter_map(told).fold(0.0, f64::max)) + scenario.clears_s.most() + OVER_S
     }
 
     /// About how long the drills take, seconds: in each wave as long as the longest.
@@ -217,8 +219,11 @@ impl Plan {
     /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
     fn bound_s(&self, drill: &PlannedDrill) -> f64 {
         let scenario = &drill.scenario;
-        let budgets = scenario.alerts.iter().filter_map(|a| self.budgets.get(a));
-        scenario.hold_s + scenario.builds_up_s + scenario.clears_s + budgets.fold(0.0f64, |m, b| m.max(b.notify_s + b.resolve_s))
+        let bound = |alert: &String| {
+            let budget = self.budgets.get(alert)?;
+            Some(scenario.builds_up_s.of(alert) + budget.notify_s + budget.resolve_s + scenario.clears_s.of(alert))
+        };
+        scenario.hold_s + scenario.alerts.iter().filter_map(bound).fold(0.0, f64::max)
     }
 
     /// The waves, in order.

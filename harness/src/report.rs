@@ -14,7 +14,9 @@ use std::path::Path;
 use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
-use verdict::summary::{self, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver};
+use verdict::summary::{
+    self, AboutAlert, AlertRow, Coverage, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver,
+};
 use verdict::{Expectation, History, Verdict};
 
 pub use verdict::summary::{Deviation, Told};
@@ -131,16 +133,19 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
             (id, seed, time_scale, started) = (i.clone(), *s, *n, event.at.wall_us - event.at.mono_us);
         }
     }
-    let subjects = declaration
-        .alerts
-        .iter()
-        .map(|a| {
-            let drills = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name)).map(|d| d.scenario.name.clone()).collect();
-            let about = file.plan.drills.iter().filter(|d| d.scenario.alerts.contains(&a.name));
-            let builds_up_s = about.map(|d| d.scenario.builds_up_s).fold(0.0, f64::max);
-            (a.name.clone(), (drills, file.plan.budgets.get(&a.name).map(|b| b.notify_s + builds_up_s)))
-        })
-        .collect();
+    let about_alert = |alert: &crate::declaration::DeclaredAlert| {
+        let about: Vec<_> = file.plan.drills.iter().map(|d| &d.scenario).filter(|s| s.alerts.contains(&alert.name)).collect();
+        let builds_up_s = about.iter().map(|s| s.builds_up_s.of(&alert.name)).fold(0.0, f64::max);
+        AboutAlert {
+            drills: about.iter().map(|s| s.name.clone()).collect(),
+            budget_s: file.plan.budgets.get(&alert.name).map(|b| b.notify_s + builds_up_s),
+            stages: file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
+                Expectation::AlertStages(stages) if stages.alert == alert.name => Some(stages),
+                _ => None,
+            }),
+        }
+    };
+    let planned = declaration.alerts.iter().map(|alert| (alert.name.clone(), about_alert(alert))).collect();
     let sources: Vec<summary::LedgerSource<'_>> = declaration
         .logs
         .iter()
@@ -163,17 +168,12 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .map(|_| vec!["send_mail/send".to_owned()])
         .unwrap_or_default();
     let counts = Summary::of(told.iter().map(|t| t.status));
-    let (mut alerts, faults) = (summary::alerts(history, verdicts, &subjects), summary::faults(history));
-    for row in &mut alerts {
-        let stages = file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
-            Expectation::AlertStages(stages) if stages.alert == row.rule => Some(stages),
-            _ => None,
-        });
-        row.stages = stages.map(|stages| stages.rows(history)).unwrap_or_default();
-    }
+    let (alerts, faults) = (summary::alerts(history, verdicts, &planned), summary::faults(history));
     let ledger = summary::ledger(history, &sources, traces, &mail);
-    let receivers = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
-    let coverage = summary::coverage::coverage(history, verdicts, &alerts, &receivers, &file.routing);
+    let of_alerts = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
+    let of_switches = declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
+    let declared = summary::coverage::Declared { alerts: &of_alerts, switches: &of_switches };
+    let coverage = summary::coverage::coverage(history, verdicts, &alerts, declared, &file.routing);
     Report {
         run: Run {
             id,

@@ -42,11 +42,11 @@ pub struct Scenario {
     /// Seconds from the injection until the alerts' condition holds, where that takes more than the fault's own effect: a queue
     /// fills at the load's rate. It is added to the budgets, which know the configuration only.
     #[serde(default)]
-    pub builds_up_s: f64,
+    pub builds_up_s: Seconds,
     /// Seconds from healing until the alerts' condition is over, where that takes more than the fault's end: a backlog is worked
     /// off. It is added to the budgets for resolving.
     #[serde(default)]
-    pub clears_s: f64,
+    pub clears_s: Seconds,
     /// Least seconds that the fault stays, even if all was seen before.
     #[serde(default)]
     pub hold_s: f64,
@@ -57,6 +57,40 @@ pub struct Scenario {
     /// deviation, and its alert counts as proved by an overridden threshold.
     #[serde(default)]
     pub overrides: Vec<Override>,
+}
+
+/// Seconds, for all alerts of a drill or for each that is named; none for those that are not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "wanted a number of seconds, or one for each alert as in {Alert: 6}")]
+pub enum Seconds {
+    /// For all.
+    All(f64),
+    /// By alert.
+    By(BTreeMap<String, f64>),
+}
+
+impl Default for Seconds {
+    fn default() -> Seconds {
+        Seconds::All(0.0)
+    }
+}
+
+impl Seconds {
+    /// For one alert.
+    pub fn of(&self, alert: &str) -> f64 {
+        match self {
+            Seconds::All(seconds) => *seconds,
+            Seconds::By(alerts) => alerts.get(alert).copied().unwrap_or(0.0),
+        }
+    }
+
+    /// The most for any alert.
+    pub fn most(&self) -> f64 {
+        match self {
+            Seconds::All(seconds) => *seconds,
+            Seconds::By(alerts) => alerts.values().copied().fold(0.0, f64::max),
+        }
+    }
 }
 
 /// When a fault is injected.
@@ -92,6 +126,10 @@ pub struct ExtraLoad {
     pub journey: String,
     /// Arrivals a second.
     pub rate: f64,
+    /// How long from its beginning, shortly before the injection, seconds; without it until the fault is healed. What piles up has to
+    /// be worked off again before the next drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_s: Option<f64>,
 }
 
 impl Scenario {
@@ -198,9 +236,20 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
             );
         }
     }
-    for (key, seen) in [("hold_s", scenario.hold_s), ("builds_up_s", scenario.builds_up_s), ("clears_s", scenario.clears_s)] {
+    let each = |seconds: &Seconds| match seconds {
+        Seconds::All(seconds) => vec![(None, *seconds)],
+        Seconds::By(alerts) => alerts.iter().map(|(alert, seconds)| (Some(alert.clone()), *seconds)).collect(),
+    };
+    let stated =
+        [("hold_s", vec![(None, scenario.hold_s)]), ("builds_up_s", each(&scenario.builds_up_s)), ("clears_s", each(&scenario.clears_s))];
+    for (key, (alert, seen)) in stated.into_iter().flat_map(|(key, all)| all.into_iter().map(move |one| (key, one))) {
+        let keys: Vec<&str> = [key].into_iter().chain(alert.as_deref()).collect();
+        if let Some(alert) = alert.as_ref().filter(|a| !scenario.alerts.contains(a)) {
+            let hint = format!("its alerts are {}", scenario.alerts.join(", "));
+            return wrong(&keys, format!("{key}: the drill is not about alert {alert}"), hint);
+        }
         if !(0.0..=86_400.0).contains(&seen) {
-            return wrong(&[key], format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"), "correct the number".into());
+            return wrong(&keys, format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"), "correct the number".into());
         }
     }
     if let Some(load) = &scenario.load {
@@ -218,6 +267,10 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
                 format!("load.rate: seen {}, wanted arrivals a second from 0.01 to 100000", load.rate),
                 "correct the number".into(),
             );
+        }
+        if let Some(seen) = load.for_s.filter(|s| !(0.1..=86_400.0).contains(s)) {
+            let what = format!("load.for_s: seen {seen}, wanted a number of seconds from 0.1 to 86400");
+            return wrong(&["load", "for_s"], what, "correct the number, or leave it out".into());
         }
     }
     Ok(scenario)

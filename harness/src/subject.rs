@@ -82,12 +82,26 @@ pub struct Read {
 /// # Errors
 /// See [`Error`].
 pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Result<Read, Error> {
+    read_measured(folder_or_name, home, time_scale, &BTreeMap::new())
+}
+
+/// The same where it was measured how long scrapes take (99th percentile, by job): a scale at which they don't fit into half of their
+/// timeouts is refused, or lowered where it is the declared one.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read_measured(
+    folder_or_name: &str,
+    home: &Home,
+    time_scale: Option<f64>,
+    scrapes: &BTreeMap<String, Duration>,
+) -> Result<Read, Error> {
     let stack = Stack::open(folder_or_name)?;
     let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
     let written = MonitoringConfig::load(&sources(folder, &declaration, &project)?)?;
     let mut deviations: Vec<Deviation> =
         declaration.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)).collect();
-    let scaled = scaled(&declaration, &written, time_scale, &mut deviations)?;
+    let scaled = scaled(&declaration, &written, time_scale, scrapes, &mut deviations)?;
     let own = |name: &str| folder.join(name);
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
@@ -105,7 +119,7 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
     }
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
-    let subject = Subject { declaration, scenarios, baseline, budgets, apart, services, left_out };
+    let subject = Subject { declaration, time_scale: scaled.scale, scenarios, baseline, budgets, apart, services, left_out };
     Ok(Read { stack, subject, written, scaled, required, features, deviations, baseline_file })
 }
 
@@ -127,13 +141,14 @@ fn scaled(
     declaration: &Declaration,
     written: &MonitoringConfig,
     asked: Option<f64>,
+    scrapes: &BTreeMap<String, Duration>,
     deviations: &mut Vec<Deviation>,
 ) -> Result<Scaled, Error> {
     let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
     let mut scale = Scale::new(asked.unwrap_or(declaration.time_scale))?
         .declared(Declared { exponents, ..Declared::default() })
         .at(jiff::Timestamp::now().as_second());
-    scale = scale.traffic(traffic(declaration));
+    scale = scale.traffic(traffic(declaration)).measured_scrapes(scrapes.clone());
     let scaled = match asked {
         Some(_) => scale.apply(written)?,
         None => {

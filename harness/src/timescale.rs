@@ -21,6 +21,7 @@ mod quantity;
 mod rule;
 mod series;
 
+pub use document::scrapes_fit;
 pub use events::{RangeUse, SAMPLING_SHARE, Traffic, WindowEvents, events_in_window, ranges};
 pub use series::SeriesType;
 

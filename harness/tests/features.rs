@@ -8,7 +8,7 @@ mod images;
 mod reconcile;
 
 use firedrill::cli::{Common, Failure};
-use firedrill::drill::bring_up::{Live, Options};
+use firedrill::drill::bring_up::{Live, Options, settled};
 use firedrill::report::{Report, text};
 use firedrill::sabotage;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -101,9 +101,7 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
 fn report(shared: &Shared) -> Result<&Report, Failed> {
     let report = shared.report.get_or_init(|| {
         shared.runtime.block_on(async {
-            let plan = shared.options.plan().map_err(|f| f.message)?;
-            let live = Live::up_for(&shared.options, &plan).await.map_err(|f| f.message)?;
-            let outcome = live.run(&plan).await;
+            let (live, outcome) = settled(&shared.options, Options::plan).await.map_err(|f| f.message)?;
             *shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(live);
             outcome.map(|o| o.report).map_err(|f| f.message)
         })

@@ -12,11 +12,13 @@ mod shrink;
 
 use firedrill::declaration::Waiver;
 use firedrill::exit::Exit;
+use firedrill::plan::Planned;
 use firedrill::record;
 use firedrill::report::{self, Report, RunFile, html, junit, text};
 use quick_junit::{NonSuccessKind, TestCaseStatus};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use verdict::check::alerts::StageBudget;
 use verdict::history::run::RunEvent;
 use verdict::{Event, EventKind, History, Status};
 
@@ -189,6 +191,43 @@ fn like_passes_are_one_line() {
         shown.contains("Deviations from the described system: ") && report.run.deviations.iter().all(|d| !shown.contains(&d.what)),
         "{shown}"
     );
+}
+
+/// The golden run, asked about the stages of an alert, with this much allowed for what else runs on the host.
+fn staged(file: &mut RunFile, noise_s: f64) {
+    let reaches = file.plan.expectations.iter().find(|p| p.expectation.checker().id() == "alert.EmailServiceDown.reaches").unwrap();
+    let verdict::Expectation::AlertReaches(told) = reaches.expectation.clone() else { panic!("another check") };
+    let expectation = verdict::check::alerts::AlertStages {
+        alert: told.alert,
+        drill: told.drill,
+        receivers: told.receivers,
+        labels: told.labels,
+        allowed: StageBudget { condition_s: 1.25, evaluation_s: 0.75, hold_s: 0.5, notify_s: 16.0, noise_s },
+    };
+    let planned = Planned { expectation: expectation.into(), ..reaches.clone() };
+    file.plan.expectations.push(planned);
+}
+
+#[test]
+fn each_stage_is_reported_measured_against_allowed() {
+    let report = judged(|f| staged(f, 60.0));
+    let alert = report.alerts.iter().find(|a| a.rule == "EmailServiceDown").unwrap();
+    let names: Vec<&str> = alert.stages.iter().map(|s| s.stage.as_str()).collect();
+    assert_eq!((names.last().copied(), alert.stages_noise_s), (Some("notify"), Some(60.0)), "{alert:?}");
+    let hold = alert.stages.iter().find(|s| s.stage == "hold").unwrap();
+    assert!(hold.allowed_s == 0.5 && hold.over_s == hold.measured_s - 0.5 && hold.over_s > 0.0, "{hold:?}");
+    // The stages lie between the injection and the last receiver, one after the other.
+    let in_all: f64 = alert.stages.iter().map(|s| s.measured_s).sum();
+    assert!((in_all - alert.notify_s.unwrap()).abs() < 1.0, "{alert:?}");
+    let (shown, page) = (text::render(&report), html::render(&report, &GOLDEN.0).unwrap());
+    let took = format!("hold took {:.1} s of 0.5 s", hold.measured_s);
+    assert!(shown.contains(&took) && shown.contains(&format!("the slowest stage for its time is of EmailServiceDown: {took}")), "{shown}");
+    assert!(page.contains(&format!("hold {:.1} s of 0.5 s", hold.measured_s)) && page.contains("60.0 s"), "{page}");
+    let schema = serde_json::from_str(&std::fs::read_to_string(here("report.schema.json")).unwrap()).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&serde_json::to_value(&report).unwrap()));
+    // Nothing was measured of what nobody asked about.
+    assert!(report.alerts.iter().all(|a| a.rule == "EmailServiceDown" || (a.stages.is_empty() && a.stages_noise_s.is_none())));
+    assert_eq!(judged(|f| staged(f, 0.0)).exit(), Exit::Fail);
 }
 
 #[test]

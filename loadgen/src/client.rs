@@ -3,3 +3,11 @@
 
 pub mod http;
 pub mod imap;
+
+use nix::errno::Errno;
+
+/// Whether an operation could not leave for want of descriptors, ports or memory on this side.
+pub(crate) fn is_want_of_room(error: &std::io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::EADDRNOTAVAIL | Errno::ENOBUFS | Errno::ENOMEM))
+}

@@ -6,10 +6,10 @@
 //! once, for the head of the interval log.
 
 mod answer;
-mod interval_log;
-mod meter;
+pub(crate) mod interval_log;
+pub(crate) mod meter;
 mod part;
-mod request;
+pub(crate) mod request;
 
 use crate::arrival::{Arrival, Shared};
 use crate::recorder::{Ended, LONGEST, Live, Recorder, Times};
@@ -23,7 +23,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use part::Interval;
 pub use part::{Part, Tally};
-pub use request::{Feed, Parts, Request, RequestError};
+pub use request::{Parts, Request};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -445,12 +445,12 @@ impl<'a> Engine<'a> {
             self.waiting.push_back(Waiting { due: now, number: self.number });
         }
         let Some(first) = self.waiting.pop_front() else { return };
-        match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EMFILE | Errno::ENFILE | Errno::EADDRNOTAVAIL | Errno::ENOBUFS | Errno::ENOMEM) => {
+        match error.kind() {
+            _ if crate::client::is_want_of_room(error) => {
                 self.recorder.starved(&error.to_string());
                 self.failed(first.due, None, "this machine had no room");
             }
-            Some(Errno::ECONNREFUSED) => self.failed(first.due, None, "connection refused"),
+            ErrorKind::ConnectionRefused => self.failed(first.due, None, "connection refused"),
             _ => self.failed(first.due, None, "connection not opened"),
         }
     }

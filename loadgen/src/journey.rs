@@ -148,6 +148,8 @@ pub struct Turn {
     service: Duration,
     /// Whether all of them ended as wanted.
     as_expected: bool,
+    /// The kind of error that came last.
+    ended_by: Option<String>,
     pub(crate) draw: Draw,
 }
 
@@ -155,7 +157,7 @@ impl Turn {
     pub(crate) fn new(shared: Arc<Shared>, arrival: u64, due: Instant) -> Turn {
         let (journey, mut draw) = shared.casting.of(arrival);
         let user = draw.of(&shared.users).cloned().unwrap_or_default();
-        Turn { shared, journey, arrival, step: 0, due, user, service: Duration::ZERO, as_expected: true, draw }
+        Turn { shared, journey, arrival, step: 0, due, user, service: Duration::ZERO, as_expected: true, ended_by: None, draw }
     }
 
     /// Walks the journey that this arrival was cast for.
@@ -169,7 +171,11 @@ impl Turn {
             service: self.service,
             as_expected: self.as_expected,
         };
-        self.shared.recorder().part(self.journey.name(), &ended);
+        let mut recorder = self.shared.recorder();
+        recorder.part(self.journey.name(), &ended);
+        if let Some(kind) = &self.ended_by {
+            recorder.part_kind(self.journey.name(), kind);
+        }
     }
 
     /// Somebody else than the user, if there is anybody else.
@@ -245,9 +251,13 @@ impl Turn {
                 as_expected,
             };
             recorder.ended(whole);
-            recorder.part(&format!("{}/{}", self.journey.name(), step.name), &whole);
+            let part = format!("{}/{}", self.journey.name(), step.name);
+            recorder.part(&part, &whole);
             if !as_expected {
-                recorder.kind(&kind(answer.as_ref().ok()));
+                let kind = kind(answer.as_ref().ok());
+                recorder.kind(&kind);
+                recorder.part_kind(&part, &kind);
+                self.ended_by = Some(kind);
             }
             if let Ok(Answer::Starved(error)) = &answer {
                 recorder.starved(error);

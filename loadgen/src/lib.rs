@@ -25,6 +25,8 @@ mod own_thread;
 pub mod payload;
 pub mod recorder;
 pub mod target;
+pub mod template;
+pub mod wide;
 mod workload;
 
 pub use arrival::Arrival;

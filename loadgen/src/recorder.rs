@@ -101,6 +101,7 @@ struct Slot {
 struct Part {
     count: u64,
     errors: u64,
+    kinds: BTreeMap<String, u64>,
     times: Times,
 }
 
@@ -203,7 +204,7 @@ impl Recorder {
     /// A part of the load (`journey`, or `journey/step`) ended.
     pub fn part(&mut self, name: &str, ended: &Ended) {
         if !self.parts.contains_key(name) {
-            self.parts.insert(name.to_owned(), Part { count: 0, errors: 0, times: Times::new() });
+            self.parts.insert(name.to_owned(), Part { count: 0, errors: 0, kinds: BTreeMap::new(), times: Times::new() });
         }
         if let Some(part) = self.parts.get_mut(name) {
             part.count += 1;
@@ -214,9 +215,13 @@ impl Recorder {
 
     /// Something went wrong, of a kind of which there are few.
     pub fn kind(&mut self, kind: &str) {
-        match self.kinds.get_mut(kind) {
-            Some(times) => *times += 1,
-            None => drop(self.kinds.insert(kind.to_owned(), 1)),
+        count(&mut self.kinds, kind);
+    }
+
+    /// The same, in a part that has ended.
+    pub fn part_kind(&mut self, name: &str, kind: &str) {
+        if let Some(part) = self.parts.get_mut(name) {
+            count(&mut part.kinds, kind);
         }
     }
 
@@ -268,6 +273,7 @@ impl Recorder {
         let part = |p: &Part| LoadPart {
             count: p.count,
             errors: p.errors,
+            kinds: p.kinds.clone(),
             latency_ms: percentiles(&p.times.latency),
             service_ms: percentiles(&p.times.service),
         };
@@ -325,6 +331,13 @@ impl Recorder {
             reasons.push("no operation ended".to_owned());
         }
         (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
+fn count(kinds: &mut BTreeMap<String, u64>, kind: &str) {
+    match kinds.get_mut(kind) {
+        Some(times) => *times += 1,
+        None => drop(kinds.insert(kind.to_owned(), 1)),
     }
 }
 

@@ -233,6 +233,12 @@ async fn a_refused_port_makes_operations_fail() {
         assert!(o.error.as_deref().is_some_and(|e| e.contains("refused")), "{o:?}");
     }
     assert_eq!(summary.operations, 50);
+    assert_eq!(summary.errors, BTreeMap::from([("no connection".to_owned(), 50)]));
+    // Each journey and each of its operations tells why it failed.
+    assert!(summary.parts.contains_key("list") && summary.parts.contains_key("list/list"), "{:?}", summary.parts);
+    for (name, part) in &summary.parts {
+        assert_eq!(part.kinds, BTreeMap::from([("no connection".to_owned(), part.count)]), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -19,13 +19,13 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         ));
     }
     let options = Options::new(arguments.stack(), common);
-    let plan = plan(&options)?;
     if arguments.dry_run {
+        let plan = plan(&options)?;
         print!("{plan}");
         print!("{}", budgets(&plan));
         return Ok(Exit::Pass);
     }
-    super::verify::once(&options, &plan, common, text::alerts_only).await
+    super::verify::once(&options, plan, common, text::alerts_only).await
 }
 
 /// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
@@ -50,7 +50,7 @@ fn budgets(plan: &Plan) -> String {
     let mut out = String::from("budgets, from the injection and from healing\n");
     for (alert, budget) in &plan.budgets {
         let drill = plan.drills.iter().find(|d| d.scenario.alerts.contains(alert)).map(|d| &d.scenario);
-        let (builds, clears) = drill.map_or((0.0, 0.0), |s| (s.builds_up_s, s.clears_s));
+        let (builds, clears) = drill.map_or((0.0, 0.0), |s| (s.builds_up_s.of(alert), s.clears_s.of(alert)));
         let mut stages: Vec<String> = budget.stages.iter().filter(|s| s.1 > 0.0).map(|(name, s)| format!("{name} {s:.1}")).collect();
         if builds > 0.0 {
             stages.insert(0, format!("builds_up {builds:.1}"));

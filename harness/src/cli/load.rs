@@ -2,6 +2,7 @@
 
 mod fleet;
 mod objective;
+mod place;
 mod stack;
 mod told;
 mod url;
@@ -11,7 +12,8 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use loadgen::arrival::{self, Arrival};
-use loadgen::direct::{LONGEST_TIMEOUT, RequestError};
+use loadgen::direct::LONGEST_TIMEOUT;
+use loadgen::template::RequestError;
 use objective::Objective;
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +29,8 @@ pub struct Arguments {
     /// Stack whose workload (firedrill.yaml) is driven: the one that is up, else it is brought up for it and removed after it.
     #[arg(default_value = "email", conflicts_with = "url")]
     stack: String,
-    /// Drive this URL instead: http://HOST:PORT/PATH on the loopback interface or on a network of a stack of ours, nothing else.
+    /// Drive this URL instead, on the loopback interface or on a network of a stack of ours, nothing else: http, https, smtp (smtps,
+    /// smtp+starttls), imap (imaps), otlp+grpc, otlp+http, lines+tcp://HOST:PORT, or lines+file:PATH.
     #[arg(long)]
     url: Option<String>,
     /// Arrivals a second, or `max` with --url: each connection sends as soon as it was answered [default: the workload's].
@@ -135,6 +138,11 @@ fn judged(summary: &LoadSummary, objectives: &[Objective]) -> Exit {
 
 fn usage(message: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, message)
+}
+
+/// A generator that can't begin.
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Unfit, format!("the load has no thread: {error}\nhint: raise the limit of processes (ulimit -u)"))
 }
 
 /// The shape that was asked for, and the rate, which a recording does without.

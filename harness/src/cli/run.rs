@@ -3,6 +3,7 @@
 use super::{Common, Failure};
 use crate::drill::bring_up::Options;
 use crate::exit::Exit;
+use crate::plan::Plan;
 use crate::stack::suggest;
 
 /// Arguments of `run`.
@@ -19,10 +20,14 @@ pub struct Arguments {
 /// Runs those drills of the stack's plan, and judges what is expected of them.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(&arguments.stack, common);
+    super::verify::once(&options, |options| plan(options, arguments, common), common, crate::report::text::render).await
+}
+
+fn plan(options: &Options, arguments: &Arguments, common: &Common) -> Result<Plan, Failure> {
     let mut plan = options.plan()?;
     // Drills that no feature tells of are run as `alerts` runs them.
     if !arguments.scenarios.iter().all(|s| plan.drills.iter().any(|d| d.scenario.name == *s)) && common.tags.is_empty() {
-        plan = super::alerts::plan(&options)?;
+        plan = super::alerts::plan(options)?;
     }
     let known: Vec<&str> = plan.drills.iter().map(|d| d.scenario.name.as_str()).collect();
     if let Some(unknown) = arguments.scenarios.iter().find(|s| !known.contains(&s.as_str())) {
@@ -39,5 +44,5 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         ));
     }
     plan.only(&arguments.scenarios);
-    super::verify::once(&options, &plan, common, crate::report::text::render).await
+    Ok(plan)
 }

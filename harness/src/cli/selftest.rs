@@ -1,9 +1,9 @@
 //! `firedrill selftest`: breaks the stack's monitoring in known ways, and sees each convicted with the right cause.
 
 use super::{Common, Failure};
-use crate::drill::bring_up::{Live, Options};
+use crate::drill::bring_up::{Live, Options, settled};
 use crate::exit::Exit;
-use crate::plan::Plan;
+use crate::report::Report;
 use crate::sabotage;
 use crate::stack::suggest;
 
@@ -40,13 +40,19 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         return Err(Failure::new(Exit::Usage, "no sabotage is selected\nhint: the catalogue is the folder `sabotage` of the stack"));
     }
     // What the files say wrongly is found before a stack is up for it.
-    let mut plan = options.plan()?;
-    for name in &chosen {
-        catalogue[name].check(&folder, &plan)?;
-    }
-    plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
-    let live = Live::up_for(&options, &plan).await?;
-    let tried = try_all(&live, &chosen, &catalogue, &plan).await;
+    let plan = |options: &Options| {
+        let mut plan = options.plan()?;
+        for name in &chosen {
+            catalogue[name].check(&folder, &plan)?;
+        }
+        plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
+        Ok(plan)
+    };
+    let (live, healthy) = settled(&options, plan).await?;
+    let tried = match healthy {
+        Ok(healthy) => try_all(&live, &chosen, &catalogue, &healthy.report).await,
+        Err(failure) => Err(failure),
+    };
     super::verify::leave(live, common.keep, tried).await
 }
 
@@ -54,9 +60,8 @@ async fn try_all(
     live: &Live,
     chosen: &[String],
     catalogue: &std::collections::BTreeMap<String, sabotage::Sabotage>,
-    plan: &Plan,
+    healthy: &Report,
 ) -> Result<Exit, Failure> {
-    let healthy = live.run(plan).await?.report;
     let mut missed = 0;
     let acquitted = healthy.exit() == Exit::Pass;
     println!(
@@ -67,7 +72,7 @@ async fn try_all(
         healthy.summary.unknown
     );
     if !acquitted {
-        print!("{}", crate::report::text::render(&healthy));
+        print!("{}", crate::report::text::render(healthy));
         missed += 1;
     }
     for name in chosen {

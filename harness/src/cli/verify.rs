@@ -1,8 +1,9 @@
 //! `firedrill verify [STACK]`: up, drive, break, judge, report, down.
 
 use super::{Common, Failure, Format};
-use crate::drill::bring_up::{Live, Options};
+use crate::drill::bring_up::{Live, Options, settled};
 use crate::exit::Exit;
+use crate::plan::Plan;
 use crate::report::{Report, text};
 use std::path::Path;
 use verdict::history::run::Phase;
@@ -27,19 +28,22 @@ impl Arguments {
 /// Runs it.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(arguments.stack(), common);
-    let plan = options.plan()?;
     if arguments.dry_run {
-        print!("{plan}");
+        print!("{}", options.plan()?);
         return Ok(Exit::Pass);
     }
-    once(&options, &plan, common, text::render).await
+    once(&options, Options::plan, common, text::render).await
 }
 
 /// Up, one run of a plan, down, and what is printed of it.
-pub async fn once(options: &Options, plan: &crate::plan::Plan, common: &Common, text: fn(&Report) -> String) -> Result<Exit, Failure> {
-    let live = Live::up_for(options, plan).await?;
+pub async fn once(
+    options: &Options,
+    plan: impl Fn(&Options) -> Result<Plan, Failure>,
+    common: &Common,
+    text: fn(&Report) -> String,
+) -> Result<Exit, Failure> {
+    let (live, outcome) = settled(options, plan).await?;
     let clock = live.clock();
-    let outcome = live.run(plan).await;
     let from = clock.now();
     let outcome = leave(live, common.keep, outcome).await?;
     if !common.keep {

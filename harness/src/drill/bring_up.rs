@@ -27,6 +27,7 @@ use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use verdict::history::alert::AlertEvent;
 use verdict::history::run::{Deviation, DeviationKind, Phase, RunEvent};
 use verdict::{EventKind, history};
@@ -49,6 +50,16 @@ pub struct Options {
     pub home: Home,
     /// The command that replays it, without program name and seed.
     pub command: String,
+    /// How long scrapes were measured to take (99th percentile, by job), if they were.
+    pub scrapes: BTreeMap<String, Duration>,
+}
+
+/// How the first run on a stack ended.
+enum Ran {
+    /// It was carried out.
+    Done(Box<Outcome>),
+    /// The time scale leaves scrapes too little time, by how long they take.
+    TooFast(BTreeMap<String, Duration>),
 }
 
 /// What a run ended with.
@@ -65,7 +76,7 @@ impl Options {
     pub fn new(stack: &str, common: &Common) -> Options {
         let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
         let command = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
-        Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command }
+        Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command, scrapes: BTreeMap::new() }
     }
 
     /// What a test runs: a fixed seed, unless the environment names one.
@@ -79,7 +90,7 @@ impl Options {
     /// # Errors
     /// Its files are wrong.
     pub fn read(&self) -> Result<Read, Failure> {
-        subject::read(&self.stack, &self.home, self.common.time_scale).map_err(|e| Failure::new(e.exit(), e))
+        subject::read_measured(&self.stack, &self.home, self.common.time_scale, &self.scrapes).map_err(|e| Failure::new(e.exit(), e))
     }
 
     /// Whether reports can be written where they are to go, so that this is known before a stack is up for nothing.
@@ -189,6 +200,39 @@ struct Times {
     clock: RunClock,
     images: (history::At, history::At),
     up: (history::At, history::At),
+}
+
+/// Brings a stack up and carries out its first run, in which it is seen whether scrapes bear the time scale. Where they don't, a scale
+/// that was asked for is refused with the largest that works, and the declared one is lowered: the stack is brought up anew, with the
+/// plan that `plan` makes for it. The stack stays up, also if the run failed.
+///
+/// # Errors
+/// The plan or the scale is wrong, or the stack does not come up; nothing is left then.
+pub async fn settled(
+    options: &Options,
+    plan: impl Fn(&Options) -> Result<Plan, Failure>,
+) -> Result<(Live, Result<Outcome, Failure>), Failure> {
+    let mut options = options.clone();
+    loop {
+        let planned = plan(&options)?;
+        let live = Live::up_for(&options, &planned).await?;
+        let steady_state = live.read.subject.declaration.steady_state.clone();
+        let p99 = match live.carry_out(&planned, steady_state, true).await {
+            Ok(Ran::Done(outcome)) => return Ok((live, Ok(*outcome))),
+            Ok(Ran::TooFast(p99)) => p99,
+            Err(failure) => return Ok((live, Err(failure))),
+        };
+        options.scrapes.extend(p99);
+        // Each time the scale is smaller, and at 1 nothing is asked.
+        let lowered = options.read().map(|read| {
+            live.progress.say(&format!(
+                "scrapes take more than half of their timeout at time scale {}: once more at {}",
+                live.read.scaled.scale, read.scaled.scale
+            ));
+        });
+        live.down().await?;
+        lowered?;
+    }
 }
 
 impl Live {
@@ -313,6 +357,14 @@ impl Live {
     /// # Errors
     /// As [`Live::run`].
     pub async fn run_with(&self, plan: &Plan, steady_state: SteadyState) -> Result<Outcome, Failure> {
+        match self.carry_out(plan, steady_state, false).await? {
+            Ran::Done(outcome) => Ok(*outcome),
+            Ran::TooFast(_) => Err(Failure::new(Exit::Defect, "scrapes were judged although nobody asked")),
+        }
+    }
+
+    /// Carries out a plan; `judge_scrapes` ends it before the first drill if the time scale leaves them too little time.
+    async fn carry_out(&self, plan: &Plan, steady_state: SteadyState, judge_scrapes: bool) -> Result<Ran, Failure> {
         let id = run_id(self.options.seed);
         let folder = self.options.common.report.join(&id);
         std::fs::create_dir_all(&folder)
@@ -332,7 +384,7 @@ impl Live {
         record::write_json(&folder, "run.json", &file)?;
         let inbox = Inbox::default();
         let follower = self.follow(&recorder, &inbox);
-        let mut session = self.session(&id, recorder.clone(), inbox, declaration);
+        let mut session = self.session(&id, recorder.clone(), inbox, declaration, judge_scrapes);
         let driven = session.drive(plan).await;
         if let Some(follower) = follower {
             follower.abort();
@@ -340,10 +392,14 @@ impl Live {
         recorder.end(driven.is_ok(), driven.as_ref().err().map(ToString::to_string))?;
         // A run that was cut short is reported as such, whatever else is said about it.
         let report = report::write_all(&folder);
+        let driven = match driven {
+            Err(super::Error::TooFast(p99)) => return Ok(Ran::TooFast(p99)),
+            driven => driven,
+        };
         if let Err(e @ (super::Error::Interrupted | super::Error::Configuration(_) | super::Error::Record(_))) = driven {
             return Err(e.into());
         }
-        Ok(Outcome { folder, report: report? })
+        Ok(Ran::Done(Box::new(Outcome { folder, report: report? })))
     }
 
     fn prologue(&self, recorder: &Recorder, id: &str) -> Result<(), Failure> {
@@ -393,7 +449,7 @@ impl Live {
         }))
     }
 
-    fn session(&self, run: &str, recorder: Recorder, inbox: Inbox, declaration: Declaration) -> Session {
+    fn session(&self, run: &str, recorder: Recorder, inbox: Inbox, declaration: Declaration, judge_scrapes: bool) -> Session {
         let clock = *recorder.clock();
         let connect = |role: &Option<Role>| {
             let role = role.as_ref()?;
@@ -417,6 +473,7 @@ impl Live {
             declaration,
             evaluation_s: evaluation,
             config: Arc::new(self.read.scaled.config.clone()),
+            to_bear: (judge_scrapes && self.read.scaled.scale > 1.0).then(|| (Arc::new(self.read.written.clone()), self.read.scaled.scale)),
             recorder,
             journal: self.journal.clone(),
             probes,

@@ -4,10 +4,12 @@
 use super::traffic::Stream;
 use super::{Error, Session};
 use crate::probe::Question;
-use std::collections::BTreeSet;
+use crate::timescale::scrapes_fit;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
+use verdict::scrapes::{self, STEADY_SCRAPES};
 
 /// How often it is looked at.
 const POLL: Duration = Duration::from_millis(500);
@@ -58,6 +60,29 @@ pub async fn hold_with(
     }
 }
 
+/// Records how long scrapes take, and ends the run if they don't fit into half of their scaled timeouts.
+///
+/// # Errors
+/// They don't; or the record can't be written.
+pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
+    let Some(((written, n), metrics)) = session.to_bear.as_ref().zip(session.probes.metrics.as_deref()) else { return Ok(()) };
+    let question = Question::Range {
+        name: STEADY_SCRAPES.into(),
+        expr: "scrape_duration_seconds".into(),
+        start_s: session.traffic_since.wall_s(),
+        end_s: session.clock().now().wall_s(),
+        step_s: 0.0,
+    };
+    let answers = metrics.ask(&question).await;
+    let samples = answers.iter().filter_map(|o| if let Fact::Samples(samples) = &o.fact { Some(samples) } else { None });
+    let p99: BTreeMap<String, Duration> = samples
+        .flat_map(|samples| scrapes::p99(samples, session.declaration.alpha))
+        .filter_map(|(job, s)| Some((job, Duration::try_from_secs_f64(s).ok()?)))
+        .collect();
+    session.observe(answers)?;
+    if scrapes_fit(written, *n, &p99) { Ok(()) } else { Err(Error::TooFast(p99)) }
+}
+
 /// What is not as it should be, if anything.
 async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&str>, about: &BTreeSet<&str>) -> Option<String> {
     let steady = &session.declaration.steady_state;
@@ -75,7 +100,8 @@ async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&
     let metrics = session.probes.metrics.as_deref()?;
     // What the host itself suffers from others is no reason to wait.
     let about_host = session.declaration.alerts.iter().filter(|a| a.about_host && !about.contains(a.name.as_str())).map(|a| &a.name);
-    let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).collect();
+    let switches = session.declaration.switches.iter().map(|s| &s.name);
+    let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).chain(switches).collect();
     for observation in metrics.ask(&Question::Targets).await {
         match observation.fact {
             Fact::Targets { targets } => {

@@ -4,6 +4,7 @@ use super::{Error, Session};
 use crate::declaration::DeclaredWorkload;
 use crate::stack::Running;
 use loadgen::{Target, Workload};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -50,11 +51,17 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Starts a load of these journeys; it goes on until it is stopped.
+    /// Starts a load of these journeys; it goes on for so long, or until it is stopped.
     ///
     /// # Errors
     /// The declaration has no workload, its service has no published port, or a journey does not exist.
-    pub fn start(session: &Session, name: &str, rate: f64, journeys: &[(String, f64)]) -> Result<Stream, Error> {
+    pub fn start(
+        session: &Session,
+        name: &str,
+        rate: f64,
+        journeys: &[(String, f64)],
+        duration: Option<Duration>,
+    ) -> Result<Stream, Error> {
         let declared = session.declaration.workload.as_ref().ok_or_else(|| {
             Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into())
         })?;
@@ -71,8 +78,9 @@ impl Stream {
         let (stop, recorder) = (CancellationToken::new(), session.recorder.clone());
         recorder.write(EventKind::Load(LoadEvent::Began { rate, stream: name.to_owned() }))?;
         let (live_out, live) = watch::channel(loadgen::Live::default());
+        let bounds = loadgen::Bounds { duration, ..loadgen::Bounds::default() };
         let running = stop.clone();
-        let generator = loadgen::on_own_thread(name, move || loadgen::run(workload, clock, running, events, live_out))
+        let generator = loadgen::on_own_thread(name, move || loadgen::run_with(workload, clock, bounds, running, events, live_out))
             .map_err(|e| Error::Configuration(format!("load {name} has no thread: {e}\nhint: raise the limit of processes (ulimit -u)")))?;
         let sink = recorder.clone();
         let writer = tokio::spawn(async move {

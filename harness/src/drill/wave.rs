@@ -5,7 +5,7 @@
 use super::Session;
 use super::traffic::Stream;
 use crate::drill::Error;
-use crate::fault::{self, Fault, Scene};
+use crate::fault::{self, Fault, FaultError, Scene};
 use crate::journal::Undo;
 use crate::plan::{Plan, PlannedDrill};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ const EFFECT_BOUND: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// A drill whose fault is there, or was at least tried.
+/// A drill whose fault was prepared and tried.
 pub struct Begun<'p> {
     drill: &'p PlannedDrill,
     fault: Box<dyn Fault>,
@@ -27,8 +27,8 @@ pub struct Begun<'p> {
     extra: Option<Stream>,
     at: Instant,
     since: At,
-    /// How the injection went.
-    outcome: Result<(), Error>,
+    /// Whether it was seen to bite; an error is told once the fault is healed.
+    bit: Result<bool, Error>,
 }
 
 impl Begun<'_> {
@@ -48,6 +48,11 @@ pub struct News {
 }
 
 impl News {
+    /// Nothing happened that could be over.
+    fn none() -> News {
+        News { alerts: Vec::new(), since: Instant::now(), bound: Duration::ZERO }
+    }
+
     /// Whether these drills may raise one of the alerts again, or one that meets it at the alert manager: the news would not come then.
     fn lost_in(&self, plan: &Plan, drills: &[&PlannedDrill]) -> bool {
         drills.iter().any(|d| plan.meets(&self.alerts, &d.scenario.raises()))
@@ -84,7 +89,7 @@ pub async fn begin_early<'p>(session: &Session, plan: &'p Plan) -> Result<Early<
     let mut early = Early::new();
     for drill in plan.drills.iter().filter(|d| d.scenario.is_early()) {
         match begin(session, drill).await {
-            Ok(begun) => early.insert(drill.scenario.name.clone(), begun),
+            Ok(begun) => early.extend(begun.map(|begun| (drill.scenario.name.clone(), begun))),
             Err(error) => {
                 heal_early(session, early).await?;
                 return Err(error);
@@ -123,8 +128,11 @@ async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, beg
             session.progress.say(&format!("drill {name}: its fault has been there for {:.0} s", begun.at.elapsed().as_secs_f64()));
             through(session, plan, begun, true).await
         }
+        // It could not be injected when it was to be, before the first wave.
+        None if drill.scenario.is_early() => Ok(News::none()),
         None => match begin(session, drill).await {
-            Ok(begun) => through(session, plan, begun, false).await,
+            Ok(Some(begun)) => through(session, plan, begun, false).await,
+            Ok(None) => Ok(News::none()),
             Err(error) => Err(error),
         },
     };
@@ -140,12 +148,19 @@ async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, beg
 
 /// From a fault that is there to its end, and the end of the alerts that it led to.
 async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) -> Result<News, Error> {
-    let Begun { drill, fault, open, extra, at, since, outcome } = begun;
+    let Begun { drill, fault, open, extra, at, since, bit } = begun;
     let name = drill.scenario.name.clone();
     let scene = session.scene();
-    let told = match outcome {
-        Ok(()) => told(session, plan, drill, fault.as_ref(), (at, since), early).await,
-        failed => failed,
+    // One that was there early is looked for again when its wave comes.
+    let bites = match bit {
+        Ok(true) if early => session.look_for_bite(drill, fault.as_ref(), "").await,
+        seen => seen,
+    };
+    let bit = matches!(bites, Ok(true));
+    let told = match bites {
+        Ok(true) => told(session, plan, drill, fault.as_ref(), (at, since)).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
     };
     // Its arrivals end with the fault; what it waits for afterwards (mail on its way) must not keep the fault from being healed.
     let ending = extra.map(|stream| tokio::spawn(stream.stop()));
@@ -160,9 +175,12 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
     })?;
     session.progress.say(&format!("drill {name}: healed"));
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = Duration::from_secs_f64(drill.scenario.clears_s + budgets.map(|b| b.resolve_s).fold(0.0, f64::max));
-    let news = News { alerts: drill.scenario.alerts.clone(), since: at, bound };
+    let scenario = &drill.scenario;
+    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.clears_s.of(a) + plan.budgets.get(a)?.resolve_s));
+    let bound = Duration::from_secs_f64(bounds.fold(0.0, f64::max));
+    // Of a fault that never bit no alert is to be over.
+    let alerts = if bit { scenario.alerts.clone() } else { Vec::new() };
+    let news = News { alerts, since: at, bound };
     over(session, &news).await;
     if let Some(ending) = ending {
         // The load bounds that by itself.
@@ -171,30 +189,45 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
     Ok(news)
 }
 
-/// Journals and injects a fault, and looks for its effect. An error of the injection is told later, after the fault is healed.
+/// Journals and injects a fault, and looks for its effect. One that can't be prepared is recorded as such, and there is nothing to
+/// heal: its drill will prove nothing, the others may.
 ///
 /// # Errors
-/// Nothing was injected.
-async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Begun<'p>, Error> {
+/// Nothing was injected. What goes wrong from the injection on is told later, after the fault is healed.
+async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<Begun<'p>>, Error> {
     let scenario = &drill.scenario;
     let (name, spec) = (scenario.name.clone(), &scenario.fault);
     session.progress.say(&format!("drill {name}: {} on {}", spec.kind, spec.target));
     let mut fault = fault::aim(&spec.kind, &spec.target, &spec.settings)?;
     let scene = session.scene();
-    let extra = match &scenario.load {
-        Some(load) => Some(Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)])?),
-        None => None,
+    let undo = match fault.prepare(&scene).await {
+        Ok(undo) => undo,
+        Err(why) => {
+            session.not_injected(drill, &why)?;
+            return Ok(None);
+        }
     };
     let what = format!("fault {} on {} (drill {name})", spec.kind, spec.target);
-    let undo = fault.prepare(&scene).await?;
     let open = session.journal_open(&what, undo)?;
+    let extra = match &scenario.load {
+        Some(load) => {
+            match Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)], load.for_s.map(Duration::from_secs_f64)) {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    session.heal(&open).await?;
+                    return Err(error);
+                }
+            }
+        }
+        None => None,
+    };
     let (at, since) = (Instant::now(), session.clock().now());
-    let outcome = strike(session, drill, fault.as_mut(), &scene).await;
-    Ok(Begun { drill, fault, open, extra, at, since, outcome })
+    let bit = strike(session, drill, fault.as_mut(), &scene).await;
+    Ok(Some(Begun { drill, fault, open, extra, at, since, bit }))
 }
 
 /// Injects, and looks for the effect.
-async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, scene: &Scene<'_>) -> Result<(), Error> {
+async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, scene: &Scene<'_>) -> Result<bool, Error> {
     let mut blast_radius = drill.scenario.blast_radius();
     // What it learnt of its target while it was prepared counts.
     blast_radius.host = fault.blast_radius().host;
@@ -205,31 +238,25 @@ async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, 
         mechanism: fault.mechanism(),
         blast_radius,
     })?;
-    fault.inject(scene).await?;
-    session.look_for_bite(drill, fault).await.map(drop)
+    if let Err(why) = fault.inject(scene).await {
+        session.not_injected(drill, &why)?;
+        return Ok(false);
+    }
+    session.look_for_bite(drill, fault, "").await
 }
 
-/// Stays until the alerts have reached everybody or their time is over. A fault that was injected early is looked for again.
-async fn told(
-    session: &Session,
-    plan: &Plan,
-    drill: &PlannedDrill,
-    fault: &dyn Fault,
-    (began, since): (Instant, At),
-    early: bool,
-) -> Result<(), Error> {
-    if early && !session.look_for_bite(drill, fault).await? {
-        return Ok(());
-    }
-    let budgets = drill.scenario.alerts.iter().filter_map(|a| plan.budgets.get(a));
-    let bound = drill.scenario.builds_up_s + budgets.map(|b| b.notify_s).fold(0.0, f64::max);
-    let least = Duration::from_secs_f64(drill.scenario.hold_s);
-    let most = Duration::from_secs_f64(bound.max(drill.scenario.hold_s));
+/// Stays until the alerts have reached everybody or their time is over; then the fault must still be there: what was told of one
+/// that ended by itself was told of something else.
+async fn told(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &dyn Fault, (began, since): (Instant, At)) -> Result<(), Error> {
+    let scenario = &drill.scenario;
+    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.builds_up_s.of(a) + plan.budgets.get(a)?.notify_s));
+    let least = Duration::from_secs_f64(scenario.hold_s);
+    let most = Duration::from_secs_f64(bounds.fold(scenario.hold_s, f64::max));
     loop {
         let told = drill.scenario.alerts.iter().all(|a| session.notified(a, false, since));
         let elapsed = began.elapsed();
         if elapsed >= most || (told && elapsed >= least) {
-            return Ok(());
+            return session.look_for_bite(drill, fault, "it bit, and before it was healed it did no more: ").await.map(drop);
         }
         session.interrupted()?;
         session.watch_alerts().await?;
@@ -268,16 +295,23 @@ async fn effect<'a>(
 }
 
 impl Session {
-    /// Looks for the effect of a fault, and records whether it was seen.
-    async fn look_for_bite(&self, drill: &PlannedDrill, fault: &dyn Fault) -> Result<bool, Error> {
+    /// Looks for the effect of a fault, and records whether it was seen; `otherwise` begins what is said if it was not.
+    async fn look_for_bite(&self, drill: &PlannedDrill, fault: &dyn Fault, otherwise: &str) -> Result<bool, Error> {
         let (scene, drill) = (self.scene(), drill.scenario.name.clone());
         let seen = effect(self, || fault.bites(&scene)).await?;
         let bit = seen.is_ok();
         self.record_fault(match seen {
             Ok(evidence) => FaultEvent::Bit { drill, evidence },
-            Err(seen) => FaultEvent::DidNotBite { drill, seen },
+            Err(seen) => FaultEvent::DidNotBite { drill, seen: format!("{otherwise}{seen}") },
         })?;
         Ok(bit)
+    }
+
+    /// Records that a fault could not be injected.
+    fn not_injected(&self, drill: &PlannedDrill, why: &FaultError) -> Result<(), Error> {
+        let (drill, why) = (drill.scenario.name.clone(), why.to_string().replace('\n', "; "));
+        self.progress.say(&format!("drill {drill} proves nothing: {why}"));
+        self.record_fault(FaultEvent::NotInjected { drill, why })
     }
 
     fn scene(&self) -> Scene<'_> {

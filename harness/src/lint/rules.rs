@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Findings, Severity, Subject};
+use crate::budget::{self, BudgetError, Circumstances};
 use crate::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
 use crate::stack::suggest;
 use crate::timescale::{Declared, Scale};
@@ -25,6 +26,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         for (group, rule) in groups(server).flat_map(|group| group.rules.iter().map(move |rule| (group, rule))) {
             holds(server, group, rule, findings);
         }
+        told_in_time(subject, server, findings);
         told_to_alertmanager(subject, server, findings);
     }
 }
@@ -81,6 +83,27 @@ fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &m
             ),
             "if somebody waits for it, shorten `for`",
         );
+    }
+}
+
+/// Alerts of which their owner wants to be told sooner than the configuration can promise, however fast everything is.
+fn told_in_time(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut Findings) {
+    for alert in &subject.declaration.alerts {
+        let Some(within) = alert.within_s.and_then(|s| Duration::try_from_secs_f64(s).ok()) else { continue };
+        let budgets = budget::budgets(subject.config, &alert.name, &alert.labels, &Circumstances::at_best()).unwrap_or_default();
+        let refused = budgets.iter().find_map(|budget| budget.admits(within).err());
+        let rule = groups(server).flat_map(|group| &group.rules).find(|rule| rule.is_alert() && rule.name == alert.name);
+        if let (Some(BudgetError::Impossible { allowed, wanted, stages, .. }), Some(rule)) = (refused, rule) {
+            findings.error(
+                "told-too-late",
+                &rule.place,
+                format!(
+                    "alert `{}` can't be told sooner than after {allowed} ({stages}), and firedrill.yaml wants it within {wanted}",
+                    alert.name
+                ),
+                "shorten `for`, the interval or the wait of its route's group, or state a larger `within_s`",
+            );
+        }
     }
 }
 

@@ -5,7 +5,8 @@ mod mutation;
 
 use super::{Report, Told};
 use std::fmt::Write as _;
-use verdict::summary::{AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline};
+use verdict::check::alerts::StageRow;
+use verdict::summary::{AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline, slowest_stage};
 use verdict::{Evidence, Status};
 
 /// Longest text of a line that tells of a pass, characters; the page has it whole.
@@ -156,6 +157,12 @@ fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
             seconds(a.budget_s),
             a.receivers.join(" ")
         );
+        for row in a.stages.iter().filter(|row| row.over_s > 0.0) {
+            let _ = writeln!(out, "  {:<width$}  {}", "", stage(row));
+        }
+    }
+    if let Some((alert, row)) = slowest_stage(alerts.iter().copied()) {
+        let _ = writeln!(out, "  the slowest stage for its time is of {}: {}", alert.rule, stage(row));
     }
     let p = report.proved;
     let by = [
@@ -167,6 +174,10 @@ fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
     let proved = p.real_cause + p.overridden_threshold + p.synthetic_signal;
     let how = if how.is_empty() { String::new() } else { format!(": {}", how.join(", ")) };
     let _ = writeln!(out, "  {proved} of {} alerts are proved{how}", proved + p.not_proved);
+}
+
+fn stage(row: &StageRow) -> String {
+    format!("{} took {} of {}", row.stage, seconds(Some(row.measured_s)), seconds(Some(row.allowed_s)))
 }
 
 fn figures(report: &Report, out: &mut String) {

@@ -210,6 +210,27 @@ impl Stack {
                 return Err(self.error(&["alerts", &at, "receivers"], what, suggest(missing, receivers, "receivers")));
             }
         }
+        for (at, switch) in declared.switches.iter().enumerate() {
+            let at = at.to_string();
+            if !alerts.insert(&switch.name) {
+                return Err(self.error(
+                    &["switches", &at, "name"],
+                    format!("switches: {} is declared already", switch.name),
+                    "an alert that always fires stands under `switches`, once, and not under `alerts`",
+                ));
+            }
+            if let Some(missing) = switch.receivers.iter().find(|r| !receivers.contains(r.as_str())) {
+                let what = format!("switches: {} names the receiver {missing}, which is not declared", switch.name);
+                return Err(self.error(&["switches", &at, "receivers"], what, suggest(missing, receivers, "receivers")));
+            }
+            if switch.receivers.is_empty() || !(switch.every_s.is_finite() && switch.every_s > 0.0) {
+                return Err(self.error(
+                    &["switches", &at],
+                    format!("switches: {} has {} receivers and every_s {}", switch.name, switch.receivers.len(), switch.every_s),
+                    "name at least one receiver, and the longest silence in seconds, above 0",
+                ));
+            }
+        }
         Ok(())
     }
 

@@ -4,7 +4,9 @@ use super::Telling;
 use crate::plan::AlertBudget;
 use crate::stack::suggest;
 use cucumber::{then, when};
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
+use verdict::check::alerts::{
+    AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, NotifiedRepeatedly, StageBudget,
+};
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
 
@@ -43,10 +45,11 @@ impl Telling {
         let name = drill.name.clone();
         let labels = self.declaration().alerts.iter().find(|a| a.name == alert).map(|a| a.labels.clone()).unwrap_or_default();
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
+        let (builds_up_s, clears_s) = (drill.builds_up_s.of(&alert), drill.clears_s.of(&alert));
         self.expect(AlertFires {
             alert: alert.clone(),
             drill: name.clone(),
-            within_s: budget.fire_s + drill.builds_up_s,
+            within_s: budget.fire_s + builds_up_s,
             fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
         });
         self.expect(AlertReaches {
@@ -54,12 +57,12 @@ impl Telling {
             drill: name.clone(),
             receivers: receivers.clone(),
             labels: labels.clone(),
-            within_s: budget.notify_s + drill.builds_up_s,
+            within_s: budget.notify_s + builds_up_s,
         });
         let allowed = crate::budget::by_stage(&budget.stages);
-        let allowed = StageBudget { condition_s: allowed.condition_s + drill.builds_up_s, ..allowed };
+        let allowed = StageBudget { condition_s: allowed.condition_s + builds_up_s, ..allowed };
         self.expect(AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
-        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + drill.clears_s });
+        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + clears_s });
     }
 
     fn run_drill(&mut self, name: &str) {
@@ -75,9 +78,11 @@ impl Telling {
 
     fn expect_of_drill(&mut self, name: &str) {
         self.expect(FaultBitAndLeft { drill: name.to_owned() });
-        // What the host suffers from other programs is not the drill's doing.
-        let about_host = self.declaration().alerts.into_iter().filter(|a| a.about_host).map(|a| a.name).collect();
-        self.expect(NothingElseFires { drill: name.to_owned(), allowed: about_host });
+        // What the host suffers from other programs is not the drill's doing; a switch always fires.
+        let declaration = self.declaration();
+        let about_host = declaration.alerts.into_iter().filter(|a| a.about_host).map(|a| a.name);
+        let allowed = about_host.chain(declaration.switches.into_iter().map(|s| s.name)).collect();
+        self.expect(NothingElseFires { drill: name.to_owned(), allowed });
     }
 }
 
@@ -141,5 +146,18 @@ fn quiet(t: &mut Telling) {
     let allowed = declaration.steady_state.alerts;
     for alert in declaration.alerts.iter().filter(|a| !allowed.contains(&a.name)) {
         t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host });
+    }
+}
+
+#[then("each dead man's switch keeps arriving")]
+fn switches(t: &mut Telling) {
+    let switches = t.declaration().switches;
+    if switches.is_empty() {
+        return t.not_stated("switches", false, "alerts that always fire");
+    }
+    let n = t.subject.as_ref().map_or(1.0, |s| s.time_scale);
+    for switch in switches {
+        let every_s = switch.every_s / n + crate::subject::HOST_NOISE_S;
+        t.expect(NotifiedRepeatedly { alert: switch.name, drill: None, receivers: switch.receivers, every_s });
     }
 }

@@ -167,7 +167,7 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baselin
 
 /// What an owner wants to be told within must be what the configuration can promise, however fast everything is.
 pub(super) fn bounds(file: &Path, declaration: &Declaration, config: &MonitoringConfig) -> Result<(), Error> {
-    let at_best = Circumstances { delivery: Duration::ZERO, ..Circumstances::default() };
+    let at_best = Circumstances::at_best();
     for (at, alert) in declaration.alerts.iter().enumerate() {
         let Some(within_s) = alert.within_s else { continue };
         let keys = ["alerts", &at.to_string(), "within_s"];

@@ -1,6 +1,6 @@
 //! Durations that stand in configuration files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Reason, Work};
@@ -8,7 +8,8 @@ use crate::monitoring::alertmanager::{DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT
 use crate::monitoring::prometheus::DEFAULT_INTERVAL;
 use crate::monitoring::tree::{Document, Node, Scalar, Value};
 use crate::monitoring::{
-    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, Place, Prometheus, PrometheusServer, ShipperServer, duration,
+    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, MonitoringConfig, Place, Prometheus, PrometheusServer,
+    ShipperServer, duration,
 };
 
 /// Where Go's notation is read, which allows fractions.
@@ -185,14 +186,25 @@ fn reread<T>(work: &mut Work<'_>, read: Result<T, ConfigError>, view: &mut T) {
     }
 }
 
+/// Whether scrapes that take so long fit into half of a N-th of a timeout.
+fn fits(p99: Duration, timeout: Duration, n: f64) -> bool {
+    p99.as_secs_f64() <= timeout.as_secs_f64() / n / 2.0
+}
+
+/// Whether scrapes that take so long (99th percentile, by job) fit into half of their timeouts at time scale `n`.
+pub fn scrapes_fit(written: &MonitoringConfig, n: f64, p99: &BTreeMap<String, Duration>) -> bool {
+    let jobs = written.prometheus.iter().flat_map(|server| &server.config.view.jobs);
+    jobs.filter_map(|job| Some((job.timeout, p99.get(&job.name)?))).all(|(timeout, p99)| fits(*p99, timeout, n))
+}
+
 impl Work<'_> {
     /// Refuses a scale at which scrapes don't fit into half their timeout.
     pub(super) fn measured(&mut self, server: &PrometheusServer) {
         for job in &server.config.view.jobs {
             let Some(p99) = self.scale.scrape_p99.get(&job.name) else { continue };
             let half = job.timeout.as_secs_f64() / self.scale.n / 2.0;
-            if p99.as_secs_f64() > half {
-                let largest = (job.timeout.as_secs_f64() / 2.0 / p99.as_secs_f64()).floor();
+            if !fits(*p99, job.timeout, self.scale.n) {
+                let largest = (job.timeout.as_secs_f64() / 2.0 / p99.as_secs_f64()).floor().min((self.scale.n - 1.0).floor());
                 self.reasons.push(Reason {
                     subject: format!("job `{}`", job.name),
                     place: Some(job.place.clone()),

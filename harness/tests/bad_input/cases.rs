@@ -42,6 +42,13 @@ const fn asked(name: &'static str, arguments: &'static [&'static str], says: &'s
     Case { name, stack: "mini", edits: &[], arguments, at: None, says }
 }
 
+/// A case about the load of one URL.
+macro_rules! load {
+    ($name:literal, $url:literal, [$($more:literal),*], $says:expr) => {
+        asked($name, &["load", "--url", $url, "--rate", "5", "--duration", "1s" $(, $more)*], $says)
+    };
+}
+
 const COMPOSE: &str = "docker-compose.yml";
 const OWN: &str = "firedrill.yaml";
 const RULES: &str = "prometheus/rules/alerts.yml";
@@ -448,7 +455,55 @@ const CASES: &[Case] = &[
         &["load", "--url", "http://192.0.2.1/", "--rate", "5", "--duration", "1s"],
         &["192.0.2.1", "neither on the loopback interface nor on a network of ours"],
     ),
-    asked("load over TLS", &["load", "--url", "https://127.0.0.1:9/", "--rate", "5", "--duration", "1s"], &["https", "is not http"]),
+    load!("load over TLS without an authority", "https://127.0.0.1:9/", [], &["--ca is missing", "--ca FILE"]),
+    load!("load with an authority that is not there", "https://127.0.0.1:9/", ["--ca", "nowhere.pem"], &["nowhere.pem", "can be read"]),
+    load!(
+        "load with an authority that is none",
+        "https://127.0.0.1:9/",
+        ["--ca", "STACK/firedrill.yaml"],
+        &["firedrill.yaml", "no certificate", "BEGIN CERTIFICATE"]
+    ),
+    load!("load of a scheme that does not exist", "ftp://127.0.0.1:9/", [], &["scheme ftp", "otlp+grpc, ", "lines+file"]),
+    load!("load of somebody else's mail server", "smtp://192.0.2.1", ["--to", "a@mail.test"], &["192.0.2.1", "network of ours"]),
+    load!("load of mail for nobody", "smtp://127.0.0.1:9", [], &["--to is missing", "--to alice@mail.test"]),
+    load!("load of mail for what is no address", "smtp://127.0.0.1:9", ["--to", "alice"], &["\"alice\" is no mail address"]),
+    load!("load of a mailbox of nobody", "imap://127.0.0.1:9/INBOX", [], &["names no user", "imap://alice:PASSWORD@"]),
+    load!(
+        "load with another protocol's option",
+        "otlp+http://127.0.0.1:9",
+        ["--to", "a@mail.test"],
+        &["--to does not go with this URL", "smtp://"]
+    ),
+    load!("load into a file that can't be", "lines+file:/nowhere/at/all.log", [], &["/nowhere/at/all.log", "lines+file:"]),
+    load!("load of several lines as one", "lines+tcp://127.0.0.1:9", ["--body", "a\nb"], &["several lines", "--body"]),
+    load!("load with bodies of no size", "http://127.0.0.1:9/", ["--body-bytes", "9..5"], &["--body-bytes", "100..2000"]),
+    Case {
+        edits: &[("feed.csv", "", "user,word\na,b\n")],
+        ..load!(
+            "load without the feed's column",
+            "http://127.0.0.1:9/{feed.usr}",
+            ["--feed", "STACK/feed.csv"],
+            &["feed.csv: line 1: there is no column \"usr\", only user, word"]
+        )
+    },
+    Case {
+        edits: &[("feed.csv", "", "user,word\na,b,c\n")],
+        ..load!(
+            "load with a ragged feed",
+            "http://127.0.0.1:9/",
+            ["--feed", "STACK/feed.csv"],
+            &["feed.csv: line 2: seen 3 values, wanted 2"]
+        )
+    },
+    Case {
+        edits: &[("feed.csv", "", "user\na\n")],
+        ..load!(
+            "load with a feed's order that does not exist",
+            "http://127.0.0.1:9/",
+            ["--feed", "STACK/feed.csv", "--feed-order", "up"],
+            &["--feed-order", "shuffled"]
+        )
+    },
     asked(
         "load of a shape that does not exist",
         &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--arrival", "rampp:5:1s"],

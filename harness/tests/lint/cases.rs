@@ -66,6 +66,13 @@ pub const CASES: &[Case] = &[
     ),
     mini("a `for` of an hour", "for-long", "note", &[(RULES, "for: 3s", "for: 1h")], (RULES, "- alert: ExporterDown")),
     mini(
+        "a `for` beyond what its owner bears",
+        "told-too-late",
+        "error",
+        &[(RULES, "for: 3s", "for: 40s"), ("firedrill.yaml", "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: 30}")],
+        (RULES, "- alert: ExporterDown"),
+    ),
+    mini(
         "no Alertmanager",
         "no-alertmanager",
         "error",

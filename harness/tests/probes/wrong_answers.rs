@@ -4,6 +4,7 @@ use super::{assert_unreachable, connect};
 use firedrill::probe::{KINDS, Question};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use verdict::{Fact, Observation};
 
 fn questions(kind: &str) -> Vec<Question> {
     let (start_s, end_s) = (1000.0, 1010.0);
@@ -57,10 +58,31 @@ pub async fn all() {
         let foreign = if kind == "prometheus" { Question::Silences } else { Question::Targets };
         assert_unreachable(&*connect(kind, refused), foreign).await;
     }
+    // One that takes its time is waited for; one that is silent is given up, and not before.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = silent.local_addr().unwrap().port();
-    let began = Instant::now();
-    let probe = connect("prometheus", port);
-    tokio::join!(assert_unreachable(&*probe, Question::Targets), assert_unreachable(&*probe, Question::Reload));
-    assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let probe = connect("prometheus", silent.local_addr().unwrap().port());
+    let given_up = async {
+        tokio::join!(assert_unreachable(&*probe, Question::Targets), assert_unreachable(&*probe, Question::Reload));
+        Instant::now()
+    };
+    let slow = connect("prometheus", serve_late(r#"{"status":"success","data":{"activeTargets":[]}}"#).await);
+    let answered = async {
+        let facts = slow.ask(&Question::Targets).await;
+        assert!(matches!(facts.as_slice(), [Observation { fact: Fact::Targets { .. }, .. }]), "{facts:?}");
+        Instant::now()
+    };
+    let (given_up, answered) = tokio::join!(given_up, answered);
+    assert!(answered < given_up);
+}
+
+/// A server that answers after a second.
+async fn serve_late(body: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = move || async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        body
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    port
 }

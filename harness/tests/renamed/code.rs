@@ -15,7 +15,7 @@ pub fn names_known(read: &Read, sources: &[&Path]) -> Vec<String> {
     // Receivers named as the protocol that they speak are words of the protocol.
     let protocols: BTreeSet<String> =
         declaration.receivers.iter().filter_map(|r| serde_json::to_value(r.protocol).ok()?.as_str().map(str::to_owned)).collect();
-    let alerts = declaration.alerts.iter().map(|a| a.name.as_str());
+    let alerts = declaration.alerts.iter().map(|a| &a.name).chain(declaration.switches.iter().map(|s| &s.name)).map(String::as_str);
     let jobs = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().map(|r| r.name.as_str());
     let drills = read.subject.scenarios.keys().map(String::as_str);

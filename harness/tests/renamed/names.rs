@@ -42,6 +42,7 @@ impl Names {
         add(declaration.receivers.iter().map(|r| r.name.clone()).collect(), Kind::Service);
         add(configured(read, read.subject.declaration.roles.alerting.as_ref(), r"(?m)^\s*- name: ([\w-]+)\s*$"), Kind::Service);
         add(declaration.alerts.iter().map(|a| a.name.clone()).collect(), Kind::Alert);
+        add(declaration.switches.iter().map(|s| s.name.clone()).collect(), Kind::Alert);
         add(read.subject.scenarios.keys().cloned().collect(), Kind::Drill);
         add(own_metrics(read), Kind::Metric);
         let mut rng = StdRng::seed_from_u64(seed);

@@ -11,6 +11,7 @@ pub mod history;
 pub mod mutation;
 pub mod observation;
 pub mod reconcile;
+pub mod scrapes;
 pub mod summary;
 pub mod verdict;
 

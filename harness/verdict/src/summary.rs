@@ -9,7 +9,7 @@ mod outline;
 mod timeline;
 mod told;
 
-pub use alerts::{AlertRow, Proved, ProvedBy, alerts};
+pub use alerts::{AboutAlert, AlertRow, Proved, ProvedBy, alerts, slowest_stage};
 pub use coverage::{Coverage, Routing};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
@@ -119,7 +119,7 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
             });
         } else if let Some(row) = rows.iter_mut().rev().find(|r| r.drill == fault.drill()) {
             match fault {
-                FaultEvent::Bit { .. } => row.bit_at = Some(seconds(event.at)),
+                FaultEvent::Bit { .. } => row.bit_at = row.bit_at.or(Some(seconds(event.at))),
                 FaultEvent::Healed { .. } => row.healed_at = Some(seconds(event.at)),
                 _ => {}
             }

@@ -154,12 +154,8 @@ fn failed(error: &legacy::Error) -> Answer {
     let mut source = error.source();
     let mut never_left = error.is_connect();
     while let Some(e) = source {
-        if let Some(io) = e.downcast_ref::<std::io::Error>() {
-            use nix::errno::Errno;
-            let errno = io.raw_os_error().map(Errno::from_raw);
-            if never_left && matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::EADDRNOTAVAIL | Errno::ENOBUFS | Errno::ENOMEM)) {
-                return Answer::Starved(io.to_string());
-            }
+        if let Some(io) = e.downcast_ref::<std::io::Error>().filter(|io| never_left && super::is_want_of_room(io)) {
+            return Answer::Starved(io.to_string());
         }
         if e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
             never_left = true;
@@ -170,7 +166,7 @@ fn failed(error: &legacy::Error) -> Answer {
 }
 
 /// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(e) = source {

@@ -42,7 +42,7 @@ impl Had {
 
 /// Measures the thread that it is begun on.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     first: Had,
     last: Had,
     schedule: Option<Had>,

@@ -1,7 +1,8 @@
 //! What a worker is asked to do. Numbers that a schedule follows from travel bit by bit: a schedule must be the same everywhere.
 
 use crate::arrival::{Arrival, Share};
-use crate::direct::{Direct, Pace, Parts, Request, RequestError};
+use crate::direct::{Direct, Pace, Parts, Request};
+use crate::template::RequestError;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -73,7 +73,7 @@ async fn drive_workload(workload: Workload, arguments: &Arguments, running: &Run
     let (live_out, mut live) = watch::channel(loadgen::Live::default());
     let stopping = stop.clone();
     let mut driven = loadgen::on_own_thread("load", move || loadgen::run_with(workload, clock, bounds, stopping, events, live_out))
-        .map_err(|e| Failure::new(Exit::Unfit, format!("the load has no thread: {e}\nhint: raise the limit of processes (ulimit -u)")))?;
+        .map_err(super::no_thread)?;
     // Nothing is kept of single operations.
     tokio::spawn(async move { while arriving.recv().await.is_some() {} });
     let mut next = Duration::from_secs(1);

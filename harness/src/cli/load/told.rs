@@ -43,7 +43,12 @@ fn text(s: &LoadSummary) -> String {
     row("latency from the intended start", &s.latency_ms);
     row("service time", &s.service_ms);
     for (name, part) in &s.parts {
-        row(name, &part.latency_ms);
+        row(&format!("{name} ({})", part.count), &part.latency_ms);
+    }
+    for (name, part) in &s.parts {
+        for (kind, times) in &part.kinds {
+            let _ = writeln!(out, "error in {name}: {kind}: {times} of {}", part.count);
+        }
     }
     for (kind, times) in &s.errors {
         let _ = writeln!(out, "error: {kind}: {times}");

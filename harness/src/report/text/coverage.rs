@@ -33,7 +33,7 @@ pub(super) fn render(report: &Report, out: &mut String) {
     let not = |all: &[Exercised]| all.iter().filter(|e| e.by.is_empty()).map(|e| e.name.clone()).collect::<Vec<_>>();
     for (what, missing) in [
         ("never fired", names(&|r| !r.fired)),
-        ("fired and not seen to resolve", names(&|r| r.fired && !r.resolved)),
+        ("fired and not seen to resolve", names(&|r| r.fired && !r.resolved && !r.switch)),
         ("not declared, so nothing is expected of them", names(&|r| !r.declared)),
         ("routes not taken", not(&coverage.routes)),
         ("receivers not told", not(&coverage.receivers)),
@@ -54,7 +54,8 @@ pub(super) fn table(report: &Report) -> String {
         let quiet = r.quiet.map_or("-", |q| if q { "yes" } else { "NO" });
         let yes = |b: bool| if b { "yes" } else { "-" };
         let receivers: Vec<String> = r.receivers.iter().map(|x| if x.told { x.name.clone() } else { format!("[{}]", x.name) }).collect();
-        let declared = if r.declared { receivers.join(" ") } else { "not declared".to_owned() };
+        let switch = if r.switch { ", a dead man's switch" } else { "" };
+        let declared = if r.declared { format!("{}{switch}", receivers.join(" ")) } else { "not declared".to_owned() };
         let _ = writeln!(out, "{:<width$}  {quiet:<7}  {:<5}  {:<8}  {declared}", r.rule, yes(r.fired), yes(r.resolved));
     }
     out

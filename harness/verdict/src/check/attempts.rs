@@ -78,6 +78,7 @@ fn only(history: &History, drill: &str, number: usize) -> History {
             EventKind::Run(RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill }) => drill,
             EventKind::Fault(
                 FaultEvent::Injected { drill, .. }
+                | FaultEvent::NotInjected { drill, .. }
                 | FaultEvent::Bit { drill, .. }
                 | FaultEvent::DidNotBite { drill, .. }
                 | FaultEvent::Healed { drill }

@@ -43,6 +43,9 @@ impl Checker for FaultBitAndLeft {
             return Verdict::unknown(id, expected, format!("drill {} never began", self.drill));
         };
         let unknown = |why: String, seqs: Vec<u64>| Verdict::unknown(self.id(), self.expected(), why).witnesses(seqs);
+        if let Some((m, why)) = d.not_injected {
+            return unknown(format!("it could not be injected: {why}"), vec![m.seq]);
+        }
         let Some(injected) = d.injected else { return unknown("it was never injected".into(), vec![d.began.seq]) };
         if let Some((m, seen)) = d.did_not_bite {
             return unknown(format!("it did not bite: {seen}"), vec![injected.seq, m.seq]);

@@ -62,6 +62,7 @@ pub(crate) struct Drill<'h> {
     pub began: Moment,
     pub ended: Option<Moment>,
     pub injected: Option<Moment>,
+    pub not_injected: Option<(Moment, &'h str)>,
     pub bit: Option<Moment>,
     pub did_not_bite: Option<(Moment, &'h str)>,
     pub healed: Option<Moment>,
@@ -305,6 +306,9 @@ impl<'h> Timeline<'h> {
     /// Why a drill proves nothing, if so: it did not happen, its fault did not bite, or the load under it can't be relied on.
     pub fn vacuous(&self, id: &str) -> Option<(String, Vec<u64>)> {
         let Some(drill) = self.drill(id) else { return Some((format!("drill {id} never began"), vec![])) };
+        if let Some((m, why)) = drill.not_injected {
+            return Some((format!("the fault of drill {id} could not be injected: {why}"), vec![m.seq]));
+        }
         let Some(injected) = drill.injected else {
             return Some((format!("the fault of drill {id} was never injected"), vec![drill.began.seq]));
         };
@@ -418,6 +422,7 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
                 began: Moment { at: e.at, seq: e.seq },
                 ended: None,
                 injected: None,
+                not_injected: None,
                 bit: None,
                 did_not_bite: None,
                 healed: None,
@@ -456,6 +461,7 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
                 d.radius.journeys |= blast_radius.journeys;
                 d.radius.host |= blast_radius.host;
             }
+            FaultEvent::NotInjected { why, .. } => d.not_injected = Some((m, why)),
             FaultEvent::Bit { .. } => d.bit = d.bit.or(Some(m)),
             FaultEvent::DidNotBite { seen, .. } => d.did_not_bite = Some((m, seen)),
             FaultEvent::Healed { .. } => d.healed = Some(m),

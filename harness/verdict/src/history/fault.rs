@@ -32,14 +32,21 @@ pub enum FaultEvent {
         /// What it may disturb.
         blast_radius: BlastRadius,
     },
-    /// Its effect was observed.
+    /// It could not be injected, or not even prepared, so that its drill proves nothing.
+    NotInjected {
+        /// Drill.
+        drill: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// Its effect was observed: first after its injection, and once more before it is healed.
     Bit {
         /// Drill.
         drill: String,
         /// What was observed.
         evidence: String,
     },
-    /// Its effect was not observed within the bound.
+    /// Its effect was not observed within the bound, or no more before it is healed.
     DidNotBite {
         /// Drill.
         drill: String,
@@ -72,6 +79,7 @@ impl FaultEvent {
     pub fn drill(&self) -> &str {
         match self {
             FaultEvent::Injected { drill, .. }
+            | FaultEvent::NotInjected { drill, .. }
             | FaultEvent::Bit { drill, .. }
             | FaultEvent::DidNotBite { drill, .. }
             | FaultEvent::Healed { drill }

@@ -177,6 +177,9 @@ pub struct LoadPart {
     pub count: u64,
     /// How often otherwise than wanted.
     pub errors: u64,
+    /// What went wrong, by kind. With a journey it is what ended it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, u64>,
     /// Latency from the intended start.
     pub latency_ms: Percentiles,
     /// Service time.

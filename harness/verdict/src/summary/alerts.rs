@@ -1,6 +1,6 @@
 //! What is known of each alert, from cause to resolution.
 
-use crate::check::alerts::StageRow;
+use crate::check::alerts::{AlertStages, StageRow};
 use crate::history::alert::Notification;
 use crate::history::fault::FaultEvent;
 use crate::history::run::RunEvent;
@@ -8,7 +8,7 @@ use crate::observation::Fact;
 use crate::{At, History, Status, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How an alert was proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,14 +63,37 @@ pub struct AlertRow {
     /// Its stages, measured against what the configuration allows each; empty if it did not go all the way in a drill.
     #[serde(default)]
     pub stages: Vec<StageRow>,
+    /// Seconds that all of them together may be beyond that, for what else runs on the host; null where none is measured.
+    #[serde(default)]
+    pub stages_noise_s: Option<f64>,
 }
 
-/// What is known of each alert: `subjects` gives for each the drills that are about it and its budget in seconds.
-pub fn alerts(history: &History, verdicts: &[Verdict], subjects: &BTreeMap<String, (Vec<String>, Option<f64>)>) -> Vec<AlertRow> {
-    subjects.iter().map(|(alert, (drills, budget))| alert_row(history, verdicts, alert, drills, *budget)).collect()
+/// Of all measured stages the one that came nearest to what it may take, or went furthest beyond it.
+pub fn slowest_stage<'a>(alerts: impl IntoIterator<Item = &'a AlertRow>) -> Option<(&'a AlertRow, &'a StageRow)> {
+    let all = alerts.into_iter().flat_map(|alert| alert.stages.iter().map(move |row| (alert, row)));
+    let share = |row: &StageRow| row.measured_s / row.allowed_s;
+    all.filter(|(_, row)| row.allowed_s > 0.0).max_by(|(_, a), (_, b)| share(a).total_cmp(&share(b)))
 }
 
-fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[String], budget_s: Option<f64>) -> AlertRow {
+/// What a run planned about an alert.
+#[derive(Debug, Clone, Default)]
+pub struct AboutAlert<'e> {
+    /// Drills that are about it.
+    pub drills: Vec<String>,
+    /// Seconds that it may take until every receiver has it.
+    pub budget_s: Option<f64>,
+    /// What each of its stages may take.
+    pub stages: Option<&'e AlertStages>,
+}
+
+/// What is known of each alert, by its name.
+pub fn alerts(history: &History, verdicts: &[Verdict], planned: &BTreeMap<String, AboutAlert<'_>>) -> Vec<AlertRow> {
+    planned.iter().map(|(alert, about)| alert_row(history, verdicts, alert, about)).collect()
+}
+
+fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, about: &AboutAlert<'_>) -> AlertRow {
+    let (drills, budget_s) = (about.drills.as_slice(), about.budget_s);
+    let stages = about.stages.map(|stages| stages.rows(history)).unwrap_or_default();
     let of_claim = |claim: &str| verdicts.iter().find(|v| v.id == format!("alert.{alert}.{claim}"));
     let status = |claim: &str| of_claim(claim).map(|v| v.status);
     let passed = |claim: &str| status(claim) == Some(Status::Pass);
@@ -114,7 +137,8 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, drills: &[Str
             .filter_map(|c| of_claim(c))
             .find(|v| v.status != Status::Pass)
             .and_then(|v| v.stopped_at.clone()),
-        stages: Vec::new(),
+        stages_noise_s: about.stages.filter(|_| !stages.is_empty()).map(|of| of.allowed.noise_s),
+        stages,
     }
 }
 
@@ -160,6 +184,11 @@ impl Proved {
 struct Told {
     first: At,
     over: bool,
+}
+
+/// Receivers that were told, at whatever time of the run, that an alert fires.
+pub(super) fn receivers_told(history: &History, alert: &str) -> BTreeSet<String> {
+    told(history, alert, None).into_keys().collect()
 }
 
 /// What each receiver was told of an alert: from the injection to the end of its drill, or in the whole run if it has none.

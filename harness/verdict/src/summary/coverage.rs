@@ -62,6 +62,9 @@ pub struct OfRule {
     pub rule: String,
     /// Whether firedrill.yaml declares it; of others nothing is expected.
     pub declared: bool,
+    /// Whether it is a dead man's switch, which always fires.
+    #[serde(default)]
+    pub switch: bool,
     /// Whether it was quiet while nothing was wrong; null if that was not judged.
     pub quiet: Option<bool>,
     /// Whether it was seen to fire.
@@ -126,20 +129,24 @@ impl Share {
     }
 }
 
-/// What a run exercised. `declared` gives for each declared alert its receivers; `rows` what is known of it.
-pub fn coverage(
-    history: &History,
-    verdicts: &[Verdict],
-    rows: &[AlertRow],
-    declared: &BTreeMap<String, Vec<String>>,
-    routing: &Routing,
-) -> Coverage {
-    let rules = rules(history, verdicts, rows, declared);
-    let told: BTreeMap<&str, BTreeSet<&str>> =
-        rows.iter().map(|r| (r.rule.as_str(), r.receivers.iter().map(String::as_str).collect())).collect();
+/// What firedrill.yaml declares, each with its receivers.
+#[derive(Debug, Clone, Copy)]
+pub struct Declared<'d> {
+    /// Alerts.
+    pub alerts: &'d BTreeMap<String, Vec<String>>,
+    /// Dead man's switches.
+    pub switches: &'d BTreeMap<String, Vec<String>>,
+}
+
+/// What a run exercised of what is declared; `rows` tell what is known of each alert.
+pub fn coverage(history: &History, verdicts: &[Verdict], rows: &[AlertRow], declared: Declared<'_>, routing: &Routing) -> Coverage {
+    let mut told: BTreeMap<&str, BTreeSet<String>> =
+        rows.iter().map(|r| (r.rule.as_str(), r.receivers.iter().cloned().collect())).collect();
+    told.extend(declared.switches.keys().map(|switch| (switch.as_str(), super::alerts::receivers_told(history, switch))));
+    let rules = rules(history, verdicts, rows, declared, &told);
     let reached = |alert: &str, receiver: &str| {
         let stand_ins = routing.receivers.get(receiver);
-        told.get(alert).is_some_and(|told| stand_ins.is_some_and(|all| all.iter().any(|s| told.contains(s.as_str()))))
+        told.get(alert).is_some_and(|told| stand_ins.is_some_and(|all| all.iter().any(|s| told.contains(s))))
     };
     let routes: Vec<Exercised> = routing
         .routes
@@ -170,10 +177,10 @@ pub fn coverage(
         .collect();
     let exercised = |all: &[Exercised]| Share::of(all, |e| !e.by.is_empty());
     let counts = Counts {
-        quiet: Share::of(&rules, |r| r.quiet == Some(true)),
+        quiet: Share::of(rules.iter().filter(|r| !r.switch), |r| r.quiet == Some(true)),
         fired: Share::of(&rules, |r| r.fired),
         told: Share::of(rules.iter().flat_map(|r| &r.receivers), |r| r.told),
-        resolved: Share::of(&rules, |r| r.resolved),
+        resolved: Share::of(rules.iter().filter(|r| !r.switch), |r| r.resolved),
         routes: exercised(&routes),
         receivers: exercised(&receivers),
         inhibitions: exercised(&inhibitions),
@@ -181,22 +188,31 @@ pub fn coverage(
     Coverage { rules, routes, receivers, inhibitions, counts }
 }
 
-fn rules(history: &History, verdicts: &[Verdict], rows: &[AlertRow], declared: &BTreeMap<String, Vec<String>>) -> Vec<OfRule> {
+fn rules(
+    history: &History,
+    verdicts: &[Verdict],
+    rows: &[AlertRow],
+    declared: Declared<'_>,
+    told: &BTreeMap<&str, BTreeSet<String>>,
+) -> Vec<OfRule> {
     let loaded = history.observations().filter_map(|(_, o)| match &o.fact {
         Fact::Rules { groups } => Some(groups.iter().flat_map(|g| &g.rules).filter(|r| r.alerting).map(|r| r.name.clone())),
         _ => None,
     });
-    let names: BTreeSet<String> = loaded.flatten().chain(declared.keys().cloned()).collect();
+    let names: BTreeSet<String> = loaded.flatten().chain(declared.alerts.keys().chain(declared.switches.keys()).cloned()).collect();
     let firing = Firing::of(history);
     let resolved = |name: &str| verdicts.iter().find(|v| v.id == format!("alert.{name}.resolves")).map(|v| v.status == Status::Pass);
     let rule = |name: String| {
         let row = rows.iter().find(|r| r.rule == name);
-        let receivers = declared.get(&name).into_iter().flatten();
+        let switch = declared.switches.get(&name);
+        let receivers = switch.or_else(|| declared.alerts.get(&name));
+        let was_told = |r: &String| told.get(name.as_str()).is_some_and(|told| told.contains(r));
         OfRule {
-            declared: declared.contains_key(&name),
+            declared: receivers.is_some(),
+            switch: switch.is_some(),
             quiet: row.and_then(|r| r.quiet_when_healthy),
             fired: row.is_some_and(|r| r.fired) || !firing.firing(&name).is_empty(),
-            receivers: receivers.map(|r| OfReceiver { name: r.clone(), told: row.is_some_and(|row| row.receivers.contains(r)) }).collect(),
+            receivers: receivers.into_iter().flatten().map(|r| OfReceiver { name: r.clone(), told: was_told(r) }).collect(),
             resolved: resolved(&name).unwrap_or_else(|| row.is_some_and(|r| r.resolved)),
             rule: name,
         }
@@ -224,6 +240,7 @@ mod tests {
     fn row(rule: &str, fired: bool, told: &[&str]) -> AlertRow {
         AlertRow {
             stages: vec![],
+            stages_noise_s: None,
             rule: rule.into(),
             drills: Vec::new(),
             fired,
@@ -274,7 +291,8 @@ mod tests {
 
     fn covered(rows: &[AlertRow], events: Vec<EventKind>) -> Coverage {
         let declared = BTreeMap::from([("Down".into(), vec!["chat".into(), "pager".into()]), ("Slow".into(), vec!["chat".into()])]);
-        coverage(&history(events), &[], rows, &declared, &routing())
+        let switches = BTreeMap::from([("Alive".into(), vec!["chat".into()])]);
+        coverage(&history(events), &[], rows, Declared { alerts: &declared, switches: &switches }, &routing())
     }
 
     #[test]
@@ -283,8 +301,8 @@ mod tests {
         assert_eq!(seen.routes.iter().map(|r| (r.by.len(), r.of)).collect::<Vec<_>>(), [(1, 2), (0, 1)]);
         let share = |seen, of| Share { seen, of };
         assert_eq!((seen.counts.routes, seen.counts.receivers), (share(1, 2), share(1, 3)));
-        assert_eq!((seen.counts.quiet, seen.counts.fired, seen.counts.resolved), (share(2, 2), share(1, 2), share(1, 2)));
-        assert_eq!(seen.counts.told, share(1, 3));
+        assert_eq!((seen.counts.quiet, seen.counts.fired, seen.counts.resolved), (share(2, 2), share(1, 3), share(1, 2)));
+        assert_eq!(seen.counts.told, share(1, 4), "the switch was not heard of");
         assert_eq!(seen.inhibitions[0].by, ["Down silenced Slow"]);
     }
 

@@ -62,7 +62,7 @@ pub fn glance(summary: Summary, verdicts: &[Verdict], alerts: &[AlertRow], fault
 
 #[cfg(test)]
 mod tests {
-    use super::super::alerts;
+    use super::super::{AboutAlert, alerts};
     use super::*;
     use crate::{Cause, History};
 
@@ -78,8 +78,8 @@ mod tests {
             Verdict::unknown("alert.B.resolves", "", ""),
             pass("alert.C.quiet"),
         ];
-        let subjects = ["A", "B", "C"].map(|a| (a.to_owned(), (vec![], None))).into();
-        let rows = alerts(&History::default(), &verdicts, &subjects);
+        let planned = ["A", "B", "C"].map(|a| (a.to_owned(), AboutAlert::default())).into();
+        let rows = alerts(&History::default(), &verdicts, &planned);
         let seen = glance(Summary::of(verdicts.iter().map(|v| v.status)), &verdicts, &rows, &[], &[]);
         assert_eq!((seen.outcome, seen.alerts, seen.drilled, seen.proved, seen.quiet), (Status::Fail, 3, 2, 1, 1));
         assert_eq!(seen.missed, ["B"]);

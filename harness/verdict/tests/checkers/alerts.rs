@@ -2,7 +2,7 @@
 
 use super::golden::{Run, comparison, golden, managed, map, notification, target};
 use verdict::check::Checker;
-use verdict::check::alerts::AlertQuiet;
+use verdict::check::alerts::{AlertQuiet, AlertStages, StageBudget};
 use verdict::history::alert::{AlertEvent, Notification};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
@@ -761,6 +761,26 @@ fn each_stage_is_measured_against_what_it_may_take() {
     late(condition(pending_longer(66, 67, 67), 61.0), "evaluation");
     silent().unknown(STAGES, "it was not seen to fire");
     golden().untold("MailerDown").unknown(STAGES, "was not told");
+}
+
+#[test]
+fn the_host_s_allowance_is_one_for_all_stages() {
+    let stages = AlertStages {
+        alert: "MailerDown".into(),
+        drill: "mailer_stopped".into(),
+        receivers: vec!["hook".into(), "chat".into()],
+        labels: map(&[]),
+        allowed: StageBudget { condition_s: 0.4, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 3.0 },
+    };
+    // Two of them, each beyond what it may take by less than the allowance.
+    let both = |more_us: i64| stages.check(&condition(golden(), 62.0).notifications(move |_, n| n.received_wall_us += more_us).history());
+    let within = both(2_500_000);
+    assert_eq!(within.status, Status::Pass, "{}", within.reason);
+    assert!(within.reason.contains("2.6 s beyond in all, 3.0 s allowed for what else runs on the host"), "{}", within.reason);
+    let beyond = both(3_500_000);
+    assert_eq!((beyond.status, beyond.cause), (Status::Fail, Some(Cause::TooLate)), "{}", beyond.reason);
+    assert!(beyond.reason.contains("3.6 s beyond in all"), "{}", beyond.reason);
+    assert_eq!(beyond.stopped_at.as_deref(), Some("notify too slow"), "the one that is most beyond");
 }
 
 #[test]

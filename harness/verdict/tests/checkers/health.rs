@@ -116,6 +116,27 @@ fn a_load_that_fell_behind_is_unknown_and_so_are_the_drills_that_depend_on_it() 
 }
 
 #[test]
+fn a_fault_that_could_not_be_injected_or_did_not_last_proves_nothing() {
+    let not_there = golden().without(|t, k| matches!(k, EventKind::Fault(f) if f.drill() == "mailer_stopped" && t < 90.0));
+    let mut unprepared = not_there.clone();
+    let (drill, why) = ("mailer_stopped".to_owned(), "its container does not run".to_owned());
+    unprepared.fault(60.2, FaultEvent::NotInjected { drill: drill.clone(), why: why.clone() });
+    // Injected, so that it may have done something, and yet it failed.
+    let mut failed = golden();
+    failed.fault(60.7, FaultEvent::NotInjected { drill: drill.clone(), why });
+    for run in [unprepared, failed] {
+        run.unknown("drill.mailer_stopped.fault", "could not be injected: its container does not run");
+        run.unknown("alert.MailerDown.fires", "could not be injected: its container does not run");
+        run.passes("alert.SlowAnswers.fires", "firing");
+    }
+    let mut ended = golden();
+    ended.fault(79.0, FaultEvent::DidNotBite { drill, seen: "it bit, and before it was healed it did no more".into() });
+    for id in ["drill.mailer_stopped.fault", "alert.MailerDown.fires", "alert.MailerDown.reaches", "alert.MailerDown.resolves"] {
+        ended.unknown(id, "before it was healed it did no more");
+    }
+}
+
+#[test]
 fn a_repetition_forgives_no_attempt_that_was_wrong() {
     let mut run = golden();
     run.run(57.0, RunEvent::DrillBegan { drill: "mailer_stopped".into(), wave: 0 });

@@ -3,6 +3,7 @@
 use super::golden::{Run, golden, managed, notification};
 use verdict::history::alert::AlertEvent;
 use verdict::history::fault::FaultEvent;
+use verdict::history::run::RunEvent;
 use verdict::observation::host::Pressure;
 use verdict::{Cause, EventKind, Fact};
 
@@ -48,6 +49,15 @@ fn a_switch_that_falls_silent_is_a_failure() {
     let mut contended = silent;
     contended.saw(80.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 88.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
     contended.unknown(REPEATED, "late while the host was contended");
+}
+
+#[test]
+fn a_switch_over_which_nothing_could_be_seen_is_unknown() {
+    let never_steady = golden().without(|_, k| matches!(k, EventKind::Run(RunEvent::Steady { .. })));
+    never_steady.unknown(REPEATED, "no steady state was seen to hold");
+    let mut brief = golden().without(|t, k| t < 150.0 && matches!(k, EventKind::Run(RunEvent::Steady { .. })));
+    brief.run(165.0, RunEvent::Steady { held: true, seen: "at last".into(), before: None });
+    brief.unknown(REPEATED, "too short to see anything repeated");
 }
 
 #[test]
