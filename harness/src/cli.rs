@@ -16,6 +16,7 @@ pub mod selftest;
 pub mod trend;
 pub mod up;
 pub mod verify;
+pub mod worker;
 
 use crate::exit::Exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -138,6 +139,8 @@ enum Command {
     Run(run::Arguments),
     /// Drive only the traffic, of a stack or of one URL.
     Load(Box<load::Arguments>),
+    /// Drive a part of a load for `firedrill load --workers` on another machine.
+    Worker(worker::Arguments),
     /// List the faults, or inject one by hand.
     #[command(subcommand)]
     Fault(fault::Command),
@@ -363,6 +366,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
         Command::Load(arguments) => load::run(&arguments, common).await,
+        Command::Worker(arguments) => worker::run(&arguments, common).await,
         Command::Fault(command) => fault::run(&command, common).await,
         Command::Heal => heal::run(common).await,
         Command::Selftest(arguments) => selftest::run(&arguments, common).await,

@@ -45,4 +45,5 @@ pub mod steps;
 pub mod subject;
 pub mod timescale;
 pub mod trend;
+pub mod worker_containers;
 pub mod yaml;

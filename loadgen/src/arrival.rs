@@ -1,6 +1,9 @@
 //! When operations are due. Pure: a schedule is a function of shape, rate and seed.
 
+mod share;
+
 use crate::draw::Draw;
+pub use share::{Share, Shared};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,11 +253,11 @@ impl Iterator for Offsets {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shape() -> impl Strategy<Value = Arrival> {
+    pub(crate) fn shape() -> impl Strategy<Value = Arrival> {
         let long = || (0.1f64..100.0).prop_map(Duration::from_secs_f64);
         prop_oneof![
             Just(Arrival::Constant),

@@ -8,19 +8,23 @@
 mod answer;
 pub(crate) mod interval_log;
 pub(crate) mod meter;
+mod part;
 pub(crate) mod request;
 mod users;
 
-use crate::arrival::{Arrival, Offsets};
+use crate::arrival::{Arrival, Shared};
 use crate::recorder::{Ended, LONGEST, Live, Recorder, Times};
 use crate::windows::Windows;
 use answer::{Answer, Progress};
-use interval_log::IntervalLog;
-use meter::{Meter, now};
+pub(crate) use interval_log::IntervalLog;
+use meter::Meter;
+pub(crate) use meter::now;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use part::Interval;
+pub use part::{Part, Tally};
 pub use request::{Parts, Request};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
@@ -129,16 +133,33 @@ pub struct Watch<'a> {
 /// # Errors
 /// The target can't be reached at the beginning, the system refuses what is needed, or the log can't be written.
 pub fn drive(direct: &Direct, watch: Watch<'_>) -> Result<LoadSummary, DirectError> {
-    crate::open_loop::raise_file_limit();
-    // The first connection tells whether anybody is there; it is closed again, so that the load begins with none.
+    reach(direct)?;
+    drive_part(direct, watch, &Part::default()).map(|(summary, _)| summary)
+}
+
+/// Whether anybody is there: opens a connection and closes it again, so that a load begins with none.
+///
+/// # Errors
+/// The target can't be reached.
+pub fn reach(direct: &Direct) -> Result<(), DirectError> {
     TcpStream::connect_timeout(&direct.address, direct.timeout.clamp(Duration::from_millis(1), Duration::from_secs(5)))
-        .map_err(|error| DirectError::Unreachable { address: direct.address, error })?;
+        .map(drop)
+        .map_err(|error| DirectError::Unreachable { address: direct.address, error })
+}
+
+/// Drives one generator's part of a load to its end, on this thread. Returns also how late it began.
+///
+/// # Errors
+/// The system refuses what is needed, or the log can't be written.
+pub fn drive_part(direct: &Direct, watch: Watch<'_>, part: &Part) -> Result<(LoadSummary, Duration), DirectError> {
+    crate::open_loop::raise_file_limit();
+    let (began, late) = part.wait();
     let log = watch.log.map(|file| IntervalLog::begin(file, (watch.wall)()));
-    let mut engine = Engine::new(direct, log)?;
+    let mut engine = Engine::new(direct, log, part, began)?;
     engine.run(watch.stop, watch.live)?;
     let summary = engine.summary();
     engine.log.map_or(Ok(()), IntervalLog::end).map_err(DirectError::Log)?;
-    Ok(summary)
+    Ok((summary, Duration::from_nanos(late)))
 }
 
 /// One connection.
@@ -186,9 +207,11 @@ struct Engine<'a> {
     idle: Vec<usize>,
     opening: usize,
     waiting: VecDeque<Waiting>,
-    offsets: Option<Offsets>,
+    part: &'a Part,
+    schedule: Option<Shared>,
     /// When the next arrival is due; `u64::MAX` if none is.
     due: u64,
+    /// Its number; without a schedule that of the next operation.
     number: u64,
     last_begun: u64,
     began: u64,
@@ -196,7 +219,7 @@ struct Engine<'a> {
     end: u64,
     ended: Option<u64>,
     recorder: Recorder,
-    interval: Option<Times>,
+    interval: Option<Interval>,
     log: Option<IntervalLog>,
     meter: Meter,
     connections: Connections,
@@ -214,18 +237,16 @@ fn ns(duration: Duration) -> u64 {
 }
 
 impl<'a> Engine<'a> {
-    fn new(direct: &'a Direct, log: Option<IntervalLog>) -> Result<Engine<'a>, DirectError> {
+    fn new(direct: &'a Direct, log: Option<IntervalLog>, part: &'a Part, began: u64) -> Result<Engine<'a>, DirectError> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         // Edge-triggered, it tells each expiry without being read.
         epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
-        let began = now();
-        let mut offsets = match &direct.pace {
-            Pace::Open { arrival, rate } => Some(arrival.offsets(*rate, direct.seed)),
+        let schedule = match &direct.pace {
+            Pace::Open { arrival, rate } => Some(part.share.of(arrival.offsets(*rate, direct.seed))),
             Pace::FlatOut => None,
         };
-        let first = offsets.as_mut().and_then(Iterator::next);
-        Ok(Engine {
+        let mut engine = Engine {
             direct,
             epoll,
             timer,
@@ -235,22 +256,33 @@ impl<'a> Engine<'a> {
             idle: Vec::new(),
             opening: 0,
             waiting: VecDeque::new(),
-            offsets,
-            due: first.map_or(u64::MAX, |d| began.saturating_add(ns(d))),
-            number: 0,
+            part,
+            schedule,
+            due: u64::MAX,
+            number: part.share.numbers().0,
             last_begun: 0,
             began,
             end: direct.duration.map_or(u64::MAX, |d| began.saturating_add(ns(d))),
             ended: None,
             recorder: Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3).watched(&direct.windows, direct.duration),
-            interval: log.is_some().then(Times::new),
+            interval: (log.is_some() || part.tallies.is_some()).then(|| Interval::begin(began)),
             log,
-            meter: Meter::begin(began),
+            meter: Meter::begin(now()),
             connections: Connections::default(),
             most: 0,
             waited: 0,
             buffer: vec![0; 64 * 1024].into(),
-        })
+        };
+        engine.look_ahead();
+        Ok(engine)
+    }
+
+    /// Finds out which arrival is next, and when.
+    fn look_ahead(&mut self) {
+        match self.schedule.as_mut().and_then(Iterator::next) {
+            Some((number, offset)) => (self.number, self.due) = (number, self.began.saturating_add(ns(offset))),
+            None => self.due = u64::MAX,
+        }
     }
 
     fn run(&mut self, stop: &CancellationToken, live: &mut dyn FnMut(Live, Duration)) -> Result<(), DirectError> {
@@ -260,6 +292,9 @@ impl<'a> Engine<'a> {
         loop {
             let mut now = self.begin_due();
             if now >= tick {
+                if self.part.abandon.is_cancelled() {
+                    return Ok(());
+                }
                 let halted = self.recorder.tick(span(self.began, now)).is_some();
                 if halted || stop.is_cancelled() {
                     self.end = self.end.min(now);
@@ -272,18 +307,21 @@ impl<'a> Engine<'a> {
                     show = now + SHOW;
                 }
                 if now >= interval {
-                    self.close_interval(interval - INTERVAL, now);
-                    interval = now + INTERVAL;
+                    self.close_interval(now);
+                    // Ends of intervals stay near whole seconds, so that those of several generators can be laid together.
+                    interval = now + INTERVAL - (now - self.began) % INTERVAL;
                 }
                 now = meter::now();
             }
-            if self.ended.is_none() && (now >= self.end || (self.offsets.is_some() && self.due == u64::MAX)) {
+            // Not before the last arrival was begun: it may have become due just now.
+            let all_begun = self.schedule.is_some() && self.due == u64::MAX;
+            if self.ended.is_none() && (all_begun || (now >= self.end && self.due >= self.end)) {
                 self.ended = Some(now.min(self.end));
                 self.due = u64::MAX;
                 self.meter.schedule_ended(now);
             }
             if self.ended.is_some() && self.recorder.in_flight() == 0 {
-                self.close_interval(interval - INTERVAL, now);
+                self.close_interval(now);
                 return Ok(());
             }
             let over = if self.ended.is_none() { self.end } else { u64::MAX };
@@ -321,15 +359,18 @@ impl<'a> Engine<'a> {
                 return now;
             }
             let arrival = Waiting { due: self.due, number: self.number };
-            self.number += 1;
-            self.due = self.offsets.as_mut().and_then(Iterator::next).map_or(u64::MAX, |offset| self.began.saturating_add(ns(offset)));
+            self.look_ahead();
             self.last_begun = now;
             if self.waiting.len() >= self.direct.waiting {
                 self.recorder.missed(1);
                 continue;
             }
             self.recorder.arrived();
-            self.recorder.began(span(arrival.due, now));
+            let slip = span(arrival.due, now);
+            self.recorder.began(slip);
+            if let Some(interval) = &mut self.interval {
+                interval.slip.saturating_record(ns(slip).max(1));
+            }
             match self.idle.pop() {
                 Some(slot) => self.send(slot, arrival),
                 None => {
@@ -436,7 +477,7 @@ impl<'a> Engine<'a> {
         };
         self.recorder.ended(ended);
         if let Some(interval) = &mut self.interval {
-            interval.record(&ended);
+            interval.times.record(&ended);
         }
     }
 
@@ -450,8 +491,9 @@ impl<'a> Engine<'a> {
             if now < self.end {
                 self.recorder.arrived();
                 self.recorder.began(Duration::ZERO);
-                self.number += 1;
-                return self.send(slot, Waiting { due: now, number: self.number - 1 });
+                let number = self.number;
+                self.number += self.part.share.numbers().1;
+                return self.send(slot, Waiting { due: now, number });
             }
         }
         self.idle.push(slot);
@@ -611,11 +653,26 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn close_interval(&mut self, from: u64, now: u64) {
+    fn close_interval(&mut self, now: u64) {
         self.meter.interval(now);
-        if let (Some(log), Some(times)) = (&self.log, &mut self.interval) {
-            log.write(span(self.began, from), span(from, now), std::mem::take(times));
+        let Some(interval) = &mut self.interval else { return };
+        let Interval { from, times, slip } = std::mem::replace(interval, Interval::begin(now));
+        let (from, length) = (span(self.began, from), span(from, now));
+        if let Some(log) = &self.log {
+            log.write(from, length, times.clone());
         }
+        if let Some(tallies) = &self.part.tallies {
+            let (Times { latency, service }, slip_p99_ms) = (times, self.recorder.slip_ms(0.99));
+            let (counts, connections) = (self.recorder.counts(), self.used());
+            // Nobody may want it any more.
+            let _ = tallies.send(Tally { from, length, latency, service, slip, slip_p99_ms, counts, connections });
+        }
+    }
+
+    /// How connections were used so far.
+    fn used(&self) -> Connections {
+        let limit = self.direct.connections as u64;
+        Connections { limit: Some(limit), most: Some(self.most), waited: Some(self.waited), ..self.connections }
     }
 
     fn summary(&self) -> LoadSummary {
@@ -629,9 +686,7 @@ impl<'a> Engine<'a> {
             let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
             summary.invalid = Some(reasons.join("; "));
         }
-        let limit = self.direct.connections as u64;
-        summary.connections =
-            Some(Connections { limit: Some(limit), most: Some(self.most), waited: Some(self.waited), ..self.connections });
+        summary.connections = Some(self.used());
         summary.generator = Some(generator);
         summary
     }

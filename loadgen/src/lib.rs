@@ -17,6 +17,7 @@ mod clock;
 pub mod closed_loop;
 pub mod direct;
 pub mod draw;
+pub mod fleet;
 pub mod id;
 pub mod journey;
 pub mod knee;

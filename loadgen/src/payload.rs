@@ -1,6 +1,7 @@
 //! What an operation carries: a function of seed and id, so that whoever knows both knows what must have been stored.
 
 use crate::draw::{Draw, digest};
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// Length of a token: no body is shorter.
@@ -44,7 +45,7 @@ pub fn token(seed: u64, id: &str) -> String {
 
 /// How many characters the body of a payload has. Sizes are drawn so that many are short and a few long, as mail is: half of all
 /// are within the first eighth of the range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     least: usize,
     most: usize,

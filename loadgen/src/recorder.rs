@@ -1,7 +1,10 @@
 //! What a stream measures of itself: latency from the intended start, service time, slip, missed starts, and the last seconds.
 
+mod merged;
+
 use crate::windows::{Series, Windows};
 use hdrhistogram::Histogram;
+pub use merged::{Counts, packed, slips};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use verdict::history::load::{CURVE, CurvePoint, LoadPart, LoadSummary, Pacing, Percentiles, StoppedBy, enough};
@@ -317,14 +320,10 @@ impl Recorder {
             curve: curve(&self.times),
             errors: self.kinds.clone(),
             parts: self.parts.iter().map(|(name, p)| (name.clone(), part(p))).collect(),
-            connections: None,
-            generator: None,
             pacing: Pacing::Open,
-            users: None,
             windows: self.series.all(driven, self.arrivals, self.in_flight),
             stopped_by: self.series.stopped_by().cloned(),
-            plan: None,
-            knee: None,
+            ..LoadSummary::default()
         }
     }
 

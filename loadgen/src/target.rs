@@ -57,6 +57,12 @@ pub enum TargetError {
 #[error("network {0:?} is not an address and a prefix length\nhint: write it as \"172.20.0.0/16\"")]
 pub struct NetworkError(String);
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
 impl FromStr for Network {
     type Err = NetworkError;
 
@@ -77,6 +83,12 @@ impl Network {
             (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(a) ^ u128::from(b)).checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0,
             _ => false,
         }
+    }
+
+    /// Whether all of it is loopback or private: addresses that nobody on the internet has (RFC 1918, 4193, 6598).
+    pub fn is_private(&self) -> bool {
+        let private = |text: &str| text.parse::<Network>().is_ok_and(|n| n.bits <= self.bits && n.contains(self.address));
+        ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"].into_iter().any(private)
     }
 }
 
@@ -145,6 +157,17 @@ mod tests {
         }
         for network in ["10.0.0.0", "10.0.0.0/33", "fd00::/129", "x/8"] {
             assert!(network.parse::<Network>().is_err(), "{network}");
+        }
+    }
+
+    #[test]
+    fn private_networks_are_told_from_others() {
+        let is = |text: &str| text.parse::<Network>().expect("network").is_private();
+        for text in ["127.0.0.0/8", "10.0.0.0/8", "10.3.0.0/16", "172.31.255.0/24", "192.168.1.1/32", "::1/128", "fd00::/8"] {
+            assert!(is(text), "{text}");
+        }
+        for text in ["0.0.0.0/0", "10.0.0.0/7", "172.32.0.0/16", "172.16.0.0/11", "192.0.2.0/24", "8.8.8.8/32", "::/0", "2001:db8::/32"] {
+            assert!(!is(text), "{text}");
         }
     }
 

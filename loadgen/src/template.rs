@@ -3,6 +3,7 @@
 use crate::draw::{Draw, digest};
 use crate::id::Ids;
 use crate::payload::{Payload, Size, payload_of, token};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::str::FromStr;
 use thiserror::Error;
@@ -49,7 +50,7 @@ pub enum RequestError {
 }
 
 /// In which order the rows of a feed are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Order {
     /// As they stand, over and over.
     Sequential,
@@ -75,7 +76,7 @@ impl FromStr for Order {
 
 /// Rows of data for a template: the first line names the columns, each following one is a row. Commas separate; a value in
 /// double quotes may hold commas, and quotes written twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     columns: Vec<String>,
     rows: Vec<Vec<String>>,

@@ -1,6 +1,7 @@
 //! `firedrill load`: only the traffic, of one URL or of a stack's workload.
 
 mod course;
+mod fleet;
 mod page;
 mod place;
 mod stack;
@@ -18,6 +19,7 @@ use loadgen::template::RequestError;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+pub(super) use url::ours;
 
 /// Arguments of `load`.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,6 +66,9 @@ pub struct Arguments {
     /// What only a URL can be driven with.
     #[command(flatten)]
     url_options: url::UrlOptions,
+    /// Who drives it.
+    #[command(flatten)]
+    fleet: fleet::FleetOptions,
 }
 
 impl Arguments {
@@ -110,7 +115,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     let running = Running { progress: Progress::new(common.quiet), interrupt, seed, watched: Mutex::default() };
     running.progress.say(&format!("seed {seed}"));
     let summary = match &arguments.url {
-        Some(url) => url::drive(url, arguments, &running).await?,
+        Some(url) => url::drive(url, arguments, common, &running).await?,
         None => stack::drive(arguments, common, &running).await?,
     };
     running.progress.settle();

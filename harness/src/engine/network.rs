@@ -91,8 +91,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
-    pub async fn subnets_with(&self, key: &str) -> Result<Vec<String>, EngineError> {
-        let options = ListNetworksOptionsBuilder::default().filters(&label::filter(key, None)).build();
+    pub async fn subnets_with(&self, key: &str, value: Option<&str>) -> Result<Vec<String>, EngineError> {
+        let options = ListNetworksOptionsBuilder::default().filters(&label::filter(key, value)).build();
         let seen = self.docker.list_networks(Some(options)).await.asked(|| "listing networks".into())?;
         let configs = seen.into_iter().filter_map(|n| n.ipam?.config).flatten();
         Ok(configs.filter_map(|c| c.subnet).collect())

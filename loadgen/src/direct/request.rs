@@ -2,6 +2,7 @@
 
 use crate::payload::Size;
 use crate::template::{Feed, Filling, RequestError, Template};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// What each arrival sends.
@@ -18,7 +19,7 @@ pub struct Request {
 }
 
 /// What a request consists of, as a user states it. Path, values of headers and body may hold placeholders: see [`Template`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Parts {
     /// `GET`, `POST` …
     pub method: String,

@@ -169,6 +169,27 @@ impl Course {
         matches!(self, Course::Once(paced) | Course::Plan { paced, .. } if matches!(paced.pace, Pace::Users(_)))
     }
 
+    /// The pace and duration of a load that several workers share: they have no windows that a course could be judged by.
+    ///
+    /// # Errors
+    /// It is another course than one rate.
+    pub fn of_workers(self) -> Result<(loadgen::direct::Pace, Option<Duration>), Failure> {
+        let pace = match self {
+            Course::Once(Paced { pace: Pace::Open { arrival, rate }, duration, windows }) if windows.stop_when.is_empty() => {
+                (loadgen::direct::Pace::Open { arrival, rate }, duration)
+            }
+            Course::Once(Paced { pace: Pace::FlatOut, duration, windows }) if windows.stop_when.is_empty() => {
+                (loadgen::direct::Pace::FlatOut, duration)
+            }
+            _ => {
+                return Err(usage(
+                    "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee and --stop-when",
+                ));
+            }
+        };
+        Ok(pace)
+    }
+
     fn knee(arguments: &Arguments, usual: Usual, windows: Windows) -> Result<Course, Failure> {
         if arguments.objective.is_empty() {
             return Err(usage(

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use loadgen::Limit;
 use std::fmt::Write;
 use verdict::gate::Answer;
-use verdict::history::load::{Judged, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold};
+use verdict::history::load::{Judged, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold, WorkerState};
 
 /// Prints it: the `load` object of report.json, or the same for people.
 pub fn print(summary: &LoadSummary, format: Format) {
@@ -153,6 +153,24 @@ fn text(s: &LoadSummary) -> String {
         for measured in &knee.steps {
             let _ = writeln!(out, "{}", step(measured));
         }
+    }
+    for w in &s.workers {
+        let state = match w.state {
+            WorkerState::Ended => "ended".to_owned(),
+            WorkerState::Lost => format!("lost after {:.1} s", w.lost_at_s.unwrap_or(0.0)),
+        };
+        let late = w.began_late_us.map_or(String::new(), |late| format!(", began {:.3} ms late", late / 1e3));
+        let _ = writeln!(
+            out,
+            "worker {}: {state}, {} operations, slip P99 {:.3} ms{late}, clock known to {:.3} ms",
+            w.name,
+            w.operations,
+            w.slip_p99_ms,
+            w.clock_offset.uncertainty_us / 1e3
+        );
+    }
+    if let Some(skew) = &s.start_skew {
+        let _ = writeln!(out, "workers began within {:.3} ± {:.3} ms", skew.us / 1e3, skew.uncertainty_us / 1e3);
     }
     if let Some(invalid) = &s.invalid {
         let _ = writeln!(out, "invalid, so nothing follows from it: {invalid}");

@@ -2,10 +2,11 @@
 
 use super::course::{self, Course, Paced, Usual};
 use super::place::{Named, Place, Secured, Spoken, decoded, named};
-use super::{Arguments, Failure, Running, of_file, read, usage};
+use super::{Arguments, Common, Failure, Running, fleet, of_file, read, usage};
 use crate::engine::{Engine, label};
 use crate::exit::Exit;
 use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch, drive_users};
+use loadgen::fleet::Load;
 use loadgen::payload::Size;
 use loadgen::template::{Feed, Filling, Order, RequestError, Template};
 use loadgen::wide::{
@@ -89,12 +90,36 @@ enum Driver {
 }
 
 /// Drives it.
-pub(super) async fn drive(url: &str, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
+pub(super) async fn drive(url: &str, arguments: &Arguments, common: &Common, running: &Running) -> Result<LoadSummary, Failure> {
     let options = &arguments.url_options;
     let named = named(url)?;
     options.check(&named)?;
     let course = Course::of(arguments, Usual { rate: None, arrival: Arrival::Constant, duration: None })?;
     let prepared = options.prepared(running.seed)?;
+    if arguments.fleet.asked() {
+        let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = &named else {
+            return Err(usage("workers drive http:// only so far\nhint: leave out --workers, or name a URL with http://"));
+        };
+        if options.http2 {
+            return Err(usage("workers drive HTTP/1.1 only so far\nhint: leave out --http2"));
+        }
+        let parts = prepared.parts(options, place)?;
+        // That it can be sent is found out here; where it may go the workers know.
+        Request::new(&parts).map_err(options.of_request())?;
+        let (pace, duration) = course.of_workers()?;
+        let load = Load {
+            parts,
+            pace,
+            duration,
+            connections: options.connections as usize,
+            waiting: WAITING,
+            timeout: arguments.timeout,
+            wanted: options.status,
+            slip_limit: arguments.max_slip,
+            seed: running.seed,
+        };
+        return fleet::drive(&load, log(options)?, arguments, common, running).await;
+    }
     let wide = |protocol| {
         Driver::Wide(Wide {
             protocol,
@@ -154,13 +179,7 @@ async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &
             (*pace, *duration, *windows) = (asked, lasting, watched);
         }
     }
-    let log = options.hdr_log.as_ref().map(|file| {
-        let opened = std::fs::File::create(file).map_err(|e| {
-            usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
-        })?;
-        Ok::<Box<dyn Write + Send>, Failure>(Box::new(opened))
-    });
-    let (log, stop) = (log.transpose()?, CancellationToken::new());
+    let (log, stop) = (log(options)?, CancellationToken::new());
     let (live_out, mut live) = tokio::sync::watch::channel(None);
     let stopping = stop.clone();
     let make = move || async move {
@@ -198,6 +217,15 @@ async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &
         }
     };
     driven.map_err(|e| Failure::new(Exit::Defect, format!("the load ended early: {e}")))?
+}
+
+/// Where the interval log goes, if one is wanted.
+fn log(options: &UrlOptions) -> Result<Option<Box<dyn Write + Send>>, Failure> {
+    let Some(file) = &options.hdr_log else { return Ok(None) };
+    let opened = std::fs::File::create(file).map_err(|e| {
+        usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
+    })?;
+    Ok(Some(Box::new(opened)))
 }
 
 impl UrlOptions {
@@ -274,11 +302,16 @@ impl Prepared {
 
     /// Requests over HTTP.
     fn request(&self, options: &UrlOptions, place: &Place) -> Result<Request, Failure> {
+        Request::new(&self.parts(options, place)?).map_err(options.of_request())
+    }
+
+    /// What they consist of.
+    fn parts(&self, options: &UrlOptions, place: &Place) -> Result<Parts, Failure> {
         let method = options.method.clone().unwrap_or_else(|| "GET".to_owned());
         if method.is_empty() || method.contains(|c: char| !c.is_ascii_uppercase()) {
             return Err(usage(format!("method {method:?} is none\nhint: as in --method POST")));
         }
-        let parts = Parts {
+        Ok(Parts {
             method,
             host: place.at(),
             path: place.path.clone(),
@@ -287,8 +320,7 @@ impl Prepared {
             feed: self.feed.clone(),
             seed: self.seed,
             size: self.size,
-        };
-        Request::new(&parts).map_err(options.of_request())
+        })
     }
 
     /// Log lines.
@@ -356,8 +388,8 @@ async fn address(place: &str) -> Result<SocketAddr, Failure> {
 }
 
 /// Networks of stacks of ours that are up; none if no engine answers.
-async fn ours() -> Vec<Network> {
+pub(in crate::cli) async fn ours() -> Vec<Network> {
     let Ok(engine) = Engine::connect().await else { return Vec::new() };
-    let subnets = engine.subnets_with(label::RUN).await.unwrap_or_default();
+    let subnets = engine.subnets_with(label::RUN, None).await.unwrap_or_default();
     subnets.iter().filter_map(|s| s.parse().ok()).collect()
 }

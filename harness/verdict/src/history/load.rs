@@ -154,6 +154,64 @@ pub struct LoadSummary {
     /// The search that this load is the answer of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knee: Option<Knee>,
+    /// The generators that drove it together, where there were several; a load that one of them did not drive to its end is invalid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<LoadWorker>,
+    /// From the first of them that began to the last one, where there were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_skew: Option<Measured>,
+}
+
+/// A time that was measured, and how far at most the true one is from it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct Measured {
+    /// Microseconds.
+    pub us: f64,
+    /// Microseconds.
+    pub uncertainty_us: f64,
+}
+
+/// What became of a worker of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It drove its part to the end.
+    Ended,
+    /// It died, or was heard of no more: nothing is known of its operations after the last interval that it told.
+    Lost,
+}
+
+/// One of several generators that drove a load together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadWorker {
+    /// `host:port` at which it listens, or the name of its container.
+    pub name: String,
+    /// What became of it.
+    pub state: WorkerState,
+    /// Arrivals of its part that were due, as far as is known.
+    pub arrivals: u64,
+    /// Its operations that ended, as far as is known.
+    pub operations: u64,
+    /// When it was given up, seconds after the beginning of the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at_s: Option<f64>,
+    /// Why it was lost, or why what it measured can't be relied on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<String>,
+    /// 99th percentile of its starts minus due, ms.
+    pub slip_p99_ms: f64,
+    /// How late it was at the beginning, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_late_us: Option<f64>,
+    /// What its monotonic clock showed more than the coordinator's, before the load. Both count from an instant of their own, so only
+    /// the uncertainty says something: so exactly did it begin with the others.
+    pub clock_offset: Measured,
+    /// How much that changed until the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_drift: Option<Measured>,
+    /// What it needed for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<Generator>,
 }
 
 /// A journey of a load, or an operation of one.
