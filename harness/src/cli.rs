@@ -151,7 +151,7 @@ enum Command {
     /// What a healthy run measures: record it, or check a candidate against it before a release.
     #[command(subcommand)]
     Baseline(baseline::Command),
-    /// Run what a release must pass, or what the night is for: commands from a file, with one exit code and one report.
+    /// Run what a release, or a night, must pass: many commands, one exit code, one report.
     Gate(gate::Arguments),
     /// Show recorded runs over time: verdicts, durations, latency, detection times.
     Trend(trend::Arguments),

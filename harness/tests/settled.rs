@@ -27,7 +27,8 @@ const DECLARED: f64 = 8.0;
 fn main() -> ExitCode {
     let slow = "a time scale that scrapes don't bear lowers itself, and a fault that can't be had spoils its own drill only";
     let mut trials = vec![images::trial(slow, &IMAGES, lowers_itself)];
-    let at_night: [(&str, fn() -> Result<(), Failed>); 2] = [
+    type Case = (&'static str, fn() -> Result<(), Failed>);
+    let at_night: [Case; 2] = [
         ("a time scale that was asked for is refused with the largest that works", refused),
         ("a fault that ends by itself proves nothing", ends_by_itself),
     ];

@@ -310,7 +310,7 @@ const CASES: &[Case] = &[
         "time that is no number",
         &[(STOPPED, "alerts: [", "builds_up_s: .nan\nalerts: [")],
         (STOPPED, "builds_up_s"),
-        &["builds_up_s", "NaN"],
+        &["builds_up_s", ".nan"],
     ),
     mini(
         "load without traffic",
