@@ -595,6 +595,16 @@ const CASES: &[Case] = &[
     ),
     asked("worker that may drive the internet", &["worker", "--allow", "0.0.0.0/0"], &["--allow 0.0.0.0/0", "not private", "10.20.0.0/16"]),
     asked("worker without a token", &["worker"], &["there is no token", "/dev/urandom"]),
+    asked(
+        "load by workers who have users",
+        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--duration", "1s", "--workers", "127.0.0.1:9"],
+        &["workers drive a --rate", "--users"],
+    ),
+    asked(
+        "load of log lines by workers",
+        &["load", "--url", "lines+tcp://127.0.0.1:9", "--rate", "5", "--duration", "1s", "--workers", "127.0.0.1:9"],
+        &["workers drive http:// only"],
+    ),
     asked("tags without scenarios", &["up", "STACK", "--tags", "nightly"], &["--tags selects scenarios"]),
     Case {
         name: "sabotage that no longer fits",

@@ -162,6 +162,12 @@ impl Merge {
         if let Some(scheduled) = scheduled.filter(|_| lost && !stopped) {
             summary.offered_rate = scheduled as f64 / driven.as_secs_f64().max(1e-3);
         }
+        // All were asked for the same; how the first that ended says that it went is how all did.
+        let paced = self.members.iter().find_map(|m| match &m.fate {
+            Fate::Ended { summary, .. } => Some(summary.pacing),
+            _ => None,
+        });
+        summary.pacing = paced.unwrap_or_default();
         let ended: Vec<&Generator> = self.members.iter().filter_map(Member::generator).collect();
         summary.generator = (!ended.is_empty()).then(|| {
             let operations = |m: &Member| m.generator().map(|g| g.cpu_us_per_operation * m.counts.ended as f64);
@@ -268,6 +274,7 @@ mod tests {
     use super::*;
     use crate::recorder::Ended;
     use proptest::prelude::*;
+    use verdict::history::load::Pacing;
 
     /// Length of an interval.
     const INTERVAL: Duration = Duration::from_secs(1);
@@ -395,8 +402,9 @@ mod tests {
         let (mut merge, mut worker) = (merge(1), Driven::new());
         worker.operate(Duration::from_millis(3), true);
         merge.told(0, worker.tally(0));
-        let summary = LoadSummary { invalid: Some("fell behind".into()), ..*worker.summary() };
+        let summary = LoadSummary { invalid: Some("fell behind".into()), pacing: Pacing::Closed, ..*worker.summary() };
         merge.ended(0, Box::new(summary), Duration::ZERO, None);
-        assert_eq!(merge.summary(INTERVAL, Some(1), false).invalid.as_deref(), Some("worker w0: fell behind"));
+        let told = merge.summary(INTERVAL, Some(1), false);
+        assert_eq!((told.invalid.as_deref(), told.pacing), (Some("worker w0: fell behind"), Pacing::Closed));
     }
 }

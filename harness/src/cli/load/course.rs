@@ -175,15 +175,15 @@ impl Course {
     /// It is another course than one rate.
     pub fn of_workers(self) -> Result<(loadgen::direct::Pace, Option<Duration>), Failure> {
         let pace = match self {
-            Course::Once(Paced { pace: Pace::Open { arrival, rate }, duration, windows }) if windows.stop_when.is_empty() => {
+            Course::Once(Paced { pace: Pace::Open { arrival, rate }, duration, windows }) if windows == Windows::default() => {
                 (loadgen::direct::Pace::Open { arrival, rate }, duration)
             }
-            Course::Once(Paced { pace: Pace::FlatOut, duration, windows }) if windows.stop_when.is_empty() => {
+            Course::Once(Paced { pace: Pace::FlatOut, duration, windows }) if windows == Windows::default() => {
                 (loadgen::direct::Pace::FlatOut, duration)
             }
             _ => {
                 return Err(usage(
-                    "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee and --stop-when",
+                    "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee, --stop-when and --window",
                 ));
             }
         };
