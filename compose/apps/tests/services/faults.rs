@@ -41,7 +41,7 @@ async fn unhealthy(app: &App, service: &Service) -> Outcome {
 async fn database_gone(app: &App) -> Outcome {
     let service = app.start_service(&[]).await?;
     let worker = app.start("celery-worker", &[]).await?;
-    app.postgres.set(Mode::Closed);
+    app.postgres.set(Mode::Closed).await;
     for _ in 0..3 {
         let answer = app.send(&service, "refused").await?;
         check(answer.status == 503 && answer.took < Duration::from_secs(2), "503 at once", &answer)?;
@@ -50,7 +50,7 @@ async fn database_gone(app: &App) -> Outcome {
     }
     unhealthy(app, &service).await?;
     unhealthy(app, &worker).await?;
-    app.postgres.set(Mode::Open);
+    app.postgres.set(Mode::Open).await;
     eventually("mails are taken again", BACK, async || Ok(app.send(&service, "back").await?.status == 202)).await?;
     eventually("and sent", SOON, async || Ok(app.status_of("back").await?.as_deref() == Some("sent"))).await?;
     eventually("and health says so", BACK, async || Ok(app.get(&service, "/health").await?.status == 200)).await?;
@@ -59,7 +59,7 @@ async fn database_gone(app: &App) -> Outcome {
 
 async fn database_silent(app: &App) -> Outcome {
     let service = app.start_service(&[]).await?;
-    app.postgres.set(Mode::Silent);
+    app.postgres.set(Mode::Silent).await;
     // More than the pool holds: nobody waits for ever, and nobody crashes.
     let asked = futures::future::join_all((0..25).map(|_| app.list(&service)));
     let full = eventually("the pool is all in use", Duration::from_secs(5), async || {
@@ -72,7 +72,7 @@ async fn database_silent(app: &App) -> Outcome {
         let answer = answer?;
         check(matches!(answer.status, 503 | 504) && answer.took < ANSWERED, "503 or 504 in time", &answer)?;
     }
-    app.postgres.set(Mode::Open);
+    app.postgres.set(Mode::Open).await;
     eventually("it works again", BACK, async || Ok(app.list(&service).await?.status == 200)).await?;
     eventually("no place stays taken", BACK, async || Ok(app.metric(&service, "db_pool_in_use").await? == Some(0.0))).await.map(drop)
 }
@@ -84,14 +84,14 @@ async fn database_slow(app: &App) -> Outcome {
         check(answer?.status == 200, "200", "")?;
     }
     // 600 ms a round trip.
-    app.postgres.set(Mode::Slow(Duration::from_millis(300)));
+    app.postgres.set(Mode::Slow(Duration::from_millis(300))).await;
     let (listed, sent) = tokio::join!(app.list(&service), app.send(&service, "slow"));
     let (listed, sent) = (listed?, sent?);
     check(listed.status == 200 && listed.took > Duration::from_millis(2_200), "200 after more than 2 s", &listed)?;
     check(sent.status == 202 && sent.took > Duration::from_millis(2_200), "202 after more than 2 s", &sent)?;
     let health = app.get(&service, "/health").await?;
     check(health.took < HEALTH, "health within 2 s", &health)?;
-    app.postgres.set(Mode::Open);
+    app.postgres.set(Mode::Open).await;
     eventually("it is quick again", BACK, async || {
         let answer = app.list(&service).await?;
         Ok(answer.status == 200 && answer.took < Duration::from_millis(500))
@@ -106,7 +106,7 @@ async fn redis_gone(app: &App) -> Outcome {
     let beat = app.start("celery-beat", &[]).await?;
     let last = "celery_beat_last_tick_timestamp_seconds";
     eventually("beat ticks", SOON, async || Ok(app.metric(&beat, last).await?.is_some_and(|at| at > 0.0))).await?;
-    app.redis.set(Mode::Closed);
+    app.redis.set(Mode::Closed).await;
     let answer = app.send(&service, "refused").await?;
     check(answer.status == 503 && answer.took < Duration::from_secs(5), "503 in time", &answer)?;
     check(app.status_of("refused").await?.as_deref() == Some("failed"), "the row says so", app.status_of("refused").await?)?;
@@ -122,7 +122,7 @@ async fn redis_gone(app: &App) -> Outcome {
     let stopped_at = app.metric(&beat, last).await?;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     check(app.metric(&beat, last).await? == stopped_at, "no tick meanwhile", stopped_at)?;
-    app.redis.set(Mode::Open);
+    app.redis.set(Mode::Open).await;
     eventually("mails are taken again", BACK, async || Ok(app.send(&service, "back").await?.status == 202)).await?;
     eventually("and sent", SOON, async || Ok(app.status_of("back").await?.as_deref() == Some("sent"))).await?;
     eventually("beat ticks again", BACK, async || Ok(app.metric(&beat, last).await? > stopped_at)).await.map(drop)
@@ -136,7 +136,7 @@ async fn redis_silent(app: &App) -> Outcome {
         Ok(app.status_of("before").await?.is_some())
     })
     .await?;
-    app.redis.set(Mode::Silent);
+    app.redis.set(Mode::Silent).await;
     let answers = futures::future::join_all((0..10).map(|_| app.send(&service, "refused"))).await;
     for answer in answers {
         let answer = answer?;
@@ -149,7 +149,7 @@ async fn redis_silent(app: &App) -> Outcome {
         "headers": {"task": "email.sweep", "id": "b0a4b7ee-0000-4000-8000-000000000000", "operation_id": "resumed"},
         "properties": {"delivery_tag": "b0a4b7ee-0000-4000-8000-000000000001"}}"#;
     redis.lpush::<_, _, ()>("celery", envelope).await?;
-    app.redis.set(Mode::Open);
+    app.redis.set(Mode::Open).await;
     eventually("the worker resumes", BACK, async || {
         Ok(app.lines("celery-worker", "task")?.iter().any(|line| line["operation_id"] == "resumed" && line["state"] == "success"))
     })
@@ -163,7 +163,7 @@ async fn redis_silent(app: &App) -> Outcome {
 async fn smtp_gone(app: &App) -> Outcome {
     let service = app.start_service(&[]).await?;
     let worker = app.start("celery-worker", &[("TASK_RETRY_BACKOFF_SECONDS", "0.5")]).await?;
-    app.smtp.set(Mode::Closed);
+    app.smtp.set(Mode::Closed).await;
     let subject = format!("late {}", uuid::Uuid::new_v4());
     app.send(&service, &subject).await?;
     let retries = r#"celery_tasks_total{task="email.send",state="retry"}"#;
@@ -172,7 +172,7 @@ async fn smtp_gone(app: &App) -> Outcome {
     let _beat = app.start("celery-beat", &[]).await?;
     let sweeps = r#"celery_tasks_total{task="email.sweep",state="success"}"#;
     eventually("sweeps go on", SOON, async || Ok(app.metric(&worker, sweeps).await? >= Some(1.0))).await?;
-    app.smtp.set(Mode::Open);
+    app.smtp.set(Mode::Open).await;
     eventually("it is sent at last", SOON, async || Ok(app.status_of(&subject).await?.as_deref() == Some("sent"))).await?;
     eventually("and delivered", SOON, async || Ok(app.delivered(&service, &subject).await? >= 1)).await?;
     check(app.delivered(&service, &subject).await? == 1, "once", "more")
@@ -181,7 +181,7 @@ async fn smtp_gone(app: &App) -> Outcome {
 async fn smtp_given_up(app: &App) -> Outcome {
     let service = app.start_service(&[]).await?;
     let worker = app.start("celery-worker", &[("TASK_RETRY_BACKOFF_SECONDS", "0.2")]).await?;
-    app.smtp.set(Mode::Closed);
+    app.smtp.set(Mode::Closed).await;
     app.send(&service, "never").await?;
     eventually("it is given up", SOON, async || Ok(app.status_of("never").await?.as_deref() == Some("failed"))).await?;
     eventually("nothing is left", SOON, async || Ok(app.queue().await? == (0, 0))).await?;
@@ -198,14 +198,14 @@ async fn imap_gone(app: &App) -> Outcome {
     let service = app.start_service(&[]).await?;
     let list = "/api/v1/mailbox/messages";
     check(app.get(&service, list).await?.status == 200, "a list", "")?;
-    app.imap.set(Mode::Closed);
+    app.imap.set(Mode::Closed).await;
     for _ in 0..3 {
         let answer = app.get(&service, list).await?;
         check(answer.status == 503 && answer.took < Duration::from_secs(2), "503 at once", &answer)?;
     }
     let counted = async |result: &str| app.metric(&service, &format!(r#"imap_connections_total{{result="{result}"}}"#)).await;
     check(counted("refused").await? == Some(3.0), "three refused attempts", counted("refused").await?)?;
-    app.imap.set(Mode::Silent);
+    app.imap.set(Mode::Silent).await;
     let started = Instant::now();
     let answers = futures::future::join_all((0..12).map(|_| app.get(&service, list))).await;
     for answer in answers {
@@ -214,7 +214,7 @@ async fn imap_gone(app: &App) -> Outcome {
     }
     check(started.elapsed() < ANSWERED, "in time", started.elapsed())?;
     check(counted("failed").await? >= Some(1.0), "failed attempts", counted("failed").await?)?;
-    app.imap.set(Mode::Open);
+    app.imap.set(Mode::Open).await;
     eventually("it works again", BACK, async || Ok(app.get(&service, list).await?.status == 200)).await.map(drop)
 }
 
@@ -222,7 +222,7 @@ async fn worker_killed(app: &App) -> Outcome {
     let service = app.start_service(&[]).await?;
     let settings = [("VISIBILITY_TIMEOUT_SECONDS", "2")];
     let worker = app.start("celery-worker", &settings).await?;
-    app.smtp.set(Mode::Silent);
+    app.smtp.set(Mode::Silent).await;
     let subject = format!("inherited {}", uuid::Uuid::new_v4());
     app.send(&service, &subject).await?;
     eventually("the task is in work", SOON, async || Ok(app.queue().await? == (0, 1))).await?;
@@ -230,8 +230,8 @@ async fn worker_killed(app: &App) -> Outcome {
     tokio::time::sleep(Duration::from_millis(3_000)).await;
     check(app.queue().await? == (0, 1), "it stays in work", app.queue().await?)?;
     worker.kill().await?;
-    app.smtp.set(Mode::Closed);
-    app.smtp.set(Mode::Open);
+    app.smtp.set(Mode::Closed).await;
+    app.smtp.set(Mode::Open).await;
     let _next = app.start("celery-worker", &settings).await?;
     eventually("the next one sends it", SOON, async || Ok(app.status_of(&subject).await?.as_deref() == Some("sent"))).await?;
     eventually("nothing is left", SOON, async || Ok(app.queue().await? == (0, 0))).await?;

@@ -1,6 +1,8 @@
 //! A gate in front of a real server: what passes through it can be slowed down, held back or cut off at any time.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +26,7 @@ pub enum Mode {
 pub struct Gate {
     pub port: u16,
     mode: watch::Sender<Mode>,
+    listening: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -31,23 +34,43 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (mode, modes) = watch::channel(Mode::Open);
-        tokio::spawn(keep(Some(listener), address, server, modes));
-        Ok(Self { port: address.port(), mode })
+        let listening = Arc::new(AtomicBool::new(true));
+        tokio::spawn(keep(Some(listener), address, server, modes, listening.clone()));
+        Ok(Self { port: address.port(), mode, listening })
     }
 
-    pub fn set(&self, mode: Mode) {
+    /// Returns once it is so: nobody gets through any more who asks afterwards.
+    pub async fn set(&self, mode: Mode) {
+        let closed = mode == Mode::Closed;
         self.mode.send_replace(mode);
+        // Each connection looks at the mode as well.
+        while self.listening.load(Ordering::SeqCst) == closed || (closed && self.mode.receiver_count() > 1) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 
-async fn keep(mut listener: Option<TcpListener>, own: SocketAddr, server: SocketAddr, mut modes: watch::Receiver<Mode>) {
+async fn keep(
+    mut listener: Option<TcpListener>,
+    own: SocketAddr,
+    server: SocketAddr,
+    mut modes: watch::Receiver<Mode>,
+    listening: Arc<AtomicBool>,
+) {
     loop {
         let closed = *modes.borrow_and_update() == Mode::Closed;
         match (&listener, closed) {
             (Some(_), true) => listener = None,
-            (None, false) => listener = TcpListener::bind(own).await.ok(),
+            (None, false) => match TcpListener::bind(own).await {
+                Ok(again) => listener = Some(again),
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+            },
             _ => {}
         }
+        listening.store(listener.is_some(), Ordering::SeqCst);
         let accepted = async {
             match &listener {
                 Some(listener) => listener.accept().await,

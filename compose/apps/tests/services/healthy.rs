@@ -137,7 +137,7 @@ async fn refusals(app: &App) -> Outcome {
     check(stored == 0 && app.queue().await? == (0, 0), "nothing stored, nothing queued", stored)?;
 
     // Who hangs up in the middle is told of all the same.
-    app.postgres.set(crate::gate::Mode::Slow(Duration::from_millis(100)));
+    app.postgres.set(crate::gate::Mode::Slow(Duration::from_millis(100))).await;
     let mut caller = tokio::net::TcpStream::connect(service.address()).await?;
     let request = "GET /api/v1/emails HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2VAbWFpbC50ZXN0OmNvcnJlY3QtaG9yc2U=\r\n\
         X-Operation-Id: hung-up\r\n\r\n";
@@ -214,10 +214,10 @@ async fn stop(app: &App) -> Outcome {
     let worker = app.start("celery-worker", &[]).await?;
     let beat = app.start("celery-beat", &[]).await?;
     // Under way when the signal comes: requests held up by a slow database, a mail held up by a silent server.
-    app.smtp.set(crate::gate::Mode::Silent);
+    app.smtp.set(crate::gate::Mode::Silent).await;
     app.send(&service, "held up").await?;
     eventually("the task is in work", SOON, async || Ok(app.queue().await?.1 == 1)).await?;
-    app.postgres.set(crate::gate::Mode::Slow(Duration::from_millis(60)));
+    app.postgres.set(crate::gate::Mode::Slow(Duration::from_millis(60))).await;
     let operation = format!("last-{}", uuid::Uuid::new_v4());
     let last = app.ask(&service, Method::GET, "/api/v1/emails", "alice", Some(&operation), None);
     let (answer, stopped) = tokio::join!(last, async {
