@@ -281,7 +281,8 @@ async fn drive(bench: &Bench, signals: &Signals<'_>) -> Result<(), String> {
     };
     let at = bench.inject(DEAD, "prometheus", dead).await?;
     bench.until_told("pager", "ClearedFalsely", true, at, 30.0).await?;
-    bench.hold(3.0).await;
+    // Longer than a dead man's switch is ever silent while all is well.
+    bench.hold(8.0).await;
     bench.heal(DEAD, bench.start("prometheus")).await?;
     bench.until_state("ClearedFalsely", Some("firing"), 20.0).await?;
     bench.end(DEAD);

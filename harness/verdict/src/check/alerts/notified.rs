@@ -12,6 +12,7 @@ use crate::history::run::{Phase, RunEvent};
 use crate::observation::Fact;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// From the injection to healing each receiver is told of the alert once, and no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,21 +133,27 @@ impl NotifiedRepeatedly {
         }
     }
 
-    /// What kept the alert from being told in a time, as the alert manager held it last then.
+    /// What kept the alert from being told in a time: what was so in most of the alert manager's answers then, and the last of these. One
+    /// that was restarted meanwhile has it for a moment not at all.
     fn kept_by(&self, history: &History, gap: Interval) -> Option<(String, u64)> {
         let answers = history.observations().filter_map(|(e, o)| match &o.fact {
             Fact::ManagedAlerts { alerts } if (gap.from..=gap.to).contains(&o.asked.wall_s()) => Some((e.seq, o, alerts)),
             _ => None,
         });
-        let (seq, o, alerts) = answers.max_by_key(|(_, o, _)| o.answered.mono_us)?;
-        let why = match alerts.iter().find(|a| a.labels.get(ALERT_NAME).is_some_and(|n| *n == self.alert)) {
-            None => format!("{} did not have it then", o.source),
-            Some(a) if !a.inhibited_by.is_empty() => format!("inhibited by {}", list(&a.inhibited_by, 5)),
-            Some(a) if !a.silenced_by.is_empty() => format!("silenced by silence {}", list(&a.silenced_by, 5)),
-            Some(a) if !a.muted_by.is_empty() => format!("muted by {}", list(&a.muted_by, 5)),
-            Some(_) => return None,
-        };
-        Some((why, seq))
+        let mut reasons: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
+        for (seq, o, alerts) in answers {
+            let why = match alerts.iter().find(|a| a.labels.get(ALERT_NAME).is_some_and(|n| *n == self.alert)) {
+                None => Some(format!("{} did not have it then", o.source)),
+                Some(a) if !a.inhibited_by.is_empty() => Some(format!("inhibited by {}", list(&a.inhibited_by, 5))),
+                Some(a) if !a.silenced_by.is_empty() => Some(format!("silenced by silence {}", list(&a.silenced_by, 5))),
+                Some(a) if !a.muted_by.is_empty() => Some(format!("muted by {}", list(&a.muted_by, 5))),
+                Some(_) => None,
+            };
+            let (times, last) = reasons.entry(why).or_default();
+            (*times, *last) = (*times + 1, seq.max(*last));
+        }
+        let (why, (_, seq)) = reasons.into_iter().max_by_key(|(_, times_and_last)| *times_and_last)?;
+        Some((why?, seq))
     }
 }
 
