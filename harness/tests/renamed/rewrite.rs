@@ -91,7 +91,7 @@ fn is_name(before: &str, after: &str, kind: Kind, hosts_only: bool) -> bool {
         return false;
     }
     // A verdict's id.
-    if ["alert.", "drill.", "logs.", "optional."].iter().any(|p| before.ends_with(p)) {
+    if ["alert.", "drill.", "logs.", "notified.", "optional."].iter().any(|p| before.ends_with(p)) {
         return true;
     }
     if kind == Kind::Stack {
