@@ -12,7 +12,6 @@ use crate::history::run::{Phase, RunEvent};
 use crate::observation::Fact;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// From the injection to healing each receiver is told of the alert once, and no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,26 +132,29 @@ impl NotifiedRepeatedly {
         }
     }
 
-    /// What kept the alert from being told in a time: what was so in most of the alert manager's answers then, and the last of these. One
-    /// that was restarted meanwhile has it for a moment not at all.
+    /// What kept the alert from being told in a time: what silenced it last, else what the alert manager's last answer shows. One that was
+    /// restarted after that has it for a moment not at all.
     fn kept_by(&self, history: &History, gap: Interval) -> Option<(String, u64)> {
-        let answers = history.observations().filter_map(|(e, o)| match &o.fact {
-            Fact::ManagedAlerts { alerts } if (gap.from..=gap.to).contains(&o.asked.wall_s()) => Some((e.seq, o, alerts)),
-            _ => None,
-        });
-        let mut reasons: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
-        for (seq, o, alerts) in answers {
-            let why = match alerts.iter().find(|a| a.labels.get(ALERT_NAME).is_some_and(|n| *n == self.alert)) {
-                None => Some(format!("{} did not have it then", o.source)),
-                Some(a) if !a.inhibited_by.is_empty() => Some(format!("inhibited by {}", list(&a.inhibited_by, 5))),
-                Some(a) if !a.silenced_by.is_empty() => Some(format!("silenced by silence {}", list(&a.silenced_by, 5))),
-                Some(a) if !a.muted_by.is_empty() => Some(format!("muted by {}", list(&a.muted_by, 5))),
-                Some(_) => None,
+        let (mut silenced, mut last) = (None, None);
+        for (e, o) in history.observations() {
+            let Fact::ManagedAlerts { alerts } = &o.fact else { continue };
+            if !(gap.from..=gap.to).contains(&o.asked.wall_s()) {
+                continue;
+            }
+            let (why, for_good) = match alerts.iter().find(|a| a.labels.get(ALERT_NAME).is_some_and(|n| *n == self.alert)) {
+                None => (Some(format!("{} did not have it then", o.source)), false),
+                Some(a) if !a.inhibited_by.is_empty() => (Some(format!("inhibited by {}", list(&a.inhibited_by, 5))), true),
+                Some(a) if !a.silenced_by.is_empty() => (Some(format!("silenced by silence {}", list(&a.silenced_by, 5))), true),
+                Some(a) if !a.muted_by.is_empty() => (Some(format!("muted by {}", list(&a.muted_by, 5))), true),
+                Some(_) => (None, false),
             };
-            let (times, last) = reasons.entry(why).or_default();
-            (*times, *last) = (*times + 1, seq.max(*last));
+            let seen = (o.answered.mono_us, e.seq, why);
+            let latest: &mut Option<(i64, u64, Option<String>)> = if for_good { &mut silenced } else { &mut last };
+            if latest.as_ref().is_none_or(|(at, ..)| *at <= seen.0) {
+                *latest = Some(seen);
+            }
         }
-        let (why, (_, seq)) = reasons.into_iter().max_by_key(|(_, times_and_last)| *times_and_last)?;
+        let (_, seq, why) = silenced.or(last)?;
         Some((why?, seq))
     }
 }
