@@ -159,6 +159,12 @@ impl Servers {
         Ok(stdout)
     }
 
+    /// The process of the helper that the journal knows.
+    fn helper(&self) -> Outcome<i32> {
+        let helper = self.open()?.into_iter().find_map(|u| if let Undo::EndHelper { pid, .. } = u { Some(pid) } else { None });
+        Ok(helper.ok_or("no helper in the journal")?)
+    }
+
     /// Tries to inject a fault that can't be, and returns the exit code and what was said.
     fn refused(&self, kind: &str, target: &str, settings: &[&str]) -> Outcome<(Option<i32>, String)> {
         let (code, _, stderr) = self.firedrill(&[&["fault", "inject", kind, target, "--stack", &self.name], settings].concat())?;
@@ -365,8 +371,7 @@ fn cannot_bite(servers: &Servers) -> Outcome {
 
 fn killed_helper(servers: &Servers) -> Outcome {
     servers.inject("lock_table", "postgres", &["table=emails"])?;
-    let helper = servers.open()?.into_iter().find_map(|undo| if let Undo::EndHelper { pid, .. } = undo { Some(pid) } else { None });
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(helper.ok_or("no helper")?), nix::sys::signal::Signal::SIGKILL)?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(servers.helper()?), nix::sys::signal::Signal::SIGKILL)?;
     soon("its lock is gone", || Ok(servers.asked("SET lock_timeout = '100ms'; INSERT INTO emails VALUES (4)").is_ok()))?;
     assert!(servers.heal()?.contains("2 healed"), "and the journal is put right");
     Ok(())
