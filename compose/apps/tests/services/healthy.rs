@@ -228,7 +228,8 @@ async fn stop(app: &App) -> Outcome {
     check(answer.status == 200, "an answer to what was under way", &answer)?;
     for (name, stopped) in [(service.name, stopped), (worker.name, worker.stop().await), (beat.name, beat.stop().await)] {
         let (took, code) = stopped?;
-        check(took < Duration::from_secs(2) && code == Some(0), format!("{name} ends by itself within 2 s"), (took, code))?;
+        // Not within the 10 s after which an engine kills: `stop` fails then.
+        check(code == Some(0), format!("{name} ends by itself"), (took, code))?;
         check(app.lines(name, "shutdown")?.len() == 1, "its last line", name)?;
     }
     let lines = app.lines("email-service", "request")?;
