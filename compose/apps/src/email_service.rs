@@ -3,6 +3,7 @@
 mod api;
 mod basic_auth;
 mod cache;
+mod handicap;
 mod metrics;
 mod observe;
 
@@ -58,6 +59,8 @@ pub struct EmailServiceOptions {
     /// How long results of a search are kept in Redis
     #[arg(long, env = "CACHE_TTL_SECONDS", default_value = "5", value_parser = seconds)]
     cache_ttl_seconds: Duration,
+    #[command(flatten)]
+    handicap: handicap::Handicap,
 }
 
 /// What all requests share.
@@ -71,6 +74,7 @@ struct App {
     mailboxes: Mailboxes,
     metrics: metrics::Metrics,
     in_flight: Arc<Semaphore>,
+    handicap: handicap::Handicap,
 }
 
 /// Serves until told to stop.
@@ -84,6 +88,7 @@ pub async fn serve(options: EmailServiceOptions, service: Service) -> Result<(),
     let app = Arc::new(App {
         publisher: Publisher::new(redis.clone(), &options.redis.queue, &service.name, tracer),
         accounts: options.accounts,
+        handicap: options.handicap,
         service: service.clone(),
         in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
         database: database.clone(),

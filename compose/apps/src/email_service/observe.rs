@@ -86,7 +86,12 @@ pub(super) async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPat
     request.extensions_mut().insert(record.call.clone());
     let work = tokio::spawn(async move {
         let _permit = permit;
-        let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let work = async {
+            let (began, response) = (Instant::now(), next.run(request).await);
+            app.handicap.hinder(began).await;
+            response
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
         let response = match tokio::time::timeout(DEADLINE, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
