@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use verdict::observation::logs::{Document, FieldTypes, Index};
+use verdict::observation::logs::{Document, FieldTypes, Fields, Index};
 use verdict::observation::{Fact, Observation};
 
 /// Documents in one page.
@@ -130,7 +130,7 @@ struct Hit {
     #[serde(rename = "_id")]
     id: String,
     #[serde(rename = "_source", default)]
-    source: Map<String, Value>,
+    source: Fields,
 }
 
 impl Hit {

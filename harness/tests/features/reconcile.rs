@@ -287,9 +287,12 @@ impl Books {
             match observation.fact {
                 Fact::Documents { documents, truncated: false } => {
                     let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-                    let fits =
-                        documents.into_iter().filter(|d| select.iter().all(|(k, v)| d.fields.get(*k).is_some_and(|f| text(f) == *v)));
-                    found.extend(fits.map(|d| d.fields.get("operation_id").map_or_else(|| format!("line {}", d.id), text)));
+                    for document in documents {
+                        let fields = document.fields.parsed();
+                        if select.iter().all(|(k, v)| fields.get(*k).is_some_and(|f| text(f) == *v)) {
+                            found.push(fields.get("operation_id").map_or_else(|| format!("line {}", document.id), text));
+                        }
+                    }
                 }
                 other => return Err(format!("lines of {source}: {other:?}").chars().take(300).collect()),
             }

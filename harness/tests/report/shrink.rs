@@ -148,8 +148,12 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         }
         Fact::FieldTypes(types) => ["logs-email-service-", "logs-celery-worker-"].iter().any(|p| types.index.starts_with(p)),
         Fact::Documents { documents, .. } => {
-            documents.retain(|d| d.fields.get("operation_id").and_then(|i| i.as_str()).is_some_and(|i| ids.contains(i)));
-            documents.iter_mut().for_each(|d| d.fields.retain(|name, _| !FOREIGN.contains(&name.as_str())));
+            documents.retain(|d| d.fields.parsed().get("operation_id").and_then(|i| i.as_str()).is_some_and(|i| ids.contains(i)));
+            for document in documents.iter_mut() {
+                let mut fields = document.fields.parsed();
+                fields.retain(|name, _| !FOREIGN.contains(&name.as_str()));
+                document.fields = fields.into();
+            }
             true
         }
         Fact::Spans { spans, .. } => {

@@ -71,10 +71,15 @@ struct Stored<'h> {
 }
 
 impl LinesStored {
-    fn selects(&self, d: &Document) -> bool {
+    /// The operation for which a line answers, if it is one that does.
+    fn answers_for(&self, d: &Document) -> Option<String> {
         // Without a selection, lines of other sources carry the id as well: then only those of the own index answer.
-        (!self.select.is_empty() || d.index.starts_with(&self.index_prefix))
-            && self.select.iter().all(|(k, v)| field(&d.fields, k).is_some_and(|seen| text(seen) == *v))
+        if self.select.is_empty() && !d.index.starts_with(&self.index_prefix) {
+            return None;
+        }
+        let fields = d.fields.parsed();
+        let selected = self.select.iter().all(|(k, v)| field(&fields, k).is_some_and(|seen| text(seen) == *v));
+        field(&fields, &self.id_field).filter(|_| selected).map(text)
     }
 
     /// `None` if the log store was never read at the capture.
@@ -89,8 +94,8 @@ impl LinesStored {
             cut_off |= truncated;
             for d in documents.iter().filter(|d| seen.insert((&d.index, &d.id))) {
                 stored.documents += 1;
-                if let Some(id) = field(&d.fields, &self.id_field).filter(|_| self.selects(d)) {
-                    stored.lines.entry(text(id)).or_default().push((e.seq, d));
+                if let Some(id) = self.answers_for(d) {
+                    stored.lines.entry(id).or_default().push((e.seq, d));
                 }
             }
         }
@@ -99,8 +104,8 @@ impl LinesStored {
     }
 
     /// The index in which a line belongs, by its own time.
-    fn home(&self, d: &Document) -> Result<String, String> {
-        let stamp = field(&d.fields, TIMESTAMP).ok_or_else(|| TIMESTAMP.to_owned())?;
+    fn home(&self, fields: &Map<String, Value>) -> Result<String, String> {
+        let stamp = field(fields, TIMESTAMP).ok_or_else(|| TIMESTAMP.to_owned())?;
         let epoch_s = match stamp {
             Value::Number(ms) => ms.as_f64().map(|ms| (ms / 1e3).floor() as i64),
             other => parse_rfc3339(&text(other)),
@@ -110,9 +115,9 @@ impl LinesStored {
     }
 
     /// Two documents that are one line, stored twice: same time, same selected and required fields.
-    fn same_line(&self, a: &Document, b: &Document) -> bool {
+    fn same_line(&self, a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
         let names = self.required_fields.iter().chain(self.select.keys()).map(String::as_str).chain([TIMESTAMP]);
-        names.into_iter().all(|n| field(&a.fields, n) == field(&b.fields, n))
+        names.into_iter().all(|n| field(a, n) == field(b, n))
     }
 }
 
@@ -173,8 +178,9 @@ impl Checker for LinesStored {
                 continue;
             };
             let mut ok = true;
+            let parsed: Vec<(&Document, Map<String, Value>)> = lines.iter().map(|(_, d)| (*d, d.fields.parsed())).collect();
             if lines.len() > 1 {
-                let doubled = lines.iter().enumerate().any(|(i, (_, a))| lines[i + 1..].iter().any(|(_, b)| self.same_line(a, b)));
+                let doubled = parsed.iter().enumerate().any(|(i, (_, a))| parsed[i + 1..].iter().any(|(_, b)| self.same_line(a, b)));
                 // Under a fault a service may do its work, and log it, twice; one line stored twice is the pipeline's doing.
                 if doubled || timeline.during(op).next().is_none() {
                     ok = false;
@@ -183,8 +189,8 @@ impl Checker for LinesStored {
                     twice_in_drills += 1;
                 }
             }
-            for (_, d) in lines {
-                match self.home(d) {
+            for (d, fields) in &parsed {
+                match self.home(fields) {
                     Ok(home) if home != d.index => {
                         ok = false;
                         findings.add(Cause::WrongIndex, op, e.seq, format!("{} is in {}, {} wanted", op.id, d.index, home));
@@ -195,7 +201,7 @@ impl Checker for LinesStored {
                     }
                     Ok(_) => {}
                 }
-                for name in self.required_fields.iter().filter(|n| field(&d.fields, n).is_none()) {
+                for name in self.required_fields.iter().filter(|n| field(fields, n).is_none()) {
                     ok = false;
                     findings.add(Cause::FieldMissing, op, e.seq, name.clone());
                 }

@@ -111,7 +111,8 @@ fn lines(history: &History, source: &LedgerSource<'_>) -> BTreeMap<String, Store
     for (_, o) in history.observations() {
         let Fact::Documents { documents, .. } = &o.fact else { continue };
         for d in documents.iter().filter(|d| d.index.starts_with(source.index_prefix)) {
-            let text = |field: &str| d.fields.get(field).and_then(|x| x.as_str());
+            let fields = d.fields.parsed();
+            let text = |field: &str| fields.get(field).and_then(|x| x.as_str());
             if let (true, Some(id)) = (source.select.iter().all(|(f, v)| text(f) == Some(v)), text(source.id_field)) {
                 stored.entry(id.to_owned()).or_default().add(format!("{}/{}", d.index, d.id), text("@timestamp").and_then(instant));
             }
@@ -189,7 +190,7 @@ mod tests {
         Document {
             index: "logs-a-2026.02.02".into(),
             id: id.into(),
-            fields: fields.map(|(k, v)| (k.to_owned(), v.into())).into_iter().collect(),
+            fields: serde_json::Map::from_iter(fields.map(|(k, v)| (k.to_owned(), v.into()))).into(),
         }
     }
 

@@ -335,7 +335,7 @@ pub fn document(clock: Clock, i: usize) -> Document {
     let (stamp, day) = clock.stamp(t);
     let fields = serde_json::json!({"@timestamp": stamp, "event": "request", "operation": {"id": o.id}, "status": 200});
     let fields = fields.as_object().cloned().unwrap_or_default();
-    Document { index: format!("logs-api-{day}"), id: format!("doc-{i}"), fields }
+    Document { index: format!("logs-api-{day}"), id: format!("doc-{i}"), fields: fields.into() }
 }
 
 /// Every second pair of operations is kept by the sampler.
