@@ -18,6 +18,8 @@ use verdict::{At, EventKind};
 const EFFECT_BOUND: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(200);
+/// How often rules are evaluated at least while a fault is there: that nothing else fires is told of these evaluations.
+const LEAST_EVALUATIONS: f64 = 4.0;
 
 /// A drill whose fault was prepared and tried.
 pub struct Begun<'p> {
@@ -149,6 +151,7 @@ async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, beg
 /// From a fault that is there to its end, and the end of the alerts that it led to.
 async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) -> Result<News, Error> {
     let Begun { drill, fault, open, extra, at, since, bit } = begun;
+    let came = if early { Instant::now() } else { at };
     let name = drill.scenario.name.clone();
     let scene = session.scene();
     // One that was there early is looked for again when its wave comes.
@@ -158,7 +161,7 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
     };
     let bit = matches!(bites, Ok(true));
     let told = match bites {
-        Ok(true) => told(session, plan, drill, fault.as_ref(), (at, since)).await,
+        Ok(true) => told(session, plan, drill, fault.as_ref(), (at, came, since)).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
@@ -246,16 +249,22 @@ async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, 
 }
 
 /// Stays until the alerts have reached everybody or their time is over; then the fault must still be there: what was told of one
-/// that ended by itself was told of something else.
-async fn told(session: &Session, plan: &Plan, drill: &PlannedDrill, fault: &dyn Fault, (began, since): (Instant, At)) -> Result<(), Error> {
+/// that ended by itself was told of something else. `came` is when its wave came, from when on nothing else may fire: one whose alerts
+/// have fired long before stays for a few evaluations all the same.
+async fn told(
+    session: &Session,
+    plan: &Plan,
+    drill: &PlannedDrill,
+    fault: &dyn Fault,
+    (began, came, since): (Instant, Instant, At),
+) -> Result<(), Error> {
     let scenario = &drill.scenario;
     let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.builds_up_s.of(a) + plan.budgets.get(a)?.notify_s));
-    let least = Duration::from_secs_f64(scenario.hold_s);
+    let least = Duration::from_secs_f64(scenario.hold_s.max(session.evaluation_s * LEAST_EVALUATIONS));
     let most = Duration::from_secs_f64(bounds.fold(scenario.hold_s, f64::max));
     loop {
         let told = drill.scenario.alerts.iter().all(|a| session.notified(a, false, since));
-        let elapsed = began.elapsed();
-        if elapsed >= most || (told && elapsed >= least) {
+        if came.elapsed() >= least && (told || began.elapsed() >= most) {
             return session.look_for_bite(drill, fault, "it bit, and before it was healed it did no more: ").await.map(drop);
         }
         session.interrupted()?;
