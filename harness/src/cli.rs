@@ -21,7 +21,7 @@ pub mod worker;
 use crate::exit::Exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Proves that a monitoring stack notices.
 ///
@@ -331,6 +331,16 @@ fn panic_words(payload: &(dyn std::any::Any + Send)) -> &str {
 /// Whether a panic says that nobody reads what is printed any more (`firedrill fault list | head -1`).
 fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
     panic_words(payload).starts_with("failed printing to std")
+}
+
+/// Writes a page to the file that `--html` names.
+///
+/// # Errors
+/// It could not be made, or can't be written.
+fn write_page(file: &Path, page: Result<String, minijinja::Error>) -> Result<(), Failure> {
+    let page = page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
+    let unwritable = |e| format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display());
+    std::fs::write(file, page).map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {

@@ -185,10 +185,7 @@ impl Plan {
 
     /// Whether an alert that one of them is about would meet one at the alert manager that the other may raise.
     fn kept_apart(&self, a: &Scenario, b: &Scenario) -> bool {
-        let meets = |about: &Scenario, raises: &Scenario| {
-            about.alerts.iter().filter_map(|x| self.apart.get(x)).any(|apart| raises.raises().iter().any(|y| apart.contains(*y)))
-        };
-        meets(a, b) || meets(b, a)
+        self.meets(&a.alerts, &b.raises()) || self.meets(&b.alerts, &a.raises())
     }
 
     /// Whether one of the alerts is among those raised, or meets one of them at the alert manager.

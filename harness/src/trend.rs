@@ -228,16 +228,12 @@ fn baseline(recorded: &Recorded) -> Baseline {
     for (name, value) in recorded.runs.iter().flat_map(|r| &r.values) {
         values.entry(name).or_default().extend(value.value);
     }
-    let spread = |(name, mut all): (&str, Vec<f64>)| {
-        all.sort_by(f64::total_cmp);
-        Some((name.to_owned(), (*all.first()?, all[all.len() / 2], *all.last()?)))
-    };
     Baseline {
         stack: recorded.stack.clone(),
         day: recorded.day.clone(),
         machine: machine(&recorded.host),
         runs: recorded.runs.len(),
-        measures: values.into_iter().filter_map(spread).collect(),
+        measures: values.into_iter().filter_map(|(name, all)| Some((name.to_owned(), spread(all)?))).collect(),
     }
 }
 
@@ -256,8 +252,8 @@ impl Group {
 }
 
 /// Least, median and most of what is there.
-pub fn spread(values: &[Option<f64>]) -> Option<(f64, f64, f64)> {
-    let mut all: Vec<f64> = values.iter().flatten().copied().collect();
+pub fn spread(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64, f64)> {
+    let mut all: Vec<f64> = values.into_iter().collect();
     all.sort_by(f64::total_cmp);
     Some((*all.first()?, all[all.len() / 2], *all.last()?))
 }
@@ -300,7 +296,7 @@ impl Trend {
                     writeln!(out, "  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}", "fired after, s", "runs", "least", "median", "most", "newest");
             }
             for (alert, values) in detections {
-                let Some((least, median, most)) = spread(&values) else { continue };
+                let Some((least, median, most)) = spread(values.iter().flatten().copied()) else { continue };
                 let newest = values.iter().flatten().next_back().copied();
                 let [least, median, most, newest] = [Some(least), Some(median), Some(most), newest].map(number);
                 let runs = values.iter().flatten().count();

@@ -101,12 +101,24 @@ pub(crate) async fn walk(
     halt: &CancellationToken,
 ) -> Result<Duration, String> {
     let (theirs, think) = (Arc::clone(shared), users.think);
-    // Whatever ends this future ends the users.
-    let _guard = shared.over.clone().drop_guard();
     let life: Life = Arc::new(move |user| one(Arc::clone(&theirs), user, think).boxed());
+    live(crowd, life, duration, &shared.over, halt, shared.began).await
+}
+
+/// Has users live until the load is over, of which `over` tells them, and the last of them ended. Returns how long turns were begun.
+pub(crate) async fn live(
+    crowd: Crowd,
+    life: Life,
+    duration: Option<Duration>,
+    over: &CancellationToken,
+    halt: &CancellationToken,
+    began: Instant,
+) -> Result<Duration, String> {
+    // Whatever ends this future ends the users.
+    let _guard = over.clone().drop_guard();
     let ends = async {
-        let driven = over(duration, halt, shared.began).await;
-        shared.over.cancel();
+        let driven = ends(duration, halt, began).await;
+        over.cancel();
         driven
     };
     let lived = async {
@@ -120,7 +132,7 @@ pub(crate) async fn walk(
 }
 
 /// Waits until no turn is to be begun any more. Returns how long that took from the beginning.
-pub(crate) async fn over(duration: Option<Duration>, halt: &CancellationToken, began: Instant) -> Duration {
+async fn ends(duration: Option<Duration>, halt: &CancellationToken, began: Instant) -> Duration {
     let end = async {
         match duration {
             Some(duration) => sleep(duration.saturating_sub(began.elapsed())).await,

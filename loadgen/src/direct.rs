@@ -13,6 +13,7 @@ pub(crate) mod request;
 mod users;
 
 use crate::arrival::{Arrival, Shared};
+use crate::client::not_opened;
 use crate::recorder::{Ended, LONGEST, Live, Recorder, Times};
 use crate::windows::Windows;
 use answer::{Answer, Progress};
@@ -34,7 +35,7 @@ use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 pub use users::drive_users;
-use verdict::history::load::{Connections, LoadSummary, Pacing};
+use verdict::history::load::{Connections, LoadSummary};
 
 /// Arrivals due within this time of the last one begun are begun together with the next one: at 20,000 a second that halves the
 /// number of times that the thread is woken, and makes none of them later than this.
@@ -451,14 +452,11 @@ impl<'a> Engine<'a> {
             self.waiting.push_back(Waiting { due: now, number: self.number });
         }
         let Some(first) = self.waiting.pop_front() else { return };
-        match error.kind() {
-            _ if crate::client::is_want_of_room(error) => {
-                self.recorder.starved(&error.to_string());
-                self.failed(first.due, None, "this machine had no room");
-            }
-            ErrorKind::ConnectionRefused => self.failed(first.due, None, "connection refused"),
-            _ => self.failed(first.due, None, "connection not opened"),
+        let (kind, starved) = not_opened(error);
+        if starved {
+            self.recorder.starved(&error.to_string());
         }
+        self.failed(first.due, None, kind);
     }
 
     /// Records an operation that did not end as wanted, sent at `sent` if at all.
@@ -677,17 +675,8 @@ impl<'a> Engine<'a> {
 
     fn summary(&self) -> LoadSummary {
         let mut summary = self.recorder.summary(span(self.began, self.ended.unwrap_or_else(now)));
-        let open_loop = matches!(self.direct.pace, Pace::Open { .. });
-        summary.pacing = if open_loop { Pacing::Open } else { Pacing::Closed };
-        let mut generator = self.meter.generator(open_loop, summary.operations);
-        generator.slip_p50_ms = self.recorder.slip_ms(0.5);
-        generator.slip_max_ms = self.recorder.slip_ms(1.0);
-        if open_loop && let Some(reason) = self.meter.saturated() {
-            let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
-            summary.invalid = Some(reasons.join("; "));
-        }
+        self.meter.state(&mut summary, &self.recorder, matches!(self.direct.pace, Pace::Open { .. }));
         summary.connections = Some(self.used());
-        summary.generator = Some(generator);
         summary
     }
 }

@@ -186,12 +186,7 @@ impl Unopened {
 
 impl From<io::Error> for Unopened {
     fn from(error: io::Error) -> Unopened {
-        let starved = crate::client::is_want_of_room(&error);
-        let kind = match error.kind() {
-            _ if starved => "this machine had no room",
-            io::ErrorKind::ConnectionRefused => "connection refused",
-            _ => "connection not opened",
-        };
+        let (kind, starved) = crate::client::not_opened(&error);
         Unopened { kind: kind.into(), why: error.to_string(), starved }
     }
 }

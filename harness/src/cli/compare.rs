@@ -25,14 +25,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let (first, second) = (read(&arguments.first, &common.report)?, read(&arguments.second, &common.report)?);
     let compared = compare(&first.report, &second.report);
-    let page = page(&first, &second, &compared).map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
     let file = arguments
         .html
         .clone()
         .unwrap_or_else(|| common.report.join(format!("compare-{}-{}.html", first.report.run.id, second.report.run.id)));
-    std::fs::write(&file, page).map_err(|e| {
-        Failure::new(Exit::Usage, format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display()))
-    })?;
+    super::write_page(&file, page(&first, &second, &compared))?;
     match common.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&compared).unwrap_or_default()),
         Format::Text => {

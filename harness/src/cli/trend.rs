@@ -39,9 +39,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
         )));
     }
     let file = arguments.html.clone().unwrap_or_else(|| folder.join("trend.html"));
-    let page = page(&trend).map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
-    std::fs::write(&file, page)
-        .map_err(|e| usage(format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display())))?;
+    super::write_page(&file, page(&trend))?;
     match common.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&trend).unwrap_or_default()),
         Format::Text => {
@@ -110,7 +108,7 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
             Up::Seconds,
             vec![
                 line("slowest alert", &|r| r.detect_s.values().copied().reduce(f64::max)),
-                line("median", &|r| spread(&r.detect_s.values().map(|v| Some(*v)).collect::<Vec<_>>()).map(|s| s.1)),
+                line("median", &|r| spread(r.detect_s.values().copied()).map(|s| s.1)),
             ],
         ),
     ];
@@ -127,7 +125,7 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
 /// Detection times of each alert, with a small picture of their course.
 fn alerts(group: &Group) -> Vec<Value> {
     let row = |(alert, values): (&str, Vec<Option<f64>>)| {
-        let (least, median, most) = spread(&values)?;
+        let (least, median, most) = spread(values.iter().flatten().copied())?;
         Some(minijinja::context! {
             alert => alert, least => least, median => median, most => most, newest => values.iter().flatten().next_back(),
             runs => values.iter().flatten().count(), course => course(alert, &values, most),

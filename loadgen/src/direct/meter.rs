@@ -1,7 +1,8 @@
 //! What the generator's own thread needs: processor time, and time that it was ready and had to wait for a processor.
 
+use crate::recorder::Recorder;
 use nix::time::{ClockId, clock_gettime};
-use verdict::history::load::Generator;
+use verdict::history::load::{Generator, LoadSummary, Pacing};
 
 /// Share of an interval from which on a thread may itself be what was slow.
 const SATURATED: f64 = 0.95;
@@ -74,8 +75,19 @@ impl Meter {
         self.schedule = Some(Had::now(at));
     }
 
+    /// States in a load's summary what the generator needed, and that the load can't be relied on if it was the bottleneck.
+    pub fn state(&self, summary: &mut LoadSummary, recorder: &Recorder, open_loop: bool) {
+        summary.pacing = if open_loop { Pacing::Open } else { Pacing::Closed };
+        let generator = self.generator(open_loop, summary.operations);
+        summary.generator = Some(Generator { slip_p50_ms: recorder.slip_ms(0.5), slip_max_ms: recorder.slip_ms(1.0), ..generator });
+        if let Some(reason) = self.saturated().filter(|_| open_loop) {
+            let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
+            summary.invalid = Some(reasons.join("; "));
+        }
+    }
+
     /// Why the load can't be relied on, if the thread was the bottleneck.
-    pub fn saturated(&self) -> Option<String> {
+    fn saturated(&self) -> Option<String> {
         (self.saturated as f64 > self.intervals as f64 * SATURATED_SHARE).then(|| {
             format!(
                 "the generator itself was the bottleneck: its thread was busy for more than {:.0} % of {} of {} intervals\nhint: lower the rate, or leave it a processor of its own",
@@ -86,7 +98,7 @@ impl Meter {
         })
     }
 
-    pub fn generator(&self, open_loop: bool, operations: u64) -> Generator {
+    fn generator(&self, open_loop: bool, operations: u64) -> Generator {
         let ran = self.last.ran.saturating_sub(self.first.ran);
         Generator {
             open_loop,

@@ -1,12 +1,12 @@
 //! The load of one URL by users who wait for the answer and think: a closed loop, each user with a connection of its own.
 
 use super::answer::{Answer, Progress};
-use super::{Direct, DirectError};
-use crate::closed_loop::{Crowd, Life, Pulse, Think, Users, over, state};
+use super::{Direct, DirectError, reach};
+use crate::client::not_opened;
+use crate::closed_loop::{Crowd, Life, Pulse, Think, Users, live, state};
 use crate::recorder::{Ended, Live, Recorder};
 use futures::FutureExt;
 use std::io;
-use std::net::TcpStream as Blocking;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,11 +52,8 @@ pub async fn drive_users(
     shown: watch::Sender<Option<(Live, Duration)>>,
 ) -> Result<LoadSummary, DirectError> {
     crate::open_loop::raise_file_limit();
-    let (address, patience) = (direct.address, direct.timeout.clamp(Duration::from_millis(1), Duration::from_secs(5)));
-    tokio::task::spawn_blocking(move || Blocking::connect_timeout(&address, patience))
-        .await
-        .map_err(io::Error::other)?
-        .map_err(|error| DirectError::Unreachable { address, error })?;
+    let asked = direct.clone();
+    tokio::task::spawn_blocking(move || reach(&asked)).await.map_err(io::Error::other)??;
     let crowd = Crowd::gather(users.count).await.map_err(|e| DirectError::System(io::Error::other(e)))?;
     let (halt, duration) = (stop.child_token(), direct.duration);
     let recorder = Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3).watched(&direct.windows, duration);
@@ -70,11 +67,6 @@ pub async fn drive_users(
         direct,
     });
     let ended = CancellationToken::new();
-    let ends = async {
-        let driven = over(duration, &halt, url.began).await;
-        url.over.cancel();
-        driven
-    };
     let ticks = async {
         let mut tick = interval(SHOW);
         while ended.run_until_cancelled(tick.tick()).await.is_some() {
@@ -86,18 +78,15 @@ pub async fn drive_users(
             shown.send_replace(Some((recorder.live(at), at)));
         }
     };
-    // Whatever ends this future ends the users.
-    let _guard = url.over.clone().drop_guard();
     let theirs = Arc::clone(&url);
     let life: Life = Arc::new(move |user| one(Arc::clone(&theirs), user).boxed());
-    let lived = async {
-        let lived = crowd.live(life).await;
-        halt.cancel();
+    let lives = async {
+        let lived = live(crowd, life, duration, &url.over, &halt, url.began).await;
         ended.cancel();
         lived
     };
-    let (driven, (), lived) = tokio::join!(ends, ticks, lived);
-    lived.map_err(|e| DirectError::System(io::Error::other(e)))?;
+    let (driven, ()) = tokio::join!(lives, ticks);
+    let driven = driven.map_err(|e| DirectError::System(io::Error::other(e)))?;
     let mut summary = url.recorder().summary(driven);
     let opened = url.opened.load(Ordering::Relaxed);
     state(&mut summary, Some(users));
@@ -192,13 +181,9 @@ fn is_closed(stream: &TcpStream) -> bool {
 }
 
 fn no_connection(url: &Url, error: &io::Error) -> String {
-    use nix::errno::Errno;
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::EADDRNOTAVAIL | Errno::ENOBUFS | Errno::ENOMEM) => {
-            url.recorder().starved(&error.to_string());
-            "this machine had no room".to_owned()
-        }
-        Some(Errno::ECONNREFUSED) => "connection refused".to_owned(),
-        _ => "connection not opened".to_owned(),
+    let (kind, starved) = not_opened(error);
+    if starved {
+        url.recorder().starved(&error.to_string());
     }
+    kind.to_owned()
 }

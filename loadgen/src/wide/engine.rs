@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use verdict::history::load::{LoadSummary, Pacing};
+use verdict::history::load::LoadSummary;
 
 /// How often it is looked whether the load is over or stopped.
 const TICK: Duration = Duration::from_millis(100);
@@ -191,19 +191,9 @@ impl<'a, C: Client> Engine<'a, C> {
     fn summary(&self, driven: Duration) -> LoadSummary {
         let recorder = self.shared.recorder.borrow();
         let mut summary = recorder.summary(driven);
-        summary.pacing = if self.offsets.is_some() { Pacing::Open } else { Pacing::Closed };
-        let mut generator = self.meter.generator(self.offsets.is_some(), summary.operations);
-        generator.slip_p50_ms = recorder.slip_ms(0.5);
-        generator.slip_max_ms = recorder.slip_ms(1.0);
-        if self.offsets.is_some()
-            && let Some(reason) = self.meter.saturated()
-        {
-            let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
-            summary.invalid = Some(reasons.join("; "));
-        }
+        self.meter.state(&mut summary, &recorder, self.offsets.is_some());
         let connections = self.shared.pool.connections();
         summary.connections = Some(verdict::history::load::Connections { reused: self.shared.reused.get(), ..connections });
-        summary.generator = Some(generator);
         summary
     }
 }

@@ -4,6 +4,7 @@ use super::{Arguments, Failure, Rate, Running, pace, usage};
 use crate::exit::Exit;
 use loadgen::arrival::{self, Arrival};
 use loadgen::closed_loop::MOST_USERS;
+use loadgen::direct;
 use loadgen::knee::{self, Search};
 use loadgen::plan::Plan;
 use loadgen::windows::WIDTH;
@@ -61,10 +62,8 @@ fn precision(text: &str) -> Result<f64, String> {
 
 /// How operations are begun.
 pub(super) enum Pace {
-    /// On a schedule.
-    Open { arrival: Arrival, rate: f64 },
-    /// Each connection as soon as it was answered.
-    FlatOut,
+    /// On a schedule, or each connection as soon as it was answered.
+    Generated(direct::Pace),
     /// By users.
     Users(Users),
 }
@@ -134,14 +133,14 @@ impl Course {
         let Some(plan) = options.plan else {
             let pace = match users {
                 Some(users) => Pace::Users(users),
-                None if flat_out => Pace::FlatOut,
+                None if flat_out => Pace::Generated(direct::Pace::FlatOut),
                 None => {
                     let (arrival, rate) = pace(arguments, (usual.rate, usual.arrival))?;
-                    Pace::Open { arrival, rate }
+                    Pace::Generated(direct::Pace::Open { arrival, rate })
                 }
             };
             let duration = arguments.duration.or(usual.duration);
-            if duration.is_none() && !matches!(pace, Pace::Open { arrival: Arrival::Replay(_), .. }) {
+            if duration.is_none() && !matches!(pace, Pace::Generated(direct::Pace::Open { arrival: Arrival::Replay(_), .. })) {
                 return Err(usage("--duration is missing\nhint: as in --duration 10s"));
             }
             return Ok(Course::Once(Paced { pace, duration, windows }));
@@ -158,7 +157,7 @@ impl Course {
             Some(users) => (Pace::Users(users), 0.0),
             None => {
                 let (steady, rate) = pace(arguments, (usual.rate, usual.arrival))?;
-                (Pace::Open { arrival: plan.arrival(rate, duration, steady), rate }, rate)
+                (Pace::Generated(direct::Pace::Open { arrival: plan.arrival(rate, duration, steady), rate }), rate)
             }
         };
         Ok(Course::Plan { plan, rate, duration, paced: Paced { pace, duration: Some(duration), windows } })
@@ -173,21 +172,13 @@ impl Course {
     ///
     /// # Errors
     /// It is another course than one rate.
-    pub fn of_workers(self) -> Result<(loadgen::direct::Pace, Option<Duration>), Failure> {
-        let pace = match self {
-            Course::Once(Paced { pace: Pace::Open { arrival, rate }, duration, windows }) if windows == Windows::default() => {
-                (loadgen::direct::Pace::Open { arrival, rate }, duration)
-            }
-            Course::Once(Paced { pace: Pace::FlatOut, duration, windows }) if windows == Windows::default() => {
-                (loadgen::direct::Pace::FlatOut, duration)
-            }
-            _ => {
-                return Err(usage(
-                    "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee, --stop-when and --window",
-                ));
-            }
-        };
-        Ok(pace)
+    pub fn of_workers(self) -> Result<(direct::Pace, Option<Duration>), Failure> {
+        match self {
+            Course::Once(Paced { pace: Pace::Generated(pace), duration, windows }) if windows == Windows::default() => Ok((pace, duration)),
+            _ => Err(usage(
+                "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee, --stop-when and --window",
+            )),
+        }
     }
 
     fn knee(arguments: &Arguments, usual: Usual, windows: Windows) -> Result<Course, Failure> {
@@ -224,7 +215,7 @@ impl Course {
                 let mut told: Option<LoadSummary> = None;
                 while let Some(rate) = search.next() {
                     running.progress.say(&format!("{rate} a second:"));
-                    let pace = Pace::Open { arrival: arrival.clone(), rate };
+                    let pace = Pace::Generated(direct::Pace::Open { arrival: arrival.clone(), rate });
                     let summary = drive(Paced { pace, duration: Some(step), windows: windows.clone() }).await?;
                     if running.interrupt.asked() {
                         break;

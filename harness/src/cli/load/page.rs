@@ -91,10 +91,7 @@ pub(super) fn write(
         rate => rate.render(),
         rows => rows,
     };
-    let page =
-        html::page("load.html", context).map_err(|e| Failure::new(crate::exit::Exit::Defect, format!("the page can't be made: {e:#}")))?;
-    std::fs::write(file, page)
-        .map_err(|e| super::usage(format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display())))
+    crate::cli::write_page(file, html::page("load.html", context))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::drill::traffic;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::stack::suggest;
-use loadgen::{Arrival, Bounds, RunClock, Workload};
+use loadgen::{Arrival, Bounds, RunClock, Workload, direct};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -72,9 +72,9 @@ pub(super) async fn drive(arguments: &Arguments, common: &Common, running: &Runn
 async fn drive_workload(workload: &Workload, paced: Paced, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
     let (mut workload, mut users) = (workload.clone(), None);
     match paced.pace {
-        Pace::Open { arrival, rate } => (workload.arrival, workload.rate) = (arrival, rate),
+        Pace::Generated(direct::Pace::Open { arrival, rate }) => (workload.arrival, workload.rate) = (arrival, rate),
         Pace::Users(those) => users = Some(those),
-        Pace::FlatOut => return Err(Failure::new(Exit::Defect, "a workload is never driven flat out")),
+        Pace::Generated(direct::Pace::FlatOut) => return Err(Failure::new(Exit::Defect, "a workload is never driven flat out")),
     }
     workload.check().map_err(usage)?;
     let bounds = Bounds {

@@ -170,8 +170,7 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, common: &Common, run
 async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &Running) -> Result<LoadSummary, Failure> {
     let Paced { pace: asked, duration: lasting, windows: watched } = paced;
     let (asked, users) = match asked {
-        course::Pace::Open { arrival, rate } => (Pace::Open { arrival, rate }, None),
-        course::Pace::FlatOut => (Pace::FlatOut, None),
+        course::Pace::Generated(pace) => (pace, None),
         course::Pace::Users(users) => (Pace::FlatOut, Some(users)),
     };
     match &mut driver {
