@@ -28,14 +28,16 @@ macro_rules! expectations {
         impl Expectation {
             /// The checker behind it.
             pub fn checker(&self) -> &dyn Checker { match self { $(Expectation::$variant(c) => c),* } }
-            /// The verdict on a history; a pass that rests on nothing is Unknown. One on a drill takes all attempts at it into account.
+            /// The verdict on a history; a pass that rests on nothing is Unknown, and so is what compares times while a clock was set.
+            /// One on a drill takes all attempts at it into account.
             pub fn judge(&self, history: &History) -> Verdict {
                 let attempts = self.drill().map_or(1, |drill| attempts::attempts(history, drill));
-                match self.drill() {
+                let verdict = match self.drill() {
                     Some(drill) if attempts > 1 => attempts::judge(self.checker(), history, drill, attempts),
                     _ => self.checker().check(history),
                 }
-                .sealed()
+                .sealed();
+                if self.compares_times() { clock::doubted(verdict, history) } else { verdict }
             }
         }
         $(impl From<$module::$checker> for Expectation { fn from(c: $module::$checker) -> Self { Expectation::$variant(c) } })*
@@ -46,6 +48,7 @@ pub mod alerts;
 pub mod attempts;
 pub mod baseline;
 pub(crate) mod calendar;
+pub mod clock;
 pub mod dashboards;
 pub mod drill;
 mod evaluations;
@@ -91,6 +94,18 @@ expectations! {
 }
 
 impl Expectation {
+    /// Whether times that servers told are compared with our own, or with each other.
+    fn compares_times(&self) -> bool {
+        !matches!(
+            self,
+            Expectation::ServicesReady(_)
+                | Expectation::HealthEndpoints(_)
+                | Expectation::ConfigurationLoaded(_)
+                | Expectation::FieldsTyped(_)
+                | Expectation::WithinBaseline(_)
+        )
+    }
+
     /// The drill that it rests on, if it rests on one.
     pub fn drill(&self) -> Option<&str> {
         match self {

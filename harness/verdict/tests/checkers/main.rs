@@ -5,6 +5,7 @@
 mod alerts;
 mod attempts;
 mod baseline;
+mod clock;
 mod golden;
 mod health;
 mod laws;
