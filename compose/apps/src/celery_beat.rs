@@ -8,20 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use clap::Args;
 use jiff::Timestamp;
 use opentelemetry::Context;
 use prometheus_client::registry::Registry;
-use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use crate::lifecycle::{Service, ServiceError, serve_http};
+use crate::lifecycle::{Service, ServiceError, health_answer, serve_http};
 use crate::log::{Line, milliseconds};
 use crate::metrics::{Sampled, registry, respond};
 use crate::publisher::Publisher;
@@ -120,14 +119,7 @@ async fn tick_for_ever(beat: Arc<Beat>) {
 }
 
 async fn health(State(beat): State<Arc<Beat>>) -> Response {
-    let redis = beat.redis.ping(HEALTH).await;
-    let healthy = redis.is_ok();
-    let body = json!({
-        "status": if healthy { "healthy" } else { "unhealthy" },
-        "checks": {"redis": redis.err().unwrap_or_else(|| "ok".into())},
-    });
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(body)).into_response()
+    health_answer([("redis", beat.redis.ping(HEALTH).await)])
 }
 
 async fn metrics_page(State(beat): State<Arc<Beat>>, headers: HeaderMap) -> Response {

@@ -9,16 +9,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use clap::Args;
-use serde_json::json;
 
 use crate::database::{Database, DatabaseOptions};
-use crate::lifecycle::{Service, ServiceError, serve_http};
+use crate::lifecycle::{Service, ServiceError, health_answer, serve_http};
 use crate::redis_link::{RedisLink, RedisOptions};
 use crate::settings::{Accounts, Telemetry, seconds, small_count};
 
@@ -97,14 +96,7 @@ pub async fn serve(options: CeleryWorkerOptions, service: Service) -> Result<(),
 
 async fn health(State(worker): State<Arc<Worker>>) -> Response {
     let (database, redis) = tokio::join!(worker.database.ping(HEALTH), worker.redis.ping(HEALTH));
-    let healthy = database.is_ok() && redis.is_ok();
-    let word = |check: Result<(), String>| check.err().unwrap_or_else(|| "ok".into());
-    let body = json!({
-        "status": if healthy { "healthy" } else { "unhealthy" },
-        "checks": {"database": word(database), "redis": word(redis)},
-    });
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(body)).into_response()
+    health_answer([("database", database), ("redis", redis)])
 }
 
 async fn metrics_page(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use clap::Args;
@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::database::{Database, DatabaseOptions};
-use crate::lifecycle::{GRACE, Service, ServiceError, serve_http};
+use crate::lifecycle::{GRACE, Service, ServiceError, health_answer, serve_http};
 use crate::mailbox::{ImapOptions, Mailboxes};
 use crate::metrics::{Buckets, DURATION_BUCKETS, parse_buckets};
 use crate::publisher::Publisher;
@@ -122,14 +122,7 @@ fn router(app: Arc<App>) -> Router {
 
 async fn health(State(app): State<Arc<App>>) -> Response {
     let (database, redis) = tokio::join!(app.database.ping(HEALTH), app.redis.ping(HEALTH));
-    let healthy = database.is_ok() && redis.is_ok();
-    let word = |check: Result<(), String>| check.err().unwrap_or_else(|| "ok".into());
-    let body = json!({
-        "status": if healthy { "healthy" } else { "unhealthy" },
-        "checks": {"database": word(database), "redis": word(redis)},
-    });
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(body)).into_response()
+    health_answer([("database", database), ("redis", redis)])
 }
 
 async fn metrics_page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -143,6 +146,15 @@ fn listen_for_signals() -> Result<Stop, ServiceError> {
         }
     });
     Ok(Stop(receiver))
+}
+
+/// What a health endpoint answers of what it checked, each by its name: 503 if anything is wrong.
+pub fn health_answer<const N: usize>(checks: [(&str, Result<(), String>); N]) -> Response {
+    let healthy = checks.iter().all(|(_, check)| check.is_ok());
+    let word = |check: Result<(), String>| check.err().unwrap_or_else(|| "ok".into());
+    let checks: Map<String, Value> = checks.into_iter().map(|(name, check)| (name.to_owned(), word(check).into())).collect();
+    let body = json!({"status": if healthy { "healthy" } else { "unhealthy" }, "checks": checks});
+    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()
 }
 
 /// Serves HTTP until told to stop, then lets requests under way end, at most [`GRACE`].
