@@ -6,7 +6,7 @@
 pub mod host;
 pub mod recorded;
 
-use crate::cli::{Failure, verify};
+use crate::cli::{Failure, alerts, verify};
 use crate::declaration::Declaration;
 use crate::drill::bring_up::{Live, Options, run_id};
 use crate::exit::Exit;
@@ -62,17 +62,19 @@ impl Subject {
     }
 }
 
-/// Makes one run: up, warm-up, window, capture, down; and what it measured.
+/// Makes one run: up, warm-up, window, the gate's drills, capture, down; and what it measured.
 ///
 /// # Errors
 /// The run could not be carried out.
 async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
     let live = Live::up(options).await?;
-    let plan = Plan { gate: Some(gate.clone()), ..Plan::default() };
+    let mut plan = alerts::plan(options)?;
+    plan.only(&gate.drills);
+    plan = Plan { gate: Some(gate.clone()), expectations: Vec::new(), mutation: false, ..plan };
     let outcome = live.run(&plan).await;
     let outcome = verify::leave(live, false, outcome).await?;
     let history = record::read(&outcome.folder)?;
-    let values = summary::measures(&history, gate, &outcome.report.ledger)
+    let values = summary::measures(&history, gate, &outcome.report.ledger, &outcome.report.alerts)
         .into_iter()
         .map(|(name, value)| {
             let (value, rests_on) = match value {

@@ -207,13 +207,16 @@ impl Session {
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
         steady::scrapes_bear(self).await?;
-        if plan.gate.is_some() {
+        if plan.gate.is_some() && plan.drills.is_empty() {
             return Ok(());
         }
         let mut early = wave::begin_early(self, plan).await?;
         let result = self.waves(plan, &waves, load, &mut early).await;
         wave::heal_early(self, early).await?;
         result?;
+        if plan.gate.is_some() {
+            return Ok(());
+        }
         for drill in again::late(self, plan).await? {
             again::calm(self).await?;
             steady::hold(self, load, Some(drill.scenario.name.clone())).await?;

@@ -108,7 +108,7 @@ pub fn read_measured(
     check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config)?;
     let baseline_file =
         first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
-    let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration)?) } else { None };
+    let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration, &scenarios)?) } else { None };
     let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
     let (services, left_out) = services(&declaration, &project);
     let budgets = budgets(&declaration, &scaled.config);

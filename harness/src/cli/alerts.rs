@@ -30,7 +30,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 
 /// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
 /// and resolves: one that no drill is about can't be judged, which the roll-call tells.
-pub(super) fn plan(options: &Options) -> Result<Plan, Failure> {
+pub(crate) fn plan(options: &Options) -> Result<Plan, Failure> {
     let read = options.read()?;
     let subject = Arc::new(read.subject);
     let told = options.home.features().join("commands");

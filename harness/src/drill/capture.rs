@@ -126,7 +126,8 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
             }
         }
         if let Some(gate) = &plan.gate {
-            let end_s = driven_until.wall_s();
+            // The window ends where its drills begin.
+            let end_s = session.first_injection().unwrap_or(driven_until).wall_s();
             for (name, measure) in &gate.measures {
                 let Source::Query { expr, .. } = &measure.source else { continue };
                 let (name, expr) = (samples_name(name), expr.clone());
@@ -217,6 +218,11 @@ impl Session {
         let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (_, begin, end) = marks.iter().rfind(|(d, _, _)| d == drill)?;
         Some((*begin, end.unwrap_or_else(|| self.clock().now())))
+    }
+
+    /// When the first fault was injected.
+    fn first_injection(&self) -> Option<At> {
+        self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().map(|(_, begin, _)| *begin).min()
     }
 
     /// Marks the begin or the end of a phase.

@@ -99,7 +99,7 @@ pub(super) fn scenarios(
 }
 
 /// Reads a baseline; it must be this stack's, and its limits must be limits.
-pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baseline, Error> {
+pub(super) fn baseline(path: &Path, declaration: &Declaration, scenarios: &BTreeMap<String, Scenario>) -> Result<Baseline, Error> {
     let baseline: Baseline = yaml::read(path)?;
     let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint).into());
     if baseline.schema != SCHEMA {
@@ -142,6 +142,16 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baselin
             return wrong(&["gate", key], format!("{key}: seen {seen}, wanted a chance between 0 and 1"), "1 % is written 0.01");
         }
     }
+    for (n, name) in gate.drills.iter().enumerate() {
+        let Some(found) = scenarios.get(name) else {
+            let hint = suggest(name, scenarios.keys().map(String::as_str), "drills");
+            return wrong(&["gate", "drills", &n.to_string()], format!("drills: the stack has no drill {name}"), &hint);
+        };
+        if found.is_early() {
+            let what = format!("drills: {name} begins early, so that it would be there while the window is measured");
+            return wrong(&["gate", "drills", &n.to_string()], what, "name a drill whose fault is injected in its own wave");
+        }
+    }
     for (name, measure) in &gate.measures {
         let at = |key: &'static str| ["gate", "measures", name.as_str(), key];
         let whole = measure.compared == Compared::Ratio && measure.better == Better::Higher;
@@ -153,6 +163,12 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration) -> Result<Baselin
             && !(*percentile > 0.0 && *percentile < 100.0)
         {
             return wrong(&at("source"), format!("percentile: seen {percentile} of {name}"), "between 0 and 100, for example 50 or 99");
+        }
+        if let Source::Detection { alert } = &measure.source
+            && !gate.drills.iter().filter_map(|name| scenarios.get(name)).any(|d| d.alerts.contains(alert))
+        {
+            let what = format!("alert: no drill under `drills` is about {alert}, of {name}");
+            return wrong(&at("source"), what, "name a drill that proves it, as in `drills: [beat_stopped]`");
         }
         if let Source::Latency { step, .. } = &measure.source
             && !baseline.steps.contains_key(step)

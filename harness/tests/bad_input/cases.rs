@@ -360,6 +360,18 @@ const CASES: &[Case] = &[
         ("baseline.yaml", "list/lst"),
         &["list/lst", "did you mean list/list?"],
     ),
+    email(
+        "drill of the gate that does not exist",
+        &[("baseline.yaml", "drills: [beat_stopped]", "drills: [beat_stoped]")],
+        ("baseline.yaml", "beat_stoped"),
+        &["no drill beat_stoped", "did you mean beat_stopped?"],
+    ),
+    email(
+        "detection of an alert that no drill of the gate is about",
+        &[("baseline.yaml", "alert: CeleryBeatDown", "alert: PostfixDown")],
+        ("baseline.yaml", "detection: {"),
+        &["no drill under `drills` is about PostfixDown"],
+    ),
     Case {
         name: "nothing was recorded to compare with",
         stack: "email",

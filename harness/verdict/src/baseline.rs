@@ -45,6 +45,9 @@ pub struct Gate {
     pub warm_up_s: f64,
     /// Seconds of healthy traffic that make one run.
     pub window_s: f64,
+    /// Drills that follow the window, for how soon their alerts fire.
+    #[serde(default)]
+    pub drills: Vec<String>,
     /// Chance that the whole check fails software that did not change, shared out evenly among the measures; above 0, below 1.
     pub alpha: f64,
     /// Chance with which a change of a measure's practical size must be found; above 0, below 1.
@@ -120,6 +123,11 @@ pub enum Source {
     Dashboard {
         /// Uid.
         uid: String,
+    },
+    /// From the injection of a fault until an alert fires, seconds; one of the gate's drills is about it.
+    Detection {
+        /// Alert.
+        alert: String,
     },
 }
 

@@ -1,7 +1,7 @@
 //! What one run measured: a value for each measure of the gate.
 
-use super::LedgerRow;
 use super::ledger::rank;
+use super::{AlertRow, LedgerRow};
 use crate::History;
 use crate::baseline::{Gate, Source, Take};
 use crate::history::load::Operation;
@@ -20,16 +20,22 @@ pub fn samples_name(measure: &str) -> String {
     format!("measure:{measure}")
 }
 
-/// The window of a run: from the end of the warm-up to the end of the drive, wall-clock seconds.
+/// The window of a run: from the end of the warm-up to the first drill or the end of the drive, wall-clock seconds.
 pub fn window(history: &History, warm_up_s: f64) -> Option<(f64, f64)> {
     let at = |wanted: RunEvent| history.run().find(|(_, r)| **r == wanted).map(|(e, _)| e.at.wall_s());
     let from = at(RunEvent::PhaseBegan { phase: Phase::Drive })? + warm_up_s;
-    let to = at(RunEvent::PhaseEnded { phase: Phase::Drive })?;
+    let drill = history.run().find(|(_, r)| matches!(r, RunEvent::DrillBegan { .. })).map(|(e, _)| e.at.wall_s());
+    let to = drill.or_else(|| at(RunEvent::PhaseEnded { phase: Phase::Drive }))?;
     (to > from).then_some((from, to))
 }
 
 /// Each measure's value and what it rests on, or why there is none.
-pub fn measures(history: &History, gate: &Gate, ledger: &[LedgerRow]) -> BTreeMap<String, Result<(f64, String), String>> {
+pub fn measures(
+    history: &History,
+    gate: &Gate,
+    ledger: &[LedgerRow],
+    alerts: &[AlertRow],
+) -> BTreeMap<String, Result<(f64, String), String>> {
     let whole = history.is_complete();
     let window = window(history, gate.warm_up_s);
     let value = |name: &str, source: &Source| {
@@ -44,6 +50,7 @@ pub fn measures(history: &History, gate: &Gate, ledger: &[LedgerRow]) -> BTreeMa
             Source::Lateness { signal } => lateness(ledger, signal),
             Source::Span { service, name, percentile } => spans(history, service, name, *percentile, (from, to)),
             Source::Dashboard { uid } => dashboard(history, uid),
+            Source::Detection { alert } => detection(alerts, alert),
         }
     };
     gate.measures.iter().map(|(name, m)| (name.clone(), value(name, &m.source))).collect()
@@ -64,6 +71,12 @@ fn spans(history: &History, service: &str, name: &str, percentile: f64, (from, t
         _ => &[],
     });
     of_many(all.filter(|s| mine(s)).map(|s| s.duration_us as f64 / 1e3).collect(), percentile, &format!("spans {name} of {service}"))
+}
+
+fn detection(alerts: &[AlertRow], alert: &str) -> Value {
+    let row = alerts.iter().find(|row| row.rule == alert).ok_or_else(|| format!("no alert {alert} is declared"))?;
+    let seconds = row.detect_s.ok_or_else(|| format!("{alert} did not fire in {}", row.drills.join(", ")))?;
+    Ok((seconds, format!("drill {}", row.drills.join(", "))))
 }
 
 fn of_many(mut ms: Vec<f64>, percentile: f64, what: &str) -> Value {
