@@ -22,8 +22,8 @@ const MAILS: usize = 160;
 const AT_ONCE: usize = 6;
 /// A queued mail that no queue holds for so long is nobody's any more: workers take a task within milliseconds and try for seconds.
 const ABANDONED: Duration = Duration::from_secs(12);
-/// Longest wait for the monitoring to have all that took place.
-const SETTLES_WITHIN: Duration = Duration::from_secs(40);
+/// Longest wait for the stack to be at rest, and for the monitoring to have all that took place: seconds on an idle machine.
+const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
 type Outcome<T> = Result<T, String>;
 
