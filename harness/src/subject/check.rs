@@ -168,7 +168,9 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration, scenarios: &BTree
             && !gate.drills.iter().filter_map(|name| scenarios.get(name)).any(|d| d.alerts.contains(alert))
         {
             let what = format!("alert: no drill under `drills` is about {alert}, of {name}");
-            return wrong(&at("source"), what, "name a drill that proves it, as in `drills: [beat_stopped]`");
+            let about: Vec<&str> = scenarios.values().filter(|s| s.alerts.contains(alert)).map(|s| s.name.as_str()).collect();
+            let hint = if about.is_empty() { "no drill of the stack is".to_owned() } else { format!("these are: {}", about.join(", ")) };
+            return wrong(&at("source"), what, &hint);
         }
         if let Source::Latency { step, .. } = &measure.source
             && !baseline.steps.contains_key(step)

@@ -370,7 +370,7 @@ const CASES: &[Case] = &[
         "detection of an alert that no drill of the gate is about",
         &[("baseline.yaml", "alert: CeleryBeatDown", "alert: PostfixDown")],
         ("baseline.yaml", "detection: {"),
-        &["no drill under `drills` is about PostfixDown"],
+        &["no drill under `drills` is about PostfixDown", "these are: postfix_stopped"],
     ),
     Case {
         name: "nothing was recorded to compare with",
