@@ -20,9 +20,6 @@ const DRAIN_BOUND: Duration = Duration::from_secs(45);
 /// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell which.
 const DRAIN_STILL: Duration = Duration::from_secs(4);
 
-/// Documents or spans in one line of the record: about a megabyte.
-const PART: usize = 1000;
-
 /// How often it is asked how often rules were evaluated; seldom evaluations are asked for as seldom.
 const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 
@@ -192,10 +189,10 @@ async fn ask(session: &Session, probe: &dyn Probe, question: Question) -> Result
 }
 
 impl Session {
-    /// Records observations, large ones in parts.
+    /// Records observations.
     pub(super) fn observe(&self, observations: impl IntoIterator<Item = verdict::Observation>) -> Result<(), Error> {
-        for part in observations.into_iter().flat_map(|o| o.parts(PART)) {
-            self.recorder.write(EventKind::Observation(part))?;
+        for observation in observations {
+            self.recorder.write(EventKind::Observation(observation))?;
         }
         Ok(())
     }

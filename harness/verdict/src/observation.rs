@@ -25,33 +25,6 @@ pub struct Observation {
     pub fact: Fact,
 }
 
-impl Observation {
-    /// The same in parts of at most `most` documents or spans, which are about one answer: whoever writes or reads a history holds one
-    /// line of it at a time, and in one part a run's documents took 16 MB more.
-    pub fn parts(self, most: usize) -> Vec<Observation> {
-        let Observation { source, asked, answered, fact } = self;
-        let facts: Vec<Fact> = match fact {
-            Fact::Documents { documents, truncated } => {
-                split(documents, most).into_iter().map(|documents| Fact::Documents { documents, truncated }).collect()
-            }
-            Fact::Spans { spans, truncated } => split(spans, most).into_iter().map(|spans| Fact::Spans { spans, truncated }).collect(),
-            other => vec![other],
-        };
-        facts.into_iter().map(|fact| Observation { source: source.clone(), asked, answered, fact }).collect()
-    }
-}
-
-/// Parts of at most `most`, at least one; in one part, if that is 0.
-fn split<T>(mut all: Vec<T>, most: usize) -> Vec<Vec<T>> {
-    let mut parts = Vec::new();
-    while most > 0 && all.len() > most {
-        let rest = all.split_off(most);
-        parts.push(std::mem::replace(&mut all, rest));
-    }
-    parts.push(all);
-    parts
-}
-
 /// What a backend said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,19 +128,4 @@ pub enum Fact {
     },
     /// Pressure stall information of the host.
     Pressure(host::Pressure),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_hold_everything_once_and_nothing_is_a_part_too() {
-        assert_eq!(split(vec![1, 2, 3, 4, 5], 2), [vec![1, 2], vec![3, 4], vec![5]]);
-        assert_eq!(split(vec![1, 2], 2), [vec![1, 2]]);
-        assert_eq!((split(Vec::<u8>::new(), 2), split(vec![1, 2], 0)), (vec![vec![]], vec![vec![1, 2]]));
-        let fact = Fact::Documents { documents: Vec::new(), truncated: true };
-        let none = Observation { source: "logs".into(), asked: At::default(), answered: At::default(), fact };
-        assert_eq!(none.clone().parts(10), [none]);
-    }
 }
