@@ -67,10 +67,11 @@ impl Subject {
 /// # Errors
 /// The run could not be carried out.
 async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
-    let live = Live::up(options).await?;
+    // Before anything starts: what can't be planned must leave nothing behind.
     let mut plan = alerts::plan(options)?;
     plan.only(&gate.drills);
     plan = Plan { gate: Some(gate.clone()), expectations: Vec::new(), mutation: false, ..plan };
+    let live = Live::up(options).await?;
     let outcome = live.run(&plan).await;
     let outcome = verify::leave(live, false, outcome).await?;
     let history = record::read(&outcome.folder)?;

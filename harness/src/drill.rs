@@ -207,9 +207,6 @@ impl Session {
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
         steady::scrapes_bear(self).await?;
-        if plan.gate.is_some() && plan.drills.is_empty() {
-            return Ok(());
-        }
         let mut early = wave::begin_early(self, plan).await?;
         let result = self.waves(plan, &waves, load, &mut early).await;
         wave::heal_early(self, early).await?;
