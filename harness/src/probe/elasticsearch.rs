@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use verdict::observation::logs::{Document, FieldTypes, Fields, Index};
+use verdict::observation::fields::Fields;
+use verdict::observation::logs::{Document, FieldTypes, Index};
 use verdict::observation::{Fact, Observation};
 
 /// Documents in one page.

@@ -5,8 +5,9 @@ use super::{Probe, Question};
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
+use verdict::observation::fields::text;
 use verdict::observation::traces::Span;
 use verdict::observation::{Fact, Observation};
 
@@ -152,17 +153,13 @@ impl Trace {
         self.spans.into_iter().map(move |s| {
             // A parent in another trace is a link, not a parent.
             let parent = s.references.iter().find(|r| r.ref_type == "CHILD_OF" && r.trace_id == s.trace_id);
-            let text = |value: Value| match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
             Span {
                 parent_id: parent.map(|r| padded(&r.span_id, 16)),
                 service: processes.get(&s.process_id).map(|p| p.service_name.clone()).unwrap_or_default(),
                 name: s.operation_name,
                 start_us: s.start_time,
                 duration_us: s.duration,
-                attributes: s.tags.into_iter().map(|t| (t.key, text(t.value))).collect::<BTreeMap<_, _>>(),
+                attributes: s.tags.into_iter().map(|t| (t.key, Value::from(text(&t.value)))).collect(),
                 trace_id: padded(&s.trace_id, 32),
                 span_id: padded(&s.span_id, 16),
             }
@@ -192,8 +189,8 @@ mod tests {
         assert_eq!(spans[0].trace_id, "000000000000000000000000000000ab");
         assert_eq!((spans[0].parent_id.as_deref(), spans[0].service.as_str()), (None, "web"));
         assert_eq!(spans[1].parent_id.as_deref(), Some("0000000000000001"));
-        assert_eq!((spans[0].attributes["n"].as_str(), spans[0].attributes["ok"].as_str()), ("3", "true"));
-        assert_eq!((spans[1].attributes["s"].as_str(), spans[1].service.as_str()), ("x", "db"));
+        assert_eq!((spans[0].attributes.text("n"), spans[0].attributes.text("ok")), (Some("3".into()), Some("true".into())));
+        assert_eq!((spans[1].attributes.text("s").as_deref(), spans[1].service.as_str()), (Some("x"), "db"));
     }
 
     #[tokio::test]

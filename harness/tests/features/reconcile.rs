@@ -308,7 +308,7 @@ impl Books {
             match observation.fact {
                 Fact::Spans { spans, truncated: false } => {
                     let sends = spans.into_iter().filter(|s| s.name == "POST /api/v1/emails" && s.start_us as f64 / 1e6 >= stretch.from);
-                    found.extend(sends.map(|s| s.attributes.get(&self.id_attribute).cloned().unwrap_or(s.span_id)));
+                    found.extend(sends.map(|s| s.attributes.text(&self.id_attribute).unwrap_or(s.span_id)));
                 }
                 other => return Err(format!("spans: {other:?}").chars().take(300).collect()),
             }

@@ -81,7 +81,7 @@ pub async fn answers() {
     assert_eq!(root.trace_id, format!("{:032x}", 1));
     assert_eq!((root.service.as_str(), root.name.as_str(), root.parent_id.as_deref()), ("web", "POST /x", None));
     assert_eq!((root.start_us, root.duration_us), (first_us + 10_000, 250));
-    assert_eq!((root.attributes["operation.id"].as_str(), root.attributes["n"].as_str()), ("op-1", "7"));
+    assert_eq!((root.attributes.text("operation.id").as_deref(), root.attributes.text("n").as_deref()), (Some("op-1"), Some("7")));
     assert_eq!((child.service.as_str(), child.parent_id.as_deref()), ("worker", Some(root.span_id.as_str())));
     assert_eq!(find(9999).parent_id.as_deref(), Some(format!("{:016x}", 8888)).as_deref());
 

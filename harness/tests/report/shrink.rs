@@ -159,11 +159,15 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         Fact::Spans { spans, .. } => {
             let traces: BTreeSet<String> = spans
                 .iter()
-                .filter(|s| s.attributes.get("operation.id").is_some_and(|i| ids.contains(i)))
+                .filter(|s| s.attributes.text("operation.id").is_some_and(|i| ids.contains(&i)))
                 .map(|s| s.trace_id.clone())
                 .collect();
             spans.retain(|s| traces.contains(&s.trace_id));
-            spans.iter_mut().for_each(|s| s.attributes.retain(|name, _| name == "operation.id"));
+            spans.iter_mut().for_each(|s| {
+                let mut attributes = s.attributes.parsed();
+                attributes.retain(|name, _| name == "operation.id");
+                s.attributes = attributes.into();
+            });
             true
         }
         Fact::ManagedAlerts { .. }

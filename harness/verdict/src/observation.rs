@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod dashboards;
+pub mod fields;
 pub mod health;
 pub mod host;
 pub mod logs;

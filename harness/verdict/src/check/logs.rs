@@ -7,6 +7,7 @@ use super::wording::{count, list};
 use crate::cause::Cause;
 use crate::history::load::{Operation, Outcome};
 use crate::observation::Fact;
+use crate::observation::fields::text;
 use crate::observation::logs::{Document, FieldTypes};
 use crate::{Event, History, Verdict};
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,6 @@ fn field<'d>(fields: &'d Map<String, Value>, name: &str) -> Option<&'d Value> {
     }
     name.match_indices('.')
         .find_map(|(i, _)| fields.get(&name[..i]).and_then(Value::as_object).and_then(|inner| field(inner, &name[i + 1..])))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// What was stored for the operations.

@@ -79,7 +79,7 @@ struct Fault<'h> {
 struct Stored<'h> {
     traces: BTreeMap<&'h str, Trace<'h>>,
     /// Traces in which an operation's id was seen.
-    by_operation: BTreeMap<&'h str, BTreeSet<&'h str>>,
+    by_operation: BTreeMap<String, BTreeSet<&'h str>>,
     /// The trace stores.
     sources: BTreeSet<&'h str>,
     /// Why a span may be stored although it was not read.
@@ -108,7 +108,7 @@ impl<'h> Stored<'h> {
                 if trace.spans.insert(&s.span_id, s).is_none() {
                     stored.spans += 1;
                 }
-                if let Some(id) = s.attributes.get(id_attribute) {
+                if let Some(id) = s.attributes.text(id_attribute) {
                     stored.by_operation.entry(id).or_default().insert(&s.trace_id);
                 }
             }

@@ -1,7 +1,7 @@
 //! The trace store.
 
+use super::fields::Fields;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// A stored span.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,5 +21,5 @@ pub struct Span {
     /// Duration, microseconds.
     pub duration_us: i64,
     /// Attributes, values as text.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: Fields,
 }

@@ -135,8 +135,8 @@ fn kept(history: &History, attribute: &str) -> BTreeMap<String, Stored> {
     }
     let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
     for span in spans() {
-        if let Some(id) = span.attributes.get(attribute) {
-            stored.entry(id.clone()).or_default().add(span.trace_id.clone(), ends.get(span.trace_id.as_str()).map(|us| *us as f64 / 1e6));
+        if let Some(id) = span.attributes.text(attribute) {
+            stored.entry(id).or_default().add(span.trace_id.clone(), ends.get(span.trace_id.as_str()).map(|us| *us as f64 / 1e6));
         }
     }
     stored
@@ -227,7 +227,7 @@ mod tests {
             name: "n".into(),
             start_us: start_s * 1_000_000,
             duration_us: 500_000,
-            attributes: id.map(|i| ("operation.id".to_owned(), i.to_owned())).into_iter().collect(),
+            attributes: id.map(|i| ("operation.id", i.into())).into_iter().collect(),
         };
         let spans = vec![span("t", NOON, Some("a")), span("t", NOON + 2, None)];
         let seen = EventKind::Load(LoadEvent::MailSeen { operation: "b".into(), mailbox: "m".into(), copies: 2 });

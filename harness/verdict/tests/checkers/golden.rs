@@ -353,7 +353,7 @@ pub fn spans(clock: Clock, i: usize) -> Vec<Span> {
         name: name.into(),
         start_us: clock.at(t).wall_us,
         duration_us: 1000,
-        attributes: if n == 1 || service == "worker" { map(&[("operation.id", &o.id)]) } else { BTreeMap::new() },
+        attributes: (n == 1 || service == "worker").then(|| ("operation.id", o.id.clone().into())).into_iter().collect(),
     };
     if o.step == "send" {
         vec![span(1, None, "api", "POST /mail"), span(2, Some(1), "api", "publish"), span(3, Some(2), "worker", "deliver")]
