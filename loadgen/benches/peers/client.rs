@@ -24,8 +24,8 @@ pub struct Measured {
     pub cpu_us: f64,
     /// P50, P90, P99 and largest.
     pub latency_ms: [f64; 4],
-    /// What only ours tells.
-    pub slip_p99_ms: f64,
+    /// P50 and P99 of what only ours tells.
+    pub slip_ms: [f64; 2],
 }
 
 pub enum Client {
@@ -63,8 +63,7 @@ impl Client {
 
     /// Runs a task on the second processor.
     pub fn run(&self, address: SocketAddr, task: &Task) -> Result<Measured, String> {
-        let mut command = Command::new("taskset");
-        command.args(["-c", "1"]).stdin(Stdio::null()).stderr(Stdio::null());
+        let mut command = pinned();
         let (url, seconds, connections) = (format!("http://{address}/"), task.seconds.to_string(), task.connections.to_string());
         let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
         let (script, export) = (scratch.path().join("load.js"), scratch.path().join("summary.json"));
@@ -111,19 +110,40 @@ impl Client {
     }
 }
 
+/// A command on the second processor.
+fn pinned() -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1"]).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// P50 and P99 of how late a thread is that only sleeps, and what that costs each time, microseconds.
+pub fn sleeper() -> Result<[f64; 3], String> {
+    let before = children_us();
+    let done = pinned().arg(std::env::current_exe().map_err(|e| e.to_string())?).arg("only-sleep").output().map_err(|e| e.to_string())?;
+    let used = (children_us() - before) as f64;
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let told: Vec<f64> = text.split_whitespace().filter_map(|t| t.parse().ok()).collect();
+    match told[..] {
+        [p50, p99] => Ok([p50, p99, used / f64::from(super::SLIP.0 * super::SLIP.1)]),
+        _ => Err(format!("what a sleeping thread told can't be read: {text}")),
+    }
+}
+
 /// Processor time of all processes that ended so far, microseconds. One runs at a time.
 fn children_us() -> i64 {
     getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |u| u.user_time().num_microseconds() + u.system_time().num_microseconds())
 }
 
 fn told(operations: u64, latency_ms: [f64; 4]) -> Measured {
-    Measured { operations, cpu_us: 0.0, latency_ms, slip_p99_ms: 0.0 }
+    Measured { operations, cpu_us: 0.0, latency_ms, slip_ms: [0.0; 2] }
 }
 
 fn ours(text: &str) -> Option<Measured> {
     let summary: verdict::history::load::LoadSummary = serde_json::from_str(text).ok()?;
     let l = summary.latency_ms;
-    Some(Measured { slip_p99_ms: summary.slip_p99_ms, ..told(summary.operations, [l.p50, l.p90, l.p99, l.max]) })
+    let slip_p50_ms = summary.generator.as_ref().map_or(0.0, |g| g.slip_p50_ms);
+    Some(Measured { slip_ms: [slip_p50_ms, summary.slip_p99_ms], ..told(summary.operations, [l.p50, l.p90, l.p99, l.max]) })
 }
 
 /// A duration as wrk writes it.
