@@ -242,7 +242,10 @@ impl Session {
             }
             pending.extend(wave::run(self, plan, wave, early).await?);
         }
-        wave::news(self, plan, &mut pending, None).await;
+        // A gate asks how soon alerts fire, and does not wait minutes for their receivers to hear that they are over.
+        if plan.gate.is_none() {
+            wave::news(self, plan, &mut pending, None).await;
+        }
         Ok(())
     }
 

@@ -55,7 +55,7 @@ mod evaluations;
 pub mod firing;
 pub mod health;
 pub mod logs;
-pub(crate) mod proportion;
+pub mod proportion;
 pub mod recovery;
 pub mod roll_call;
 pub mod scraping;

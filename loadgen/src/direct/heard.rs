@@ -29,7 +29,8 @@ impl Ear {
         self.control.as_ref().map_or(Ok(()), |_| Ok(setsockopt(stream, sockopt::ReceiveTimestampns, &true)?))
     }
 
-    /// Reads what has come, and tells how long ago the last of it came, ns; 0 without a stamp. Stamps are of the wall clock, which
+    /// Reads what has come, and tells how long ago the last of it came, ns; 0 without a stamp, as the kernel has none of the first
+    /// answers after it was asked for some. Stamps are of the wall clock, which
     /// is asked again here: only a clock that is set between the two makes the difference wrong, which the caller bounds.
     ///
     /// # Errors
@@ -74,10 +75,18 @@ mod tests {
         let mut ear = Ear::new(true);
         ear.attend(&stream).expect("stamps");
         let (mut server, _) = listener.accept().expect("accepts");
-        let (before, wait) = (Instant::now(), Duration::from_millis(100));
+        // The kernel begins to stamp a little after it was asked.
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(30) {
+            server.write_all(b"x").expect("writes");
+            if ear.read(&stream).expect("reads").1 > 0 {
+                break;
+            }
+        }
+        let before = Instant::now();
         server.write_all(b"hello").expect("writes");
         let after = Instant::now();
-        std::thread::sleep(wait);
+        std::thread::sleep(Duration::from_millis(100));
         let least = after.elapsed();
         let (bytes, age) = ear.read(&stream).expect("reads");
         assert_eq!(bytes, b"hello");

@@ -22,7 +22,7 @@ pub(crate) fn at_least(k: u64, n: u64, p: f64) -> f64 {
 }
 
 /// Two-sided exact test: how likely is a count as extreme as k of n if the chance is p (twice the smaller tail).
-pub(crate) fn two_sided(k: u64, n: u64, p: f64) -> f64 {
+pub fn two_sided(k: u64, n: u64, p: f64) -> f64 {
     (2.0 * at_most(k, n, p).min(at_least(k, n, p))).min(1.0)
 }
 

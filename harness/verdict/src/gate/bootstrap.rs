@@ -86,7 +86,7 @@ pub fn interval(x: &[f64], y: &[f64], alpha: f64, seed: u64) -> Interval {
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same on every machine and with every version of a library, so that a
 /// recorded run is judged the same for ever.
-pub(super) struct SplitMix(pub(super) u64);
+pub struct SplitMix(pub u64);
 
 impl SplitMix {
     fn next(&mut self) -> u64 {
@@ -97,8 +97,8 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `n` − 1; the bias is below n / 2^64.
-    pub(super) fn below(&mut self, n: usize) -> usize {
+    /// A number from 0 to `n` − 1, which is to be above 0; the bias is below n / 2^64.
+    pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 
