@@ -166,7 +166,9 @@ impl Drop for Lab {
 pub async fn eventually<T, F: Future<Output = Result<T, String>>>(bound: Duration, mut ask: impl FnMut() -> F) -> T {
     let began = Instant::now();
     loop {
-        match ask().await {
+        // A connection that Docker's proxy took before the server listened was once never heard of again.
+        let asked = tokio::time::timeout(bound.max(Duration::from_secs(30)) / 3, ask()).await;
+        match asked.unwrap_or_else(|_| Err("no answer".into())) {
             Ok(seen) => return seen,
             Err(error) if began.elapsed() > bound => panic!("not within {bound:?}: {error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,

@@ -34,8 +34,11 @@ pub async fn send(container: &Container, service: &str, spans: Vec<Value>) {
     let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": service}}]});
     let body = json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]});
     let url = format!("http://127.0.0.1:{}/v1/traces", container.port(4318));
-    let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
-    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    let post = || async {
+        let answer = reqwest::Client::new().post(&url).json(&body).send().await.and_then(|r| r.error_for_status());
+        answer.map(drop).map_err(|e| e.to_string())
+    };
+    eventually(30 * SECOND, post).await;
 }
 
 /// A trace of two spans in two services.
