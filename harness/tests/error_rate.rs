@@ -12,6 +12,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 use verdict::check::proportion;
 use verdict::gate::bootstrap::{SplitMix, spread};
 use verdict::gate::error_rate::{Tally, resampled};
@@ -59,18 +60,22 @@ fn record(folders: &str) {
     std::fs::write(FILE, serde_json::to_string_pretty(&recorded).unwrap() + "\n").unwrap();
 }
 
-/// Latencies of each recorded run.
-fn runs(step: &str) -> Vec<Vec<f64>> {
+/// What is recorded; taken anew first, once for all tests, if that is asked for.
+static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
     if let Ok(folders) = std::env::var("FIREDRILL_RUNS") {
         record(&folders);
     }
-    let recorded: Recorded = serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
+    serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap()
+});
+
+/// Latencies of each recorded run.
+fn runs(step: &str) -> Vec<Vec<f64>> {
     let unpacked = |text: &String| -> Vec<f64> {
         let bytes = STANDARD.decode(text).unwrap();
         let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
         histogram.iter_recorded().flat_map(|v| std::iter::repeat_n(v.value_iterated_to() as f64, v.count_at_value() as usize)).collect()
     };
-    recorded.steps[step].iter().map(unpacked).collect()
+    RECORDED.steps[step].iter().map(unpacked).collect()
 }
 
 /// The median of a run that is drawn from the recorded ones, as are its operations from that run's.

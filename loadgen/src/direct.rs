@@ -1,4 +1,4 @@
-//! Drives one URL over HTTP/1.1, on one thread that sleeps in epoll: between arrivals it costs nothing, and an operation costs
+//! Drives one URL over HTTP/1.1, on one thread that sleeps: between arrivals it costs nothing, and an operation costs
 //! little more than its system calls. Nothing is kept of an operation but its place in the histograms.
 //!
 //! An arrival takes a free connection, or opens one, or waits for the first that becomes free once [`Direct::connections`] are

@@ -2,7 +2,7 @@
 //! came and is still counted as of when it came.
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
-use nix::sys::time::TimeSpec;
+use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 use std::io::{self, IoSliceMut, Read};
 use std::net::TcpStream;
@@ -30,8 +30,8 @@ impl Ear {
     }
 
     /// Reads what has come, and tells how long ago the last of it came, ns; 0 without a stamp, as the kernel has none of the first
-    /// answers after it was asked for some. Stamps are of the wall clock, which
-    /// is asked again here: only a clock that is set between the two makes the difference wrong, which the caller bounds.
+    /// answers after it was asked for some. Stamps are of the wall clock, which is asked again here: only a clock that is set between the
+    /// two makes the difference wrong, which the caller bounds.
     ///
     /// # Errors
     /// Those of reading.
@@ -49,8 +49,7 @@ impl Ear {
         let bytes = came.bytes;
         let age = stamp.and_then(|at| {
             let ago = clock_gettime(ClockId::CLOCK_REALTIME).ok()? - at;
-            let ns = i128::from(ago.tv_sec()) * 1_000_000_000 + i128::from(ago.tv_nsec());
-            u64::try_from(ns).ok()
+            u64::try_from(ago.num_nanoseconds()).ok()
         });
         Ok((&self.buffer[..bytes], age.unwrap_or(0)))
     }
@@ -86,6 +85,7 @@ mod tests {
         let before = Instant::now();
         server.write_all(b"hello").expect("writes");
         let after = Instant::now();
+        // Nothing is awaited: to read late is what is tried.
         std::thread::sleep(Duration::from_millis(100));
         let least = after.elapsed();
         let (bytes, age) = ear.read(&stream).expect("reads");
