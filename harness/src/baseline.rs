@@ -93,31 +93,53 @@ fn nth(options: &Options, n: usize) -> Options {
     Options { seed: options.seed.wrapping_add(n as u64), ..options.clone() }
 }
 
-/// Makes `runs` runs and records them in place of those that were recorded.
+/// Makes `runs` runs and records each as soon as it is made, so that a later one that can't be made costs none: after those that
+/// were recorded (`added`), or in their place.
 ///
 /// # Errors
-/// A run could not be carried out, did not measure something, or the file can't be written.
-pub async fn record(options: &Options, runs: usize) -> Result<Recorded, Failure> {
+/// Those that were recorded don't fit, a run could not be carried out or did not measure something, or the file can't be written.
+pub async fn record(options: &Options, runs: usize, added: bool) -> Result<Recorded, Failure> {
     let subject = Subject::read(options)?;
     let progress = Progress::new(options.common.quiet);
-    let mut made = Vec::new();
+    let mut recorded = Recorded::new(&subject, Vec::new());
+    if added {
+        let before = Recorded::read(&subject.recorded)?;
+        before.fits(&subject)?;
+        recorded.runs = before.runs;
+    }
+    let before = recorded.runs.len();
     for n in 0..runs {
         progress.say(&format!("run {} of {runs}", n + 1));
-        made.push(measure(&nth(options, n), &subject.gate).await?);
+        // Seeds go on where the recorded runs' end: a run that is made twice tells nothing new.
+        let run = measure(&nth(options, before + n), &subject.gate).await.and_then(complete).map_err(|failure| match n {
+            0 => failure,
+            _ => {
+                let (path, rest) = (subject.recorded.display(), runs - n);
+                Failure::new(
+                    failure.exit,
+                    format!("{failure}\nhint: {n} runs are recorded in {path}; --add --runs {rest} makes the others"),
+                )
+            }
+        })?;
+        recorded.runs.push(run);
+        recorded.write(&subject.recorded)?;
     }
-    if let Some((run, name, value)) = made.iter().find_map(|r| r.values.iter().find(|(_, v)| v.value.is_none()).map(|(n, v)| (r, n, v))) {
-        return Err(Failure::new(
-            Exit::Unknown,
-            format!(
-                "run {} did not measure {name}: {}\nhint: nothing was recorded; mend the measure or the stack first",
-                run.id, value.rests_on
-            ),
-        ));
-    }
-    let recorded = Recorded::new(&subject, made);
-    recorded.write(&subject.recorded)?;
     progress.say(&format!("recorded in {}", subject.recorded.display()));
     Ok(recorded)
+}
+
+/// A run that measured everything: another is no baseline.
+fn complete(run: Run) -> Result<Run, Failure> {
+    match run.values.iter().find(|(_, value)| value.value.is_none()) {
+        None => Ok(run),
+        Some((name, value)) => Err(Failure::new(
+            Exit::Unknown,
+            format!(
+                "run {} did not measure {name}: {}\nhint: it is not recorded; mend the measure or the stack first",
+                run.id, value.rests_on
+            ),
+        )),
+    }
 }
 
 /// What the candidate's runs are compared with.

@@ -9,7 +9,14 @@ use crate::exit::Exit;
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     /// Measure runs of a healthy stack and keep them as its baseline, in scenarios/baselines/recorded.
-    Record(Arguments),
+    Record {
+        /// What both share.
+        #[command(flatten)]
+        arguments: Arguments,
+        /// Keep the runs that are recorded, and add to them.
+        #[arg(long)]
+        add: bool,
+    },
     /// Measure runs and judge them against the recorded ones: exit 0 no worse, 1 worse, 2 too few runs to tell.
     Check {
         /// What both share.
@@ -36,9 +43,9 @@ pub struct Arguments {
 pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
     let common = Common { time_scale: Some(common.time_scale.unwrap_or(1.0)), ..common.clone() };
     match command {
-        Command::Record(arguments) => {
+        Command::Record { arguments, add } => {
             let options = Options::new(&arguments.stack, &common);
-            let recorded = baseline::record(&options, arguments.runs.into()).await?;
+            let recorded = baseline::record(&options, arguments.runs.into(), *add).await?;
             println!("{}", recorded.table(&Subject::read(&options)?.gate));
             Ok(Exit::Pass)
         }

@@ -127,7 +127,7 @@ pub(crate) fn check_line(words: &[String]) -> Result<(), String> {
     }
     let judges = "verify, alerts, run, load, selftest, baseline check, lint, judge and doctor do";
     match cli.command {
-        Some(Command::Baseline(super::baseline::Command::Record(_))) => Err(format!("baseline record judges nothing\nhint: {judges}")),
+        Some(Command::Baseline(super::baseline::Command::Record { .. })) => Err(format!("baseline record judges nothing\nhint: {judges}")),
         Some(
             Command::Verify(_)
             | Command::Alerts(_)
