@@ -3,6 +3,7 @@
 mod again;
 pub mod bring_up;
 pub mod capture;
+mod lag;
 mod overrides;
 pub mod steady;
 pub mod traffic;
@@ -189,7 +190,7 @@ impl Session {
         // Watching goes on until the drain is over: what is in flight may take as long as its deadline, and silence is judged to the end.
         let driven_until = tokio::select! {
             until = driven => until,
-            never = async { tokio::join!(capture::watch(self), self.show(live)); std::future::pending::<Result<At, Error>>().await } => never,
+            never = async { tokio::join!(capture::watch(self, plan), self.show(live)); std::future::pending::<Result<At, Error>>().await } => never,
         };
         self.progress.settle();
         let driven_until = driven_until?;

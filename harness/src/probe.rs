@@ -75,6 +75,15 @@ pub enum Question {
         /// End.
         end_s: f64,
     },
+    /// The newest log lines that answer for operations.
+    NewestLines {
+        /// Signal, as in the ledger.
+        signal: String,
+        /// Index pattern.
+        pattern: String,
+        /// Field that holds the operation's id.
+        id_field: String,
+    },
     /// Types of the fields of the indices of a pattern: one observation for each index is made by `ask_all`.
     FieldTypes {
         /// Index pattern.
@@ -93,6 +102,17 @@ pub enum Question {
         start_s: f64,
         /// End.
         end_s: f64,
+    },
+    /// The newest traces that answer for operations.
+    NewestTraces {
+        /// Signal, as in the ledger.
+        signal: String,
+        /// Services whose traces are asked for.
+        services: Vec<String>,
+        /// Attribute that carries the operation's id.
+        id_attribute: String,
+        /// Traces that began earlier are of no interest, seconds since the epoch.
+        since_s: f64,
     },
     /// The server's dashboards.
     Dashboards,
@@ -165,6 +185,7 @@ impl Question {
             Question::ManagerReceivers => "receivers".into(),
             Question::ProcessStarted => "start of the process".into(),
             Question::Documents { pattern, .. } => format!("documents of {pattern}"),
+            Question::NewestLines { signal, .. } | Question::NewestTraces { signal, .. } => format!("the newest of {signal}"),
             Question::FieldTypes { pattern } => format!("field types of {pattern}"),
             Question::Indices { pattern } => format!("indices of {pattern}"),
             Question::Spans { .. } => "spans of traces".into(),

@@ -1,7 +1,7 @@
 //! Everything that judging needs is asked from the backends and recorded: once of the healthy stack before the first drill,
 //! and once after the drain, before `down`.
 
-use super::{Error, Session};
+use super::{Error, Session, lag};
 use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
@@ -160,9 +160,10 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
     session.record_states().await
 }
 
-/// Watches what can't be asked afterwards, until cancelled: the host's pressure, and how often rules are evaluated.
-pub async fn watch(session: &Session) {
-    tokio::join!(pressure(session), evaluations(session));
+/// Watches what can't be asked afterwards, until cancelled: the host's pressure, how often rules are evaluated, and, for a gate, how
+/// far stores are behind.
+pub async fn watch(session: &Session, plan: &Plan) {
+    tokio::join!(pressure(session), evaluations(session), lag::watch(session, plan.gate.as_ref()));
 }
 
 async fn pressure(session: &Session) {

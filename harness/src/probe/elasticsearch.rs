@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use verdict::observation::fields::Fields;
 use verdict::observation::logs::{Document, FieldTypes, Index};
-use verdict::observation::{Fact, Observation};
+use verdict::observation::{Fact, Newest, Observation};
 
 /// Documents in one page.
 const PAGE: usize = 2_000;
+/// Lines that are looked at for the newest operation: it may have several, and others may have been stamped later.
+const NEWEST: usize = 10;
 /// Documents in one answer. Ask for shorter times where there may be more.
 const MOST: usize = 200_000;
 
@@ -30,6 +32,7 @@ impl Elasticsearch {
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
         match question {
             Question::Documents { pattern, start_s, end_s } => self.documents(pattern, *start_s, *end_s, PAGE, MOST).await,
+            Question::NewestLines { signal, pattern, id_field } => self.newest(signal, pattern, id_field).await,
             Question::FieldTypes { pattern } => {
                 let path = format!("/{pattern}/_mapping");
                 let found: BTreeMap<String, Mapped> = self.asker.get(&path, &MISSING_IS_EMPTY).await?;
@@ -48,6 +51,21 @@ impl Elasticsearch {
             }
             other => Err(format!("elasticsearch has no answer to this question: {}", other.words())),
         }
+    }
+
+    /// What a search finds now: a line is found once its shard was refreshed.
+    async fn newest(&self, signal: &str, pattern: &str, id_field: &str) -> Result<Vec<Fact>, String> {
+        let search = json!({
+            "size": NEWEST,
+            "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
+            "query": {"exists": {"field": id_field}},
+            "_source": [id_field, "@timestamp"],
+        });
+        let found: Page = self.asker.send(Method::POST, &format!("/{pattern}/_search"), &MISSING_IS_EMPTY, &search).await?;
+        let lines: Vec<Map<String, Value>> = found.hits.hits.into_iter().map(|hit| hit.source.parsed()).collect();
+        let texts = |field: &str| lines.iter().filter_map(|l| l.get(field)?.as_str()).map(str::to_owned).collect::<Vec<_>>();
+        let at_s = texts("@timestamp").first().and_then(|t| t.parse::<jiff::Timestamp>().ok()).map(|t| t.as_microsecond() as f64 / 1e6);
+        Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids: texts(id_field), at_s })])
     }
 
     /// All documents by pages of a scroll, which sees the indices as they were at the first page.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 use verdict::observation::fields::text;
 use verdict::observation::traces::Span;
-use verdict::observation::{Fact, Observation};
+use verdict::observation::{Fact, Newest, Observation};
 
 /// Traces in one answer; a window that holds as many is split.
 const PAGE: usize = 500;
@@ -30,14 +30,27 @@ impl Jaeger {
 
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
         match question {
-            Question::Spans { services, start_s, end_s } => self.spans(services, *start_s, *end_s, PAGE).await,
+            Question::Spans { services, start_s, end_s } => {
+                let (spans, truncated) = self.spans(services, *start_s, *end_s, PAGE).await?;
+                Ok(vec![Fact::Spans { spans, truncated }])
+            }
+            Question::NewestTraces { signal, services, id_attribute, since_s } => {
+                self.newest(signal, services, id_attribute, *since_s).await
+            }
             other => Err(format!("jaeger has no answer to this question: {}", other.words())),
         }
     }
 
+    async fn newest(&self, signal: &str, services: &[String], id_attribute: &str, since_s: f64) -> Result<Vec<Fact>, String> {
+        let (found, _) = self.spans(services, since_s, self.asker.now().wall_s(), PAGE).await?;
+        let ids = found.iter().filter_map(|span| span.attributes.text(id_attribute)).collect();
+        let at_s = found.iter().map(|span| span.start_us).max().map(|us| us as f64 / 1e6);
+        Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids, at_s })])
+    }
+
     /// The spans of all traces in which one of the services took part; of all services that the store knows, if none is
-    /// named. A trace that the window cuts is given whole.
-    async fn spans(&self, services: &[String], start_s: f64, end_s: f64, page: usize) -> Result<Vec<Fact>, String> {
+    /// named. A trace that the window cuts is given whole. And whether there were more.
+    async fn spans(&self, services: &[String], start_s: f64, end_s: f64, page: usize) -> Result<(Vec<Span>, bool), String> {
         let deadline = Instant::now() + BULK * 9 / 10;
         let all;
         let services = if services.is_empty() {
@@ -71,7 +84,7 @@ impl Jaeger {
                 }
             }
         }
-        Ok(vec![Fact::Spans { spans, truncated }])
+        Ok((spans, truncated))
     }
 }
 
@@ -204,10 +217,8 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let probe = Jaeger::new(Asker::new("traces", port, None, crate::clock::RunClock::begin()));
         for (page, wanted) in [(2, true), (3, false)] {
-            match probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap().remove(0) {
-                Fact::Spans { spans, truncated } => assert_eq!((spans.len(), truncated), (1, wanted)),
-                other => panic!("{other:?}"),
-            }
+            let (spans, truncated) = probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();
+            assert_eq!((spans.len(), truncated), (1, wanted));
         }
     }
 

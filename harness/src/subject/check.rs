@@ -172,6 +172,19 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration, scenarios: &BTree
             let hint = if about.is_empty() { "no drill of the stack is".to_owned() } else { format!("these are: {}", about.join(", ")) };
             return wrong(&at("source"), what, &hint);
         }
+        let logged =
+            || declaration.logs.iter().flat_map(|l| &l.sources).filter(|s| !s.steps.is_empty()).map(|s| format!("log:{}", s.source));
+        let known: Vec<String> = match &measure.source {
+            Source::Lag { .. } => logged().chain(declaration.traces.iter().map(|_| "trace".to_owned())).collect(),
+            Source::Lateness { .. } => logged().chain(["trace".to_owned(), "mail".to_owned()]).collect(),
+            _ => Vec::new(),
+        };
+        if let Source::Lag { signal } | Source::Lateness { signal } = &measure.source
+            && !known.contains(signal)
+        {
+            let hint = suggest(signal, known.iter().map(String::as_str), "signals");
+            return wrong(&at("source"), format!("signal: nothing answers for {signal} of {name}"), &hint);
+        }
         if let Source::Latency { step, .. } = &measure.source
             && !baseline.steps.contains_key(step)
         {

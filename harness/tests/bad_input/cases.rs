@@ -348,7 +348,7 @@ const CASES: &[Case] = &[
         "practical threshold of zero",
         &[(
             "baseline.yaml",
-            "percentile: 50}}, unit: ms, practical: 0.1, limit: 250}",
+            "percentile: 50}}, unit: ms, practical: 0.5, limit: 250}",
             "percentile: 50}}, unit: ms, practical: 0, limit: 250}",
         )],
         ("baseline.yaml", "practical: 0,"),
@@ -359,6 +359,12 @@ const CASES: &[Case] = &[
         &[("baseline.yaml", "{step: list/list, percentile", "{step: list/lst, percentile")],
         ("baseline.yaml", "list/lst"),
         &["list/lst", "did you mean list/list?"],
+    ),
+    email(
+        "lag of a signal that no source sends",
+        &[("baseline.yaml", "{lag: {signal: \"log:email-service\"}}", "{lag: {signal: \"log:email-servce\"}}")],
+        ("baseline.yaml", "{lag: {signal: \"log:email-servce"),
+        &["nothing answers for log:email-servce", "did you mean log:email-service?"],
     ),
     email(
         "drill of the gate that does not exist",

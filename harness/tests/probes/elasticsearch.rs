@@ -3,11 +3,11 @@
 use super::docker::{Container, Lab, Spec, eventually};
 use super::{SECOND, ask, assert_unreachable, connect, fact};
 use crate::images;
-use firedrill::probe::Question;
+use firedrill::probe::{Probe, Question};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use verdict::observation::Fact;
+use verdict::observation::{Fact, Newest};
 
 const NOON: f64 = 1_700_000_000.0;
 
@@ -106,8 +106,33 @@ pub async fn answers() {
         other => panic!("{other:?}"),
     }
 
+    newest(&container, &*probe).await;
     lab.stop(&container).await;
     let gone = Question::Documents { pattern: "logs-*".into(), start_s: NOON, end_s: NOON + 1.0 };
     assert_unreachable(&*probe, gone).await;
     assert_unreachable(&*probe, Question::Indices { pattern: "*".into() }).await;
+}
+
+/// What is stored and not refreshed can't be found: that is what a lag is made of.
+async fn newest(container: &Container, probe: &dyn Probe) {
+    let unrefreshed = json!({"settings": {"index.refresh_interval": "-1"}});
+    call(container, Method::PUT, "/logs-late-2023.11.14", unrefreshed.to_string()).await;
+    let line = |second: u32, operation: Option<&str>| {
+        let line = json!({"@timestamp": format!("2023-11-14T12:00:{second:02}.500Z"), "operation_id": operation});
+        format!("{}\n{line}\n", json!({"index": {"_index": "logs-late-2023.11.14"}}))
+    };
+    // The line that came last answers for nobody.
+    let lines = [line(2, Some("b")), line(3, Some("c")), line(1, Some("a")), line(4, None)].concat();
+    call(container, Method::POST, "/_bulk", lines).await;
+    let found = async || {
+        let (signal, id_field) = ("log:late".to_owned(), "operation_id".to_owned());
+        match fact(probe, Question::NewestLines { signal, pattern: "logs-late-*".into(), id_field }).await {
+            Fact::Newest(newest) => newest,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(found().await, Newest { signal: "log:late".into(), ids: Vec::new(), at_s: None });
+    call(container, Method::POST, "/logs-late-*/_refresh", String::new()).await;
+    let ids = ["c", "b", "a"].map(str::to_owned).to_vec();
+    assert_eq!(found().await, Newest { signal: "log:late".into(), ids, at_s: Some(1_699_963_203.5) });
 }

@@ -92,6 +92,16 @@ pub async fn answers() {
     assert_eq!(spans(&[], now_s()).await.len(), wanted);
     assert!(spans(&["nobody"], now_s()).await.is_empty());
     assert!(spans(&["web"], began - 100.0).await.is_empty());
+    let since_s = (first_us as f64 + (TRACES as f64 - 2.5) * 1e4) / 1e6;
+    let (signal, id_attribute) = ("trace".to_owned(), "operation.id".to_owned());
+    match fact(&*probe, Question::NewestTraces { signal, services: vec!["web".into()], id_attribute, since_s }).await {
+        Fact::Newest(newest) => {
+            let ids: HashSet<_> = newest.ids.iter().map(String::as_str).collect();
+            assert_eq!(ids, HashSet::from(["op-1798", "op-1799", "op-1800"]));
+            assert!((newest.at_s.unwrap() - (first_us as f64 / 1e6 + 18.0)).abs() < 0.001, "{newest:?}");
+        }
+        other => panic!("{other:?}"),
+    }
     lab.stop(&container).await;
     assert_unreachable(&*probe, Question::Spans { services: vec!["web".into()], start_s: 0.0, end_s: 1.0 }).await;
 }

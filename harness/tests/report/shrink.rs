@@ -175,7 +175,8 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Panel(_)
         | Fact::Dashboards { .. }
         | Fact::SeriesCount { .. }
-        | Fact::RuleInputs(_) => false,
+        | Fact::RuleInputs(_)
+        | Fact::Newest(_) => false,
         Fact::Unreachable { .. }
         | Fact::Targets { .. }
         | Fact::Reload(_)

@@ -105,9 +105,16 @@ pub enum Source {
         /// What is taken of its values.
         take: Take,
     },
-    /// 99th percentile of the time from an acknowledgement until its signal is stored, seconds: a signal of the ledger.
+    /// 99th percentile of the time from an acknowledgement until the time that its stored signal bears, seconds: how long what is
+    /// done later waits for it to be done. A signal of the ledger.
     Lateness {
         /// `log:<source>`, `trace` or `mail`.
+        signal: String,
+    },
+    /// How far a store is behind, seconds: how long ago the newest operation ended whose signal can be found, 90th percentile of
+    /// looks that are a second apart.
+    Lag {
+        /// `log:<source>` or `trace`.
         signal: String,
     },
     /// A percentile of a span's duration, ms: what a database query takes.

@@ -26,6 +26,17 @@ pub struct Observation {
     pub fact: Fact,
 }
 
+/// The newest of a signal that a store lets be found when it is asked: how far it is behind what happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Newest {
+    /// `log:<source>` or `trace`, as in the ledger.
+    pub signal: String,
+    /// Ids of operations that the newest lines or traces answer for.
+    pub ids: Vec<String>,
+    /// The newest one's own time, seconds since the epoch.
+    pub at_s: Option<f64>,
+}
+
 /// What a backend said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +119,8 @@ pub enum Fact {
         /// Whether the answer was cut off by a limit; absence then proves nothing.
         truncated: bool,
     },
+    /// The newest of a signal that can be found.
+    Newest(Newest),
     /// Result of a dashboard panel's query.
     Panel(dashboards::Panel),
     /// Dashboards that the server has.

@@ -48,6 +48,7 @@ pub fn measures(
             Source::ErrorRate {} => error_rate(history, (from, to)),
             Source::Query { take, .. } => query(history, &samples_name(name), *take),
             Source::Lateness { signal } => lateness(ledger, signal),
+            Source::Lag { signal } => lag(history, ledger, signal, (from, to)),
             Source::Span { service, name, percentile } => spans(history, service, name, *percentile, (from, to)),
             Source::Dashboard { uid } => dashboard(history, uid),
             Source::Detection { alert } => detection(alerts, alert),
@@ -79,15 +80,15 @@ fn detection(alerts: &[AlertRow], alert: &str) -> Value {
     Ok((seconds, format!("drill {}", row.drills.join(", "))))
 }
 
-fn of_many(mut ms: Vec<f64>, percentile: f64, what: &str) -> Value {
-    ms.sort_by(f64::total_cmp);
+fn of_many(mut values: Vec<f64>, percentile: f64, what: &str) -> Value {
+    values.sort_by(f64::total_cmp);
     // At least one lies above the percentile.
     let least = LEAST_OPERATIONS.max((1.0 / (1.0 - percentile / 100.0)).ceil() as usize);
-    if ms.len() < least {
-        return Err(format!("{} {what}, wanted at least {least}: a longer window or a higher rate", ms.len()));
+    if values.len() < least {
+        return Err(format!("{} {what}, wanted at least {least}: a longer window or a higher rate", values.len()));
     }
-    let value = rank(&ms, percentile / 100.0).ok_or("none")?;
-    Ok((value, format!("{} {what}", ms.len())))
+    let value = rank(&values, percentile / 100.0).ok_or("none")?;
+    Ok((value, format!("{} {what}", values.len())))
 }
 
 fn error_rate(history: &History, (from, to): (f64, f64)) -> Value {
@@ -134,11 +135,34 @@ fn slope(points: &[(f64, f64)]) -> Option<f64> {
     (spread > 0.0).then(|| points.iter().map(|(t, v)| (t - t0) * (v - v0)).sum::<f64>() / spread)
 }
 
-fn lateness(ledger: &[LedgerRow], signal: &str) -> Value {
-    let row = ledger.iter().find(|r| r.signal == signal).ok_or_else(|| {
+fn ledger_row<'a>(ledger: &'a [LedgerRow], signal: &str) -> Result<&'a LedgerRow, String> {
+    ledger.iter().find(|r| r.signal == signal).ok_or_else(|| {
         let known: Vec<&str> = ledger.iter().map(|r| r.signal.as_str()).collect();
         format!("the ledger has no signal {signal}; it has {}", known.join(", "))
-    })?;
+    })
+}
+
+/// Before anything is found a store is behind since the first operation ended: what it does not show must not make it look prompt.
+fn lag(history: &History, ledger: &[LedgerRow], signal: &str, (from, to): (f64, f64)) -> Value {
+    ledger_row(ledger, signal)?;
+    let ended: BTreeMap<&str, f64> = history.operations().map(|(_, o)| (o.id.as_str(), o.ended.wall_s())).collect();
+    let mut newest = ended.values().copied().fold(f64::INFINITY, f64::min);
+    let mut behind = Vec::new();
+    for (_, o) in history.observations() {
+        let Fact::Newest(found) = &o.fact else { continue };
+        if found.signal == signal {
+            newest = found.ids.iter().filter_map(|id| ended.get(id.as_str())).copied().fold(newest, f64::max);
+            let asked = o.asked.wall_s();
+            if asked >= from && asked < to {
+                behind.push((asked - newest).max(0.0));
+            }
+        }
+    }
+    of_many(behind, 90.0, &format!("looks for the newest of {signal}"))
+}
+
+fn lateness(ledger: &[LedgerRow], signal: &str) -> Value {
+    let row = ledger_row(ledger, signal)?;
     let late = row.late_p99_s.ok_or_else(|| format!("nothing of {signal} is stored"))?;
     Ok((late, format!("{} stored", row.stored)))
 }
@@ -160,4 +184,72 @@ fn dashboard(history: &History, uid: &str) -> Value {
         return Err(format!("no panel of dashboard {uid} was asked"));
     }
     Ok((slowest, format!("{panels} panel queries")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::history;
+    use super::*;
+    use crate::EventKind;
+    use crate::history::At;
+    use crate::history::load::{LoadEvent, Outcome};
+    use crate::observation::{Newest, Observation};
+
+    /// An instant this many tenths of a second after a fixed one.
+    fn at(tenths: i64) -> At {
+        At { mono_us: tenths * 100_000, wall_us: (1_770_033_600 * 10 + tenths) * 100_000 }
+    }
+
+    /// A thousand operations, ten a second, and a look each second; what it finds is told by the number of the operation that ended last.
+    fn found(newest: impl Fn(i64) -> Vec<i64>) -> Value {
+        let operation = |n: i64| {
+            EventKind::Load(LoadEvent::Operation(Operation {
+                id: format!("o{n}"),
+                journey: "send".into(),
+                step: "send".into(),
+                user: "u".into(),
+                due: at(n),
+                started: at(n),
+                ended: at(n),
+                outcome: Outcome::Acknowledged,
+                refusal_expected: false,
+                as_expected: true,
+                status: Some(202),
+                error: None,
+            }))
+        };
+        let look = |s: i64| {
+            let ids = newest(s * 10).into_iter().map(|n| format!("o{n}")).collect();
+            let fact = Fact::Newest(Newest { signal: "trace".into(), ids, at_s: None });
+            EventKind::Observation(Observation { source: "s".into(), asked: at(s * 10), answered: at(s * 10), fact })
+        };
+        let row = |signal: &str| LedgerRow { signal: signal.into(), sent: 0, stored: 0, lost: None, duplicated: 0, late_p99_s: None };
+        let seen = history((0..1000).map(operation).chain((0..100).map(look)));
+        lag(&seen, &[row("trace")], "trace", (at(500).wall_s(), at(1000).wall_s()))
+    }
+
+    #[test]
+    fn a_store_is_behind_by_the_age_of_the_newest_that_it_shows() {
+        let (prompt, rests_on) = found(|now| vec![now - 25, now - 20, now - 400]).unwrap();
+        assert!((prompt - 2.0).abs() < 1e-6 && rests_on == "50 looks for the newest of trace", "{prompt} {rests_on}");
+        // What came between two looks is no newer for that the second finds nothing.
+        let (idle, _) = found(|now| if now % 100 == 0 { vec![now] } else { vec![] }).unwrap();
+        assert!((idle - 8.0).abs() < 1e-6, "{idle}");
+        let (stuck, _) = found(|now| vec![now.min(600)]).unwrap();
+        assert!(stuck > 30.0, "{stuck}");
+    }
+
+    #[test]
+    fn a_store_that_shows_nothing_is_not_prompt() {
+        assert!(found(|_| vec![]).unwrap().0 > 90.0);
+        assert!(found(|_| vec![5_000]).unwrap().0 > 90.0);
+    }
+
+    #[test]
+    fn without_looks_nothing_is_told() {
+        let row = LedgerRow { signal: "log:a".into(), sent: 1, stored: 1, lost: None, duplicated: 0, late_p99_s: None };
+        let told = |signal: &str| lag(&history([]), std::slice::from_ref(&row), signal, (0.0, 1.0)).unwrap_err();
+        assert!(told("log:a").starts_with("0 looks"), "{}", told("log:a"));
+        assert!(told("trace").contains("it has log:a"), "{}", told("trace"));
+    }
 }
