@@ -10,19 +10,24 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use verdict::baseline::{Gate, Source};
 
-/// Version of the format.
-const SCHEMA: u32 = 1;
+/// Version of the format. Version 1 did not say how programs were built.
+const SCHEMA: u32 = 2;
+/// Services of ours are built as this program is; optimised ones take a third of the time.
+const OPTIMISED: bool = !cfg!(debug_assertions);
 
 /// A file of recorded runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
-    /// Version of this format; 1.
+    /// Version of this format; 2.
     pub schema: u32,
     /// Stack.
     pub stack: String,
     /// Program that recorded it.
     pub firedrill: String,
+    /// Whether that program, and services that were built with it, are optimised.
+    #[serde(default)]
+    pub optimised: bool,
     /// Day, `YYYY-MM-DD`.
     pub day: String,
     /// Machine.
@@ -67,6 +72,7 @@ impl Recorded {
             schema: SCHEMA,
             stack: subject.declaration.stack.clone(),
             firedrill: env!("CARGO_PKG_VERSION").into(),
+            optimised: OPTIMISED,
             day: jiff::Zoned::now().date().to_string(),
             host: Host::here(),
             time_scale: subject.time_scale,
@@ -122,6 +128,12 @@ impl Recorded {
         if self.stack != *stack {
             let what = format!("stack: this was recorded of {}, wanted {stack}", self.stack);
             return wrong(&["stack"], what, "record a baseline of this stack; another's says nothing about it");
+        }
+        if self.optimised != OPTIMISED {
+            let built = |optimised| if optimised { "optimised" } else { "not optimised" };
+            let what = format!("optimised: recorded with programs that are {}, these are {}", built(self.optimised), built(OPTIMISED));
+            let hint = "record and check with programs of the same build: cargo run --release -- baseline ...";
+            return wrong(&["optimised"], what, hint);
         }
         if let Some(how) = self.host.differs(&Host::here()) {
             let hint =

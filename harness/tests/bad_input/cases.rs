@@ -49,6 +49,35 @@ macro_rules! load {
     };
 }
 
+/// A case about recorded runs.
+macro_rules! recorded {
+    ($name:literal, $schema:literal, $stack:literal, $optimised:literal, $line:literal, $says:expr) => {
+        Case {
+            name: $name,
+            stack: "email",
+            edits: &[(
+                "baseline-recorded.json",
+                "",
+                concat!(
+                    "{\n\"schema\": ",
+                    $schema,
+                    ",\n\"stack\": \"",
+                    $stack,
+                    "\",\n\"firedrill\": \"0.1.0\",\n",
+                    "\"optimised\": ",
+                    $optimised,
+                    ",\n\"day\": \"2026-01-01\",\n",
+                    "\"host\": {\"processors\": 999, \"model\": \"abacus\", \"memory_gib\": 1, \"kernel\": \"1.0\"},\n",
+                    "\"time_scale\": 1.0, \"window_s\": [75.0, 60.0], \"sources\": {}, \"runs\": []\n}\n"
+                ),
+            )],
+            arguments: &["baseline", "check", "STACK", "--report", "report"],
+            at: Some(("baseline-recorded.json", $line)),
+            says: $says,
+        }
+    };
+}
+
 const COMPOSE: &str = "docker-compose.yml";
 const OWN: &str = "firedrill.yaml";
 const RULES: &str = "prometheus/rules/alerts.yml";
@@ -386,6 +415,11 @@ const CASES: &[Case] = &[
         at: None,
         says: &["baseline-recorded.json does not exist", "firedrill baseline record"],
     },
+    recorded!("recorded runs of an older schema", 1, "email", false, "\"schema\"", &["seen 1, wanted 2", "record the baseline again"]),
+    recorded!("recorded runs of another stack", 2, "booking", false, "\"stack\"", &["recorded of booking, wanted email"]),
+    // Tests are not optimised, and the programs that they run neither.
+    recorded!("recorded runs of an optimised build", 2, "email", true, "\"optimised\"", &["these are not optimised", "--release"]),
+    recorded!("recorded runs of another machine", 2, "email", false, "\"host\"", &["999 processors, here", "--versus"]),
     asked("stack whose baseline measures nothing", &["baseline", "record", "STACK"], &["has no gate", "state under `gate`"]),
     email(
         "error rate in per cent",
