@@ -21,7 +21,7 @@ use verdict::check::baseline::WithinBaseline;
 use verdict::history::measure::{MeasureEvent, Side};
 use verdict::history::run::RunEvent;
 use verdict::summary::Routing;
-use verdict::{EventKind, history, summary};
+use verdict::{EventKind, history};
 
 /// The gate that a stack's baseline states, and the file that recorded runs go to.
 pub struct Subject {
@@ -74,18 +74,8 @@ async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
     let live = Live::up(options).await?;
     let outcome = live.run(&plan).await;
     let outcome = verify::leave(live, false, outcome).await?;
-    let history = record::read(&outcome.folder)?;
-    let values = summary::measures(&history, gate, &outcome.report.ledger, &outcome.report.alerts)
-        .into_iter()
-        .map(|(name, value)| {
-            let (value, rests_on) = match value {
-                Ok((value, rests_on)) => (Some(value), rests_on),
-                Err(why) => (None, why),
-            };
-            (name, recorded::Value { value, rests_on })
-        })
-        .collect();
-    Ok(Run { id: outcome.report.run.id.clone(), seed: options.seed, values })
+    let report = outcome.report;
+    Ok(Run { id: report.run.id, seed: options.seed, values: report.measured })
 }
 
 /// Options of the n-th run: its own seed, so that runs differ as days do.
@@ -216,7 +206,15 @@ fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Ru
     let file = RunFile {
         versions,
         replay: format!("firedrill {}", options.command),
-        declaration: subject.declaration.clone(),
+        // Of the stack only its name: nothing of what it declares was looked at in what is judged here.
+        declaration: Declaration {
+            logs: None,
+            traces: None,
+            alerts: Vec::new(),
+            switches: Vec::new(),
+            workload: None,
+            ..subject.declaration.clone()
+        },
         plan: Plan { expectations: expectations(&subject.gate, options.seed), ..Plan::default() },
         day: jiff::Zoned::now().date().to_string(),
         host: Some(host::Host::here()),

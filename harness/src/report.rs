@@ -1,6 +1,7 @@
 //! The report: a view of history and verdicts. One file below for each form; a line in `write_all` registers it.
 
 pub mod chart;
+pub mod compared;
 pub mod html;
 pub mod junit;
 pub mod plots;
@@ -8,6 +9,7 @@ pub mod text;
 pub mod timeline;
 
 use crate::baseline::host::Host;
+use crate::declaration::{Declaration, DeclaredAlert};
 use crate::plan::Plan;
 use crate::record;
 use schemars::JsonSchema;
@@ -18,7 +20,8 @@ use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
 use verdict::summary::{
-    self, AboutAlert, AlertRow, Coverage, Curves, FaultRow, Glance, LedgerRow, Place, Proved, Routing, Summary, Timings, Waiver,
+    self, AboutAlert, AlertRow, ComparedRow, Coverage, Curves, FaultRow, Glance, LedgerRow, Measured, Place, Proved, Routing, Summary,
+    Timings, Waiver,
 };
 use verdict::{Expectation, History, Verdict};
 
@@ -52,6 +55,12 @@ pub struct Report {
     /// How long operations took, by percentile, while no fault was there and while one was.
     #[serde(default)]
     pub curves: Curves,
+    /// What a run of a gate measured, by measure.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Measured>,
+    /// A candidate's runs beside a baseline's, measure by measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<ComparedRow>,
     /// How long the parts took.
     pub timings: Timings,
 }
@@ -92,7 +101,7 @@ pub struct RunFile {
     /// The command that replays it.
     pub replay: String,
     /// The declaration that it is judged by.
-    pub declaration: crate::declaration::Declaration,
+    pub declaration: Declaration,
     /// The plan.
     pub plan: Plan,
     /// The ways that alerts may take, as configured.
@@ -118,10 +127,17 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
     for verdict in &mut verdicts {
         summary::waive(verdict, &waivers, &file.day);
     }
+    let tables = Tables::of(history, file, &verdicts);
     let mut told: Vec<Told> = Vec::new();
     for (p, verdict) in plan.expectations.iter().zip(&verdicts) {
         let place = Place { feature: &p.feature, scenario: &p.scenario, step: &p.step, place: &p.place };
         told.push(summary::tell(history, verdict, place, p.expectation.drill()));
+    }
+    if let Some(gate) = &plan.gate {
+        let place = Place { feature: "Baseline", scenario: "A run measures everything", ..Place::default() };
+        let measured = summary::all_measured(gate, &tables.measured);
+        told.extend(measured.iter().map(|v| summary::tell(history, v, place, None)));
+        verdicts.extend(measured);
     }
     for left in &plan.left_out {
         let id = format!("skipped.{}.{}", left.feature, left.scenario).to_lowercase().replace(' ', "_");
@@ -133,19 +149,26 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
     told.extend(verdict::check::roll_call::roll_call(&verdicts, &plan.required).iter().map(|v| summary::tell(history, v, missing, None)));
     told.extend(summary::skip(history));
     summary::order(&mut told);
-    report(history, file, &verdicts, told)
+    report(history, file, &verdicts, told, tables)
 }
 
-fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Told>) -> Report {
-    let declaration = &file.declaration;
-    let (mut id, mut seed, mut time_scale, mut started) = (String::new(), 0, 1.0, 0i64);
-    for (event, run) in history.run() {
-        if let RunEvent::Started { id: i, seed: s, time_scale: n, .. } = run {
-            // It is written once the stack is up; the clock began before.
-            (id, seed, time_scale, started) = (i.clone(), *s, *n, event.at.wall_us - event.at.mono_us);
-        }
+/// Tables that other figures are made of.
+struct Tables {
+    alerts: Vec<AlertRow>,
+    ledger: Vec<LedgerRow>,
+    measured: BTreeMap<String, Measured>,
+}
+
+impl Tables {
+    fn of(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Tables {
+        let (alerts, ledger) = (alerts(history, file, verdicts), ledger(history, &file.declaration));
+        let measured = file.plan.gate.as_ref().map(|gate| summary::measures(history, gate, &ledger, &alerts)).unwrap_or_default();
+        Tables { alerts, ledger, measured }
     }
-    let about_alert = |alert: &crate::declaration::DeclaredAlert| {
+}
+
+fn alerts(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Vec<AlertRow> {
+    let about_alert = |alert: &DeclaredAlert| {
         let about: Vec<_> = file.plan.drills.iter().map(|d| &d.scenario).filter(|s| s.alerts.contains(&alert.name)).collect();
         let builds_up_s = about.iter().map(|s| s.builds_up_s.of(&alert.name)).fold(0.0, f64::max);
         AboutAlert {
@@ -157,7 +180,11 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
             }),
         }
     };
-    let planned = declaration.alerts.iter().map(|alert| (alert.name.clone(), about_alert(alert))).collect();
+    let planned = file.declaration.alerts.iter().map(|alert| (alert.name.clone(), about_alert(alert))).collect();
+    summary::alerts(history, verdicts, &planned)
+}
+
+fn ledger(history: &History, declaration: &Declaration) -> Vec<LedgerRow> {
     let sources: Vec<summary::LedgerSource<'_>> = declaration
         .logs
         .iter()
@@ -179,9 +206,21 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         .filter(|w| w.imap.is_some() && w.journeys.contains_key("send_mail"))
         .map(|_| vec!["send_mail/send".to_owned()])
         .unwrap_or_default();
+    summary::ledger(history, &sources, traces, &mail)
+}
+
+fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Told>, tables: Tables) -> Report {
+    let declaration = &file.declaration;
+    let (mut id, mut seed, mut time_scale, mut started) = (String::new(), 0, 1.0, 0i64);
+    for (event, run) in history.run() {
+        if let RunEvent::Started { id: i, seed: s, time_scale: n, .. } = run {
+            // It is written once the stack is up; the clock began before.
+            (id, seed, time_scale, started) = (i.clone(), *s, *n, event.at.wall_us - event.at.mono_us);
+        }
+    }
     let counts = Summary::of(told.iter().map(|t| t.status));
-    let (alerts, faults) = (summary::alerts(history, verdicts, &planned), summary::faults(history));
-    let ledger = summary::ledger(history, &sources, traces, &mail);
+    let Tables { alerts, ledger, measured } = tables;
+    let faults = summary::faults(history);
     let of_alerts = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
     let of_switches = declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
     let declared = summary::coverage::Declared { alerts: &of_alerts, switches: &of_switches };
@@ -211,6 +250,8 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         faults,
         load: summary::load(history, "background"),
         curves: summary::curves(history),
+        measured,
+        compared: summary::compared(history, file.plan.expectations.iter().map(|p| &p.expectation).zip(verdicts)),
         timings: summary::timings(history),
     }
 }

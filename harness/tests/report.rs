@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "report/measures.rs"]
+mod measures;
 #[path = "report/shrink.rs"]
 mod shrink;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use verdict::baseline::{Gate, Source};
+use verdict::summary::Measured;
 
 /// Version of the format. Version 1 did not say how programs were built.
 const SCHEMA: u32 = 2;
@@ -51,17 +52,7 @@ pub struct Run {
     /// Seed.
     pub seed: u64,
     /// Values by measure.
-    pub values: BTreeMap<String, Value>,
-}
-
-/// A run's value of a measure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Value {
-    /// In the measure's unit; null if the run could not tell.
-    pub value: Option<f64>,
-    /// What it rests on, or why there is none.
-    pub rests_on: String,
+    pub values: BTreeMap<String, Measured>,
 }
 
 impl Recorded {

@@ -1,15 +1,16 @@
 //! The report as one HTML file, readable without network and by screen readers, and what all pages share.
 
-use super::{Report, plots, timeline};
+use super::{Report, compared, plots, timeline};
 use minijinja::Value;
 use minijinja::value::Serde;
 use verdict::History;
 use verdict::summary;
 
 /// The pages, and the sections that they include, by name.
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("page.html", include_str!("page.html")),
     ("compare.html", include_str!("page/compare.html")),
+    ("compared.html", include_str!("page/compared.html")),
     ("coverage.html", include_str!("page/coverage.html")),
     ("gate.html", include_str!("page/gate.html")),
     ("load.html", include_str!("page/load.html")),
@@ -47,6 +48,7 @@ pub fn render(report: &Report, history: &History) -> Result<String, minijinja::E
     let context = minijinja::context! {
         report => Value::from(Serde(report)),
         outline => Value::from(Serde(&outline)),
+        measures => Value::from(Serde(&compared::words(&report.compared))),
         timeline => timeline::render(&shown, &drilled),
         over_time => plots::over_time_rows(&shown),
         percentiles => plots::curves("percentiles", &report.curves),

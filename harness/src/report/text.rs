@@ -1,5 +1,6 @@
 //! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in one line; the result last.
 
+mod compared;
 mod coverage;
 mod mutation;
 
@@ -58,8 +59,10 @@ pub fn render(report: &Report) -> String {
     for t in &outline.troubles {
         let _ = writeln!(out, "\n{}", trouble(t, report).trim_end());
     }
-    for section in &outline.sections {
-        features(section, &mut out);
+    if report.compared.is_empty() {
+        outline.sections.iter().for_each(|section| features(section, &mut out));
+    } else {
+        compared::render(&report.compared, &mut out);
     }
     alerts(report, &mut out);
     coverage::render(report, &mut out);

@@ -81,6 +81,17 @@ pub struct Change {
     pub at_most: f64,
 }
 
+impl Answer {
+    /// The change seen, where there are runs enough to speak of one.
+    pub fn change(&self) -> Option<Change> {
+        match self {
+            Answer::Holds(change) | Answer::Worse(change) => Some(*change),
+            Answer::TooFewRuns { change, .. } => *change,
+            Answer::NotComparable => None,
+        }
+    }
+}
+
 impl Question {
     /// On the scale on which values are added and averaged; larger is worse.
     fn scaled(&self, values: &[f64]) -> Option<Vec<f64>> {

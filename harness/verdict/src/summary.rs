@@ -1,6 +1,7 @@
 //! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a report computes nothing.
 
 mod alerts;
+mod compared;
 pub mod coverage;
 mod curves;
 mod glance;
@@ -11,11 +12,12 @@ mod timeline;
 mod told;
 
 pub use alerts::{AboutAlert, AlertRow, Proved, ProvedBy, alerts, slowest_stage};
+pub use compared::{ComparedRow, compared};
 pub use coverage::{Coverage, Routing};
 pub use curves::{Curve, Curves, curves};
 pub use glance::{Glance, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
-pub use measures::{measures, samples_name, window};
+pub use measures::{Measured, all_measured, measures, samples_name, window};
 pub use outline::{Fold, Outline, Section, Trouble, order, outline};
 pub use timeline::{AlertLane, Bin, Mark, Receiver, State, Stretch, Timeline, timeline};
 pub use told::{Place, Told, Waiver, skip, tell, waive};

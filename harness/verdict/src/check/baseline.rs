@@ -4,7 +4,7 @@ use super::Checker;
 use super::wording::number;
 use crate::baseline::Measure;
 use crate::cause::Cause;
-use crate::gate::{Answer, Better, Compared, Question};
+use crate::gate::{Answer, Better, Change, Compared, Question};
 use crate::history::measure::{MeasureEvent, Side};
 use crate::{EventKind, History, Verdict};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub struct WithinBaseline {
 }
 
 impl WithinBaseline {
-    fn values<'h>(&self, history: &'h History, side: Side) -> Vec<(u64, &'h MeasureEvent)> {
+    pub(crate) fn values<'h>(&self, history: &'h History, side: Side) -> Vec<(u64, &'h MeasureEvent)> {
         let mine = |e: &'h crate::Event| match &e.kind {
             EventKind::Measure(m) if m.side == side && m.measure == self.name => Some((e.seq, m)),
             _ => None,
@@ -31,10 +31,28 @@ impl WithinBaseline {
         history.events.iter().filter_map(mine).collect()
     }
 
+    /// What the runs of both sides tell.
+    pub(crate) fn answer(&self, history: &History) -> Answer {
+        let of = |side: Side| self.values(history, side).iter().filter_map(|(_, m)| m.value).collect::<Vec<f64>>();
+        self.question.answer(&of(Side::Baseline), &of(Side::Candidate), self.seed)
+    }
+
     fn told(&self, change: f64) -> String {
         match self.question.compared {
-            Compared::Ratio => format!("{} %", number(change * 100.0)),
-            Compared::Difference => format!("{} {}", number(change), self.measure.unit),
+            Compared::Ratio => format!("{} %", number(rounded(change * 100.0))),
+            Compared::Difference => format!("{} {}", number(rounded(change)), self.measure.unit),
+        }
+    }
+
+    /// `12.4 % worse (between 0.9 % better and 29.5 % worse)`.
+    fn worded(&self, change: Change) -> String {
+        let word = |by: f64| match by {
+            0.0 => "no change".to_owned(),
+            by => format!("{} {}", self.told(by.abs()), if by > 0.0 { "worse" } else { "better" }),
+        };
+        match change.at_least == change.at_most {
+            true => word(change.seen),
+            false => format!("{} (between {} and {})", word(change.seen), word(change.at_least), word(change.at_most)),
         }
     }
 
@@ -44,6 +62,11 @@ impl WithinBaseline {
             Better::Higher => value < limit,
         })
     }
+}
+
+/// To three significant digits: runs tell no more.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
 }
 
 impl Checker for WithinBaseline {
@@ -86,16 +109,14 @@ impl Checker for WithinBaseline {
         };
         let runs = format!(
             "median {} {unit} of {} runs, recorded {} {unit} of {}",
-            number(middle(&measured)),
+            number(rounded(middle(&measured))),
             measured.len(),
-            number(middle(&recorded)),
+            number(rounded(middle(&recorded))),
             recorded.len(),
             unit = self.measure.unit
         );
-        let between = |c: crate::gate::Change| {
-            format!("worse by {} (at least {}, at most {}); {runs}", self.told(c.seen), self.told(c.at_least), self.told(c.at_most))
-        };
-        let verdict = match self.question.answer(&recorded, &measured, self.seed) {
+        let between = |change: Change| format!("{}; {runs}", self.worded(change));
+        let verdict = match self.answer(history) {
             Answer::Holds(change) => Verdict::pass(id, expected, between(change)),
             Answer::Worse(change) => Verdict::fail(id, expected, Cause::OutsideBaseline, between(change))
                 .hint("look at what changed since the baseline was recorded; if it is wanted, record a new one and have it reviewed"),

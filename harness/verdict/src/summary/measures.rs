@@ -1,19 +1,33 @@
-//! What one run measured: a value for each measure of the gate.
+//! What one run measured: a value for each measure of the gate, and whether it measured all.
 
 use super::ledger::rank;
 use super::{AlertRow, LedgerRow};
 use crate::History;
+use crate::Verdict;
 use crate::baseline::{Gate, Source, Take};
+use crate::check::{clock, wording::number};
 use crate::history::load::Operation;
 use crate::history::run::{Phase, RunEvent};
 use crate::observation::Fact;
 use crate::observation::traces::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Fewest operations that a percentile or an error rate rests on.
 const LEAST_OPERATIONS: usize = 20;
 /// Fewest points of an expression.
 const LEAST_POINTS: usize = 3;
+
+/// A run's value of a measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// In the measure's unit; null if the run could not tell.
+    pub value: Option<f64>,
+    /// What it rests on, or why there is none.
+    pub rests_on: String,
+}
 
 /// Name under which a measure's samples are recorded.
 pub fn samples_name(measure: &str) -> String {
@@ -30,17 +44,17 @@ pub fn window(history: &History, warm_up_s: f64) -> Option<(f64, f64)> {
 }
 
 /// Each measure's value and what it rests on, or why there is none.
-pub fn measures(
-    history: &History,
-    gate: &Gate,
-    ledger: &[LedgerRow],
-    alerts: &[AlertRow],
-) -> BTreeMap<String, Result<(f64, String), String>> {
+pub fn measures(history: &History, gate: &Gate, ledger: &[LedgerRow], alerts: &[AlertRow]) -> BTreeMap<String, Measured> {
     let whole = history.is_complete();
     let window = window(history, gate.warm_up_s);
+    // Windows are told by the host's clock, and so is what servers stamp.
+    let step = clock::step(history);
     let value = |name: &str, source: &Source| {
         if !whole {
             return Err("the run's record ends early".to_owned());
+        }
+        if let Some(step) = step {
+            return Err(format!("the host's clock was stepped by {:+.1} s between events {} and {}", step.by_s, step.before, step.after));
         }
         let (from, to) = window.ok_or("the run has no window of healthy traffic")?;
         match source {
@@ -54,7 +68,26 @@ pub fn measures(
             Source::Detection { alert } => detection(alerts, alert),
         }
     };
-    gate.measures.iter().map(|(name, m)| (name.clone(), value(name, &m.source))).collect()
+    let measured = |name: &str, source: &Source| match value(name, source) {
+        Ok((value, rests_on)) => Measured { value: Some(value), rests_on },
+        Err(why) => Measured { value: None, rests_on: why },
+    };
+    gate.measures.iter().map(|(name, m)| (name.clone(), measured(name, &m.source))).collect()
+}
+
+/// What a run of a gate comes to: it has measured each of these, or can't tell.
+pub fn all_measured(gate: &Gate, measured: &BTreeMap<String, Measured>) -> Vec<Verdict> {
+    let told = |(name, m): (&String, &Measured)| {
+        let (id, expected) = (format!("measured.{name}"), format!("{name} is measured"));
+        let unit = gate.measures.get(name).map_or("", |measure| measure.unit.as_str());
+        match m.value {
+            Some(value) => Verdict::pass(id, expected, format!("{} {unit}, of {}", number(value), m.rests_on)),
+            None => {
+                Verdict::unknown(id, expected, m.rests_on.clone()).hint("mend the measure or the stack: a run without it is no baseline")
+            }
+        }
+    };
+    measured.iter().map(told).collect()
 }
 
 type Value = Result<(f64, String), String>;

@@ -59,7 +59,7 @@ fn the_same_again_passes_and_says_what_it_rests_on() {
 fn a_slower_one_fails_and_names_both_medians() {
     let v = judged(measure(), &times(1.0), &times(1.15), true);
     assert_eq!((v.status, v.cause), (Status::Fail, Some(Cause::OutsideBaseline)));
-    assert!(v.reason.starts_with("worse by 15 %"), "{}", v.reason);
+    assert!(v.reason.starts_with("15 % worse (between 1"), "{}", v.reason);
     assert!(v.reason.contains("recorded 10.1 ms of 6"), "{}", v.reason);
 }
 
