@@ -91,13 +91,14 @@ fn nth(options: &Options, n: usize) -> Options {
 pub async fn record(options: &Options, runs: usize, added: bool) -> Result<Recorded, Failure> {
     let subject = Subject::read(options)?;
     let progress = Progress::new(options.common.quiet);
-    let mut recorded = Recorded::new(&subject, Vec::new());
+    let mut runs_before = Vec::new();
     if added {
-        let before = Recorded::read(&subject.recorded)?;
-        before.fits(&subject)?;
-        recorded.runs = before.runs;
+        let recorded = Recorded::read(&subject.recorded)?;
+        recorded.fits(&subject)?;
+        runs_before = recorded.runs;
     }
-    let before = recorded.runs.len();
+    let before = runs_before.len();
+    let mut recorded = Recorded::new(&subject, runs_before);
     for n in 0..runs {
         progress.say(&format!("run {} of {runs}", n + 1));
         // Seeds go on where the recorded runs' end: a run that is made twice tells nothing new.
@@ -206,15 +207,7 @@ fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Ru
     let file = RunFile {
         versions,
         replay: format!("firedrill {}", options.command),
-        // Of the stack only its name: nothing of what it declares was looked at in what is judged here.
-        declaration: Declaration {
-            logs: None,
-            traces: None,
-            alerts: Vec::new(),
-            switches: Vec::new(),
-            workload: None,
-            ..subject.declaration.clone()
-        },
+        declaration: subject.declaration.unobserved(),
         plan: Plan { expectations: expectations(&subject.gate, options.seed), ..Plan::default() },
         day: jiff::Zoned::now().date().to_string(),
         host: Some(host::Host::here()),

@@ -84,6 +84,14 @@ pub struct Declaration {
     pub waivers: Vec<Waiver>,
 }
 
+impl Declaration {
+    /// The same stack where nothing of it was looked at: neither its signals nor its alerts belong into a report.
+    pub fn unobserved(&self) -> Declaration {
+        let (logs, traces, workload, alerts, switches) = (None, None, None, Vec::new(), Vec::new());
+        Declaration { logs, traces, workload, alerts, switches, ..self.clone() }
+    }
+}
+
 fn compose_file() -> String {
     "docker-compose.yml".into()
 }
@@ -213,6 +221,13 @@ pub struct Logs {
     pub types: BTreeMap<String, String>,
     /// Sources.
     pub sources: Vec<LogSource>,
+}
+
+impl Logs {
+    /// Sources whose lines answer for operations; of the others only the index and its types are asked for.
+    pub fn answering(&self) -> impl Iterator<Item = &LogSource> {
+        self.sources.iter().filter(|source| !source.steps.is_empty())
+    }
 }
 
 /// A source of log lines.

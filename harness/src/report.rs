@@ -189,7 +189,7 @@ fn ledger(history: &History, declaration: &Declaration) -> Vec<LedgerRow> {
         .logs
         .iter()
         .flat_map(|l| {
-            l.sources.iter().filter(|s| !s.steps.is_empty()).map(|s| summary::LedgerSource {
+            l.answering().map(|s| summary::LedgerSource {
                 source: &s.source,
                 index_prefix: &s.index_prefix,
                 id_field: &l.id_field,

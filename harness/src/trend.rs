@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use verdict::Status;
+use verdict::gate::least_median_most;
 use verdict::history::load::Percentiles;
 use verdict::summary::{Curves, Summary};
 
@@ -233,7 +234,7 @@ fn baseline(recorded: &Recorded) -> Baseline {
         day: recorded.day.clone(),
         machine: machine(&recorded.host),
         runs: recorded.runs.len(),
-        measures: values.into_iter().filter_map(|(name, all)| Some((name.to_owned(), spread(all)?))).collect(),
+        measures: values.into_iter().filter_map(|(name, all)| Some((name.to_owned(), least_median_most(all)?))).collect(),
     }
 }
 
@@ -249,13 +250,6 @@ impl Group {
         let names = self.runs.iter().flat_map(|r| r.detect_s.keys());
         names.map(|n| (n.as_str(), self.runs.iter().map(|r| r.detect_s.get(n).copied()).collect())).collect()
     }
-}
-
-/// Least, median and most of what is there.
-pub fn spread(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64, f64)> {
-    let mut all: Vec<f64> = values.into_iter().collect();
-    all.sort_by(f64::total_cmp);
-    Some((*all.first()?, all[all.len() / 2], *all.last()?))
 }
 
 impl Trend {
@@ -296,7 +290,7 @@ impl Trend {
                     writeln!(out, "  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}", "fired after, s", "runs", "least", "median", "most", "newest");
             }
             for (alert, values) in detections {
-                let Some((least, median, most)) = spread(values.iter().flatten().copied()) else { continue };
+                let Some((least, median, most)) = least_median_most(values.iter().flatten().copied()) else { continue };
                 let newest = values.iter().flatten().next_back().copied();
                 let [least, median, most, newest] = [Some(least), Some(median), Some(most), newest].map(number);
                 let runs = values.iter().flatten().count();

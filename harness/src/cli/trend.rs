@@ -5,11 +5,12 @@ use crate::exit::Exit;
 use crate::home::Home;
 use crate::report::chart::{Across, Chart, Line, Up, escaped, short};
 use crate::report::html;
-use crate::trend::{self, Group, Run, Trend, spread};
+use crate::trend::{self, Group, Run, Trend};
 use minijinja::Value;
 use minijinja::value::Serde;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use verdict::gate::least_median_most;
 
 /// Arguments of `trend`.
 #[derive(Debug, Clone, clap::Args)]
@@ -108,7 +109,7 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
             Up::Seconds,
             vec![
                 line("slowest alert", &|r| r.detect_s.values().copied().reduce(f64::max)),
-                line("median", &|r| spread(r.detect_s.values().copied()).map(|s| s.1)),
+                line("median", &|r| least_median_most(r.detect_s.values().copied()).map(|s| s.1)),
             ],
         ),
     ];
@@ -125,7 +126,7 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
 /// Detection times of each alert, with a small picture of their course.
 fn alerts(group: &Group) -> Vec<Value> {
     let row = |(alert, values): (&str, Vec<Option<f64>>)| {
-        let (least, median, most) = spread(values.iter().flatten().copied())?;
+        let (least, median, most) = least_median_most(values.iter().flatten().copied())?;
         Some(minijinja::context! {
             alert => alert, least => least, median => median, most => most, newest => values.iter().flatten().next_back(),
             runs => values.iter().flatten().count(), course => course(alert, &values, most),

@@ -83,7 +83,7 @@ pub async fn drain(session: &Session) -> Result<(), Error> {
 async fn stored(session: &Session) -> u64 {
     let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &session.declaration.logs) else { return 0 };
     let mut total = 0;
-    for source in declared.sources.iter().filter(|s| !s.steps.is_empty()) {
+    for source in declared.answering() {
         for observation in logs.ask(&Question::Indices { pattern: format!("{}*", source.index_prefix) }).await {
             if let Fact::Indices { indices } = observation.fact {
                 total += indices.iter().map(|i| i.documents).sum::<u64>();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use verdict::baseline::{Gate, Source};
 use verdict::observation::{Fact, Newest};
 
-/// Between two looks. A search for ten lines takes the store 2 ms.
+/// Between two looks: a window of a minute has sixty, and the least that a percentile rests on is twenty.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks for the newest of each signal whose lag the gate measures, until cancelled. One that the stack does not have is not looked

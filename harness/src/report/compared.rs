@@ -4,7 +4,7 @@ use super::chart::{escaped, short};
 use serde::Serialize;
 use std::fmt::Write as _;
 use verdict::Status;
-use verdict::gate::Compared;
+use verdict::gate::{Compared, least_median_most};
 use verdict::summary::ComparedRow;
 
 /// Size of the picture of a measure's runs, and the margin within, so that a dot at its edge is whole.
@@ -41,10 +41,10 @@ pub fn words(rows: &[ComparedRow]) -> Vec<Words> {
 }
 
 fn row(row: &ComparedRow) -> Words {
-    let side = |values: &[f64]| match values {
-        [] => "not measured".to_owned(),
-        [least, .., most] => format!("{} ({} to {})", short(values[values.len() / 2]), short(*least), short(*most)),
-        [one] => short(*one),
+    let side = |values: &[f64]| match least_median_most(values.iter().copied()) {
+        None => "not measured".to_owned(),
+        Some((_, median, _)) if values.len() == 1 => short(median),
+        Some((least, median, most)) => format!("{} ({} to {})", short(median), short(least), short(most)),
     };
     Words {
         measure: row.measure.clone(),

@@ -17,7 +17,7 @@ fn stated(t: &mut Telling) -> Option<Logs> {
 #[then("each acknowledged operation has its line, in the index of its day, with its fields")]
 fn lines_stored(t: &mut Telling) {
     let Some(logs) = stated(t) else { return };
-    for source in logs.sources.iter().filter(|s| !s.steps.is_empty()) {
+    for source in logs.answering() {
         t.expect(LinesStored {
             source: source.source.clone(),
             index_prefix: source.index_prefix.clone(),

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::budget::{self, Circumstances};
 use crate::compose::Project;
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, Logs};
 use crate::monitoring::MonitoringConfig;
 use crate::scenario::Scenario;
 use crate::stack::{Stack, suggest};
@@ -172,8 +172,7 @@ pub(super) fn baseline(path: &Path, declaration: &Declaration, scenarios: &BTree
             let hint = if about.is_empty() { "no drill of the stack is".to_owned() } else { format!("these are: {}", about.join(", ")) };
             return wrong(&at("source"), what, &hint);
         }
-        let logged =
-            || declaration.logs.iter().flat_map(|l| &l.sources).filter(|s| !s.steps.is_empty()).map(|s| format!("log:{}", s.source));
+        let logged = || declaration.logs.iter().flat_map(Logs::answering).map(|s| format!("log:{}", s.source));
         let known: Vec<String> = match &measure.source {
             Source::Lag { .. } => logged().chain(declaration.traces.iter().map(|_| "trace".to_owned())).collect(),
             Source::Lateness { .. } => logged().chain(["trace".to_owned(), "mail".to_owned()]).collect(),

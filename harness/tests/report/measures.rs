@@ -90,9 +90,7 @@ fn compared(slower: f64) -> (History, Report) {
     };
     let mut file = run_file();
     file.plan = Plan { expectations: gate.measures.iter().map(planned).collect(), ..Plan::default() };
-    (file.declaration.logs, file.declaration.traces, file.declaration.workload) = (None, None, None);
-    file.declaration.alerts = Vec::new();
-    file.declaration.switches = Vec::new();
+    file.declaration = file.declaration.unobserved();
     file.routing = Default::default();
     let report = report::judge(&history, &file);
     (history, report)

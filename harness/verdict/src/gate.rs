@@ -81,6 +81,13 @@ pub struct Change {
     pub at_most: f64,
 }
 
+/// The smallest value, the median (of an even number the larger one of the two), and the largest; `None` of nothing.
+pub fn least_median_most(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64, f64)> {
+    let mut all: Vec<f64> = values.into_iter().collect();
+    all.sort_by(f64::total_cmp);
+    Some((*all.first()?, all[all.len() / 2], *all.last()?))
+}
+
 impl Answer {
     /// The change seen, where there are runs enough to speak of one.
     pub fn change(&self) -> Option<Change> {

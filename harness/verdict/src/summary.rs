@@ -193,11 +193,30 @@ fn run_again(history: &History, drill: &str, why: &str) -> Deviation {
 mod tests {
     use super::*;
     use crate::Event;
+    use crate::history::load::{Operation, Outcome};
 
     /// A history of these events, a second apart.
     pub(super) fn history(kinds: impl IntoIterator<Item = EventKind>) -> History {
         let at = |i: usize| At { mono_us: i as i64 * 1_000_000, wall_us: 1_770_000_000_000_000 + i as i64 * 1_000_000 };
         History::new(kinds.into_iter().enumerate().map(|(i, kind)| Event { seq: i as u64, at: at(i), kind }).collect())
+    }
+
+    /// An acknowledged operation of step `send/send`.
+    pub(super) fn operation(id: &str, due: At, started: At, ended: At) -> EventKind {
+        EventKind::Load(LoadEvent::Operation(Operation {
+            id: id.into(),
+            journey: "send".into(),
+            step: "send".into(),
+            user: "u".into(),
+            due,
+            started,
+            ended,
+            outcome: Outcome::Acknowledged,
+            refusal_expected: false,
+            as_expected: true,
+            status: Some(202),
+            error: None,
+        }))
     }
 
     fn run(event: RunEvent) -> EventKind {

@@ -4,7 +4,7 @@ use super::Checker;
 use super::wording::number;
 use crate::baseline::Measure;
 use crate::cause::Cause;
-use crate::gate::{Answer, Better, Change, Compared, Question};
+use crate::gate::{Answer, Better, Change, Compared, Question, least_median_most};
 use crate::history::measure::{MeasureEvent, Side};
 use crate::{EventKind, History, Verdict};
 use serde::{Deserialize, Serialize};
@@ -46,14 +46,16 @@ impl WithinBaseline {
 
     /// `12.4 % worse (between 0.9 % better and 29.5 % worse)`.
     fn worded(&self, change: Change) -> String {
-        let word = |by: f64| match by {
-            0.0 => "no change".to_owned(),
-            by => format!("{} {}", self.told(by.abs()), if by > 0.0 { "worse" } else { "better" }),
+        let word = |by: f64| {
+            if by == 0.0 {
+                return "no change".to_owned();
+            }
+            format!("{} {}", self.told(by.abs()), if by > 0.0 { "worse" } else { "better" })
         };
-        match change.at_least == change.at_most {
-            true => word(change.seen),
-            false => format!("{} (between {} and {})", word(change.seen), word(change.at_least), word(change.at_most)),
+        if change.at_least == change.at_most {
+            return word(change.seen);
         }
+        format!("{} (between {} and {})", word(change.seen), word(change.at_least), word(change.at_most))
     }
 
     fn beyond_limit(&self, value: f64) -> bool {
@@ -102,11 +104,7 @@ impl Checker for WithinBaseline {
         }
         let recorded: Vec<f64> = baseline.iter().filter_map(|(_, m)| m.value).collect();
         let measured: Vec<f64> = seen.iter().map(|(_, v)| *v).collect();
-        let middle = |v: &[f64]| {
-            let mut sorted = v.to_vec();
-            sorted.sort_by(f64::total_cmp);
-            sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-        };
+        let middle = |values: &[f64]| least_median_most(values.iter().copied()).map_or(f64::NAN, |(_, median, _)| median);
         let runs = format!(
             "median {} {unit} of {} runs, recorded {} {unit} of {}",
             number(rounded(middle(&measured))),

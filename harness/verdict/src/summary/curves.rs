@@ -53,30 +53,16 @@ fn curve(operations: &[&Operation]) -> Curve {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::history;
+    use super::super::tests::{self, history};
     use super::*;
     use crate::history::fault::FaultEvent;
-    use crate::history::load::{LoadEvent, Outcome};
     use crate::{At, EventKind};
 
     /// An operation due at a second that took so long; it was sent half of that later.
     fn operation(due_s: i64, ms: i64) -> EventKind {
         let at = |us: i64| At { mono_us: us, wall_us: us };
         let due = due_s * 1_000_000;
-        EventKind::Load(LoadEvent::Operation(Operation {
-            id: String::new(),
-            journey: "j".into(),
-            step: "s".into(),
-            user: String::new(),
-            due: at(due),
-            started: at(due + ms * 500),
-            ended: at(due + ms * 1000),
-            outcome: Outcome::Acknowledged,
-            refusal_expected: false,
-            as_expected: true,
-            status: None,
-            error: None,
-        }))
+        tests::operation("", at(due), at(due + ms * 500), at(due + ms * 1000))
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn mails(history: &History) -> BTreeMap<String, Stored> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::history;
+    use super::super::tests::{self, history};
     use super::*;
     use crate::history::At;
     use crate::observation::Observation;
@@ -164,21 +164,7 @@ mod tests {
 
     fn operation(id: &str, ended_s: i64) -> EventKind {
         let at = At { mono_us: 0, wall_us: ended_s * 1_000_000 };
-        let (journey, step) = ("send".into(), "send".into());
-        EventKind::Load(LoadEvent::Operation(Operation {
-            id: id.into(),
-            journey,
-            step,
-            user: "u".into(),
-            due: at,
-            started: at,
-            ended: at,
-            outcome: Outcome::Acknowledged,
-            refusal_expected: false,
-            as_expected: true,
-            status: Some(202),
-            error: None,
-        }))
+        tests::operation(id, at, at, at)
     }
 
     fn saw(fact: Fact) -> EventKind {

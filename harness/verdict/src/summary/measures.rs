@@ -221,11 +221,10 @@ fn dashboard(history: &History, uid: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::history;
+    use super::super::tests::{self, history};
     use super::*;
     use crate::EventKind;
     use crate::history::At;
-    use crate::history::load::{LoadEvent, Outcome};
     use crate::observation::{Newest, Observation};
 
     /// An instant this many tenths of a second after a fixed one.
@@ -235,22 +234,7 @@ mod tests {
 
     /// A thousand operations, ten a second, and a look each second; what it finds is told by the number of the operation that ended last.
     fn found(newest: impl Fn(i64) -> Vec<i64>) -> Value {
-        let operation = |n: i64| {
-            EventKind::Load(LoadEvent::Operation(Operation {
-                id: format!("o{n}"),
-                journey: "send".into(),
-                step: "send".into(),
-                user: "u".into(),
-                due: at(n),
-                started: at(n),
-                ended: at(n),
-                outcome: Outcome::Acknowledged,
-                refusal_expected: false,
-                as_expected: true,
-                status: Some(202),
-                error: None,
-            }))
-        };
+        let operation = |n: i64| tests::operation(&format!("o{n}"), at(n), at(n), at(n));
         let look = |s: i64| {
             let ids = newest(s * 10).into_iter().map(|n| format!("o{n}")).collect();
             let fact = Fact::Newest(Newest { signal: "trace".into(), ids, at_s: None });
