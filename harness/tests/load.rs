@@ -1,6 +1,9 @@
 //! `firedrill load` as it is called, against a server of this test: a pool of workers, each as long at a request. What it tells is
 //! one JSON object on the standard output, whatever drives it, and agrees with its exit code.
 
+#[path = "clock/set.rs"]
+mod clock;
+
 use axum::Router;
 use axum::routing::get;
 use nix::sys::signal::{Signal, kill};
@@ -95,4 +98,30 @@ async fn a_search_tells_each_step_and_its_exit_code_what_limited_it() {
     assert!(steps.len() > 1 && steps.iter().any(|s| s["judged"] != "within"), "200 a second is what it bears: {json}");
     assert!(knee["why"].as_str().is_some_and(|why| said.contains(why)), "{said}");
     assert_eq!(json["pacing"], "open");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_does_not_concern_a_load() {
+    let (url, mut answered) = serve().await;
+    let clock = clock::Clock::new().expect("a clock");
+    clock.set(3600).expect("set");
+    let log = tempfile::NamedTempFile::new().expect("file");
+    let mut command = load(&url, &["--rate", "20", "--duration", "4s", "--max-slip", "10s", "--objective", "errors<=0%", "--hdr-log"]);
+    command.arg(log.path());
+    clock.show(&mut command);
+    let child = command.spawn().expect("started");
+    answered.wait_for(|n| *n > 20).await.expect("served");
+    clock.set(-3600).expect("set");
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let (exit, json, said) = told(&ended.await.expect("waited").expect("ended"));
+    assert_eq!((exit, &json["operations"], &json["missed_starts"]), (0, &80.into(), &0.into()), "{json} {said}");
+    // A step of two hours would be in the latency, or in how long the load took.
+    assert!(json["latency_ms"]["max"].as_f64().is_some_and(|ms| (20.0..1_800_000.0).contains(&ms)), "{json}");
+    let written = std::fs::read_to_string(log.path()).expect("log");
+    let from_s = written.lines().find_map(|l| l.strip_prefix("#[StartTime: ")?.split(' ').next()?.parse::<f64>().ok()).expect("its start");
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs_f64();
+    assert!(from_s > now_s + 1800.0, "it did not see the clock that it was shown");
+    let intervals = written.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit()));
+    let starts: Vec<f64> = intervals.filter_map(|l| l.split(',').next()?.parse().ok()).collect();
+    assert!(starts.len() >= 4 && starts.windows(2).all(|w| w[0] < w[1]) && starts.iter().all(|s| *s < 1800.0), "{starts:?}");
 }

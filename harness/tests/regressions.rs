@@ -1,7 +1,7 @@
 //! Releases in which nothing breaks and which are worse: a service that is a tenth slower, one that leaks, a cache that no longer hits, a
 //! log store that shows lines late, a dashboard that takes seconds. Compared with the stack as it is, in turn, each is told by the
-//! measure that it concerns, and nothing else is. Night only: eight runs of the e-mail stack, five minutes each, and eight of a small
-//! one, 75 s each.
+//! measure that it concerns, and nothing else is. Night only: eight runs of the e-mail stack, over three minutes each, and eight of a
+//! small one, 75 s each.
 
 #![allow(clippy::unwrap_used)]
 
@@ -72,6 +72,9 @@ fn worse() -> Result<(), Failed> {
     let copy = Broken::copy_of("email");
     copy.edit("docker-compose.yml", r#"CACHE_TTL_SECONDS: "30""#, "CACHE_TTL_SECONDS: \"0.001\"\n      LEAKED_BYTES: \"32768\"");
     copy.edit("elasticsearch/logs-template.json", r#""index.refresh_interval": "1s""#, r#""index.refresh_interval": "15s""#);
+    // How soon an alert fires concerns none of these changes, and is two of a run's five minutes.
+    copy.edit("baseline.yaml", "drills: [beat_stopped]", "drills: []");
+    copy.edit("baseline.yaml", "detection: {source", "#");
     let panel = "grafana/dashboards/email-service-overview.json";
     copy.edit(panel, r#"job:http_requests:rate5m{job=\"email-service\"}"#, SLOW_QUERY);
     Comparison {
@@ -84,7 +87,7 @@ fn worse() -> Result<(), Failed> {
             ("baseline.dashboard", "a panel that takes seconds"),
             ("baseline.log_lag", "a log store that shows lines seconds later"),
         ],
-        as_before: &["baseline.error_rate", "baseline.queue_depth", "baseline.task_lateness", "baseline.trace_lag", "baseline.detection"],
+        as_before: &["baseline.error_rate", "baseline.queue_depth", "baseline.task_lateness", "baseline.trace_lag"],
     }
     .made(&copy.report())
 }

@@ -1,5 +1,5 @@
 //! Whether a run stands on what it takes for granted: the time scale leaves scrapes enough time, each fault can be had and stays until
-//! it is healed. On copies of the mini stack, with the built binary.
+//! it is healed, the host's clock goes on evenly. On copies of the mini stack, with the built binary.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,10 +7,13 @@
 #[allow(dead_code)]
 #[path = "bad_input/broken.rs"]
 mod broken;
+#[path = "clock/set.rs"]
+mod clock;
 #[path = "images/obtain.rs"]
 mod images;
 
 use broken::Broken;
+use clock::Clock;
 use firedrill::engine::{Engine, EngineError, label};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -26,11 +29,13 @@ const DECLARED: f64 = 8.0;
 
 fn main() -> ExitCode {
     let slow = "a time scale that scrapes don't bear lowers itself, and a fault that can't be had spoils its own drill only";
-    let mut trials = vec![images::trial(slow, &IMAGES, lowers_itself)];
+    let set_back = "a clock that is set back while a drill goes on leaves nothing judged that compares times, and nothing else";
+    let mut trials = vec![images::trial(slow, &IMAGES, lowers_itself), images::trial(set_back, &IMAGES, || clock_is_set(-600))];
     type Case = (&'static str, fn() -> Result<(), Failed>);
-    let at_night: [Case; 2] = [
+    let at_night: [Case; 3] = [
         ("a time scale that was asked for is refused with the largest that works", refused),
         ("a fault that ends by itself proves nothing", ends_by_itself),
+        ("a clock that is set forward while a drill goes on leaves nothing judged that compares times", || clock_is_set(600)),
     ];
     for (name, test) in at_night {
         trials.push(match images::is_set("FIREDRILL_NIGHTLY") {
@@ -130,16 +135,27 @@ fn refused() -> Result<(), Failed> {
     Ok(())
 }
 
-fn ends_by_itself() -> Result<(), Failed> {
+/// A copy of the mini stack with a name of its own, so that its containers can be told.
+fn named() -> (Broken, String) {
     let copy = Broken::copy_of("mini");
     let name = format!("mini-{}", std::process::id());
     copy.edit("firedrill.yaml", "stack: mini", &format!("stack: {name}"));
-    let child = command(&copy, &["run", "spare_paused", "--stack", "STACK"]).stdout(Stdio::piped()).spawn()?;
+    (copy, name)
+}
+
+/// Waits until the fault of a copy's only run has bitten.
+fn bitten(copy: &Broken) {
     let began = Instant::now();
     let bit = |folder: &PathBuf| std::fs::read_to_string(folder.join("history.jsonl")).is_ok_and(|told| told.contains("\"bit\""));
-    while !runs(&copy).iter().any(bit) && began.elapsed() < BITES {
+    while !runs(copy).iter().any(bit) && began.elapsed() < BITES {
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+fn ends_by_itself() -> Result<(), Failed> {
+    let (copy, name) = named();
+    let child = command(&copy, &["run", "spare_paused", "--stack", "STACK"]).stdout(Stdio::piped()).spawn()?;
+    bitten(&copy);
     // Somebody else puts an end to it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let unpaused = runtime.block_on(unpause(&name));
@@ -151,6 +167,32 @@ fn ends_by_itself() -> Result<(), Failed> {
     let (status, reason) = verdict(&report, "drill.spare_paused.fault")?;
     assert!(status == "unknown" && reason.contains("it bit, and before it was healed it did no more"), "{status}: {reason}");
     assert_eq!(verdict(&report, "alert.SpareDown.fires")?.0, "unknown");
+    Ok(())
+}
+
+fn clock_is_set(by_s: i64) -> Result<(), Failed> {
+    let (copy, name) = named();
+    let clock = Clock::new()?;
+    let mut run = command(&copy, &["run", "spare_paused", "--stack", "STACK"]);
+    clock.show(&mut run);
+    let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    bitten(&copy);
+    clock.set(by_s)?;
+    let output = child.wait_with_output()?;
+    let told = words(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let report = json(&runs(&copy)[0].join("report.json"))?;
+    let stepped = format!("the host's clock was stepped by {by_s:+}.0 s between events ");
+    for id in ["alert.SpareDown.fires", "alert.SpareDown.reaches", "alert.SpareDown.resolves", "drill.spare_paused.fault"] {
+        let (status, reason) = verdict(&report, id)?;
+        assert!(status == "unknown" && reason.contains(&stepped), "{id}: {status}: {reason}");
+    }
+    let failed: Vec<_> = report["verdicts"].as_array().into_iter().flatten().filter(|v| v["status"] == "fail").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    // Healed and removed by the clock that was not set.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let left = runtime.block_on(async { Engine::connect().await?.containers_with(label::STACK, Some(&name)).await });
+    assert_eq!(left.map_err(|e: EngineError| e.to_string())?.len(), 0, "{told}");
     Ok(())
 }
 
