@@ -11,9 +11,14 @@ use verdict::history::load::{Drift, LoadSummary, Pacing, PlanTold, Window};
 const JUMP: f64 = 5.0;
 /// End of the ramp to the breakpoint, unless told otherwise.
 const RAMP: f64 = 20.0;
-/// Smallest change over a soak that is told as worse: of median and 99th percentile as a share, of the error rate as a
-/// difference of shares.
-const WORSE: [f64; 3] = [0.1, 0.25, 0.01];
+/// Smallest change of the median over a soak that is told as worse, unless told otherwise: a share of it.
+const WORSE: f64 = 0.1;
+/// As many times that of the 99th percentile, which varies more.
+const TAIL: f64 = 2.5;
+/// That of the error rate, a difference of shares.
+const ERRORS: f64 = 0.01;
+/// Largest change that can be asked for: eleven times as much.
+const MOST_WORSE: f64 = 10.0;
 /// Fewest windows in a part that is compared or judged.
 const LEAST: u32 = 3;
 
@@ -21,7 +26,11 @@ const LEAST: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Plan {
     /// The same rate for long.
-    Soak,
+    Soak {
+        /// Smallest change of the median that is told as worse, a share of it (0.5 is 50 %); 0.1 without it. Of the 99th percentile it
+        /// is two and a half times as much.
+        worse: Option<f64>,
+    },
     /// The rate, from a third of the duration on a jump to another one, and for the last third the rate again.
     Spike {
         /// Arrivals a second during the jump; five times the rate without it.
@@ -38,14 +47,19 @@ impl FromStr for Plan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Plan, String> {
-        let (name, to) = text.split_once(':').map_or((text, None), |(name, to)| (name, Some(to)));
-        let wrong =
-            || format!("plan {text:?} is unknown\nhint: soak, spike, spike:TO, breakpoint or breakpoint:TO, with TO in arrivals a second");
-        let to = to.map(|t| t.parse::<f64>().ok().filter(|r| *r > 0.0 && *r <= FASTEST).ok_or_else(wrong)).transpose()?;
+        let (name, rest) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let wrong = || {
+            format!(
+                "plan {text:?} is unknown\nhint: soak, spike or breakpoint; or as in soak:50% (worse by that much), spike:100, breakpoint:100 (arrivals a second)"
+            )
+        };
+        let number = |text: &str, most: f64| text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n <= most).ok_or_else(wrong);
+        let to = || rest.map(|text| number(text, FASTEST)).transpose();
+        let share = |text: &str| text.strip_suffix('%').ok_or_else(wrong).and_then(|n| number(n, 100.0 * MOST_WORSE)).map(|n| n / 100.0);
         match name {
-            "soak" if to.is_none() => Ok(Plan::Soak),
-            "spike" => Ok(Plan::Spike { to }),
-            "breakpoint" => Ok(Plan::Breakpoint { to }),
+            "soak" => Ok(Plan::Soak { worse: rest.map(share).transpose()? }),
+            "spike" => Ok(Plan::Spike { to: to()? }),
+            "breakpoint" => Ok(Plan::Breakpoint { to: to()? }),
             _ => Err(wrong()),
         }
     }
@@ -55,7 +69,7 @@ impl Plan {
     /// How long it goes on, unless told otherwise.
     pub fn duration(&self) -> Duration {
         Duration::from_secs(match self {
-            Plan::Soak => 3600,
+            Plan::Soak { .. } => 3600,
             Plan::Spike { .. } => 90,
             Plan::Breakpoint { .. } => 120,
         })
@@ -64,7 +78,7 @@ impl Plan {
     /// Fewest windows that it must have, so that there is something to compare.
     pub fn least_windows(&self) -> u32 {
         match self {
-            Plan::Soak => 4 * LEAST,
+            Plan::Soak { .. } => 4 * LEAST,
             Plan::Spike { .. } => 3 * LEAST,
             Plan::Breakpoint { .. } => LEAST,
         }
@@ -73,7 +87,7 @@ impl Plan {
     /// Its arrivals, beginning at `rate` a second; `steady` is the shape of those that don't change.
     pub fn arrival(&self, rate: f64, duration: Duration, steady: Arrival) -> Arrival {
         match self {
-            Plan::Soak => steady,
+            Plan::Soak { .. } => steady,
             // The next burst would begin at the very end.
             Plan::Spike { .. } => Arrival::Burst { to: self.to(rate), lasting: duration / 3, every: duration / 3 * 2 },
             Plan::Breakpoint { .. } => Arrival::Ramp { to: self.to(rate), over: duration },
@@ -82,7 +96,7 @@ impl Plan {
 
     fn to(&self, rate: f64) -> f64 {
         match self {
-            Plan::Soak => rate,
+            Plan::Soak { .. } => rate,
             Plan::Spike { to } => to.unwrap_or((rate * JUMP).min(FASTEST)),
             Plan::Breakpoint { to } => to.unwrap_or((rate * RAMP).min(FASTEST)),
         }
@@ -93,7 +107,7 @@ impl Plan {
         let windows = &summary.windows;
         let third = duration.as_secs_f64() / 3.0;
         match self {
-            Plan::Soak => PlanTold::Soak { drift: drift(windows, duration, seed) },
+            Plan::Soak { worse } => PlanTold::Soak { drift: drift(windows, duration, worse.unwrap_or(WORSE), seed) },
             Plan::Spike { .. } => PlanTold::Spike {
                 from_s: third,
                 until_s: 2.0 * third,
@@ -110,7 +124,7 @@ impl Plan {
 
     /// Whether it can be driven by users of a closed loop, who have no rate.
     pub fn suits(&self, pacing: Pacing) -> bool {
-        pacing == Pacing::Open || *self == Plan::Soak
+        pacing == Pacing::Open || matches!(self, Plan::Soak { .. })
     }
 }
 
@@ -141,22 +155,21 @@ fn rates(windows: &[Window], stopped: Option<f64>) -> (Option<f64>, Option<f64>)
     }
 }
 
-/// The last quarter against the first: one value for each window.
-fn drift(windows: &[Window], duration: Duration, seed: u64) -> Vec<Drift> {
+/// The last quarter against the first: one value for each window. `worse` is the smallest change of the median that matters.
+fn drift(windows: &[Window], duration: Duration, worse: f64, seed: u64) -> Vec<Drift> {
     let quarter = duration.as_secs_f64() / 4.0;
     let whole = |w: &&Window| w.operations > 0 && w.arrivals > 0;
     let first: Vec<&Window> = windows.iter().filter(whole).filter(|w| w.to_s <= quarter).collect();
     let last: Vec<&Window> = windows.iter().filter(whole).filter(|w| w.from_s >= 3.0 * quarter).collect();
     type Of = fn(&Window) -> f64;
-    let measures: [(&str, Compared, Of); 3] = [
-        ("latency P50, ms", Compared::Ratio, |w| w.latency_ms.p50),
-        ("latency P99, ms", Compared::Ratio, |w| w.latency_ms.p99),
-        ("error rate", Compared::Difference, Window::error_rate),
+    let measures: [(&str, Compared, f64, Of); 3] = [
+        ("latency P50, ms", Compared::Ratio, worse, |w| w.latency_ms.p50),
+        ("latency P99, ms", Compared::Ratio, TAIL * worse, |w| w.latency_ms.p99),
+        ("error rate", Compared::Difference, ERRORS, Window::error_rate),
     ];
     measures
         .into_iter()
-        .zip(WORSE)
-        .map(|((measure, compared, of), practical)| {
+        .map(|(measure, compared, practical, of)| {
             let values = |quarter: &[&Window]| quarter.iter().map(|w| of(w)).collect::<Vec<f64>>();
             let (first, last) = (values(&first), values(&last));
             let question = Question { compared, better: Better::Lower, practical, alpha: 0.01, power: 0.9 };
@@ -190,17 +203,24 @@ mod tests {
     }
 
     fn worse(summary: &LoadSummary, seconds: u64) -> Vec<String> {
-        let PlanTold::Soak { drift } = told(Plan::Soak, summary, seconds) else { return vec![] };
+        worse_than(Plan::Soak { worse: None }, summary, seconds)
+    }
+
+    fn worse_than(soak: Plan, summary: &LoadSummary, seconds: u64) -> Vec<String> {
+        let PlanTold::Soak { drift } = told(soak, summary, seconds) else { return vec![] };
         assert_eq!(drift.len(), 3);
         drift.into_iter().filter(|d| matches!(d.answer, Answer::Worse(_))).map(|d| d.measure).collect()
     }
 
     #[test]
     fn plans_are_read() {
-        assert_eq!("soak".parse(), Ok(Plan::Soak));
+        assert_eq!("soak".parse(), Ok(Plan::Soak { worse: None }));
+        assert_eq!("soak:50%".parse(), Ok(Plan::Soak { worse: Some(0.5) }));
         assert_eq!("spike".parse(), Ok(Plan::Spike { to: None }));
         assert_eq!("breakpoint:500".parse(), Ok(Plan::Breakpoint { to: Some(500.0) }));
-        for text in ["", "soak:5", "spike:", "spike:0", "spike:x", "peak", "breakpoint:-1", "breakpoint:inf"] {
+        for text in
+            ["", "soak:5", "soak:0%", "soak:1001%", "soak:%", "spike:", "spike:0", "spike:x", "peak", "breakpoint:-1", "breakpoint:inf"]
+        {
             assert!(text.parse::<Plan>().is_err(), "{text:?}");
         }
     }
@@ -225,6 +245,10 @@ mod tests {
         let mut leaking = course(|_| 10.0, 40);
         leaking.windows.iter_mut().skip(20).for_each(|w| w.errors = 5);
         assert_eq!(worse(&leaking, 40), ["error rate"]);
+        // By a fifth, of which the owner says that it does not matter.
+        let slower = course(|n| if n < 20 { 10.0 } else { 12.0 }, 40);
+        assert_eq!(worse(&slower, 40), ["latency P50, ms"]);
+        assert_eq!(worse_than(Plan::Soak { worse: Some(0.5) }, &slower, 40), [""; 0]);
     }
 
     proptest! {

@@ -255,7 +255,7 @@ async fn a_target_that_gets_slower_is_found_by_a_soak_nightly() {
         let (address, _halt) = serve(slower).await;
         let pace = Pace::Open { arrival: Arrival::Constant, rate };
         let told = open(direct(address, pace, duration.as_secs_f64())).await;
-        let PlanTold::Soak { drift } = Plan::Soak.told(rate, duration, &told, &[], 1) else { panic!("another plan") };
+        let PlanTold::Soak { drift } = Plan::Soak { worse: None }.told(rate, duration, &told, &[], 1) else { panic!("another plan") };
         println!("{drift:?}");
         assert_eq!(matches!(drift[0].answer, Answer::Worse(_)), wanted, "{drift:?}");
         assert!(matches!(drift[2].answer, Answer::Holds(_)), "no errors: {drift:?}");

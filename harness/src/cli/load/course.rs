@@ -37,9 +37,10 @@ pub struct CourseOptions {
     /// With --find-knee: how far above the answer the knee may lie.
     #[arg(long, value_name = "PERCENT", value_parser = precision, default_value = "5%", requires = "find_knee")]
     precision: f64,
-    /// soak: the same rate for long [default: 1h], and whether the last quarter is worse than the first. spike[:TO]: from a third
-    /// of the duration on a jump to TO arrivals a second [default: five times the rate] for a third, and how soon the objective
-    /// holds again. breakpoint[:TO]: evenly upwards [default: to twenty times the rate] until --stop-when, or the objective breaks.
+    /// soak[:PERCENT%]: the same rate for long [default: 1h], and whether in the last quarter the median is that much above the first's
+    /// [default: 10%], the 99th percentile two and a half times that much, or the error rate 1 %. spike[:TO]: from a third of the
+    /// duration on a jump to TO arrivals a second [default: five times the rate] for a third, and how soon the objective holds again.
+    /// breakpoint[:TO]: evenly upwards [default: to twenty times the rate] until --stop-when, or the objective breaks.
     #[arg(long, value_name = "PLAN")]
     plan: Option<Plan>,
     /// Stop as soon as a window shows this, as in "error_rate > 5%" or "p99 > 500ms"; may be given several times.

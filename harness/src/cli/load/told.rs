@@ -4,8 +4,8 @@ use crate::cli::Format;
 use crate::exit::Exit;
 use loadgen::Limit;
 use std::fmt::Write;
-use verdict::gate::Answer;
-use verdict::history::load::{Judged, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold, WorkerState};
+use verdict::gate::{Answer, Compared};
+use verdict::history::load::{Drift, Judged, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold, WorkerState};
 
 /// Prints it: the `load` object of report.json, or the same for people.
 pub fn print(summary: &LoadSummary, format: Format) {
@@ -64,14 +64,26 @@ fn of_load(summary: &LoadSummary, plan: Option<&PlanTold>, objectives: &[Limit])
                 Answer::Worse(_) => Exit::Fail,
                 Answer::TooFewRuns { .. } | Answer::NotComparable => Exit::Unknown,
             };
-            let text = |d: &verdict::history::load::Drift| {
-                format!("the last quarter is no worse than the first: {} (mean {:.4}, then {:.4})", d.measure, d.first, d.last)
-            };
-            whole().chain(drift.iter().map(|d| (judged(&d.answer), text(d)))).collect()
+            whole().chain(drift.iter().map(|d| (judged(&d.answer), drifted(d)))).collect()
         }
         None => whole().collect(),
     };
     of_plan.into_iter().chain(stopped.map(|s| (Exit::Fail, format!("it is not stopped by {s}")))).collect()
+}
+
+/// What a soak shows of a measure.
+fn drifted(d: &Drift) -> String {
+    let allowed = match d.question.compared {
+        Compared::Ratio => format!("{} % more", d.question.practical * 100.0),
+        Compared::Difference => format!("{} more", d.question.practical),
+    };
+    let untold = match d.answer {
+        Answer::TooFewRuns { wanted: Some(windows), .. } => {
+            format!("; windows differ so much that {windows} of a quarter would tell: a longer soak, or longer windows (--window)")
+        }
+        _ => String::new(),
+    };
+    format!("the last quarter is not worse than the first by {allowed}: {} (mean {:.4}, then {:.4}{untold})", d.measure, d.first, d.last)
 }
 
 fn of_knee(knee: &Knee) -> (Exit, String) {
