@@ -62,11 +62,27 @@ impl Subject {
     }
 }
 
+/// Makes a run, and once more if it measured nothing at all: other programs kept the host busy, or somebody set its clock.
+///
+/// # Errors
+/// A run could not be carried out.
+async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
+    let run = once(options, gate).await?;
+    match run.values.values().next() {
+        Some(first) if run.values.values().all(|v| v.value.is_none()) => {
+            let progress = Progress::new(options.common.quiet);
+            progress.say(&format!("run {} measured nothing and is made once more: {}", run.id, first.rests_on));
+            once(options, gate).await
+        }
+        _ => Ok(run),
+    }
+}
+
 /// Makes one run: up, warm-up, window, the gate's drills, capture, down; and what it measured.
 ///
 /// # Errors
 /// The run could not be carried out.
-async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
+async fn once(options: &Options, gate: &Gate) -> Result<Run, Failure> {
     // Before anything starts: what can't be planned must leave nothing behind.
     let mut plan = alerts::plan(options)?;
     plan.only(&gate.drills);
@@ -125,10 +141,7 @@ fn complete(run: Run) -> Result<Run, Failure> {
         None => Ok(run),
         Some((name, value)) => Err(Failure::new(
             Exit::Unknown,
-            format!(
-                "run {} did not measure {name}: {}\nhint: it is not recorded; mend the measure or the stack first",
-                run.id, value.rests_on
-            ),
+            format!("run {} did not measure {name}: {}\nhint: it is not recorded; mend that first", run.id, value.rests_on),
         )),
     }
 }

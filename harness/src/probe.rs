@@ -17,6 +17,7 @@ use crate::declaration::Role;
 use ask::Asker;
 use futures::future::BoxFuture;
 use verdict::observation::Observation;
+use verdict::observation::dashboards::panels_of;
 
 /// A question. A backend that can't answer it says so as `Fact::Unreachable`.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,7 +191,7 @@ impl Question {
             Question::Indices { pattern } => format!("indices of {pattern}"),
             Question::Spans { .. } => "spans of traces".into(),
             Question::Dashboards => "dashboards".into(),
-            Question::Panels { dashboard, .. } => format!("panels of dashboard {dashboard}"),
+            Question::Panels { dashboard, .. } => panels_of(dashboard),
             Question::Datasources => "datasources".into(),
             Question::Annotations { tags } => format!("annotations with the tags {}", tags.join(", ")),
         }

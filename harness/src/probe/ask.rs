@@ -92,14 +92,26 @@ impl Asker {
 
     /// As `send`, but an answer with an error status is returned too, with the status.
     pub(crate) async fn send_any(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<(u16, String), String> {
+        self.send_any_within(REQUEST, method, path, body).await
+    }
+
+    /// As `send_any`, with a bound of its own.
+    pub(crate) async fn send_any_within(
+        &self,
+        bound: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<(u16, String), String> {
         let what = format!("{method} {path}");
-        let mut request = self.request(method, path, &[]);
+        let mut request = self.request(method, path, &[]).timeout(bound);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|e| failure(&what, &e))?;
+        let failed = |e: reqwest::Error| failure(&what, bound, &e);
+        let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        Ok((status, response.text().await.map_err(|e| failure(&what, &e))?))
+        Ok((status, response.text().await.map_err(failed)?))
     }
 
     fn request(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> RequestBuilder {
@@ -120,9 +132,9 @@ impl Asker {
     }
 
     async fn answer(&self, what: &str, request: RequestBuilder) -> Result<Vec<u8>, String> {
-        let response = request.send().await.map_err(|e| failure(what, &e))?;
+        let response = request.send().await.map_err(|e| failure(what, REQUEST, &e))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|e| failure(what, &e))?;
+        let body = response.bytes().await.map_err(|e| failure(what, REQUEST, &e))?;
         if status.is_success() { Ok(body.to_vec()) } else { Err(format!("{what}: HTTP {status}: {}", start_of(&body))) }
     }
 }
@@ -137,9 +149,9 @@ fn understood<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, String>
 }
 
 /// The innermost reason of a failed request: the outer ones only repeat the address.
-fn failure(what: &str, error: &reqwest::Error) -> String {
+fn failure(what: &str, bound: Duration, error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("{what}: no answer within {} s", REQUEST.as_secs());
+        return format!("{what}: no answer within {} s", bound.as_secs());
     }
     let mut inner: &dyn std::error::Error = error;
     while let Some(deeper) = inner.source() {

@@ -13,10 +13,13 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use variables::{Style, Values, Variable};
 use verdict::observation::dashboards::{Annotation, Dashboard, Datasource, Panel};
 use verdict::observation::{Fact, Observation};
+
+/// Bound of a panel's query. People wait no longer, and Grafana itself gives up on a data source by then (`dataproxy.timeout`).
+const PANEL: Duration = Duration::from_secs(30);
 
 /// Asks Grafana.
 pub struct Grafana {
@@ -122,9 +125,16 @@ impl Grafana {
             let began = Instant::now();
             // A computed query needs those that it is computed from in the same request.
             let together: Vec<(usize, &Value)> = if computed { panel.targets.iter().enumerate().collect() } else { vec![(index, target)] };
-            let (source, outcome) = match self.run(panel, &together, index, context).await {
+            let ran = self.run(panel, &together, index, context).await;
+            let took = began.elapsed();
+            let timed_out = took >= PANEL;
+            let (source, outcome) = match ran {
                 Ok(found) => found,
                 Err(Failed::Query { datasource, error }) => (datasource, Outcome::failed(error)),
+                // Whoever answers something else meanwhile is there: it is the query that takes so long.
+                Err(Failed::Server(error)) if timed_out && self.asker.text("/api/health").await.is_ok() => {
+                    (as_written(&panel.datasource), Outcome::failed(error))
+                }
                 Err(Failed::Server(error)) => return Err(error),
             };
             facts.push(Fact::Panel(Panel {
@@ -134,8 +144,9 @@ impl Grafana {
                 datasource: source,
                 frames: outcome.frames(),
                 values: outcome.values(),
+                timed_out: timed_out && outcome.error.is_some(),
                 error: outcome.error,
-                took_s: began.elapsed().as_secs_f64(),
+                took_s: took.as_secs_f64(),
             }));
         }
         Ok(facts)
@@ -168,7 +179,7 @@ impl Grafana {
             queries.push(context.query(target, *index, &source, panel));
         }
         let body = json!({"queries": queries, "from": context.from_ms.to_string(), "to": context.to_ms.to_string()});
-        let (status, text) = self.asker.send_any(Method::POST, "/api/ds/query", Some(&body)).await.map_err(Failed::Server)?;
+        let (status, text) = self.asker.send_any_within(PANEL, Method::POST, "/api/ds/query", Some(&body)).await.map_err(Failed::Server)?;
         let refused = |error: String| Failed::Query { datasource: name.clone(), error };
         let mut answer: Results = serde_json::from_str(&text).map_err(|e| {
             Failed::Server(format!("POST /api/ds/query: HTTP {status}, not understood: {e}: {}", start_of(text.as_bytes())))
@@ -202,7 +213,7 @@ impl Grafana {
     }
 
     async fn proxied(&self, source: &Source, path: &str) -> Result<(u16, String), String> {
-        self.asker.send_any(Method::GET, &format!("/api/datasources/proxy/uid/{}/{path}", source.uid), None).await
+        self.asker.send_any_within(PANEL, Method::GET, &format!("/api/datasources/proxy/uid/{}/{path}", source.uid), None).await
     }
 
     /// The values of a variable: those that the dashboard was saved with, else what its query gives now.

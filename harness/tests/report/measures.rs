@@ -10,6 +10,7 @@ use verdict::check::baseline::WithinBaseline;
 use verdict::gate::{Better, Compared};
 use verdict::history::measure::{MeasureEvent, Side};
 use verdict::history::run::RunEvent;
+use verdict::observation::{Fact, Observation};
 use verdict::{At, Event, EventKind, History, Status};
 
 fn gate(measures: &[(&str, Source)]) -> Gate {
@@ -66,6 +67,21 @@ fn a_clock_that_is_set_leaves_nothing_measured() {
     let told = told(&report, "measured.detection");
     assert_eq!(told.status, Status::Unknown);
     assert!(told.reason.contains("clock was stepped by +5.0 s"), "{}", told.reason);
+    assert_eq!(report.measured["detection"].value, None);
+}
+
+#[test]
+fn a_contended_host_leaves_nothing_measured() {
+    let mut history = GOLDEN.0.clone();
+    for event in &mut history.events {
+        if let EventKind::Observation(Observation { fact: Fact::Pressure(p), .. }) = &mut event.kind {
+            p.cpu_some_avg10 = 88.0;
+        }
+    }
+    let report = measured(&history, &[detection()]);
+    let verdict = told(&report, "measured.detection");
+    assert_eq!((report.exit(), verdict.status), (Exit::Unknown, Status::Unknown));
+    assert!(verdict.reason.starts_with("for 100 % of it tasks of the host waited for a processor more than 60 %"), "{}", verdict.reason);
     assert_eq!(report.measured["detection"].value, None);
 }
 

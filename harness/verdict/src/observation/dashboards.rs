@@ -32,6 +32,14 @@ pub struct Panel {
     pub error: Option<String>,
     /// Seconds that the answer took.
     pub took_s: f64,
+    /// There was no answer while `took_s` was waited for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
+}
+
+/// How the question for a dashboard's panels is named where it is not answered.
+pub fn panels_of(dashboard: &str) -> String {
+    format!("panels of dashboard {dashboard}")
 }
 
 /// Something noted on a dashboard, at an instant or over a time.

@@ -5,10 +5,12 @@ use super::{AlertRow, LedgerRow};
 use crate::History;
 use crate::Verdict;
 use crate::baseline::{Gate, Source, Take};
+use crate::check::timeline::CONTENDED_CPU_SOME_AVG10;
 use crate::check::{clock, wording::number};
 use crate::history::load::Operation;
 use crate::history::run::{Phase, RunEvent};
 use crate::observation::Fact;
+use crate::observation::dashboards::panels_of;
 use crate::observation::traces::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ use std::collections::BTreeMap;
 const LEAST_OPERATIONS: usize = 20;
 /// Fewest points of an expression.
 const LEAST_POINTS: usize = 3;
+/// Share of a run, from its window on, for which the host may be contended: longer, and what takes time took it from others.
+const CONTENDED_SHARE: f64 = 0.1;
 
 /// A run's value of a measure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +61,9 @@ pub fn measures(history: &History, gate: &Gate, ledger: &[LedgerRow], alerts: &[
             return Err(format!("the host's clock was stepped by {:+.1} s between events {} and {}", step.by_s, step.before, step.after));
         }
         let (from, to) = window.ok_or("the run has no window of healthy traffic")?;
+        if let Some(why) = contended(history, from) {
+            return Err(why);
+        }
         match source {
             Source::Latency { step, percentile } => latency(history, step, *percentile, (from, to)),
             Source::ErrorRate {} => error_rate(history, (from, to)),
@@ -73,6 +80,26 @@ pub fn measures(history: &History, gate: &Gate, ledger: &[LedgerRow], alerts: &[
         Err(why) => Measured { value: None, rests_on: why },
     };
     gate.measures.iter().map(|(name, m)| (name.clone(), measured(name, &m.source))).collect()
+}
+
+/// How contended the host was from an instant of wall-clock time on, if it was for too long.
+fn contended(history: &History, from: f64) -> Option<String> {
+    let waited: Vec<f64> = history
+        .observations()
+        .filter_map(|(_, o)| match &o.fact {
+            Fact::Pressure(p) if o.asked.wall_s() >= from => Some(p.cpu_some_avg10),
+            _ => None,
+        })
+        .collect();
+    let share = waited.iter().filter(|w| **w > CONTENDED_CPU_SOME_AVG10).count() as f64 / waited.len().max(1) as f64;
+    (share > CONTENDED_SHARE).then(|| {
+        format!(
+            "for {:.0} % of it tasks of the host waited for a processor more than {} % of the time, so that it measured what else runs: run it \
+             alone, or at a rate that the host bears",
+            share * 100.0,
+            number(CONTENDED_CPU_SOME_AVG10)
+        )
+    })
 }
 
 /// What a run of a gate comes to: it has measured each of these, or can't tell.
@@ -200,23 +227,32 @@ fn lateness(ledger: &[LedgerRow], signal: &str) -> Value {
     Ok((late, format!("{} stored", row.stored)))
 }
 
+/// The slowest panel. One that is waited for in vain is at least that slow; one of which nothing is known makes the dashboard unknown:
+/// the others must not make it look fast.
 fn dashboard(history: &History, uid: &str) -> Value {
     let (mut slowest, mut panels) = (0.0f64, 0u64);
+    let (mut in_vain, mut failed) = (None, None);
     for (_, o) in history.observations() {
-        if let Fact::Panel(p) = &o.fact
-            && p.dashboard == uid
-        {
-            if let Some(error) = &p.error {
-                return Err(format!("panel {} of {uid} fails: {error}", p.panel));
+        match &o.fact {
+            Fact::Panel(p) if p.dashboard == uid => {
+                slowest = slowest.max(p.took_s);
+                panels += 1;
+                match &p.error {
+                    Some(_) if p.timed_out => in_vain = Some(&p.panel),
+                    Some(error) => failed = Some(format!("panel {} of {uid} fails: {error}", p.panel)),
+                    None => {}
+                }
             }
-            slowest = slowest.max(p.took_s);
-            panels += 1;
+            Fact::Unreachable { question, error } if *question == panels_of(uid) => failed = Some(format!("{question}: {error}")),
+            _ => {}
         }
     }
-    if panels == 0 {
-        return Err(format!("no panel of dashboard {uid} was asked"));
+    match (in_vain, failed) {
+        (Some(panel), _) => Ok((slowest, format!("{panels} panel queries, of which {panel} was waited for in vain"))),
+        (None, Some(failed)) => Err(failed),
+        (None, None) if panels == 0 => Err(format!("no panel of dashboard {uid} was asked")),
+        (None, None) => Ok((slowest, format!("{panels} panel queries"))),
     }
-    Ok((slowest, format!("{panels} panel queries")))
 }
 
 #[cfg(test)]
@@ -225,6 +261,8 @@ mod tests {
     use super::*;
     use crate::EventKind;
     use crate::history::At;
+    use crate::observation::dashboards::Panel;
+    use crate::observation::host::Pressure;
     use crate::observation::{Newest, Observation};
 
     /// An instant this many tenths of a second after a fixed one.
@@ -232,13 +270,32 @@ mod tests {
         At { mono_us: tenths * 100_000, wall_us: (1_770_033_600 * 10 + tenths) * 100_000 }
     }
 
+    fn saw(second: i64, fact: Fact) -> EventKind {
+        let at = at(second * 10);
+        EventKind::Observation(Observation { source: "s".into(), asked: at, answered: at, fact })
+    }
+
+    #[test]
+    fn a_host_that_is_contended_for_a_moment_is_as_good() {
+        let busy_for = |seconds: i64| {
+            let waited = |n: i64| if n < seconds { 88.0 } else { 20.0 };
+            let pressure = |n: i64| Pressure { cpu_some_avg10: waited(n), memory_some_avg10: 0.0, io_some_avg10: 0.0 };
+            history((0..100).map(|n| saw(n, Fact::Pressure(pressure(n)))))
+        };
+        let from = |second: i64| at(second * 10).wall_s();
+        assert_eq!(contended(&busy_for(10), from(0)), None);
+        assert!(contended(&busy_for(11), from(0)).unwrap().starts_with("for 11 % of it"));
+        // Before the window anything may have run; and a kernel that tells nothing is taken for calm.
+        assert_eq!(contended(&busy_for(50), from(50)), None);
+        assert_eq!(contended(&history([]), from(0)), None);
+    }
+
     /// A thousand operations, ten a second, and a look each second; what it finds is told by the number of the operation that ended last.
     fn found(newest: impl Fn(i64) -> Vec<i64>) -> Value {
         let operation = |n: i64| tests::operation(&format!("o{n}"), at(n), at(n), at(n));
         let look = |s: i64| {
             let ids = newest(s * 10).into_iter().map(|n| format!("o{n}")).collect();
-            let fact = Fact::Newest(Newest { signal: "trace".into(), ids, at_s: None });
-            EventKind::Observation(Observation { source: "s".into(), asked: at(s * 10), answered: at(s * 10), fact })
+            saw(s, Fact::Newest(Newest { signal: "trace".into(), ids, at_s: None }))
         };
         let row = |signal: &str| LedgerRow { signal: signal.into(), sent: 0, stored: 0, lost: None, duplicated: 0, late_p99_s: None };
         let seen = history((0..1000).map(operation).chain((0..100).map(look)));
@@ -260,6 +317,24 @@ mod tests {
     fn a_store_that_shows_nothing_is_not_prompt() {
         assert!(found(|_| vec![]).unwrap().0 > 90.0);
         assert!(found(|_| vec![5_000]).unwrap().0 > 90.0);
+    }
+
+    #[test]
+    fn a_dashboard_is_as_slow_as_its_slowest_panel_also_where_that_never_answers() {
+        let panel = |took_s: f64, error: Option<&str>, timed_out: bool| {
+            let (dashboard, panel, query, datasource) = ("d".to_owned(), format!("took {took_s} s"), String::new(), String::new());
+            let error = error.map(str::to_owned);
+            saw(0, Fact::Panel(Panel { dashboard, panel, query, datasource, frames: 0, values: 0, error, took_s, timed_out }))
+        };
+        let told =
+            |more: Vec<EventKind>| dashboard(&history([panel(0.2, None, false), panel(0.1, None, false)].into_iter().chain(more)), "d");
+        assert_eq!(told(vec![]).unwrap(), (0.2, "2 panel queries".to_owned()));
+        assert_eq!(told(vec![panel(30.0, Some("no answer within 30 s"), true)]).unwrap().0, 30.0);
+        assert!(told(vec![panel(0.1, Some("no such metric"), false)]).unwrap_err().contains("no such metric"));
+        let unreachable = |uid: &str| Fact::Unreachable { question: panels_of(uid), error: "no answer within 5 s".into() };
+        assert!(told(vec![saw(0, unreachable("d"))]).unwrap_err().contains("no answer within 5 s"));
+        assert!(told(vec![saw(0, unreachable("other"))]).is_ok());
+        assert!(dashboard(&history([]), "d").unwrap_err().contains("no panel"));
     }
 
     #[test]

@@ -295,6 +295,7 @@ pub fn panel(title: &str, query: &str) -> Panel {
         values: 10,
         error: None,
         took_s: 0.1,
+        timed_out: false,
     }
 }
 
