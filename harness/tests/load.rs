@@ -68,8 +68,14 @@ async fn a_condition_stops_a_load_and_fails_it() {
     let (url, _) = serve().await;
     let arguments =
         ["--rate", "40", "--duration", "10m", "--stop-when", "p50 > 10ms", "--stop-when", "error_rate > 5%", "--max-slip", "10s"];
-    let (exit, json, said) = told(&load(&url, &arguments).output().expect("ended"));
+    let page = tempfile::NamedTempFile::new().expect("file");
+    let (exit, json, said) = told(&load(&url, &arguments).arg("--html").arg(page.path()).output().expect("ended"));
     assert_eq!(exit, 1, "{json} {said}");
+    // Its objective held until then; the page tells what the exit code tells.
+    let page = std::fs::read_to_string(page.path()).expect("page");
+    for words in ["badge fail", "did not keep its objectives", "it is not stopped by p50", "errors"] {
+        assert!(page.contains(words), "{words:?}: {page}");
+    }
     assert_eq!(json["stopped_by"]["condition"], "p50 > 10ms", "{json}");
     let windows = json["windows"].as_array().expect("windows");
     assert!(windows.iter().any(|w| w["to_s"] == json["stopped_by"]["at_s"] && w["latency_ms"]["p50"].as_f64() > Some(10.0)), "{json}");

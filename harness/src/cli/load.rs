@@ -120,17 +120,16 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     };
     running.progress.settle();
     told::print(&summary, common.format);
-    let objectives = arguments.objectives();
+    let judged = told::judge(&summary, &arguments.objectives());
+    let exit = if running.interrupt.asked() { Exit::Interrupted } else { judged.exit };
     if let Some(file) = &arguments.html {
-        let seen = |o: &Limit| {
-            let (seen, holds) = o.seen(&summary);
-            (o.to_string(), seen, holds)
-        };
-        let seen: Vec<_> = objectives.iter().map(seen).collect();
         let watched = running.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        page::write(file, arguments, seed, &summary, &watched, &seen)?;
+        page::write(file, arguments, seed, &summary, &watched, (exit, &judged.verdicts))?;
     }
-    Ok(if running.interrupt.asked() { Exit::Interrupted } else { told::judged(&summary, &objectives) })
+    if exit != Exit::Interrupted {
+        judged.tell();
+    }
+    Ok(exit)
 }
 
 /// What the commands below share.

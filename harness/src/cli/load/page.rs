@@ -1,6 +1,7 @@
 //! What a load measured, as one page: percentiles, and rate, latency and errors over time.
 
-use super::{Arguments, Failure};
+use super::{Arguments, Failure, told};
+use crate::exit::Exit;
 use crate::report::chart::{Across, Chart, Line, Up};
 use crate::report::{html, plots};
 use loadgen::Live;
@@ -58,7 +59,7 @@ pub(super) fn write(
     seed: u64,
     summary: &LoadSummary,
     watched: &Watched,
-    objectives: &[(String, String, bool)],
+    (exit, verdicts): (Exit, &[(&'static str, String)]),
 ) -> Result<(), Failure> {
     let title = format!("Latency over time, of the operations of the last {} s at each instant", Live::WINDOW_S);
     let lines = vec![watched.line("median", |l| l.p50_ms), watched.line("99th percentile", |l| l.p99_ms)];
@@ -78,14 +79,14 @@ pub(super) fn write(
             }
         })
         .collect();
-    let held: Vec<Value> =
-        objectives.iter().map(|(text, seen, holds)| minijinja::context! { text => text, seen => seen, holds => holds }).collect();
+    let judged: Vec<Value> = verdicts.iter().map(|(word, text)| minijinja::context! { word => *word, text => text }).collect();
     let context = minijinja::context! {
         target => arguments.url.as_deref().unwrap_or(&arguments.stack),
         seed => seed,
         load => Value::from(Serde(summary)),
-        status => if summary.invalid.is_some() { "unknown" } else if objectives.iter().all(|o| o.2) { "pass" } else { "fail" },
-        objectives => held,
+        status => told::word(exit),
+        interrupted => exit == Exit::Interrupted,
+        judged => judged,
         percentiles => plots::curve("percentiles", &summary.curve),
         over_time => over_time,
         rate => rate.render(),

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use loadgen::Limit;
 use std::fmt::Write;
 use verdict::gate::{Answer, Compared};
-use verdict::history::load::{Drift, Judged, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold, WorkerState};
+use verdict::history::load::{self, Drift, Knee, KneeStep, LimitedBy, LoadSummary, Pacing, Percentiles, PlanTold, WorkerState};
 
 /// Prints it: the `load` object of report.json, or the same for people.
 pub fn print(summary: &LoadSummary, format: Format) {
@@ -15,26 +15,46 @@ pub fn print(summary: &LoadSummary, format: Format) {
     }
 }
 
-/// Judges a load, and tells each thing that was judged on the error stream: the other one may be JSON.
-pub fn judged(summary: &LoadSummary, objectives: &[Limit]) -> Exit {
+/// What a load came to.
+pub struct Judged {
+    /// Its end.
+    pub exit: Exit,
+    /// Each thing that was judged: `pass`, `fail` or `unknown`, and what it is.
+    pub verdicts: Vec<(&'static str, String)>,
+}
+
+/// Judges a load.
+pub fn judge(summary: &LoadSummary, objectives: &[Limit]) -> Judged {
     let verdicts = match (&summary.knee, &summary.plan) {
         (Some(knee), _) => vec![of_knee(knee)],
         (None, plan) => of_load(summary, plan.as_ref(), objectives),
     };
-    for (verdict, text) in &verdicts {
-        let word = match (verdict, &summary.invalid) {
-            (Exit::Unknown, _) | (_, Some(_)) => "unknown",
-            (Exit::Pass, _) => "pass",
-            _ => "fail",
-        };
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{word}: {text}\n"));
-    }
     let any = |wanted: Exit| verdicts.iter().any(|(v, _)| *v == wanted);
-    match summary.invalid {
+    let exit = match summary.invalid {
         Some(_) => Exit::Unknown,
         None if any(Exit::Fail) => Exit::Fail,
         None if any(Exit::Unknown) => Exit::Unknown,
         None => Exit::Pass,
+    };
+    let word = |verdict: Exit| if summary.invalid.is_some() { "unknown" } else { word(verdict) };
+    Judged { exit, verdicts: verdicts.into_iter().map(|(verdict, text)| (word(verdict), text)).collect() }
+}
+
+/// How an end is called.
+pub fn word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Pass => "pass",
+        Exit::Fail => "fail",
+        _ => "unknown",
+    }
+}
+
+impl Judged {
+    /// Tells each on the error stream: the other one may be JSON.
+    pub fn tell(&self) {
+        for (word, text) in &self.verdicts {
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{word}: {text}\n"));
+        }
     }
 }
 
@@ -98,9 +118,9 @@ fn of_knee(knee: &Knee) -> (Exit, String) {
 /// One step of a search, in one line.
 pub fn step(step: &KneeStep) -> String {
     let judged = match step.judged {
-        Judged::Within => "within the objective",
-        Judged::Beyond => "beyond it",
-        Judged::Generator => "more than the generator can offer",
+        load::Judged::Within => "within the objective",
+        load::Judged::Beyond => "beyond it",
+        load::Judged::Generator => "more than the generator can offer",
     };
     let why = step.why.as_ref().map_or(String::new(), |w| format!(": {}", w.lines().next().unwrap_or_default()));
     let (p, errors) = (step.latency_ms, step.error_rate * 100.0);
