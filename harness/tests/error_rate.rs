@@ -1,17 +1,26 @@
 //! How often the gate errs, found by giving it runs of the e-mail stack that did not change: a run is drawn from those that were recorded, and
-//! its operations from the run's, so that both vary as they do. To take other runs:
+//! its operations from the run's, so that both vary as they do. At night (`FIREDRILL_NIGHTLY=1`) runs are made for it. To keep other runs:
 //!
 //!     FIREDRILL_RUNS=report/<run>:report/<run>:… cargo test -p firedrill --test error_rate
 
 #![allow(clippy::unwrap_used)]
 
+// Each test program uses its part of this.
+#[allow(dead_code)]
+#[path = "bad_input/broken.rs"]
+mod broken;
+#[path = "images/obtain.rs"]
+mod images;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use broken::Broken;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 use verdict::check::proportion;
 use verdict::gate::bootstrap::{SplitMix, spread};
@@ -23,6 +32,8 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/error_rate/runs.j
 const STEPS: [&str; 2] = ["send_mail/send", "list/list"];
 /// Warm-up of the gate of the runs, which does not count, seconds.
 const WARM_UP_S: f64 = 75.0;
+/// Runs that are made at night, over three minutes each.
+const MADE: usize = 6;
 /// How often the gate is asked.
 const ASKED: u64 = 400;
 /// Chance below which what the gate did is no accident.
@@ -45,25 +56,48 @@ fn histogram(folder: &Path, step: &str) -> Histogram<u64> {
     histogram
 }
 
-/// Takes the runs in these folders in place of those that were recorded.
-fn record(folders: &str) {
-    let packed = |folder: &str, step: &str| {
+/// What the runs in these folders measured.
+fn taken(folders: &[PathBuf]) -> Recorded {
+    let packed = |folder: &PathBuf, step: &str| {
         let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&histogram(Path::new(folder), step), &mut bytes).unwrap();
+        V2DeflateSerializer::new().serialize(&histogram(folder, step), &mut bytes).unwrap();
         STANDARD.encode(bytes)
     };
-    let all = |step: &str| folders.split(':').map(|folder| packed(folder, step)).collect();
-    let recorded = Recorded {
+    let all = |step: &str| folders.iter().map(|folder| packed(folder, step)).collect();
+    Recorded {
         about: "latency from the intended start, microseconds, of healthy runs of the e-mail stack: one histogram a run".into(),
         steps: STEPS.iter().map(|step| ((*step).to_owned(), all(step))).collect(),
-    };
-    std::fs::write(FILE, serde_json::to_string_pretty(&recorded).unwrap() + "\n").unwrap();
+    }
 }
 
-/// What is recorded; taken anew first, once for all tests, if that is asked for.
+/// Runs that are made now, of the stack as it is, each on a stack of its own.
+fn made() -> Recorded {
+    let copy = Broken::copy_of("email");
+    // Latencies are over before the drill.
+    copy.edit("baseline.yaml", "drills: [beat_stopped]", "drills: []");
+    copy.edit("baseline.yaml", "detection: {source", "#");
+    let mut record = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    record.args(["baseline", "record"]).arg(copy.folder()).args(["--runs", &MADE.to_string(), "--report"]).arg(copy.report());
+    let output = record.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // One that measured nothing is there, too, and no baseline.
+    let kept = std::fs::read_to_string(copy.folder().join("baseline-recorded.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let ids = kept["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap());
+    let folders: Vec<PathBuf> = ids.map(|id| copy.report().join(id)).collect();
+    assert_eq!(folders.len(), MADE);
+    taken(&folders)
+}
+
+/// The runs: those that are named, which are kept; at night new ones; else those that were kept.
 static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
     if let Ok(folders) = std::env::var("FIREDRILL_RUNS") {
-        record(&folders);
+        let recorded = taken(&folders.split(':').map(PathBuf::from).collect::<Vec<_>>());
+        std::fs::write(FILE, serde_json::to_string_pretty(&recorded).unwrap() + "\n").unwrap();
+        return recorded;
+    }
+    if images::is_set("FIREDRILL_NIGHTLY") {
+        return made();
     }
     serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap()
 });

@@ -107,9 +107,15 @@ impl Lab {
 
     /// Lets it stand still for a time.
     pub async fn freeze(&self, container: &Container, time: Duration) {
+        self.while_frozen(container, tokio::time::sleep(time)).await;
+    }
+
+    /// Lets it stand still until something is done.
+    pub async fn while_frozen<T>(&self, container: &Container, work: impl Future<Output = T>) -> T {
         self.docker.pause_container(&container.id).await.unwrap();
-        tokio::time::sleep(time).await;
+        let done = work.await;
         self.docker.unpause_container(&container.id).await.unwrap();
+        done
     }
 
     /// Sends SIGHUP, on which servers read their configuration again.

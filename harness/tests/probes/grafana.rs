@@ -148,6 +148,16 @@ pub async fn answers() {
 
     annotations(grafana.port(3000)).await;
 
+    // The data source's server stands still: a panel is waited for as long as people wait, and in vain.
+    let still =
+        json!({"uid": "still", "title": "Still", "panels": [panel("waits", json!("metrics"), json!({"refId": "A", "expr": "up"}))]});
+    post("/api/dashboards/db", json!({"dashboard": still, "overwrite": true})).await;
+    let question = Question::Panels { dashboard: "still".into(), start_s: now_s() - 60.0, end_s: now_s() };
+    match lab.while_frozen(&metrics, fact(&*probe, question)).await {
+        Fact::Panel(p) => assert!(p.timed_out && p.took_s >= 30.0 && p.error.is_some(), "{p:?}"),
+        other => panic!("{other:?}"),
+    }
+
     // The data source's server goes: the panel fails, and Grafana is there.
     lab.stop(&metrics).await;
     let panels = ask_panels().await;
