@@ -24,7 +24,7 @@ fn trouble(trouble: &Trouble<'_>, report: &Report) -> String {
     let told = trouble.first;
     let mut out = String::new();
     let scale = if report.run.time_scale == 1.0 { String::new() } else { format!(", time scale {}", report.run.time_scale) };
-    let _ = writeln!(out, "{}: {} ({}{scale})", word(told.status), told.expected, report.run.stack);
+    let _ = writeln!(out, "{}: {} ({}{scale})", told.status.word(), told.expected, report.run.stack);
     let label = if matches!(told.status, Status::Fail | Status::Waived) { "seen" } else { "because" };
     let _ = writeln!(out, "  {label}: {}", told.reason);
     let stopped = told.stopped_at.as_ref().map(|s| format!("stopped at: {s}"));
@@ -112,7 +112,7 @@ fn features(section: &Section<'_>, out: &mut String) {
         let told: Vec<String> =
             section.folds.iter().filter(|f| f.status == status).flat_map(|f| &f.verdicts).map(|t| t.id.clone()).collect();
         if !told.is_empty() {
-            let _ = writeln!(out, "  {}, as told above: {}", word(status), some(told.into_iter(), OTHERS));
+            let _ = writeln!(out, "  {}, as told above: {}", status.word(), some(told.into_iter(), OTHERS));
         }
     }
 }
@@ -253,7 +253,7 @@ fn last(report: &Report, troubles: &[Trouble<'_>], out: &mut String) {
     let _ = writeln!(
         out,
         "\n{}: {} passed, {} failed, {} unknown, {} skipped, {} waived; run {} of {} took {:.0} s{unfinished} (seed {})",
-        word(report.glance.outcome),
+        report.glance.outcome.word(),
         s.passed,
         s.failed,
         s.unknown,
@@ -266,22 +266,12 @@ fn last(report: &Report, troubles: &[Trouble<'_>], out: &mut String) {
     );
     for t in troubles.iter().take(OTHERS) {
         let more = if t.others.is_empty() { String::new() } else { format!(" and {} more", t.others.len()) };
-        let _ = writeln!(out, "  {}: {}{more}", word(t.first.status), t.first.id);
+        let _ = writeln!(out, "  {}: {}{more}", t.first.status.word(), t.first.id);
     }
     if troubles.len() > OTHERS {
         let _ = writeln!(out, "  and {} more reasons above", troubles.len() - OTHERS);
     }
     if report.glance.outcome != Status::Pass {
         let _ = writeln!(out, "again with: {}", report.run.replay);
-    }
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Skipped => "skipped",
-        Status::Pass => "pass",
-        Status::Waived => "waived",
-        Status::Unknown => "unknown",
-        Status::Fail => "fail",
     }
 }

@@ -65,6 +65,13 @@ impl Broken {
         std::fs::write(path, text.replacen(old, new, 1)).expect("file");
     }
 
+    /// Takes the drill out of the e-mail stack's gate: how soon an alert fires is two of a run's five minutes, which those who ask
+    /// for other measures need not wait.
+    pub fn without_drill(&self) {
+        self.edit("baseline.yaml", "drills: [beat_stopped]", "drills: []");
+        self.edit("baseline.yaml", "detection: {source", "#");
+    }
+
     /// `path:line` of the first place in a file where a text begins.
     pub fn place(&self, file: &str, text: &str) -> String {
         let path = self.folder().join(file);

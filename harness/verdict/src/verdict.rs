@@ -25,6 +25,17 @@ impl Status {
     pub fn merge(self, other: Status) -> Status {
         self.max(other)
     }
+
+    /// As it is written for people and in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Skipped => "skipped",
+            Status::Pass => "pass",
+            Status::Waived => "waived",
+            Status::Unknown => "unknown",
+            Status::Fail => "fail",
+        }
+    }
 }
 
 /// Something that a verdict rests on.

@@ -1,6 +1,5 @@
 //! A candidate's runs beside a baseline's, on a terminal: a line for each measure.
 
-use super::word;
 use crate::report::compared;
 use std::fmt::Write as _;
 use verdict::summary::ComparedRow;
@@ -16,7 +15,7 @@ pub(super) fn render(rows: &[ComparedRow], out: &mut String) {
         let _ = writeln!(
             out,
             "  {:<7} {:<name$}  {:>before$}  {:>now$} {}; {}, matters from {}{limit}",
-            word(w.status),
+            w.status.word(),
             w.measure,
             w.before,
             w.now,

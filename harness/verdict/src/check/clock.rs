@@ -43,16 +43,17 @@ pub fn step(history: &History) -> Option<Step> {
 /// What is left of a verdict that compares times, if the clock was stepped: neither its pass nor its failure can be relied on, and
 /// what it could not tell, the step may have hidden.
 pub(super) fn doubted(verdict: Verdict, history: &History) -> Verdict {
-    let without = match verdict.status {
-        Status::Pass => "pass",
-        Status::Fail => "fail",
-        Status::Unknown => "unknown",
-        Status::Skipped | Status::Waived => return verdict,
-    };
+    if matches!(verdict.status, Status::Skipped | Status::Waived) {
+        return verdict;
+    }
     let Some(step) = step(history) else { return verdict };
     let reason = format!(
-        "the host's clock was stepped by {:+.1} s between events {} and {}, so that times told by servers can't be compared; without that: {without} ({})",
-        step.by_s, step.before, step.after, verdict.reason
+        "the host's clock was stepped by {:+.1} s between events {} and {}, so that times told by servers can't be compared; without that: {} ({})",
+        step.by_s,
+        step.before,
+        step.after,
+        verdict.status.word(),
+        verdict.reason
     );
     Verdict {
         status: Status::Unknown,
