@@ -102,10 +102,10 @@ pub enum Progress {
         /// Its reference.
         reference: String,
     },
-    /// It could not be pulled; packages are taken instead.
+    /// Some could not be pulled, for one reason; packages are taken instead.
     FellBack {
-        /// Its reference.
-        reference: String,
+        /// Their references; at least one.
+        references: Vec<String>,
         /// What the engine said.
         why: String,
     },
@@ -138,7 +138,7 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Progress::Pulling { reference } => write!(f, "pulling {reference}"),
-            Progress::FellBack { reference, why } => write!(f, "{reference} can't be pulled ({why}): taking packages"),
+            Progress::FellBack { references, why } => write!(f, "can't be pulled ({why}), taking packages: {}", references.join(", ")),
             Progress::Building { name, index, of, about_seconds } => {
                 write!(f, "building image {name} ({index} of {of}, about {about_seconds} s)")
             }

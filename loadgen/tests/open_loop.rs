@@ -358,6 +358,8 @@ async fn journeys_end_as_they_want_to() {
     let words = seen.iter().filter_map(|(_, what)| what.strip_prefix("search "));
     let (common, single): (Vec<&str>, Vec<&str>) = words.partition(|w| loadgen::payload::WORDS.contains(w));
     assert!(!common.is_empty() && !single.is_empty());
+    let first = common.iter().filter(|w| **w == loadgen::payload::WORDS[0]).count();
+    assert!(first * 5 > common.len(), "two in five are for the first word: {common:?}");
     assert!(single.iter().all(|w| sent.iter().any(|s| s.contains(w))), "{single:?}");
 }
 

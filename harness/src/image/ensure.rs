@@ -151,11 +151,12 @@ impl Images<'_> {
         .await;
 
         let mut pulled = BTreeMap::new();
+        let mut fell_back: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for result in results {
             match result? {
                 (wish, Ok(found)) => drop(pulled.insert(wish.wanted.clone(), found)),
                 (wish, Err((reference, why))) if source == Source::Auto && wish.image.is_some() => {
-                    progress(&Progress::FellBack { reference, why });
+                    fell_back.entry(why).or_default().push(reference);
                 }
                 (wish, Err((reference, why))) => {
                     let hint = match wish.image {
@@ -167,6 +168,9 @@ impl Images<'_> {
                     return Err(Error::Pull { reference, why, hint: hint.into() });
                 }
             }
+        }
+        for (why, references) in fell_back {
+            progress(&Progress::FellBack { references, why });
         }
         Ok(pulled)
     }

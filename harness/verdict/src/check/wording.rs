@@ -7,16 +7,17 @@ pub(crate) fn seconds(s: f64) -> String {
     format!("{s:.1} s")
 }
 
-/// A measured value, to four decimals, without trailing zeros.
+/// A measured value, to four decimals, without trailing zeros; very small and very large ones to four digits.
 pub(crate) fn number(v: f64) -> String {
     if v == 0.0 {
         return "0".into();
     }
+    let short = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
     if !v.is_finite() || v.abs() < 1e-3 || v.abs() >= 1e15 {
-        return format!("{v:e}");
+        let text = format!("{v:.3e}");
+        return text.split_once('e').map_or(text.clone(), |(digits, power)| format!("{}e{power}", short(digits)));
     }
-    let text = format!("{v:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    short(&format!("{v:.4}"))
 }
 
 /// A share as per cent.
@@ -43,4 +44,15 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
 pub(crate) fn labels(labels: &BTreeMap<String, String>, without: &[&str]) -> String {
     let shown: Vec<String> = labels.iter().filter(|(k, _)| !without.contains(&k.as_str())).map(|(k, v)| format!("{k}={v:?}")).collect();
     format!("{{{}}}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_short_as_they_can_be() {
+        let told = [0.0, 3.0, 0.25, 12.34567, 9.000000000000001e-4, -2.5e-7, 1.23456e20, f64::INFINITY].map(number);
+        assert_eq!(told, ["0", "3", "0.25", "12.3457", "9e-4", "-2.5e-7", "1.235e20", "inf"]);
+    }
 }
