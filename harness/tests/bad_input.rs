@@ -4,8 +4,6 @@
 //! None of this needs Docker: `DOCKER_HOST` leads to a socket that is not there, so whatever is only noticed once the engine
 //! is asked ends with another code and fails its case.
 
-// Each test program uses its part of this.
-#[allow(dead_code)]
 #[path = "bad_input/broken.rs"]
 mod broken;
 #[path = "bad_input/cases.rs"]

@@ -2,8 +2,6 @@
 //! runs. `DOCKER_HOST` leads nowhere, so a step that needs an engine is unfit.
 
 #![allow(clippy::unwrap_used)]
-// Of what breaks copies, only a whole one is needed here.
-#![allow(dead_code)]
 
 #[path = "bad_input/broken.rs"]
 mod broken;

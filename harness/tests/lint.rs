@@ -4,8 +4,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-// Each test program uses its part of this.
-#[allow(dead_code)]
 #[path = "bad_input/broken.rs"]
 mod broken;
 #[path = "lint/cases.rs"]

@@ -5,8 +5,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-// Each test program uses its part of this.
-#[allow(dead_code)]
 #[path = "bad_input/broken.rs"]
 mod broken;
 #[path = "images/obtain.rs"]

@@ -1,5 +1,8 @@
 //! A broken copy of a stack, and the program run on it.
 
+// Each test program uses its part of this.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

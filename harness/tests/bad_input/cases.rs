@@ -49,29 +49,9 @@ macro_rules! load {
     };
 }
 
-/// Whether recorded runs were of optimised programs, which are built as these are, or otherwise.
-#[cfg(debug_assertions)]
-macro_rules! optimised {
-    (alike) => {
-        false
-    };
-    (otherwise) => {
-        true
-    };
-}
-#[cfg(not(debug_assertions))]
-macro_rules! optimised {
-    (alike) => {
-        true
-    };
-    (otherwise) => {
-        false
-    };
-}
-
-/// A case about recorded runs.
+/// A case about recorded runs; of optimised programs where `$optimised` holds of how tests are built.
 macro_rules! recorded {
-    ($name:literal, $schema:literal, $stack:literal, $built:ident, $line:literal, $says:expr) => {
+    ($name:literal, $schema:literal, $stack:literal, $optimised:meta, $line:literal, $says:expr) => {
         Case {
             name: $name,
             stack: "email",
@@ -85,7 +65,7 @@ macro_rules! recorded {
                     $stack,
                     "\",\n\"firedrill\": \"0.1.0\",\n",
                     "\"optimised\": ",
-                    optimised!($built),
+                    cfg!($optimised),
                     ",\n\"day\": \"2026-01-01\",\n",
                     "\"host\": {\"processors\": 999, \"model\": \"abacus\", \"memory_gib\": 1, \"kernel\": \"1.0\"},\n",
                     "\"time_scale\": 1.0, \"window_s\": [75.0, 60.0], \"sources\": {}, \"runs\": []\n}\n"
@@ -98,6 +78,9 @@ macro_rules! recorded {
     };
 }
 
+/// How these programs are built, as it is told of recorded runs that are built otherwise.
+const BUILT: &str =
+    if cfg!(debug_assertions) { "that are optimised, these are not optimised" } else { "that are not optimised, these are optimised" };
 const COMPOSE: &str = "docker-compose.yml";
 const OWN: &str = "firedrill.yaml";
 const RULES: &str = "prometheus/rules/alerts.yml";
@@ -435,17 +418,17 @@ const CASES: &[Case] = &[
         at: None,
         says: &["baseline-recorded.json does not exist", "firedrill baseline record"],
     },
-    recorded!("recorded runs of an older schema", 1, "email", alike, "\"schema\"", &["seen 1, wanted 2", "record the baseline again"]),
-    recorded!("recorded runs of another stack", 2, "booking", alike, "\"stack\"", &["recorded of booking, wanted email"]),
     recorded!(
-        "recorded runs of programs that are built otherwise",
-        2,
+        "recorded runs of an older schema",
+        1,
         "email",
-        otherwise,
-        "\"optimised\"",
-        &["optimised, these are", "--release"]
+        not(debug_assertions),
+        "\"schema\"",
+        &["seen 1, wanted 2", "record the baseline again"]
     ),
-    recorded!("recorded runs of another machine", 2, "email", alike, "\"host\"", &["999 processors, here", "--versus"]),
+    recorded!("recorded runs of another stack", 2, "booking", not(debug_assertions), "\"stack\"", &["recorded of booking, wanted email"]),
+    recorded!("recorded runs of programs that are built otherwise", 2, "email", debug_assertions, "\"optimised\"", &[BUILT, "--release"]),
+    recorded!("recorded runs of another machine", 2, "email", not(debug_assertions), "\"host\"", &["999 processors, here", "--versus"]),
     asked("stack whose baseline measures nothing", &["baseline", "record", "STACK"], &["has no gate", "state under `gate`"]),
     email(
         "error rate in per cent",

@@ -1,7 +1,7 @@
 //! The gate: a candidate's runs against the recorded ones, measure by measure.
 
 use super::Checker;
-use super::wording::number;
+use super::wording::{number, rounded};
 use crate::baseline::Measure;
 use crate::cause::Cause;
 use crate::gate::{Answer, Better, Change, Compared, Question, least_median_most};
@@ -39,8 +39,8 @@ impl WithinBaseline {
 
     fn told(&self, change: f64) -> String {
         match self.question.compared {
-            Compared::Ratio => format!("{} %", number(rounded(change * 100.0))),
-            Compared::Difference => format!("{} {}", number(rounded(change)), self.measure.unit),
+            Compared::Ratio => format!("{} %", number(rounded(change * 100.0, DIGITS))),
+            Compared::Difference => format!("{} {}", number(rounded(change, DIGITS)), self.measure.unit),
         }
     }
 
@@ -66,10 +66,8 @@ impl WithinBaseline {
     }
 }
 
-/// To three significant digits: runs tell no more.
-fn rounded(value: f64) -> f64 {
-    format!("{value:.2e}").parse().unwrap_or(value)
-}
+/// Significant digits of what is told: runs tell no more.
+const DIGITS: usize = 3;
 
 impl Checker for WithinBaseline {
     fn id(&self) -> String {
@@ -107,9 +105,9 @@ impl Checker for WithinBaseline {
         let middle = |values: &[f64]| least_median_most(values.iter().copied()).map_or(f64::NAN, |(_, median, _)| median);
         let runs = format!(
             "median {} {unit} of {} runs, recorded {} {unit} of {}",
-            number(rounded(middle(&measured))),
+            number(rounded(middle(&measured), DIGITS)),
             measured.len(),
-            number(rounded(middle(&recorded))),
+            number(rounded(middle(&recorded), DIGITS)),
             recorded.len(),
             unit = self.measure.unit
         );

@@ -12,12 +12,16 @@ pub(crate) fn number(v: f64) -> String {
     if v == 0.0 {
         return "0".into();
     }
-    let short = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
     if !v.is_finite() || v.abs() < 1e-3 || v.abs() >= 1e15 {
-        let text = format!("{v:.3e}");
-        return text.split_once('e').map_or(text.clone(), |(digits, power)| format!("{}e{power}", short(digits)));
+        return format!("{:e}", rounded(v, 4));
     }
-    short(&format!("{v:.4}"))
+    let text = format!("{v:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// To that many significant digits, at least one.
+pub(crate) fn rounded(v: f64, digits: usize) -> f64 {
+    format!("{v:.*e}", digits.saturating_sub(1)).parse().unwrap_or(v)
 }
 
 /// A share as per cent.
