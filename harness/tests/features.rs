@@ -4,6 +4,8 @@
 
 #[path = "images/obtain.rs"]
 mod images;
+#[path = "oracle/compare.rs"]
+mod oracle;
 #[path = "features/reconcile.rs"]
 mod reconcile;
 
@@ -77,6 +79,12 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
     let shared_call = shared.clone();
     let roll_call = move || judged(&shared_call, "Roll-call", "");
     trials.push(images::needing("Roll-call::every verdict that must be returned is there", images::no_engine, roll_call));
+    // What was agreed on is the e-mail stack's whole run, not a selection of it.
+    if stack == "email" && shared.options.common.tags.is_empty() {
+        let shared = shared.clone();
+        let name = "Oracle::the verdicts are those that were agreed on";
+        trials.push(images::needing(name, images::no_engine, move || as_agreed(&shared)));
+    }
     // The sources and stores that are compared are the e-mail stack's own.
     if stack == "email" {
         let shared = shared.clone();
@@ -117,6 +125,11 @@ fn judged(shared: &Shared, feature: &str, scenario: &str) -> Result<(), Failed> 
         return Err(Failed::from("no verdict was returned"));
     }
     if bad.is_empty() { Ok(()) } else { Err(Failed::from(bad.join("\n"))) }
+}
+
+fn as_agreed(shared: &Shared) -> Result<(), Failed> {
+    let report = report(shared)?;
+    Ok(oracle::hold("verify-email", &oracle::returned(report))?)
 }
 
 fn reconciled(shared: &Shared) -> Result<(), Failed> {

@@ -6,13 +6,15 @@
 
 #[path = "images/obtain.rs"]
 mod images;
+#[path = "oracle/compare.rs"]
+mod oracle;
 
 use firedrill::cli::{Common, Failure};
 use firedrill::drill::bring_up::{Live, Options};
 use firedrill::exit::Exit;
 use firedrill::report::text;
 use firedrill::sabotage::{self, Sabotage};
-use libtest_mimic::{Arguments, Failed};
+use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -44,6 +46,11 @@ fn main() {
             runtime.block_on(acquitted(&shared, &options, &catalogue, &chosen)).map_err(|f| Failed::from(f.message))
         }));
     }
+    trials.push(Trial::test("the catalogue and its causes are those that were agreed on", {
+        let promised = catalogue.iter().map(|(name, s)| (name.clone(), format!("convicted of {} by {}", s.expect.cause.name(), s.expect.verdict)));
+        let promised: oracle::Returned = promised.collect();
+        move || Ok(oracle::hold("selftest-mini", &promised)?)
+    }));
     for name in chosen {
         let (shared, runtime, sabotage) = (shared.clone(), runtime.clone(), catalogue[&name].clone());
         let title = format!("{name} is convicted of {}", sabotage.expect.cause.name());

@@ -30,7 +30,10 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 
 /// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
 /// and resolves: one that no drill is about can't be judged, which the roll-call tells.
-pub(crate) fn plan(options: &Options) -> Result<Plan, Failure> {
+///
+/// # Errors
+/// The stack's files or the features are wrong.
+pub fn plan(options: &Options) -> Result<Plan, Failure> {
     let read = options.read()?;
     let subject = Arc::new(read.subject);
     let told = options.home.features().join("commands");
