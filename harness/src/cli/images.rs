@@ -53,8 +53,10 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         return match absent.is_empty() {
             true => Ok(Exit::Pass),
             false => {
-                let names = absent.join(" ");
-                Err(Failure::new(Exit::Unfit, format!("not here as images: {names}\nhint: firedrill images {names} obtains them")))
+                let told =
+                    |name: &String| format!("{name}{}", if only_upstream(name) { " (it can only be pulled, not built)" } else { "" });
+                let (names, told) = (absent.join(" "), absent.iter().map(told).collect::<Vec<_>>().join(" "));
+                Err(Failure::new(Exit::Unfit, format!("not here as images: {told}\nhint: firedrill images {names} obtains them")))
             }
         };
     }
