@@ -214,6 +214,9 @@ fn check(folder: &Path, file: &Path, text: &str, manifest: &Manifest) -> Result<
         Kind::Own if manifest.own.is_none() => {
             Err(wrong(kind, "kind is own without a section [own]".into(), "add it, with the version of the base's libc"))
         }
+        Kind::Upstream if folder.join("Dockerfile").is_file() => {
+            Err(wrong(kind, "kind is upstream, and its folder has a Dockerfile: it is never built".into(), "remove it, or change the kind"))
+        }
         Kind::Upstream => only_pulled(manifest).map_or(Ok(()), |(offset, what, hint)| Err(wrong(offset, what.into(), hint))),
         other => match &manifest.upstream {
             Some(upstream) if upstream.get_ref().only.is_some() => Err(wrong(

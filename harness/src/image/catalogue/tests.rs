@@ -155,6 +155,8 @@ fn an_image_that_can_only_be_pulled_has_a_reason_and_no_build() {
     assert!(folder.refused().contains("g/image.toml:5: [upstream] says `only`, but kind is dockerfile"), "{}", folder.refused());
 
     write("only = \"a licence\"\n");
+    assert!(folder.refused().contains("g/image.toml:3: kind is upstream, and its folder has a Dockerfile"), "{}", folder.refused());
+    fs::remove_file(folder.0.path().join("g/Dockerfile")).expect("remove");
     folder.image("child", "\"g\"");
     assert!(folder.refused().contains("child/image.toml:7: needs `g`, which can only be pulled"), "{}", folder.refused());
 }
