@@ -82,7 +82,7 @@ pub enum Images {
     Auto,
     /// Pull the pinned public images.
     Upstream,
-    /// Build from package registries, for machines that reach no image registry.
+    /// Build from package registries, for machines that reach no image registry; what can't be built must be there already.
     Packages,
 }
 

@@ -13,6 +13,7 @@ use crate::monitoring::{ConfigError, MonitoringConfig, Place};
 use crate::stack::Stack;
 
 mod alert;
+mod buckets;
 mod expressions;
 mod labels;
 pub mod live;

@@ -196,7 +196,7 @@ impl Plan {
     }
 
     /// About how long a drill takes, seconds: as its budget, without what is allowed for groups that were notified before and for
-    /// other programs on the host, and the usual time until the news of its end.
+    /// other programs on the host, and the usual time until the news of its end. Never more than its bound.
     fn about_s(&self, drill: &PlannedDrill) -> f64 {
         let scenario = &drill.scenario;
         let allowed = |stage: &str| ["group_interval", "host_noise"].contains(&stage);
@@ -204,23 +204,32 @@ impl Plan {
         // What was injected early has built up by then.
         let builds_up_s = |alert: &String| if scenario.is_early() { 0.0 } else { scenario.builds_up_s.of(alert) };
         let told = |alert: &String| Some(builds_up_s(alert) + usual(self.budgets.get(alert)?));
-        scenario.hold_s.max(scenario.alerts.iter().filter_map(told).fold(0.0, f64::max)) + scenario.clears_s.most() + OVER_S
+        let about = scenario.hold_s.max(scenario.alerts.iter().filter_map(told).fold(0.0, f64::max)) + scenario.clears_s.most() + OVER_S;
+        about.min(self.bound_s(drill, !scenario.is_early()))
     }
 
     /// About how long the drills take, seconds: in each wave as long as the longest.
     fn drive_about_s(&self) -> f64 {
-        let waves = self.waves();
-        waves.iter().map(|w| BETWEEN_WAVES_S + w.iter().map(|d| self.about_s(d)).fold(0.0, f64::max)).sum()
+        self.drive_s(|drill| self.about_s(drill))
     }
 
-    /// Upper bound of the time that a drill takes from its injection to the last notification, seconds.
-    fn bound_s(&self, drill: &PlannedDrill) -> f64 {
+    /// Upper bound of the time that a drill takes until the last notification, seconds: from its injection, or from when it had built up.
+    fn bound_s(&self, drill: &PlannedDrill, builds_up: bool) -> f64 {
         let scenario = &drill.scenario;
+        let builds_up_s = |alert: &String| if builds_up { scenario.builds_up_s.of(alert) } else { 0.0 };
         let bound = |alert: &String| {
             let budget = self.budgets.get(alert)?;
-            Some(scenario.builds_up_s.of(alert) + budget.notify_s + budget.resolve_s + scenario.clears_s.of(alert))
+            Some(builds_up_s(alert) + budget.notify_s + budget.resolve_s + scenario.clears_s.of(alert))
         };
-        scenario.hold_s + scenario.alerts.iter().filter_map(bound).fold(0.0, f64::max)
+        // Where no alert has a budget, nothing tells more than the usual.
+        let told = scenario.alerts.iter().filter_map(bound).reduce(f64::max);
+        scenario.hold_s + told.unwrap_or_else(|| scenario.clears_s.most() + OVER_S)
+    }
+
+    /// The time of all waves, seconds, if each drill takes as long as `takes` says.
+    fn drive_s(&self, takes: impl Fn(&PlannedDrill) -> f64) -> f64 {
+        let waves = self.waves();
+        waves.iter().fold(0.0, |all, wave| all + BETWEEN_WAVES_S + wave.iter().map(|d| takes(d)).fold(0.0, f64::max))
     }
 
     /// The waves, in order.
@@ -247,12 +256,11 @@ impl Plan {
         self.drills.iter().filter(|d| self.allowed_during(&d.scenario.name).contains(alert)).map(|d| d.scenario.name.clone()).collect()
     }
 
-    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bounds; faults that were injected
+    /// Upper bound of the time that the drills take, seconds: in each wave the slowest drill's own bound; faults that were injected
     /// early build up beside them.
     pub fn drive_bound_s(&self) -> f64 {
-        let in_wave = |d: &&PlannedDrill| if d.scenario.is_early() { 0.0 } else { self.bound_s(d) };
-        let early = self.drills.iter().filter(|d| d.scenario.is_early()).map(|d| self.bound_s(d)).fold(0.0, f64::max);
-        self.waves().iter().map(|w| w.iter().map(in_wave).fold(0.0, f64::max)).sum::<f64>().max(early)
+        let waves = self.drive_s(|drill| self.bound_s(drill, !drill.scenario.is_early()));
+        self.drills.iter().filter(|d| d.scenario.is_early()).map(|d| BETWEEN_WAVES_S + self.bound_s(d, true)).fold(waves, f64::max)
     }
 
     /// Completes what only the whole plan can know (waves, and which alerts may be active when), and checks the ids.
@@ -331,8 +339,17 @@ impl std::fmt::Display for Plan {
                 }
             }
         }
-        let (about, most) = (self.drive_about_s(), self.drive_bound_s());
-        writeln!(f, "{} drills in {} waves, about {about:.0} s of driving, at most {most:.0} s", self.drills.len(), self.waves().len())?;
+        if self.drills.is_empty() {
+            writeln!(f, "0 drills: nothing is broken")?;
+        } else {
+            let (about, most) = (self.drive_about_s(), self.drive_bound_s());
+            writeln!(
+                f,
+                "{} drills in {} waves, about {about:.0} s of driving, at most {most:.0} s",
+                self.drills.len(),
+                self.waves().len()
+            )?;
+        }
         for p in &self.expectations {
             writeln!(f, "expect  {}: {}", p.expectation.checker().id(), p.expectation.checker().expected())?;
         }
@@ -346,6 +363,7 @@ impl std::fmt::Display for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn scenario(name: &str, fault: &str, target: &str, more: &str) -> Scenario {
         let text = format!("schema: 1\nname: {name}\nsummary: s\nfault: {{kind: {fault}, target: {target}}}\nalerts: [{name}]\n{more}");
@@ -397,5 +415,65 @@ mod tests {
         let all = [&others[..], &[journeys("a", "y, z"), journeys("b", "x, z"), journeys("c", "x, y")]].concat();
         let found = waves(&[], &all);
         assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    /// What a printed plan says that it takes, of each drill and of all, and at most.
+    fn told(plan: &Plan) -> (Vec<f64>, Vec<f64>) {
+        let text = plan.to_string();
+        let number = |before: &str, after: &str| -> Vec<f64> {
+            let parts = text.split(before).skip(1);
+            parts.map(|rest| rest.split(after).next().unwrap().parse().unwrap()).collect()
+        };
+        (number("about ", " s"), number("at most ", " s"))
+    }
+
+    #[test]
+    fn a_drill_whose_budget_is_small_takes_no_longer_than_its_bound() {
+        let mut plan = Plan::default();
+        plan.add_drill(&scenario("a", "stop", "a", ""));
+        let budget = AlertBudget { fire_s: 4.0, notify_s: 5.0, resolve_s: 8.0, stages: vec![("scrape".into(), 5.0)] };
+        plan.budgets.insert("a".into(), budget);
+        plan.arrange();
+        assert_eq!(told(&plan), (vec![13.0, 19.0], vec![19.0]), "{plan}");
+        plan.budgets.get_mut("a").unwrap().resolve_s = 40.0;
+        assert_eq!(told(&plan), (vec![17.0, 23.0], vec![51.0]), "{plan}");
+    }
+
+    #[test]
+    fn nothing_to_break_takes_no_time_that_could_be_told() {
+        assert_eq!(Plan::default().to_string(), "0 drills: nothing is broken\n");
+    }
+
+    fn any_plan() -> impl Strategy<Value = Plan> {
+        let drill =
+            (0.0..200.0, 0.0..60.0, 0.0..60.0, proptest::bool::ANY, proptest::option::of((0.0..30.0, 0.0..90.0, 0.0..90.0, 0.0..1.5)));
+        proptest::collection::vec(drill, 0..7).prop_map(|drills| {
+            let mut plan = Plan::default();
+            for (n, (hold, builds_up, clears, early, budget)) in drills.into_iter().enumerate() {
+                let more = format!("hold_s: {hold}\nbuilds_up_s: {builds_up}\nclears_s: {clears}\n");
+                let begins = if early { "begins: early\n" } else { "" };
+                let name = format!("n{n}");
+                plan.add_drill(&scenario(&name, "stop", &format!("s{}", n % 4), &format!("{more}{begins}")));
+                if let Some((fire_s, notify_s, resolve_s, share)) = budget {
+                    let stages = vec![("scrape".to_owned(), notify_s * share), ("host_noise".to_owned(), fire_s)];
+                    plan.budgets.insert(name, AlertBudget { fire_s, notify_s, resolve_s, stages });
+                }
+            }
+            plan.arrange();
+            plan
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_estimate_is_never_above_its_bound_and_never_below_nothing(plan in any_plan()) {
+            for drill in &plan.drills {
+                prop_assert!(plan.about_s(drill) <= plan.bound_s(drill, !drill.scenario.is_early()));
+            }
+            let (about, most) = (plan.drive_about_s(), plan.drive_bound_s());
+            prop_assert!(about <= most + 1e-9, "about {about}, at most {most}");
+            let text = plan.to_string();
+            prop_assert!(!text.contains("-0") && (plan.drills.is_empty() || most > 0.0), "{text}");
+        }
     }
 }

@@ -155,6 +155,9 @@ const LIVE: &str = r#"groups:
   - alert: SlowEnough
     expr: histogram_quantile(0.9, sum by (job, le) (rate(scripted_seconds_bucket[10s]))) > 0.5
     labels: {severity: warning, service: exporter}
+  - alert: NotSlowYet
+    expr: histogram_quantile(0.9, sum by (cmd, le) (rate(grown_usec_bucket[10s]))) > 100000
+    labels: {severity: warning, service: exporter}
   - alert: Shows
     expr: scripted_value > 500
     labels: {severity: warning, service: exporter}
@@ -166,8 +169,12 @@ fn a_stack_that_is_up_tells_more() -> Result<(), Failed> {
     broken.edit("prometheus/rules/live.yml", "", LIVE);
     let buckets = "        # TYPE scripted_seconds histogram\n        scripted_seconds_bucket{le=\"1\"} 4\n        scripted_seconds_bucket{le=\"2\"} 5\n        \
                    scripted_seconds_bucket{le=\"+Inf\"} 6\n        scripted_seconds_sum 9\n        scripted_seconds_count 6\n";
+    // Its buckets come with the data, as those of Redis' commands: that there is none beyond is no evidence.
+    let grown = "        # TYPE grown_usec histogram\n        grown_usec_bucket{cmd=\"get\",le=\"2\"} 5\n        \
+                 grown_usec_bucket{cmd=\"get\",le=\"16\"} 6\n        grown_usec_bucket{cmd=\"get\",le=\"+Inf\"} 6\n        \
+                 grown_usec_sum{cmd=\"get\"} 20\n        grown_usec_count{cmd=\"get\"} 6\n";
     let first = "        # TYPE scripted_value gauge\n";
-    broken.edit("docker-compose.yml", first, &format!("{buckets}{first}"));
+    broken.edit("docker-compose.yml", first, &format!("{buckets}{grown}{first}"));
     // A job without a target: its discovery finds nothing.
     let empty = "  - job_name: nobody\n    static_configs: []\n";
     broken.edit("prometheus/prometheus.yml", "scrape_configs:\n", &format!("scrape_configs:\n{empty}"));

@@ -6,6 +6,7 @@ use promql_parser::parser::{Expr, LabelModifier, VectorSelector};
 use verdict::observation::Fact;
 use verdict::observation::metrics::{RuleGroup, Series, Target};
 
+use super::buckets::{self, Bucket};
 use super::{Findings, Linted, labels, templates};
 use crate::clock::RunClock;
 use crate::compose::nearest;
@@ -45,11 +46,14 @@ async fn ask(probe: &dyn Probe, question: Question) -> Result<Vec<Fact>, String>
 }
 
 /// What the metrics server shows.
+#[derive(Default)]
 struct Seen {
     /// Names of all series.
     names: BTreeSet<String>,
     /// Labels of the series that rules read, by name.
     series: BTreeMap<String, Vec<BTreeMap<String, String>>>,
+    /// Those of them that are buckets of histograms, by name.
+    buckets: BTreeMap<String, Vec<Bucket>>,
     groups: Vec<RuleGroup>,
     targets: Vec<Target>,
     /// What is wrong with the last reload.
@@ -58,7 +62,7 @@ struct Seen {
 
 impl Seen {
     async fn ask(probe: &dyn Probe, server: &PrometheusServer) -> Result<Seen, String> {
-        let mut seen = Seen { names: BTreeSet::new(), series: BTreeMap::new(), groups: Vec::new(), targets: Vec::new(), reload: None };
+        let mut seen = Seen::default();
         for question in [Question::Rules, Question::Targets, Question::Reload] {
             for fact in ask(probe, question).await? {
                 match fact {
@@ -76,6 +80,10 @@ impl Seen {
         for names in there.chunks(AT_ONCE) {
             for mut one in series(probe, &format!("{{__name__=~\"{}\"}}", names.join("|"))).await? {
                 if let Some(name) = one.labels.remove("__name__") {
+                    let count = one.points.last().and_then(|(_, value)| *value);
+                    if let Some(bucket) = Bucket::of(&one.labels, count) {
+                        seen.buckets.entry(name.clone()).or_default().push(bucket);
+                    }
                     seen.series.entry(name).or_default().push(one.labels);
                 }
             }
@@ -211,13 +219,13 @@ impl Seen {
         }
     }
 
-    /// Quantiles that are compared with what lies beyond the last bucket.
+    /// Quantiles that are compared with what lies beyond the last bucket, where it is sure which is the last.
     fn buckets(&self, server: &PrometheusServer, rule: &Rule, findings: &mut Findings) {
         for comparison in comparisons(&rule.expr) {
             let Some(quantile) = quantile_below(server, comparison.left, 0) else { continue };
-            let bounds = promql::selectors(quantile).into_iter().flat_map(|selector| self.of(selector));
-            let last = bounds.filter_map(|labels| labels.get("le")?.parse::<f64>().ok()).filter(|bound| bound.is_finite()).reduce(f64::max);
-            if let Some(last) = last
+            let buckets: Vec<Bucket> =
+                scraped(server, quantile, 0).iter().filter_map(|name| self.buckets.get(name)).flatten().cloned().collect();
+            if let Some(last) = buckets::end(&buckets)
                 && matches!(comparison.op_text(), ">" | ">=")
                 && comparison.limit >= last
             {
@@ -289,6 +297,18 @@ fn makes_labels(expr: &Expr) -> bool {
         _ => false,
     };
     makes || promql::children(expr).into_iter().any(makes_labels)
+}
+
+/// Names of the series that an expression reads in the end: of recorded ones, what they are recorded from.
+fn scraped(server: &PrometheusServer, expr: &Expr, depth: usize) -> BTreeSet<String> {
+    let names = promql::selectors(expr).into_iter().filter_map(promql::metric_name);
+    names
+        .flat_map(|name| match rules(server).find(|rule| !rule.is_alert() && rule.name == name) {
+            Some(recorded) if depth < 5 => scraped(server, &recorded.expr, depth + 1),
+            Some(_) => BTreeSet::new(),
+            None => BTreeSet::from([name.to_owned()]),
+        })
+        .collect()
 }
 
 /// The quantile that is compared: itself, in parentheses, or recorded.

@@ -2,14 +2,15 @@
 //!
 //! With `FIREDRILL_PROVISION=1` it installs Docker and builds what is missing, when the first test that needs it really runs, and
 //! what can't be had is a failing test. Without, a test whose image is not there is shown as ignored with the reason; with
-//! `FIREDRILL_CI=1` it fails. The tests of all packages include this one file, and none needs the crate `firedrill` for it.
+//! `FIREDRILL_CI=1` it fails. An image that can only be pulled is nobody's fault where it can't be: the test is shown as ignored even
+//! then. The tests of all packages include this one file, and none needs the crate `firedrill` for it.
 
 // Each test program uses its part of this.
 #![allow(dead_code)]
 
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -18,16 +19,30 @@ static ASKED: Mutex<BTreeMap<Vec<&str>, Result<(), String>>> = Mutex::new(BTreeM
 /// References by name.
 static REFERENCES: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
 
+/// What the program says of an image that it can't build; `.ci/run` knows such ignored tests by it.
+const ONLY_PULLED: &str = "it can only be pulled, not built";
+
 /// A test that needs these images of the catalogue.
 pub fn trial(name: &str, images: &'static [&'static str], test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    needing(
-        name,
-        || obtain(images).err(),
-        move || {
-            obtain(images)?;
-            test()
-        },
-    )
+    let only_pulled: Vec<&str> = images.iter().copied().filter(|image| only_upstream(image)).collect();
+    let run = move || {
+        obtain(images)?;
+        test()
+    };
+    // Known before any test runs, as whatever is shown as ignored must be.
+    let lost = if only_pulled.is_empty() { None } else { obtain(&only_pulled).err() };
+    if let Some(why) = lost.filter(|why| why.contains(ONLY_PULLED)) {
+        return Trial::test(format!("{name} ({why})"), run).with_ignored_flag(true);
+    }
+    needing(name, || obtain(images).err(), run)
+}
+
+/// Whether the catalogue says of an image that it is never built.
+fn only_upstream(image: &str) -> bool {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = here.ancestors().map(|folder| folder.join("compose/images").join(image).join("image.toml")).find(|file| file.is_file());
+    let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+    text.lines().any(|line| line.replace(' ', "") == "kind=\"upstream\"")
 }
 
 /// A test with a need, and why that is unmet. It is shown as ignored then, with the reason; where tests must run it is tried, and
@@ -63,7 +78,7 @@ pub fn is_set(variable: &str) -> bool {
 }
 
 /// Obtains images, once for each list; others wait meanwhile.
-fn obtain(images: &'static [&'static str]) -> Result<(), String> {
+fn obtain(images: &[&'static str]) -> Result<(), String> {
     let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
     asked.entry(images.to_vec()).or_insert_with(|| ask(images)).clone()
 }

@@ -1,8 +1,8 @@
 //! Load generators, each as its own documentation tells to use it for the task.
 
+use super::answer;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -32,15 +32,11 @@ pub enum Client {
     Firedrill,
     Wrk(PathBuf),
     Oha(PathBuf),
-    K6(PathBuf),
+    Wrk2(PathBuf),
+    Vegeta(PathBuf),
+    Hey(PathBuf),
+    Ab(PathBuf),
 }
-
-/// What k6 is to do: a constant arrival rate, whose latency it counts from when it sends.
-const K6: &str = "import http from 'k6/http';
-export const options = { discardResponseBodies: true, summaryTrendStats: ['med', 'p(90)', 'p(99)', 'max'], scenarios: { load: {
-  executor: 'constant-arrival-rate', rate: RATE, timeUnit: '1s', duration: 'SECONDSs', preAllocatedVUs: VUS, maxVUs: VUS } } };
-export default function () { http.get('http://ADDRESS/'); }
-";
 
 impl Client {
     pub fn name(&self) -> &'static str {
@@ -48,16 +44,19 @@ impl Client {
             Client::Firedrill => "firedrill",
             Client::Wrk(_) => "wrk",
             Client::Oha(_) => "oha",
-            Client::K6(_) => "k6",
+            Client::Wrk2(_) => "wrk2",
+            Client::Vegeta(_) => "vegeta",
+            Client::Hey(_) => "hey",
+            Client::Ab(_) => "ab",
         }
     }
 
     /// Whether it knows such a task.
     pub fn can(&self, task: &Task) -> bool {
         match self {
-            Client::Firedrill | Client::Oha(_) => true,
-            Client::Wrk(_) => task.rate.is_none(),
-            Client::K6(_) => task.rate.is_some(),
+            Client::Firedrill | Client::Oha(_) | Client::Vegeta(_) | Client::Hey(_) => true,
+            Client::Wrk(_) | Client::Ab(_) => task.rate.is_none(),
+            Client::Wrk2(_) => task.rate.is_some(),
         }
     }
 
@@ -66,7 +65,7 @@ impl Client {
         let mut command = pinned();
         let (url, seconds, connections) = (format!("http://{address}/"), task.seconds.to_string(), task.connections.to_string());
         let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let (script, export) = (scratch.path().join("load.js"), scratch.path().join("summary.json"));
+        let (targets, results) = (scratch.path().join("targets"), scratch.path().join("results"));
         match self {
             Client::Firedrill => {
                 let rate = task.rate.unwrap_or(0).to_string();
@@ -84,12 +83,27 @@ impl Client {
                 }
                 command.arg(&url);
             }
-            Client::K6(program) => {
-                let rate = task.rate.ok_or("k6 is asked for a rate only")?;
-                let text = K6.replace("RATE", &rate.to_string()).replace("SECONDS", &seconds);
-                let text = text.replace("VUS", &connections).replace("ADDRESS", &address.to_string());
-                std::fs::write(&script, text).map_err(|e| e.to_string())?;
-                command.arg(program).args(["run", "--quiet", "--no-usage-report", "--summary-export"]).arg(&export).arg(&script);
+            Client::Wrk2(program) => {
+                let rate = task.rate.ok_or("wrk2 is asked for a rate only")?.to_string();
+                command.arg(program).args(["-t1", "-c", &connections, "-d", &seconds, "--timeout", "30", "-R", &rate, "--latency", &url]);
+            }
+            Client::Vegeta(program) => {
+                std::fs::write(&targets, format!("GET {url}\n")).map_err(|e| e.to_string())?;
+                command.arg(program).args(["attack", "-duration", &format!("{seconds}s"), "-timeout", "30s", "-rate"]);
+                command.args([&task.rate.unwrap_or(0).to_string(), "-max-workers", &connections, "-max-connections", &connections]);
+                command.arg("-targets").arg(&targets).arg("-output").arg(&results);
+            }
+            Client::Hey(program) => {
+                command.arg(program).args(["-z", &format!("{seconds}s"), "-c", &connections, "-t", "30"]);
+                if let Some(rate) = task.rate {
+                    // Its rate is each worker's.
+                    command.args(["-q", &(f64::from(rate) / f64::from(task.connections)).to_string()]);
+                }
+                command.arg(&url);
+            }
+            Client::Ab(program) => {
+                // Of seconds it makes 50,000 requests at most, but for a number given after them.
+                command.arg(program).args(["-q", "-k", "-s", "30", "-c", &connections, "-t", &seconds, "-n", "5000000", &url]);
             }
         }
         let before = children_us();
@@ -100,10 +114,15 @@ impl Client {
             return Err(format!("{} ended with {}: {text}", self.name(), done.status));
         }
         let told = match self {
-            Client::Firedrill => ours(&text),
-            Client::Wrk(_) => wrk(&text),
-            Client::Oha(_) => oha(&text),
-            Client::K6(_) => std::fs::read_to_string(&export).ok().and_then(|text| k6(&text)),
+            Client::Firedrill => answer::ours(&text),
+            Client::Wrk(_) | Client::Wrk2(_) => answer::wrk(&text),
+            Client::Oha(_) => answer::oha(&text),
+            Client::Vegeta(program) => {
+                let report = Command::new(program).args(["report", "-type", "json"]).arg(&results).output();
+                report.ok().and_then(|report| answer::vegeta(&String::from_utf8_lossy(&report.stdout)))
+            }
+            Client::Hey(_) => answer::hey(&text),
+            Client::Ab(_) => answer::ab(&text),
         };
         let told = told.filter(|t| t.operations > 0).ok_or_else(|| format!("{} told what can't be read: {text}", self.name()))?;
         Ok(Measured { cpu_us: used as f64 / told.operations as f64, ..told })
@@ -133,47 +152,4 @@ pub fn sleeper() -> Result<[f64; 3], String> {
 /// Processor time of all processes that ended so far, microseconds. One runs at a time.
 fn children_us() -> i64 {
     getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |u| u.user_time().num_microseconds() + u.system_time().num_microseconds())
-}
-
-fn told(operations: u64, latency_ms: [f64; 4]) -> Measured {
-    Measured { operations, cpu_us: 0.0, latency_ms, slip_ms: [0.0; 2] }
-}
-
-fn ours(text: &str) -> Option<Measured> {
-    let summary: verdict::history::load::LoadSummary = serde_json::from_str(text).ok()?;
-    let l = summary.latency_ms;
-    let slip_p50_ms = summary.generator.as_ref().map_or(0.0, |g| g.slip_p50_ms);
-    Some(Measured { slip_ms: [slip_p50_ms, summary.slip_p99_ms], ..told(summary.operations, [l.p50, l.p90, l.p99, l.max]) })
-}
-
-/// A duration as wrk writes it.
-fn wrk_ms(text: &str) -> Option<f64> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
-    Some(number.parse::<f64>().ok()? * [("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 6e4)].iter().find(|(u, _)| *u == unit)?.1)
-}
-
-fn wrk(text: &str) -> Option<Measured> {
-    let field =
-        |label: &str, n: usize| text.lines().find_map(|l| l.trim().strip_prefix(label)?.split_whitespace().nth(n).map(str::to_owned));
-    let operations = text.lines().find_map(|l| l.split_once(" requests in ")?.0.trim().parse().ok())?;
-    let quantile = |label| wrk_ms(&field(label, 0)?);
-    // Columns of the line of latencies: mean, deviation, largest.
-    let max = text.lines().find_map(|l| l.trim().strip_prefix("Latency ")?.split_whitespace().nth(2).and_then(wrk_ms))?;
-    Some(told(operations, [quantile("50%")?, quantile("90%")?, quantile("99%")?, max]))
-}
-
-fn oha(text: &str) -> Option<Measured> {
-    let all: Value = serde_json::from_str(text).ok()?;
-    let operations = all["statusCodeDistribution"].as_object()?.values().filter_map(Value::as_u64).sum();
-    let ms = |v: &Value| v.as_f64().map(|s| s * 1e3);
-    let p = &all["latencyPercentiles"];
-    Some(told(operations, [ms(&p["p50"])?, ms(&p["p90"])?, ms(&p["p99"])?, ms(&all["summary"]["slowest"])?]))
-}
-
-fn k6(text: &str) -> Option<Measured> {
-    let all: Value = serde_json::from_str(text).ok()?;
-    let metrics = &all["metrics"];
-    let d = &metrics["http_req_duration"];
-    let operations = metrics["http_reqs"]["count"].as_u64()?;
-    Some(told(operations, [d["med"].as_f64()?, d["p(90)"].as_f64()?, d["p(99)"].as_f64()?, d["max"].as_f64()?]))
 }

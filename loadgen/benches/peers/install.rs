@@ -47,13 +47,21 @@ fn built(name: &str, command: &mut Command) -> Result<PathBuf, String> {
     find(name).ok_or_else(|| format!("{name} is not there after its installation"))
 }
 
-/// Our own generator first, then the peers that can be had.
+/// Our own generator first, then the peers that can be had. wrk and oha are installed where they are not; of the others those take part that
+/// are on the search path.
 pub fn clients() -> Vec<Client> {
     let folder = folder();
     let oha = || built("oha", Command::new("cargo").args(["install", "oha", "--locked", "--root"]).arg(&folder));
-    let k6 = || built("k6", Command::new("go").args(["install", "go.k6.io/k6@latest"]).env("GOBIN", folder.join("bin")));
+    let there = |name: &str| find(name).ok_or_else(|| "it is not on the search path".to_owned());
     let mut clients = vec![Client::Firedrill];
-    for (name, got) in [("wrk", of_apt("wrk").map(Client::Wrk)), ("oha", oha().map(Client::Oha)), ("k6", k6().map(Client::K6))] {
+    for (name, got) in [
+        ("wrk", of_apt("wrk").map(Client::Wrk)),
+        ("oha", oha().map(Client::Oha)),
+        ("wrk2", there("wrk2").map(Client::Wrk2)),
+        ("vegeta", there("vegeta").map(Client::Vegeta)),
+        ("hey", there("hey").map(Client::Hey)),
+        ("ab", there("ab").map(Client::Ab)),
+    ] {
         match got {
             Ok(client) => clients.push(client),
             Err(why) => println!("{name} is left out: {why}"),
