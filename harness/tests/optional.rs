@@ -182,6 +182,21 @@ fn the_e_mail_stack_without_its_dashboards_server_expects_it_absent() {
 }
 
 #[test]
+fn lines_that_nobody_stores_are_skipped_and_have_no_ledger() {
+    let stack = Broken::copy_of("email");
+    let (whole, without) = (plan(&stack, &[]), plan(&stack, &["elasticsearch"]));
+    let of_logs = |plan: &Plan| ids(plan).into_iter().filter(|id| id.starts_with("logs.")).collect::<BTreeSet<_>>();
+    assert!(of_logs(&whole).len() >= 8 && of_logs(&without).is_empty());
+    let skipped = skipped(&without);
+    assert!(of_logs(&whole).iter().all(|id| skipped[id].contains("service elasticsearch does not run")), "{skipped:?}");
+    assert!(without.required.iter().all(|r| !r.id.starts_with("logs.")), "{:?}", without.required);
+    let observed =
+        |unavailable: &[&str]| options(&stack, unavailable).read().unwrap_or_else(|f| panic!("{}", f.message)).subject.observed();
+    let (whole, without) = (observed(&[]), observed(&["elasticsearch"]));
+    assert!(whole.logs.is_some() && without.logs.is_none() && without.traces.is_some());
+}
+
+#[test]
 fn a_dry_run_tries_no_image_and_says_what_may_be_left_out() {
     let stack = mini();
     let ended = stack.run(&["verify", "STACK", "--dry-run"]);

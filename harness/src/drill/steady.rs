@@ -154,7 +154,7 @@ mod tests {
         let missing = target("boards", "boards:3000", false);
         let seen = |targets: &[Target], absent: &[AbsentService]| down(targets, absent);
         assert_eq!(seen(&[target("web", "web:80", true), missing.clone()], &absent), None);
-        assert_eq!(seen(&[missing.clone()], &[]).unwrap(), "target boards:3000 of job boards is down: no such host");
+        assert_eq!(seen(std::slice::from_ref(&missing), &[]).unwrap(), "target boards:3000 of job boards is down: no such host");
         let other = target("web", "web:80", false);
         assert_eq!(seen(&[missing, other.clone()], &absent).unwrap(), "target web:80 of job web is down: no such host");
         // A job that is shared: only the target at the missing service's address is excused.

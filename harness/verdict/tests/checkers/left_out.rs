@@ -96,7 +96,7 @@ fn a_job_that_others_share_is_judged_without_what_is_left_out() {
         absent: absent("job api"),
         left_out: shared.to_vec(),
     };
-    is(&with_targets(&[gone.clone()]), expected(1), Status::Pass, None, "all 1 up");
+    is(&with_targets(std::slice::from_ref(&gone)), expected(1), Status::Pass, None, "all 1 up");
     is(&with_targets(&[gone]), expected(2), Status::Fail, Some(Cause::TargetNotInDiscovery), "job api has 1 target, 2 wanted");
 }
 
