@@ -7,6 +7,7 @@ mod check;
 pub mod down;
 mod holder;
 mod open;
+mod optional;
 pub mod ports;
 mod recreate;
 mod resolve;
