@@ -1,5 +1,7 @@
 use super::*;
 use crate::compose::{Source, load};
+use crate::engine::spec::MountSpec;
+use crate::stack::work_copy::WorkCopy;
 use proptest::prelude::*;
 use std::os::unix::net::UnixListener;
 
