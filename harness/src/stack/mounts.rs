@@ -190,10 +190,7 @@ impl Mounts {
                 },
                 None => mounts.volume(project, mount, owners),
             };
-            let own = mounts.services.entry(mount.service.to_owned()).or_default();
-            // The later of two mounts at one place wins, as in Compose.
-            own.retain(|known| known.target != granted.target);
-            own.push(granted);
+            mounts.services.entry(mount.service.to_owned()).or_default().push(granted);
         }
         if refused.is_empty() { Ok(mounts) } else { Err(too_much(&refused)) }
     }
@@ -407,7 +404,7 @@ fn contents<'a>(project: &'a Project, service: &'a Service) -> impl Iterator<Ite
 }
 
 fn wanted<'a>(project: &'a Project, folder: &Path) -> Vec<Wanted<'a>> {
-    let mut wanted = Vec::new();
+    let mut wanted: Vec<Wanted<'a>> = Vec::new();
     for (name, service) in &project.services {
         for volume in &service.volumes {
             let named = match &volume.source {
@@ -422,6 +419,9 @@ fn wanted<'a>(project: &'a Project, folder: &Path) -> Vec<Wanted<'a>> {
             let bind =
                 bind.map(|(path, create, propagation)| Bind { path, create, propagation, place: place::look(path, folder, &LEFT_OUT) });
             let read_only = volume.read_only || named.is_some_and(|(_, read_only)| read_only);
+            // The later of two mounts at one place wins, as in Compose.
+            let at = |volume: &ServiceVolume| volume.target.trim_end_matches('/').to_owned();
+            wanted.retain(|known| known.service != name || at(known.volume) != at(volume));
             wanted.push(Wanted { service: name, volume, read_only, bind });
         }
     }

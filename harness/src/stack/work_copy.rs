@@ -7,6 +7,7 @@ use super::{Stack, StackError};
 use crate::compose::{ConfigError, Project};
 use crate::declaration::OwnerData;
 use crate::journal::{Journal, Undo};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,9 @@ pub(super) fn run_folder(journal: &Journal, run: &str) -> PathBuf {
 /// Names that are never copied: what tools keep beside a stack, and no configuration of it.
 pub(super) const LEFT_OUT: [&str; 4] = [".git", "node_modules", "target", "report"];
 
+/// File in the run's folder that lists what was copied from outside of the stack's folder: a copy's own parents are there, too.
+const COPIED: &str = "outside.list";
+
 impl WorkCopy {
     /// Copies the stack's folder, with permissions and symbolic links. That the run is to be removed is written down first.
     ///
@@ -47,8 +51,28 @@ impl WorkCopy {
     }
 
     /// Where the copy of a path outside of the stack's folder is, if the run has one.
-    pub fn outside(&self, real: &Path) -> PathBuf {
+    pub(super) fn outside(&self, real: &Path) -> PathBuf {
         self.beside("outside", real)
+    }
+
+    /// Real paths outside of the stack's folder of which the run has a copy.
+    pub(super) fn copied(&self) -> BTreeSet<PathBuf> {
+        let listed = std::fs::read_to_string(self.run_folder().join(COPIED)).unwrap_or_default();
+        listed.lines().map(PathBuf::from).collect()
+    }
+
+    /// Copies something outside of the stack's folder, once.
+    pub(super) fn bring(&self, real: &Path) -> Result<(), StackError> {
+        let to = self.outside(real);
+        if self.copied().contains(real) {
+            return Ok(());
+        }
+        let listed = || {
+            let mut list = std::fs::OpenOptions::new().create(true).append(true).open(self.run_folder().join(COPIED))?;
+            writeln!(list, "{}", real.display())
+        };
+        let done = super::mounts::copy::copy(real, &to, &self.runs()).and_then(|()| listed());
+        done.map_err(StackError::files(format!("copying {} to {}", real.display(), to.display())))
     }
 
     /// Where the empty folder is that takes the place of a path.
@@ -76,7 +100,7 @@ impl WorkCopy {
         let (original, _) = real(&self.original.join(file));
         let place = match original.strip_prefix(&self.original) {
             Ok(rest) => self.folder.join(rest),
-            Err(_) => Some(self.outside(&original)).filter(|outside| outside.exists())?,
+            Err(_) => self.copied().iter().any(|copied| original.starts_with(copied)).then(|| self.outside(&original))?,
         };
         // A link in the copy may lead out of it again.
         let (end, _) = real(&place);
@@ -89,7 +113,8 @@ impl WorkCopy {
     /// # Errors
     /// As [`Mounts::plan`].
     pub fn mounts(&self, project: &Project, owners: &OwnerData) -> Result<Mounts, ConfigError> {
-        let need = |real: &Path| if self.outside(real).exists() { Need::Copied } else { Need::None };
+        let copied = self.copied();
+        let need = |real: &Path| if copied.contains(real) { Need::Copied } else { Need::None };
         Mounts::plan(project, &self.original, owners, &need)
     }
 
@@ -212,7 +237,7 @@ mod tests {
         }
         assert_eq!(std::fs::read_to_string(live.join("rules.yml")).expect("file"), "the owner's");
         // With a copy of its own it can be written.
-        super::super::mounts::copy::copy(&live, &work.outside(&live), &work.runs()).expect("copies");
+        work.bring(&live).expect("copies");
         work.write("conf/rules.yml", "the run's").expect("writes");
         assert_eq!(std::fs::read_to_string(work.outside(&live.join("rules.yml"))).expect("file"), "the run's");
         assert_eq!(std::fs::read_to_string(live.join("rules.yml")).expect("file"), "the owner's");

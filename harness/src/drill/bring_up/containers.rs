@@ -205,7 +205,7 @@ mod tests {
     use crate::subject;
     use std::path::Path;
 
-    const PROMETHEUS: &str = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [rules/*.yml]\n";
+    const PROMETHEUS: &str = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [rules/r*.yml]\n";
     const RULES: &str = "groups: [{name: a, rules: [{alert: Down, expr: up == 0, for: 1m}]}]\n";
 
     /// Where the rule is at time scale 20, of a stack whose Prometheus has this in the Compose file: files of the run, and what is
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn scaled_rules_reach_the_server_however_it_gets_them() {
         for compose in [
-            "    volumes: [./inside/prometheus.yml:/etc/prometheus/prometheus.yml, ./inside/rules.yml:/etc/prometheus/rules/a.yml]\n",
-            "    volumes: [../outside/prometheus.yml:/etc/prometheus/prometheus.yml:ro, ../outside/rules.yml:/etc/prometheus/rules/a.yml:ro]\n",
+            "    volumes: [./inside/prometheus.yml:/etc/prometheus/prometheus.yml, ./inside/rules.yml:/etc/prometheus/rules/r.yml]\n",
+            "    volumes: [../outside/prometheus.yml:/etc/prometheus/prometheus.yml:ro, ../outside/rules.yml:/etc/prometheus/rules/r.yml:ro]\n",
             "    volumes: [../outside/prometheus.yml:/etc/prometheus/prometheus.yml, ../outside:/etc/prometheus/rules]\n",
             "    volumes: [./inside/prometheus.yml:/etc/prometheus/prometheus.yml]\n    configs: [{source: r, target: /etc/prometheus/rules/r.yml}]\n\
              configs: {r: {file: ../outside/rules.yml}}\n",

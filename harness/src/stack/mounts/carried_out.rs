@@ -1,6 +1,6 @@
 //! Mounts that were decided, carried out: copies made, mounts for the engine, and where a file has to be written to be seen.
 
-use super::{Granted, Mounts, Origin, What, copy, place};
+use super::{Granted, Mounts, Origin, What, place};
 use crate::engine::spec::MountSpec;
 use crate::stack::resolve::volume_name;
 use crate::stack::work_copy::WorkCopy;
@@ -39,21 +39,23 @@ impl Mounts {
             })
             .collect();
         for path in &self.outside {
-            let to = work.outside(path);
-            copy::copy(path, &to, &work.runs()).map_err(StackError::files(format!("copying {} to {}", path.display(), to.display())))?;
+            work.bring(path)?;
         }
         // Folders before what is in them, since paths sort so.
         for (path, what) in all {
             let to = source(work, &self.folder, what);
             let done = match what {
-                What::Copy(_) => copy::copy(path, &to, &work.runs()),
+                What::Copy(_) => {
+                    work.bring(path)?;
+                    Ok(())
+                }
                 _ if to.exists() => Ok(()),
                 What::Empty(_) if path.is_file() => {
                     std::fs::create_dir_all(to.parent().unwrap_or(&to)).and_then(|()| std::fs::File::create(&to)).map(drop)
                 }
                 _ => std::fs::create_dir_all(&to),
             };
-            done.map_err(StackError::files(format!("copying {} to {}", path.display(), to.display())))?;
+            done.map_err(StackError::files(format!("making {}", to.display())))?;
         }
         Ok(())
     }

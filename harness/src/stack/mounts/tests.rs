@@ -97,6 +97,21 @@ fn what_is_written_by_one_service_is_seen_by_another() {
     let mounts = home.plan(both, &[], Need::None).expect("small");
     assert_eq!(home.bind(&mounts, "a").0, home.bind(&mounts, "b").0.join("sub"));
     assert!(home.bind(&mounts, "b").1 && !home.bind(&mounts, "a").1);
+    // Around a copy, what is too much stays as it is, before and after there is that copy.
+    let around = both.replace("../live:/in:ro", "..:/in:ro");
+    let mounts = home.plan(&around, &[], Need::None).expect("read-only");
+    assert!(told(&mounts).contains("too much to copy (what other services"), "{}", told(&mounts));
+    mounts.bring(&home.work()).expect("copies");
+    assert_eq!(home.work().mounts(&home.project(&around), &OwnerData::default()).expect("again"), mounts);
+    assert_eq!(home.bind(&mounts, "b"), (home.path(), true));
+}
+
+#[test]
+fn the_later_of_two_mounts_at_one_place_wins() {
+    let home = Home::new();
+    let mounts = home.of("'../big:/data', './conf:/data/'").expect("the later one");
+    assert_eq!(mounts.specs("a", &home.work(), "p", &BTreeMap::new()).len(), 1);
+    assert_eq!((home.bind(&mounts, "a").0, told(&mounts)), (home.work().folder.join("conf"), String::new()));
 }
 
 #[test]
@@ -282,7 +297,9 @@ proptest! {
         let Ok(mounts) = home.plan(&text, &[], need) else { return Ok(()) };
         let work = home.work();
         mounts.bring(&work).expect("brings");
+        let again = work.mounts(&home.project(&text), &OwnerData::default()).expect("as before");
         for service in ["a", "b"] {
+            prop_assert_eq!(again.specs(service, &work, "p", &BTreeMap::new()), mounts.specs(service, &work, "p", &BTreeMap::new()));
             for spec in mounts.specs(service, &work, "p", &BTreeMap::from([("theirs".to_owned(), "theirs".to_owned())])) {
                 match spec {
                     MountSpec::Bind { source, read_only: false, .. } => {
