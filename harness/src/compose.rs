@@ -20,6 +20,9 @@ pub mod tree;
 
 pub use load::{Source, load};
 pub use model::*;
+pub use paths::absolute;
+
+pub(crate) use paths::is_bind;
 
 use crate::exit::Exit;
 use std::path::{Path, PathBuf};

@@ -76,6 +76,9 @@ pub struct Declaration {
     /// Image of the Compose file to image of ours, where the catalogue does not know it.
     #[serde(default)]
     pub images: BTreeMap<String, String>,
+    /// Data of the owner's outside of the stack's folder.
+    #[serde(default)]
+    pub owner_data: OwnerData,
     /// Where the described system is left, with the reason.
     #[serde(default)]
     pub deviations: Vec<DeclaredDeviation>,
@@ -433,6 +436,16 @@ pub struct ScalingDecision {
     pub exponent: f64,
     /// Why.
     pub why: String,
+}
+
+/// What becomes of data outside of the stack's folder, which a run never writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnerData {
+    /// Sources of mounts (paths, relative to the declaration's folder, and external volumes) in whose place a run mounts nothing
+    /// but an empty folder or volume.
+    #[serde(default)]
+    pub empty: Vec<String>,
 }
 
 /// Where the described system is left.

@@ -30,7 +30,7 @@ pub use error::{ConfigError, Place};
 pub use prometheus::{Prometheus, ScrapeJob};
 pub use receiver::{Integration, IntegrationKind, Receiver};
 pub use rules::{Rule, RuleGroup, RuleKind};
-pub use source::{Mount, ServerKind, Source};
+pub use source::{Mount, ServerKind, Source, Text};
 pub use tree::Document;
 
 /// A configuration file: as written, and as understood.
@@ -128,8 +128,10 @@ pub struct ShipperServer {
 pub struct RenderedFile {
     /// Service that reads it.
     pub service: String,
-    /// The original.
+    /// The original; for a text of the Compose file, that file.
     pub original: PathBuf,
+    /// Name of the text in that file, as `configs.rules`; none for a file of its own.
+    pub within: Option<String>,
     /// The new content.
     pub text: String,
 }
@@ -173,11 +175,11 @@ impl MonitoringConfig {
             self.probers.push(ProberServer { service, flags });
             return Ok(());
         }
-        let Some(file) = &source.config else {
+        let Some(found) = source.configuration() else {
             let seen = PathBuf::from(format!("service {service}"));
             return Err(ConfigError::of_file(&seen, "no configuration file is known", "name it under `roles` in firedrill.yaml"));
         };
-        let doc = Document::read(file)?;
+        let doc = found.read()?;
         match source.kind {
             ServerKind::Prometheus => {
                 let view = Prometheus::read(&doc)?;
@@ -188,7 +190,7 @@ impl MonitoringConfig {
                         without_file.push((pattern.clone(), place.clone()));
                     }
                     for file in files {
-                        match Document::read(&file) {
+                        match file.read() {
                             Ok(doc) => {
                                 let (view, wrong) = rules::read_what_reads(&doc);
                                 errors.extend(wrong);
@@ -214,7 +216,7 @@ impl MonitoringConfig {
                 let mut files = Vec::new();
                 if let Some(pattern) = shipper_inputs(&doc) {
                     for file in source.resolve(pattern)? {
-                        files.push(Document::read(&file)?);
+                        files.push(file.read()?);
                     }
                 }
                 files.insert(0, doc);
@@ -259,8 +261,12 @@ impl MonitoringConfig {
 
     /// Every file as it is to be mounted instead of the original.
     pub fn render(&self) -> Vec<RenderedFile> {
-        let rendered =
-            |service: &str, doc: &Document| RenderedFile { service: service.to_owned(), original: doc.file.clone(), text: doc.to_yaml() };
+        let rendered = |service: &str, doc: &Document| RenderedFile {
+            service: service.to_owned(),
+            original: doc.file.clone(),
+            within: doc.within.clone(),
+            text: doc.to_yaml(),
+        };
         let mut files = Vec::new();
         for server in &self.prometheus {
             files.push(rendered(&server.service, &server.config.doc));

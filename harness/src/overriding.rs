@@ -7,7 +7,6 @@ use promql_parser::parser::token::{T_GTE, T_GTR, T_LSS, T_LTE};
 use promql_parser::parser::{Expr, NumberLiteral};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// A part of an alert's expression that is something else while a drill runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,16 +74,17 @@ impl Measure {
 pub type Misfit = (String, String);
 
 impl Override {
-    /// The rule file that holds the alert, as it runs.
+    /// The service that loads the alert, and the rule file that holds it, as it runs.
     ///
     /// # Errors
     /// No rule makes the alert, or the override does not fit it.
-    pub fn file<'c>(&self, config: &'c MonitoringConfig) -> Result<&'c Path, Misfit> {
+    pub fn file<'c>(&self, config: &'c MonitoringConfig) -> Result<(&'c str, &'c Document), Misfit> {
         let holds = |groups: &[RuleGroup]| groups.iter().flat_map(|g| &g.rules).any(|r| r.is_alert() && r.name == self.alert);
-        let mut files = config.prometheus.iter().flat_map(|p| &p.rules).filter(|f| holds(&f.view));
+        let files = config.prometheus.iter().flat_map(|p| p.rules.iter().map(|file| (p.service.as_str(), file)));
+        let mut files = files.filter(|(_, file)| holds(&file.view));
         let hint = "only an alert whose rules are in one file can be changed".to_owned();
         match (files.next(), files.next()) {
-            (Some(only), None) => self.fit(&only.doc).map(|_| only.doc.file.as_path()),
+            (Some((service, only)), None) => self.fit(&only.doc).map(|_| (service, &only.doc)),
             (None, _) => Err((format!("no rule makes alert {}", self.alert), hint)),
             (Some(_), Some(_)) => Err((format!("several rule files make alert {}", self.alert), hint)),
         }
@@ -232,7 +232,7 @@ mod tests {
     /// The file of the fixture that holds the alert.
     fn file(changed: &Override) -> Result<Document, Misfit> {
         let config = table_a();
-        let path = changed.file(&config)?.to_path_buf();
+        let path = changed.file(&config)?.1.file.clone();
         Ok(config.prometheus[0].rules.iter().find(|f| f.doc.file == path).unwrap().doc.clone())
     }
 

@@ -6,6 +6,7 @@
 mod check;
 pub mod down;
 mod holder;
+pub mod mounts;
 mod open;
 mod optional;
 pub mod ports;
@@ -13,15 +14,17 @@ mod recreate;
 mod resolve;
 pub mod running;
 mod up;
+mod volumes;
 pub mod work_copy;
 
 pub(crate) use check::suggest;
 pub use down::{Removed, down, remove_run};
+pub use mounts::{Mounts, Need};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};
 pub use recreate::recreate;
 pub use running::{Deviation, Running, RunningService};
-pub use up::{Addition, Up, up};
+pub use up::{Addition, Up, foreseen, up};
 pub use work_copy::WorkCopy;
 
 use crate::compose::ConfigError;

@@ -3,14 +3,15 @@
 
 mod apart;
 mod check;
+mod data;
 
 use crate::budget::{self, Circumstances};
-use crate::compose::{Absence, Project, VolumeSource};
-use crate::declaration::{Declaration, Role};
+use crate::compose::{Absence, Project};
+use crate::declaration::Declaration;
 use crate::home::Home;
-use crate::monitoring::{MonitoringConfig, Mount, ServerKind, Source};
+use crate::monitoring::{MonitoringConfig, Place};
 use crate::plan::{AlertBudget, Subject};
-use crate::stack::{Stack, StackError};
+use crate::stack::{self, Mounts, Stack, StackError};
 use crate::timescale::{Declared, Scale, Scaled, Traffic};
 use crate::{scenario, yaml};
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub enum Error {
     #[error("{0}")]
     Stated(String),
 }
+
+pub(crate) use data::sources;
 
 /// The roll-call of a stack: `verdicts.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -89,6 +92,10 @@ pub struct Read {
     pub features: PathBuf,
     /// Differences to list, found while reading.
     pub deviations: Vec<Deviation>,
+    /// What a run will list as different about the system, as far as it can be told before anything starts: a dry run prints it.
+    pub foreseen: Vec<Deviation>,
+    /// What its containers mount.
+    pub mounts: Mounts,
     /// Where its baseline is stated, whether or not that file is there.
     pub baseline_file: PathBuf,
 }
@@ -123,13 +130,22 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Re
     let stack = Stack::open_with(folder_or_name, &asked.profiles, &asked.unavailable)?;
     let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
     let written = MonitoringConfig::load(&sources(folder, &declaration, &project)?)?;
+    let files = written.render();
+    let mounts = data::mounts(&stack, &files)?;
     let mut deviations: Vec<Deviation> =
         declaration.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)).collect();
-    let scaled = scaled(&declaration, &written, asked.time_scale, &asked.scrapes, &mut deviations)?;
+    let mut foreseen = deviations.clone();
+    let unscalable = data::unscalable(&mounts, &files);
+    let scaled = scaled(&declaration, &written, asked.time_scale, &asked.scrapes, unscalable, &mut deviations)?;
+    if scaled.scale != asked.time_scale.unwrap_or(declaration.time_scale) {
+        // That the scale lowers itself is the first that scaling tells.
+        foreseen.extend(deviations.get(foreseen.len()).cloned());
+    }
+    foreseen.extend(stack::foreseen(&stack, &mounts)?.into_iter().map(|d| Deviation::new(DeviationKind::System, d.what, d.why)));
     let own = |name: &str| folder.join(name);
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config)?;
+    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config, &mounts)?;
     let baseline_file =
         first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
     let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration, &scenarios)?) } else { None };
@@ -147,7 +163,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Re
     let unavailable = project.left_out.iter().filter(|(_, left)| matches!(left.why, Absence::Told(_))).map(|(n, _)| n.clone()).collect();
     let time_scale = scaled.scale;
     let subject = Subject { declaration, time_scale, scenarios, baseline, budgets, apart, services, left_out, unavailable, absent };
-    Ok(Read { stack, subject, written, scaled, required, features, deviations, baseline_file })
+    Ok(Read { stack, subject, written, scaled, required, features, deviations, foreseen, mounts, baseline_file })
 }
 
 fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {
@@ -170,13 +186,14 @@ fn scaled(
     written: &MonitoringConfig,
     asked: Option<f64>,
     scrapes: &BTreeMap<String, Duration>,
+    unscalable: Vec<(Place, String)>,
     deviations: &mut Vec<Deviation>,
 ) -> Result<Scaled, Error> {
     let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
     let mut scale = Scale::new(asked.unwrap_or(declaration.time_scale))?
         .declared(Declared { exponents, ..Declared::default() })
         .at(jiff::Timestamp::now().as_second());
-    scale = scale.traffic(traffic(declaration)).measured_scrapes(scrapes.clone());
+    scale = scale.traffic(traffic(declaration)).measured_scrapes(scrapes.clone()).unscalable(unscalable);
     let scaled = match asked {
         Some(_) => scale.apply(written)?,
         None => {
@@ -208,67 +225,6 @@ fn traffic(declaration: &Declaration) -> Option<Traffic> {
     let service = workload.http.split(':').next()?;
     let jobs = declaration.targets.iter().filter(|target| target.service == service).map(|target| target.job.clone()).collect();
     Some(Traffic { jobs, arrivals_per_s: workload.rate, error_rate: declaration.steady_state.error_rate, alpha: declaration.alpha })
-}
-
-/// The servers of the declaration that have a monitoring configuration, as the parser wants them.
-pub(crate) fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
-    let roles = &declaration.roles;
-    let mut sources = Vec::new();
-    for (key, role) in [
-        ("metrics", &roles.metrics),
-        ("alerting", &roles.alerting),
-        ("collector", &roles.collector),
-        ("logs", &roles.logs),
-        ("shipper", &roles.shipper),
-    ] {
-        let Some(role) = role else { continue };
-        let Some(kind) = server_kind(role) else { continue };
-        let Some(service) = project.services.get(&role.service) else { continue };
-        let config = match (&role.config, kind) {
-            (Some(config), _) => folder.join(config),
-            (None, ServerKind::Elasticsearch) => PathBuf::new(),
-            (None, ServerKind::Shipper) => continue,
-            (None, _) => {
-                let hint = "name its configuration file with `config:`, relative to firedrill.yaml";
-                return Err(yaml::error_at(
-                    &folder.join("firedrill.yaml"),
-                    &["roles", key],
-                    format!("roles.{key}: `config` is missing"),
-                    hint,
-                )
-                .into());
-            }
-        };
-        let mut source = Source::new(kind, &role.service, &config);
-        if kind == ServerKind::Elasticsearch {
-            source.config = None;
-        }
-        for volume in &service.volumes {
-            if let VolumeSource::Bind { path, .. } = &volume.source {
-                let mount = Mount { inside: PathBuf::from(&volume.target), host: path.clone() };
-                // Where the file itself or its folder is mounted tells its path inside.
-                if let Ok(below) = config.strip_prefix(&mount.host) {
-                    source.inside = if below.as_os_str().is_empty() { mount.inside.clone() } else { mount.inside.join(below) };
-                }
-                source.mounts.push(mount);
-            }
-        }
-        source.command = service.command.clone().unwrap_or_default();
-        source.environment = service.environment.clone().into_iter().collect();
-        sources.push(source);
-    }
-    Ok(sources)
-}
-
-fn server_kind(role: &Role) -> Option<ServerKind> {
-    Some(match role.kind.as_str() {
-        "prometheus" => ServerKind::Prometheus,
-        "alertmanager" => ServerKind::Alertmanager,
-        "otel-collector" => ServerKind::Collector,
-        "elasticsearch" => ServerKind::Elasticsearch,
-        "filebeat" => ServerKind::Shipper,
-        _ => return None,
-    })
 }
 
 /// Services that are left out, with the reason: what kept them out, and what their owner states about that.

@@ -51,6 +51,7 @@ pub struct Scale {
     scrape_p99: BTreeMap<String, Duration>,
     now_s: Option<i64>,
     traffic: Option<Traffic>,
+    unscalable: Vec<(Place, String)>,
 }
 
 /// The configuration at a time scale, and everything that its reader must know about it.
@@ -186,7 +187,7 @@ impl Scale {
     /// Refuses anything else.
     pub fn new(n: f64) -> Result<Scale, ScaleError> {
         if (1.0..=10_000.0).contains(&n) {
-            Ok(Scale { n, declared: Declared::default(), scrape_p99: BTreeMap::new(), now_s: None, traffic: None })
+            Ok(Scale { n, declared: Declared::default(), scrape_p99: BTreeMap::new(), now_s: None, traffic: None, unscalable: Vec::new() })
         } else {
             Err(ScaleError(n))
         }
@@ -226,6 +227,14 @@ impl Scale {
         self
     }
 
+    /// With files that the servers read as they are written, whatever a run writes in their place, each with the reason: any scale
+    /// but 1 is refused, since it would be true of some servers or files only.
+    #[must_use]
+    pub fn unscalable(mut self, files: Vec<(Place, String)>) -> Scale {
+        self.unscalable = files;
+        self
+    }
+
     /// The configuration at this scale. At 1 it is returned untouched.
     ///
     /// Divided by N are scrape intervals and timeouts, evaluation intervals, `for`, `keep_firing_for`, ranges, subqueries
@@ -257,6 +266,17 @@ impl Scale {
             literals: Vec::new(),
             flags: Vec::new(),
         };
+        for (place, why) in &self.unscalable {
+            work.reasons.push(Reason {
+                subject: "this file would run as it is written".into(),
+                place: Some(place.clone()),
+                seen: String::new(),
+                why: why.clone(),
+                hint: "put it into the stack's folder, or mount it by itself, so that the run can write it anew; or use time scale 1"
+                    .into(),
+                largest_n: 1.0,
+            });
+        }
         for server in &mut scaled.config.prometheus {
             work.measured(server);
             work.rules(server);

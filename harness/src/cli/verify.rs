@@ -13,7 +13,7 @@ use verdict::history::run::Phase;
 pub struct Arguments {
     /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml [default: email].
     stack: Option<String>,
-    /// Print the plan and start nothing.
+    /// Print the plan, and what a run will list as different from what is written, and start nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -29,7 +29,7 @@ impl Arguments {
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(arguments.stack(), common);
     if arguments.dry_run {
-        print!("{}{}", options.plan()?, options.read()?.subject.told_optional());
+        print!("{}{}{}", options.plan()?, options.read()?.subject.told_optional(), options.foreseen()?);
         return Ok(Exit::Pass);
     }
     once(&options, Options::plan, common, text::render).await

@@ -287,7 +287,7 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
     for group in ["configs", "secrets"] {
         let Some(node) = fields.take(if group == "configs" { "configs" } else { "secrets" }) else { continue };
         for (key, node) in entries(node, group)? {
-            let content = content(&format!("{group}.{}", key.name), node, env)?;
+            let content = content(group, &key.name, node, env, &mut project.warnings)?;
             if group == "configs" { &mut project.configs } else { &mut project.secrets }.insert(key.name.clone(), content);
         }
     }
@@ -383,19 +383,34 @@ fn external(fields: &mut Fields, name: &str) -> Result<(bool, String), ConfigErr
     Ok((external, own.unwrap_or_else(|| name.to_owned())))
 }
 
-fn content(path: &str, node: &Node, env: &Environment) -> Result<Content, ConfigError> {
+fn content(group: &str, name: &str, node: &Node, env: &Environment, warnings: &mut Vec<String>) -> Result<Content, ConfigError> {
+    let path = &format!("{group}.{name}");
     let mut fields = Fields::new(node, path)?;
-    fields.take("name");
     let file = fields.text("file")?;
-    let inline = fields.text("content")?;
+    let inline = fields.take("content");
     let variable = fields.text("environment")?;
-    fields.finish(&[("external", "give a file: the engine has no store of its own for it")])?;
+    let (is_external, _) = external(&mut fields, name)?;
+    fields.finish(&[])?;
+    let mark = inline.unwrap_or(node).mark.clone();
+    if is_external {
+        // The engine has no store of its own for it; a secret must be something, and the same for all who share it.
+        let text = if group == "secrets" { "made-up-for-the-run" } else { "" };
+        let instead = if group == "secrets" { "a made-up one" } else { "an empty file" };
+        warnings.push(format!("{path} is external, so what it holds is not known here: {instead} takes its place"));
+        return Ok(Content::Text { text: text.to_owned(), mark, follows: false });
+    }
     match (file, inline, variable) {
         (Some(file), None, None) => Ok(Content::File(PathBuf::from(file))),
-        (None, Some(text), None) => Ok(Content::Text(text)),
-        (None, None, Some(variable)) => env.get(&variable).cloned().map(Content::Text).ok_or_else(|| {
-            ConfigError::at(&node.mark, format!("{path}: variable {variable} is not set"), "set it in the environment or in .env")
-        }),
+        (None, Some(inline), None) => {
+            let text = text(inline, &format!("{path}.content"))?;
+            Ok(Content::Text { follows: text.contains('\n'), text, mark })
+        }
+        (None, None, Some(variable)) => match env.get(&variable).cloned() {
+            Some(text) => Ok(Content::Text { text, mark, follows: false }),
+            None => {
+                Err(ConfigError::at(&node.mark, format!("{path}: variable {variable} is not set"), "set it in the environment or in .env"))
+            }
+        },
         _ => Err(ConfigError::at(
             &node.mark,
             format!("{path}: wanted exactly one of file, content and environment"),

@@ -321,8 +321,15 @@ pub struct Volume {
 pub enum Content {
     /// A file.
     File(PathBuf),
-    /// Text.
-    Text(String),
+    /// Text that stands in the Compose file or in the environment, or is made up.
+    Text {
+        /// The text.
+        text: String,
+        /// Where it stands.
+        mark: Mark,
+        /// Whether its lines are those of the file that follow the mark.
+        follows: bool,
+    },
 }
 
 /// A configuration file or secret in a service.

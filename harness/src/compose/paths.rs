@@ -11,6 +11,13 @@ pub(super) fn absolutize(file: &mut Node, base: &Path) {
             absolutize_service(service, base);
         }
     }
+    if let Some(Value::Map(volumes)) = file.get_mut("volumes").map(|node| &mut node.value) {
+        for options in volumes.iter_mut().filter_map(|(_, volume)| volume.get_mut("driver_opts")) {
+            if options.get("o").and_then(Node::scalar).is_some_and(|o| is_bind(&o)) {
+                path_at(options, "device", base);
+            }
+        }
+    }
     for group in ["configs", "secrets"] {
         if let Some(Value::Map(entries)) = file.get_mut(group).map(|node| &mut node.value) {
             for (_, entry) in entries {
@@ -61,6 +68,11 @@ fn make_absolute(node: &mut Node, base: &Path) {
     }
 }
 
+/// Whether the mount options of a volume make it a bind mount.
+pub fn is_bind(options: &str) -> bool {
+    options.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"))
+}
+
 /// Whether the source of a mount in short form is a path, and not a volume's name.
 pub(super) fn is_path(source: &str) -> bool {
     source.starts_with(['.', '/', '~'])
@@ -92,11 +104,22 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_their_own_file() {
-        let text = "services:\n  a:\n    env_file: [a.env, {path: b.env}]\n    volumes: ['./c:/c:ro', 'data:/d', '/abs:/e', '../f:/f']\n    extends: {service: b, file: base.yml}\nconfigs:\n  g: {file: ./g.txt}\n";
+        let text = "services:\n  a:\n    env_file: [a.env, {path: b.env}]\n    volumes: ['./c:/c:ro', 'data:/d', '/abs:/e', '../f:/f']\n    extends: {service: b, file: base.yml}\nconfigs:\n  g: {file: ./g.txt}\nvolumes:\n  v: {driver_opts: {type: none, o: 'bind,ro', device: ./v}}\n  w: {driver_opts: {type: nfs, o: addr=h, device: ':/w'}}\n";
         let mut tree = parse(Path::new("x.yml"), text).expect("reads");
         absolutize(&mut tree, Path::new("/p/q"));
         let shown = format!("{tree:?}");
-        for wanted in ["/p/q/a.env", "/p/q/b.env", "/p/q/c:/c:ro", "\"data:/d\"", "\"/abs:/e\"", "/p/f:/f", "/p/q/base.yml", "/p/q/g.txt"] {
+        for wanted in [
+            "/p/q/a.env",
+            "/p/q/b.env",
+            "/p/q/c:/c:ro",
+            "\"data:/d\"",
+            "\"/abs:/e\"",
+            "/p/f:/f",
+            "/p/q/base.yml",
+            "/p/q/g.txt",
+            "/p/q/v\"",
+            "\":/w\"",
+        ] {
             assert!(shown.contains(wanted), "{wanted} in {shown}");
         }
     }

@@ -16,6 +16,7 @@ use crate::gate::child;
 use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
+use crate::monitoring::RenderedFile;
 use crate::plan::{Plan, Subject};
 use crate::probe;
 use crate::progress::Progress;
@@ -129,6 +130,15 @@ impl Options {
                 format!("reports can't be written to {}: {e}\nhint: name another folder with --report", folder.display()),
             )
         })
+    }
+
+    /// What a run will list as different about the system, as far as it can be told before anything starts.
+    ///
+    /// # Errors
+    /// The stack's files are wrong.
+    pub fn foreseen(&self) -> Result<String, Failure> {
+        let foreseen = self.read()?.foreseen;
+        Ok(foreseen.iter().map(|d| format!("deviation  {}: {}\n", d.what, d.why)).collect())
     }
 
     /// Name of the stack, as its declaration states it.
@@ -482,14 +492,15 @@ fn annotated(recorder: &Recorder, ended: Option<Result<verdict::Observation, Str
     }
 }
 
-/// The monitoring files as the stack runs with them, by path relative to its folder; none at time scale 1, which runs the
-/// configuration untouched.
+/// The monitoring files as the stack runs with them; none at time scale 1, which runs the configuration untouched.
+fn at_scale(read: &Read) -> Vec<RenderedFile> {
+    if read.scaled.scale == 1.0 { Vec::new() } else { read.scaled.config.render() }
+}
+
+/// Those of them that are files in the stack's folder, by path relative to it.
 pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
-    if read.scaled.scale == 1.0 {
-        return BTreeMap::new();
-    }
     let relative = |p: &Path| p.strip_prefix(&read.stack.folder).ok().map(|p| p.to_string_lossy().into_owned());
-    read.scaled.config.render().into_iter().filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
+    at_scale(read).into_iter().filter(|f| f.within.is_none()).filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
 }
 
 pub(crate) fn run_id(seed: u64) -> String {

@@ -34,8 +34,9 @@ impl Session {
         let misfit = |(what, hint): Misfit| Error::Configuration(format!("drill {}: {what}\nhint: {hint}", scenario.name));
         let stack = |e: crate::stack::StackError| Error::Stack(e.to_string());
         let work = self.running.work_copy();
-        let original = change.file(&self.config).map_err(misfit)?;
-        let path = work.translate(original);
+        let original = change.file(&self.config).map_err(misfit)?.1.file.as_path();
+        let outside = || Error::Configuration(format!("{}: the run has no copy of it that could be changed", original.display()));
+        let path = work.place(original).ok_or_else(outside)?;
         let text = std::fs::read_to_string(&path).map_err(|e| Error::Stack(format!("{}: {e}", path.display())))?;
         let file = Document::parse(original, &text).map_err(|e| Error::Configuration(e.to_string()))?;
         let fit = change.fit(&file).map_err(misfit)?;
@@ -47,8 +48,7 @@ impl Session {
         let reload = format!("{}/-/reload", self.metrics_url()?);
         let undo = Undo::RestoreFile { path: path.clone(), content: text, reload: reload.clone() };
         open.extend(self.journal_open(&format!("rule of {} (drill {})", change.alert, scenario.name), vec![undo])?);
-        let relative = original.strip_prefix(&work.original).unwrap_or(original).to_string_lossy().into_owned();
-        work.write(&relative, changed).map_err(stack)?;
+        work.write(original, changed).map_err(stack)?;
         let answered = reqwest::Client::new().post(&reload).timeout(Duration::from_secs(10)).send().await;
         match answered {
             Ok(answer) if answer.status().is_success() => {}

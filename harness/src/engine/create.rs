@@ -97,21 +97,23 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
 
 fn mount(spec: &MountSpec) -> Result<Mount, EngineError> {
     Ok(match spec {
-        MountSpec::Bind { source, target, read_only, propagation } => Mount {
+        MountSpec::Bind { source, target, read_only, propagation, alone } => Mount {
             typ: Some(MountType::BIND),
             source: Some(source.to_string_lossy().into_owned()),
             target: Some(target.clone()),
             read_only: Some(*read_only),
-            bind_options: match propagation {
-                None => None,
-                Some(name) => Some(MountBindOptions {
-                    propagation: Some(MountBindOptionsPropagationEnum::from_str(name).map_err(|_| EngineError::Unfit {
-                        what: format!("mount propagation {name} of {target} is unknown"),
-                        hint: "one of private, rprivate, shared, rshared, slave, rslave".into(),
-                    })?),
-                    ..Default::default()
-                }),
-            },
+            bind_options: (propagation.is_some() || *alone)
+                .then(|| {
+                    let by_name = |name: &String| {
+                        MountBindOptionsPropagationEnum::from_str(name).map_err(|_| EngineError::Unfit {
+                            what: format!("mount propagation {name} of {target} is unknown"),
+                            hint: "one of private, rprivate, shared, rshared, slave, rslave".into(),
+                        })
+                    };
+                    let propagation = propagation.as_ref().map(by_name).transpose()?;
+                    Ok::<_, EngineError>(MountBindOptions { propagation, non_recursive: alone.then_some(true), ..Default::default() })
+                })
+                .transpose()?,
             ..Default::default()
         },
         MountSpec::Volume { source, target, read_only, no_copy } => Mount {

@@ -121,6 +121,9 @@ pub enum MountSpec {
         read_only: bool,
         /// Propagation, for example `rslave`.
         propagation: Option<String>,
+        /// Whether what is mounted below it on the host is left out.
+        #[serde(default)]
+        alone: bool,
     },
     /// A volume.
     Volume {

@@ -4,6 +4,7 @@ use super::{Asked, Engine, EngineError, label};
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 impl Engine {
     /// Makes a volume; making one that is there does nothing.
@@ -27,14 +28,19 @@ impl Engine {
         self.docker.create_volume(request).await.asked(|| format!("making volume {name}")).map(drop)
     }
 
-    /// Whether a volume is there.
+    /// The folder of this machine that holds a volume, if its driver tells one; the outer none if there is no such volume.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
-    pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+    pub async fn volume(&self, name: &str) -> Result<Option<Option<PathBuf>>, EngineError> {
         match self.docker.inspect_volume(name).await.asked(|| format!("looking at volume {name}")) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_absent() => Ok(false),
+            // A volume with options is mounted there only while a container uses it.
+            Ok(seen) => Ok(Some(match seen.options.get("device").filter(|_| seen.driver == "local") {
+                Some(device) if seen.options.get("o").is_some_and(|o| crate::compose::is_bind(o)) => Some(PathBuf::from(device)),
+                Some(_) => None,
+                None => Some(PathBuf::from(seen.mountpoint)).filter(|folder| folder.is_dir()),
+            })),
+            Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -2,9 +2,11 @@
 //! outside of it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::ConfigError;
+use super::tree::Document;
 
 /// A server and its configuration file.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,8 @@ pub struct Source {
     pub inside: PathBuf,
     /// Files and folders that the container sees.
     pub mounts: Vec<Mount>,
+    /// Texts that the container sees as files.
+    pub texts: Vec<Text>,
     /// The container's command, flags included.
     pub command: Vec<String>,
     /// The container's environment.
@@ -65,6 +69,42 @@ pub struct Mount {
     pub host: PathBuf,
 }
 
+/// A text of the Compose file that a container sees as a file (`configs`, `secrets`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Path inside the container.
+    pub inside: PathBuf,
+    /// Its name, as `configs.rules`.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// The Compose file.
+    pub file: PathBuf,
+    /// Number of that file's lines before the first of the text.
+    pub before: u64,
+    /// Whether its lines are lines of the file.
+    pub spread: bool,
+}
+
+/// A file that a container sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// A file of this machine.
+    File(PathBuf),
+    /// A text of the Compose file.
+    Text(&'a Text),
+}
+
+impl Found<'_> {
+    /// Reads and parses it.
+    pub(super) fn read(&self) -> Result<Document, ConfigError> {
+        match self {
+            Found::File(file) => Document::read(file),
+            Found::Text(text) => Document::parse_within(&text.file, &text.name, &text.text, text.before, text.spread),
+        }
+    }
+}
+
 impl Source {
     /// A server whose configuration stands where the upstream image expects it, without flags.
     pub fn new(kind: ServerKind, service: impl Into<String>, config: impl Into<PathBuf>) -> Self {
@@ -74,18 +114,41 @@ impl Source {
             config: Some(config.into()),
             inside: kind.usual_path().into(),
             mounts: Vec::new(),
+            texts: Vec::new(),
             command: Vec::new(),
             environment: BTreeMap::new(),
         }
     }
 
-    /// The files on this machine that a pattern inside the container stands for; sorted, empty if there is none.
+    /// The server's configuration; none if none is known.
+    pub(super) fn configuration(&self) -> Option<Found<'_>> {
+        let text = || self.texts.iter().find(|text| text.inside == self.inside).map(Found::Text);
+        self.config.clone().map(Found::File).or_else(text)
+    }
+
+    /// Path inside at which the server looks for its configuration: as its command says, or as its image has it.
+    pub fn expected(&self) -> PathBuf {
+        let flags = flags(&self.command);
+        let name = if self.kind == ServerKind::Collector { "config" } else { "config.file" };
+        let told = flags.get(name).or_else(|| flags.get("c").filter(|_| self.kind == ServerKind::Shipper));
+        told.filter(|path| path.starts_with('/')).map_or_else(|| self.kind.usual_path().into(), PathBuf::from)
+    }
+
+    /// The file of this machine that the container sees at a path, as far as mounts tell.
+    pub fn at(&self, inside: &Path) -> Option<PathBuf> {
+        let below = self.mounts.iter().filter_map(|mount| Some((mount, inside.strip_prefix(&mount.inside).ok()?)));
+        let (mount, rest) = below.max_by_key(|(mount, _)| mount.inside.components().count())?;
+        Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) }).filter(|path| path.is_file())
+    }
+
+    /// The files that a pattern inside the container stands for; sorted by their paths inside, empty if there is none.
     ///
     /// # Errors
     /// Says why a folder that is there can't be read.
-    pub(super) fn resolve(&self, pattern: &str) -> Result<Vec<PathBuf>, ConfigError> {
+    pub(super) fn resolve(&self, pattern: &str) -> Result<Vec<Found<'_>>, ConfigError> {
         let folder = self.inside.parent().unwrap_or(Path::new("/"));
-        let inside = normal(&folder.join(pattern));
+        let wanted = normal(&folder.join(pattern));
+        let mut found: BTreeMap<PathBuf, Found<'_>> = BTreeMap::new();
         // The folder of the configuration counts as mounted, unless something more exact is.
         let own =
             self.config.as_ref().and_then(|config| config.parent()).map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
@@ -93,27 +156,41 @@ impl Source {
             .mounts
             .iter()
             .chain(&own)
-            .filter_map(|mount| inside.strip_prefix(&mount.inside).ok().map(|rest| (mount.inside.components().count(), mount, rest)));
+            .filter_map(|mount| wanted.strip_prefix(&mount.inside).ok().map(|rest| (mount.inside.components().count(), mount, rest)));
         // Among equally exact ones the written mount comes before the assumed one.
         let best = candidates.reduce(|best, other| if other.0 > best.0 { other } else { best });
-        let Some((_, mount, rest)) = best else { return Ok(Vec::new()) };
-        let mut found = vec![mount.host.clone()];
-        for part in rest.components() {
-            let part = part.as_os_str().to_string_lossy().into_owned();
-            let mut next = Vec::new();
-            for folder in found {
-                if part.contains(['*', '?', '[']) {
-                    next.extend(list(&folder, &part)?);
-                } else {
-                    next.push(folder.join(&part));
+        if let Some((_, mount, rest)) = best {
+            let mut below = vec![(mount.inside.clone(), mount.host.clone())];
+            for part in rest.components() {
+                let part = part.as_os_str().to_string_lossy().into_owned();
+                let mut next = Vec::new();
+                for (inside, host) in below {
+                    if part.contains(['*', '?', '[']) {
+                        next.extend(list(&host, &part)?.into_iter().map(|name| (inside.join(&name), host.join(&name))));
+                    } else {
+                        next.push((inside.join(&part), host.join(&part)));
+                    }
                 }
+                below = next;
             }
-            found = next;
+            found.extend(below.into_iter().filter(|(_, host)| host.is_file()).map(|(inside, host)| (inside, Found::File(host))));
         }
-        found.retain(|path| path.is_file());
-        found.sort();
-        Ok(found)
+        // What is mounted by itself hides what a folder has there.
+        let files = self.mounts.iter().filter(|mount| matches(&wanted, &mount.inside) && mount.host.is_file());
+        found.extend(files.map(|mount| (mount.inside.clone(), Found::File(mount.host.clone()))));
+        let texts = self.texts.iter().filter(|text| matches(&wanted, &text.inside));
+        found.extend(texts.map(|text| (text.inside.clone(), Found::Text(text))));
+        Ok(found.into_values().collect())
     }
+}
+
+/// Whether a path fits a pattern, part by part.
+fn matches(pattern: &Path, path: &Path) -> bool {
+    pattern.components().count() == path.components().count()
+        && pattern
+            .components()
+            .zip(path.components())
+            .all(|(pattern, part)| pattern == part || fits(&pattern.as_os_str().to_string_lossy(), &part.as_os_str().to_string_lossy()))
 }
 
 /// Resolves `.` and `..` by the letter, as a path inside a container has to be.
@@ -131,7 +208,8 @@ fn normal(path: &Path) -> PathBuf {
     out
 }
 
-fn list(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, ConfigError> {
+/// Names in a folder that fit a pattern.
+fn list(folder: &Path, pattern: &str) -> Result<Vec<OsString>, ConfigError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -141,7 +219,7 @@ fn list(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, ConfigError> {
     for entry in entries {
         let entry = entry.map_err(|error| ConfigError::of_file(folder, format!("can't be listed: {error}"), ""))?;
         if fits(pattern, &entry.file_name().to_string_lossy()) {
-            found.push(entry.path());
+            found.push(entry.file_name());
         }
     }
     Ok(found)
@@ -206,7 +284,11 @@ mod tests {
         let mut source = Source::new(ServerKind::Prometheus, "prometheus", folder.path().join("conf/prometheus.yml"));
         let names = |source: &Source, pattern: &str| {
             let found = source.resolve(pattern).unwrap();
-            found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect::<Vec<_>>()
+            let name = |found: &Found<'_>| match found {
+                Found::File(path) => path.strip_prefix(folder.path()).unwrap().display().to_string(),
+                Found::Text(text) => text.name.clone(),
+            };
+            found.iter().map(name).collect::<Vec<_>>()
         };
         assert_eq!(names(&source, "rules/*.yml"), ["conf/rules/a.yml", "conf/rules/c.yml"]);
         assert_eq!(names(&source, "/etc/prometheus/rules/[ab].y*ml"), ["conf/rules/a.yml", "conf/rules/b.yaml"]);
@@ -215,8 +297,21 @@ mod tests {
         source.mounts.push(Mount { inside: "/rules".into(), host: folder.path().join("other") });
         assert_eq!(names(&source, "/rules/*.yml"), ["other/d.yml"]);
         source.mounts.push(Mount { inside: "/etc/prometheus/one.yml".into(), host: folder.path().join("other/d.yml") });
-        assert_eq!(names(&source, "*.yml"), ["conf/prometheus.yml"]);
+        assert_eq!(names(&source, "*.yml"), ["other/d.yml", "conf/prometheus.yml"]);
         assert_eq!(names(&source, "one.yml"), ["other/d.yml"]);
+        let text = |inside: &str| Text {
+            inside: inside.into(),
+            name: "configs.rules".into(),
+            text: "groups: []".into(),
+            file: "docker-compose.yml".into(),
+            before: 1,
+            spread: true,
+        };
+        // One takes the place of a file in a mounted folder, one stands beside it.
+        source.texts = vec![text("/etc/prometheus/rules/c.yml"), text("/etc/prometheus/rules/e.yml")];
+        assert_eq!(names(&source, "rules/*.yml"), ["conf/rules/a.yml", "configs.rules", "configs.rules"]);
+        assert_eq!(names(&source, "rules/e.yml"), ["configs.rules"]);
+        assert!(names(&source, "rules/*/e.yml").is_empty());
     }
 
     #[test]

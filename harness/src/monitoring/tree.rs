@@ -19,6 +19,8 @@ pub struct Document {
     pub file: PathBuf,
     /// Its content. A file without content is an empty map.
     pub root: Node,
+    /// For one that is no file of its own but a text in another: its name there, as `configs.rules`.
+    pub within: Option<String>,
 }
 
 /// A node of the tree.
@@ -155,6 +157,16 @@ impl Node {
         }
     }
 
+    /// Goes through the node and all that are in it.
+    fn each(&mut self, with: &mut impl FnMut(&mut Node)) {
+        with(self);
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.each(with)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, node)| node.each(with)),
+        }
+    }
+
     /// Sets a key. Null turns into a map first; on a list or another scalar nothing happens.
     pub fn set(&mut self, key: &str, node: Node) {
         if self.is_null() {
@@ -188,7 +200,7 @@ impl Document {
             line.is_empty() || line.starts_with('#') || line == "---"
         });
         if blank {
-            return Ok(Document { file: file.to_owned(), root: Node::map() });
+            return Ok(Document { file: file.to_owned(), root: Node::map(), within: None });
         }
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
@@ -204,7 +216,24 @@ impl Document {
         if root.is_null() {
             root = Node::map();
         }
-        Ok(Document { file: file.to_owned(), root })
+        Ok(Document { file: file.to_owned(), root, within: None })
+    }
+
+    /// Parses a text that stands in another file. Its lines are that file's after `before`; where they are no lines of it
+    /// (`spread` is false), all are the one after it.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_within(file: &Path, name: &str, text: &str, before: u64, spread: bool) -> Result<Document, ConfigError> {
+        let line = |line: u64| if spread && line > 0 { before + line } else { before + 1 };
+        let mut doc = Document::parse(file, text).map_err(|mut error| {
+            error.place.line = line(error.place.line);
+            error.problem = format!("{name}: {}", error.problem);
+            error
+        })?;
+        doc.root.each(&mut |node| node.line = line(node.line));
+        doc.within = Some(name.to_owned());
+        Ok(doc)
     }
 
     /// Reads and parses a file.

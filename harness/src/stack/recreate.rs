@@ -2,7 +2,7 @@
 
 use super::resolve::{self, Context, Host};
 use super::up::{Addition, Job};
-use super::{Running, Stack, StackError};
+use super::{Running, Stack, StackError, volumes};
 use crate::compose::{Source, load};
 use crate::engine::Engine;
 use crate::engine::label::Owner;
@@ -34,7 +34,10 @@ pub async fn recreate(
     let old = running.services.get(name).ok_or_else(missing)?;
     let ports: Vec<_> = old.ports.iter().map(|(container, host)| PortSpec { container: *container, host: *host, udp: false }).collect();
     let host = Host::look();
-    let context = Context { owner: &owner, project: &project, source: &source, work: &work, host: &host };
+    let mounts = work.mounts(&project, &stack.declaration.owner_data)?;
+    mounts.bring(&work)?;
+    let as_they_are = volumes::as_they_are(engine, &owner.project, &mounts).await?;
+    let context = Context { owner: &owner, project: &project, work: &work, host: &host, mounts: &mounts, as_they_are: &as_they_are };
     let spec = resolve::service(&context, service, &old.image, &ports, addition, &mut BTreeSet::new())?;
     let before = engine.container_of(&running.project, name).await?;
     engine.remove(&before.id).await?;

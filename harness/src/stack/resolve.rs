@@ -1,13 +1,15 @@
 //! From a service of the Compose file to a container that this host can grant. What it can't is cut down and listed.
 
+use super::mounts::Mounts;
 use super::work_copy::WorkCopy;
 use super::{Addition, Deviation, StackError};
-use crate::compose::{ConfigError, Content, Healthcheck, Project, Service, Source, VolumeSource};
+use crate::compose::{ConfigError, Content, Healthcheck, Project, Service};
 use crate::engine::label::{self, Owner};
-use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, MountSpec, PortSpec, RestartSpec, Ulimit};
+use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit};
 use nix::sys::resource::{Resource, getrlimit};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,9 +17,11 @@ use std::time::Duration;
 pub(super) struct Context<'a> {
     pub owner: &'a Owner,
     pub project: &'a Project,
-    pub source: &'a Source,
     pub work: &'a WorkCopy,
     pub host: &'a Host,
+    pub mounts: &'a Mounts,
+    /// External volumes that are mounted themselves, by their names in the file.
+    pub as_they_are: &'a BTreeMap<String, String>,
 }
 
 /// What the host can grant.
@@ -145,7 +149,7 @@ pub(super) fn service(
         hostname: service.hostname.clone(),
         domainname: service.domainname.clone(),
         networks: attachments(context, service, &mut note),
-        mounts: mounts(context, service, &mut note)?,
+        mounts: context.mounts.specs(&service.name, context.work, &context.owner.project, context.as_they_are),
         ports: ports.to_vec(),
         cap_add,
         cap_drop,
@@ -187,11 +191,21 @@ pub(super) fn service(
         }
     }
     for device in &service.devices {
-        let path = device.split(':').next().unwrap_or_default();
-        if Path::new(path).exists() {
-            spec.devices.push(device.clone());
-        } else {
+        let mut parts = device.splitn(3, ':');
+        let path = parts.next().unwrap_or_default();
+        let Ok(found) = std::fs::metadata(path) else {
             note(format!("device {path} left out"), "the host has no such device");
+            continue;
+        };
+        let inside = parts.next().unwrap_or(path);
+        let rights = parts.next().unwrap_or("rwm");
+        // Behind a block device lie the owner's file systems.
+        if found.file_type().is_block_device() && rights != "r" {
+            note(format!("the host's device {path} can only be read at {inside}"), "a run never writes to the owner's disks");
+            spec.devices.push(format!("{path}:{inside}:r"));
+        } else {
+            note(format!("the host's device {path} is there at {inside}"), "what the service does with it reaches the host");
+            spec.devices.push(device.clone());
         }
     }
     if !service.dns.is_empty() {
@@ -209,9 +223,21 @@ pub(super) fn service(
         |mode: &Option<String>| mode.as_ref().map(|mode| other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")));
     spec.pid = namespace(&service.pid);
     spec.ipc = namespace(&service.ipc);
+    for (key, mode, reaches) in [("pid", &spec.pid, "sees and may signal the processes"), ("ipc", &spec.ipc, "shares the memory")] {
+        let why = "what it does there leaves the stack: containment holds only as far as this service is trusted";
+        match mode.as_deref() {
+            Some("host") => note(format!("{key}: host, so that it {reaches} of the whole host"), why),
+            Some(other) if other.starts_with("container:") && !other.starts_with(&format!("container:{}-", context.owner.project)) => {
+                note(format!("{key}: {other}, so that it {reaches} of a container that is not the run's"), why);
+            }
+            _ => {}
+        }
+    }
     spec.files = content_files(context, service)?;
     if let Some(addition) = addition {
         spec.env.extend(addition.env.clone());
+        // What is added takes the place of what is there.
+        spec.files.retain(|file| !addition.files.iter().any(|added| added.path == file.path));
         spec.files.extend(addition.files.iter().cloned());
         if let Some(command) = &addition.command {
             spec.command = Some(command.clone());
@@ -344,72 +370,22 @@ pub(super) fn volume_name(project: &str, volume: &str) -> String {
     format!("{project}_{volume}")
 }
 
-fn mounts(context: &Context, service: &Service, note: &mut impl FnMut(String, &str)) -> Result<Vec<MountSpec>, StackError> {
-    let mut mounts: Vec<MountSpec> = Vec::new();
-    for volume in &service.volumes {
-        let target = volume.target.trim_end_matches('/').to_owned();
-        let mount = match &volume.source {
-            VolumeSource::Bind { path, create, propagation } => {
-                let mut path = context.work.translate(path);
-                let inside = path.starts_with(&context.work.folder);
-                if !path.exists() && *create && inside {
-                    std::fs::create_dir_all(&path).map_err(StackError::files(format!("making {}", path.display())))?;
-                }
-                if !path.exists() {
-                    return Err(ConfigError::at(
-                        &volume.mark,
-                        format!("services.{}.volumes: there is no {} to mount", service.name, path.display()),
-                        "make it, or correct the path; it is relative to the Compose file",
-                    )
-                    .into());
-                }
-                if path == Path::new("/var/run/docker.sock") || path == Path::new("/run/docker.sock") {
-                    note(
-                        "the engine's socket is mounted".into(),
-                        "whoever reads it can leave the stack: containment holds only as far as this service is trusted",
-                    );
-                }
-                if let Ok(real) = path.canonicalize()
-                    && inside
-                {
-                    path = real;
-                }
-                MountSpec::Bind { source: path, target, read_only: volume.read_only, propagation: propagation.clone() }
-            }
-            VolumeSource::Named { name, no_copy } => {
-                let external = context.project.volumes.get(name).and_then(|volume| volume.external.clone());
-                if let Some(external) = &external {
-                    note(format!("external volume {external} is used as it is"), "it is the user's own, and is never deleted");
-                }
-                MountSpec::Volume {
-                    source: Some(external.unwrap_or_else(|| volume_name(&context.owner.project, name))),
-                    target,
-                    read_only: volume.read_only,
-                    no_copy: *no_copy,
-                }
-            }
-            VolumeSource::Anonymous => MountSpec::Volume { source: None, target, read_only: volume.read_only, no_copy: false },
-            VolumeSource::Tmpfs { size, mode } => MountSpec::Tmpfs { target, size: *size, mode: *mode },
-        };
-        // The later of two mounts at one place wins, as in Compose.
-        mounts.retain(|known| known.target() != mount.target());
-        mounts.push(mount);
-    }
-    Ok(mounts)
-}
-
 fn content_files(context: &Context, service: &Service) -> Result<Vec<FileSpec>, StackError> {
     let named = service
         .configs
         .iter()
         .map(|mount| (mount, context.project.configs.get(&mount.source)))
         .chain(service.secrets.iter().map(|mount| (mount, context.project.secrets.get(&mount.source))));
-    let mut files = Vec::new();
+    let mut files: Vec<FileSpec> = Vec::new();
     for (mount, content) in named {
         let content = match content {
-            Some(Content::Text(text)) => text.clone().into_bytes(),
-            Some(Content::File(path)) => std::fs::read(context.source.physical(path))
-                .map_err(|error| ConfigError::at(&mount.mark, format!("{} can't be read: {error}", path.display()), "check the path"))?,
+            Some(Content::Text { text, .. }) => text.clone().into_bytes(),
+            Some(Content::File(path)) => {
+                // Where the run has a copy, it may hold what takes the original's place.
+                let copy = context.work.place(path).filter(|copy| copy.exists());
+                std::fs::read(copy.as_deref().unwrap_or(path))
+                    .map_err(|error| ConfigError::at(&mount.mark, format!("{} can't be read: {error}", path.display()), "check the path"))?
+            }
             None => continue,
         };
         files.push(FileSpec { path: mount.target.clone(), content, mode: mount.mode, uid: mount.uid, gid: mount.gid });

@@ -1,10 +1,11 @@
 //! Bringing a stack up: networks, volumes, then all services in parallel as far as their dependencies allow, each until it
 //! is ready.
 
+use super::mounts::Mounts;
 use super::resolve::{self, Context, Host};
 use super::running::{Deviation, Running, RunningService};
 use super::work_copy::{WorkCopy, announce};
-use super::{PortPlan, Stack, StackError, plan_ports, remove_run};
+use super::{PortPlan, Stack, StackError, plan_ports, remove_run, volumes};
 use crate::compose::{Condition, ConfigError, Project, Source, load};
 use crate::containment;
 use crate::engine::label::Owner;
@@ -93,11 +94,7 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         None => plan_ports(stack, &project, &request.extra_services, run)?,
     };
 
-    let mut deviations: BTreeSet<Deviation> = project
-        .warnings
-        .iter()
-        .map(|warning| Deviation { what: warning.clone(), why: "as Compose itself would warn, or as containment demands".into() })
-        .collect();
+    let mut deviations = warnings(&project);
     let mut left_out = BTreeMap::new();
     for (service, left) in &project.left_out {
         let why = left.why.to_string();
@@ -107,7 +104,11 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
 
     let networks = networks_of(&project);
     let host = Host::look();
-    let context = Context { owner: &owner, project: &project, source: &source, work, host: &host };
+    let mounts = work.mounts(&project, &stack.declaration.owner_data)?;
+    mounts.bring(work)?;
+    deviations.extend(mounts.deviations.iter().cloned());
+    let externals = volumes::externals(engine, &mounts, &mut deviations).await?;
+    let context = Context { owner: &owner, project: &project, work, host: &host, mounts: &mounts, as_they_are: &externals.as_they_are };
     let mut specs: BTreeMap<String, ContainerSpec> = BTreeMap::new();
     for (name, service) in &project.services {
         let image = request.images.get(name).or(service.image.as_ref()).ok_or_else(|| {
@@ -154,7 +155,7 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         containment::seal(&bridge_name(&spec.name), run).await?;
         engine.create_network(&spec).await?;
     }
-    make_volumes(engine, &owner, &project).await?;
+    volumes::make(engine, &owner, &project, &mounts, &externals).await?;
 
     let started = Instant::now();
     let services = start_all(Start {
@@ -186,6 +187,30 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     Ok(running)
 }
 
+fn warnings(project: &Project) -> BTreeSet<Deviation> {
+    let why = "as Compose itself would warn, or as containment demands";
+    project.warnings.iter().map(|warning| Deviation { what: warning.clone(), why: why.into() }).collect()
+}
+
+/// What a run of a stack will list as different from what is written, as far as its files and this machine tell: nothing is started,
+/// no engine is asked.
+///
+/// # Errors
+/// [`StackError::Config`] for a config or secret that can't be read.
+pub fn foreseen(stack: &Stack, mounts: &Mounts) -> Result<BTreeSet<Deviation>, StackError> {
+    let project = &stack.project;
+    let owner = Owner { run: String::new(), stack: stack.name().to_owned(), project: project_name(stack.name(), "") };
+    let work = WorkCopy { run: String::new(), original: stack.folder.clone(), folder: stack.folder.clone() };
+    let (host, as_they_are) = (Host::look(), BTreeMap::new());
+    let context = Context { owner: &owner, project, work: &work, host: &host, mounts, as_they_are: &as_they_are };
+    let mut deviations = warnings(project);
+    deviations.extend(mounts.deviations.iter().cloned().chain(mounts.told_externals()));
+    for service in project.services.values() {
+        resolve::service(&context, service, "", &[], None, &mut deviations)?;
+    }
+    Ok(deviations)
+}
+
 /// Name of the Compose project of a run.
 fn project_name(stack: &str, run: &str) -> String {
     let run: String = run.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
@@ -202,31 +227,6 @@ fn networks_of(project: &Project) -> BTreeMap<String, Vec<(String, Option<String
         }
     }
     networks
-}
-
-async fn make_volumes(engine: &Engine, owner: &Owner, project: &Project) -> Result<(), StackError> {
-    for (name, volume) in &project.volumes {
-        match &volume.external {
-            Some(external) => {
-                if !engine.has_volume(external).await? {
-                    return Err(ConfigError::at(
-                        &volume.mark,
-                        format!("volumes.{name}: there is no volume {external}, and it is external"),
-                        format!("`docker volume create {external}`, or take `external` out"),
-                    )
-                    .into());
-                }
-            }
-            None => {
-                let mut labels = volume.labels.clone();
-                labels.extend(owner.labels());
-                labels.insert("com.docker.compose.volume".into(), name.clone());
-                let full = resolve::volume_name(&owner.project, name);
-                engine.create_volume(&full, volume.driver.as_deref(), &volume.driver_opts, &labels).await?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// How far a service is. Later ones include earlier ones, except `Completed` and `Ready`, which exclude each other.

@@ -1,8 +1,13 @@
 //! The run's own copy of a stack's folder. Scaled and sabotaged configuration is written there; the owner's files are
 //! never touched, and bind mounts of the stack resolve there.
 
+use super::mounts::place::real;
+use super::mounts::{Mounts, Need};
 use super::{Stack, StackError};
+use crate::compose::{ConfigError, Project};
+use crate::declaration::OwnerData;
 use crate::journal::{Journal, Undo};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +28,10 @@ pub(super) fn run_folder(journal: &Journal, run: &str) -> PathBuf {
 }
 
 /// Names that are never copied: what tools keep beside a stack, and no configuration of it.
-const LEFT_OUT: [&str; 4] = [".git", "node_modules", "target", "report"];
+pub(super) const LEFT_OUT: [&str; 4] = [".git", "node_modules", "target", "report"];
+
+/// File in the run's folder that lists what was copied from outside of the stack's folder: a copy's own parents are there, too.
+const COPIED: &str = "outside.list";
 
 impl WorkCopy {
     /// Copies the stack's folder, with permissions and symbolic links. That the run is to be removed is written down first.
@@ -42,26 +50,83 @@ impl WorkCopy {
         self.folder.join(relative)
     }
 
-    /// Where a path of the original is in the copy; paths outside the stack's folder stay as they are.
-    pub fn translate(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(&self.original).map_or_else(|_| path.to_path_buf(), |rest| self.folder.join(rest))
+    /// Where the copy of a path outside of the stack's folder is, if the run has one.
+    pub(super) fn outside(&self, real: &Path) -> PathBuf {
+        self.beside("outside", real)
+    }
+
+    /// Real paths outside of the stack's folder of which the run has a copy.
+    pub(super) fn copied(&self) -> BTreeSet<PathBuf> {
+        let listed = std::fs::read_to_string(self.run_folder().join(COPIED)).unwrap_or_default();
+        listed.lines().map(PathBuf::from).collect()
+    }
+
+    /// Copies something outside of the stack's folder, once.
+    pub(super) fn bring(&self, real: &Path) -> Result<(), StackError> {
+        let to = self.outside(real);
+        if self.copied().contains(real) {
+            return Ok(());
+        }
+        let listed = || {
+            let mut list = std::fs::OpenOptions::new().create(true).append(true).open(self.run_folder().join(COPIED))?;
+            writeln!(list, "{}", real.display())
+        };
+        let done = super::mounts::copy::copy(real, &to, &self.runs()).and_then(|()| listed());
+        done.map_err(StackError::files(format!("copying {} to {}", real.display(), to.display())))
+    }
+
+    /// Where the empty folder is that takes the place of a path.
+    pub(super) fn empty(&self, real: &Path) -> PathBuf {
+        self.beside("empty", real)
+    }
+
+    fn beside(&self, name: &str, real: &Path) -> PathBuf {
+        self.run_folder().join(name).join(real.strip_prefix("/").unwrap_or(real))
+    }
+
+    fn run_folder(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
+    /// The folder that holds the state of all runs.
+    pub(super) fn runs(&self) -> PathBuf {
+        let folder = self.run_folder();
+        folder.parent().unwrap_or(folder).to_path_buf()
+    }
+
+    /// Where the run's copy of a file is: an absolute path, or one relative to the stack's folder. None if it has no copy, so that
+    /// nothing is ever written to an original.
+    pub fn place(&self, file: impl AsRef<Path>) -> Option<PathBuf> {
+        let (original, _) = real(&self.original.join(file));
+        let place = match original.strip_prefix(&self.original) {
+            Ok(rest) => self.folder.join(rest),
+            Err(_) => self.copied().iter().any(|copied| original.starts_with(copied)).then(|| self.outside(&original))?,
+        };
+        // A link in the copy may lead out of it again.
+        let (end, _) = real(&place);
+        let (own, _) = real(self.run_folder());
+        end.starts_with(own).then_some(place)
+    }
+
+    /// What a project mounts, with the copies that are there already.
+    ///
+    /// # Errors
+    /// As [`Mounts::plan`].
+    pub fn mounts(&self, project: &Project, owners: &OwnerData) -> Result<Mounts, ConfigError> {
+        let copied = self.copied();
+        let need = |real: &Path| if copied.contains(real) { Need::Copied } else { Need::None };
+        Mounts::plan(project, &self.original, owners, &need)
     }
 
     /// Writes a file in place, so that a container into which that very file is mounted sees the change: the inode stays.
     ///
     /// # Errors
-    /// [`StackError::Files`] when it can't be written.
-    pub fn write(&self, relative: &str, content: impl AsRef<[u8]>) -> Result<(), StackError> {
-        let path = self.path(relative);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(StackError::files(format!("making {}", parent.display())))?;
-        }
-        let write = || {
-            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-            file.write_all(content.as_ref())?;
-            file.sync_all()
-        };
-        write().map_err(StackError::files(format!("writing {}", path.display())))
+    /// [`StackError::Files`] when it can't be written, or the run has no copy of it.
+    pub fn write(&self, file: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<(), StackError> {
+        let file = file.as_ref();
+        let outside = || std::io::Error::other("it lies outside of the stack's folder, and the run has no copy of it");
+        let path = self.place(file).ok_or_else(outside).map_err(StackError::files(format!("writing {}", file.display())))?;
+        write_in_place(&path, content.as_ref())
     }
 
     /// Reads a file of the copy.
@@ -72,6 +137,19 @@ impl WorkCopy {
         let path = self.path(relative);
         std::fs::read_to_string(&path).map_err(StackError::files(format!("reading {}", path.display())))
     }
+}
+
+/// Writes a file that may be mounted.
+pub(crate) fn write_in_place(path: &Path, content: &[u8]) -> Result<(), StackError> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(StackError::files(format!("making {}", parent.display())))?;
+    }
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(StackError::files(format!("writing {}", path.display())))
 }
 
 /// Writes down that the run is to be removed, once.
@@ -129,7 +207,7 @@ mod tests {
         std::fs::set_permissions(from.join("sub/a"), std::fs::Permissions::from_mode(0o755)).expect("mode");
         std::os::unix::fs::symlink("a", from.join("sub/link")).expect("link");
         copy(&from, &to).expect("copies");
-        let work = WorkCopy { run: "r".into(), original: from.clone(), folder: to.clone() };
+        let work = WorkCopy { run: "r".into(), original: from.canonicalize().expect("real"), folder: to.clone() };
         assert_eq!(work.read("sub/link").expect("reads"), "a");
         assert!(!to.join("sub/.git").exists());
         let before = std::fs::metadata(to.join("sub/a")).expect("file");
@@ -137,7 +215,31 @@ mod tests {
         work.write("sub/a", "longer").expect("writes");
         assert_eq!(std::fs::metadata(to.join("sub/a")).expect("file").ino(), before.ino());
         assert_eq!(std::fs::read_to_string(from.join("sub/a")).expect("original"), "a");
-        assert_eq!(work.translate(&from.join("sub/a")), to.join("sub/a"));
-        assert_eq!(work.translate(Path::new("/proc")), Path::new("/proc"));
+        assert_eq!(work.place(from.join("sub/a")), Some(to.join("sub/a")));
+        assert_eq!(work.place("/proc/self"), None);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_leads_out() {
+        let home = tempfile::tempdir().expect("folder");
+        let home = home.path().canonicalize().expect("real");
+        let (from, to, live) = (home.join("from"), home.join("runs/r/stack"), home.join("live"));
+        std::fs::create_dir_all(from.join("conf")).expect("folder");
+        std::fs::create_dir(&live).expect("folder");
+        std::fs::write(live.join("rules.yml"), "the owner's").expect("file");
+        std::os::unix::fs::symlink("../../live/rules.yml", from.join("conf/rules.yml")).expect("link");
+        std::os::unix::fs::symlink(&live, from.join("data")).expect("link");
+        copy(&from, &to).expect("copies");
+        let work = WorkCopy { run: "r".into(), original: from, folder: to };
+        for file in ["conf/rules.yml", "data/rules.yml", "data/new.yml"] {
+            let error = work.write(file, "the run's").expect_err("an original").to_string();
+            assert!(error.contains("outside of the stack's folder"), "{error}");
+        }
+        assert_eq!(std::fs::read_to_string(live.join("rules.yml")).expect("file"), "the owner's");
+        // With a copy of its own it can be written.
+        work.bring(&live).expect("copies");
+        work.write("conf/rules.yml", "the run's").expect("writes");
+        assert_eq!(std::fs::read_to_string(work.outside(&live.join("rules.yml"))).expect("file"), "the run's");
+        assert_eq!(std::fs::read_to_string(live.join("rules.yml")).expect("file"), "the owner's");
     }
 }

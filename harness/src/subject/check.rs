@@ -6,7 +6,7 @@ use crate::compose::Project;
 use crate::declaration::{Declaration, Logs};
 use crate::monitoring::MonitoringConfig;
 use crate::scenario::Scenario;
-use crate::stack::{Stack, suggest};
+use crate::stack::{Mounts, Stack, suggest};
 use crate::yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,6 +20,7 @@ pub(super) fn scenarios(
     scenarios: &BTreeMap<String, Scenario>,
     stack: &Stack,
     config: &MonitoringConfig,
+    mounts: &Mounts,
 ) -> Result<(), Error> {
     let services: BTreeSet<&str> = stack.project.services.keys().chain(stack.project.left_out.keys()).map(String::as_str).collect();
     let declared: BTreeSet<&str> = stack.declaration.alerts.iter().map(|a| a.name.as_str()).collect();
@@ -70,8 +71,20 @@ pub(super) fn scenarios(
             );
         }
         for (at, change) in scenario.overrides.iter().enumerate() {
-            if let Err((what, hint)) = change.file(config) {
-                return wrong(&["overrides", &at.to_string()], format!("overrides: {what}"), hint);
+            let (service, rules) = match change.file(config) {
+                Ok(found) => found,
+                Err((what, hint)) => return wrong(&["overrides", &at.to_string()], format!("overrides: {what}"), hint),
+            };
+            if rules.within.is_some() || !mounts.is_mounted(service, &rules.file) {
+                let from = rules.within.clone().unwrap_or_else(|| rules.file.display().to_string());
+                return wrong(
+                    &["overrides", &at.to_string()],
+                    format!(
+                        "overrides: the rules of {} come from {from}, which {service} does not mount from the run's copy",
+                        change.alert
+                    ),
+                    "a rule is changed while the server runs: mount its file (`volumes`) instead of handing it over by `configs`".into(),
+                );
             }
             if stack.declaration.roles.metrics.is_none() {
                 let hint = "state `roles.metrics` in firedrill.yaml, or remove `overrides`".into();

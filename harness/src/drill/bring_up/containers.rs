@@ -1,16 +1,19 @@
 //! What a stack's containers are made from: images, the work copy at the time scale, what is added to services, stand-ins.
 
-use super::{AUTHORITY_PATH, Options, STAND_INS, rendered};
+use super::{AUTHORITY_PATH, Options, STAND_INS, at_scale};
 use crate::authority::Authority;
 use crate::binaries::Binaries;
 use crate::cli::Failure;
+use crate::compose::ContentMount;
 use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
 use crate::exit::Exit;
 use crate::image::{Catalogue, Images, Unavailable};
 use crate::journal::Journal;
+use crate::monitoring::RenderedFile;
 use crate::progress::Progress;
 use crate::receiver;
+use crate::stack::work_copy::write_in_place;
 use crate::stack::{self, Addition, Running, WorkCopy};
 use crate::subject::Read;
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,10 +138,9 @@ pub(super) async fn bring(
 ) -> Result<Brought, Failure> {
     let failed = |e: stack::StackError| Failure::new(e.exit(), e);
     let work = WorkCopy::make(journal, &read.stack, run).map_err(failed)?;
-    for (path, text) in rendered(read) {
-        work.write(&path, text).map_err(failed)?;
-    }
+    read.mounts.bring(&work).map_err(failed)?;
     let mut additions = flags(read);
+    put_at_scale(read, &work, &mut additions).map_err(failed)?;
     let declaration = &read.subject.declaration;
     let mut extra_services = Vec::new();
     if !declaration.receivers.is_empty() {
@@ -174,6 +176,39 @@ pub(super) async fn bring(
     let running = stack::up(request).await.map_err(failed)?;
     let prologue = prologue.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(Brought { running, additions, prologue })
+}
+
+/// Puts the monitoring configuration at the time scale to wherever its servers see it: the run's copies, or what is handed over.
+fn put_at_scale(read: &Read, work: &WorkCopy, additions: &mut BTreeMap<String, Addition>) -> Result<(), stack::StackError> {
+    for file in at_scale(read) {
+        match &file.within {
+            Some(name) => hand_over(read, &file, name, additions),
+            None => {
+                for place in read.mounts.places(work, &file.service, &file.original) {
+                    write_in_place(&place, file.text.as_bytes())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds a text that takes the place of one in the Compose file (`configs`, `secrets`).
+fn hand_over(read: &Read, file: &RenderedFile, name: &str, additions: &mut BTreeMap<String, Addition>) {
+    let Some(service) = read.stack.project.services.get(&file.service) else { return };
+    let named = |group: &str, mounts: &[ContentMount]| -> Vec<FileSpec> {
+        let same = mounts.iter().filter(|mount| format!("{group}.{}", mount.source) == name);
+        same.map(|mount| FileSpec {
+            path: mount.target.clone(),
+            content: file.text.clone().into_bytes(),
+            mode: mount.mode,
+            uid: mount.uid,
+            gid: mount.gid,
+        })
+        .collect()
+    };
+    let files = named("configs", &service.configs).into_iter().chain(named("secrets", &service.secrets));
+    additions.entry(file.service.clone()).or_default().files.extend(files);
 }
 
 /// What the time scale adds to the commands and settings of servers.
@@ -220,6 +255,9 @@ fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::home::Home;
+    use crate::subject;
+    use std::path::Path;
 
     #[test]
     fn all_images_that_can_not_be_had_are_told_at_once_with_their_services() {
@@ -240,5 +278,72 @@ mod tests {
         assert_eq!(lines[2], "  service extra, asked for by profile more: image b:1 can't be had: no such host");
         assert_eq!(lines[3], "hint: check the network");
         assert!(lines[4].contains("`optional`") && lines.len() == 5, "{lines:?}");
+    }
+
+    const PROMETHEUS: &str = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [rules/r*.yml]\n";
+    const RULES: &str = "groups: [{name: a, rules: [{alert: Down, expr: up == 0, for: 1m}]}]\n";
+
+    /// Where the rule is at time scale 20, of a stack whose Prometheus has this in the Compose file: files of the run, and what is
+    /// handed over.
+    fn put(compose: &str) -> (String, Vec<FileSpec>) {
+        let temp = tempfile::tempdir().expect("folder");
+        let home = temp.path().canonicalize().expect("real");
+        let stack = home.join("stack");
+        let write = |path: &Path, text: &str| {
+            std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+            std::fs::write(path, text).expect("file");
+        };
+        for folder in ["stack/inside", "outside"] {
+            write(&home.join(folder).join("prometheus.yml"), PROMETHEUS);
+            write(&home.join(folder).join("rules.yml"), RULES);
+        }
+        write(&stack.join("docker-compose.yml"), &format!("services:\n  prometheus:\n    image: prom/prometheus\n{compose}"));
+        let roles = "schema: 1\nstack: a\nroles: {metrics: {kind: prometheus, service: prometheus, port: 9090}}\ntargets: []\n";
+        write(&stack.join("firedrill.yaml"), roles);
+        let read = subject::read(&stack.to_string_lossy(), &Home::find(), Some(20.0)).unwrap_or_else(|e| panic!("{e}"));
+        let work = WorkCopy { run: "r".into(), original: stack.clone(), folder: home.join("runs/r/stack") };
+        stack::work_copy::copy(&stack, &work.folder).expect("copies");
+        read.mounts.bring(&work).expect("brings");
+        let mut additions = flags(&read);
+        put_at_scale(&read, &work, &mut additions).expect("writes");
+        assert_eq!(std::fs::read_to_string(home.join("outside/rules.yml")).expect("file"), RULES, "the owner's");
+        assert_eq!(std::fs::read_to_string(stack.join("inside/rules.yml")).expect("file"), RULES, "the owner's");
+        let mut found = String::new();
+        for place in ["stack/inside", "outside"].map(|folder| home.join(folder).join("rules.yml")) {
+            found += &work.place(place).and_then(|copy| std::fs::read_to_string(copy).ok()).unwrap_or_default();
+        }
+        (found, additions.remove("prometheus").unwrap_or_default().files)
+    }
+
+    #[test]
+    fn scaled_rules_reach_the_server_however_it_gets_them() {
+        for compose in [
+            "    volumes: [./inside/prometheus.yml:/etc/prometheus/prometheus.yml, ./inside/rules.yml:/etc/prometheus/rules/r.yml]\n",
+            "    volumes: [../outside/prometheus.yml:/etc/prometheus/prometheus.yml:ro, ../outside/rules.yml:/etc/prometheus/rules/r.yml:ro]\n",
+            "    volumes: [../outside/prometheus.yml:/etc/prometheus/prometheus.yml, ../outside:/etc/prometheus/rules]\n",
+            "    volumes: [./inside/prometheus.yml:/etc/prometheus/prometheus.yml]\n    configs: [{source: r, target: /etc/prometheus/rules/r.yml}]\n\
+             configs: {r: {file: ../outside/rules.yml}}\n",
+            "    volumes: [./inside/prometheus.yml:/etc/prometheus/prometheus.yml]\n    secrets: [{source: r, target: /etc/prometheus/rules/r.yml}]\n\
+             secrets: {r: {file: ./inside/rules.yml}}\n",
+        ] {
+            let (files, handed) = put(compose);
+            assert!(files.contains("for: 3s") && handed.is_empty(), "{compose}{files}");
+        }
+    }
+
+    #[test]
+    fn scaled_texts_of_the_compose_file_are_handed_over() {
+        let compose = "    configs:\n    - {source: p, target: /etc/prometheus/prometheus.yml}\n    - {source: r, target: /etc/prometheus/rules/r.yml, mode: 0400}\n\
+                       configs:\n  p:\n    content: |\n      rule_files: [rules/*.yml]\n      scrape_configs: [{job_name: j, scrape_interval: 20s}]\n  r:\n    \
+                       content: 'groups: [{name: a, rules: [{alert: Down, expr: up == 0, for: 1m}]}]'\n";
+        let (files, handed) = put(compose);
+        assert!(!files.contains("for: 3s"), "{files}");
+        let text = |path: &str| {
+            let file = handed.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{handed:?}"));
+            (String::from_utf8_lossy(&file.content).into_owned(), file.mode)
+        };
+        assert!(text("/etc/prometheus/prometheus.yml").0.contains("scrape_interval: 1s"));
+        let (rules, mode) = text("/etc/prometheus/rules/r.yml");
+        assert!(rules.contains("for: 3s") && mode == 0o400, "{rules}");
     }
 }
