@@ -3,7 +3,8 @@
 use super::StackError;
 use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
-use crate::declaration::Declaration;
+use crate::dashboards::files::{Files, Place, hosts};
+use crate::declaration::{Declaration, GRAFANA_FILES};
 use crate::home::Home;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct Stack {
     pub project: Project,
     /// Where that was read from.
     pub source: Source,
+    /// Where the files of its dashboards are, if they may have to be judged from these, and what they hold.
+    pub dashboards: Option<(Place, Files)>,
     marks: Node,
 }
 
@@ -60,9 +63,42 @@ impl Stack {
         }
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
-        let stack = Stack { folder, declaration, declaration_file: file, project, source, marks };
+        let mut stack = Stack { folder, declaration, declaration_file: file, project, source, dashboards: None, marks };
         stack.check()?;
+        stack.dashboards = stack.dashboards_from_files()?;
         Ok(stack)
+    }
+
+    /// Reads the files of the dashboards where a role says so, whether or not these will be judged from them.
+    fn dashboards_from_files(&self) -> Result<Option<(Place, Files)>, ConfigError> {
+        let declared = &self.declaration;
+        let roles = || declared.roles.dashboards.iter().enumerate();
+        let Some((at, role)) = roles().find(|(_, role)| role.kind == GRAFANA_FILES) else { return Ok(None) };
+        let Some(provisioning) = &role.provisioning else { return Ok(None) };
+        let other = roles().map(|(_, role)| &role.service).find(|service| !service.is_empty());
+        let service = Some(&role.service).filter(|service| !service.is_empty()).or(other).map(String::as_str);
+        let named = match declared.roles.dashboards.len() {
+            1 => self.mark(&["roles", "dashboards", "provisioning"]),
+            _ => self.mark(&["roles", "dashboards", &at.to_string(), "provisioning"]),
+        };
+        // What is mounted into a service counts also where a profile leaves it out.
+        let whole = load(&Source { profiles: ["*".to_owned()].into(), ..self.source.clone() })?;
+        let place = Place::new(&self.folder, provisioning, named, &whole, service, &role.paths);
+        let files = place.read()?;
+        let uids: Vec<(String, Mark)> = declared
+            .dashboards
+            .iter()
+            .enumerate()
+            .map(|(at, d)| (d.uid.clone(), self.mark(&["dashboards", &at.to_string(), "uid"])))
+            .collect();
+        let sources: Vec<(String, Mark)> = declared
+            .datasources
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (name.clone(), self.mark(&["datasources", &at.to_string()])))
+            .collect();
+        files.check(&uids, &sources, &hosts(&whole))?;
+        Ok(Some((place, files)))
     }
 
     /// Name of the stack.
@@ -78,9 +114,10 @@ impl Stack {
     /// Services and ports inside the network that the declaration speaks of: the harness has to reach them.
     pub fn declared_ports(&self) -> BTreeSet<(String, u16)> {
         let declared = &self.declaration;
-        let roles = &declared.roles;
-        let roles = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
-        let mut ports: BTreeSet<(String, u16)> = roles.into_iter().flatten().map(|role| (role.service.clone(), role.port)).collect();
+        let mut ports: BTreeSet<(String, u16)> = declared.roles.servers().map(|role| (role.service.clone(), role.port)).collect();
+        if let Some((_, files)) = &self.dashboards {
+            ports.extend(files.ports(&hosts(&self.project)));
+        }
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
             let addresses = [Some(&workload.http), workload.imap.as_ref()];

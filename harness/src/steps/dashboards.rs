@@ -8,7 +8,7 @@ use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsRe
 fn panels(t: &mut Telling) {
     let declaration = t.declaration();
     if declaration.dashboards.is_empty() {
-        return t.not_stated("dashboards", declaration.roles.dashboards.is_some(), "which dashboards there are");
+        return t.not_stated("dashboards", !declaration.roles.dashboards.is_empty(), "which dashboards there are");
     }
     let dashboards = declaration
         .dashboards
@@ -24,7 +24,7 @@ fn datasources(t: &mut Telling) {
     if declaration.datasources.is_empty() {
         return t.not_stated(
             "datasources",
-            declaration.roles.dashboards.is_some() && declaration.dashboards.is_empty(),
+            !declaration.roles.dashboards.is_empty() && declaration.dashboards.is_empty(),
             "which data sources must answer",
         );
     }
