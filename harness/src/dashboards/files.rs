@@ -200,13 +200,14 @@ impl Files {
         }
         for (name, mark) in sources {
             let Some(found) = self.sources.iter().find(|s| s.source.name == *name) else { continue };
-            if found.address.as_ref().is_some_and(|a| a.tls) {
-                return Err(ConfigError::at(
-                    mark,
-                    format!("datasources: {name} is reached by https, and only Grafana knows whom it trusts"),
-                    "let it answer http inside of the stack, or leave it out here",
-                ));
-            }
+            let (why, hint) = match &found.address {
+                Some(address) if address.tls => {
+                    ("is reached by https, and only Grafana knows whom it trusts", "let it answer http inside of the stack")
+                }
+                Some(_) => continue,
+                None => ("has no url", "add `url:` to it"),
+            };
+            return Err(ConfigError::at(mark, format!("datasources: {name} {why}"), format!("{hint}, or leave it out here")));
         }
         for (uid, mark) in declared {
             let Some(board) = self.boards.iter().find(|b| b.uid == *uid) else {

@@ -4,24 +4,23 @@
 mod elasticsearch;
 mod prometheus;
 
-use super::ask::{Asker, BULK, Observer, REQUEST, start_of, unreachable_fact};
+use super::ask::{Asker, BULK, Observer, REQUEST, start_of};
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
 use crate::clock::RunClock;
 use crate::dashboards::files::{Files, Hosts, Place, Provisioned};
-use crate::dashboards::{DataSource, Proxy, health_path};
+use crate::dashboards::{DataSource, Lack, Proxy, health_path};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Method;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use verdict::observation::dashboards::{Dashboard, Datasource};
 use verdict::observation::{Fact, Observation};
 
 /// Who answers, in messages: no service does.
 const NAME: &str = "dashboard files";
-/// Why it can't be asked what has no published port.
-const NOT_RUNNING: &str = "its service does not run";
 
 /// Where services are reached: by name inside the stack's network and port there, the port on 127.0.0.1.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,40 +36,44 @@ pub struct GrafanaFiles {
     observer: Observer,
     place: Place,
     reach: Reach,
+    /// How each data source is reached, by uid, as of the last question about panels: what a query takes is the data source's time.
+    reached: Mutex<BTreeMap<String, Reached>>,
 }
+
+/// What asks a data source, and what stands before its paths; or why nothing does.
+type Reached = Result<Arc<(Asker, String)>, Lack>;
 
 impl GrafanaFiles {
     /// Reads files there, and reaches data sources so.
     pub fn new(place: Place, reach: Reach, clock: RunClock) -> GrafanaFiles {
-        GrafanaFiles { observer: Observer { source: NAME.to_owned(), clock }, place, reach }
+        GrafanaFiles { observer: Observer { source: NAME.to_owned(), clock }, place, reach, reached: Mutex::default() }
     }
 
     fn files(&self) -> Result<Files, String> {
         self.place.read().map_err(|e| e.to_string().replace('\n', "; "))
     }
 
-    /// What asks a data source, and what stands before its paths.
-    fn asker(&self, source: &Provisioned) -> Result<(Asker, String), String> {
+    fn reach(&self, source: &Provisioned) -> Reached {
         let name = &source.source.name;
-        let address = source.address.as_ref().ok_or_else(|| format!("data source {name} has no url"))?;
+        let fails = |why: &str| Lack::Fails(format!("data source {name} {why}"));
+        let not_asked = |why: String| Lack::NotAsked(format!("data source {name} {why}"));
+        let address = source.address.as_ref().ok_or_else(|| fails("has no url"))?;
         if address.tls {
-            return Err(format!("data source {name} is reached by https, and only Grafana knows whom it trusts"));
+            return Err(not_asked("is reached by https, and only Grafana knows whom it trusts".into()));
         }
-        let place = format!("{}:{}", address.host, address.port);
-        let service =
-            self.reach.hosts.get(&address.host).ok_or_else(|| format!("data source {name}: {place} is no service of the stack"))?;
+        let service = self.reach.hosts.get(&address.host).ok_or_else(|| fails("is no service of the stack"))?;
+        // What runs has its port published, whether or not it answers there.
         let port = self.reach.published.get(&(service.clone(), address.port));
-        let port = *port.ok_or_else(|| format!("data source {name}: {place} can't be reached: {NOT_RUNNING}"))?;
+        let port = *port.ok_or_else(|| not_asked(format!("is service {service}, which does not run")))?;
         let login = source.login.clone().map(|l| (l.user, l.password));
         let headers = source.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
-        Ok((Asker::new(name, port, login, self.observer.clock).with(headers), address.prefix.clone()))
+        Ok(Arc::new((Asker::new(name, port, login, self.observer.clock).with(headers), address.prefix.clone())))
     }
 
-    /// The same for a data source that a dashboard means.
-    fn asker_of(&self, source: &DataSource) -> Result<(Asker, String), String> {
-        let files = self.files()?;
-        let found = files.sources.iter().find(|s| s.source.uid == source.uid);
-        self.asker(found.ok_or_else(|| format!("data source {} is in no file any more", source.name))?)
+    /// How a data source is reached that a dashboard means.
+    fn reached(&self, source: &DataSource) -> Reached {
+        let known = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&source.uid).cloned().unwrap_or_else(|| Err(Lack::Fails(format!("data source {} is in no file", source.name))))
     }
 
     fn dashboards(&self) -> Result<Vec<Fact>, String> {
@@ -81,15 +84,11 @@ impl GrafanaFiles {
 
     async fn datasources(&self) -> Result<Vec<Fact>, String> {
         let mut facts = Vec::new();
-        for provisioned in self.files()?.sources {
-            let tls = provisioned.address.as_ref().is_some_and(|a| a.tls);
-            let seen = match self.asker(&provisioned) {
-                Err(why) if tls || provisioned.address.is_none() => {
-                    facts.push(unreachable_fact(&format!("data source {}", provisioned.source.name), why));
-                    continue;
-                }
-                Err(why) => Err(why),
-                Ok((asker, prefix)) => health(&provisioned.source, &asker, &prefix).await,
+        // What can't be asked without Grafana can't be declared either: reading the stack refuses that.
+        for provisioned in self.files()?.sources.into_iter().filter(|s| s.address.as_ref().is_some_and(|a| !a.tls)) {
+            let seen = match self.reach(&provisioned) {
+                Err(Lack::Fails(why) | Lack::NotAsked(why)) => Err(why),
+                Ok(reached) => health(&provisioned.source, &reached.0, &reached.1).await,
             };
             let DataSource { uid, name, r#type: kind, .. } = provisioned.source;
             let (ok, seen) = seen.map_or_else(|why| (false, why), |seen| (true, seen));
@@ -109,13 +108,15 @@ impl GrafanaFiles {
                     Ok(requests) => requests,
                     Err(error) => return Ok(Answer::failed(error)),
                 };
-                let (asker, prefix) = match self.asker_of(source) {
-                    Ok(found) => found,
-                    Err(error) => return Ok(Answer::failed(error)),
+                let reached = match self.reached(source) {
+                    Ok(reached) => reached,
+                    Err(Lack::Fails(error)) => return Ok(Answer::failed(error)),
+                    Err(Lack::NotAsked(why)) => return not_asked(why),
                 };
+                let (asker, prefix) = &*reached;
                 let mut total = Answer::default();
                 for request in requests {
-                    let answer = ask_prometheus(&asker, &prefix, &request).await;
+                    let answer = ask_prometheus(asker, prefix, &request).await;
                     total = Answer {
                         frames: total.frames + answer.frames,
                         values: total.values + answer.values,
@@ -130,10 +131,12 @@ impl GrafanaFiles {
                     Err(elasticsearch::Refused::Fails(error)) => return Ok(Answer::failed(error)),
                     Err(elasticsearch::Refused::NotAsked(why)) => return not_asked(why),
                 };
-                let (asker, prefix) = match self.asker_of(source) {
-                    Ok(found) => found,
-                    Err(error) => return Ok(Answer::failed(error)),
+                let reached = match self.reached(source) {
+                    Ok(reached) => reached,
+                    Err(Lack::Fails(error)) => return Ok(Answer::failed(error)),
+                    Err(Lack::NotAsked(why)) => return not_asked(why),
                 };
+                let (asker, prefix) = &*reached;
                 let path = format!("/{prefix}_msearch?max_concurrent_shard_requests=5");
                 Ok(match asker.post_any_within(PANEL, &path, "application/x-ndjson", search.body()).await {
                     Ok((status, text)) => search.answer(status, &text),
@@ -180,7 +183,10 @@ async fn health(source: &DataSource, asker: &Asker, prefix: &str) -> Result<Stri
 impl Proxy for GrafanaFiles {
     fn get<'a>(&'a self, source: &'a DataSource, path: String) -> BoxFuture<'a, Result<(u16, String), String>> {
         async move {
-            let (asker, prefix) = self.asker_of(source)?;
+            let reached = self.reached(source).map_err(|lack| match lack {
+                Lack::Fails(why) | Lack::NotAsked(why) => why,
+            })?;
+            let (asker, prefix) = &*reached;
             asker.send_any_within(PANEL, Method::GET, &format!("/{prefix}{path}"), None).await
         }
         .boxed()
@@ -191,6 +197,8 @@ impl Runner for GrafanaFiles {
     fn dashboard<'a>(&'a self, uid: &'a str) -> BoxFuture<'a, Result<(Vec<DataSource>, Value), String>> {
         async move {
             let files = self.files()?;
+            let reached = files.sources.iter().map(|s| (s.source.uid.clone(), self.reach(s))).collect();
+            *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = reached;
             let board = files.boards.into_iter().find(|b| b.uid == uid).ok_or_else(|| format!("dashboard {uid} is in no file"))?;
             Ok((files.sources.into_iter().map(|s| s.source).collect(), board.json))
         }

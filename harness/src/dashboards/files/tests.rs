@@ -146,6 +146,7 @@ fn what_is_wrong_is_told_with_file_and_line() {
     );
     tree().edited(SOURCES_FILE, "prometheus:9090", "localhost:9090").refused(SOURCES_FILE, 3, &["own container"]);
     tree().edited(SOURCES_FILE, "http://Search", "https://search").refused("firedrill.yaml", 10, &["Logs", "https"]);
+    tree().edited(SOURCES_FILE, "    url: http://Search/base/\n", "").refused("firedrill.yaml", 10, &["Logs has no url"]);
     tree().edited(SOURCES_FILE, "    type: elasticsearch\n", "").refused(SOURCES_FILE, 4, &["without `type`"]);
     tree().edited(SOURCES_FILE, "name: Logs", "name: Metrics").refused(SOURCES_FILE, 4, &["Metrics stands at", ":3 too"]);
     tree().edited(SOURCES_FILE, "pa$$word", "$__file{/x}").refused(SOURCES_FILE, 10, &["$__file"]);
