@@ -8,7 +8,7 @@ pub mod recorded;
 
 use crate::cli::{Failure, alerts, verify};
 use crate::declaration::Declaration;
-use crate::drill::bring_up::{Live, Options, run_id};
+use crate::drill::bring_up::{Options, run_id, up_planned};
 use crate::exit::Exit;
 use crate::plan::{Plan, Planned};
 use crate::progress::Progress;
@@ -83,11 +83,12 @@ async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
 /// # Errors
 /// The run could not be carried out.
 async fn once(options: &Options, gate: &Gate) -> Result<Run, Failure> {
-    // Before anything starts: what can't be planned must leave nothing behind.
-    let mut plan = alerts::plan(options)?;
-    plan.only(&gate.drills);
-    plan = Plan { gate: Some(gate.clone()), expectations: Vec::new(), mutation: false, ..plan };
-    let live = Live::up(options).await?;
+    let plan = |options: &Options| {
+        let mut plan = alerts::plan(options)?;
+        plan.only(&gate.drills);
+        Ok(Plan { gate: Some(gate.clone()), expectations: Vec::new(), mutation: false, ..plan })
+    };
+    let (live, plan) = up_planned(options, plan).await?;
     let outcome = live.run(&plan).await;
     let outcome = verify::leave(live, false, outcome).await?;
     let report = outcome.report;

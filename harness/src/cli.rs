@@ -58,6 +58,9 @@ pub struct Common {
     /// Only scenarios of the features with one of these tags, separated by commas. Without it all but @nightly.
     #[arg(long, global = true, value_name = "TAGS", value_delimiter = ',')]
     pub tags: Vec<String>,
+    /// Turn a Compose profile on; may be given several times, `*` turns on all. The images of its services must be had then.
+    #[arg(long = "profile", global = true, value_name = "NAME")]
+    pub profiles: Vec<String>,
     /// Where images come from.
     #[arg(long, global = true, value_enum, default_value_t = Images::Auto)]
     pub images: Images,
@@ -82,7 +85,7 @@ pub enum Images {
     Auto,
     /// Pull the pinned public images.
     Upstream,
-    /// Build from package registries, for machines that reach no image registry.
+    /// Build from package registries, for machines that reach no image registry; what can't be built must be there already.
     Packages,
 }
 
@@ -105,6 +108,7 @@ impl Common {
             seed: text("FIREDRILL_SEED").and_then(|s| s.parse().ok()),
             time_scale: None,
             tags: text("FIREDRILL_TAGS").map(|t| t.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            profiles: Vec::new(),
             images: Images::Auto,
             keep: false,
             provision: crate::provision::asked_by_environment(),

@@ -32,7 +32,7 @@ pub struct Declaration {
     pub ports: HostPorts,
     /// Who answers which question.
     pub roles: Roles,
-    /// Services that may be missing because their image can only be pulled.
+    /// Services that are left out where their image can't be had.
     #[serde(default)]
     pub optional: Vec<Optional>,
     /// Documented health endpoints.
@@ -193,11 +193,16 @@ fn is_zero(port: &u16) -> bool {
 pub struct Optional {
     /// Service.
     pub service: String,
-    /// Compose profile that turns it on.
-    pub profile: String,
+    /// Compose profile that turns it on: it is tried only where `--profile` asks for that, and must be had then. Without one it is tried
+    /// always, and left out if its image can't be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Why it may be missing.
     pub why: String,
-    /// Verdict ids that are skipped with it.
+    /// Those of `datasources` that ask it: they must not answer without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datasources: Vec<String>,
+    /// Verdict ids that are skipped with it, besides those that its targets, endpoints, roles and alerts tell.
     #[serde(default)]
     pub verdicts: Vec<String>,
 }
@@ -228,9 +233,19 @@ pub struct DeclaredTarget {
     pub job: String,
     /// Service that the job is about.
     pub service: String,
+    /// Service that is scraped for it, where that is another: an exporter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Least number of targets.
     #[serde(default = "one_target")]
     pub count: u64,
+}
+
+impl DeclaredTarget {
+    /// The service that is scraped.
+    pub fn scraped(&self) -> &str {
+        self.from.as_ref().unwrap_or(&self.service)
+    }
 }
 
 fn one_target() -> u64 {

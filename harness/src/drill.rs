@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use verdict::history::alert::{AlertEvent, Notification};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::history::stack::StackEvent;
+use verdict::left_out::{self, AbsentService};
 use verdict::observation::Fact;
 use verdict::{At, EventKind};
 
@@ -131,6 +132,8 @@ pub struct Parts {
     pub seed: u64,
     /// The declaration.
     pub declaration: Declaration,
+    /// How services that are left out would be seen.
+    pub absent: Vec<AbsentService>,
     /// Evaluation interval of the rules as they run, seconds.
     pub evaluation_s: f64,
     /// The monitoring configuration as it runs.
@@ -343,7 +346,9 @@ impl Session {
         let mut active = BTreeSet::new();
         for observation in metrics.ask(&question).await {
             let Fact::Samples(samples) = observation.fact else { return None };
-            active.extend(samples.series.into_iter().filter_map(|s| s.labels.get("alertname").cloned()));
+            // What is active because of a service that is left out says nothing.
+            let about = samples.series.into_iter().filter(|s| !left_out::named(&self.absent, &s.labels));
+            active.extend(about.filter_map(|s| s.labels.get("alertname").cloned()));
         }
         Some(active)
     }

@@ -80,6 +80,11 @@ pub enum Error {
 /// See [`Error`].
 pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Result<Plan, Error> {
     let mut plan = collect(folder, subject, Some(selection))?;
+    for optional in &subject.declaration.optional {
+        if let Some((service, reason)) = subject.is_left_out(&optional.service) {
+            plan.skip(&optional.verdicts, service, &reason);
+        }
+    }
     plan.finish().map_err(Error::Plan)?;
     Ok(plan)
 }
@@ -89,7 +94,9 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
 /// # Errors
 /// See [`Error`].
 pub fn verdicts(folder: &Path, subject: &Arc<Subject>) -> Result<BTreeSet<String>, Error> {
-    Ok(collect(folder, subject, None)?.expectations.iter().map(|p| p.expectation.checker().id()).collect())
+    let plan = collect(folder, subject, None)?;
+    let told = plan.expectations.iter().map(|p| p.expectation.checker().id());
+    Ok(told.chain(plan.left_out.iter().flat_map(|left| left.verdicts.iter().cloned())).collect())
 }
 
 /// What the selected scenarios expect, or all of them.
@@ -104,7 +111,8 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
         check_tags(&features, name, named, selection)?;
     }
     let collection = Telling::collection();
-    let mut plan = Plan { budgets: subject.budgets.clone(), apart: subject.apart.clone(), ..Plan::default() };
+    let (budgets, apart, absent) = (subject.budgets.clone(), subject.apart.clone(), subject.absent.clone());
+    let mut plan = Plan { budgets, apart, absent, ..Plan::default() };
     let mut selected = 0;
     for feature in &features {
         for (background, scenario) in scenarios(feature) {
@@ -113,7 +121,12 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
                 continue;
             }
             if let Some(reason) = selection.and_then(|s| left_out(&tags, s)) {
-                plan.left_out.push(LeftOut { feature: feature.name.clone(), scenario: scenario.name.clone(), reason });
+                plan.left_out.push(LeftOut {
+                    feature: feature.name.clone(),
+                    scenario: scenario.name.clone(),
+                    reason,
+                    ..LeftOut::default()
+                });
                 continue;
             }
             selected += 1;
@@ -131,7 +144,12 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
             // What the other steps expect stays; what has no subject is listed as skipped. The roll-call tells an owner's choice from
             // an expectation that got lost.
             if let Some(reason) = telling.absent {
-                plan.left_out.push(LeftOut { feature: feature.name.clone(), scenario: scenario.name.clone(), reason });
+                plan.left_out.push(LeftOut {
+                    feature: feature.name.clone(),
+                    scenario: scenario.name.clone(),
+                    reason,
+                    ..LeftOut::default()
+                });
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The folder `compose/images` is the [`Catalogue`]: one folder for each image, with its `image.toml`. A built image is tagged
 //! `firedrill/<name>:<content hash>` and reused until a file of it, or of a parent, changes. [`Images::ensure`] makes what a
-//! run needs; [`Images::ensure_own`] wraps one of our own binaries.
+//! run needs, [`Images::ensure_each`] what it may also do without; [`Images::ensure_own`] wraps one of our own binaries.
 
 mod buildkit;
 mod cache;
@@ -17,11 +17,13 @@ mod own;
 mod reference;
 mod schedule;
 mod stale;
+mod unavailable;
 mod upstream;
 
 pub use catalogue::{Catalogue, Found, Image};
 pub use error::Error;
 pub use manifest::{Debootstrap, Kind, Upstream};
+pub use unavailable::Unavailable;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,7 +38,7 @@ pub enum Source {
     Auto,
     /// The pinned public images only.
     Upstream,
-    /// Built from package registries only.
+    /// Built from package registries only; of what can't be built, an image of the catalogue is taken where the engine has it.
     Packages,
 }
 
@@ -120,6 +122,13 @@ pub enum Progress {
         /// How long it takes on two idle cores from an empty cache, in seconds.
         about_seconds: u64,
     },
+    /// A build has failed, in a call that goes on without it.
+    Failed {
+        /// Name in the catalogue.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// A build has ended well.
     Built {
         /// Name in the catalogue.
@@ -142,6 +151,7 @@ impl fmt::Display for Progress {
             Progress::Building { name, index, of, about_seconds } => {
                 write!(f, "building image {name} ({index} of {of}, about {about_seconds} s)")
             }
+            Progress::Failed { name, why } => write!(f, "building image {name} failed: {why}"),
             Progress::Built { name, took } => write!(f, "built image {name} in {:.0} s", took.as_secs_f64()),
             Progress::Pruned { bytes } => write!(f, "gave back {:.1} GiB of build caches", *bytes as f64 / f64::from(1u32 << 30)),
         }

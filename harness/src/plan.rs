@@ -1,12 +1,13 @@
 //! What a run will do, worked out before anything starts. Pure and printable (`--dry-run`).
 
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, DeclaredAlert, Optional, Role};
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
 use verdict::baseline::{Baseline, Gate};
 use verdict::check::roll_call::Required;
+use verdict::left_out::AbsentService;
 
 /// Largest number of drills that run side by side: each is one more thing that contends for the host, and lateness that
 /// comes from contention can't be judged.
@@ -37,6 +38,51 @@ pub struct Subject {
     pub services: Vec<String>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
+    /// Those of them whose image can't be had.
+    pub unavailable: BTreeSet<String>,
+    /// How services that are left out would be seen.
+    pub absent: Vec<AbsentService>,
+}
+
+impl Subject {
+    /// What may be left out of a run, a line each: no image is tried before it begins.
+    pub fn told_optional(&self) -> String {
+        let line = |o: &Optional| match &o.profile {
+            Some(profile) if self.left_out.contains_key(&o.service) => {
+                format!("optional  {}: left out, as --profile {profile} is not asked for: {}\n", o.service, o.why)
+            }
+            Some(profile) => format!("optional  {}: asked for by profile {profile}, so its image must be had\n", o.service),
+            None => format!("optional  {}: left out if its image can't be had: {}\n", o.service, o.why),
+        };
+        self.declaration.optional.iter().map(line).collect()
+    }
+
+    /// A service, if it is left out, and why that is so.
+    pub fn is_left_out(&self, service: &str) -> Option<(&str, String)> {
+        let (name, why) = self.left_out.get_key_value(service)?;
+        Some((name, format!("service {name} does not run: {why}")))
+    }
+
+    /// What its owner states, without the stores of which nobody answers: of them there is no ledger to tell.
+    pub fn observed(&self) -> Declaration {
+        let Declaration { roles, logs, traces, .. } = self.declaration.clone();
+        let answers = |all: [&Option<Role>; 2]| !all.into_iter().flatten().any(|role| self.left_out.contains_key(&role.service));
+        let logs = logs.filter(|_| answers([&roles.logs, &roles.shipper]));
+        let traces = traces.filter(|_| answers([&roles.traces, &roles.collector]));
+        Declaration { logs, traces, ..self.declaration.clone() }
+    }
+
+    /// The left-out service that an alert is about, if it is: its owner gives the alert a label with the service's name or job.
+    pub fn about_left_out(&self, alert: &DeclaredAlert) -> Option<(&str, String)> {
+        let about = |l: &&AbsentService| alert.labels.values().any(|v| *v == l.service || l.jobs.contains(v) || l.is_host(v));
+        self.absent.iter().find(about).and_then(|l| self.is_left_out(&l.service))
+    }
+
+    /// The left-out service without which a drill can't be run, if there is one: its fault's aim or other end.
+    pub fn drill_left_out(&self, scenario: &Scenario) -> Option<(&str, String)> {
+        let to = scenario.fault.settings.get("to").map(|to| to.split(':').next().unwrap_or(to));
+        std::iter::once(scenario.fault.target.as_str()).chain(to).find_map(|name| self.is_left_out(name))
+    }
 }
 
 /// For each alert those that must not be active beside it while it is drilled: they share a group, so that the second waits for the
@@ -80,8 +126,8 @@ pub struct Planned {
     pub expectation: Expectation,
 }
 
-/// Something that a tag or an absent component leaves out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Something that a tag, or a service that is left out, leaves out.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LeftOut {
     /// Feature's name.
     pub feature: String,
@@ -89,6 +135,12 @@ pub struct LeftOut {
     pub scenario: String,
     /// Why.
     pub reason: String,
+    /// The verdicts that are skipped with it; none where the whole scenario was not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<String>,
+    /// The service that is left out, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
 }
 
 /// What a run will do and what is expected of the stack.
@@ -113,9 +165,45 @@ pub struct Plan {
     /// Alerts that would be in each other's way at the alert manager.
     #[serde(default)]
     pub apart: Apart,
+    /// How services that are left out would be seen; what is said about them says nothing about the stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<AbsentService>,
 }
 
 impl Plan {
+    /// Takes the roll-call over, without what only services would answer whose image can't be had: their verdicts, each by its id, and
+    /// what others would count of them, each by its name.
+    pub fn call(&mut self, required: Vec<Required>, unavailable: &BTreeSet<String>) {
+        let gone = |service: &str| unavailable.contains(service);
+        let skipped: BTreeSet<&String> =
+            self.left_out.iter().filter(|l| l.service.as_deref().is_some_and(gone)).flat_map(|l| &l.verdicts).collect();
+        let without = |id: &str| -> BTreeMap<String, u64> {
+            let about = self.expectations.iter().find(|p| p.expectation.checker().id() == id);
+            let absent = about.map_or(&[][..], |p| p.expectation.absent());
+            let mut less = BTreeMap::new();
+            for one in absent.iter().filter(|a| gone(&a.service)) {
+                *less.entry(one.name.clone()).or_default() += one.count;
+            }
+            less
+        };
+        let still = required.into_iter().filter(|r| !skipped.contains(&r.id));
+        self.required = still.map(|r| Required { without: without(&r.id), ..r }).collect();
+    }
+
+    /// Leaves these verdicts out, with the reason.
+    pub fn skip(&mut self, ids: &[String], service: &str, reason: &str) {
+        let (kept, gone): (Vec<Planned>, Vec<Planned>) =
+            std::mem::take(&mut self.expectations).into_iter().partition(|p| !ids.contains(&p.expectation.checker().id()));
+        self.expectations = kept;
+        self.left_out.extend(gone.into_iter().map(|p| LeftOut {
+            verdicts: vec![p.expectation.checker().id()],
+            service: Some(service.to_owned()),
+            feature: p.feature,
+            scenario: p.scenario,
+            reason: reason.to_owned(),
+        }));
+    }
+
     /// Adds a drill unless it is there already, and returns whether it is new.
     pub fn add_drill(&mut self, scenario: &Scenario) -> bool {
         if self.drills.iter().any(|d| d.scenario.name == scenario.name) {

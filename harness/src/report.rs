@@ -23,7 +23,7 @@ use verdict::summary::{
     self, AboutAlert, AlertRow, ComparedRow, Coverage, Curves, FaultRow, Glance, LedgerRow, Measured, Place, Proved, Routing, Summary,
     Timings, Waiver,
 };
-use verdict::{Expectation, History, Verdict};
+use verdict::{Expectation, History, Verdict, left_out};
 
 pub use verdict::summary::{Deviation, Told};
 
@@ -117,6 +117,9 @@ pub struct RunFile {
 /// Judges a history by a run file and makes the report.
 pub fn judge(history: &History, file: &RunFile) -> Report {
     let plan = &file.plan;
+    // What is said about services that are left out says nothing about the stack.
+    let (whole, seen) = (history, left_out::without(history, &plan.absent));
+    let history = seen.as_ref();
     let waivers: Vec<Waiver<'_>> = file
         .declaration
         .waivers
@@ -127,7 +130,9 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
     for verdict in &mut verdicts {
         summary::waive(verdict, &waivers, &file.day);
     }
-    let tables = Tables::of(history, file, &verdicts);
+    // Rules are reproduced sample by sample, whatever they are about.
+    let mutation = mutation::judge(whole, plan.expectations.iter().map(|p| &p.expectation));
+    let tables = Tables { mutation, ..Tables::of(history, file, &verdicts) };
     let mut told: Vec<Told> = Vec::new();
     for (p, verdict) in plan.expectations.iter().zip(&verdicts) {
         let place = Place { feature: &p.feature, scenario: &p.scenario, step: &p.step, place: &p.place };
@@ -140,9 +145,11 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
         verdicts.extend(measured);
     }
     for left in &plan.left_out {
-        let id = format!("skipped.{}.{}", left.feature, left.scenario).to_lowercase().replace(' ', "_");
-        let verdict = Verdict::skipped(id, left.scenario.clone(), left.reason.clone());
-        told.push(summary::tell(history, &verdict, Place { feature: &left.feature, scenario: &left.scenario, ..Place::default() }, None));
+        let whole = || vec![format!("skipped.{}.{}", left.feature, left.scenario).to_lowercase().replace(' ', "_")];
+        let place = Place { feature: &left.feature, scenario: &left.scenario, ..Place::default() };
+        for id in if left.verdicts.is_empty() { whole() } else { left.verdicts.clone() } {
+            told.push(summary::tell(history, &Verdict::skipped(id, left.scenario.clone(), left.reason.clone()), place, None));
+        }
     }
     let missing =
         Place { feature: "Roll-call", scenario: "Every verdict that must be returned is there", step: "", place: "verdicts.yaml" };
@@ -157,13 +164,14 @@ struct Tables {
     alerts: Vec<AlertRow>,
     ledger: Vec<LedgerRow>,
     measured: BTreeMap<String, Measured>,
+    mutation: Option<Mutation>,
 }
 
 impl Tables {
     fn of(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Tables {
         let (alerts, ledger) = (alerts(history, file, verdicts), ledger(history, &file.declaration));
         let measured = file.plan.gate.as_ref().map(|gate| summary::measures(history, gate, &ledger, &alerts)).unwrap_or_default();
-        Tables { alerts, ledger, measured }
+        Tables { alerts, ledger, measured, mutation: None }
     }
 }
 
@@ -219,7 +227,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         }
     }
     let counts = Summary::of(told.iter().map(|t| t.status));
-    let Tables { alerts, ledger, measured } = tables;
+    let Tables { alerts, ledger, measured, mutation } = tables;
     let faults = summary::faults(history);
     let of_alerts = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
     let of_switches = declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
@@ -245,7 +253,7 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         proved: Proved::of(&alerts),
         alerts,
         coverage,
-        mutation: mutation::judge(history, file.plan.expectations.iter().map(|p| &p.expectation)),
+        mutation,
         ledger,
         faults,
         load: summary::load(history, "background"),

@@ -202,6 +202,9 @@ impl Sabotage {
                 }
             }
         }
+        if self.left_out(plan).is_some() {
+            return Ok(());
+        }
         if let Some((at, unknown)) = self.drills.iter().enumerate().find(|(_, n)| !plan.drills.iter().any(|d| d.scenario.name == **n)) {
             return wrong(
                 &["drills", &at.to_string()],
@@ -217,6 +220,15 @@ impl Sabotage {
             );
         }
         Ok(())
+    }
+}
+
+impl Sabotage {
+    /// Why it can't be tried, if so: its verdict, or what a drill of it is judged by, is skipped with a service that is left out.
+    pub fn left_out(&self, plan: &Plan) -> Option<String> {
+        let drills: Vec<String> = self.drills.iter().map(|drill| format!("drill.{drill}.fault")).collect();
+        let skipped = plan.left_out.iter().find(|l| l.verdicts.iter().any(|id| *id == self.expect.verdict || drills.contains(id)))?;
+        Some(format!("{} is not judged: {}", self.expect.verdict, skipped.reason))
     }
 }
 

@@ -4,9 +4,11 @@
 //! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
 
 mod check;
+mod dashboards;
 pub mod down;
 mod holder;
 mod open;
+mod optional;
 pub mod ports;
 mod recreate;
 mod resolve;

@@ -9,8 +9,9 @@ pub mod scraping;
 pub mod stack;
 pub mod traces;
 
-use crate::declaration::Declaration;
-use crate::plan::{Plan, Planned, Subject};
+use crate::declaration::{Declaration, Role};
+use crate::plan::{LeftOut, Plan, Planned, Subject};
+use crate::scenario::Scenario;
 use std::sync::Arc;
 use verdict::Expectation;
 
@@ -31,6 +32,8 @@ pub struct Telling {
     pub place: String,
     /// Drill that the scenario speaks of.
     pub drill: Option<String>,
+    /// Drills that it speaks of and that can't be run, since a service is left out.
+    pub without: Vec<Scenario>,
     /// Alert that it speaks of.
     pub alert: Option<String>,
     /// Why the scenario has no subject in this stack: its declaration states nothing of the kind.
@@ -42,7 +45,7 @@ pub struct Telling {
 impl Telling {
     /// What the owner states about the stack.
     fn declaration(&self) -> Declaration {
-        self.subject.as_ref().map(|s| s.declaration.clone()).unwrap_or_else(|| unreachable!("features are told about a subject"))
+        self.told().declaration.clone()
     }
 
     /// Appends an expectation, told by this step.
@@ -68,6 +71,28 @@ impl Telling {
         } else {
             self.absent.get_or_insert(format!("firedrill.yaml states no `{key}`"));
         }
+    }
+
+    /// Appends an expectation, or, if a service that it can't do without is left out, that its verdict is skipped.
+    fn expect_unless(&mut self, gone: Option<(&str, String)>, expectation: impl Into<Expectation>) {
+        let Some((service, reason)) = gone else { return self.expect(expectation) };
+        self.plan.left_out.push(LeftOut {
+            feature: self.feature.clone(),
+            scenario: self.scenario.clone(),
+            reason,
+            verdicts: vec![expectation.into().checker().id()],
+            service: Some(service.to_owned()),
+        });
+    }
+
+    /// The first of these servers that is left out, so that nobody answers.
+    fn unanswered<'s>(subject: &'s Subject, roles: &[&Option<Role>]) -> Option<(&'s str, String)> {
+        roles.iter().filter_map(|role| role.as_ref()).find_map(|role| subject.is_left_out(&role.service))
+    }
+
+    /// What the features speak about.
+    fn told(&self) -> Arc<Subject> {
+        self.subject.clone().unwrap_or_else(|| unreachable!("features are told about a subject"))
     }
 
     /// The step can't be understood.

@@ -5,7 +5,7 @@ mod apart;
 mod check;
 
 use crate::budget::{self, Circumstances};
-use crate::compose::{Project, VolumeSource};
+use crate::compose::{Absence, Project, VolumeSource};
 use crate::declaration::{Declaration, GRAFANA_FILES, Role};
 use crate::home::Home;
 use crate::monitoring::{MonitoringConfig, Mount, ServerKind, Source};
@@ -14,11 +14,12 @@ use crate::stack::{Stack, StackError};
 use crate::timescale::{Declared, Scale, Scaled, Traffic};
 use crate::{scenario, yaml};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use verdict::check::roll_call::Required;
 use verdict::history::run::{Deviation, DeviationKind};
+use verdict::left_out::AbsentService;
 
 /// Why a stack can't be used. The message names file and line and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,22 @@ pub enum Error {
 #[serde(deny_unknown_fields)]
 struct RollCall {
     schema: u32,
-    verdicts: Vec<Required>,
+    verdicts: Vec<Called>,
+}
+
+/// One verdict of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Called {
+    id: String,
+    #[serde(default = "one")]
+    least_evidence: u64,
+    #[serde(default)]
+    may_skip: bool,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// Time that a stage may take because other programs use the host: an allowance of its own in every budget, seconds.
@@ -82,26 +98,34 @@ pub struct Read {
 /// # Errors
 /// See [`Error`].
 pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Result<Read, Error> {
-    read_measured(folder_or_name, home, time_scale, &BTreeMap::new())
+    read_asked(folder_or_name, home, &Asked { time_scale, ..Asked::default() })
 }
 
-/// The same where it was measured how long scrapes take (99th percentile, by job): a scale at which they don't fit into half of their
-/// timeouts is refused, or lowered where it is the declared one.
+/// What a stack is read for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Time scale that is asked for; without one, the declared one.
+    pub time_scale: Option<f64>,
+    /// How long scrapes were measured to take (99th percentile, by job): a scale at which they don't fit into half of their timeouts is
+    /// refused, or lowered where it is the declared one.
+    pub scrapes: BTreeMap<String, Duration>,
+    /// Compose profiles that are turned on.
+    pub profiles: BTreeSet<String>,
+    /// Optional services whose image can't be had, with the reason.
+    pub unavailable: BTreeMap<String, String>,
+}
+
+/// Reads a stack for what is asked.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read_measured(
-    folder_or_name: &str,
-    home: &Home,
-    time_scale: Option<f64>,
-    scrapes: &BTreeMap<String, Duration>,
-) -> Result<Read, Error> {
-    let stack = Stack::open(folder_or_name)?;
+pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Read, Error> {
+    let stack = Stack::open_with(folder_or_name, &asked.profiles, &asked.unavailable)?;
     let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
     let written = MonitoringConfig::load(&sources(folder, &declaration, &project)?)?;
     let mut deviations: Vec<Deviation> =
         declaration.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)).collect();
-    let scaled = scaled(&declaration, &written, time_scale, scrapes, &mut deviations)?;
+    let scaled = scaled(&declaration, &written, asked.time_scale, &asked.scrapes, &mut deviations)?;
     let own = |name: &str| folder.join(name);
     let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
@@ -110,7 +134,7 @@ pub fn read_measured(
         first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
     let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration, &scenarios)?) } else { None };
     let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
-    let (services, left_out) = services(&declaration, &project);
+    let (services, left_out) = (project.services.keys().cloned().collect(), left_out(&declaration, &project));
     let budgets = budgets(&declaration, &scaled.config);
     check::contained(&declaration, &project, &written)?;
     check::bounds(&stack.declaration_file, &declaration, &written)?;
@@ -120,7 +144,10 @@ pub fn read_measured(
     deviations.extend(from_files(&declaration, |service| project.services.contains_key(service) && !left_out.contains_key(service)));
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
-    let subject = Subject { declaration, time_scale: scaled.scale, scenarios, baseline, budgets, apart, services, left_out };
+    let absent = left_out.keys().map(|name| seen_as(name, &declaration, &project)).collect();
+    let unavailable = project.left_out.iter().filter(|(_, left)| matches!(left.why, Absence::Told(_))).map(|(n, _)| n.clone()).collect();
+    let time_scale = scaled.scale;
+    let subject = Subject { declaration, time_scale, scenarios, baseline, budgets, apart, services, left_out, unavailable, absent };
     Ok(Read { stack, subject, written, scaled, required, features, deviations, baseline_file })
 }
 
@@ -144,7 +171,8 @@ fn roll_call(path: &Path) -> Result<Vec<Required>, Error> {
             yaml::error_at(path, &["schema"], format!("schema: seen {}, wanted 1", call.schema), "this program reads version 1").into()
         );
     }
-    Ok(call.verdicts)
+    let required = |c: Called| Required { id: c.id, least_evidence: c.least_evidence, may_skip: c.may_skip, without: BTreeMap::new() };
+    Ok(call.verdicts.into_iter().map(required).collect())
 }
 
 fn scaled(
@@ -253,16 +281,27 @@ fn server_kind(role: &Role) -> Option<ServerKind> {
     })
 }
 
-fn services(declaration: &Declaration, project: &Project) -> (Vec<String>, BTreeMap<String, String>) {
-    let left_out = project
-        .left_out
-        .iter()
-        .map(|(name, profiles)| {
-            let declared = declaration.optional.iter().find(|o| o.service == *name).map(|o| o.why.clone());
-            (name.clone(), declared.unwrap_or_else(|| format!("it belongs to profile {}, which is not turned on", profiles.join(", "))))
-        })
-        .collect();
-    (project.services.keys().cloned().collect(), left_out)
+/// Services that are left out, with the reason: what kept them out, and what their owner states about that.
+fn left_out(declaration: &Declaration, project: &Project) -> BTreeMap<String, String> {
+    let stated = |name: &String| declaration.optional.iter().find(|o| o.service == *name).map(|o| o.why.clone());
+    let why = |name: &String, why: &Absence| match (stated(name), why) {
+        (Some(stated), Absence::Profiles(_)) => stated,
+        (Some(stated), Absence::Told(_)) => format!("{why} ({stated})"),
+        (None, _) => why.to_string(),
+    };
+    project.left_out.iter().map(|(name, left)| (name.clone(), why(name, &left.why))).collect()
+}
+
+/// How a service that is left out would be seen: by its names, and by jobs that scrape nothing else.
+fn seen_as(name: &str, declaration: &Declaration, project: &Project) -> AbsentService {
+    let is_out = |service: &str| project.left_out.contains_key(service);
+    let of_job = |job: &str| declaration.targets.iter().filter(|t| t.job == job).all(|t| is_out(t.scraped()));
+    let jobs = declaration.targets.iter().filter(|t| t.scraped() == name && of_job(&t.job)).map(|t| t.job.clone()).collect();
+    let mut hosts: Vec<String> =
+        project.left_out.get(name).map(|left| left.service.names().map(str::to_owned).collect()).unwrap_or_default();
+    // A name that a service has as well which runs says nothing.
+    hosts.retain(|host| !project.services.values().any(|running| running.names().any(|n| n == host)));
+    AbsentService { service: name.to_owned(), jobs, hosts }
 }
 
 /// The slowest path of each declared alert. One that the configuration lacks gets the slowest of all: it will be convicted of

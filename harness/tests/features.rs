@@ -130,6 +130,11 @@ fn convicted(shared: &Shared, sabotage: &sabotage::Sabotage) -> Result<(), Faile
     report(shared)?;
     let live = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let live = live.as_ref().ok_or_else(|| Failed::from("the stack is not up"))?;
+    let plan = live.options.plan().map_err(|f| Failed::from(f.message))?;
+    if let Some(why) = sabotage.left_out(&plan) {
+        eprintln!("{} is left out: {why}", sabotage.name);
+        return Ok(());
+    }
     let outcome = shared.runtime.block_on(sabotage::try_on(live, sabotage)).map_err(|f| Failed::from(f.message))?;
     if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
 }

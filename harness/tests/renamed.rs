@@ -71,6 +71,7 @@ fn options(stack: &str) -> Options {
         seed: Some(seed()),
         time_scale: None,
         tags: Vec::new(),
+        profiles: Vec::new(),
         images: Images::Auto,
         keep: false,
         provision: images::is_set("FIREDRILL_PROVISION"),

@@ -22,7 +22,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     if arguments.dry_run {
         let plan = plan(&options)?;
         print!("{plan}");
-        print!("{}", budgets(&plan));
+        print!("{}{}", budgets(&plan), options.read()?.subject.told_optional());
         return Ok(Exit::Pass);
     }
     super::verify::once(&options, plan, common, text::alerts_only).await
@@ -30,7 +30,10 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 
 /// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
 /// and resolves: one that no drill is about can't be judged, which the roll-call tells.
-pub(crate) fn plan(options: &Options) -> Result<Plan, Failure> {
+///
+/// # Errors
+/// The stack's files or the features are wrong.
+pub fn plan(options: &Options) -> Result<Plan, Failure> {
     let read = options.read()?;
     let subject = Arc::new(read.subject);
     let told = options.home.features().join("commands");
@@ -38,9 +41,12 @@ pub(crate) fn plan(options: &Options) -> Result<Plan, Failure> {
     plan.mutation = true;
     let declared = subject.declaration.alerts.iter();
     let claims = ["fires", "reaches", "resolves"];
-    plan.required = declared
-        .flat_map(|a| claims.map(|claim| Required { id: format!("alert.{}.{claim}", a.name), least_evidence: 1, may_skip: false }))
+    // An alert about what is left out can't fire, whether or not a drill would raise it.
+    let required = declared
+        .filter(|a| subject.about_left_out(a).is_none_or(|(service, _)| !subject.unavailable.contains(service)))
+        .flat_map(|a| claims.map(|claim| Required::new(format!("alert.{}.{claim}", a.name), 1)))
         .collect();
+    plan.call(required, &subject.unavailable);
     Ok(plan)
 }
 

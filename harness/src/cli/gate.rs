@@ -159,6 +159,10 @@ impl Running<'_> {
             }
             words.extend(["--time-scale".into(), scale.to_string()]);
         }
+        // A profile is one of the stack's.
+        if words.contains(&self.stack) {
+            words.extend(self.common.profiles.iter().flat_map(|p| ["--profile".to_owned(), p.clone()]));
+        }
         if !words.iter().any(|w| w == "--seed" || w.starts_with("--seed=")) {
             words.extend(["--seed".into(), (self.seed + n as u64).to_string()]);
         }

@@ -4,14 +4,15 @@
 use super::{Common, Failure};
 use crate::exit::Exit;
 use crate::home::Home;
-use crate::image::{Catalogue, Images};
+use crate::image::{Catalogue, Images, Kind};
 use crate::progress::Progress;
 use crate::stack::suggest;
 
 /// Arguments of `images`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Names of the catalogue (folders of compose/images); all of them without any.
+    /// Names of the catalogue (folders of compose/images); all of them without any, but for those that can only be pulled
+    /// where that fails.
     names: Vec<String>,
     /// Only look: print those that are there, and fail if one is not, without pulling or building.
     #[arg(long)]
@@ -35,6 +36,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     let engine =
         crate::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
     let all: Vec<&str> = catalogue.images().filter(|i| catalogue.find(&i.name).is_ok()).map(|i| i.name.as_str()).collect();
+    let only_upstream = |name: &str| catalogue.get(name).is_some_and(|i| i.kind == Kind::Upstream);
     let wanted = if arguments.names.is_empty() { all } else { arguments.names.iter().map(String::as_str).collect() };
     let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
     if arguments.present {
@@ -42,6 +44,9 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         for (name, reference) in images.present(&wanted, common.images.into()).await.map_err(unfit)? {
             match reference {
                 Some(reference) => println!("{name} {reference}"),
+                None if arguments.names.is_empty() && only_upstream(&name) => {
+                    progress.say(&format!("only upstream: image {name} is not here"));
+                }
                 None => absent.push(name),
             }
         }
@@ -53,8 +58,22 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
             }
         };
     }
-    for image in images.ensure(&wanted, common.images.into(), &|p| progress.say(&p.to_string())).await.map_err(unfit)? {
-        println!("{} {}", image.name, image.reference);
+    let say = |p: &crate::image::Progress| progress.say(&p.to_string());
+    let source = common.images.into();
+    if !arguments.names.is_empty() {
+        for image in images.ensure(&wanted, source, &say).await.map_err(unfit)? {
+            println!("{} {}", image.name, image.reference);
+        }
+        return Ok(Exit::Pass);
     }
-    Ok(Exit::Pass)
+    let mut lost = Vec::new();
+    for outcome in images.ensure_each(&wanted, source, &say).await.map_err(unfit)? {
+        match outcome {
+            Ok(image) => println!("{} {}", image.name, image.reference),
+            // Nobody asked for it by name, and it is not ours to build.
+            Err(image) if only_upstream(&image.wanted) => progress.say(&format!("only upstream: {image}")),
+            Err(image) => lost.push(image),
+        }
+    }
+    if lost.is_empty() { Ok(Exit::Pass) } else { Err(unfit(crate::image::Error::Unavailable(lost))) }
 }

@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::lint;
 use crate::stack::{Running, Stack};
+use std::collections::BTreeMap;
 
 /// Arguments of `lint`.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,7 +20,8 @@ pub struct Arguments {
 
 /// Checks, prints.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let stack = Stack::open(&arguments.stack).map_err(|e| Failure::new(e.exit(), e))?;
+    let profiles = common.profiles.iter().cloned().collect();
+    let stack = Stack::open_with(&arguments.stack, &profiles, &BTreeMap::new()).map_err(|e| Failure::new(e.exit(), e))?;
     let (mut linted, config) = lint::files(&stack).map_err(|e| Failure::new(e.exit(), e))?;
     let up = Running::of_stack(&Journal::of_user(), stack.name()).map_err(|e| Failure::new(e.exit(), e))?;
     if let Some(running) = up.filter(|running| !arguments.files_only && running.kept && running.folder == stack.folder) {

@@ -29,6 +29,10 @@ fn plan(options: &Options, arguments: &Arguments, common: &Common) -> Result<Pla
     if !arguments.scenarios.iter().all(|s| plan.drills.iter().any(|d| d.scenario.name == *s)) && common.tags.is_empty() {
         plan = super::alerts::plan(options)?;
     }
+    let skipped = |drill: &str| plan.left_out.iter().find(|l| l.verdicts.contains(&format!("drill.{drill}.fault")));
+    if let Some((drill, reason)) = arguments.scenarios.iter().find_map(|drill| Some((drill, &skipped(drill)?.reason))) {
+        return Err(Failure::new(Exit::Unfit, format!("drill {drill} can't be run: {reason}\nhint: firedrill images obtains images")));
+    }
     let known: Vec<&str> = plan.drills.iter().map(|d| d.scenario.name.as_str()).collect();
     if let Some(unknown) = arguments.scenarios.iter().find(|s| !known.contains(&s.as_str())) {
         let stack = &arguments.stack;

@@ -45,7 +45,13 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         for name in &chosen {
             catalogue[name].check(&folder, &plan)?;
         }
-        plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
+        // What is about a service that is left out is told with the others, and not tried.
+        let gone = |name: &&String| catalogue[*name].left_out(&plan);
+        if let Some(reason) = chosen.iter().map(|name| gone(&name)).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next()) {
+            return Err(Failure::new(Exit::Unfit, format!("no sabotage can be tried: {reason}\nhint: firedrill images obtains images")));
+        }
+        let verdicts = chosen.iter().filter(|name| gone(name).is_none()).map(|n| catalogue[n].expect.verdict.clone()).collect();
+        plan.only_verdicts(&verdicts);
         Ok(plan)
     };
     let (live, healthy) = settled(&options, plan).await?;
@@ -62,7 +68,8 @@ async fn try_all(
     catalogue: &std::collections::BTreeMap<String, sabotage::Sabotage>,
     healthy: &Report,
 ) -> Result<Exit, Failure> {
-    let mut missed = 0;
+    let (mut missed, mut tried) = (0, 0);
+    let plan = live.options.plan()?;
     let acquitted = healthy.exit() == Exit::Pass;
     println!(
         "{} healthy stack: {} passed, {} failed, {} unknown",
@@ -77,6 +84,11 @@ async fn try_all(
     }
     for name in chosen {
         let sabotage = &catalogue[name];
+        if let Some(why) = sabotage.left_out(&plan) {
+            println!("left out {name}: {why}");
+            continue;
+        }
+        tried += 1;
         let outcome = sabotage::try_on(live, sabotage).await?;
         println!(
             "{} {name}: {} ({:.0} s)",
@@ -89,8 +101,8 @@ async fn try_all(
     }
     println!(
         "{} of {} convicted, healthy stack {}",
-        chosen.len() + usize::from(!acquitted) - missed,
-        chosen.len(),
+        tried + usize::from(!acquitted) - missed,
+        tried,
         if acquitted { "acquitted" } else { "not acquitted" }
     );
     Ok(if missed == 0 { Exit::Pass } else { Exit::Fail })

@@ -37,6 +37,9 @@ pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
         let ports: Vec<String> = ports.iter().map(|(inside, host)| format!("{inside} at 127.0.0.1:{host}")).collect();
         println!("{service:<24} {}", ports.join(", "));
     }
+    for (service, why) in &live.running.left_out {
+        println!("{service:<24} left out: {why}");
+    }
     live.keep().await?;
     Ok(Exit::Pass)
 }
@@ -56,6 +59,7 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
             };
             println!("  {service:<24} {state}");
         }
+        running.left_out.iter().for_each(|(service, why)| println!("  {service:<24} left out: {why}"));
     }
     for entry in journal
         .open_entries()

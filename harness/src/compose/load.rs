@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, entries, items, text, texts, wanted};
 use super::interpolate::{Environment, interpolate};
-use super::model::{Content, Network, Project, Volume};
+use super::model::{Absence, Content, LeftOut, Network, Project, Volume};
 use super::tree::{Key, Mark, Node, Value, parse};
 use super::{ConfigError, dotenv, merge, nearest, paths, references, service};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,8 @@ pub struct Source {
     pub copy: Option<(PathBuf, PathBuf)>,
     /// Profiles that are turned on; `*` turns on all.
     pub profiles: BTreeSet<String>,
+    /// Services that are left out though no profile says so, with the reason.
+    pub without: BTreeMap<String, String>,
     /// Variables, over those of `.env`. Usually the process's own environment.
     pub env: Environment,
 }
@@ -27,7 +29,7 @@ impl Source {
     pub fn new(file: impl Into<PathBuf>) -> Self {
         // What is no text can't be meant in a Compose file.
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), env }
+        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), without: BTreeMap::new(), env }
     }
 
     /// Where a path is really read.
@@ -296,10 +298,14 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
         let on = service.profiles.is_empty()
             || source.profiles.contains("*")
             || service.profiles.iter().any(|profile| source.profiles.contains(profile));
-        if on {
-            project.services.insert(key.name.clone(), service);
-        } else {
-            project.left_out.insert(key.name.clone(), service.profiles);
+        let why = match source.without.get(&key.name) {
+            Some(why) if on => Some(Absence::Told(why.clone())),
+            _ if on => None,
+            _ => Some(Absence::Profiles(service.profiles.clone())),
+        };
+        match why {
+            None => drop(project.services.insert(key.name.clone(), service)),
+            Some(why) => drop(project.left_out.insert(key.name.clone(), LeftOut { service, why })),
         }
     }
     fields.finish(&[("models", "remove it: firedrill runs containers only")])?;

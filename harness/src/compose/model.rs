@@ -15,8 +15,8 @@ pub struct Project {
     pub file: PathBuf,
     /// Services that take part.
     pub services: BTreeMap<String, Service>,
-    /// Services that a profile leaves out, with their profiles.
-    pub left_out: BTreeMap<String, Vec<String>>,
+    /// Services that are left out.
+    pub left_out: BTreeMap<String, LeftOut>,
     /// Networks.
     pub networks: BTreeMap<String, Network>,
     /// Named volumes.
@@ -27,6 +27,51 @@ pub struct Project {
     pub secrets: BTreeMap<String, Content>,
     /// What Compose itself would warn of.
     pub warnings: Vec<String>,
+}
+
+/// A service that takes no part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftOut {
+    /// The service, as it is written.
+    pub service: Service,
+    /// Why.
+    pub why: Absence,
+}
+
+/// Why a service takes no part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// None of its profiles is turned on.
+    Profiles(Vec<String>),
+    /// It is told to be left out, with the reason.
+    Told(String),
+}
+
+impl std::fmt::Display for Absence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Absence::Profiles(profiles) => match profiles.as_slice() {
+                [one] => write!(f, "it belongs to profile {one}, which is not turned on"),
+                all => write!(f, "it belongs to profiles {}, none of which is turned on", all.join(", ")),
+            },
+            Absence::Told(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Service {
+    /// Names by which others reach it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.networks.values().flat_map(|network| &network.aliases);
+        std::iter::once(&self.name).chain(&self.container_name).chain(aliases).map(String::as_str)
+    }
+
+    /// Services without which it can't be started.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        let modes = [&self.network_mode, &self.pid, &self.ipc];
+        let shared = modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"));
+        self.depends_on.iter().filter(|(_, dependency)| dependency.required).map(|(name, _)| name.as_str()).chain(shared)
+    }
 }
 
 /// A service.

@@ -14,9 +14,9 @@ pub(super) fn check(project: &Project) -> Result<(), ConfigError> {
     for (name, service) in &project.services {
         let path = |key: &str| format!("services.{name}.{key}");
         for (on, dependency) in &service.depends_on {
-            if let Some(profiles) = project.left_out.get(on).filter(|_| dependency.required) {
-                let what = format!("{}: service {on} is left out by its profiles {}", path("depends_on"), profiles.join(", "));
-                return Err(ConfigError::at(&service.mark, what, "turn the profile on, or write `required: false`"));
+            if let Some(left) = project.left_out.get(on).filter(|_| dependency.required) {
+                let what = format!("{}: service {on} is left out: {}", path("depends_on"), left.why);
+                return Err(ConfigError::at(&service.mark, what, "turn its profile on (--profile), or write `required: false`"));
             }
             if dependency.required && !project.services.contains_key(on) {
                 return Err(missing(&service.mark, path("depends_on"), on, "service", project.services.keys()));

@@ -17,6 +17,7 @@ fn read_files(files: &[(&str, &str)], profiles: &[&str]) -> (tempfile::TempDir, 
         file: home.path().join("docker-compose.yml"),
         copy: None,
         profiles: profiles.iter().map(|profile| (*profile).to_owned()).collect(),
+        without: BTreeMap::new(),
         env: BTreeMap::from([("FROM_SHELL".to_owned(), "shell".to_owned())]),
     };
     let project = load(&source);

@@ -7,7 +7,7 @@ pub use boards::Board;
 pub use sources::{Header, Login, Provisioned};
 
 use crate::compose::tree::{Mark, Node, Value as Yaml, parse};
-use crate::compose::{ConfigError, Project, VolumeSource};
+use crate::compose::{ConfigError, Project, Service, VolumeSource};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -36,28 +36,19 @@ pub struct Files {
 /// Names in a stack's network, with the services that they lead to.
 pub type Hosts = BTreeMap<String, String>;
 
-/// The names of a project's services: their own, those in its networks, and those of services that are left out.
+/// The names of a project's services, those that are left out included. A service's own name counts before another's alias, and what
+/// runs before what does not.
 pub fn hosts(project: &Project) -> Hosts {
-    let own = project.services.keys().chain(project.left_out.keys()).map(|name| (name.to_ascii_lowercase(), name.clone()));
-    let aliases = project.services.values().flat_map(|service| {
-        let names = service.networks.values().flat_map(|n| n.aliases.iter());
-        names.map(|alias| (alias.to_ascii_lowercase(), service.name.clone()))
-    });
-    aliases.chain(own).collect()
+    let running = || project.services.values();
+    let names = |service: &Service| service.names().map(|n| (n.to_ascii_lowercase(), service.name.clone())).collect::<Vec<_>>();
+    let left_out = project.left_out.values().flat_map(|left| names(&left.service));
+    left_out.chain(running().flat_map(names)).chain(running().map(|s| (s.name.to_ascii_lowercase(), s.name.clone()))).collect()
 }
 
 impl Place {
-    /// The place of files that the service of this name would read, if it ran: what is mounted into it, and its environment. `paths`
-    /// are mounts that no service has, relative to the stack's folder.
-    pub fn new(
-        folder: &Path,
-        provisioning: &str,
-        named: Mark,
-        project: &Project,
-        service: Option<&str>,
-        paths: &BTreeMap<String, String>,
-    ) -> Place {
-        let service = service.and_then(|name| project.services.get(name));
+    /// The place of files that a service would read, if it ran: what is mounted into it, and its environment. `paths` are mounts that
+    /// no service has, relative to the stack's folder.
+    pub fn new(folder: &Path, provisioning: &str, named: Mark, service: Option<&Service>, paths: &BTreeMap<String, String>) -> Place {
         let bound = service.into_iter().flat_map(|s| &s.volumes).filter_map(|volume| match &volume.source {
             VolumeSource::Bind { path, .. } => Some((PathBuf::from(&volume.target), path.clone())),
             _ => None,

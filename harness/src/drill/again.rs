@@ -9,7 +9,7 @@ use verdict::check::attempts;
 use verdict::check::timeline::CONTENDED_CPU_SOME_AVG10;
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
-use verdict::{Event, EventKind};
+use verdict::{Event, EventKind, left_out};
 
 /// Longest wait for a contended host to become calm before a repetition.
 const CALM_WITHIN: Duration = Duration::from_secs(30);
@@ -31,6 +31,7 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     for (seq, kind) in (history.events.len() as u64..).zip(seen.into_iter().chain([ended])) {
         history.events.push(Event { seq, at: now, kind });
     }
+    let history = left_out::without(&history, &plan.absent);
     let mut wave = plan.waves().len() as u32;
     let mut late = Vec::new();
     // What takes long at its true size can't be had a second time.

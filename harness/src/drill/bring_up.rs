@@ -3,12 +3,13 @@
 
 mod containers;
 mod dashboards;
+mod ready;
 
 use super::{Inbox, Probes, Session, follow};
 use crate::annotation::Annotations;
 use crate::cli::{Common, Failure};
 use crate::clock::RunClock;
-use crate::declaration::{Declaration, HostPorts, Role, SteadyState};
+use crate::declaration::{Declaration, Role, SteadyState};
 use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::features::{self, Selection};
@@ -17,7 +18,6 @@ use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::{Plan, Subject};
-use crate::preflight;
 use crate::probe;
 use crate::progress::Progress;
 use crate::reaper::Reaper;
@@ -25,7 +25,7 @@ use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
 use crate::stack::{self, Addition, Running, Stack, suggest};
-use crate::subject::{self, Read};
+use crate::subject::{self, Asked, Read};
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,9 @@ use std::time::Duration;
 use verdict::history::alert::AlertEvent;
 use verdict::history::run::{Deviation, DeviationKind, Phase, RunEvent};
 use verdict::{EventKind, history};
+
+use ready::Ready;
+pub use ready::up_planned;
 
 /// Service name of the stand-ins' container.
 const STAND_INS: &str = "firedrill-receivers";
@@ -55,6 +58,8 @@ pub struct Options {
     pub command: String,
     /// How long scrapes were measured to take (99th percentile, by job), if they were.
     pub scrapes: BTreeMap<String, Duration>,
+    /// Optional services whose image can't be had, with the reason: known once images were tried.
+    pub unavailable: BTreeMap<String, String>,
 }
 
 /// How the first run on a stack ended.
@@ -84,7 +89,8 @@ impl Options {
             words.drain(at..(at + 2).min(words.len()));
         }
         let command = words.join(" ");
-        Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command, scrapes: BTreeMap::new() }
+        let (scrapes, unavailable) = (BTreeMap::new(), BTreeMap::new());
+        Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command, scrapes, unavailable }
     }
 
     /// What a test runs: a fixed seed, unless the environment names one.
@@ -98,7 +104,17 @@ impl Options {
     /// # Errors
     /// Its files are wrong.
     pub fn read(&self) -> Result<Read, Failure> {
-        subject::read_measured(&self.stack, &self.home, self.common.time_scale, &self.scrapes).map_err(|e| Failure::new(e.exit(), e))
+        subject::read_asked(&self.stack, &self.home, &self.asked()).map_err(|e| Failure::new(e.exit(), e))
+    }
+
+    /// What the stack is read for.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            time_scale: self.common.time_scale,
+            scrapes: self.scrapes.clone(),
+            profiles: self.common.profiles.iter().cloned().collect(),
+            unavailable: self.unavailable.clone(),
+        }
     }
 
     /// Whether reports can be written where they are to go, so that this is known before a stack is up for nothing.
@@ -148,33 +164,44 @@ impl Options {
         let subject = Arc::new(read.subject);
         let usage = |e: features::Error| Failure::new(Exit::Usage, e);
         let mut plan = features::plan(&read.features, &subject, &selection).map_err(usage)?;
-        if !subject.declaration.waivers.is_empty() {
-            waivable(&read.stack, &subject, features::verdicts(&read.features, &subject).map_err(usage)?)?;
+        let declared = &subject.declaration;
+        if !declared.waivers.is_empty() || declared.optional.iter().any(|o| !o.verdicts.is_empty()) {
+            asked_for(&read.stack, &subject, features::verdicts(&read.features, &subject).map_err(usage)?)?;
         }
         // The roll-call is about the whole: a selection by tags can't answer it.
         if self.common.tags.is_empty() {
-            plan.required = read.required;
+            plan.call(read.required, &subject.unavailable);
         }
         Ok(plan)
     }
 }
 
-/// Whether each waiver is for a verdict that somebody asks for: a feature, or `firedrill alerts` of an alert or a drill.
-fn waivable(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> Result<(), Failure> {
+/// Whether each verdict that is waived, or skipped with an optional service, is one that somebody asks for: a feature, or `firedrill
+/// alerts` of an alert or a drill.
+fn asked_for(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> Result<(), Failure> {
     asked.extend(subject.declaration.alerts.iter().map(|a| format!("alert.{}.quiet", a.name)));
     for scenario in subject.scenarios.values() {
         asked.extend(["fault", "quiet_elsewhere"].map(|claim| format!("drill.{}.{claim}", scenario.name)));
         let of_alert = |alert: &String| ["fires", "reaches", "resolves"].map(|claim| format!("alert.{alert}.{claim}"));
         asked.extend(scenario.alerts.iter().flat_map(of_alert));
     }
+    let refuse = |keys: &[&str], verdict: &str, what: String| {
+        let hint = match suggest(verdict, asked.iter().map(String::as_str), "verdicts") {
+            near if near.starts_with("did you mean") => near,
+            _ => "firedrill verify --dry-run lists the verdicts".to_owned(),
+        };
+        Err(Failure::new(Exit::Usage, stack.error(keys, what, hint)))
+    };
     for (at, waiver) in subject.declaration.waivers.iter().enumerate() {
         if !asked.contains(&waiver.verdict) {
-            let hint = match suggest(&waiver.verdict, asked.iter().map(String::as_str), "verdicts") {
-                near if near.starts_with("did you mean") => near,
-                _ => "firedrill verify --dry-run lists the verdicts".to_owned(),
-            };
             let what = format!("the waiver of {} is for a verdict that nobody asks for", waiver.verdict);
-            return Err(Failure::new(Exit::Usage, stack.error(&["waivers", &at.to_string(), "verdict"], what, hint)));
+            return refuse(&["waivers", &at.to_string(), "verdict"], &waiver.verdict, what);
+        }
+    }
+    for (at, optional) in subject.declaration.optional.iter().enumerate() {
+        if let Some((nth, unknown)) = optional.verdicts.iter().enumerate().find(|(_, id)| !asked.contains(*id)) {
+            let what = format!("optional: verdicts: nobody asks for the verdict {unknown}");
+            return refuse(&["optional", &at.to_string(), "verdicts", &nth.to_string()], unknown, what);
         }
     }
     Ok(())
@@ -222,8 +249,8 @@ pub async fn settled(
 ) -> Result<(Live, Result<Outcome, Failure>), Failure> {
     let mut options = options.clone();
     loop {
-        let planned = plan(&options)?;
-        let live = Live::up_for(&options, &planned).await?;
+        let (live, planned) = up_planned(&options, &plan).await?;
+        options.unavailable.clone_from(&live.options.unavailable);
         let steady_state = live.read.subject.declaration.steady_state.clone();
         let p99 = match live.carry_out(&planned, steady_state, true).await {
             Ok(Ran::Done(outcome)) => return Ok((live, Ok(*outcome))),
@@ -244,80 +271,12 @@ pub async fn settled(
 }
 
 impl Live {
-    /// Brings the stack up.
+    /// Brings the stack up, without the optional services whose image can't be had.
     ///
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
-        Live::up_for(options, &Plan::default()).await
-    }
-
-    /// Brings the stack up for a plan: what its faults need of this machine is looked at before anything starts.
-    ///
-    /// # Errors
-    /// As [`Live::up`].
-    pub async fn up_for(options: &Options, plan: &Plan) -> Result<Live, Failure> {
-        let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
-        let clock = RunClock::begin();
-        let progress = Progress::new(options.common.quiet);
-        progress.say(&format!("seed {}", options.seed));
-        let read = options.read()?;
-        options.check_report()?;
-        if read.subject.declaration.ports == HostPorts::AsWritten {
-            stack::plan_ports(&read.stack, &read.stack.project, &[], "look").map_err(|e| Failure::new(e.exit(), e))?;
-        }
-        let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
-        let engine = interrupt
-            .unless(crate::provision::engine(options.common.provision, &|line: &str| progress.say(line)))
-            .await
-            .ok_or_else(stopped)?;
-        let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
-        let fit = interrupt.unless(preflight::require(&engine, &preflight::needs(plan))).await.ok_or_else(stopped)?;
-        fit.map_err(|e| Failure::new(e.exit(), e))?;
-        let journal = Journal::of_user();
-        let images_from = clock.now();
-        let mut deviations = read.deviations.clone();
-        let (images, own) =
-            interrupt.unless(containers::images(options, &engine, &read, &progress, &mut deviations)).await.ok_or_else(stopped)??;
-        let images_to = clock.now();
-        let run = run_id(options.seed);
-        let reaper = if options.common.keep { None } else { Some(Reaper::spawn(&run).map_err(|e| Failure::new(Exit::Defect, e))?) };
-        interrupt.reaper_watches(reaper.is_some());
-        let up_from = clock.now();
-        progress.say(&format!("run {run}: {} services", read.subject.services.len()));
-        let brought =
-            interrupt.unless(containers::bring(&engine, &journal, &read, &run, (&images, &own), options.common.keep, &progress)).await;
-        let Some(brought) = brought else {
-            stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| {
-                Failure::new(
-                    Exit::Interrupted,
-                    format!("interrupted, and what was started could not be removed: {e}\nhint: firedrill down --all tries again"),
-                )
-            })?;
-            if let Some(reaper) = reaper {
-                reaper.dismiss();
-            }
-            return Err(Failure::new(Exit::Interrupted, "interrupted; what was started is removed"));
-        };
-        let containers::Brought { running, additions, prologue } = brought?;
-        deviations.extend(running.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)));
-        let times = Times { clock, images: (images_from, images_to), up: (up_from, clock.now()) };
-        progress.say(&format!("up after {:.1} s", running.up_s));
-        Ok(Live {
-            options: options.clone(),
-            engine,
-            running,
-            additions,
-            read,
-            journal,
-            reaper,
-            progress,
-            interrupt,
-            images,
-            deviations,
-            prologue: Mutex::new(prologue),
-            times,
-        })
+        Ready::obtain(options, &Plan::default()).await?.up().await
     }
 
     /// The clock that its runs are recorded by.
@@ -379,7 +338,7 @@ impl Live {
             .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display())))?;
         let recorder = Recorder::begin(&folder, self.times.clock)?;
         self.prologue(&recorder, &id)?;
-        let mut declaration = self.read.subject.declaration.clone();
+        let mut declaration = self.read.subject.observed();
         declaration.steady_state = steady_state;
         let file = RunFile {
             versions: self.versions(),
@@ -433,9 +392,10 @@ impl Live {
         for deviation in &self.deviations {
             run(RunEvent::Deviation(deviation.clone()))?;
         }
-        for optional in self.read.subject.declaration.optional.iter().filter(|o| self.read.subject.left_out.contains_key(&o.service)) {
-            for verdict in optional.verdicts.iter().cloned().chain([format!("optional.{}", optional.service)]) {
-                run(RunEvent::Skipped { verdict, reason: optional.why.clone() })?;
+        let subject = &self.read.subject;
+        for optional in &subject.declaration.optional {
+            if let Some(reason) = subject.left_out.get(&optional.service) {
+                run(RunEvent::Skipped { verdict: format!("optional.{}", optional.service), reason: reason.clone() })?;
             }
         }
         for receiver in &self.read.subject.declaration.receivers {
@@ -486,6 +446,7 @@ impl Live {
             run: run.to_owned(),
             seed: self.options.seed,
             declaration,
+            absent: self.read.subject.absent.clone(),
             evaluation_s: evaluation,
             config: Arc::new(self.read.scaled.config.clone()),
             to_bear: (judge_scrapes && self.read.scaled.scale > 1.0).then(|| (Arc::new(self.read.written.clone()), self.read.scaled.scale)),

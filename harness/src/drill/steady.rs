@@ -8,7 +8,9 @@ use crate::timescale::scrapes_fit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use verdict::history::run::RunEvent;
+use verdict::left_out::{self, AbsentService};
 use verdict::observation::Fact;
+use verdict::observation::metrics::{Samples, Target};
 use verdict::scrapes::{self, STEADY_SCRAPES};
 
 /// How often it is looked at.
@@ -74,13 +76,23 @@ pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
         step_s: 0.0,
     };
     let answers = metrics.ask(&question).await;
-    let samples = answers.iter().filter_map(|o| if let Fact::Samples(samples) = &o.fact { Some(samples) } else { None });
+    let mut samples: Vec<Samples> =
+        answers.iter().filter_map(|o| if let Fact::Samples(samples) = &o.fact { Some(samples.clone()) } else { None }).collect();
+    // A service that is left out does not answer, however long one waits.
+    samples.iter_mut().for_each(|samples| left_out::retain(samples, &session.absent));
     let p99: BTreeMap<String, Duration> = samples
+        .iter()
         .flat_map(|samples| scrapes::p99(samples, session.declaration.alpha))
         .filter_map(|(job, s)| Some((job, Duration::try_from_secs_f64(s).ok()?)))
         .collect();
     session.observe(answers)?;
     if scrapes_fit(written, *n, &p99) { Ok(()) } else { Err(Error::TooFast(p99)) }
+}
+
+/// The first target that is down, but for those of services that are left out. That one of these is up is for the verdicts to tell.
+fn down(targets: &[Target], absent: &[AbsentService]) -> Option<String> {
+    let down = targets.iter().find(|t| !t.up && left_out::owner(absent, t).is_none())?;
+    Some(format!("target {} of job {} is down: {}", down.instance, down.job, down.last_error))
 }
 
 /// What is not as it should be, if anything.
@@ -105,8 +117,8 @@ async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&
     for observation in metrics.ask(&Question::Targets).await {
         match observation.fact {
             Fact::Targets { targets } => {
-                if let Some(down) = targets.iter().find(|t| !t.up) {
-                    return Some(format!("target {} of job {} is down: {}", down.instance, down.job, down.last_error));
+                if let Some(down) = down(&targets, &session.absent) {
+                    return Some(down);
                 }
             }
             Fact::Unreachable { error, .. } => return Some(format!("the metrics server does not answer: {error}")),
@@ -115,4 +127,39 @@ async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&
     }
     let Some(active) = session.active_alerts().await else { return Some("the metrics server does not say which alerts are active".into()) };
     active.into_iter().find(|a| !allowed.contains(&a) && !raised.contains(a.as_str())).map(|a| format!("alert {a} is active"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(job: &str, address: &str, up: bool) -> Target {
+        Target {
+            job: job.into(),
+            instance: address.into(),
+            labels: BTreeMap::new(),
+            scrape_url: format!("http://{address}/metrics"),
+            up,
+            last_error: if up { String::new() } else { "no such host".into() },
+            age_s: Some(1.0),
+            interval_s: 1.0,
+            duration_s: 0.1,
+            timeout_s: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_down_matters_unless_its_service_is_left_out() {
+        let absent = [AbsentService { service: "boards".into(), jobs: vec!["boards".into()], hosts: vec!["boards".into()] }];
+        let missing = target("boards", "boards:3000", false);
+        let seen = |targets: &[Target], absent: &[AbsentService]| down(targets, absent);
+        assert_eq!(seen(&[target("web", "web:80", true), missing.clone()], &absent), None);
+        assert_eq!(seen(std::slice::from_ref(&missing), &[]).unwrap(), "target boards:3000 of job boards is down: no such host");
+        let other = target("web", "web:80", false);
+        assert_eq!(seen(&[missing, other.clone()], &absent).unwrap(), "target web:80 of job web is down: no such host");
+        // A job that is shared: only the target at the missing service's address is excused.
+        let shared = [AbsentService { service: "boards".into(), jobs: vec![], hosts: vec!["boards".into()] }];
+        assert_eq!(seen(&[target("web", "boards:3000", false)], &shared), None);
+        assert!(seen(&[target("web", "boards:3000", false), other], &shared).unwrap().contains("web:80"));
+    }
 }

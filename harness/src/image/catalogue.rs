@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// One image that we know how to build.
+/// One image that we know how to build, or at least to pull.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     /// Its name, which is its folder's.
@@ -46,6 +46,9 @@ impl Image {
 
     /// How the build from packages differs from upstream's image of that tag, for the list of deviations.
     fn differs(&self, tag: Option<&str>) -> Option<String> {
+        if self.kind == Kind::Upstream {
+            return None;
+        }
         let version = tag
             .filter(|tag| tag.strip_prefix('v').unwrap_or(tag) != self.version)
             .map(|tag| format!("version {} where {tag} was asked for", self.version));
@@ -211,8 +214,28 @@ fn check(folder: &Path, file: &Path, text: &str, manifest: &Manifest) -> Result<
         Kind::Own if manifest.own.is_none() => {
             Err(wrong(kind, "kind is own without a section [own]".into(), "add it, with the version of the base's libc"))
         }
-        _ => Ok(()),
+        Kind::Upstream => only_pulled(manifest).map_or(Ok(()), |(offset, what, hint)| Err(wrong(offset, what.into(), hint))),
+        other => match &manifest.upstream {
+            Some(upstream) if upstream.get_ref().only.is_some() => Err(wrong(
+                upstream.span().start,
+                format!("[upstream] says `only`, but kind is {}: it is built too", format!("{other:?}").to_lowercase()),
+                "make its kind `upstream`, without [packages], or drop `only`",
+            )),
+            _ => Ok(()),
+        },
     }
+}
+
+/// What is wrong with an image that can only be pulled: where, what, and what to do.
+fn only_pulled(manifest: &Manifest) -> Option<(usize, &'static str, &'static str)> {
+    let Some(upstream) = &manifest.upstream else {
+        return Some((manifest.kind.span().start, "kind is upstream without a section [upstream]", "add it, with image, tag and only"));
+    };
+    if upstream.get_ref().only.is_none() {
+        return Some((upstream.span().start, "[upstream] does not say why the image can only be pulled", "add `only`, with the reason"));
+    }
+    let packages = manifest.packages.as_ref()?;
+    Some((packages.span().start, "kind is upstream with a section [packages]: it is never built", "remove [packages], or change the kind"))
 }
 
 /// Hashes one image after its parents; `path` holds the images that are being resolved.
@@ -227,7 +250,7 @@ fn resolve(
     }
     let Some((folder, text, manifest)) = raw.get(name) else { return Ok(()) };
     path.push(name.to_owned());
-    for need in &manifest.packages.needs {
+    for need in manifest.needs() {
         let parent = need.get_ref();
         let wrong = |what: String, hint: &str| Error::Content {
             path: folder.join("image.toml"),
@@ -235,8 +258,14 @@ fn resolve(
             what,
             hint: hint.into(),
         };
-        if !raw.contains_key(parent) {
-            return Err(wrong(format!("needs `{parent}`, which the catalogue does not have"), "correct the name, or add its folder"));
+        match raw.get(parent) {
+            None => {
+                return Err(wrong(format!("needs `{parent}`, which the catalogue does not have"), "correct the name, or add its folder"));
+            }
+            Some((_, _, it)) if *it.kind.get_ref() == Kind::Upstream => {
+                return Err(wrong(format!("needs `{parent}`, which can only be pulled"), "build it of images that are built"));
+            }
+            Some(_) => {}
         }
         if let Some(start) = path.iter().position(|p| p == parent) {
             let chain = path[start..].iter().chain([parent]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
@@ -246,8 +275,9 @@ fn resolve(
     }
     path.pop();
 
-    let mut needs: Vec<String> = manifest.packages.needs.iter().map(|n| n.get_ref().clone()).collect();
+    let mut needs: Vec<String> = manifest.needs().iter().map(|n| n.get_ref().clone()).collect();
     needs.sort();
+    let packages = manifest.packages.as_ref().map(|p| p.get_ref());
     let mut digest = Context::new(&SHA256);
     for (relative, file) in files(folder)? {
         let bytes = std::fs::read(&file).map_err(|source| Error::Unreadable { path: file.clone(), source })?;
@@ -262,11 +292,11 @@ fn resolve(
         version: manifest.version.clone(),
         kind: *manifest.kind.get_ref(),
         note: manifest.note.clone(),
-        upstream: manifest.upstream.clone(),
+        upstream: manifest.upstream.as_ref().map(|u| u.get_ref().clone()),
         needs,
-        seconds: manifest.packages.seconds,
-        disk_mib: manifest.packages.disk_mib,
-        deviation: manifest.packages.deviation.clone(),
+        seconds: packages.map_or(0, |p| p.seconds),
+        disk_mib: packages.map_or(0, |p| p.disk_mib),
+        deviation: packages.and_then(|p| p.deviation.clone()),
         debootstrap: manifest.debootstrap.clone(),
         folder: folder.clone(),
         own: manifest.own.clone(),

@@ -48,10 +48,10 @@ mod tests {
 
     #[test]
     fn too_little_room_says_wanted_seen_and_where() {
-        let mut big = image("grafana", &[]);
+        let mut big = image("jaeger", &[]);
         big.disk_mib = 4096;
         let error = room(&[&big], 2000, Path::new("/var/lib/docker")).expect_err("refused").to_string();
-        assert!(error.contains("grafana needs 3.8 GiB at /var/lib/docker, seen 2.0 GiB free"), "{error}");
+        assert!(error.contains("jaeger needs 3.8 GiB at /var/lib/docker, seen 2.0 GiB free"), "{error}");
         assert!(room(&[&big], 3892, Path::new("/")).is_ok());
     }
 

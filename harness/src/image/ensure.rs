@@ -6,6 +6,7 @@ use super::context::Context;
 use super::reference::Reference;
 use super::schedule::{AT_ONCE, Schedule, missing};
 use super::stale::remove_stale;
+use super::unavailable::{BuildFailed, Unavailable, pulls};
 use super::{Error, ImageReady, Images, Kind, OnProgress, Origin, Progress, Source, debootstrap, disk, upstream};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -26,14 +27,68 @@ struct Wish<'a> {
     deviation: Option<String>,
 }
 
+impl<'a> Wish<'a> {
+    /// The image that can be built for it.
+    fn buildable(&self) -> Option<&'a Image> {
+        self.image.filter(|image| image.kind != Kind::Upstream)
+    }
+
+    fn unavailable(&self, why_not: Option<&str>) -> Unavailable {
+        Unavailable::not_pulled(&self.wanted, self.image, self.pull.as_deref().unwrap_or(&self.wanted), why_not)
+    }
+}
+
+/// What pulling brought: by what was asked for, its reference and how long it took, or why not.
+type Pulled = BTreeMap<String, Result<(String, Duration), String>>;
+
+/// What building brought, by name in the catalogue.
+#[derive(Default)]
+struct Builds {
+    built: BTreeMap<String, Duration>,
+    failed: BTreeMap<String, BuildFailed>,
+}
+
 impl Images<'_> {
     /// Makes every wanted image ready, in the order asked for. `wanted` are names of the catalogue or references as Compose
     /// files have them; a reference that stands for no image of the catalogue is pulled, whatever the source.
     ///
     /// # Errors
-    /// An image that can't be had from the source; a build that fails, with the end of its output; no room on disk; a tool
-    /// of the host that is missing; an engine that does not answer.
+    /// Images that can't be had from the source, all of them; a build that fails, with the end of its output; no room on disk;
+    /// a tool of the host that is missing; an engine that does not answer.
     pub async fn ensure(&self, wanted: &[&str], source: Source, progress: OnProgress<'_>) -> Result<Vec<ImageReady>, Error> {
+        let (mut ready, mut unavailable) = (Vec::new(), Vec::new());
+        for outcome in self.obtain(wanted, source, progress, true).await? {
+            match outcome {
+                Ok(image) => ready.push(image),
+                Err(image) => unavailable.push(image),
+            }
+        }
+        if unavailable.is_empty() { Ok(ready) } else { Err(Error::Unavailable(unavailable)) }
+    }
+
+    /// Like [`Images::ensure`], but goes on without what can't be had: the outcome of each wanted image, in the order asked for.
+    /// A build that fails, or the failed build of a parent, is the outcome of that image only.
+    ///
+    /// # Errors
+    /// What concerns no single image: a name of `firedrill/` that the catalogue does not have, no room on disk, an engine that
+    /// does not answer.
+    pub async fn ensure_each(
+        &self,
+        wanted: &[&str],
+        source: Source,
+        progress: OnProgress<'_>,
+    ) -> Result<Vec<Result<ImageReady, Unavailable>>, Error> {
+        self.obtain(wanted, source, progress, false).await
+    }
+
+    /// With `all_or_none` nothing is built once it is known that something can't be had, and the first build that fails ends it.
+    async fn obtain(
+        &self,
+        wanted: &[&str],
+        source: Source,
+        progress: OnProgress<'_>,
+        all_or_none: bool,
+    ) -> Result<Vec<Result<ImageReady, Unavailable>>, Error> {
         let mut wishes = Vec::new();
         for text in wanted {
             wishes.push(match self.catalogue.find(text)? {
@@ -44,44 +99,50 @@ impl Images<'_> {
 
         let began = Instant::now();
         let pulled = self.pull(&wishes, source, progress).await?;
+        let lacks = |wish: &&Wish<'_>| !matches!(pulled.get(&wish.wanted), Some(Ok(_)));
+        let can_build = |wish: &Wish<'_>| wish.buildable().is_some() && (source != Source::Upstream || wish.pull.is_none());
+        let lost = |wish: &Wish<'_>| wish.unavailable(pulled.get(&wish.wanted).and_then(|p| p.as_ref().err()).map(String::as_str));
+        if all_or_none {
+            let lost: Vec<Unavailable> = wishes.iter().filter(lacks).filter(|w| !can_build(w)).map(lost).collect();
+            if !lost.is_empty() {
+                return Err(Error::Unavailable(lost));
+            }
+        }
         let mut to_build: Vec<&str> =
-            wishes.iter().filter(|w| !pulled.contains_key(&w.wanted)).filter_map(|w| w.image).map(|i| i.name.as_str()).collect();
+            wishes.iter().filter(lacks).filter(|w| can_build(w)).filter_map(Wish::buildable).map(|i| i.name.as_str()).collect();
         to_build.sort_unstable();
         to_build.dedup();
-        let built = self.build(&to_build, progress).await?;
+        let builds = self.build_each(&to_build, progress, all_or_none).await?;
 
-        let mut ready = Vec::new();
+        let mut outcomes = Vec::new();
         for wish in wishes {
-            ready.push(match (pulled.get(&wish.wanted), wish.image) {
-                (Some((reference, took)), image) => ImageReady {
-                    name: image.map_or_else(|| wish.wanted.clone(), |i| i.name.clone()),
+            outcomes.push(match (pulled.get(&wish.wanted), wish.buildable().filter(|_| can_build(&wish))) {
+                (Some(Ok((reference, took))), _) => Ok(ImageReady {
+                    name: wish.image.map_or_else(|| wish.wanted.clone(), |i| i.name.clone()),
                     wanted: wish.wanted,
                     reference: reference.clone(),
                     origin: Origin::Upstream,
                     built: false,
                     seconds: took.as_secs_f64(),
                     deviation: None,
+                }),
+                (_, Some(image)) => match builds.failed.get(&image.name) {
+                    Some(error) => Err(Unavailable::not_built(&wish.wanted, image, error)),
+                    None => Ok(ImageReady {
+                        wanted: wish.wanted,
+                        name: image.name.clone(),
+                        reference: image.reference(),
+                        origin: Origin::Packages,
+                        built: builds.built.contains_key(&image.name),
+                        seconds: builds.built.get(&image.name).map_or(0.0, Duration::as_secs_f64),
+                        deviation: wish.deviation,
+                    }),
                 },
-                (None, Some(image)) => ImageReady {
-                    wanted: wish.wanted,
-                    name: image.name.clone(),
-                    reference: image.reference(),
-                    origin: Origin::Packages,
-                    built: built.contains_key(&image.name),
-                    seconds: built.get(&image.name).map_or(0.0, Duration::as_secs_f64),
-                    deviation: wish.deviation,
-                },
-                (None, None) => {
-                    return Err(Error::Pull {
-                        reference: wish.wanted,
-                        why: "it was neither pulled nor built".into(),
-                        hint: "report this".into(),
-                    });
-                }
+                (_, None) => Err(lost(&wish)),
             });
         }
-        tracing::debug!(seconds = began.elapsed().as_secs_f64(), images = ready.len(), "images ready");
-        Ok(ready)
+        tracing::debug!(seconds = began.elapsed().as_secs_f64(), images = outcomes.len(), "images ready");
+        Ok(outcomes)
     }
 
     /// The wanted images by name, each with its reference if [`Images::ensure`] would find it there; nothing is pulled or built.
@@ -92,7 +153,7 @@ impl Images<'_> {
         let mut seen = Vec::new();
         for text in wanted {
             let (name, ours, pull) = match self.catalogue.find(text)? {
-                Found::Ours { image, pull, .. } => (image.name.clone(), Some(image.reference()), pull),
+                Found::Ours { image, pull, .. } => (image.name.clone(), (image.kind != Kind::Upstream).then(|| image.reference()), pull),
                 Found::Foreign => ((*text).to_owned(), None, Some(Reference::with_tag(text))),
             };
             let pull = pull.filter(|_| source != Source::Packages || ours.is_none());
@@ -110,29 +171,27 @@ impl Images<'_> {
         Ok(seen)
     }
 
-    /// Pulls what the source allows. What is missing in the answer is to be built.
-    async fn pull(
-        &self,
-        wishes: &[Wish<'_>],
-        source: Source,
-        progress: OnProgress<'_>,
-    ) -> Result<BTreeMap<String, (String, Duration)>, Error> {
+    /// Pulls what the source allows. What is missing in the answer was not tried.
+    async fn pull(&self, wishes: &[Wish<'_>], source: Source, progress: OnProgress<'_>) -> Result<Pulled, Error> {
         let unreachable: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-        let attempts =
-            wishes.iter().filter(|w| source != Source::Packages || w.image.is_none()).filter_map(|w| Some((w, w.pull.as_ref()?)));
-        let results: Vec<_> = futures::stream::iter(attempts.map(|(wish, reference)| {
+        // What could be built is not even looked for where packages are asked for; what can't be is taken if it is there.
+        let looked_for = wishes.iter().filter(|w| pulls(source, w.image) || w.buildable().is_none());
+        let results: Vec<_> = futures::stream::iter(looked_for.filter_map(|w| Some((w, w.pull.as_ref()?))).map(|(wish, reference)| {
             let unreachable = &unreachable;
             async move {
                 let began = Instant::now();
                 if upstream::present(self.docker, reference).await.map_err(Error::engine(format!("looking for image {reference}")))? {
-                    return Ok::<_, Error>((wish, Ok((reference.clone(), began.elapsed()))));
+                    return Ok::<_, Error>(Some((wish, Ok((reference.clone(), began.elapsed())))));
+                }
+                if !pulls(source, wish.image) {
+                    return Ok(None);
                 }
                 let registry = Reference::parse(reference).registry().to_owned();
                 let known = unreachable.lock().ok().and_then(|u| u.get(&registry).cloned());
                 let outcome = match known {
                     // Each attempt may take long where packets are dropped: one is enough.
-                    Some(why) if source == Source::Auto && wish.image.is_some() => Err(why),
-                    _ => {
+                    Some(why) => Err(why),
+                    None => {
                         progress(&Progress::Pulling { reference: reference.clone() });
                         upstream::pull(self.docker, reference).await
                     }
@@ -143,7 +202,7 @@ impl Images<'_> {
                 {
                     unreachable.insert(registry, why.clone());
                 }
-                Ok((wish, outcome.map(|()| (reference.clone(), began.elapsed())).map_err(|why| (reference.clone(), why))))
+                Ok(Some((wish, outcome.map(|()| (reference.clone(), began.elapsed())))))
             }
         }))
         .buffer_unordered(PULLS)
@@ -153,21 +212,14 @@ impl Images<'_> {
         let mut pulled = BTreeMap::new();
         let mut fell_back: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for result in results {
-            match result? {
-                (wish, Ok(found)) => drop(pulled.insert(wish.wanted.clone(), found)),
-                (wish, Err((reference, why))) if source == Source::Auto && wish.image.is_some() => {
-                    fell_back.entry(why).or_default().push(reference);
-                }
-                (wish, Err((reference, why))) => {
-                    let hint = match wish.image {
-                        Some(_) => "take `--images packages`, which builds it, or check the network",
-                        None => {
-                            "the catalogue has nothing for it: check the name and the network, or map it to an image of ours in firedrill.yaml"
-                        }
-                    };
-                    return Err(Error::Pull { reference, why, hint: hint.into() });
-                }
+            let Some((wish, outcome)) = result? else { continue };
+            if let (Err(why), Some(reference)) = (&outcome, &wish.pull)
+                && source == Source::Auto
+                && wish.buildable().is_some()
+            {
+                fell_back.entry(why.clone()).or_default().push(reference.clone());
             }
+            pulled.insert(wish.wanted.clone(), outcome);
         }
         for (why, references) in fell_back {
             progress(&Progress::FellBack { references, why });
@@ -175,10 +227,16 @@ impl Images<'_> {
         Ok(pulled)
     }
 
-    /// Builds the named images and the parents that they lack; returns what was built now and how long each took.
-    pub(super) async fn build(&self, names: &[&str], progress: OnProgress<'_>) -> Result<BTreeMap<String, Duration>, Error> {
+    /// Builds the named images and the parents that they lack.
+    pub(super) async fn build(&self, names: &[&str], progress: OnProgress<'_>) -> Result<(), Error> {
+        self.build_each(names, progress, true).await.map(drop)
+    }
+
+    /// Builds the named images and the parents that they lack; with `all_or_none` the first that fails ends it.
+    async fn build_each(&self, names: &[&str], progress: OnProgress<'_>, all_or_none: bool) -> Result<Builds, Error> {
+        let mut builds = Builds::default();
         if self.missing(names).await?.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(builds);
         }
         // Another process may be building the same: one builds, the other then finds the images there.
         let _lock = lock().await?;
@@ -188,7 +246,6 @@ impl Images<'_> {
         let of = open.len();
         let mut schedule = Schedule::new(&open);
         let mut running = FuturesUnordered::new();
-        let mut built = BTreeMap::new();
         let mut heavy = false;
         let mut index = 0;
         loop {
@@ -199,26 +256,34 @@ impl Images<'_> {
                 progress(&Progress::Building { name: image.name.clone(), index, of, about_seconds: image.seconds });
                 running.push(async move {
                     let began = Instant::now();
-                    self.build_one(image).await.map(|()| (image, began.elapsed()))
+                    (image, self.build_one(image).await.map(|()| began.elapsed()))
                 });
             }
-            let Some(result) = running.next().await else { break };
-            let (image, took) = result?;
-            schedule.done(&image.name);
-            remove_stale(self.docker, LABEL, &image.name, &image.reference()).await;
-            progress(&Progress::Built { name: image.name.clone(), took });
-            built.insert(image.name.clone(), took);
+            let Some((image, outcome)) = running.next().await else { break };
+            match outcome {
+                Ok(took) => {
+                    schedule.done(&image.name);
+                    remove_stale(self.docker, LABEL, &image.name, &image.reference()).await;
+                    progress(&Progress::Built { name: image.name.clone(), took });
+                    builds.built.insert(image.name.clone(), took);
+                }
+                Err(error) => {
+                    let Some(failed) = error.build_failed().filter(|_| !all_or_none) else { return Err(error) };
+                    progress(&Progress::Failed { name: image.name.clone(), why: failed.why.clone() });
+                    builds.failed.extend(schedule.failed(&image.name).into_iter().map(|lost| (lost.to_owned(), failed.clone())));
+                }
+            }
         }
         if heavy && !self.keep_cache {
             let bytes = self.prune_cache().await?;
             progress(&Progress::Pruned { bytes });
         }
-        Ok(built)
+        Ok(builds)
     }
 
     async fn missing(&self, names: &[&str]) -> Result<Vec<&Image>, Error> {
         let mut exists = BTreeSet::new();
-        for image in self.catalogue.images().filter(|i| i.kind != Kind::Files && i.kind != Kind::Own) {
+        for image in self.catalogue.images().filter(|i| matches!(i.kind, Kind::Dockerfile | Kind::Debootstrap)) {
             let reference = image.reference();
             if upstream::present(self.docker, &reference).await.map_err(Error::engine(format!("looking for image {reference}")))? {
                 exists.insert(image.name.clone());
@@ -246,7 +311,7 @@ impl Images<'_> {
                 };
                 build.run(self.docker).await
             }
-            Kind::Own | Kind::Files => Ok(()),
+            Kind::Own | Kind::Files | Kind::Upstream => Ok(()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with images, in the user's words.
 
+use super::unavailable::{Unavailable, told};
 use std::path::PathBuf;
 
 /// An image can't be had.
@@ -35,16 +36,9 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
-    /// It can't be pulled, and nothing else is allowed or known.
-    #[error("image {reference} can't be pulled: {why}\nhint: {hint}")]
-    Pull {
-        /// Its reference.
-        reference: String,
-        /// What the engine said.
-        why: String,
-        /// What to do.
-        hint: String,
-    },
+    /// Some can't be had here, neither pulled nor built; at least one.
+    #[error("{}", told(.0))]
+    Unavailable(Vec<Unavailable>),
     /// Not enough room for what is to be built.
     #[error(
         "building {images} needs {wanted_gib:.1} GiB at {folder}, seen {seen_gib:.1} GiB free\n\

@@ -17,6 +17,8 @@ pub enum Kind {
     Own,
     /// Not an image: files that others take.
     Files,
+    /// Never built: it can only be pulled.
+    Upstream,
 }
 
 /// The public image that it stands for.
@@ -27,6 +29,8 @@ pub struct Upstream {
     pub image: String,
     /// Tag that the source `upstream` pulls.
     pub tag: String,
+    /// For [`Kind::Upstream`]: why it can only be pulled.
+    pub only: Option<String>,
 }
 
 /// A root made of Debian packages.
@@ -47,6 +51,13 @@ pub struct Debootstrap {
     pub hooks: Vec<String>,
 }
 
+impl Manifest {
+    /// The parents of its build.
+    pub fn needs(&self) -> &[Spanned<String>] {
+        self.packages.as_ref().map_or(&[], |p| &p.get_ref().needs)
+    }
+}
+
 /// `image.toml` as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,9 +66,8 @@ pub(super) struct Manifest {
     pub version: String,
     pub kind: Spanned<Kind>,
     pub note: String,
-    pub upstream: Option<Upstream>,
-    #[serde(default)]
-    pub packages: Packages,
+    pub upstream: Option<Spanned<Upstream>>,
+    pub packages: Option<Spanned<Packages>>,
     pub debootstrap: Option<Debootstrap>,
     pub own: Option<Own>,
 }
@@ -90,7 +100,7 @@ pub(super) fn read(path: &Path) -> Result<(String, Manifest), Error> {
         path: path.into(),
         line: e.span().map_or(1, |span| line_of(&text, span.start)),
         what: e.message().to_owned(),
-        hint: "an image.toml has name, version, kind (dockerfile, debootstrap, own, files), note, and [upstream], [packages], \
+        hint: "an image.toml has name, version, kind (dockerfile, debootstrap, own, files, upstream), note, and [upstream], [packages], \
                [debootstrap] or [own] as its kind wants"
             .into(),
     })?;

@@ -49,6 +49,22 @@ impl<'a> Schedule<'a> {
         self.open.remove(name);
     }
 
+    /// A build has failed: it and what hangs on it will not be; returns their names.
+    pub fn failed(&mut self, name: &str) -> Vec<&'a str> {
+        let mut lost: Vec<&str> = self.open.keys().copied().filter(|open| *open == name).collect();
+        let mut at = 0;
+        while let Some(parent) = lost.get(at).copied() {
+            let children = self.open.values().filter(|i| i.needs.iter().any(|n| n == parent)).map(|i| i.name.as_str());
+            let children: Vec<&str> = children.filter(|child| !lost.contains(child)).collect();
+            lost.extend(children);
+            at += 1;
+        }
+        for name in &lost {
+            self.done(name);
+        }
+        lost
+    }
+
     /// Go's compiler uses all cores and much memory: one at a time.
     pub fn is_heavy(image: &Image) -> bool {
         image.needs.iter().any(|n| n == "gobuild")
@@ -113,5 +129,17 @@ mod tests {
         assert_eq!(name(&mut schedule).as_deref(), Some("short"));
         schedule.done("short");
         assert_eq!(name(&mut schedule), None);
+    }
+
+    #[test]
+    fn a_failed_build_takes_along_what_hangs_on_it_and_nothing_else() {
+        let all = [image("base", &[]), image("child", &["base"]), image("grandchild", &["child"]), image("other", &[])];
+        let refs: Vec<&Image> = all.iter().collect();
+        let mut schedule = Schedule::new(&refs);
+        assert_eq!(schedule.next().map(|i| i.name.as_str()), Some("base"));
+        assert_eq!(schedule.failed("base"), ["base", "child", "grandchild"]);
+        assert_eq!(schedule.next().map(|i| i.name.as_str()), Some("other"));
+        schedule.done("other");
+        assert_eq!(schedule.next().map(|i| i.name.as_str()), None);
     }
 }

@@ -27,7 +27,9 @@ pub async fn add(linted: &mut Linted, stack: &Stack, config: &MonitoringConfig, 
     let address =
         running.address(&role.service, role.port).ok_or_else(|| format!("port {} of {} is not published", role.port, role.service))?;
     let probe = probe::connect(role, address.port(), RunClock::begin()).map_err(|error| error.to_string())?;
-    let seen = Seen::ask(probe.as_ref(), server).await?;
+    let mut seen = Seen::ask(probe.as_ref(), server).await?;
+    // That a service does not answer that the run leaves out is as it should be.
+    seen.absent = running.left_out.keys().cloned().collect();
     let mut findings = Findings::default();
     seen.check(server, &mut findings);
     linted.findings.append(&mut findings.0);
@@ -45,6 +47,7 @@ async fn ask(probe: &dyn Probe, question: Question) -> Result<Vec<Fact>, String>
 }
 
 /// What the metrics server shows.
+#[derive(Default)]
 struct Seen {
     /// Names of all series.
     names: BTreeSet<String>,
@@ -54,11 +57,13 @@ struct Seen {
     targets: Vec<Target>,
     /// What is wrong with the last reload.
     reload: Option<String>,
+    /// Services that the run leaves out.
+    absent: BTreeSet<String>,
 }
 
 impl Seen {
     async fn ask(probe: &dyn Probe, server: &PrometheusServer) -> Result<Seen, String> {
-        let mut seen = Seen { names: BTreeSet::new(), series: BTreeMap::new(), groups: Vec::new(), targets: Vec::new(), reload: None };
+        let mut seen = Seen::default();
         for question in [Question::Rules, Question::Targets, Question::Reload] {
             for fact in ask(probe, question).await? {
                 match fact {
@@ -123,7 +128,8 @@ impl Seen {
                     "see its discovery and relabelling",
                 );
             }
-            for target in targets.into_iter().filter(|target| !target.up) {
+            let left_out = |target: &Target| self.absent.iter().any(|service| target.is_at(service));
+            for target in targets.into_iter().filter(|target| !target.up && !left_out(target)) {
                 let what = format!("target {} of job `{}` can't be scraped: {}", target.instance, job.name, target.last_error);
                 findings.warning("target-down", &job.place, what, "is its service up, and are port and path right?");
             }

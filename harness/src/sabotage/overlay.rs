@@ -6,7 +6,7 @@ use crate::drill::bring_up::{Live, rendered};
 use crate::exit::Exit;
 use crate::monitoring::matcher::{LabelMatcher, MatcherOp};
 use crate::stack::{self, StackError, WorkCopy, work_copy};
-use crate::subject;
+use crate::subject::{self, Asked};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -45,7 +45,8 @@ impl Live {
         if !sabotage.all_changes().any(|c| healthy.contains_key(&c.file)) {
             return BTreeMap::new();
         }
-        subject::read(&broken.to_string_lossy(), &self.options.home, Some(self.read.scaled.scale)).map(|r| rendered(&r)).unwrap_or_default()
+        let asked = Asked { time_scale: Some(self.read.scaled.scale), ..self.options.asked() };
+        subject::read_asked(&broken.to_string_lossy(), &self.options.home, &asked).map(|r| rendered(&r)).unwrap_or_default()
     }
 
     /// Writes the changed files of a source folder into the work copy, those at the time scale as they are there, and lets the

@@ -16,7 +16,7 @@ const KINDS: [(&str, &[&str]); 7] = [
     ("collector", &["otel-collector"]),
 ];
 
-type Checked = Result<(), ConfigError>;
+pub(super) type Checked = Result<(), ConfigError>;
 
 /// "did you mean", or all that there is.
 pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> String {
@@ -50,6 +50,7 @@ impl Stack {
         }
         self.numbers()?;
         self.services()?;
+        self.optional()?;
         self.spans()?;
         self.traffic()?;
         self.people()?;
@@ -57,7 +58,7 @@ impl Stack {
     }
 
     /// A service of the Compose file must have this name.
-    fn service(&self, path: &[&str], name: &str) -> Checked {
+    pub(super) fn service(&self, path: &[&str], name: &str) -> Checked {
         let known: BTreeSet<&str> = self.project.services.keys().chain(self.project.left_out.keys()).map(String::as_str).collect();
         if known.contains(name) {
             return Ok(());
@@ -155,14 +156,14 @@ impl Stack {
                 ));
             }
         }
-        for (at, optional) in declared.optional.iter().enumerate() {
-            self.service(&["optional", &at.to_string(), "service"], &optional.service)?;
-        }
         for (at, without) in declared.without_metrics.iter().enumerate() {
             self.service(&["without_metrics", &at.to_string(), "service"], &without.service)?;
         }
         for (at, target) in declared.targets.iter().enumerate() {
             self.service(&["targets", &at.to_string(), "service"], &target.service)?;
+            if let Some(from) = &target.from {
+                self.service(&["targets", &at.to_string(), "from"], from)?;
+            }
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Finding and reading a stack.
 
-use super::StackError;
+use super::{StackError, suggest};
 use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::dashboards::files::{Files, Place, hosts};
-use crate::declaration::{Declaration, GRAFANA_FILES};
+use crate::declaration::Declaration;
 use crate::home::Home;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A stack as its owner wrote it.
@@ -36,14 +36,15 @@ impl Stack {
     /// # Errors
     /// [`StackError::NotFound`] when there is none, [`StackError::Config`] for what is wrong in its files.
     pub fn open(folder_or_name: &str) -> Result<Stack, StackError> {
-        Stack::open_with(folder_or_name, &BTreeSet::new())
+        Stack::open_with(folder_or_name, &BTreeSet::new(), &BTreeMap::new())
     }
 
-    /// Opens a stack with Compose profiles turned on.
+    /// Opens a stack with Compose profiles turned on, and without some services, each with the reason; what needs one of those is left
+    /// out as well.
     ///
     /// # Errors
-    /// As [`Stack::open`].
-    pub fn open_with(folder_or_name: &str, profiles: &BTreeSet<String>) -> Result<Stack, StackError> {
+    /// As [`Stack::open`]; no service has one of the profiles.
+    pub fn open_with(folder_or_name: &str, profiles: &BTreeSet<String>, without: &BTreeMap<String, String>) -> Result<Stack, StackError> {
         let folder = find(folder_or_name)?;
         let file = folder.join(DECLARATION);
         let text = std::fs::read_to_string(&file).map_err(|error| {
@@ -64,41 +65,27 @@ impl Stack {
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
         let mut stack = Stack { folder, declaration, declaration_file: file, project, source, dashboards: None, marks };
+        stack.known(profiles)?;
         stack.check()?;
         stack.dashboards = stack.dashboards_from_files()?;
+        if !without.is_empty() {
+            stack.source.without = with_dependants(&stack.project, without);
+            stack.project = load(&stack.source)?;
+        }
         Ok(stack)
     }
 
-    /// Reads the files of the dashboards where a role says so, whether or not these will be judged from them.
-    fn dashboards_from_files(&self) -> Result<Option<(Place, Files)>, ConfigError> {
-        let declared = &self.declaration;
-        let roles = || declared.roles.dashboards.iter().enumerate();
-        let Some((at, role)) = roles().find(|(_, role)| role.kind == GRAFANA_FILES) else { return Ok(None) };
-        let Some(provisioning) = &role.provisioning else { return Ok(None) };
-        let other = roles().map(|(_, role)| &role.service).find(|service| !service.is_empty());
-        let service = Some(&role.service).filter(|service| !service.is_empty()).or(other).map(String::as_str);
-        let named = match declared.roles.dashboards.len() {
-            1 => self.mark(&["roles", "dashboards", "provisioning"]),
-            _ => self.mark(&["roles", "dashboards", &at.to_string(), "provisioning"]),
-        };
-        // What is mounted into a service counts also where a profile leaves it out.
-        let whole = load(&Source { profiles: ["*".to_owned()].into(), ..self.source.clone() })?;
-        let place = Place::new(&self.folder, provisioning, named, &whole, service, &role.paths);
-        let files = place.read()?;
-        let uids: Vec<(String, Mark)> = declared
-            .dashboards
-            .iter()
-            .enumerate()
-            .map(|(at, d)| (d.uid.clone(), self.mark(&["dashboards", &at.to_string(), "uid"])))
-            .collect();
-        let sources: Vec<(String, Mark)> = declared
-            .datasources
-            .iter()
-            .enumerate()
-            .map(|(at, name)| (name.clone(), self.mark(&["datasources", &at.to_string()])))
-            .collect();
-        files.check(&uids, &sources, &hosts(&whole))?;
-        Ok(Some((place, files)))
+    /// Some service must have each of the profiles.
+    fn known(&self, profiles: &BTreeSet<String>) -> Result<(), StackError> {
+        let all = self.project.services.values().chain(self.project.left_out.values().map(|left| &left.service));
+        let known: BTreeSet<&str> = all.flat_map(|service| &service.profiles).map(String::as_str).collect();
+        match profiles.iter().find(|p| *p != "*" && !known.contains(p.as_str())) {
+            None => Ok(()),
+            Some(unknown) => Err(StackError::NotFound {
+                what: format!("no service of {} has the profile {unknown}", self.project.file.display()),
+                hint: suggest(unknown, known, "profiles"),
+            }),
+        }
     }
 
     /// Name of the stack.
@@ -127,6 +114,21 @@ impl Stack {
             }));
         }
         ports
+    }
+}
+
+/// Services to be left out, with those that can't be started without one of them.
+fn with_dependants(project: &Project, without: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut all = without.clone();
+    loop {
+        let next = project.services.values().filter(|service| !all.contains_key(&service.name)).find_map(|service| {
+            let lacks = service.needs().find(|name| all.contains_key(*name))?;
+            Some((service.name.clone(), format!("it needs {lacks}, which is left out: {}", all[lacks])))
+        });
+        match next {
+            Some((name, why)) => drop(all.insert(name, why)),
+            None => return all,
+        }
     }
 }
 
@@ -218,6 +220,78 @@ mod tests {
             assert!(error.what.contains(what) && !error.hint.is_empty(), "{error}");
             assert_eq!(error.exit() as u8, 64);
         }
+    }
+
+    const OPTIONAL: &str = "schema: 1\nstack: a\nroles: {}\noptional:\n  - {service: store, why: large}\n";
+
+    fn open_with(compose: &str, declaration: &str, profiles: &[&str], without: &[(&str, &str)]) -> Result<Stack, StackError> {
+        let home = tempfile::tempdir().expect("folder");
+        std::fs::write(home.path().join("docker-compose.yml"), compose).expect("file");
+        std::fs::write(home.path().join(DECLARATION), declaration).expect("file");
+        let profiles = profiles.iter().map(|p| (*p).to_owned()).collect();
+        let without = without.iter().map(|(name, why)| ((*name).to_owned(), (*why).to_owned())).collect();
+        Stack::open_with(&home.path().to_string_lossy(), &profiles, &without)
+    }
+
+    #[test]
+    fn a_service_is_left_out_with_the_reason_and_whatever_needs_it_too() {
+        let compose = "services:\n  web: {image: w, depends_on: {store: {condition: service_started, required: false}}}\n  store: {image: s}\n  \
+                       view: {image: v, depends_on: [store]}\n";
+        let declared = format!("{OPTIONAL}  - {{service: view, why: shows the store}}\n");
+        let whole = open_with(compose, &declared, &[], &[]).expect("opens");
+        assert_eq!(whole.project.services.len(), 3);
+        let stack = open_with(compose, &declared, &[], &[("store", "no image")]).expect("opens");
+        assert_eq!(stack.project.services.keys().collect::<Vec<_>>(), ["web"]);
+        let why: Vec<String> = stack.project.left_out.values().map(|left| left.why.to_string()).collect();
+        assert_eq!(why, ["no image", "it needs store, which is left out: no image"]);
+        // Read again from the same source, as it is when its containers are made, it has the same services.
+        assert_eq!(load(&stack.source).expect("reads").services.keys().collect::<Vec<_>>(), ["web"]);
+    }
+
+    #[test]
+    fn what_contradicts_that_a_service_is_optional_is_named_with_line_and_hint() {
+        let plain = "services:\n  web: {image: w}\n  store: {image: s}\n  extra: {image: e, profiles: [more, all]}\n";
+        let declared = |rest: &str| format!("schema: 1\nstack: a\nroles: {{}}\noptional:\n{rest}");
+        let needs = "services:\n  web: {image: w, depends_on: [store]}\n  store: {image: s}\n";
+        let shares = "services:\n  web: {image: w, network_mode: \"service:store\"}\n  store: {image: s}\n";
+        let twice = "  - {service: store, why: x}\n  - {service: store, why: x}\n";
+        let cases = [
+            (plain, declared("  - {service: stor, why: x}\n"), 5, "stor", "did you mean store?"),
+            (plain, declared("  - {service: extra, why: x}\n"), 5, "profiles more, all", "profile: more"),
+            (plain, declared("  - {service: extra, profile: mor, why: x}\n"), 5, "`mor`", "did you mean more?"),
+            (plain, declared("  - {service: store, profile: more, why: x}\n"), 5, "has no profile", "without `profile`"),
+            (plain, declared(twice), 6, "twice", "once"),
+            (needs, declared("  - {service: store, why: x}\n"), 5, "service web needs the optional service store", "required: false"),
+            (shares, declared("  - {service: store, why: x}\n"), 5, "service web needs the optional service store", "`optional`"),
+            (
+                plain,
+                "schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: store, port: 1}\noptional: [{service: store, why: x}]\n"
+                    .to_owned(),
+                5,
+                "roles.metrics",
+                "without it nothing is judged",
+            ),
+        ];
+        for (compose, declaration, line, what, hint) in cases {
+            let Err(StackError::Config(error)) = open_with(compose, &declaration, &[], &[]) else { panic!("opened:\n{declaration}") };
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.what.contains(what) && error.hint.contains(hint), "{error}");
+        }
+        open_with(plain, &declared("  - {service: extra, profile: more, why: x}\n  - {service: store, why: x}\n"), &[], &[])
+            .expect("opens");
+    }
+
+    #[test]
+    fn a_profile_is_turned_on_by_name_and_an_unknown_one_is_refused() {
+        let compose = "services:\n  web: {image: w}\n  extra: {image: e, profiles: [more]}\n";
+        let declared = "schema: 1\nstack: a\nroles: {}\n";
+        let running = |profiles: &[&str]| open_with(compose, declared, profiles, &[]).map(|s| s.project.services.len());
+        assert_eq!(running(&[]).expect("opens"), 1);
+        assert_eq!(running(&["more"]).expect("opens"), 2);
+        assert_eq!(running(&["*"]).expect("opens"), 2);
+        let error = running(&["mor"]).expect_err("unknown");
+        assert_eq!(error.exit() as u8, 64);
+        assert!(error.to_string().contains("profile mor\nhint: did you mean more?"), "{error}");
     }
 
     #[test]

@@ -99,8 +99,8 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         .map(|warning| Deviation { what: warning.clone(), why: "as Compose itself would warn, or as containment demands".into() })
         .collect();
     let mut left_out = BTreeMap::new();
-    for (service, profiles) in &project.left_out {
-        let why = format!("its profiles ({}) are not turned on", profiles.join(", "));
+    for (service, left) in &project.left_out {
+        let why = left.why.to_string();
         (request.on_event)(StackEvent::LeftOut { service: service.clone(), why: why.clone() });
         left_out.insert(service.clone(), why);
     }

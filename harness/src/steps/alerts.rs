@@ -2,6 +2,7 @@
 
 use super::Telling;
 use crate::plan::AlertBudget;
+use crate::scenario::Scenario;
 use crate::stack::suggest;
 use cucumber::{then, when};
 use verdict::check::alerts::{
@@ -43,46 +44,60 @@ impl Telling {
     fn expect_alert(&mut self, alert: &str) {
         let Some((alert, budget, drill)) = self.drilled(alert) else { return };
         let name = drill.name.clone();
-        let labels = self.declaration().alerts.iter().find(|a| a.name == alert).map(|a| a.labels.clone()).unwrap_or_default();
+        let subject = self.told();
+        let declared = subject.declaration.alerts.iter().find(|a| a.name == alert);
+        let labels = declared.map(|a| a.labels.clone()).unwrap_or_default();
+        let gone = subject.drill_left_out(&drill).or_else(|| subject.about_left_out(declared?));
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
         let (builds_up_s, clears_s) = (drill.builds_up_s.of(&alert), drill.clears_s.of(&alert));
-        self.expect(AlertFires {
+        let fires = AlertFires {
             alert: alert.clone(),
             drill: name.clone(),
             within_s: budget.fire_s + builds_up_s,
             fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
-        });
-        self.expect(AlertReaches {
+        };
+        self.expect_unless(gone.clone(), fires);
+        let reaches = AlertReaches {
             alert: alert.clone(),
             drill: name.clone(),
             receivers: receivers.clone(),
             labels: labels.clone(),
             within_s: budget.notify_s + builds_up_s,
-        });
+        };
+        self.expect_unless(gone.clone(), reaches);
         let allowed = crate::budget::by_stage(&budget.stages);
         let allowed = StageBudget { condition_s: allowed.condition_s + builds_up_s, ..allowed };
-        self.expect(AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
-        self.expect(AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + clears_s });
+        self.expect_unless(gone.clone(), AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
+        self.expect_unless(gone, AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + clears_s });
     }
 
     fn run_drill(&mut self, name: &str) {
         let Some(subject) = self.subject.clone() else { return };
         match subject.scenarios.get(name) {
             Some(scenario) => {
-                self.plan.add_drill(scenario);
                 self.drill = Some(name.to_owned());
+                match subject.drill_left_out(scenario) {
+                    Some(_) => self.without.push(scenario.clone()),
+                    None => drop(self.plan.add_drill(scenario)),
+                }
             }
             None => self.refuse(format!("there is no drill {name}"), suggest(name, subject.scenarios.keys().map(String::as_str), "drills")),
         }
     }
 
     fn expect_of_drill(&mut self, name: &str) {
-        self.expect(FaultBitAndLeft { drill: name.to_owned() });
+        let subject = self.told();
+        let gone = subject.scenarios.get(name).and_then(|s| subject.drill_left_out(s));
+        self.expect_unless(gone.clone(), FaultBitAndLeft { drill: name.to_owned() });
         // What the host suffers from other programs is not the drill's doing; a switch always fires.
-        let declaration = self.declaration();
-        let about_host = declaration.alerts.into_iter().filter(|a| a.about_host).map(|a| a.name);
-        let allowed = about_host.chain(declaration.switches.into_iter().map(|s| s.name)).collect();
-        self.expect(NothingElseFires { drill: name.to_owned(), allowed });
+        let about_host = subject.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
+        let allowed = about_host.chain(subject.declaration.switches.iter().map(|s| &s.name)).cloned().collect();
+        self.expect_unless(gone, NothingElseFires { drill: name.to_owned(), allowed });
+    }
+
+    /// Drills that the scenario speaks of or that it comes after, those that can't be run included.
+    fn all_drills(&self) -> Vec<Scenario> {
+        self.plan.drills.iter().map(|d| &d.scenario).chain(&self.without).cloned().collect()
     }
 }
 
@@ -117,8 +132,7 @@ fn contained(t: &mut Telling) {
 
 #[then("each drill's alerts fire within their budgets, reach their receivers and resolve")]
 fn every_alert(t: &mut Telling) {
-    let drills: Vec<_> = t.plan.drills.iter().map(|d| d.scenario.clone()).collect();
-    for drill in drills {
+    for drill in t.all_drills() {
         t.drill = Some(drill.name.clone());
         drill.alerts.iter().for_each(|a| t.expect_alert(a));
     }
@@ -126,26 +140,28 @@ fn every_alert(t: &mut Telling) {
 
 #[then("each fault bites and leaves, and nothing beyond its blast radius fires")]
 fn all_contained(t: &mut Telling) {
-    let drills: Vec<String> = t.plan.drills.iter().map(|d| d.scenario.name.clone()).collect();
-    drills.iter().for_each(|d| t.expect_of_drill(d));
+    t.all_drills().iter().for_each(|d| t.expect_of_drill(&d.name));
 }
 
 #[then("each target stays scraped in each drill that is about no alert")]
 fn scraped_under_load(t: &mut Telling) {
-    let burdens = t.plan.drills.iter().filter(|d| d.scenario.alerts.is_empty());
-    let drills: Vec<String> = burdens.map(|d| d.scenario.name.clone()).collect();
-    drills.into_iter().for_each(|drill| t.expect(TargetsStayScraped { drill }));
+    let subject = t.told();
+    for drill in t.all_drills().into_iter().filter(|d| d.alerts.is_empty()) {
+        t.expect_unless(subject.drill_left_out(&drill), TargetsStayScraped { drill: drill.name.clone() });
+    }
 }
 
 #[then("every declared alert is quiet while nothing is wrong")]
 fn quiet(t: &mut Telling) {
-    let declaration = t.declaration();
+    let subject = t.told();
+    let declaration = &subject.declaration;
     if declaration.alerts.is_empty() {
         return t.not_stated("alerts", declaration.roles.alerting.is_some(), "each alert's labels and receivers");
     }
-    let allowed = declaration.steady_state.alerts;
+    let allowed = &declaration.steady_state.alerts;
     for alert in declaration.alerts.iter().filter(|a| !allowed.contains(&a.name)) {
-        t.expect(AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host });
+        let quiet = AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host };
+        t.expect_unless(subject.about_left_out(alert), quiet);
     }
 }
 

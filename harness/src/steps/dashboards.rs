@@ -1,8 +1,19 @@
 //! Dashboards and data sources.
 
 use super::Telling;
+use crate::plan::Subject;
 use cucumber::then;
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
+use verdict::left_out::Absent;
+
+/// The server that would have to answer, if none does.
+fn nobody_answers(subject: &Subject) -> Option<(&str, String)> {
+    let dashboards = &subject.declaration.roles.dashboards;
+    match subject.declaration.roles.dashboards_where(|service| !subject.left_out.contains_key(service)) {
+        Some(_) => None,
+        None => dashboards.iter().find_map(|role| subject.is_left_out(&role.service)),
+    }
+}
 
 #[then("each panel's query returns data")]
 fn panels(t: &mut Telling) {
@@ -15,7 +26,8 @@ fn panels(t: &mut Telling) {
         .iter()
         .map(|d| ExpectedDashboard { uid: d.uid.clone(), panels: d.panels, may_be_empty: d.may_be_empty.clone() })
         .collect();
-    t.expect(PanelsReturnData { dashboards });
+    let subject = t.told();
+    t.expect_unless(nobody_answers(&subject), PanelsReturnData { dashboards });
 }
 
 #[then("each data source is healthy")]
@@ -28,6 +40,12 @@ fn datasources(t: &mut Telling) {
             "which data sources must answer",
         );
     }
-    let names = declaration.datasources;
-    t.expect(DatasourcesHealthy { names });
+    let subject = t.told();
+    let asks = |name: &String| declaration.optional.iter().find(|o| o.datasources.contains(name)).map(|o| o.service.as_str());
+    let gone = |name: &String| asks(name).filter(|service| subject.left_out.contains_key(*service));
+    let left_out: Vec<Absent> = declaration.datasources.iter().filter_map(|n| Some(Absent::new(gone(n)?, n))).collect();
+    let names: Vec<String> = declaration.datasources.iter().filter(|n| gone(n).is_none()).cloned().collect();
+    let none = left_out.first().filter(|_| names.is_empty()).and_then(|a| subject.is_left_out(&a.service));
+    let none = none.or_else(|| nobody_answers(&subject));
+    t.expect_unless(none, DatasourcesHealthy { names, left_out: left_out.clone() });
 }

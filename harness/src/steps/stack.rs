@@ -1,9 +1,11 @@
 //! The stack as a whole: services, health endpoints, the load.
 
 use super::Telling;
+use crate::probe::health::endpoint_name;
 use cucumber::{given, then};
 use verdict::check::drill::LoadKeptSchedule;
 use verdict::check::health::{HealthEndpoints, ServicesReady};
+use verdict::left_out::Absent;
 
 #[given("the healthy stack")]
 fn healthy_stack(t: &mut Telling) {
@@ -14,19 +16,24 @@ fn healthy_stack(t: &mut Telling) {
 
 #[then("every service is ready")]
 fn every_service_is_ready(t: &mut Telling) {
-    let services = t.subject.as_ref().map(|s| s.services.clone()).unwrap_or_default();
-    t.expect(ServicesReady { services });
+    let subject = t.told();
+    let left_out = subject.left_out.keys().map(|name| Absent::new(name, name)).collect();
+    t.expect(ServicesReady { services: subject.services.clone(), left_out });
 }
 
 #[then("each documented health endpoint answers")]
 fn health_endpoints(t: &mut Telling) {
-    if t.declaration().health.is_empty() {
+    let subject = t.told();
+    let all = &subject.declaration.health;
+    if all.is_empty() {
         return t.not_stated("health", false, "the documented health endpoints");
     }
-    let left_out = t.subject.as_ref().map(|s| s.left_out.clone()).unwrap_or_default();
-    let endpoints =
-        t.declaration().health.iter().filter(|h| !left_out.contains_key(&h.service)).map(crate::probe::health::endpoint_name).collect();
-    t.expect(HealthEndpoints { endpoints });
+    let (gone, there): (Vec<_>, Vec<_>) = all.iter().partition(|h| subject.left_out.contains_key(&h.service));
+    let endpoints: Vec<String> = there.into_iter().map(endpoint_name).collect();
+    let left_out = gone.iter().map(|h| Absent::new(&h.service, endpoint_name(h))).collect();
+    // Where all are left out, nothing is expected.
+    let none = gone.first().filter(|_| endpoints.is_empty()).and_then(|h| subject.is_left_out(&h.service));
+    t.expect_unless(none, HealthEndpoints { endpoints, left_out });
 }
 
 #[then("the load kept its schedule")]

@@ -222,7 +222,8 @@ pub(super) fn bounds(file: &Path, declaration: &Declaration, config: &Monitoring
 /// Everything that the configuration sends must go to a service of the stack or to a stand-in: a drill must never page a person.
 pub(super) fn contained(declaration: &Declaration, project: &Project, config: &MonitoringConfig) -> Result<(), Error> {
     let aliases = project.services.values().flat_map(|s| s.networks.values().flat_map(|n| n.aliases.iter().cloned()));
-    let names = project.services.keys().chain(project.left_out.keys()).cloned().chain(aliases);
+    let left_out = project.left_out.values().flat_map(|left| left.service.names().map(str::to_owned));
+    let names = project.services.keys().cloned().chain(left_out).chain(aliases);
     let known: BTreeSet<String> =
         names.chain(declaration.receivers.iter().map(|r| r.host.clone())).map(|h| h.to_ascii_lowercase()).collect();
     for destination in config.destinations()?.into_iter().filter(|d| d.kind.sends()) {

@@ -10,6 +10,8 @@ pub enum Cause {
     // Services.
     /// A service did not become ready, or a health endpoint does not answer as declared.
     ServiceUnhealthy,
+    /// A service is left out of the run, and something else answers for it.
+    LeftOutAnswers,
 
     // Scraping.
     /// No target of the job is known to the metrics server.

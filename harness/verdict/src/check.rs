@@ -1,6 +1,7 @@
 //! Checkers: pure functions from a history to a verdict. One file below for each concern; a line here registers it.
 
 use crate::history::History;
+use crate::left_out::Absent;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,19 @@ impl Expectation {
                 | Expectation::FieldsTyped(_)
                 | Expectation::WithinBaseline(_)
         )
+    }
+
+    /// What it expects absent, because its services are left out.
+    pub fn absent(&self) -> &[Absent] {
+        match self {
+            Expectation::ServicesReady(c) => &c.left_out,
+            Expectation::HealthEndpoints(c) => &c.left_out,
+            Expectation::TargetsUp(c) => &c.absent,
+            Expectation::SeriesPresent(c) => &c.absent,
+            Expectation::MetricsEndpoints(c) => &c.absent,
+            Expectation::DatasourcesHealthy(c) => &c.left_out,
+            _ => &[],
+        }
     }
 
     /// The drill that it rests on, if it rests on one.

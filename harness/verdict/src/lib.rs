@@ -8,6 +8,7 @@ pub mod cause;
 pub mod check;
 pub mod gate;
 pub mod history;
+pub mod left_out;
 pub mod mutation;
 pub mod observation;
 pub mod reconcile;

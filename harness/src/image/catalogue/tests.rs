@@ -128,6 +128,37 @@ fn what_is_wrong_is_shown_at_its_line() {
     assert!(folder.refused().contains("b/image.toml: No such file"), "{}", folder.refused());
 }
 
+const ONLY_PULLED: &str = "name = \"g\"\nversion = \"1\"\nkind = \"upstream\"\nnote = \"\"\n[upstream]\nimage = \"x/g\"\ntag = \"1\"\n";
+
+#[test]
+fn an_image_that_can_only_be_pulled_has_a_reason_and_no_build() {
+    let folder = Folder::new();
+    let write = |more: &str| folder.write("g/image.toml", &format!("{ONLY_PULLED}{more}"));
+    write("only = \"a licence\"\n");
+    let catalogue = folder.load();
+    assert_eq!(catalogue.get("g").expect("image").kind, Kind::Upstream);
+    match catalogue.find("x/g:2").expect("found") {
+        Found::Ours { pull, deviation, .. } => {
+            assert_eq!((pull.as_deref(), deviation), (Some("x/g:2"), None), "no build that could differ");
+        }
+        Found::Foreign => panic!("it is in the catalogue"),
+    }
+
+    write("");
+    assert!(folder.refused().contains("g/image.toml:5: [upstream] does not say why"), "{}", folder.refused());
+    write("only = \"a licence\"\n[packages]\nneeds = []\n");
+    assert!(folder.refused().contains("g/image.toml:9: kind is upstream with a section [packages]"), "{}", folder.refused());
+    folder.write("g/image.toml", "name = \"g\"\nversion = \"1\"\nkind = \"upstream\"\nnote = \"\"\n");
+    assert!(folder.refused().contains("g/image.toml:3: kind is upstream without a section [upstream]"), "{}", folder.refused());
+    folder.write("g/image.toml", &ONLY_PULLED.replace("\"upstream\"", "\"dockerfile\"").replace("tag", "only = \"a licence\"\ntag"));
+    folder.write("g/Dockerfile", "FROM scratch\n");
+    assert!(folder.refused().contains("g/image.toml:5: [upstream] says `only`, but kind is dockerfile"), "{}", folder.refused());
+
+    write("only = \"a licence\"\n");
+    folder.image("child", "\"g\"");
+    assert!(folder.refused().contains("child/image.toml:7: needs `g`, which can only be pulled"), "{}", folder.refused());
+}
+
 #[test]
 fn references_of_compose_files_find_our_images() {
     let folder = Folder::new();
@@ -168,7 +199,7 @@ fn the_committed_catalogue_is_sound() {
     let catalogue = Catalogue::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose/images")).expect("catalogue");
     for image in catalogue.images() {
         assert!(!image.note.is_empty(), "{} says why its version", image.name);
-        assert!(image.seconds > 0 || image.kind == Kind::Files, "{} says how long it takes", image.name);
+        assert!(image.seconds > 0 || matches!(image.kind, Kind::Files | Kind::Upstream), "{} says how long it takes", image.name);
         for (relative, file) in files(&image.folder).expect("files") {
             let bytes = fs::read(&file).expect("file");
             assert!(bytes.len() < 1 << 20, "{relative} of {} is a large file", image.name);

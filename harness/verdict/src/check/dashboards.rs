@@ -4,6 +4,7 @@ use super::Checker;
 use super::timeline::{Timeline, unreachable_backend};
 use super::wording::{count, list};
 use crate::cause::Cause;
+use crate::left_out::{self, Absent};
 use crate::observation::Fact;
 use crate::observation::dashboards::{Dashboard, Datasource, Panel};
 use crate::{History, Verdict};
@@ -33,6 +34,9 @@ pub struct PanelsReturnData {
 pub struct DatasourcesHealthy {
     /// Names.
     pub names: Vec<String>,
+    /// Data sources whose services are left out: they must not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Absent>,
 }
 
 impl Checker for PanelsReturnData {
@@ -161,6 +165,13 @@ impl Checker for DatasourcesHealthy {
         if last.is_empty() {
             return timeline.unanswered(id, expected, "data sources", ours, &["datasource", "data source"]);
         }
+        let answers = |a: &Absent| last.get(a.name.as_str()).filter(|(_, d)| d.ok).map(|(seq, _)| *seq);
+        if let Some((absent, seq)) = self.left_out.iter().find_map(|a| Some((a, answers(a)?))) {
+            let seen = format!("{} is left out, and something else answers for data source {}", absent.service, absent.name);
+            return Verdict::fail(id, expected, Cause::LeftOutAnswers, seen)
+                .witnesses([seq])
+                .hint("correct the data source's URL, or the service that firedrill.yaml states for it");
+        }
         let (mut ok, mut broken) = (Vec::new(), Vec::new());
         for name in &self.names {
             match last.get(name.as_str()) {
@@ -175,7 +186,7 @@ impl Checker for DatasourcesHealthy {
                 .hint("check the data source's URL and credentials as seen from the dashboards' own container");
         }
         timeline.gate(
-            Verdict::pass(id, expected, format!("all {} answer", ok.len()))
+            Verdict::pass(id, expected, format!("all {} answer{}", ok.len(), left_out::told(&self.left_out)))
                 .evidence("data sources that answer", ok.len() as u64)
                 .witnesses(ok),
         )

@@ -5,6 +5,7 @@ use super::timeline::Timeline;
 use super::wording::{count, list, seconds};
 use crate::cause::Cause;
 use crate::history::stack::StackEvent;
+use crate::left_out::{self, Absent};
 use crate::observation::Fact;
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,11 @@ use serde::{Deserialize, Serialize};
 /// Every service of the stack became ready, and still ran at the end without restarts of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServicesReady {
-    /// Services that must be ready; those left out by profile are not listed.
+    /// Services that must be ready.
     pub services: Vec<String>,
+    /// Services that are left out; that one of them is ready would be another's doing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Absent>,
 }
 
 /// Each documented health endpoint answers as declared, in the healthy stack (the last answer before the first drill).
@@ -21,6 +25,9 @@ pub struct ServicesReady {
 pub struct HealthEndpoints {
     /// Endpoints, written as the probe names them.
     pub endpoints: Vec<String>,
+    /// Endpoints of services that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Absent>,
 }
 
 /// The readiness condition of a service that does its work and ends.
@@ -31,6 +38,7 @@ enum Life {
     Ready(f64, u64),
     Broken { what: String, seq: u64 },
     Unsaid(String),
+    LeftOut(String),
 }
 
 fn life(history: &History, service: &str) -> Life {
@@ -50,7 +58,7 @@ fn life(history: &History, service: &str) -> Life {
             StackEvent::State { service: s, running, restarts, oom_killed } if s == service && end.as_ref().is_none_or(|x| x.0 <= at) => {
                 end = Some((at, *running, *restarts, *oom_killed, e.seq));
             }
-            StackEvent::LeftOut { service: s, why } if s == service => return Life::Unsaid(format!("{service} was left out: {why}")),
+            StackEvent::LeftOut { service: s, why } if s == service => return Life::LeftOut(format!("{service} was left out: {why}")),
             _ => {}
         }
     }
@@ -101,7 +109,19 @@ impl Checker for ServicesReady {
                     seqs.push(seq);
                 }
                 Life::Broken { what, seq } => broken.push((what, seq)),
-                Life::Unsaid(why) => unsaid.push(why),
+                Life::Unsaid(why) | Life::LeftOut(why) => unsaid.push(why),
+            }
+        }
+        // Neither ready nor silent about it: a service that is left out must be said to be.
+        for absent in &self.left_out {
+            match life(history, &absent.service) {
+                Life::LeftOut(_) => {}
+                Life::Ready(_, seq) | Life::Broken { seq, .. } => {
+                    return Verdict::fail(id, expected, Cause::LeftOutAnswers, format!("{} is left out, and runs", absent.service))
+                        .witnesses([seq])
+                        .hint("does another service carry its name?");
+                }
+                Life::Unsaid(_) => unsaid.push(format!("nothing says that {} was left out", absent.service)),
             }
         }
         if !broken.is_empty() {
@@ -112,7 +132,8 @@ impl Checker for ServicesReady {
         if !unsaid.is_empty() || seqs.is_empty() {
             return Verdict::unknown(id, expected, if unsaid.is_empty() { "no service is expected".into() } else { list(&unsaid, 5) });
         }
-        let reason = format!("all {} ready, the last, {}, after {}", seqs.len(), slowest.0, seconds(slowest.1));
+        let reason =
+            format!("all {} ready, the last, {}, after {}{}", seqs.len(), slowest.0, seconds(slowest.1), left_out::told(&self.left_out));
         timeline
             .gate(Verdict::pass(id, expected, reason).evidence("services that were ready and stayed", seqs.len() as u64).witnesses(seqs))
     }
@@ -134,6 +155,16 @@ impl Checker for HealthEndpoints {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let facts = timeline.healthy_facts();
+        let answers = |name: &str| {
+            facts.iter().rev().find_map(|(e, o)| match &o.fact {
+                Fact::Health(h) if h.endpoint == name => Some((e.seq, h.ok)),
+                _ => None,
+            })
+        };
+        if let Some((absent, (seq, _))) = self.left_out.iter().filter_map(|a| Some((a, answers(&a.name)?))).find(|(_, (_, ok))| *ok) {
+            let seen = format!("{} is left out, and something else answers for it at {}", absent.service, absent.name);
+            return Verdict::fail(id, expected, Cause::LeftOutAnswers, seen).witnesses([seq]).hint("does another service carry its name?");
+        }
         let (mut ok, mut broken, mut unasked) = (Vec::new(), Vec::new(), Vec::new());
         for endpoint in &self.endpoints {
             let last = facts.iter().rev().find_map(|(e, o)| match &o.fact {
@@ -160,7 +191,7 @@ impl Checker for HealthEndpoints {
             };
             return Verdict::unknown(id, expected, why);
         }
-        let reason = format!("all {} answered as declared", ok.len());
+        let reason = format!("all {} answered as declared{}", ok.len(), left_out::told(&self.left_out));
         timeline.gate(Verdict::pass(id, expected, reason).evidence("endpoints that answered", ok.len() as u64).witnesses(ok))
     }
 }

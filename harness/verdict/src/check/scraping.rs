@@ -4,6 +4,7 @@ use super::Checker;
 use super::timeline::{Timeline, unreachable_backend};
 use super::wording::{count, list, seconds};
 use crate::cause::Cause;
+use crate::left_out::{self, ANSWERED_HINT, Absent, AbsentService};
 use crate::observation::Fact;
 use crate::observation::host::MountedFile;
 use crate::observation::metrics::{Reload, Rule, Target};
@@ -28,6 +29,12 @@ pub struct ExpectedTarget {
 pub struct TargetsUp {
     /// What must be there.
     pub targets: Vec<ExpectedTarget>,
+    /// Jobs of services that are left out: their targets must not be up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+    /// Those services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<AbsentService>,
 }
 
 /// Each expected selector matches at least one series, in the healthy stack.
@@ -35,6 +42,9 @@ pub struct TargetsUp {
 pub struct SeriesPresent {
     /// PromQL selectors.
     pub selectors: Vec<String>,
+    /// Selectors of what services that are left out would expose. They may match: `up` of a target that is down is a series, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
 }
 
 /// Every service exposes metrics (has at least one target), except those that the declaration names as having none; those are named in
@@ -45,6 +55,12 @@ pub struct MetricsEndpoints {
     pub services: Vec<(String, String)>,
     /// Services without metrics, with the reason.
     pub without: Vec<(String, String)>,
+    /// Jobs of services that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+    /// Those services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<AbsentService>,
 }
 
 /// The metrics server and the alert manager run with the configuration they were last given, and every rule group evaluates.
@@ -76,6 +92,16 @@ impl<'h> Targets<'h> {
 
     fn of_job(&self, job: &str) -> Vec<&'h Target> {
         self.all.iter().copied().filter(|t| t.job == job).collect()
+    }
+
+    /// Those of a job whose services are not left out.
+    fn running_of_job(&self, job: &str, left_out: &[AbsentService]) -> Vec<&'h Target> {
+        self.of_job(job).into_iter().filter(|t| left_out::owner(left_out, t).is_none()).collect()
+    }
+
+    /// What else answers for services that are left out.
+    fn answered(&self, left_out: &[AbsentService]) -> Vec<(Cause, String)> {
+        left_out::answered(left_out, &self.all).into_iter().map(|seen| (Cause::LeftOutAnswers, seen)).collect()
     }
 }
 
@@ -115,10 +141,10 @@ impl Checker for TargetsUp {
             return unreachable_backend(id, expected, &s);
         }
         let Some(targets) = Targets::of(&timeline) else { return timeline.unanswered(id, expected, "targets", is_targets, &["target"]) };
-        let mut wrong: Vec<(Cause, String)> = Vec::new();
+        let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
         for wanted in &self.targets {
-            let of_job = targets.of_job(&wanted.job);
+            let of_job = targets.running_of_job(&wanted.job, &self.left_out);
             if (of_job.len() as u64) < wanted.count {
                 wrong.push((
                     Cause::TargetNotInDiscovery,
@@ -131,6 +157,7 @@ impl Checker for TargetsUp {
         }
         if let Some((cause, _)) = wrong.first() {
             let hint = match cause {
+                Cause::LeftOutAnswers => ANSWERED_HINT,
                 Cause::TargetNotInDiscovery => {
                     "is the job in the scrape configuration, and does its discovery find the service by the name that it has?"
                 }
@@ -142,7 +169,9 @@ impl Checker for TargetsUp {
             return Verdict::fail(id, expected, *cause, list(wrong.iter().map(|(_, w)| w), 5)).witnesses(targets.seqs).hint(hint);
         }
         timeline.gate(
-            Verdict::pass(id, expected, format!("all {fine} up and fresh")).evidence("targets up and fresh", fine).witnesses(targets.seqs),
+            Verdict::pass(id, expected, format!("all {fine} up and fresh{}", left_out::told(&self.absent)))
+                .evidence("targets up and fresh", fine)
+                .witnesses(targets.seqs),
         )
     }
 }
@@ -205,7 +234,8 @@ impl Checker for SeriesPresent {
                 if unasked.is_empty() { "no series is declared".into() } else { format!("never counted: {}", list(&unasked, 5)) },
             );
         }
-        let reason = format!("{} for {}", count(found, "series", "series"), count(self.selectors.len() as u64, "selector", "selectors"));
+        let (series, selectors) = (count(found, "series", "series"), count(self.selectors.len() as u64, "selector", "selectors"));
+        let reason = format!("{series} for {selectors}{}", left_out::told(&self.absent));
         timeline.gate(Verdict::pass(id, expected, reason).evidence("selectors that match", self.selectors.len() as u64).witnesses(seqs))
     }
 }
@@ -226,10 +256,10 @@ impl Checker for MetricsEndpoints {
             return unreachable_backend(id, expected, &s);
         }
         let Some(targets) = Targets::of(&timeline) else { return timeline.unanswered(id, expected, "targets", is_targets, &["target"]) };
-        let mut wrong: Vec<(Cause, String)> = Vec::new();
+        let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
         for (service, job) in &self.services {
-            let of_job = targets.of_job(job);
+            let of_job = targets.running_of_job(job, &self.left_out);
             match of_job.iter().find(|t| t.up).or(of_job.first()) {
                 None => wrong.push((Cause::NoMetricsEndpoint, format!("{service} (no target of job {job})"))),
                 Some(t) if !t.up && answers_without_metrics(&t.last_error) => {
@@ -241,13 +271,16 @@ impl Checker for MetricsEndpoints {
         }
         let none: Vec<String> = self.without.iter().map(|(s, why)| format!("{s} ({why})")).collect();
         let declared = if none.is_empty() { String::new() } else { format!("; without metrics by declaration: {}", list(&none, 10)) };
+        if let Some((cause @ Cause::LeftOutAnswers, seen)) = wrong.first() {
+            return Verdict::fail(id, expected, *cause, seen).witnesses(targets.seqs).hint(ANSWERED_HINT);
+        }
         if let Some((cause, _)) = wrong.first() {
             return Verdict::fail(id, expected, *cause, format!("without metrics: {}{declared}", list(wrong.iter().map(|(_, w)| w), 5)))
                 .witnesses(targets.seqs)
                 .hint("a service whose metrics nobody scrapes can't raise an alert: give it an endpoint and a job, or declare that it has none, and why");
         }
         timeline.gate(
-            Verdict::pass(id, expected, format!("all {fine} are scraped{declared}"))
+            Verdict::pass(id, expected, format!("all {fine} are scraped{declared}{}", left_out::told(&self.absent)))
                 .evidence("services with metrics", fine)
                 .witnesses(targets.seqs),
         )

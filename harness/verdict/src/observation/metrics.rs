@@ -29,6 +29,13 @@ pub struct Target {
     pub timeout_s: f64,
 }
 
+impl Target {
+    /// Whether it is scraped at this host.
+    pub fn is_at(&self, host: &str) -> bool {
+        crate::left_out::host_of(&self.scrape_url) == host
+    }
+}
+
 /// How many series match a selector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesCount {

@@ -586,13 +586,20 @@ pub fn expectations() -> Vec<Expectation> {
     };
     let steps = strings(&["mail/send", "mail/list"]);
     let mut all: Vec<Expectation> = vec![
-        ServicesReady { services: strings(&["api", "worker", "mailer", "metrics", "manager"]) }.into(),
-        HealthEndpoints { endpoints: strings(&["http://api:80/health", "tcp://mailer:25"]) }.into(),
-        TargetsUp { targets: ["api", "worker", "mailer"].map(|j| ExpectedTarget { job: j.into(), count: 1 }).to_vec() }.into(),
-        SeriesPresent { selectors: strings(&["up", "requests_total"]) }.into(),
+        ServicesReady { services: strings(&["api", "worker", "mailer", "metrics", "manager"]), left_out: vec![] }.into(),
+        HealthEndpoints { endpoints: strings(&["http://api:80/health", "tcp://mailer:25"]), left_out: vec![] }.into(),
+        TargetsUp {
+            targets: ["api", "worker", "mailer"].map(|j| ExpectedTarget { job: j.into(), count: 1 }).to_vec(),
+            absent: vec![],
+            left_out: vec![],
+        }
+        .into(),
+        SeriesPresent { selectors: strings(&["up", "requests_total"]), absent: vec![] }.into(),
         MetricsEndpoints {
             services: vec![("api".into(), "api".into()), ("worker".into(), "worker".into())],
             without: vec![("traces".into(), "has none".into())],
+            absent: vec![],
+            left_out: vec![],
         }
         .into(),
         ConfigurationLoaded { servers: strings(&["metrics", "manager"]), alerts: strings(&["MailerDown", "SlowAnswers"]) }.into(),
@@ -617,7 +624,7 @@ pub fn expectations() -> Vec<Expectation> {
         SamplingRate { id_attribute: "operation.id".into(), steps, rate: 0.5, alpha: 0.001 }.into(),
         PanelsReturnData { dashboards: vec![ExpectedDashboard { uid: "overview".into(), panels: 2, may_be_empty: strings(&["Errors"]) }] }
             .into(),
-        DatasourcesHealthy { names: strings(&["metrics"]) }.into(),
+        DatasourcesHealthy { names: strings(&["metrics"]), left_out: vec![] }.into(),
         LoadKeptSchedule { stream: "background".into(), missed_share: 0.01, slip_p99_ms: 100.0 }.into(),
         Recovered { baseline, settle_s: 2.0 }.into(),
     ];

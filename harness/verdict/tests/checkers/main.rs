@@ -9,6 +9,7 @@ mod clock;
 mod golden;
 mod health;
 mod laws;
+mod left_out;
 mod logs;
 mod mutation;
 mod notified;
