@@ -182,10 +182,10 @@ impl Files {
         for source in &self.sources {
             let Some(address) = source.address.as_ref().filter(|a| !hosts.contains_key(&a.host)) else { continue };
             let inside = matches!(address.host.as_str(), "localhost" | "127.0.0.1" | "::1" | "[::1]");
-            let why = if inside { "the dashboards' own container" } else { "out of the stack" };
+            let why = if inside { "to the dashboards' own container" } else { "out of the stack" };
             return Err(ConfigError::at(
                 &source.mark,
-                format!("data source {} leads to {why}: {}:{}", source.source.name, address.host, address.port),
+                format!("data source {} leads {why}: {}:{}", source.source.name, address.host, address.port),
                 "name a service of the stack; nothing was started",
             ));
         }
