@@ -68,7 +68,8 @@ pub struct Annotations {
 impl Annotations {
     /// Begins to write, where the stack has dashboards that can be annotated.
     pub fn begin(declaration: &Declaration, running: &Running, run: &str, clock: RunClock) -> Option<Annotations> {
-        let role = declaration.roles.dashboards.as_ref().filter(|r| r.kind == "grafana")?;
+        let answers = declaration.roles.dashboards_where(|service| running.services.contains_key(service));
+        let role = answers.filter(|r| r.kind == "grafana")?;
         let port = *running.services.get(&role.service)?.ports.get(&role.port)?;
         let uids = declaration.dashboards.iter().map(|d| d.uid.clone()).collect();
         Some(Annotations::on(role, port, uids, run, clock))

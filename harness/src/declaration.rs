@@ -1,6 +1,10 @@
 //! `firedrill.yaml`: what its owner states about a stack. Expectations come from here, never from the configuration
 //! under test. Every name that a verdict speaks of is stated here, so that no code knows a stack's names.
 
+mod one_or_list;
+
+pub use one_or_list::OneOrList;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -124,8 +128,9 @@ pub struct Roles {
     pub metrics: Option<Role>,
     /// The alert manager.
     pub alerting: Option<Role>,
-    /// The dashboards.
-    pub dashboards: Option<Role>,
+    /// The dashboards. Of several the first that runs answers; files (`grafana-files`) are always there.
+    #[serde(default)]
+    pub dashboards: OneOrList<Role>,
     /// The log store.
     pub logs: Option<Role>,
     /// The shipper of logs.
@@ -136,15 +141,35 @@ pub struct Roles {
     pub collector: Option<Role>,
 }
 
+/// Kind of dashboards that are judged from the files which provision them.
+pub const GRAFANA_FILES: &str = "grafana-files";
+
+impl Roles {
+    /// All that name a service of the Compose file.
+    pub fn servers(&self) -> impl Iterator<Item = &Role> {
+        let single = [&self.metrics, &self.alerting, &self.logs, &self.shipper, &self.traces, &self.collector];
+        single.into_iter().flatten().chain(self.dashboards.iter().filter(|role| role.kind != GRAFANA_FILES))
+    }
+
+    /// Who answers for the dashboards where these services run.
+    pub fn dashboards_where(&self, runs: impl Fn(&str) -> bool) -> Option<&Role> {
+        self.dashboards.iter().find(|role| role.kind == GRAFANA_FILES || runs(&role.service))
+    }
+}
+
 /// One role.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
-    /// Kind of server: `prometheus`, `alertmanager`, `grafana`, `elasticsearch`, `filebeat`, `jaeger`, `otel-collector`.
+    /// Kind of server: `prometheus`, `alertmanager`, `grafana`, `elasticsearch`, `filebeat`, `jaeger`, `otel-collector`; or
+    /// `grafana-files`, which is none: `provisioning` is read in its place, and neither `service` nor `port` is needed.
     pub kind: String,
-    /// Service of the Compose file.
+    /// Service of the Compose file. With `grafana-files`, the one whose mounts tell where its files are; by default that of the
+    /// dashboards' other role.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub service: String,
     /// Port inside the stack's network.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub port: u16,
     /// Its configuration file, relative to the declaration, where firedrill has to read it.
     pub config: Option<String>,
@@ -152,6 +177,17 @@ pub struct Role {
     pub user: Option<String>,
     /// Password.
     pub password: Option<String>,
+    /// With `grafana-files`: the folder that holds `dashboards` and `datasources`, relative to the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning: Option<String>,
+    /// With `grafana-files`: what providers call a folder, and where it is, relative to the declaration, if no service mounts it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(port: &u16) -> bool {
+    *port == 0
 }
 
 /// A service that may be missing.

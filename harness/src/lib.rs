@@ -14,6 +14,7 @@ pub mod comparison;
 pub mod compose;
 pub mod containment;
 pub mod coverage;
+pub mod dashboards;
 pub mod declaration;
 pub mod drill;
 pub mod engine;

@@ -3,9 +3,11 @@
 
 mod alertmanager;
 pub(crate) mod ask;
+pub(crate) mod boards;
 mod elasticsearch;
 mod exposition;
 mod grafana;
+mod grafana_files;
 pub mod health;
 pub mod host;
 mod jaeger;
@@ -14,6 +16,8 @@ mod prometheus;
 
 use crate::clock::RunClock;
 use crate::declaration::Role;
+pub use grafana_files::{GrafanaFiles, Reach};
+
 use ask::Asker;
 use futures::future::BoxFuture;
 use verdict::observation::Observation;

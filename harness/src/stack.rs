@@ -4,6 +4,7 @@
 //! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
 
 mod check;
+mod dashboards;
 pub mod down;
 mod holder;
 pub mod mounts;

@@ -7,7 +7,7 @@ mod data;
 
 use crate::budget::{self, Circumstances};
 use crate::compose::{Absence, Project};
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, GRAFANA_FILES};
 use crate::home::Home;
 use crate::monitoring::{MonitoringConfig, Place};
 use crate::plan::{AlertBudget, Subject};
@@ -157,6 +157,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Re
     for (name, why) in &left_out {
         deviations.push(Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why));
     }
+    deviations.extend(from_files(&declaration, |service| project.services.contains_key(service) && !left_out.contains_key(service)));
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
     let absent = left_out.keys().map(|name| seen_as(name, &declaration, &project)).collect();
@@ -164,6 +165,15 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Re
     let time_scale = scaled.scale;
     let subject = Subject { declaration, time_scale, scenarios, baseline, budgets, apart, services, left_out, unavailable, absent };
     Ok(Read { stack, subject, written, scaled, required, features, deviations, foreseen, mounts, baseline_file })
+}
+
+/// That dashboards are judged from their files, where they are.
+fn from_files(declaration: &Declaration, runs: impl Fn(&str) -> bool) -> Option<Deviation> {
+    declaration.roles.dashboards_where(runs).filter(|role| role.kind == GRAFANA_FILES)?;
+    let what = "dashboards are judged from their files: Grafana does not run";
+    let why = "each panel's query is asked of its data source, and how long that takes is measured there; \
+               neither load nor faults are noted on dashboards";
+    Some(Deviation::new(DeviationKind::Absent, what, why))
 }
 
 fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {

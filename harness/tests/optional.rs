@@ -167,12 +167,17 @@ fn a_data_source_of_what_is_left_out_is_expected_not_to_answer() {
 }
 
 #[test]
-fn the_e_mail_stack_without_its_dashboards_server_expects_it_absent() {
+fn the_e_mail_stack_without_its_dashboards_server_expects_it_absent_and_judges_the_files() {
     let stack = Broken::copy_of("email");
+    let told = |unavailable: &[&str]| {
+        let read = options(&stack, unavailable).read().unwrap_or_else(|f| panic!("{}", f.message));
+        read.deviations.iter().filter(|d| d.what.starts_with("dashboards are judged from their files: Grafana does not run")).count()
+    };
+    assert_eq!((told(&[]), told(&["grafana"])), (0, 1));
     let (whole, plan) = (plan(&stack, &[]), plan(&stack, &["grafana"]));
-    let gone: BTreeSet<String> = ids(&whole).difference(&ids(&plan)).cloned().collect();
-    assert_eq!(gone, skipped(&plan).into_keys().collect());
-    assert!(gone.iter().all(|id| id.starts_with("dashboards.")), "{gone:?}");
+    assert_eq!(ids(&whole), ids(&plan));
+    assert!(skipped(&plan).is_empty(), "{:?}", plan.left_out);
+    assert!(["dashboards.panels", "dashboards.datasources"].iter().all(|id| least(&plan, id) == least(&whole, id)));
     for (id, whole_least) in
         [("health.services", 25), ("health.endpoints", 23), ("scraping.targets", 19), ("scraping.metrics_endpoints", 19)]
     {

@@ -10,6 +10,8 @@ mod docker;
 mod elasticsearch;
 #[path = "probes/grafana.rs"]
 mod grafana;
+#[path = "probes/grafana_files.rs"]
+mod grafana_files;
 #[path = "probes/health.rs"]
 mod health;
 #[path = "images/obtain.rs"]
@@ -18,6 +20,8 @@ mod images;
 mod jaeger;
 #[path = "probes/prometheus.rs"]
 mod prometheus;
+#[path = "probes/recorded.rs"]
+mod recorded;
 #[path = "probes/wrong_answers.rs"]
 mod wrong_answers;
 
@@ -47,10 +51,12 @@ fn main() -> ExitCode {
     let tests = vec![
         Trial::test("wrong_answers_are_observations", runs(|| Box::pin(wrong_answers::all()))),
         Trial::test("health_endpoints", runs(|| Box::pin(health::endpoints()))),
+        Trial::test("grafana_as_recorded", runs(|| Box::pin(recorded::answers()))),
         trial("prometheus", &["prometheus"], || Box::pin(prometheus::answers())),
         trial("alertmanager", &["alertmanager"], || Box::pin(alertmanager::answers())),
         trial("jaeger", &["jaeger"], || Box::pin(jaeger::answers())),
         trial("elasticsearch", &["elasticsearch"], || Box::pin(elasticsearch::answers())),
+        trial("grafana_files", &["prometheus"], || Box::pin(grafana_files::answers())),
         trial("grafana", &["grafana", "prometheus", "jaeger", "elasticsearch"], || Box::pin(grafana::answers())),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
@@ -59,7 +65,15 @@ fn main() -> ExitCode {
 /// The probe of a kind on a port, asked as the harness asks it.
 fn connect(kind: &str, port: u16) -> Box<dyn Probe> {
     let login = (kind == "grafana").then(|| "admin".to_owned());
-    let role = Role { kind: kind.into(), service: format!("my-{kind}"), port: 1, config: None, user: login.clone(), password: login };
+    let role = Role {
+        kind: kind.into(),
+        service: format!("my-{kind}"),
+        port: 1,
+        config: None,
+        user: login.clone(),
+        password: login,
+        ..Role::default()
+    };
     probe::connect(&role, port, RunClock::begin()).unwrap()
 }
 

@@ -2,6 +2,7 @@
 //! connected. Several runs may follow one another on it; each has a record of its own.
 
 mod containers;
+mod dashboards;
 mod ready;
 
 use super::{Inbox, Probes, Session, follow};
@@ -444,7 +445,7 @@ impl Live {
         let probes = Probes {
             metrics: connect(&roles.metrics),
             alerting: connect(&roles.alerting),
-            dashboards: connect(&roles.dashboards),
+            dashboards: self.dashboards(clock, &declaration),
             logs: connect(&roles.logs),
             traces: connect(&roles.traces),
         };

@@ -57,7 +57,7 @@ impl Alertmanager {
 
 impl Probe for Alertmanager {
     fn source(&self) -> &str {
-        &self.asker.source
+        self.asker.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {

@@ -13,25 +13,15 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(5);
 /// Bound of a question that takes many requests: pages of documents, traces, samples.
 pub(crate) const BULK: Duration = Duration::from_secs(60);
 
-/// A backend's address with what it takes to ask it.
-pub(crate) struct Asker {
-    /// Service that is asked.
+/// Makes observations of what a source answers.
+pub(crate) struct Observer {
+    /// Who is asked.
     pub(crate) source: String,
-    clock: RunClock,
-    base: Url,
-    client: reqwest::Client,
-    login: Option<(String, Option<String>)>,
+    /// The run's clock.
+    pub(crate) clock: RunClock,
 }
 
-impl Asker {
-    /// A backend on this port of 127.0.0.1.
-    pub(crate) fn new(source: &str, port: u16, login: Option<(String, Option<String>)>, clock: RunClock) -> Asker {
-        let mut base = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
-        let _ = base.set_port(Some(port));
-        let client = reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
-        Asker { source: source.to_owned(), clock, base, client: client.build().unwrap_or_default(), login }
-    }
-
+impl Observer {
     /// Does `work` within `bound` and makes an observation of each fact, or of the failure.
     pub(crate) async fn observe(
         &self,
@@ -48,10 +38,55 @@ impl Asker {
         let answered = self.clock.now();
         facts.into_iter().map(|fact| Observation { source: self.source.clone(), asked, answered, fact }).collect()
     }
+}
+
+/// A backend's address with what it takes to ask it.
+pub(crate) struct Asker {
+    observer: Observer,
+    base: Url,
+    client: reqwest::Client,
+    login: Option<(String, Option<String>)>,
+    headers: Vec<(String, String)>,
+}
+
+impl Asker {
+    /// A backend on this port of 127.0.0.1.
+    pub(crate) fn new(source: &str, port: u16, login: Option<(String, Option<String>)>, clock: RunClock) -> Asker {
+        let mut base = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
+        let _ = base.set_port(Some(port));
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
+        let observer = Observer { source: source.to_owned(), clock };
+        Asker { observer, base, client: client.build().unwrap_or_default(), login, headers: Vec::new() }
+    }
+
+    /// With these headers on each request.
+    pub(crate) fn with(self, headers: Vec<(String, String)>) -> Asker {
+        Asker { headers, ..self }
+    }
+
+    /// Service that is asked.
+    pub(crate) fn source(&self) -> &str {
+        &self.observer.source
+    }
+
+    /// What makes observations of its answers.
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// Does `work` within `bound` and makes an observation of each fact, or of the failure.
+    pub(crate) async fn observe(
+        &self,
+        question: &str,
+        bound: Duration,
+        work: impl Future<Output = Result<Vec<Fact>, String>>,
+    ) -> Vec<Observation> {
+        self.observer.observe(question, bound, work).await
+    }
 
     /// Now, on the run's clock.
     pub(crate) fn now(&self) -> At {
-        self.clock.now()
+        self.observer.clock.now()
     }
 
     /// GET with parameters; the answer is JSON.
@@ -103,12 +138,28 @@ impl Asker {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<(u16, String), String> {
-        let what = format!("{method} {path}");
-        let mut request = self.request(method, path, &[]).timeout(bound);
+        let mut request = self.request(method.clone(), path, &[]);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let failed = |e: reqwest::Error| failure(&what, bound, &e);
+        self.any_answer(bound, &format!("{method} {path}"), request).await
+    }
+
+    /// POST of a text of this type; an answer with an error status is returned too, with the status.
+    pub(crate) async fn post_any_within(
+        &self,
+        bound: Duration,
+        path: &str,
+        content_type: &str,
+        body: String,
+    ) -> Result<(u16, String), String> {
+        let request = self.request(Method::POST, path, &[]).header("content-type", content_type).body(body);
+        self.any_answer(bound, &format!("POST {path}"), request).await
+    }
+
+    async fn any_answer(&self, bound: Duration, what: &str, request: RequestBuilder) -> Result<(u16, String), String> {
+        let request = request.timeout(bound);
+        let failed = |e: reqwest::Error| failure(what, bound, &e);
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(failed)?))
@@ -124,7 +175,7 @@ impl Asker {
         if !parameters.is_empty() {
             url.query_pairs_mut().extend_pairs(parameters);
         }
-        let request = self.client.request(method, url);
+        let request = self.headers.iter().fold(self.client.request(method, url), |request, (name, value)| request.header(name, value));
         match &self.login {
             Some((user, password)) => request.basic_auth(user, password.as_ref()),
             None => request,

@@ -103,7 +103,7 @@ impl Elasticsearch {
 
 impl Probe for Elasticsearch {
     fn source(&self) -> &str {
-        &self.asker.source
+        self.asker.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {

@@ -90,7 +90,7 @@ impl Jaeger {
 
 impl Probe for Jaeger {
     fn source(&self) -> &str {
-        &self.asker.source
+        self.asker.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {

@@ -224,7 +224,7 @@ impl Prometheus {
 
 impl Probe for Prometheus {
     fn source(&self) -> &str {
-        &self.asker.source
+        self.asker.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {

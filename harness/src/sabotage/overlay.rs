@@ -65,6 +65,8 @@ impl Live {
         for apply in &sabotage.apply {
             match apply {
                 Apply::Reload(service) => self.reload(service).await?,
+                // What does not run has nothing to take over: whoever judges its files reads them anew each time.
+                Apply::Recreate(service) if self.running.left_out.contains_key(service) => {}
                 Apply::Recreate(service) => self.recreate(service).await?,
                 Apply::Request(request) => self.request(request, &work).await?,
                 Apply::Replace(change) if breaks => {
@@ -84,8 +86,7 @@ impl Live {
     /// Asks a server to reload, by HTTP. That it refuses is for the verdicts to find.
     async fn reload(&self, service: &str) -> Result<(), Failure> {
         let roles = &self.read.subject.declaration.roles;
-        let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.collector];
-        let role = all.into_iter().flatten().find(|r| r.service == service);
+        let role = roles.servers().find(|r| r.service == service);
         let url = role.and_then(|r| self.running.url(service, r.port)).ok_or_else(|| {
             Failure::new(Exit::Usage, format!("{service} has no role with a published port, so it can't be asked to reload"))
         })?;

@@ -2,13 +2,14 @@
 
 use super::Stack;
 use crate::compose::{ConfigError, nearest};
+use crate::declaration::{GRAFANA_FILES, Role};
 use std::collections::BTreeSet;
 
 /// Kinds of servers that are known, by role.
 const KINDS: [(&str, &[&str]); 7] = [
     ("metrics", &["prometheus"]),
     ("alerting", &["alertmanager"]),
-    ("dashboards", &["grafana"]),
+    ("dashboards", &["grafana", GRAFANA_FILES]),
     ("logs", &["elasticsearch"]),
     ("shipper", &["filebeat"]),
     ("traces", &["jaeger"]),
@@ -66,6 +67,29 @@ impl Stack {
         Err(self.error(path, what, suggest(name, known, "services")))
     }
 
+    fn role(&self, path: &[&str], kinds: &[&str], role: &Role) -> Checked {
+        let below = |key: &'static str| -> Vec<&str> { path.iter().copied().chain([key]).collect() };
+        let named = path.join(".");
+        if !kinds.contains(&role.kind.as_str()) {
+            let what = format!("{named}.kind: seen `{}`, wanted {}", role.kind, kinds.join(" or "));
+            return Err(self.error(&below("kind"), what, suggest(&role.kind, kinds.iter().copied(), "kinds for this role")));
+        }
+        let files = role.kind == GRAFANA_FILES;
+        let missing = |key: &str| Err(self.error(path, format!("{named}: the key `{key}` is missing"), format!("add `{key}:` here")));
+        match files {
+            true if role.provisioning.is_none() => return missing("provisioning"),
+            false if role.service.is_empty() => return missing("service"),
+            false if role.port == 0 => return missing("port"),
+            false if role.provisioning.is_some() || !role.paths.is_empty() => {
+                let key = if role.provisioning.is_some() { "provisioning" } else { "paths" };
+                let hint = format!("remove it, or state a role of kind {GRAFANA_FILES} with it");
+                return Err(self.error(&below(key), format!("{named}.{key}: a server of kind {} reads its files itself", role.kind), hint));
+            }
+            _ => {}
+        }
+        if role.service.is_empty() { Ok(()) } else { self.service(&below("service"), &role.service) }
+    }
+
     fn numbers(&self) -> Checked {
         let declared = &self.declaration;
         let within = |path: &[&str], seen: f64, least: f64, most: f64| -> Checked {
@@ -96,14 +120,24 @@ impl Stack {
     fn services(&self) -> Checked {
         let declared = &self.declaration;
         let roles = &declared.roles;
-        let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
-        for ((name, kinds), role) in KINDS.into_iter().zip(all) {
-            let Some(role) = role else { continue };
-            if !kinds.contains(&role.kind.as_str()) {
-                let what = format!("roles.{name}.kind: seen `{}`, wanted {}", role.kind, kinds.join(" or "));
-                return Err(self.error(&["roles", name, "kind"], what, suggest(&role.kind, kinds.iter().copied(), "kinds for this role")));
+        let single = |role: &Option<Role>| role.iter().cloned().collect::<Vec<_>>();
+        let all = [
+            single(&roles.metrics),
+            single(&roles.alerting),
+            roles.dashboards.iter().cloned().collect(),
+            single(&roles.logs),
+            single(&roles.shipper),
+            single(&roles.traces),
+            single(&roles.collector),
+        ];
+        for ((name, kinds), stated) in KINDS.into_iter().zip(all) {
+            // One of a list is named by its place.
+            let places = stated.len();
+            for (at, role) in stated.iter().enumerate() {
+                let at = at.to_string();
+                let path: Vec<&str> = ["roles", name].into_iter().chain((places > 1).then_some(at.as_str())).collect();
+                self.role(&path, kinds, role)?;
             }
-            self.service(&["roles", name, "service"], &role.service)?;
         }
         for (at, health) in declared.health.iter().enumerate() {
             let at = at.to_string();

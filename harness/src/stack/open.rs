@@ -3,6 +3,7 @@
 use super::{StackError, suggest};
 use crate::compose::tree::{Mark, Node, parse};
 use crate::compose::{ConfigError, Project, Source, load, nearest};
+use crate::dashboards::files::{Files, Place, hosts};
 use crate::declaration::Declaration;
 use crate::home::Home;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ pub struct Stack {
     pub project: Project,
     /// Where that was read from.
     pub source: Source,
+    /// Where the files of its dashboards are, if they may have to be judged from these, and what they hold.
+    pub dashboards: Option<(Place, Files)>,
     marks: Node,
 }
 
@@ -61,9 +64,10 @@ impl Stack {
         }
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
-        let mut stack = Stack { folder, declaration, declaration_file: file, project, source, marks };
+        let mut stack = Stack { folder, declaration, declaration_file: file, project, source, dashboards: None, marks };
         stack.known(profiles)?;
         stack.check()?;
+        stack.dashboards = stack.dashboards_from_files()?;
         if !without.is_empty() {
             stack.source.without = with_dependants(&stack.project, without);
             stack.project = load(&stack.source)?;
@@ -97,9 +101,10 @@ impl Stack {
     /// Services and ports inside the network that the declaration speaks of: the harness has to reach them.
     pub fn declared_ports(&self) -> BTreeSet<(String, u16)> {
         let declared = &self.declaration;
-        let roles = &declared.roles;
-        let roles = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
-        let mut ports: BTreeSet<(String, u16)> = roles.into_iter().flatten().map(|role| (role.service.clone(), role.port)).collect();
+        let mut ports: BTreeSet<(String, u16)> = declared.roles.servers().map(|role| (role.service.clone(), role.port)).collect();
+        if let Some((_, files)) = &self.dashboards {
+            ports.extend(files.ports(&hosts(&self.project)));
+        }
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
             let addresses = [Some(&workload.http), workload.imap.as_ref()];

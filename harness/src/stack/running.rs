@@ -68,6 +68,14 @@ impl Running {
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, host)))
     }
 
+    /// Ports of services inside the network, with those of 127.0.0.1 at which they are reached.
+    pub fn published(&self) -> BTreeMap<(String, u16), u16> {
+        let of = |(name, service): (&String, &RunningService)| {
+            service.ports.iter().map(|(inside, host)| ((name.clone(), *inside), *host)).collect::<Vec<_>>()
+        };
+        self.services.iter().flat_map(of).collect()
+    }
+
     /// URL at which an HTTP port of a service is reached, without a path.
     pub fn url(&self, service: &str, port: u16) -> Option<String> {
         Some(format!("http://{}", self.address(service, port)?))

@@ -84,6 +84,8 @@ const BUILT: &str =
 const COMPOSE: &str = "docker-compose.yml";
 const OWN: &str = "firedrill.yaml";
 const RULES: &str = "prometheus/rules/alerts.yml";
+const BOARD: &str = "grafana/dashboards/system-resources.json";
+const DATASOURCES: &str = "grafana/provisioning/datasources/stack.yml";
 const STOPPED: &str = "scenarios/exporter_stopped.yaml";
 
 const CASES: &[Case] = &[
@@ -189,6 +191,66 @@ const CASES: &[Case] = &[
         &[(OWN, "kind: prometheus", "kind: promethius")],
         (OWN, "promethius"),
         &["roles.metrics.kind", "did you mean prometheus?"],
+    ),
+    email(
+        "dashboards of a folder that is not there",
+        &[(OWN, "provisioning: grafana/provisioning", "provisioning: grafana/provision")],
+        (OWN, "{kind: grafana-files"),
+        &["provisioning: there is no folder", "grafana/provision"],
+    ),
+    email(
+        "dashboard that is no JSON",
+        &[(BOARD, "\"title\": \"CPU busy\",", "\"title\": \"CPU busy\"")],
+        (BOARD, "\"type\": \"timeseries\""),
+        &["no JSON"],
+    ),
+    email(
+        "dashboard in no file",
+        &[(OWN, "uid: system-resources", "uid: system-resorces")],
+        (OWN, "uid: system-resorces"),
+        &["system-resorces is in no file", "did you mean system-resources?"],
+    ),
+    email(
+        "two dashboards with one uid",
+        &[(BOARD, "\"uid\": \"system-resources\"", "\"uid\": \"email-service-overview\"")],
+        (BOARD, "\"uid\": \"email-service-overview\""),
+        &["dashboard email-service-overview is in", "email-service-overview.json too"],
+    ),
+    email(
+        "panel with a variable that nothing defines",
+        &[(BOARD, "\"expr\": \"node_load1\"", "\"expr\": \"node_load1{job=\\\"$job\\\"}\"")],
+        (BOARD, "\"expr\": \"node_load1{job"),
+        &["panel Load", "variable job, which nothing defines"],
+    ),
+    email(
+        "data source that leads out of the stack",
+        &[(DATASOURCES, "url: http://prometheus:9090", "url: http://metrics.example.com")],
+        (DATASOURCES, "url: http://metrics.example.com"),
+        &["data source Prometheus leads out of the stack", "metrics.example.com:80"],
+    ),
+    email(
+        "dashboards of a server without a port",
+        &[(OWN, "service: grafana, port: 3000, user", "service: grafana, user")],
+        (OWN, "{kind: grafana, service: grafana"),
+        &["roles.dashboards.0: the key `port` is missing"],
+    ),
+    email(
+        "files of dashboards without a folder",
+        &[(OWN, "{kind: grafana-files, provisioning: grafana/provisioning}", "{kind: grafana-files}")],
+        (OWN, "{kind: grafana-files}"),
+        &["roles.dashboards.1: the key `provisioning` is missing"],
+    ),
+    email(
+        "a folder of a server that reads its files itself",
+        &[(OWN, "user: admin, password: admin}", "user: admin, password: admin, provisioning: grafana/provisioning}")],
+        (OWN, "{kind: grafana, service"),
+        &["roles.dashboards.0.provisioning", "reads its files itself"],
+    ),
+    mini(
+        "role without a service",
+        &[(OWN, "kind: prometheus, service: prometheus, ", "kind: prometheus, ")],
+        (OWN, "metrics:"),
+        &["roles.metrics: the key `service` is missing"],
     ),
     mini(
         "role without configuration",

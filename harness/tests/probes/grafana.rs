@@ -178,6 +178,7 @@ async fn annotations(port: u16) {
         config: None,
         user: Some("admin".into()),
         password: Some(password.into()),
+        ..Role::default()
     };
     let began_s = now_s().floor() - 60.0;
     let event = |after_s: f64, kind: EventKind| {

@@ -9,9 +9,7 @@ use std::path::Path;
 /// those of programs and may be known.
 pub fn names_known(read: &Read, sources: &[&Path]) -> Vec<String> {
     let declaration = &read.subject.declaration;
-    let roles = &declaration.roles;
-    let all = [&roles.metrics, &roles.alerting, &roles.dashboards, &roles.logs, &roles.shipper, &roles.traces, &roles.collector];
-    let kinds: BTreeSet<&str> = all.into_iter().flatten().map(|r| r.kind.as_str()).collect();
+    let kinds: BTreeSet<&str> = declaration.roles.servers().map(|r| r.kind.as_str()).collect();
     // Receivers named as the protocol that they speak are words of the protocol.
     let protocols: BTreeSet<String> =
         declaration.receivers.iter().filter_map(|r| serde_json::to_value(r.protocol).ok()?.as_str().map(str::to_owned)).collect();

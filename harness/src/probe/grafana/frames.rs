@@ -1,5 +1,6 @@
 //! What `/api/ds/query` answers: frames of columns.
 
+use super::super::boards::Answer;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub(super) struct Results {
 /// The result of one query.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Outcome {
-    pub(super) error: Option<String>,
+    error: Option<String>,
     #[serde(default)]
     frames: Vec<Frame>,
 }
@@ -46,18 +47,18 @@ struct Data {
 }
 
 impl Outcome {
-    /// The outcome of a query that can't be run.
-    pub(super) fn failed(error: String) -> Outcome {
-        Outcome { error: Some(error), frames: Vec::new() }
+    /// What it says about the panel.
+    pub(super) fn answer(self) -> Answer {
+        Answer { frames: self.frames(), values: self.values(), error: self.error }
     }
 
     /// Frames with at least one row.
-    pub(super) fn frames(&self) -> u64 {
+    fn frames(&self) -> u64 {
         self.frames.iter().filter(|f| f.data.values.first().is_some_and(|column| !column.is_empty())).count() as u64
     }
 
     /// Values that are numbers; of frames that have no column of numbers (log lines, tables of names), their rows.
-    pub(super) fn values(&self) -> u64 {
+    fn values(&self) -> u64 {
         self.frames.iter().map(Frame::values).sum()
     }
 }

@@ -68,6 +68,7 @@ impl Checker for PanelsReturnData {
         }
         let Some((list_seq, known)) = known else { return timeline.unanswered(id, expected, "dashboards", ours, &["dashboard", "panel"]) };
         let (mut queries, mut empty, mut seqs, mut unasked) = (0u64, Vec::new(), vec![list_seq], Vec::new());
+        let mut skipped: Vec<String> = Vec::new();
         let mut failed: Option<(Cause, Vec<String>, Vec<u64>)> = None;
         let mut convict = |cause: Cause, what: String, seq: u64| match &mut failed {
             Some((_, all, seqs)) => {
@@ -90,9 +91,15 @@ impl Checker for PanelsReturnData {
                 );
             }
             let of_this: Vec<&(u64, &Panel)> = panels.iter().filter(|((uid, _, _), _)| *uid == wanted.uid).map(|(_, p)| p).collect();
+            let answered = of_this.iter().filter(|(_, p)| p.skipped.is_none()).count();
             let asked = of_this.iter().map(|(_, p)| p.panel.as_str()).collect::<BTreeSet<_>>().len() as u64;
+            if answered == 0 && asked > 0 {
+                unasked.push(format!("any panel of dashboard {title}"));
+            }
             for (seq, p) in of_this {
-                if let Some(error) = &p.error {
+                if let Some(why) = &p.skipped {
+                    skipped.push(format!("{title} / {} ({why})", p.panel));
+                } else if let Some(error) = &p.error {
                     convict(Cause::PanelQueryFails, format!("{title} / {}: `{}` fails: {error}", p.panel, p.query), *seq);
                 } else if p.values == 0 && wanted.may_be_empty.contains(&p.panel) {
                     empty.push(p.panel.as_str());
@@ -116,15 +123,21 @@ impl Checker for PanelsReturnData {
             return Verdict::fail(id, expected, cause, list(&what, 5)).witnesses(witnesses).hint(hint);
         }
         if !unasked.is_empty() {
-            return Verdict::unknown(id, expected, format!("never queried while the stack was healthy: {}", list(&unasked, 5)));
+            let skipped = told("; not asked: ", &skipped);
+            return Verdict::unknown(id, expected, format!("never queried while the stack was healthy: {}{skipped}", list(&unasked, 5)));
         }
-        let excused = if empty.is_empty() { String::new() } else { format!("; empty, as they may be: {}", list(&empty, 5)) };
+        let excused = told("; empty, as they may be: ", &empty) + &told("; not asked: ", &skipped);
         timeline.gate(
             Verdict::pass(id, expected, format!("{} with data{excused}", count(queries, "query", "queries")))
                 .evidence("panel queries with data", queries)
                 .witnesses(seqs),
         )
     }
+}
+
+/// Words and what they are about, if there is any.
+fn told<T: AsRef<str>>(words: &str, what: &[T]) -> String {
+    if what.is_empty() { String::new() } else { format!("{words}{}", list(what.iter().map(AsRef::as_ref), 5)) }
 }
 
 impl Checker for DatasourcesHealthy {

@@ -35,6 +35,9 @@ pub struct Panel {
     /// There was no answer while `took_s` was waited for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
+    /// Why it was not asked, if it was not: nothing is known of it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// How the question for a dashboard's panels is named where it is not answered.

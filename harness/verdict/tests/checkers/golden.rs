@@ -296,6 +296,7 @@ pub fn panel(title: &str, query: &str) -> Panel {
         error: None,
         took_s: 0.1,
         timed_out: false,
+        skipped: None,
     }
 }
 

@@ -175,6 +175,28 @@ fn a_dashboard_that_is_missing_or_was_not_looked_at_does_not_pass() {
 }
 
 #[test]
+fn a_panel_that_is_not_asked_is_told_and_proves_nothing() {
+    let id = "dashboards.panels";
+    let skip = |title: &'static str| {
+        panels(move |p| {
+            if p.panel == title || title.is_empty() {
+                (p.values, p.skipped) = (0, Some("queries of a data source of type jaeger are not asked".into()));
+            }
+        })
+    };
+    skip("Requests").passes(
+        id,
+        "1 query with data; empty, as they may be: Errors; not asked: Overview / Requests (queries of a data source of type jaeger",
+    );
+    // A dashboard of which nothing was asked is not known to show anything.
+    skip("").unknown(id, "any panel of dashboard Overview; not asked: ");
+    // What fails beside it fails.
+    let mut beside = skip("Requests");
+    beside.saw(30.0, "boards", Fact::Panel(Panel { values: 0, ..panel("Up", "up") }));
+    beside.fails(id, Cause::PanelWithoutData, "Up");
+}
+
+#[test]
 fn a_data_source_that_does_not_answer_or_exist_fails() {
     let id = "dashboards.datasources";
     golden().passes(id, "all 1 answer");
