@@ -133,6 +133,14 @@ pub struct Roles {
     pub collector: Option<Role>,
 }
 
+impl Roles {
+    /// Those that are stated.
+    pub fn all(&self) -> Vec<&Role> {
+        let all = [&self.metrics, &self.alerting, &self.dashboards, &self.logs, &self.shipper, &self.traces, &self.collector];
+        all.into_iter().flatten().collect()
+    }
+}
+
 /// One role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
