@@ -8,9 +8,11 @@ macro_rules! print {
     ($($what:tt)*) => { ::std::print!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
 }
 macro_rules! println {
+    () => { ::std::println!() };
     ($($what:tt)*) => { ::std::println!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
 }
 macro_rules! eprintln {
+    () => { ::std::eprintln!() };
     ($($what:tt)*) => { ::std::eprintln!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
 }
 

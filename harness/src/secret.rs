@@ -120,9 +120,11 @@ pub fn stderr() -> Scrubbing<std::io::Stderr> {
 fn learn_pieces(pieces: Vec<Piece>, known: &mut Known) {
     for piece in pieces {
         match piece {
-            Piece::Value { field, value } => drop(known.secrets.add(&field, &value)),
-            Piece::Path { field, authority, path } => drop(known.secrets.add_path(&field, &authority, &path)),
-            Piece::File { field, path } => drop(known.files.insert((path, field))),
+            Piece::Value { field, value } => known.secrets.add(&field, &value),
+            Piece::Path { field, authority, path } => known.secrets.add_path(&field, &authority, &path),
+            Piece::File { field, path } => {
+                known.files.insert((path, field));
+            }
             Piece::Ordinary(word) => known.secrets.add_ordinary(&word),
         }
     }
@@ -187,9 +189,11 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     for path in entries {
         let Ok(about) = std::fs::symlink_metadata(&path) else { continue };
         let ours = path.file_name().is_some_and(|n| !NOT_OURS.contains(&n.to_string_lossy().as_ref()));
+        // Prose configures nothing.
+        let prose = path.extension().is_some_and(|e| e == "md" || e == "rst");
         if about.is_dir() && ours && depth < 8 {
             list(&path, depth + 1, files);
-        } else if !about.is_dir() && files.len() < MOST_FILES {
+        } else if !about.is_dir() && !prose && files.len() < MOST_FILES {
             files.push(path);
         }
     }

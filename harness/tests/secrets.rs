@@ -183,7 +183,11 @@ fn recorded(folder: &Path, by_us: bool) {
             kinds.insert(0, EventKind::Stack(StackEvent::NotReady { service: "node".into(), seen: all.clone(), log_tail }));
         }
         match &recorder {
-            Some(recorder) => kinds.into_iter().for_each(|kind| drop(recorder.write_at(kind, event.at).unwrap())),
+            Some(recorder) => {
+                for kind in kinds {
+                    recorder.write_at(kind, event.at).unwrap();
+                }
+            }
             None => lines.extend(kinds.into_iter().map(|kind| serde_json::to_string(&Event { kind, ..event.clone() }).unwrap())),
         }
     }

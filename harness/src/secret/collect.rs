@@ -53,33 +53,11 @@ struct About {
 }
 
 /// What a text must hold, in lower case, for anything in it to be a secret.
-const SIGNS: &[&str] = &[
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "key",
-    "cred",
-    "hook",
-    "dsn",
-    "://",
-    "auth",
-    "bearer",
-    "cookie",
-    "salt",
-    "connectionstring",
-    "connection_string",
-    "data_source",
-    "_file",
-    "headers",
-    "path",
-    "curl",
-    "redis-cli",
-    "begin ",
-];
+const SIGNS: &str = "pass pwd secret token key cred hook dsn :// auth bearer cookie salt connectionstring connection_string data_source \
+    _file headers path curl redis-cli begin mysql";
 
 fn has_signs(lower: &str) -> bool {
-    SIGNS.iter().any(|sign| lower.contains(sign))
+    SIGNS.split(' ').any(|sign| lower.contains(sign))
 }
 
 /// Everything that a file tells.
@@ -96,7 +74,8 @@ pub fn collect(file: &Path, text: &str) -> Vec<Piece> {
             || lower.contains("notifiers"),
     };
     let mut found = lines::of_text(text, about);
-    if !found.is_empty() {
+    // Large ones are dashboards and data.
+    if text.len() <= 64 * 1024 || found.iter().any(|piece| !matches!(piece, Piece::Ordinary(_))) {
         let json = name.ends_with(".json");
         let tree: Option<serde_json::Value> = if json { serde_json::from_str(text).ok() } else { serde_saphyr::from_str(text).ok() };
         tree::of_tree(&tree.unwrap_or_default(), about, &mut found);
@@ -163,9 +142,10 @@ fn consider_url(field: &str, text: &str, path_is_key: bool, found: &mut Vec<Piec
     }
     // A password with `/` or `@` in it, as no address may be written and many are.
     if let Some((_, rest)) = text.split_once("://")
-        && let Some((login, _)) = rest.split_whitespace().next().unwrap_or_default().rsplit_once('@')
+        && let Some((login, _)) = rest.split(|c: char| c.is_whitespace() || "\"'`".contains(c)).next().unwrap_or_default().rsplit_once('@')
         && let Some((user, password)) = login.split_once(':')
         && !user.contains('/')
+        && password.split('/').next().is_none_or(|port| port.parse::<u16>().is_err())
     {
         value("password", password);
     }

@@ -48,50 +48,47 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Learns a value. Returns whether it was new.
-    pub fn add(&mut self, field: &str, value: &str) -> bool {
+    /// Learns a value.
+    pub fn add(&mut self, field: &str, value: &str) {
         let value = value.trim();
         let placeholder = value.starts_with("${") && value.ends_with('}') && value.find('}') == Some(value.len() - 1);
         let trivial = value.chars().count() < 3
             || matches!(value, "true" | "false" | "null" | "none" | "None" | "True" | "False")
             || placeholder
+            || (value.len() < 6 && value.parse::<f64>().is_ok())
             || value == "<secret>"
             || value.starts_with("/run/secrets/")
             || is_mask(value);
         if trivial {
-            return false;
+            return;
         }
         let fields = self.values.entry(value.to_owned()).or_default();
-        let new = !fields.iter().any(|f| f == field);
-        if new {
+        if !fields.iter().any(|f| f == field) {
             fields.push(field.to_owned());
         }
-        new
     }
 
     /// Learns the path of an address that only its owner knows.
-    pub fn add_path(&mut self, field: &str, authority: &str, path: &str) -> bool {
+    pub fn add_path(&mut self, field: &str, authority: &str, path: &str) {
         let bare = path.trim_matches('/');
         if bare.is_empty() || is_mask(bare) || is_public_path(path) {
-            return false;
+            return;
         }
-        let mut new = false;
         if bare.chars().count() >= LONG {
-            new |= self.add(field, bare);
+            self.add(field, bare);
             // The last part alone is what makes it a key.
             let last = bare.rsplit('/').next().unwrap_or(bare);
             let mixed = last.contains(|c: char| c.is_ascii_digit()) && last.contains(|c: char| c.is_ascii_alphabetic());
             if last != bare && (last.chars().count() >= TAIL_FROM || (last.chars().count() >= LONG && mixed)) {
-                new |= self.add(field, last);
+                self.add(field, last);
             }
         } else if !authority.is_empty() {
             let host = authority.rsplit('@').next().unwrap_or(authority);
             let bare_host = host.split(':').next().unwrap_or(host);
             for host in [host, bare_host] {
-                new |= self.places.insert((format!("{host}/{bare}"), host.len() + 1), field.to_owned()).is_none();
+                self.places.insert((format!("{host}/{bare}"), host.len() + 1), field.to_owned());
             }
         }
-        new
     }
 
     /// Learns names that are no secrets, whatever else is called so.

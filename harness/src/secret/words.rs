@@ -1,148 +1,29 @@
 //! Which names say that what stands behind them is a secret.
 
 /// Last words of names that speak about a secret and hold none: `token_url`, `password_file`, `TOKEN_TTL`.
-const ABOUT: &[&str] = &[
-    "file",
-    "files",
-    "path",
-    "paths",
-    "dir",
-    "url",
-    "uri",
-    "urls",
-    "ttl",
-    "name",
-    "names",
-    "field",
-    "fields",
-    "prefix",
-    "length",
-    "len",
-    "type",
-    "expiry",
-    "expires",
-    "expiration",
-    "lifetime",
-    "algorithm",
-    "algo",
-    "enabled",
-    "required",
-    "count",
-    "interval",
-    "timeout",
-    "size",
-    "policy",
-    "header",
-    "ref",
-    "env",
-    "mode",
-    "format",
-    "method",
-    "version",
-    "min",
-    "max",
-    "location",
-    "template",
-    "store",
-    "issuer",
-    "endpoint",
-    "host",
-    "port",
-    "user",
-    "username",
-    "rotation",
-    "encryption",
-    "error",
-    "errors",
-];
+const ABOUT: &str = "file files path paths dir url uri urls ttl name names field fields prefix length len type expiry expires expiration \
+    lifetime algorithm algo enabled required count interval timeout size policy header ref env mode format method version \
+    min max location template store issuer endpoint host port user username rotation encryption error errors";
 
 /// Words before `key` that make it a secret; after others it may be one to look things up by.
-const KEYS: &[&str] = &[
-    "api",
-    "routing",
-    "service",
-    "user",
-    "access",
-    "private",
-    "secret",
-    "signing",
-    "encryption",
-    "license",
-    "auth",
-    "account",
-    "integration",
-    "app",
-    "application",
-    "shared",
-    "client",
-    "master",
-    "jwt",
-    "session",
-    "cookie",
-    "webhook",
-    "ingest",
-    "write",
-    "genie",
-];
+const KEYS: &str = "api routing service user access private secret signing encryption license auth account integration app application \
+    shared client master jwt session cookie webhook ingest write genie";
 
 /// Values of these maps are secrets, whatever their names.
-const VAULTS: &[&str] = &["securejsondata", "securesettings", "stringdata"];
+const VAULTS: &str = "securejsondata securesettings stringdata";
 
 /// Headers that hold no secret.
-const PLAIN_HEADERS: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "bcc",
-    "cache-control",
-    "cc",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "from",
-    "host",
-    "message-id",
-    "origin",
-    "references",
-    "reply-to",
-    "sender",
-    "subject",
-    "to",
-    "user-agent",
-    "x-scope-orgid",
-];
+const PLAIN_HEADERS: &str = "accept accept-encoding bcc cache-control cc connection content-encoding content-length content-type date from host \
+    message-id origin references reply-to sender subject to user-agent x-scope-orgid";
 
 /// Values that many use and that are words: they are masked where they stand as a field's value, nowhere else.
-const COMMON: &[&str] = &[
-    "admin",
-    "administrator",
-    "alertmanager",
-    "change-me",
-    "change_me",
-    "changeit",
-    "changeme",
-    "database",
-    "default",
-    "development",
-    "example",
-    "grafana",
-    "localhost",
-    "metrics",
-    "monitoring",
-    "password",
-    "passw0rd",
-    "postgres",
-    "postgresql",
-    "production",
-    "prometheus",
-    "secret",
-    "telegraf",
-    "username",
-    "12345678",
-    "123456789",
-    "1234567890",
-];
+const COMMON: &str = "admin administrator alertmanager change-me change_me changeit changeme database default development example grafana \
+    localhost metrics monitoring password passw0rd postgres postgresql production prometheus secret telegraf username \
+    12345678 123456789 1234567890";
+
+fn is_one_of(list: &str, word: &str) -> bool {
+    list.split(' ').any(|one| one == word)
+}
 
 /// Words of a name, in lower case: `routingKey`, `ROUTING_KEY` and `routing-key` have the same.
 fn words(name: &str) -> Vec<String> {
@@ -176,7 +57,7 @@ pub fn is_secret(name: &str) -> bool {
     }
     let words = words(name);
     let Some(last) = words.last() else { return false };
-    if ABOUT.contains(&last.as_str()) {
+    if is_one_of(ABOUT, last) {
         return false;
     }
     let joined = words.concat();
@@ -195,7 +76,7 @@ pub fn is_secret(name: &str) -> bool {
     let key_at = words.iter().rposition(|w| w == "key" || w == "keys" || w.ends_with("apikey"));
     key_at.is_some_and(|at| {
         let ends = at + 1 == words.len() || matches!(words[at + 1].as_str(), "id" | "base");
-        ends && (of_variable || at.checked_sub(1).is_some_and(|before| KEYS.contains(&words[before].as_str())))
+        ends && (of_variable || at.checked_sub(1).is_some_and(|before| is_one_of(KEYS, &words[before])))
     })
 }
 
@@ -216,7 +97,7 @@ pub fn of_file(name: &str) -> Option<String> {
 
 /// Whether all values below a key are secrets.
 pub fn is_vault(name: &str) -> bool {
-    VAULTS.contains(&words(last_part(name)).concat().as_str())
+    is_one_of(VAULTS, &words(last_part(name)).concat())
 }
 
 /// Whether the values below a key are headers, and which of them are plain.
@@ -226,12 +107,12 @@ pub fn is_headers(name: &str) -> bool {
 
 /// Whether a header holds no secret.
 pub fn is_plain_header(name: &str) -> bool {
-    PLAIN_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+    is_one_of(PLAIN_HEADERS, &name.to_ascii_lowercase())
 }
 
 /// Whether a value is so common that it tells nothing where it stands alone.
 pub fn is_common(value: &str) -> bool {
-    COMMON.contains(&value.to_ascii_lowercase().as_str())
+    is_one_of(COMMON, &value.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -67,7 +67,9 @@ fn value(line: &str, mut from: usize, assigned: bool) -> (usize, Range<usize>) {
         }
     }
     let ends: &[char] = if assigned { &[' ', '"', '\'', ',', ';', '&', ']', '}', '`'] } else { &[',', '}', ']'] };
-    let mut end = rest.find(ends).unwrap_or(rest.len());
+    // A variable with its default is one word.
+    let variable = if rest.starts_with("${") { rest.find('}').map_or(0, |at| at + 1) } else { 0 };
+    let mut end = rest[variable..].find(ends).map_or(rest.len(), |at| variable + at);
     if let Some(comment) = rest[..end].find(" #") {
         end = comment;
     }
@@ -80,6 +82,8 @@ struct Below {
     indent: usize,
     /// Whether all that stands there is secret, whatever its names.
     vault: bool,
+    /// Whether headers stand there, of which most are.
+    headers: bool,
 }
 
 pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
@@ -101,7 +105,9 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
         if let Some(b) = &below {
             let here = pairs(line);
             match here.first() {
-                Some(pair) if b.vault => secret(pair.name, &line[pair.value.clone()], &mut found),
+                Some(pair) if b.vault || (b.headers && is_key_header(pair.name, &line[pair.value.clone()])) => {
+                    secret(pair.name, &line[pair.value.clone()], &mut found);
+                }
                 Some(pair) if is_name_of_line(line, pair) => {}
                 _ if bare.is_empty() || bare.starts_with('#') || bare.starts_with('*') => {}
                 _ => secret(&b.name, bare.trim_end_matches(']').trim_start_matches('['), &mut found),
@@ -119,12 +125,12 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
             let opens = rest.is_empty() || rest.starts_with(['|', '>', '&']) || matches!(rest, "[" | "{");
             let vault = words::is_vault(pair.name) || words::is_headers(pair.name);
             if opens && !pair.assigned && (vault || (words::is_secret(pair.name) && pair.name != "secrets")) {
-                below = Some(Below { name: pair.name.to_owned(), indent, vault: words::is_vault(pair.name) });
+                let (vault, headers) = (words::is_vault(pair.name), words::is_headers(pair.name));
+                below = Some(Below { name: pair.name.to_owned(), indent, vault, headers });
             } else if vault && rest.starts_with('{') {
-                let inner = pairs(&line[pair.rest.start..]).into_iter();
-                for inner in inner.filter(|p| words::is_vault(pair.name) || !words::is_plain_header(p.name)) {
+                for inner in pairs(&line[pair.rest.start..]) {
                     let value = &line[pair.rest.start..][inner.value.clone()];
-                    if !value.contains(' ') || words::is_secret(inner.name) {
+                    if words::is_vault(pair.name) || is_key_header(inner.name, value) {
                         secret(inner.name, value, &mut found);
                     }
                 }
@@ -136,6 +142,11 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
         }
     }
     found
+}
+
+/// Whether a header's value is a key: prose is none.
+fn is_key_header(name: &str, value: &str) -> bool {
+    words::is_secret(name) || (!words::is_plain_header(name) && !value.contains(' ') && !value.starts_with(['{', '[']))
 }
 
 /// Whether a line is a name with a value of its own, and not the value of the name above.
@@ -161,13 +172,16 @@ fn of_line(line: &str, about: About, found: &mut Vec<Piece>) {
         }
         consider(pair.name, value, about, found);
         if words::is_secret(pair.name) {
-            for other in [unescaped(value), value.replace("''", "'"), value.replace("$$", "$")] {
+            // As it is read, and as it ends where it stands within quotes.
+            let within = value.split(['"', '\'']).next().unwrap_or(value).to_owned();
+            for other in [unescaped(value), value.replace("''", "'"), value.replace("$$", "$"), within] {
                 if other != value {
                     secret(pair.name, &other, found);
                 }
             }
             // What was meant where quotes or brackets are wrong.
-            if rest != value && !rest.contains(['{', '[']) && !rest.contains("://") {
+            let closed = ['"', '\''].iter().any(|q| line[..pair.value.start].ends_with(*q) && line[pair.value.end..].starts_with(*q));
+            if rest != value && !closed && !rest.contains("://") {
                 let whole = rest.split(" #").next().unwrap_or(rest).trim();
                 secret(pair.name, whole, found);
                 if let Some(first) = whole.split([',', '}', ' ']).next() {
@@ -230,8 +244,8 @@ pub fn shown_line(line: &str) -> String {
             let quoted = line[..pair.value.start].ends_with(['"', '\'']);
             let whole = if quoted || line[pair.rest.clone()].contains(['{', ',']) { pair.value.clone() } else { pair.rest.clone() };
             hidden.push((if whole.is_empty() { pair.value } else { whole }, mask(pair.name, "")));
-        } else if secret && line[pair.rest.clone()].starts_with('[') && !line[pair.rest.clone()].starts_with(&mask(pair.name, "")) {
-            hidden.push((pair.rest, mask(pair.name, "")));
+        } else if secret && line[pair.rest.start..].starts_with('[') && !line[pair.rest.start..].starts_with(&format!("[{}", pair.name)) {
+            hidden.push((pair.rest.start..line.len(), mask(pair.name, "")));
         }
     }
     for flag in FLAG.iter().flat_map(|r| r.captures_iter(line)).filter(|f| words::is_secret(&f[1])) {
