@@ -19,6 +19,7 @@ pub mod verify;
 pub mod worker;
 
 use crate::exit::Exit;
+use crate::secret;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -294,10 +295,16 @@ pub fn main() -> Exit {
 }
 
 fn run_whole() -> Exit {
+    secret::learn_process();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            let _ = e.print();
+            // Colours are only worth having where nothing has to be taken out.
+            let plain = e.render().to_string();
+            let _ = match secret::scrub(&plain) {
+                std::borrow::Cow::Owned(shown) if e.use_stderr() => write!(secret::stderr(), "{shown}"),
+                _ => e.print(),
+            };
             return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
@@ -305,12 +312,12 @@ fn run_whole() -> Exit {
         crate::gate::child::follow(gate);
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(secret::stderr).init();
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(failure) => {
             // Nobody may be there to read it.
-            let _ = writeln!(std::io::stderr(), "error: {}", failure.message);
+            let _ = writeln!(secret::stderr(), "error: {}", failure.message);
             failure.exit
         }
     }
@@ -323,7 +330,7 @@ fn defect_told(info: &std::panic::PanicHookInfo<'_>) {
     let what = panic_words(info.payload());
     let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
     let _ = writeln!(
-        std::io::stderr(),
+        secret::stderr(),
         "error: a defect of firedrill at {place}: {what}\nhint: please report it; firedrill heal and firedrill down --all clean up if anything is left"
     );
 }
@@ -344,7 +351,7 @@ fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
 fn write_page(file: &Path, page: Result<String, minijinja::Error>) -> Result<(), Failure> {
     let page = page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
     let unwritable = |e| format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display());
-    std::fs::write(file, page).map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
+    secret::write_file(file, &page).map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {

@@ -3,6 +3,19 @@
 //! It starts the whole stack in containers, drives traffic through it, breaks things, records what was observed, and
 //! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
 
+// What is printed shows no secret, whoever prints it: these stand in front of those of the standard library in every module below.
+macro_rules! print {
+    ($($what:tt)*) => { ::std::print!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
+}
+macro_rules! println {
+    () => { ::std::println!() };
+    ($($what:tt)*) => { ::std::println!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
+}
+macro_rules! eprintln {
+    () => { ::std::eprintln!() };
+    ($($what:tt)*) => { ::std::eprintln!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
+}
+
 pub mod annotation;
 pub mod authority;
 pub mod baseline;
@@ -41,6 +54,7 @@ pub mod record;
 pub mod report;
 pub mod sabotage;
 pub mod scenario;
+pub mod secret;
 pub mod stack;
 pub mod steps;
 pub mod subject;

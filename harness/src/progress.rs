@@ -62,6 +62,7 @@ impl Progress {
         // Without wrapping, a narrow terminal shows the beginning of the line and no more.
         let (before, end) = if live { ("\x1b[?7l", "\x1b[?7h") } else { ("", "\n") };
         // A terminal that is gone is no reason to fail.
+        let line = crate::secret::scrub(line);
         let _ = write!(std::io::stderr(), "{clear}{before}[{after:6.1} s] {line}{end}");
         shown.live = live;
     }

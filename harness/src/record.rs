@@ -1,5 +1,6 @@
 //! Writing a run's history to disk as it happens, and reading it back.
 
+use crate::secret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -109,11 +110,11 @@ impl Recorder {
     /// As [`Recorder::write`].
     pub fn write_at(&self, kind: EventKind, at: At) -> Result<u64, Error> {
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let event = Event { seq: files.next, at, kind };
+        let mut event = Event { seq: files.next, at, kind };
         files.next += 1;
-        let mut line = serde_json::to_vec(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
-        line.push(b'\n');
-        files.append(event.kind.side_file(), &line)?;
+        secret::mask::event(&mut event.kind);
+        let line = line(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
+        files.append(event.kind.side_file(), line.as_bytes())?;
         let seq = event.seq;
         if let Some(tap) = files.tap.as_ref().filter(|_| event.kind.side_file().is_none()) {
             // Whoever does not look any more misses nothing that counts.
@@ -194,6 +195,19 @@ impl Files {
     }
 }
 
+/// An event as it is written: a line of JSON without secrets.
+fn line(event: &Event) -> serde_json::Result<String> {
+    let mut line = serde_json::to_string(event)?;
+    // Most hold none, and are not taken apart.
+    if let std::borrow::Cow::Owned(_) = secret::scrub(&line) {
+        let mut value = serde_json::from_str(&line)?;
+        secret::scrub_json(&mut value);
+        line = value.to_string();
+    }
+    line.push('\n');
+    Ok(line)
+}
+
 /// Adds a phase to a record that has ended: the removal of the stack comes after everything that judging needs.
 ///
 /// # Errors
@@ -258,10 +272,17 @@ fn lines(path: &Path, torn: bool, events: &mut Vec<Event>, digest: &mut Sha256) 
             return Ok(count);
         }
         digest.update(&line);
-        match serde_json::from_slice(&line) {
-            Ok(event) => events.push(event),
+        match serde_json::from_slice::<Event>(&line) {
+            Ok(mut event) => {
+                // Programs of old recorded keys and paths as they came.
+                secret::mask::event(&mut event.kind);
+                events.push(event);
+            }
             Err(_) if torn && !line.ends_with(b"\n") => return Ok(count),
-            Err(e) => return Err(Error::Line { path: path.into(), line: count as usize + 1, what: e.to_string() }),
+            Err(e) => {
+                let what = secret::shown_problem(&String::from_utf8_lossy(&line), &e.to_string());
+                return Err(Error::Line { path: path.into(), line: count as usize + 1, what });
+            }
         }
         count += 1;
     }
@@ -271,14 +292,16 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes a JSON file beside the history (the plan, the verdicts), replacing it in one step.
+/// Writes a JSON file beside the history (the plan, the verdicts), without secrets, replacing it in one step.
 ///
 /// # Errors
 /// The file can't be written.
 pub fn write_json(folder: &Path, name: &str, value: &impl serde::Serialize) -> Result<(), Error> {
     let (path, partial) = (folder.join(name), folder.join(format!("{name}.partial")));
     let failed = |source| Error::File { path: path.clone(), source };
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| failed(e.into()))?;
+    let mut value = serde_json::to_value(value).map_err(|e| failed(e.into()))?;
+    secret::scrub_json(&mut value);
+    let mut bytes = serde_json::to_vec_pretty(&value).map_err(|e| failed(e.into()))?;
     bytes.push(b'\n');
     fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &path)).map_err(failed)
 }
@@ -290,7 +313,11 @@ pub fn write_json(folder: &Path, name: &str, value: &impl serde::Serialize) -> R
 pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> Result<T, Error> {
     let path = folder.join(name);
     let bytes = fs::read(&path).map_err(|source| Error::File { path: path.clone(), source })?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Line { path, line: e.line(), what: e.to_string() })
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let text = String::from_utf8_lossy(&bytes);
+        let written = text.lines().nth(e.line().saturating_sub(1)).unwrap_or_default();
+        Error::Line { path, line: e.line(), what: secret::shown_problem(written, &e.to_string()) }
+    })
 }
 
 #[cfg(test)]

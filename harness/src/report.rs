@@ -12,6 +12,7 @@ use crate::baseline::host::Host;
 use crate::declaration::{Declaration, DeclaredAlert};
 use crate::plan::Plan;
 use crate::record;
+use crate::secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -288,10 +289,11 @@ impl Report {
 pub fn write_all(folder: &Path) -> Result<Report, record::Error> {
     let history = record::read(folder)?;
     let file: RunFile = record::read_json(folder, "run.json")?;
+    secret::learn_declaration(&file.declaration);
     let report = judge(&history, &file);
     record::write_json(folder, "report.json", &report)?;
     let write = |name: &str, text: String| {
-        std::fs::write(folder.join(name), text).map_err(|source| record::Error::File { path: folder.join(name), source })
+        secret::write_file(&folder.join(name), &text).map_err(|source| record::Error::File { path: folder.join(name), source })
     };
     write("junit.xml", junit::render(&report))?;
     match html::render(&report, &history) {

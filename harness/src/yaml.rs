@@ -1,6 +1,7 @@
 //! Reading our own YAML files: typed, strict, with errors that name file, line and what to do.
 
 use crate::compose::{nearest, tree};
+use crate::secret;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub fn error_at(path: &Path, keys: &[&str], what: impl Into<String>, hint: impl 
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|e| Error::of(path, format!("can't be read: {e}"), "check the path and its permissions"))?;
+    secret::learn_text(path, &text);
     parse(path, &text)
 }
 
@@ -55,7 +57,9 @@ fn explain(error: &serde_saphyr::Error, written: &str) -> (String, String) {
                 None if in_flow && field.contains(|c: char| !c.is_ascii_lowercase() && c != '_') => quotes.into(),
                 None => format!("the keys here are {}; nothing unknown is ignored", expected.join(", ")),
             };
-            (format!("unknown key `{field}`"), hint)
+            // Behind a comma within a value may stand the rest of a key.
+            let rest = in_flow && !written.contains(&format!("{field}:")) && secret::holds_secret(written);
+            (if rest { "a part of a value is taken for a key".into() } else { format!("unknown key `{field}`") }, hint)
         }
         Seen::SerdeUnknownVariant { variant, expected, .. } => {
             let known = expected.join(", ");
@@ -68,7 +72,8 @@ fn explain(error: &serde_saphyr::Error, written: &str) -> (String, String) {
             // The place is told by the line already; what was written there tells more than the parser's words.
             let told = other.to_string();
             let told = told.split(" at line ").next().unwrap_or(&told).lines().next().unwrap_or_default().trim().to_owned();
-            let shown: String = written.chars().take(100).collect();
+            let told = secret::shown_problem(written, &told);
+            let shown: String = secret::shown_line(written).chars().take(100).collect();
             let hint = if in_flow { quotes } else { "check the value, the indentation, the quotes, and keys written twice" };
             (format!("{told}, seen `{shown}`"), hint.into())
         }

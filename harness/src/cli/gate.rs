@@ -314,7 +314,7 @@ impl Running<'_> {
         crate::record::write_json(&self.folder, "gate.json", report)?;
         let page = report.page().map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
         for (name, text) in [("index.html", page), ("summary.txt", report.text()), ("junit.xml", report.junit(&self.folder))] {
-            std::fs::write(self.folder.join(name), text).map_err(|e| self.unwritable(&e))?;
+            crate::secret::write_file(&self.folder.join(name), &text).map_err(|e| self.unwritable(&e))?;
         }
         Ok(())
     }

@@ -181,7 +181,9 @@ fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arriv
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}\nhint: name a file that can be read", file.display())))
+    let text = std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}\nhint: name a file that can be read", file.display())))?;
+    crate::secret::learn_text(file, &text);
+    Ok(text)
 }
 
 fn of_file(file: &Path) -> impl Fn(RequestError) -> Failure {

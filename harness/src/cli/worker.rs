@@ -89,5 +89,6 @@ pub(super) fn token(file: Option<&Path>) -> Result<Token, Failure> {
             (TOKEN_VARIABLE.to_owned(), text)
         }
     };
+    crate::secret::learn("token", text.trim());
     Token::new(&text).map_err(|e| usage(format!("{from}: {e}")))
 }

@@ -60,7 +60,9 @@ pub fn parse(file: &Path, text: &str, env: &Environment) -> Result<Environment, 
 
 fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(format!("`{name}` is no name of a variable"));
+        // What has no name may be the rest of a key.
+        let seen = if name.len() <= 40 && !name.is_empty() { format!("`{}`", crate::secret::shown_line(name)) } else { "this".into() };
+        return Err(format!("{seen} is no name of a variable"));
     }
     Ok(())
 }

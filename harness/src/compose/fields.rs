@@ -130,7 +130,7 @@ fn list(known: &BTreeSet<&'static str>) -> String {
 
 /// An error about a node of the wrong kind.
 pub(super) fn wanted(node: &Node, path: &str, wanted: &str) -> ConfigError {
-    let seen = node.scalar().map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
+    let seen = node.scalar().map_or_else(|| node.kind().to_owned(), |text| format!("`{}`", crate::secret::shown(path, &text)));
     ConfigError::at(&node.mark, format!("{path}: seen {seen}, wanted {wanted}"), "check the value, and the indentation above and below it")
 }
 

@@ -48,13 +48,15 @@ pub fn expand(text: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Re
             out.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing(after).ok_or_else(|| format!("variable without closing brace: `${{{after}`"))?;
+            let end = closing(after).ok_or_else(|| format!("variable without closing brace: `${{{}`", &after[..name_length(after)]))?;
             out.push_str(&braced(&after[..end], env, unset)?);
             rest = &after[end + 1..];
         } else {
             let end = name_length(rest);
             if end == 0 {
-                return Err(format!("dollar sign without a variable in `{text}`"));
+                // The text may be a password: what surrounds the sign is enough to find it.
+                let next = rest.chars().next().map_or("the end".to_owned(), |c| format!("`{c}`"));
+                return Err(format!("dollar sign without a variable, before {next}"));
             }
             out.push_str(&lookup(&rest[..end], env, unset));
             rest = &rest[end..];
@@ -68,7 +70,7 @@ fn braced(inner: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Resul
     let end = name_length(inner);
     let (name, operation) = inner.split_at(end);
     if name.is_empty() {
-        return Err(format!("malformed variable `${{{inner}}}`"));
+        return Err("malformed variable: no name after `${`".into());
     }
     if operation.is_empty() {
         return Ok(lookup(name, env, unset));
@@ -80,7 +82,7 @@ fn braced(inner: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Resul
         .chars()
         .next()
         .map(|operator| (operator, &operation[operator.len_utf8()..]))
-        .ok_or_else(|| format!("malformed variable `${{{inner}}}`"))?;
+        .ok_or_else(|| format!("malformed variable `${{{name}…}}`"))?;
     match operator {
         '-' => present.map_or_else(|| expand(argument, env, unset), |value| Ok(value.clone())),
         '+' => present.map_or_else(|| Ok(String::new()), |_| expand(argument, env, unset)),
@@ -91,7 +93,7 @@ fn braced(inner: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Resul
                 Err(format!("required variable {name} is not set: {message}"))
             }
         },
-        _ => Err(format!("malformed variable `${{{inner}}}`")),
+        _ => Err(format!("malformed variable `${{{name}…}}`")),
     }
 }
 

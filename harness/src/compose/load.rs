@@ -41,14 +41,16 @@ impl Source {
     }
 
     pub(super) fn read(&self, path: &Path, why: &Mark) -> Result<String, ConfigError> {
-        std::fs::read_to_string(self.physical(path)).map_err(|error| {
+        let text = std::fs::read_to_string(self.physical(path)).map_err(|error| {
             let hint = "check the path; it is relative to the file that names it";
             if why.line == 0 && &*why.file == path {
                 ConfigError::of(path, format!("can't be read: {error}"), "check the path")
             } else {
                 ConfigError::at(why, format!("{} can't be read: {error}", path.display()), hint)
             }
-        })
+        })?;
+        crate::secret::learn_text(path, &text);
+        Ok(text)
     }
 }
 

@@ -78,7 +78,7 @@ pub fn words(text: &str) -> Result<Vec<String>, String> {
                     match characters.next() {
                         Some('\'') => break,
                         Some(other) => word.push(other),
-                        None => return Err(format!("open quote in `{text}`")),
+                        None => return Err(format!("open quote in `{}`", crate::secret::shown_line(text))),
                     }
                 }
             }
@@ -90,16 +90,16 @@ pub fn words(text: &str) -> Result<Vec<String>, String> {
                         Some('\\') => match characters.next() {
                             Some(escaped @ ('"' | '\\' | '$' | '`')) => word.push(escaped),
                             Some(other) => word.extend(['\\', other]),
-                            None => return Err(format!("open quote in `{text}`")),
+                            None => return Err(format!("open quote in `{}`", crate::secret::shown_line(text))),
                         },
                         Some(other) => word.push(other),
-                        None => return Err(format!("open quote in `{text}`")),
+                        None => return Err(format!("open quote in `{}`", crate::secret::shown_line(text))),
                     }
                 }
             }
             '\\' => match characters.next() {
                 Some(escaped) => word.get_or_insert_default().push(escaped),
-                None => return Err(format!("backslash at the end of `{text}`")),
+                None => return Err(format!("backslash at the end of `{}`", crate::secret::shown_line(text))),
             },
             other => word.get_or_insert_default().push(other),
         }

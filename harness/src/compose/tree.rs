@@ -125,11 +125,16 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    let raw: Option<Spanned<Raw>> = serde_saphyr::from_str_with_options(text, options).map_err(|error| ConfigError {
-        file: file.to_path_buf(),
-        line: error.location().map_or(0, |location| location.line()),
-        what: format!("not readable as YAML: {}", without_place(error.without_snippet().to_string())),
-        hint: "check indentation, quotes and keys written twice".into(),
+    let raw: Option<Spanned<Raw>> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line());
+        let written = text.lines().nth(usize::try_from(line).unwrap_or(0).saturating_sub(1)).unwrap_or_default();
+        let told = without_place(error.without_snippet().to_string());
+        ConfigError {
+            file: file.to_path_buf(),
+            line,
+            what: format!("not readable as YAML: {}", crate::secret::shown_problem(written, &told)),
+            hint: "check indentation, quotes and keys written twice".into(),
+        }
     })?;
     Ok(raw.map_or_else(|| Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } }, |raw| marked(raw, &file)))
 }

@@ -136,8 +136,11 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, to: Arc<tokio::sync::Mutex<F
     let Some(from) = from else { return Ok(()) };
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while from.read_until(b'\n', &mut line).await? > 0 {
-        to.lock().await.write_all(&line).await?;
-        look(String::from_utf8_lossy(&line).trim_end());
+        let told = String::from_utf8_lossy(&line);
+        // What an engine or a kernel adds is no output of ours.
+        let told = crate::secret::scrub(&told);
+        to.lock().await.write_all(told.as_bytes()).await?;
+        look(told.trim_end());
         line.clear();
     }
     to.lock().await.flush().await

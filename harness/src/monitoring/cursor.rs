@@ -35,7 +35,7 @@ impl<'a> Cursor<'a> {
 
     fn wrong(&self, wanted: &str) -> ConfigError {
         let seen = match &self.node.value {
-            Value::Scalar(scalar) => format!("`{}`", scalar.text),
+            Value::Scalar(scalar) => format!("`{}`", crate::secret::shown(&self.key, &scalar.text)),
             Value::Seq(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
         };

@@ -63,6 +63,16 @@ pub enum DestinationKind {
     Discovery,
 }
 
+impl Destination {
+    /// Scheme, host and port, the port where it is not the scheme's own. Path and login may be keys and are never shown.
+    pub fn server(&self) -> Option<String> {
+        let host = self.host.as_ref()?;
+        let usual = self.port.is_none() || self.port == usual_port(&self.scheme);
+        let port = self.port.filter(|_| !usual).map_or(String::new(), |port| format!(":{port}"));
+        Some(if host.contains(':') { format!("{}://[{host}]{port}", self.scheme) } else { format!("{}://{host}{port}", self.scheme) })
+    }
+}
+
 impl DestinationKind {
     /// Whether something of the stack goes there, and not only a question: these must never lead outside.
     pub fn sends(&self) -> bool {
@@ -97,7 +107,8 @@ impl Collecting<'_> {
                 (made.scheme, made.host, made.port, made.path) = (scheme, Some(host), port, path);
             }
             None if address.is_empty() => made.unknown = Some("no address stands in the file".into()),
-            None => made.unknown = Some(format!("`{address}` is no address")),
+            // What stands there instead of an address may be a key.
+            None => made.unknown = Some("what stands there is no address: wanted scheme://host:port/path".into()),
         }
         self.found.push(made);
         let last = self.found.len() - 1;
@@ -160,7 +171,7 @@ impl Collecting<'_> {
                     });
                 } else if url.contains("{{") {
                     made.host = None;
-                    made.unknown = Some(format!("its address is a template: `{url}`"));
+                    made.unknown = Some("its address is a template".into());
                 }
             }
         }
@@ -287,7 +298,7 @@ impl Collecting<'_> {
             Ok(address) => {
                 self.add(kind, owner, &address, scheme, place);
             }
-            Err(problem) => self.add(kind, owner, "", scheme, place).unknown = Some(format!("{problem} in `{address}`")),
+            Err(problem) => self.add(kind, owner, "", scheme, place).unknown = Some(problem),
         }
     }
 
@@ -317,6 +328,15 @@ fn find_keys<'a>(node: &'a Node, at: String, keys: &[&str], found: &mut Vec<(Str
     }
 }
 
+fn usual_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        "smtp" => Some(25),
+        _ => None,
+    }
+}
+
 /// Splits `scheme://user@host:port/path` or `host:port/path` into its parts.
 fn split(address: &str, scheme: &str) -> Option<(String, String, Option<u16>, String)> {
     let (scheme, rest) = match address.split_once("://") {
@@ -342,12 +362,7 @@ fn split(address: &str, scheme: &str) -> Option<(String, String, Option<u16>, St
     }
     let port = match port {
         Some(port) => Some(port.parse().ok()?),
-        None => match scheme.as_str() {
-            "http" => Some(80),
-            "https" => Some(443),
-            "smtp" => Some(25),
-            _ => None,
-        },
+        None => usual_port(&scheme),
     };
     let path = match scheme.as_str() {
         "http" | "https" if path.is_empty() => "/".to_owned(),

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::secret;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
@@ -205,12 +206,11 @@ impl Document {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
             let line = error.location().map_or(0, |at| at.line());
-            let hint = match line.checked_sub(1).and_then(|at| text.lines().nth(at as usize)) {
-                Some(seen) if !seen.trim().is_empty() => format!("the line reads `{}`", seen.trim()),
-                _ => String::new(),
-            };
+            let seen = line.checked_sub(1).and_then(|at| text.lines().nth(at as usize)).unwrap_or_default().trim();
+            let hint = if seen.is_empty() { String::new() } else { format!("the line reads `{}`", secret::shown_line(seen)) };
             let place = Place { file: file.to_owned(), line, key: String::new() };
-            ConfigError::new(place, format!("not valid YAML: {}", first_line(&error.to_string())), hint)
+            let told = error.to_string();
+            ConfigError::new(place, format!("not valid YAML: {}", secret::shown_problem(seen, first_line(&told))), hint)
         })?;
         let mut root = node(raw, text);
         if root.is_null() {
@@ -249,6 +249,7 @@ impl Document {
             };
             ConfigError::of_file(file, format!("can't be read: {error}"), hint)
         })?;
+        secret::learn_text(file, &text);
         Document::parse(file, &text)
     }
 

@@ -215,5 +215,6 @@ fn failure(what: &str, bound: Duration, error: &reqwest::Error) -> String {
 pub(crate) fn start_of(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(600)]);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(300).collect()
+    // A key that is cut off would not be known any more.
+    crate::secret::scrub(&line).chars().take(300).collect()
 }

@@ -6,6 +6,7 @@ use crate::compose::{ConfigError, Project, Source, load, nearest};
 use crate::dashboards::files::{Files, Place, hosts};
 use crate::declaration::Declaration;
 use crate::home::Home;
+use crate::secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -46,11 +47,14 @@ impl Stack {
     /// As [`Stack::open`]; no service has one of the profiles.
     pub fn open_with(folder_or_name: &str, profiles: &BTreeSet<String>, without: &BTreeMap<String, String>) -> Result<Stack, StackError> {
         let folder = find(folder_or_name)?;
+        // Before anything is said about one of these files.
+        secret::learn_folder(&folder);
         let file = folder.join(DECLARATION);
         let text = std::fs::read_to_string(&file).map_err(|error| {
             ConfigError::of(&file, format!("can't be read: {error}"), "check its permissions; it must be text in UTF-8")
         })?;
         let declaration: Declaration = crate::yaml::parse(&file, &text)?;
+        secret::learn_declaration(&declaration);
         let marks = parse(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
@@ -64,6 +68,7 @@ impl Stack {
         }
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
+        secret::learn_project(&project);
         let mut stack = Stack { folder, declaration, declaration_file: file, project, source, dashboards: None, marks };
         stack.known(profiles)?;
         stack.check()?;

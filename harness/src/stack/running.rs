@@ -141,6 +141,8 @@ impl Running {
         let mut all: Vec<Running> =
             entries.flatten().filter_map(|entry| Running::load(journal, entry.file_name().to_str()?).ok().flatten()).collect();
         all.sort_by(|a, b| a.since.cmp(&b.since));
+        // What their containers say may hold their keys.
+        all.iter().for_each(|running| crate::secret::learn_folder(&running.folder));
         Ok(all)
     }
 

@@ -252,7 +252,7 @@ pub(super) fn contained(declaration: &Declaration, project: &Project, config: &M
         };
         match (&destination.host, &destination.unknown) {
             (Some(host), _) if inside(host) => {}
-            (Some(host), _) => return Err(refuse(format!("{}://{host}{}", destination.scheme, destination.path))),
+            (Some(host), _) => return Err(refuse(destination.server().unwrap_or_else(|| host.clone()))),
             (None, why) => return Err(refuse(why.clone().unwrap_or_else(|| "its address is not known".into()))),
         }
     }

@@ -53,7 +53,7 @@ impl Judged {
     /// Tells each on the error stream: the other one may be JSON.
     pub fn tell(&self) {
         for (word, text) in &self.verdicts {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{word}: {text}\n"));
+            let _ = std::io::Write::write_fmt(&mut crate::secret::stderr(), format_args!("{word}: {text}\n"));
         }
     }
 }
