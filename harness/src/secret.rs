@@ -212,8 +212,8 @@ pub fn learn_project(project: &Project) {
                     if whole { learn(name, &text) } else { learn_text(path, &text) }
                 }
             }
-            Content::Text(text) if whole => learn(name, text),
-            Content::Text(text) => learn_text(Path::new(name), text),
+            Content::Text { text, .. } if whole => learn(name, text),
+            Content::Text { text, .. } => learn_text(Path::new(name), text),
         }
     }
     for service in project.services.values() {
@@ -248,7 +248,7 @@ pub fn learn_declaration(declaration: &Declaration) {
     let targets = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().flat_map(|r| [r.name.as_str(), r.host.as_str()]);
     let users = declaration.workload.iter().flat_map(|w| w.users.iter().map(String::as_str));
-    let roles = declaration.roles.servers();
+    let roles: Vec<_> = declaration.roles.servers().collect();
     let of_roles = roles.iter().flat_map(|r| [Some(r.service.as_str()), r.user.as_deref()].into_iter().flatten());
     let names = alerts.chain(targets).chain(receivers).chain(users).chain(of_roles).chain([declaration.stack.as_str()]);
     change(|known| {

@@ -47,7 +47,8 @@ fn main() {
         }));
     }
     trials.push(Trial::test("the catalogue and its causes are those that were agreed on", {
-        let promised = catalogue.iter().map(|(name, s)| (name.clone(), format!("convicted of {} by {}", s.expect.cause.name(), s.expect.verdict)));
+        let promised =
+            catalogue.iter().map(|(name, s)| (name.clone(), format!("convicted of {} by {}", s.expect.cause.name(), s.expect.verdict)));
         let promised: oracle::Returned = promised.collect();
         move || Ok(oracle::hold("selftest-mini", &promised)?)
     }));
