@@ -53,7 +53,7 @@ struct About {
 }
 
 /// What a text must hold, in lower case, for anything in it to be a secret.
-const SIGNS: &str = "pass pwd secret token key cred hook dsn :// auth bearer cookie salt connectionstring connection_string data_source \
+const SIGNS: &str = "securejsondata securesettings stringdata pass pwd secret token key cred hook dsn :// auth bearer cookie salt connectionstring connection_string data_source \
     _file headers path curl redis-cli begin mysql";
 
 fn has_signs(lower: &str) -> bool {

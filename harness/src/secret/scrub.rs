@@ -358,7 +358,8 @@ fn without_known_forms(text: &str) -> Option<String> {
     let whole = |c: &Captures<'_>| c.get(0).map_or("", |m| m.as_str()).to_owned();
     if text.contains("://") && text.contains('@') {
         replace(&LOGIN, &|c| match &c[3] {
-            "…" => whole(c),
+            // What our own hints write where a password belongs.
+            "…" | "PASSWORD" => whole(c),
             _ => format!("{}{}:{}@", &c[1], &c[2], mask("password", "")),
         });
     }

@@ -57,10 +57,10 @@ pub fn is_secret(name: &str) -> bool {
     }
     let words = words(name);
     let Some(last) = words.last() else { return false };
-    if is_one_of(ABOUT, last) {
+    let joined = words.concat();
+    if is_one_of(ABOUT, last) && !joined.ends_with("datasourcename") {
         return false;
     }
-    let joined = words.concat();
     if joined.contains("public") && !joined.contains("secret") {
         return false;
     }

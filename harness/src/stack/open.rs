@@ -245,7 +245,11 @@ mod tests {
         let declared = format!("{OPTIONAL}  - {{service: view, why: shows the store}}\n");
         let whole = open_with(compose, &declared, &[], &[]).expect("opens");
         assert_eq!(whole.project.services.len(), 3);
-        let stack = open_with(compose, &declared, &[], &[("store", "no image")]).expect("opens");
+        let home = tempfile::tempdir().expect("folder");
+        std::fs::write(home.path().join("docker-compose.yml"), compose).expect("file");
+        std::fs::write(home.path().join(DECLARATION), &declared).expect("file");
+        let without = BTreeMap::from([("store".to_owned(), "no image".to_owned())]);
+        let stack = Stack::open_with(&home.path().to_string_lossy(), &BTreeSet::new(), &without).expect("opens");
         assert_eq!(stack.project.services.keys().collect::<Vec<_>>(), ["web"]);
         let why: Vec<String> = stack.project.left_out.values().map(|left| left.why.to_string()).collect();
         assert_eq!(why, ["no image", "it needs store, which is left out: no image"]);

@@ -37,7 +37,8 @@ pub(crate) fn sources(folder: &Path, declaration: &Declaration, project: &Projec
         }
         let known = kind == ServerKind::Elasticsearch || configured(folder, role, &mut source);
         if let Some(other) = another(&source).filter(|_| known && service.entrypoint.is_none()) {
-            let what = format!("roles.{key}.config: {} reads {other}, not this file", role.service);
+            let named = role.config.as_deref().unwrap_or_default();
+            let what = format!("roles.{key}.config: seen {named}, but {} reads {other}", role.service);
             let hint = "name the file that the server reads, or leave `config` out where the Compose file tells it";
             return Err(yaml::error_at(&folder.join("firedrill.yaml"), &["roles", key, "config"], what, hint).into());
         }
@@ -96,7 +97,8 @@ fn another(source: &Source) -> Option<String> {
 
 fn text(inside: PathBuf, name: String, content: &Content) -> Option<Text> {
     let Content::Text { text, mark, follows } = content else { return None };
-    let before = if *follows { mark.line } else { mark.line.saturating_sub(1) };
+    // A text of several lines is marked where its first line stands, as one of a single line is.
+    let before = mark.line.saturating_sub(1);
     Some(Text { inside, name, text: text.clone(), file: mark.file.to_path_buf(), before, spread: *follows })
 }
 

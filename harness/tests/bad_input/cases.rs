@@ -254,7 +254,11 @@ const CASES: &[Case] = &[
     ),
     mini(
         "role without configuration",
-        &[(OWN, ", config: prometheus/prometheus.yml", "")],
+        &[
+            (OWN, ", config: prometheus/prometheus.yml", ""),
+            // Mounted where the server looks it would be known.
+            (COMPOSE, "./prometheus:/etc/prometheus:ro", "./prometheus:/srv/prometheus:ro"),
+        ],
         (OWN, "metrics:"),
         &["roles.metrics", "`config` is missing"],
     ),
@@ -345,7 +349,7 @@ const CASES: &[Case] = &[
     mini(
         "configuration that is not there",
         &[(OWN, "config: prometheus/prometheus.yml", "config: prometheus/prometheus.yaml")],
-        (RULES, ""),
+        (OWN, "prometheus/prometheus.yaml"),
         &["prometheus/prometheus.yaml"],
     ),
     mini(

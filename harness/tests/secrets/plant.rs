@@ -53,6 +53,7 @@ roles:
 targets: [{job: node, service: node}]
 series: [up]
 datasources: [Prometheus]
+dashboards: [{uid: shop, panels: 1}]
 alerts:
   - {name: NodeDown, labels: {severity: critical}, receivers: [chat, genie, pager]}
 receivers:

@@ -59,7 +59,16 @@ fn value(line: &str, mut from: usize, assigned: bool) -> (usize, Range<usize>) {
             for (at, c) in rest.char_indices().skip(1) {
                 match c {
                     '\\' if quote == '"' && !escaped => escaped = true,
-                    c if c == quote && !escaped => return (from + 1, from + 1..from + at),
+                    c if c == quote && !escaped => {
+                        let after = &rest[at + 1..];
+                        if after.is_empty() || after.starts_with([' ', ',', '}', ']', ':', ';', '&', '`', '\r']) {
+                            return (from + 1, from + 1..from + at);
+                        }
+                        // A quote that closes nothing: the value is whatever follows, as it was meant.
+                        let skipped = rest.len() - rest.trim_start_matches(quote).len();
+                        let end = from + rest.trim_end().trim_end_matches(quote).len();
+                        return (from + skipped, from + skipped..end.max(from + skipped));
+                    }
                     _ => escaped = false,
                 }
             }

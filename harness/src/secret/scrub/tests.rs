@@ -85,7 +85,7 @@ fn logins_hooks_and_keys_of_known_forms_are_hidden_though_nobody_learned_them() 
         ("postgres://app:abc@db:5432/x", "postgres://app:[password]@db:5432/x"),
         ("http://:abc@h", "http://:[password]@h"),
         ("smtp://ops:…@h", "smtp://ops:…@h"),
-        ("Post \"https://hooks.slack.com/services/T1/B1/abcdefgh\": EOF", "Post \"https://hooks.slack.com/services/[path …efgh]\": EOF"),
+        ("Post \"https://hooks.slack.com/services/T1/B1/abcdefghij\": EOF", "Post \"https://hooks.slack.com/services/[path …ghij]\": EOF"),
         ("https://discord.com/api/webhooks/1/ab", "https://discord.com/api/webhooks/[path]"),
         ("token ghp_0123456789abcdefghijABCDEFGHIJ wrong", "token [token …GHIJ] wrong"),
         ("authorization: Bearer abcdef", "authorization: Bearer [authorization]"),

@@ -30,7 +30,7 @@ pub(super) enum Special {
 }
 
 /// Folders of the host with all that is below them: its kernel's, its programs', its engines'.
-const SYSTEM: [&str; 14] = [
+const SYSTEM: [&str; 18] = [
     "/proc",
     "/sys",
     "/dev",
@@ -41,6 +41,10 @@ const SYSTEM: [&str; 14] = [
     "/sbin",
     "/lib",
     "/lib64",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib64",
     "/var/lib/docker",
     "/var/lib/containerd",
     "/var/lib/containers",

@@ -102,7 +102,11 @@ fn what_is_written_by_one_service_is_seen_by_another() {
     let mounts = home.plan(&around, &[], Need::None).expect("read-only");
     assert!(told(&mounts).contains("too much to copy (what other services"), "{}", told(&mounts));
     mounts.bring(&home.work()).expect("copies");
-    assert_eq!(home.work().mounts(&home.project(&around), &OwnerData::default()).expect("again"), mounts);
+    // Here the runs' folder lies in what is mounted, so that there is more of it now.
+    let counted = regex::Regex::new(r"in \d+ files").expect("pattern");
+    let same = |mounts: &Mounts| counted.replace_all(&format!("{mounts:?}"), "in some files").into_owned();
+    let again = home.work().mounts(&home.project(&around), &OwnerData::default()).expect("again");
+    assert_eq!(same(&again), same(&mounts));
     assert_eq!(home.bind(&mounts, "b"), (home.path(), true));
 }
 
