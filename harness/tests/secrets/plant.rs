@@ -181,6 +181,10 @@ secrets: {db: {file: ./secrets/db.txt}}
         "groups:\n  - name: a\n    rules:\n      - alert: NodeDown\n        expr: up{job=\"node\"} == 0\n        for: 1m\n        labels: {severity: critical}\n        annotations: {summary: \"{{ $labels.instance }} is down\"}\n",
     ),
     (
+        "baseline.yaml",
+        "schema: 2\nstack: shop\nerror_rate_max: 0.01\noperations_min: 10\nsteps:\n  list/list: {p50_ms: 200, p99_ms: 2000}\n",
+    ),
+    (
         "scenarios/node_stopped.yaml",
         "schema: 1\nname: node_stopped\nsummary: The node exporter is gone.\nfault: {kind: stop, target: node}\nalerts: [NodeDown]\n",
     ),

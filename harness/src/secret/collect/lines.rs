@@ -14,6 +14,7 @@ static LOGIN_FLAG: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?:^|[\s"'\[,])(?:-u|--user)["']?[=,\s]+["']?([^\s"',:]+):([^\s"',\]]+)"#).ok());
 static SHORT_FLAG: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"redis-cli\b.*?["'\s]-a["']?[,\s]+["']?([^\s"',\]]+)|\bmysql\w*\b.*?["'\s]-p([^\s"',\]]+)"#).ok());
+static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"://[^/@]*[{\['" ].*@"#).ok());
 static PROTOCOL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\bprotocol["']?:\s*["']?(\w+)"#).ok());
 static HOST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\bhost["']?:\s*["']?([\w.-]+)"#).ok());
 
@@ -244,6 +245,8 @@ fn unescaped(text: &str) -> String {
 /// A line of a file as a message may quote it: names stay, values of secrets go, whether or not anybody learned them.
 pub fn shown_line(line: &str) -> String {
     let line = &crate::secret::scrub(line);
+    // What a broken address has before its last @ may be a login, whatever stands there.
+    let line = &ADDRESS.as_ref().map_or_else(|| line.clone(), |login| login.replace(line, "://[login]@").into_owned().into());
     let stand_in = line.contains("protocol");
     let mut hidden: Vec<(Range<usize>, String)> = Vec::new();
     for pair in pairs(line) {
