@@ -62,6 +62,9 @@ impl Secrets {
         if trivial {
             return;
         }
+        // Where a file is broken a secret may stand as a key; a mask must not show it as the field's name.
+        let shows_itself = field.contains(value) && value.chars().count() >= LONG && !words::is_common(value);
+        let field = if shows_itself { "secret" } else { field };
         let fields = self.values.entry(value.to_owned()).or_default();
         if !fields.iter().any(|f| f == field) {
             fields.push(field.to_owned());

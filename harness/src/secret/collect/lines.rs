@@ -244,9 +244,9 @@ fn unescaped(text: &str) -> String {
 
 /// A line of a file as a message may quote it: names stay, values of secrets go, whether or not anybody learned them.
 pub fn shown_line(line: &str) -> String {
-    let line = &crate::secret::scrub(line);
-    // What a broken address has before its last @ may be a login, whatever stands there.
-    let line = &ADDRESS.as_ref().map_or_else(|| line.clone(), |login| login.replace(line, "://[login]@").into_owned().into());
+    // What a broken address has before its last @ may be a login, whatever stands there; masks in it would hide that it is one.
+    let line = ADDRESS.as_ref().map_or(line.into(), |login| login.replace(line, "://[login]@"));
+    let line = &crate::secret::scrub(&line);
     let stand_in = line.contains("protocol");
     let mut hidden: Vec<(Range<usize>, String)> = Vec::new();
     for pair in pairs(line) {
