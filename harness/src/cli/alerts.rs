@@ -22,7 +22,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     if arguments.dry_run {
         let plan = plan(&options)?;
         print!("{plan}");
-        print!("{}{}{}", budgets(&plan), options.read()?.subject.told_optional(), options.foreseen()?);
+        print!("{}{}", budgets(&plan), options.foreseen()?);
         return Ok(Exit::Pass);
     }
     super::verify::once(&options, plan, common, text::alerts_only).await

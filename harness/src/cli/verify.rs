@@ -29,7 +29,7 @@ impl Arguments {
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let options = Options::new(arguments.stack(), common);
     if arguments.dry_run {
-        print!("{}{}{}", options.plan()?, options.read()?.subject.told_optional(), options.foreseen()?);
+        print!("{}{}", options.plan()?, options.foreseen()?);
         return Ok(Exit::Pass);
     }
     once(&options, Options::plan, common, text::render).await

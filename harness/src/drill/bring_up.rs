@@ -133,13 +133,15 @@ impl Options {
         })
     }
 
-    /// What a run will list as different about the system, as far as it can be told before anything starts.
+    /// Which services may be left out, and what a run will list as different about the system, as far as it can be told before anything
+    /// starts.
     ///
     /// # Errors
     /// The stack's files are wrong.
     pub fn foreseen(&self) -> Result<String, Failure> {
-        let foreseen = self.read()?.foreseen;
-        Ok(foreseen.iter().map(|d| format!("deviation  {}: {}\n", d.what, d.why)).collect())
+        let read = self.read()?;
+        let deviations: String = read.foreseen.iter().map(|d| format!("deviation  {}: {}\n", d.what, d.why)).collect();
+        Ok(read.subject.told_optional() + &deviations)
     }
 
     /// Name of the stack, as its declaration states it.
