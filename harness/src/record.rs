@@ -108,11 +108,11 @@ impl Recorder {
     ///
     /// # Errors
     /// As [`Recorder::write`].
-    pub fn write_at(&self, kind: EventKind, at: At) -> Result<u64, Error> {
+    pub fn write_at(&self, mut kind: EventKind, at: At) -> Result<u64, Error> {
+        secret::mask::event(&mut kind);
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut event = Event { seq: files.next, at, kind };
+        let event = Event { seq: files.next, at, kind };
         files.next += 1;
-        secret::mask::event(&mut event.kind);
         let line = line(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
         files.append(event.kind.side_file(), line.as_bytes())?;
         let seq = event.seq;

@@ -10,8 +10,9 @@
 
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What was asked for so far: lists of images, with what came of them.
@@ -86,12 +87,9 @@ fn obtain(images: &[&'static str]) -> Result<(), String> {
 fn ask(images: &[&str]) -> Result<(), String> {
     let program = program()?;
     let how = if is_set("FIREDRILL_PROVISION") { "--provision" } else { "--present" };
-    // What it says while it builds is seen by who runs the tests; without building, its error is the reason that is shown.
-    let told = if how == "--provision" { Stdio::inherit() } else { Stdio::piped() };
     let mut command = Command::new(&program);
-    command.arg("images").args(images).args([how, "--report", env!("CARGO_TARGET_TMPDIR")]).stdin(Stdio::null()).stderr(told);
-    let output = command.output().map_err(|error| format!("{} can't be run: {error}", program.display()))?;
-    let error = String::from_utf8_lossy(&output.stderr);
+    command.arg("images").args(images).args([how, "--report", env!("CARGO_TARGET_TMPDIR")]);
+    let (output, error) = run(&mut command, how == "--provision").map_err(|error| format!("{} can't be run: {error}", program.display()))?;
     if !output.status.success() {
         let line = error.lines().find_map(|line| line.split_once("error: ").map(|(_, why)| why));
         let named = || format!("`firedrill images {} {how}` ended with {}", images.join(" "), output.status);
@@ -104,6 +102,23 @@ fn ask(images: &[&str]) -> Result<(), String> {
     }
     let lacking: Vec<&str> = images.iter().copied().filter(|name| !references.contains_key(*name)).collect();
     if lacking.is_empty() { Ok(()) } else { Err(format!("no reference was printed for {}", lacking.join(", "))) }
+}
+
+/// Runs a program to its end and returns what it said with its errors, which are the reasons that are shown. What it says while it
+/// builds is seen by who runs the tests, line by line.
+fn run(command: &mut Command, shown: bool) -> std::io::Result<(Output, String)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut said = String::new();
+    // Standard output is a few lines at the end, which fit into the pipe meanwhile.
+    for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
+        let line = line?;
+        if shown {
+            eprintln!("{line}");
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    Ok((child.wait_with_output()?, said))
 }
 
 /// The built program: known to its own package's tests, and beside the folder of test programs for others.
