@@ -29,7 +29,12 @@ pub const OLDEST_API: (u32, u32) = (1, 41);
 pub struct Engine {
     /// The client.
     pub docker: bollard::Docker,
+    /// Whether it runs health checks at their `start_interval` while a container starts: 25 and newer do.
+    checks_early: bool,
 }
+
+/// API of the first engine that knows `start_interval`.
+const CHECKS_EARLY: (u32, u32) = (1, 44);
 
 /// What the engine says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -173,8 +178,9 @@ impl Engine {
             .map_err(|_| missing("no answer within 5 s".into()))?
             .map_err(|error| missing(with_causes(&error)))?;
         // Loading and exporting images and slow removals take longer than the two minutes that bollard allows.
-        let engine = Engine { docker: docker.with_timeout(Duration::from_secs(600)) };
+        let mut engine = Engine { docker: docker.with_timeout(Duration::from_secs(600)), checks_early: false };
         let version = engine.version().await?;
+        engine.checks_early = parse_api(&version.api).is_some_and(|seen| seen >= CHECKS_EARLY);
         if parse_api(&version.api).is_some_and(|seen| seen < OLDEST_API) {
             return Err(EngineError::Unfit {
                 what: format!("the engine speaks API {}, wanted {}.{} or newer", version.api, OLDEST_API.0, OLDEST_API.1),

@@ -217,7 +217,7 @@ impl Scene<'_> {
     /// Evidence that a service works again: its container runs, is not paused, and is healthy where it has a health check.
     async fn works(&self, kind: &'static str, service: &str) -> Result<Option<String>, FaultError> {
         let state = self.container(service).await.map_err(|e| self.failed(kind, service, e))?;
-        let health = match state.health {
+        let health = match self.engine.health(&state).await.map_err(|e| self.failed(kind, service, e))? {
             Health::None => "",
             Health::Healthy => " and is healthy",
             Health::Starting | Health::Unhealthy => return Ok(None),

@@ -26,6 +26,7 @@ fn main() -> std::process::ExitCode {
     let trials = vec![
         trial("a_stack_comes_up_is_reached_and_leaves_nothing", comes_up),
         trial("dependencies_and_completion_order_the_start", order),
+        trial("a_service_is_ready_before_its_first_interval_is_over", ready_early),
         trial("a_service_that_is_not_ready_is_named_with_its_log", not_ready),
         trial("nothing_leaves_a_contained_stack", contained),
         trial("each_undo_mends_the_stack_that_is_there", undoing),
@@ -219,7 +220,8 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     assert_eq!(std::fs::read_to_string(stack.folder.join("setting.txt"))?, "as written", "the owner's file is untouched");
 
     let state = engine.container_of(&running.project, "redis").await?;
-    assert_eq!((state.running, state.health, state.service.as_str()), (true, Health::Healthy, "redis"));
+    let health = engine.health(&state).await?;
+    assert_eq!((state.running, health, state.service.as_str()), (true, Health::Healthy, "redis"));
     assert_eq!(state.ports.get(&6379), Some(&port.port()));
     assert!(state.pid > 0 && state.ip().is_some() && state.restarts == 0 && !state.oom_killed);
     assert_eq!(Running::load(&fixture.journal, &fixture.run)?.as_ref(), Some(&running));
@@ -231,7 +233,7 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
 
     recreate(engine, &stack, &running, "redis", None).await?;
     let anew = engine.container_of(&running.project, "redis").await?;
-    assert!(anew.id != state.id && anew.health == Health::Healthy && anew.ports == state.ports);
+    assert!(anew.id != state.id && engine.health(&anew).await? == Health::Healthy && anew.ports == state.ports);
     let known = Running::load(&fixture.journal, &fixture.run)?.ok_or("not written down")?;
     assert_eq!(known.container("redis"), Some(anew.id.as_str()));
 
@@ -266,6 +268,15 @@ volumes: {shared: {}}
         })
     };
     assert_eq!((condition("setup").as_deref(), condition("main").as_deref()), (Some("completed"), Some("running")));
+    Ok(())
+}
+
+async fn ready_early(fixture: Arc<Fixture>) -> Outcome {
+    let compose = PAIR.replace("interval: 300ms", "interval: 10m, start_period: 60s, start_interval: 1s");
+    assert!(compose.contains("10m"));
+    let running = fixture.up(&compose).await?;
+    // The other one starts only once this one is healthy, long before ten minutes are over.
+    assert!(fixture.engine.inspect(&container(&running, "idle")?).await?.running);
     Ok(())
 }
 

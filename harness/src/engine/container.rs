@@ -46,6 +46,8 @@ pub struct ContainerState {
     pub health: Health,
     /// What the last health check printed.
     pub health_output: String,
+    /// The health check's command, as the engine takes it: `CMD` or `CMD-SHELL` first.
+    pub health_test: Vec<String>,
     /// Exit code of its last life; meaningless while it runs.
     pub exit_code: i64,
     /// Whether the kernel killed it for memory.
@@ -87,6 +89,9 @@ pub struct Limits {
 /// A memory limit that limits nothing: the engine has no way to take a limit away again.
 const UNLIMITED_MEMORY: i64 = 1 << 50;
 
+/// How long a health check that is run from here may take.
+const CHECK_WITHIN: Duration = Duration::from_secs(5);
+
 impl Engine {
     /// Makes a container and puts its files into it; does not start it. Returns its id.
     ///
@@ -111,6 +116,28 @@ impl Engine {
         }
         self.upload(&id, &spec.files).await?;
         Ok(id)
+    }
+
+    /// What a container's health check says now. An engine before 25 first looks when a whole interval is over; so while such a one still
+    /// says that the container starts, its check is run from here, and what it says counts.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the container is gone.
+    pub async fn health(&self, seen: &ContainerState) -> Result<Health, EngineError> {
+        let command: Vec<&str> = match seen.health_test.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["CMD", command @ ..] => command.to_vec(),
+            ["CMD-SHELL", command] => vec!["/bin/sh", "-c", command],
+            _ => return Ok(seen.health),
+        };
+        if self.checks_early || seen.health != Health::Starting || !seen.running || seen.paused {
+            return Ok(seen.health);
+        }
+        match self.exec(&seen.id, &command, CHECK_WITHIN).await {
+            Ok(ran) if ran.code == 0 => Ok(Health::Healthy),
+            Err(error) if error.is_absent() => Err(error),
+            // It ended meanwhile, or hangs: not healthy yet.
+            Ok(_) | Err(_) => Ok(Health::Starting),
+        }
     }
 
     /// Starts a container; starting one that runs does nothing.
@@ -327,6 +354,7 @@ fn state(seen: ContainerInspectResponse) -> ContainerState {
             .and_then(|last| last.output)
             .map(|output| output.trim().to_owned())
             .unwrap_or_default(),
+        health_test: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
         exit_code: state.exit_code.unwrap_or(0),
         oom_killed: state.oom_killed.unwrap_or(false),
         error: state.error.unwrap_or_default(),

@@ -62,6 +62,8 @@ pub struct Addition {
 
 /// How often a service that is not ready yet is looked at.
 const POLL: Duration = Duration::from_millis(200);
+/// Time between two health checks that are run from here.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How many lines of its log a service that is not ready shows.
 const TAIL: u32 = 15;
 
@@ -388,7 +390,7 @@ impl Job {
     /// Waits until it is ready; says how far it is then, and by which condition.
     async fn ready(&self, id: &str) -> Result<(Stage, &'static str), StackError> {
         let since = Instant::now();
-        let mut before: Option<ContainerState> = None;
+        let (mut before, mut checked): (Option<ContainerState>, Option<Instant>) = (None, None);
         loop {
             let seen = self.engine.inspect(id).await?;
             let restarted_by_itself = self.spec.restart != RestartSpec::No;
@@ -400,7 +402,13 @@ impl Job {
                     return Err(self.not_ready(id, died(&seen)).await);
                 }
             } else if !self.completes {
-                match seen.health {
+                // Running a check costs more than looking.
+                let check = checked.is_none_or(|at: Instant| at.elapsed() >= CHECK_EVERY);
+                let health = if check { self.engine.health(&seen).await? } else { seen.health };
+                if check {
+                    checked = Some(Instant::now());
+                }
+                match health {
                     Health::Healthy => return Ok((Stage::Ready, "healthcheck")),
                     Health::None if before.as_ref().is_some_and(|before| before.running && before.started_at == seen.started_at) => {
                         return Ok((Stage::Ready, "running"));

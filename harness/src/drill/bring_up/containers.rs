@@ -242,11 +242,11 @@ fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Fa
         files: vec![FileSpec::readable(receiver::CONFIG_PATH, serde_json::to_vec(config).map_err(defect)?)],
         healthcheck: Some(HealthcheckSpec {
             test: vec!["CMD".into(), "wget".into(), "-q".into(), "--spider".into(), health],
-            interval: Duration::from_secs(1),
+            interval: Duration::from_secs(15),
             timeout: Duration::from_secs(3),
-            retries: 20,
-            start_period: Duration::ZERO,
-            start_interval: Duration::ZERO,
+            retries: 3,
+            start_period: Duration::from_secs(20),
+            start_interval: Duration::from_secs(1),
         }),
         ..ContainerSpec::default()
     })
