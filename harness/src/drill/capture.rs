@@ -1,7 +1,7 @@
 //! Everything that judging needs is asked from the backends and recorded: once of the healthy stack before the first drill,
 //! and once after the drain, before `down`.
 
-use super::{Error, Session, lag};
+use super::{Error, Session, lag, steady};
 use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question, health, host, mounts};
 use std::collections::BTreeSet;
@@ -15,6 +15,8 @@ use verdict::observation::Fact;
 use verdict::summary::samples_name;
 use verdict::{At, EventKind, Expectation};
 
+/// Most looks at targets and series of the healthy stack.
+const LOOKS: u32 = 3;
 /// Bound on the drain.
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
 /// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell which.
@@ -34,8 +36,7 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         session.observe([health::check(endpoint, port, *session.clock()).await])?;
     }
     if let Some(metrics) = session.probes.metrics.as_deref() {
-        ask(session, metrics, Question::Targets).await?;
-        ask(session, metrics, Question::SeriesCount { selectors: declaration.series.clone() }).await?;
+        scraped(session, metrics).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
     }
@@ -54,6 +55,33 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         for dashboard in &declaration.dashboards {
             ask(session, dashboards, Question::Panels { dashboard: dashboard.uid.clone(), start_s, end_s }).await?;
         }
+    }
+    Ok(())
+}
+
+/// Asks for the targets and the series. One scrape that a busy host made late says nothing about a target, while one that is down is so
+/// each time: while something is missing it is asked again, an interval later, and what is seen last counts.
+async fn scraped(session: &Session, metrics: &dyn Probe) -> Result<(), Error> {
+    for look in 1..=LOOKS {
+        let mut seen = metrics.ask(&Question::Targets).await;
+        seen.extend(metrics.ask(&Question::SeriesCount { selectors: session.declaration.series.clone() }).await);
+        let (mut missing, mut interval_s) = (false, 0.0);
+        for observation in &seen {
+            match &observation.fact {
+                Fact::Targets { targets } => {
+                    missing |= steady::down(targets, &session.absent).is_some();
+                    interval_s = targets.iter().map(|t| t.interval_s).fold(interval_s, f64::max);
+                }
+                Fact::SeriesCount { counts } => missing |= counts.iter().any(|c| c.count == 0),
+                _ => {}
+            }
+        }
+        session.observe(seen)?;
+        if !missing || look == LOOKS {
+            break;
+        }
+        session.interrupted()?;
+        tokio::time::sleep(Duration::from_secs_f64(interval_s.clamp(0.5, 5.0))).await;
     }
     Ok(())
 }

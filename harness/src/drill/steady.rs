@@ -90,7 +90,7 @@ pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
 }
 
 /// The first target that is down, but for those of services that are left out. That one of these is up is for the verdicts to tell.
-fn down(targets: &[Target], absent: &[AbsentService]) -> Option<String> {
+pub(super) fn down(targets: &[Target], absent: &[AbsentService]) -> Option<String> {
     let down = targets.iter().find(|t| !t.up && left_out::owner(absent, t).is_none())?;
     Some(format!("target {} of job {} is down: {}", down.instance, down.job, down.last_error))
 }
