@@ -18,11 +18,13 @@ pub mod up;
 pub mod verify;
 pub mod worker;
 
-use crate::exit::Exit;
+use crate::ops::console::Console;
+use crate::ops::settings::{Common, Format};
+use crate::process::exit::{Exit, Failure};
 use crate::secret;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Proves that a monitoring stack notices.
 ///
@@ -42,91 +44,6 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail · 2 unknown · 3 the environment is unfit (engine, image, kernel ability, port) · \
 64 usage or configuration · 70 a defect of ours · 130 interrupted, healed and cleaned up.";
-
-/// Options that all commands share.
-#[derive(Debug, Clone, Args)]
-pub struct Common {
-    /// Folder in which each run gets a folder of its own: report.html, report.json, junit.xml, history.jsonl.
-    #[arg(long, global = true, value_name = "DIR", default_value = "report")]
-    pub report: PathBuf,
-    /// Seed from which all choices flow. Without it one is drawn; it is printed first, so that a run can be repeated.
-    #[arg(long, global = true, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Divide the durations of the monitoring configuration by N, 1 to 10000; 1 runs it untouched [default: what firedrill.yaml
-    /// states, or the largest below it that works].
-    #[arg(long, global = true, value_name = "N")]
-    pub time_scale: Option<f64>,
-    /// Only scenarios of the features with one of these tags, separated by commas. Without it all but @nightly.
-    #[arg(long, global = true, value_name = "TAGS", value_delimiter = ',')]
-    pub tags: Vec<String>,
-    /// Turn a Compose profile on; may be given several times, `*` turns on all. The images of its services must be had then.
-    #[arg(long = "profile", global = true, value_name = "NAME")]
-    pub profiles: Vec<String>,
-    /// Where images come from.
-    #[arg(long, global = true, value_enum, default_value_t = Images::Auto)]
-    pub images: Images,
-    /// Leave the stack running at the end; `firedrill down` removes it.
-    #[arg(long, global = true)]
-    pub keep: bool,
-    /// Install and start Docker if it is missing (Debian, as root).
-    #[arg(long, global = true, env = "FIREDRILL_PROVISION", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0, default_missing_value = "true")]
-    pub provision: bool,
-    /// Form in which reports are printed.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Print results and errors, no progress.
-    #[arg(long, short, global = true)]
-    pub quiet: bool,
-}
-
-/// Where images come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Images {
-    /// Pull, and build what can't be pulled.
-    Auto,
-    /// Pull the pinned public images.
-    Upstream,
-    /// Build from package registries, for machines that reach no image registry; what can't be built must be there already.
-    Packages,
-}
-
-impl From<Images> for crate::image::Source {
-    fn from(choice: Images) -> Self {
-        match choice {
-            Images::Auto => Self::Auto,
-            Images::Upstream => Self::Upstream,
-            Images::Packages => Self::Packages,
-        }
-    }
-}
-
-impl Common {
-    /// What tests run with: the defaults, changed by the environment (FIREDRILL_PROVISION, FIREDRILL_SEED, FIREDRILL_TAGS).
-    pub fn of_tests(report: PathBuf) -> Common {
-        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-        Common {
-            report,
-            seed: text("FIREDRILL_SEED").and_then(|s| s.parse().ok()),
-            time_scale: None,
-            tags: text("FIREDRILL_TAGS").map(|t| t.split(',').map(str::to_owned).collect()).unwrap_or_default(),
-            profiles: Vec::new(),
-            images: Images::Auto,
-            keep: false,
-            provision: crate::provision::asked_by_environment(),
-            format: Format::Text,
-            quiet: false,
-        }
-    }
-}
-
-/// Form of what is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// What report.json holds.
-    Json,
-}
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -243,43 +160,12 @@ enum Command {
     },
 }
 
-/// What a command ends with if it can't be carried out: the message for people, and the exit code.
-#[derive(Debug)]
-pub struct Failure {
-    /// The message; its last line may be a hint.
-    pub message: String,
-    /// The exit code.
-    pub exit: Exit,
-}
+/// Standard output.
+struct Terminal;
 
-impl Failure {
-    /// A failure with this exit code.
-    pub fn new(exit: Exit, message: impl std::fmt::Display) -> Failure {
-        Failure { message: message.to_string(), exit }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl From<crate::drill::Error> for Failure {
-    fn from(e: crate::drill::Error) -> Failure {
-        Failure::new(e.exit(), e)
-    }
-}
-
-impl From<crate::yaml::Error> for Failure {
-    fn from(e: crate::yaml::Error) -> Failure {
-        Failure::new(Exit::Usage, e)
-    }
-}
-
-impl From<crate::record::Error> for Failure {
-    fn from(e: crate::record::Error) -> Failure {
-        Failure::new(Exit::Usage, e)
+impl Console for Terminal {
+    fn line(&self, line: &str) {
+        println!("{line}");
     }
 }
 
@@ -309,7 +195,7 @@ fn run_whole() -> Exit {
         }
     };
     if let Some(gate) = cli.of_gate {
-        crate::gate::child::follow(gate);
+        crate::ops::gate::child::follow(gate);
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(secret::stderr).init();
@@ -342,16 +228,6 @@ fn panic_words(payload: &(dyn std::any::Any + Send)) -> &str {
 /// Whether a panic says that nobody reads what is printed any more (`firedrill fault list | head -1`).
 fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
     panic_words(payload).starts_with("failed printing to std")
-}
-
-/// Writes a page to the file that `--html` names.
-///
-/// # Errors
-/// It could not be made, or can't be written.
-fn write_page(file: &Path, page: Result<String, minijinja::Error>) -> Result<(), Failure> {
-    let page = page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
-    let unwritable = |e| format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display());
-    secret::write_file(file, &page).map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
@@ -399,7 +275,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,
-        Command::Reaper { run } => crate::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
+        Command::Reaper { run } => crate::stack::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
         Command::Receivers { config } => {
             let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
             crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))

@@ -1,7 +1,6 @@
 //! Dashboards as Grafana's JSON and provisioning files state them, and what the browser makes of them: panels, variables with their
 //! values, queries as they are sent. Nothing here asks anybody: what must be asked for goes through [`Proxy`].
 
-pub mod files;
 pub(crate) mod format;
 pub(crate) mod interval;
 pub(crate) mod lookup;
@@ -10,7 +9,6 @@ pub(crate) mod query;
 pub(crate) mod resolve;
 pub(crate) mod variables;
 
-pub use files::{Files, Place};
 
 use futures::future::BoxFuture;
 use serde::Deserialize;

@@ -1,10 +1,12 @@
 //! `firedrill.yaml`: what its owner states about a stack. Expectations come from here, never from the configuration
 //! under test. Every name that a verdict speaks of is stated here, so that no code knows a stack's names.
 
+pub mod secrets;
 mod one_or_list;
 
 pub use one_or_list::OneOrList;
 
+use config::timescale::ScalingDecision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -462,16 +464,6 @@ impl Default for SteadyState {
     fn default() -> Self {
         SteadyState { hold_s: 3.0, within_s: 60.0, error_rate: 0.01, p99_ms: 1000.0, alerts: Vec::new() }
     }
-}
-
-/// What is done with an expression whose time exponent can't be inferred.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ScalingDecision {
-    /// Exponent k: literals are multiplied by N^k. 0 leaves them.
-    pub exponent: f64,
-    /// Why.
-    pub why: String,
 }
 
 /// What becomes of data outside of the stack's folder, which a run never writes.

@@ -1,7 +1,8 @@
 //! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
 
+pub mod annotation;
+pub mod mutants;
 mod again;
-pub mod bring_up;
 pub mod capture;
 mod lag;
 mod overrides;
@@ -9,17 +10,18 @@ pub mod steady;
 pub mod traffic;
 pub mod wave;
 
-use crate::clock::RunClock;
+use crate::process::exit::{Exit, Failure};
+use crate::process::clock::RunClock;
 use crate::declaration::Declaration;
 use crate::engine::Engine;
 use crate::fault::FaultError;
-use crate::interrupt::Interrupt;
+use crate::process::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::journal::undo::undo;
-use crate::monitoring::MonitoringConfig;
+use crate::fault::healing::undo;
+use config::monitoring::MonitoringConfig;
 use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
-use crate::progress::Progress;
+use crate::process::progress::Progress;
 use crate::record::Recorder;
 use crate::stack::Running;
 use futures::StreamExt;
@@ -68,10 +70,15 @@ pub enum Error {
     Interrupted,
 }
 
+impl From<Error> for Failure {
+    fn from(e: Error) -> Failure {
+        Failure::new(e.exit(), e)
+    }
+}
+
 impl Error {
     /// Exit code that it earns.
-    pub fn exit(&self) -> crate::exit::Exit {
-        use crate::exit::Exit;
+    pub fn exit(&self) -> Exit {
         match self {
             Error::Configuration(_) | Error::TooFast(_) | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
             Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,

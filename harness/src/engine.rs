@@ -3,6 +3,7 @@
 //! Docker is spoken to through bollard. One file below for each kind of thing: containers, networks, volumes, files,
 //! commands inside a container, events, and commands of the host inside a container's network namespace.
 
+pub mod containment;
 pub mod container;
 mod create;
 pub mod events;
@@ -18,7 +19,7 @@ pub use container::{ContainerState, Health, Limits};
 pub use events::{Happened, Happening};
 pub use exec::Ran;
 
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use std::time::Duration;
 
 /// Oldest API of the engine that is known to work.

@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod fill_disk;
 pub mod grow_database;
+pub mod healing;
 pub mod helper;
 pub mod hold_connections;
 pub mod host;
@@ -13,6 +14,7 @@ pub mod packet_queue;
 pub mod postgres;
 pub mod pressure;
 pub mod redis_fill;
+mod redis_keys;
 pub mod resp;
 pub mod sessions;
 pub mod slow_commands;
@@ -21,6 +23,7 @@ pub mod statement;
 use crate::engine::Health;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use verdict::history::fault::BlastRadius;
 
@@ -114,37 +117,61 @@ pub trait Fault: Send + Sync {
 /// Aims a fault at a service.
 type Aim = fn(&str, &Settings) -> Result<Box<dyn Fault>, FaultError>;
 
-/// The registry: kind, what it does in one line, and how it is aimed.
-const FAULTS: &[(&str, &str, Aim)] = &[
-    ("stop", "the container is stopped, as by an operator", lifecycle::stop),
-    ("kill", "its processes are killed, as by a crash", lifecycle::kill),
-    ("pause", "its processes are frozen", lifecycle::pause),
-    ("restart", "it is restarted", lifecycle::restart),
-    ("cpu_pressure", "helpers spin in its control group (threads)", pressure::cpu),
-    ("memory_pressure", "a helper fills its memory limit (per_cent)", pressure::memory),
-    ("refuse_connections", "its connections to another service are refused (to)", packet_filter::refuse_connections),
-    ("partition", "its packets to another service vanish (to)", packet_filter::partition),
-    ("packet_delay", "its packets to another service are late (to, delay_ms)", packet_delay::aim),
-    ("flaky_connections", "a share of its packets to another service is answered by a reset (to, per_cent)", packet_filter::flaky),
-    ("fill_disk", "a small file system is mounted in it and filled (mount_point, size_mib, per_cent)", fill_disk::aim),
-    ("host_cpu", "all processors of the host are kept busy", host::cpu),
-    ("host_memory", "a share of the host's memory is taken, never all (per_cent)", host::memory),
-    ("hold_connections", "its connections are taken by idle sessions (protocol, count or per_cent, port)", hold_connections::aim),
-    ("lock_table", "a table of its database is locked against writers (table, port)", statement::lock_table),
-    ("long_statement", "a statement in its database runs and runs (port)", statement::long_statement),
-    ("grow_database", "its database grows, by holes in files (gib, port)", grow_database::aim),
-    ("redis_fill", "it is filled to a share of its memory, or until it evicts (per_cent, port)", redis_fill::aim),
-    ("slow_commands", "it is given commands that take long (take_ms, pause_ms, port)", slow_commands::aim),
+/// Undoes what a fault did, from what it wrote down of it ([`Undo::Fault`]): also after a crash, and again if it was done already.
+type UndoState = fn(Option<Remains>, Value) -> BoxFuture<'static, Result<(), String>>;
+
+/// A container that a fault acted on, as it is when the fault is undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// Its name.
+    pub name: String,
+    /// Its first process; none if it does not run.
+    pub pid: Option<i32>,
+}
+
+/// A kind of fault.
+pub struct Kind {
+    /// As scenarios name it.
+    pub name: &'static str,
+    /// What it does, in one line, with its settings in brackets.
+    pub what: &'static str,
+    /// How it is aimed.
+    pub aim: Aim,
+    /// How its own state is undone; none if what any fault may need ([`Undo`]) is enough.
+    pub undo: Option<UndoState>,
+}
+
+/// The registry. A fault is a file below and a line here.
+const FAULTS: &[Kind] = &[
+    lifecycle::STOP,
+    lifecycle::KILL,
+    lifecycle::PAUSE,
+    lifecycle::RESTART,
+    pressure::CPU_PRESSURE,
+    pressure::MEMORY_PRESSURE,
+    packet_filter::REFUSE_CONNECTIONS,
+    packet_filter::PARTITION,
+    packet_delay::PACKET_DELAY,
+    packet_filter::FLAKY_CONNECTIONS,
+    fill_disk::FILL_DISK,
+    host::HOST_CPU,
+    host::HOST_MEMORY,
+    hold_connections::HOLD_CONNECTIONS,
+    statement::LOCK_TABLE,
+    statement::LONG_STATEMENT,
+    grow_database::GROW_DATABASE,
+    redis_fill::REDIS_FILL,
+    slow_commands::SLOW_COMMANDS,
 ];
 
 /// All kinds.
 pub fn kinds() -> Vec<&'static str> {
-    FAULTS.iter().map(|f| f.0).collect()
+    FAULTS.iter().map(|kind| kind.name).collect()
 }
 
 /// All kinds with what they do.
 pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
-    FAULTS.iter().map(|f| (f.0, f.1))
+    FAULTS.iter().map(|kind| (kind.name, kind.what))
 }
 
 /// Aims a fault of this kind.
@@ -152,12 +179,16 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// # Errors
 /// An unknown kind, or settings that it refuses.
 pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
-    match FAULTS.iter().find(|f| f.0 == kind) {
-        Some((_, _, aim)) => aim(target, settings),
+    match named(kind) {
+        Some(kind) => (kind.aim)(target, settings),
         None => {
-            Err(FaultError::Settings { what: format!("there is no fault {kind}"), hint: crate::stack::suggest(kind, kinds(), "faults") })
+            Err(FaultError::Settings { what: format!("there is no fault {kind}"), hint: crate::yaml::suggest(kind, kinds(), "faults") })
         }
     }
+}
+
+fn named(kind: &str) -> Option<&'static Kind> {
+    FAULTS.iter().find(|known| known.name == kind)
 }
 
 /// Refuses settings that a fault does not know.

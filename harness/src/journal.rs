@@ -1,9 +1,9 @@
 //! What must be undone: every fault, resource and host rule, written and synced to disk *before* it is made, in one
 //! known place per user, so that `heal` and `down` find it after any crash.
 
-pub mod undo;
+mod older;
 
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,15 +26,6 @@ pub enum Undo {
         /// Container id.
         container: String,
     },
-    /// Give a container its limits back.
-    RestoreLimits {
-        /// Container id.
-        container: String,
-        /// CPU quota in billionths of a core; 0 is none.
-        nano_cpus: i64,
-        /// Memory limit in bytes; 0 is none.
-        memory: i64,
-    },
     /// End a helper process of ours and its children. The start time guards against a recycled process id.
     EndHelper {
         /// Process id.
@@ -54,23 +45,14 @@ pub enum Undo {
         /// Arguments of `iptables`, with `-D`.
         rules: Vec<Vec<String>>,
     },
-    /// Delete keys that were filled into Redis.
-    DeleteRedisKeys {
-        /// Container id of the server.
+    /// Undo what only one kind of fault does, by what it wrote down.
+    Fault {
+        /// Container id.
         container: String,
-        /// Port inside the container's network.
-        port: u16,
-        /// Prefix of the keys.
-        prefix: String,
-    },
-    /// Run a statement in PostgreSQL, one that may be run again.
-    RunStatement {
-        /// Container id of the server.
-        container: String,
-        /// Port inside the container's network.
-        port: u16,
-        /// The statement.
-        statement: String,
+        /// Kind of the fault.
+        kind: String,
+        /// What it wrote down, in a form of its own.
+        state: serde_json::Value,
     },
     /// Give a configuration file its content back, and have its server take it over.
     RestoreFile {
@@ -80,15 +62,6 @@ pub enum Undo {
         content: String,
         /// URL that is asked by POST to reload it.
         reload: String,
-    },
-    /// Take away a file system that was mounted in a container's mount namespace, with the file that it is on.
-    Unmount {
-        /// Container id.
-        container: String,
-        /// Where, inside the container.
-        mount_point: String,
-        /// The file, on the host.
-        image: PathBuf,
     },
     /// Remove everything that carries this run's label.
     RemoveRun {
@@ -242,7 +215,11 @@ impl Journal {
         }
         let mut open = BTreeMap::new();
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match serde_json::from_slice::<Entry>(line) {
+            let read = serde_json::from_slice(line).and_then(|mut entry| {
+                older::renewed(&mut entry);
+                serde_json::from_value::<Entry>(entry)
+            });
+            match read {
                 Ok(entry) if entry.undo.is_some() => drop(open.insert(entry.id, entry)),
                 Ok(entry) => drop(open.remove(&entry.id)),
                 Err(error) => tracing::warn!(%error, "line of the journal can't be read"),

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::declaration::Declaration;
-use crate::monitoring::{ConfigError, MonitoringConfig, Place};
+use config::monitoring::{ConfigError, MonitoringConfig, Place};
+use crate::plan::subject::source;
 use crate::stack::Stack;
 
 mod alert;
@@ -163,10 +164,10 @@ impl Findings {
 ///
 /// # Errors
 /// The declaration does not say where the configuration is.
-pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::subject::Error> {
+pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::subject::Error> {
     let mut findings = Findings::default();
-    let sources = crate::subject::sources(&stack.folder, &stack.declaration, &stack.project)?;
-    let (config, unreadable) = MonitoringConfig::load_what_reads(&sources);
+    let sources = crate::plan::subject::sources(&stack.folder, &stack.declaration, &stack.project)?;
+    let (config, unreadable) = source::load(&sources);
     unreadable.iter().for_each(|error| findings.unreadable(error));
     let subject = Subject::new(stack, &config);
     rules::check(&subject, &mut findings);

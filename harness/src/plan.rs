@@ -1,7 +1,14 @@
 //! What a run will do, worked out before anything starts. Pure and printable (`--dry-run`).
 
+pub mod coverage;
+pub mod features;
+pub mod preflight;
+pub mod scenario;
+pub mod steps;
+pub mod subject;
+
 use crate::declaration::{Declaration, DeclaredAlert, Optional, Role};
-use crate::scenario::Scenario;
+use crate::plan::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;

@@ -14,7 +14,7 @@ mod jaeger;
 pub mod mounts;
 mod prometheus;
 
-use crate::clock::RunClock;
+use crate::process::clock::RunClock;
 use crate::declaration::Role;
 pub use grafana_files::{GrafanaFiles, Reach};
 

@@ -5,6 +5,7 @@
 //! recorded. Everything that arrives is written and synced to a file before it is answered, and handed on over a plain
 //! HTTP port (`control`) that the harness reads with [`Client`].
 
+pub mod authority;
 mod behaviour;
 mod client;
 mod control;
@@ -20,7 +21,7 @@ pub use client::{Client, ClientError};
 pub use control::{Health, Page};
 pub use record::Recorded;
 
-use crate::authority::{Authority, AuthorityError};
+use crate::receiver::authority::{Authority, AuthorityError};
 use crate::declaration::StandIn;
 use behaviour::Behaviours;
 use record::Record;

@@ -1,5 +1,6 @@
 //! Writing a run's history to disk as it happens, and reading it back.
 
+use crate::process::exit::{Exit, Failure};
 use crate::secret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -44,6 +45,12 @@ pub enum Error {
     },
 }
 
+impl From<Error> for Failure {
+    fn from(e: Error) -> Failure {
+        Failure::new(Exit::Usage, e)
+    }
+}
+
 struct Side {
     file: BufWriter<File>,
     lines: u64,
@@ -62,7 +69,7 @@ struct Files {
 /// The one writer of a run's history. Clones write to the same record.
 #[derive(Clone)]
 pub struct Recorder {
-    clock: crate::clock::RunClock,
+    clock: crate::process::clock::RunClock,
     files: Arc<Mutex<Files>>,
 }
 
@@ -71,7 +78,7 @@ impl Recorder {
     ///
     /// # Errors
     /// `history.jsonl` can't be created.
-    pub fn begin(folder: &Path, clock: crate::clock::RunClock) -> Result<Recorder, Error> {
+    pub fn begin(folder: &Path, clock: crate::process::clock::RunClock) -> Result<Recorder, Error> {
         let path = folder.join("history.jsonl");
         let main = BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
         Ok(Recorder {
@@ -81,7 +88,7 @@ impl Recorder {
     }
 
     /// The run's clock.
-    pub fn clock(&self) -> &crate::clock::RunClock {
+    pub fn clock(&self) -> &crate::process::clock::RunClock {
         &self.clock
     }
 
@@ -326,7 +333,7 @@ mod tests {
     use super::*;
 
     fn recorded(folder: &Path) -> Recorder {
-        let recorder = Recorder::begin(folder, crate::clock::RunClock::begin()).unwrap();
+        let recorder = Recorder::begin(folder, crate::process::clock::RunClock::begin()).unwrap();
         recorder.write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 })).unwrap();
         recorder
             .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen { operation: "o".into(), mailbox: "m".into(), copies: 1 }))

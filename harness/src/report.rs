@@ -8,7 +8,7 @@ pub mod plots;
 pub mod text;
 pub mod timeline;
 
-use crate::baseline::host::Host;
+use crate::process::host::Host;
 use crate::declaration::{Declaration, DeclaredAlert};
 use crate::plan::Plan;
 use crate::record;
@@ -267,8 +267,8 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
 
 impl Report {
     /// Exit code that the run earns: no verdict at all is Unknown.
-    pub fn exit(&self) -> crate::exit::Exit {
-        use crate::exit::Exit;
+    pub fn exit(&self) -> crate::process::exit::Exit {
+        use crate::process::exit::Exit;
         match self.glance.outcome {
             verdict::Status::Fail => Exit::Fail,
             verdict::Status::Pass => Exit::Pass,
@@ -289,7 +289,7 @@ impl Report {
 pub fn write_all(folder: &Path) -> Result<Report, record::Error> {
     let history = record::read(folder)?;
     let file: RunFile = record::read_json(folder, "run.json")?;
-    secret::learn_declaration(&file.declaration);
+    crate::declaration::secrets::learn(&file.declaration);
     let report = judge(&history, &file);
     record::write_json(folder, "report.json", &report)?;
     let write = |name: &str, text: String| {

@@ -5,17 +5,12 @@
 //! shorter than 8 characters, or one that is a name of something else too, is masked only where it stands as its field's value, so
 //! that no word of a report is torn apart.
 
-pub mod collect;
 pub mod mask;
-pub mod scrub;
-pub mod words;
 
-pub use collect::{holds_secret, shown_line, shown_problem};
 
-use crate::compose::{Content, Project, VolumeSource};
-use crate::declaration::Declaration;
-use collect::Piece;
-use scrub::{Scrubber, Secrets};
+use config::secret::collect::{self, Piece};
+use config::secret::scrub::{LONG, Scrubber, Secrets};
+use config::secret::{scrub as masking, words};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -68,9 +63,32 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The start of an answer's body as it may be shown, on one line.
+pub fn start_of(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(600)]);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A key that is cut off would not be known any more.
+    scrub(&line).chars().take(300).collect()
+}
+
+/// A line of a file as a message may quote it: names stay, values of secrets go, whether or not anybody learned them.
+pub fn shown_line(line: &str) -> String {
+    scrub(&config::secret::shown_line(line)).into_owned()
+}
+
+/// Whether a line of a file holds a secret, as far as its names and what is known tell.
+pub fn holds_secret(line: &str) -> bool {
+    config::secret::holds_secret(line) || matches!(scrub(line), Cow::Owned(_))
+}
+
+/// What a parser says about a line: what it quotes is left out where the line holds a secret.
+pub fn shown_problem(line: &str, told: &str) -> String {
+    if holds_secret(line) { collect::without_quotes(told) } else { scrub(told).into_owned() }
+}
+
 /// What may be shown of a value whose field is known.
 pub fn shown(field: &str, value: &str) -> String {
-    if words::is_secret(field) { scrub::mask(field, value) } else { shown_line(value) }
+    if words::is_secret(field) { masking::mask(field, value) } else { shown_line(value) }
 }
 
 /// JSON as it may be shown: passwords and stand-ins' keys and paths by their fields, all else as text.
@@ -146,6 +164,26 @@ pub fn learn(field: &str, value: &str) {
     change(|known| learn_pieces(pieces, known));
 }
 
+/// Learns the value of a field as it is.
+pub(crate) fn learn_value(field: &str, value: &str) {
+    change(|known| known.secrets.add(field, value));
+}
+
+/// Learns a path at an address that only its owner knows.
+pub(crate) fn learn_path(field: &str, authority: &str, path: &str) {
+    change(|known| known.secrets.add_path(field, authority, path));
+}
+
+/// Learns names that are no secrets.
+pub(crate) fn learn_names<'a>(names: impl IntoIterator<Item = &'a str>) {
+    change(|known| known.secrets.add_names(names));
+}
+
+/// Files that are known to hold a secret, by their paths where a server sees them, with what it is.
+pub(crate) fn files() -> BTreeSet<(String, String)> {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).files.clone()
+}
+
 /// Learns what the files of a folder hold: every file, because which of them a service reads is only known when all are read.
 pub fn learn_folder(folder: &Path) {
     let mut files = Vec::new();
@@ -178,7 +216,8 @@ fn holds_one_secret(folder: &Path, file: &Path, text: &str) -> bool {
         || (plain && text.trim().lines().count() <= 3 && (named || words::is_secret(&stem) || extension == "key"))
 }
 
-fn text_of(file: &Path) -> Option<String> {
+/// The text of a file that may be configuration; none of one that is larger, or no text.
+pub(crate) fn text_of(file: &Path) -> Option<String> {
     let about = std::fs::metadata(file).ok()?;
     (about.is_file() && about.len() <= LARGEST).then(|| std::fs::read_to_string(file).ok())?
 }
@@ -199,81 +238,13 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Learns what a stack's services are given: variables as they are filled in, secrets and configurations, files that are mounted.
-pub fn learn_project(project: &Project) {
-    let names = project.services.keys().chain(project.left_out.keys()).chain(project.networks.keys()).chain(project.volumes.keys());
-    let names: Vec<String> = names.cloned().chain(project.services.values().filter_map(|s| s.container_name.clone())).collect();
-    change(|known| known.secrets.add_names(names.iter().map(String::as_str)));
-    for (name, content) in project.secrets.iter().chain(&project.configs) {
-        let whole = project.secrets.contains_key(name);
-        match content {
-            Content::File(path) => {
-                if let Some(text) = text_of(path) {
-                    if whole { learn(name, &text) } else { learn_text(path, &text) }
-                }
-            }
-            Content::Text { text, .. } if whole => learn(name, text),
-            Content::Text { text, .. } => learn_text(Path::new(name), text),
-        }
-    }
-    for service in project.services.values() {
-        let variables: String = service.environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-        learn_text(Path::new("environment"), &variables);
-        // As a list, because an argument may hold blanks.
-        for words in [&service.command, &service.entrypoint].into_iter().flatten() {
-            learn_text(Path::new("command.json"), &serde_json::json!({ "command": words }).to_string());
-        }
-        let labels: String = service.labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-        learn_text(Path::new("labels"), &labels);
-    }
-    let wanted = KNOWN.read().unwrap_or_else(PoisonError::into_inner).files.clone();
-    let mounts = project.services.values().flat_map(|s| &s.volumes);
-    for (volume, host) in mounts.filter_map(|v| if let VolumeSource::Bind { path, .. } = &v.source { Some((v, path)) } else { None }) {
-        for (inside, field) in &wanted {
-            let below = Path::new(inside).strip_prefix(&volume.target).ok();
-            let file = below.map(|below| if below.as_os_str().is_empty() { host.clone() } else { host.join(below) });
-            if let Some(text) = file.and_then(|file| text_of(&file)) {
-                learn(field, &text);
-            }
-        }
-        if let Some(text) = text_of(host) {
-            learn_text(host, &text);
-        }
-    }
-}
-
-/// Learns what a declaration states, of a stack or of a run that was recorded.
-pub fn learn_declaration(declaration: &Declaration) {
-    let alerts = declaration.alerts.iter().map(|a| a.name.as_str()).chain(declaration.switches.iter().map(|s| s.name.as_str()));
-    let targets = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
-    let receivers = declaration.receivers.iter().flat_map(|r| [r.name.as_str(), r.host.as_str()]);
-    let users = declaration.workload.iter().flat_map(|w| w.users.iter().map(String::as_str));
-    let roles: Vec<_> = declaration.roles.servers().collect();
-    let of_roles = roles.iter().flat_map(|r| [Some(r.service.as_str()), r.user.as_deref()].into_iter().flatten());
-    let names = alerts.chain(targets).chain(receivers).chain(users).chain(of_roles).chain([declaration.stack.as_str()]);
-    change(|known| {
-        known.secrets.add_names(names);
-        for receiver in &declaration.receivers {
-            if let Some(key) = &receiver.key {
-                known.secrets.add("key", key);
-            }
-            if mask::is_webhook(receiver.protocol) {
-                known.secrets.add_path("path", &receiver.host, &receiver.path);
-            }
-        }
-        for password in roles.iter().filter_map(|r| r.password.as_ref()).chain(declaration.workload.iter().map(|w| &w.password)) {
-            known.secrets.add("password", password);
-        }
-    });
-}
-
 /// Learns what this process was started with: its arguments, and the variables whose names say that they hold a secret.
 pub fn learn_process() {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     learn_text(Path::new("arguments.json"), &serde_json::json!({ "arguments": arguments }).to_string());
     arguments.iter().for_each(|argument| learn_text(Path::new("argument"), argument));
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let variables: Vec<(String, String)> = variables.filter(|(name, value)| words::is_secret(name) && value.len() >= scrub::LONG).collect();
+    let variables: Vec<(String, String)> = variables.filter(|(name, value)| words::is_secret(name) && value.len() >= LONG).collect();
     change(|known| {
         for (name, value) in &variables {
             known.secrets.add(name, value);

@@ -3,8 +3,12 @@
 //! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory, [`plan_ports`] chooses
 //! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
 
+pub mod reaper;
+pub mod binaries;
+pub mod compose;
+pub mod provision;
 mod check;
-mod dashboards;
+pub(crate) mod dashboards;
 pub mod down;
 mod holder;
 pub mod mounts;
@@ -13,12 +17,12 @@ mod optional;
 pub mod ports;
 mod recreate;
 mod resolve;
+mod secrets;
 pub mod running;
 mod up;
 mod volumes;
 pub mod work_copy;
 
-pub(crate) use check::suggest;
 pub use down::{Removed, down, remove_run};
 pub use mounts::{Mounts, Need};
 pub use open::Stack;
@@ -28,9 +32,9 @@ pub use running::{Deviation, Running, RunningService};
 pub use up::{Addition, Up, foreseen, up};
 pub use work_copy::WorkCopy;
 
-use crate::compose::ConfigError;
+use crate::yaml::ConfigError;
 use crate::engine::EngineError;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use crate::journal::JournalError;
 
 /// Why a stack could not be opened, started or removed.

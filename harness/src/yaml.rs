@@ -1,11 +1,14 @@
 //! Reading our own YAML files: typed, strict, with errors that name file, line and what to do.
 
-use crate::compose::{nearest, tree};
+mod error;
+pub mod tree;
+
+pub use error::{ConfigError, ConfigError as Error, nearest, suggest};
+
 use crate::secret;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-pub use crate::compose::ConfigError as Error;
 
 /// An error about a place in a file: keys and list indices from the top, for example `["fault", "kind"]`. It stands at the
 /// deepest of them that is there.

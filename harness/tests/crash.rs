@@ -7,11 +7,11 @@
 #[path = "images/obtain.rs"]
 mod images;
 
-use firedrill::containment::iptables;
-use firedrill::engine::{Engine, Limits, label, namespace};
-use firedrill::journal::undo::{heal, start_ticks_of};
+use firedrill::engine::containment::iptables;
+use firedrill::engine::{Engine, label, namespace};
+use firedrill::fault::healing::{heal, start_ticks_of};
 use firedrill::journal::{Journal, STATE_VARIABLE, Undo};
-use firedrill::reaper::{self, Reaper};
+use firedrill::stack::reaper::{self, Reaper};
 use firedrill::stack::{Running, Stack, Up, WorkCopy, down, remove_run, up};
 use libtest_mimic::{Arguments, Failed};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -145,10 +145,6 @@ async fn harness_of_faults(run: &str) -> Outcome {
         |action: &str| -> Vec<String> { format!("{action} INPUT -p tcp --dport 6379 -j DROP").split(' ').map(str::to_owned).collect() };
     note("partition of redis", Undo::DeleteContainerRules { container: redis.into(), rules: vec![rule("-D")] })?;
     iptables(Some(engine.inspect(redis).await?.pid), &rule("-I")).await?;
-    let limits = engine.inspect(redis).await?.limits;
-    let undo = Undo::RestoreLimits { container: redis.into(), nano_cpus: limits.nano_cpus, memory: limits.memory };
-    note("pressure on redis", undo)?;
-    engine.update_limits(redis, Limits { nano_cpus: 100_000_000, memory: 64 << 20 }).await?;
     note("pause of redis", Undo::Unpause { container: redis.into() })?;
     engine.pause(redis).await?;
     note("kill of idle", Undo::StartContainer { container: idle.into() })?;
@@ -324,9 +320,6 @@ async fn mended(engine: &Engine, journal: &Journal, running: &Running, printed: 
     let rules = namespace::run(redis.pid, "iptables", &["-S".into()]).await?;
     if !rules.ok || rules.stdout.contains("6379") {
         return Err(format!("rules: {rules:?}").into());
-    }
-    if redis.limits != Limits::default() {
-        return Err(format!("limits: {:?}", redis.limits).into());
     }
     let open: Vec<String> = journal.open_entries()?.into_iter().map(|entry| entry.what).collect();
     if open != [format!("stack {} of run {}", running.stack, running.run)] {

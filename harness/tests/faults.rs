@@ -29,7 +29,7 @@ type Case = for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>
 type Shared = Arc<tokio::sync::Mutex<Option<Result<Stage, String>>>>;
 
 fn main() -> ExitCode {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime"));
     let shared = Shared::default();

@@ -9,10 +9,11 @@ mod oracle;
 #[path = "features/reconcile.rs"]
 mod reconcile;
 
-use firedrill::cli::{Common, Failure};
-use firedrill::drill::bring_up::{Live, Options, settled};
+use firedrill::ops::settings::Common;
+use firedrill::process::exit::Failure;
+use firedrill::ops::live::{Live, Options, settled};
 use firedrill::report::{Report, text};
-use firedrill::sabotage;
+use firedrill::ops::selftest;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -29,7 +30,7 @@ struct Shared {
 }
 
 fn main() {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     // One stack, one run: the cases only look at its record.
     arguments.test_threads = Some(1);
@@ -59,7 +60,7 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(firedrill::exit::Exit::Defect, e))?;
+        .map_err(|e| Failure::new(firedrill::process::exit::Exit::Defect, e))?;
     let catalogue = sabotage::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
     let shared = Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
     let mut seen = BTreeSet::new();

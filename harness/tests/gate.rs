@@ -11,8 +11,8 @@ mod pages;
 mod server;
 
 use broken::Broken;
-use firedrill::gate::outcome::Outcome;
-use firedrill::gate::report::Report;
+use firedrill::ops::gate::outcome::Outcome;
+use firedrill::ops::gate::report::Report;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use quick_junit::{NonSuccessKind, TestCaseStatus};

@@ -4,7 +4,7 @@
 #[path = "images/obtain.rs"]
 mod images;
 
-use firedrill::containment;
+use firedrill::engine::containment;
 use firedrill::engine::{Engine, label};
 use libtest_mimic::{Arguments, Failed};
 use nix::sys::signal::{Signal, kill};

@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use firedrill::cli::Common;
-use firedrill::cli::verify::leave;
-use firedrill::drill::bring_up::{Live, Options};
+use firedrill::ops::settings::Common;
+use firedrill::ops::verify::leave;
+use firedrill::ops::live::{Live, Options};
 use firedrill::report::{html, text};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use verdict::Status;
 use verdict::mutation::{Mutation, Outcome};
 
 fn main() {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let common = Common::of_tests(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mutation"));
     let missing = if common.provision { None } else { runtime().block_on(firedrill::engine::Engine::connect()).err() };
     let name = "changed rules of the mini stack are noticed, but for a redundant one";

@@ -7,8 +7,8 @@
 mod broken;
 
 use broken::Broken;
-use firedrill::cli::Common;
-use firedrill::drill::bring_up::Options;
+use firedrill::ops::settings::Common;
+use firedrill::ops::live::Options;
 use firedrill::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
@@ -238,7 +238,7 @@ fn a_drill_that_can_not_be_run_is_refused_with_the_reason() {
     let options = options(&stack, &["spare"]);
     let plan = options.plan().unwrap_or_else(|f| panic!("{}", f.message));
     assert!(plan.left_out.iter().any(|l| l.verdicts.contains(&"drill.spare_paused.fault".to_owned()) && l.reason.contains(NO_IMAGE)));
-    let alerts = firedrill::cli::alerts::plan(&options).unwrap_or_else(|f| panic!("{}", f.message));
+    let alerts = firedrill::ops::alerts::plan(&options).unwrap_or_else(|f| panic!("{}", f.message));
     // Of all alerts that are declared each must be proved, but for the one about what does not run.
     assert!(alerts.required.iter().any(|r| r.id == "alert.ExporterDown.fires"));
     assert!(alerts.required.iter().all(|r| !r.id.contains("SpareDown")), "{:?}", alerts.required);

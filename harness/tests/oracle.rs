@@ -10,8 +10,9 @@ mod compare;
 mod images;
 
 use compare::{Returned, agreed, differences, hold};
-use firedrill::cli::{Common, Failure};
-use firedrill::drill::bring_up::{Options, settled};
+use firedrill::ops::settings::Common;
+use firedrill::process::exit::Failure;
+use firedrill::ops::live::{Options, settled};
 use firedrill::plan::Plan;
 use firedrill::report::Report;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -20,17 +21,17 @@ use std::collections::BTreeSet;
 const ALERTS: &str = "alerts email returns what was agreed on";
 
 fn main() {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let trials = vec![
         Trial::test("an id that appears, disappears or changes is named", named),
         Trial::test("verify email plans what was agreed on", || planned("verify-email", "email", Options::plan)),
-        Trial::test("alerts email plans what was agreed on", || planned("alerts-email", "email", firedrill::cli::alerts::plan)),
+        Trial::test("alerts email plans what was agreed on", || planned("alerts-email", "email", firedrill::ops::alerts::plan)),
         Trial::test("verify mini plans what was agreed on", || planned("verify-mini", "mini", Options::plan)),
         images::needing("verify mini returns what was agreed on", images::no_engine, || run("verify-mini", "mini", Options::plan)),
         match images::is_set("FIREDRILL_NIGHTLY") {
-            true => images::needing(ALERTS, images::no_engine, || run("alerts-email", "email", firedrill::cli::alerts::plan)),
+            true => images::needing(ALERTS, images::no_engine, || run("alerts-email", "email", firedrill::ops::alerts::plan)),
             false => Trial::test(format!("{ALERTS} (nightly)"), || Ok(())).with_ignored_flag(true),
         },
     ];

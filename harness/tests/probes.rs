@@ -25,7 +25,7 @@ mod recorded;
 #[path = "probes/wrong_answers.rs"]
 mod wrong_answers;
 
-use firedrill::clock::RunClock;
+use firedrill::process::clock::RunClock;
 use firedrill::declaration::Role;
 use firedrill::probe::{self, Probe, Question};
 use futures::future::BoxFuture;

@@ -11,7 +11,7 @@ mod docker;
 mod images;
 
 use docker::{Container, Lab, Spec, eventually};
-use firedrill::authority::Authority;
+use firedrill::receiver::authority::Authority;
 use firedrill::declaration::StandIn;
 use firedrill::receiver::{self, Behaviour, Client, Config};
 use futures::StreamExt;

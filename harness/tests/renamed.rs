@@ -19,10 +19,10 @@ mod names;
 #[path = "renamed/rewrite.rs"]
 mod rewrite;
 
-use firedrill::cli::{Common, Format, Images};
-use firedrill::drill::bring_up::Options;
-use firedrill::home::Home;
-use firedrill::subject;
+use firedrill::ops::settings::{Common, Format, Images};
+use firedrill::ops::live::Options;
+use firedrill::process::home::Home;
+use firedrill::plan::subject;
 use judged::{Judged, judge};
 use libtest_mimic::{Arguments, Failed, Trial};
 use names::Names;
@@ -36,7 +36,7 @@ const MINI: [&str; 2] = ["receiver_wrong_path", "rule_renamed_metric"];
 const EMAIL: [&str; 2] = ["receiver_wrong_path", "worker_spans_without_parent"];
 
 fn main() {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let mut trials = Vec::new();

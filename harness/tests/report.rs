@@ -13,7 +13,7 @@ mod measures;
 mod shrink;
 
 use firedrill::declaration::Waiver;
-use firedrill::exit::Exit;
+use firedrill::process::exit::Exit;
 use firedrill::plan::Planned;
 use firedrill::record;
 use firedrill::report::{self, Report, RunFile, html, junit, text};

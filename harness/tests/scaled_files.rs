@@ -16,8 +16,8 @@ mod series;
 use std::path::{Path, PathBuf};
 
 use docker::{Lab, Spec};
-use firedrill::monitoring::{MonitoringConfig, ServerKind, Source};
-use firedrill::timescale::Scale;
+use config::monitoring::{FileText, MonitoringConfig, Server, ServerKind};
+use config::timescale::Scale;
 use libtest_mimic::{Arguments, Failed};
 
 /// Runs a server's checker on files of a folder; what it said, if it accepts them.
@@ -41,12 +41,14 @@ fn run(image: &str, tool: &str, folder: &Path, arguments: &[&str]) -> Result<Str
 }
 
 fn load() -> Result<MonitoringConfig, Failed> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/timescale/fixtures");
-    let sources = [
-        Source::new(ServerKind::Prometheus, "prometheus", folder.join("prometheus.yml")),
-        Source::new(ServerKind::Alertmanager, "alertmanager", folder.join("alertmanager.yml")),
-    ];
-    Ok(MonitoringConfig::load(&sources)?)
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/src/timescale/fixtures");
+    let of_file = |kind, service: &str, name: &str| -> Result<Server, Failed> {
+        Ok(Server::of_file(kind, service, folder.join(name), &std::fs::read_to_string(folder.join(name))?))
+    };
+    let mut prometheus = of_file(ServerKind::Prometheus, "prometheus", "prometheus.yml")?;
+    let rules = std::fs::read_to_string(folder.join("rules.yml"))?;
+    prometheus.files.insert(prometheus.folder().join("rules.yml"), FileText::on_disk(folder.join("rules.yml"), &rules));
+    Ok(MonitoringConfig::load(&[prometheus, of_file(ServerKind::Alertmanager, "alertmanager", "alertmanager.yml")?])?)
 }
 
 /// Writes the configuration at scale `n` to a folder that a container's user can read.

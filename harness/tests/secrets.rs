@@ -16,9 +16,10 @@ mod plant;
 mod search;
 
 use broken::{Broken, Ended};
-use firedrill::clock::RunClock;
+use firedrill::process::clock::RunClock;
 use firedrill::record::{self, Recorder};
-use firedrill::{report, secret};
+use firedrill::report;
+use firedrill::secret;
 use plant::{PLANTED, planted, secrets};
 use search::{shown, shown_below};
 use std::path::{Path, PathBuf};
@@ -270,7 +271,7 @@ fn verdicts_are_the_same_whether_or_not_secrets_are_taken_out() {
     let history = record::read(&golden("")).unwrap();
     let statuses = |report: &report::Report| report.verdicts.iter().map(|v| (v.id.clone(), v.status)).collect::<Vec<_>>();
     let before = statuses(&report::judge(&history, &file));
-    secret::learn_declaration(&file.declaration);
+    firedrill::declaration::secrets::learn(&file.declaration);
     let mut value = serde_json::to_value(&file).unwrap();
     secret::scrub_json(&mut value);
     assert_ne!(value, serde_json::to_value(&file).unwrap(), "the golden run's declaration holds secrets");

@@ -9,11 +9,12 @@ mod images;
 #[path = "oracle/compare.rs"]
 mod oracle;
 
-use firedrill::cli::{Common, Failure};
-use firedrill::drill::bring_up::{Live, Options};
-use firedrill::exit::Exit;
+use firedrill::ops::settings::Common;
+use firedrill::process::exit::Failure;
+use firedrill::ops::live::{Live, Options};
+use firedrill::process::exit::Exit;
 use firedrill::report::text;
-use firedrill::sabotage::{self, Sabotage};
+use firedrill::ops::selftest::{self, Sabotage};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ const BY_DAY: usize = 3;
 type Shared = Arc<Mutex<Option<Live>>>;
 
 fn main() {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());

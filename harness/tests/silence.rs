@@ -52,7 +52,7 @@ const STAGES: [Stage; 16] = [
 ];
 
 fn main() {
-    firedrill::fault::helper::use_program(env!("CARGO_BIN_EXE_firedrill"));
+    firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());

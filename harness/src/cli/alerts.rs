@@ -1,14 +1,13 @@
 //! `firedrill alerts [STACK]`: every alert of a stack proved, from its cause to whoever must be told, and to the end of it.
 
 use super::verify::Arguments;
-use super::{Common, Failure};
-use crate::drill::bring_up::Options;
-use crate::exit::Exit;
-use crate::features::{self, Selection};
+use super::{Common, Failure, Terminal};
+use crate::ops::alerts::plan;
+use crate::ops::live::Options;
+use crate::ops::verify::verify;
 use crate::plan::Plan;
+use crate::process::exit::Exit;
 use crate::report::text;
-use std::sync::Arc;
-use verdict::check::roll_call::Required;
 
 /// Runs it.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
@@ -25,29 +24,8 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         print!("{}{}", budgets(&plan), options.foreseen()?);
         return Ok(Exit::Pass);
     }
-    super::verify::once(&options, plan, common, text::alerts_only).await
-}
-
-/// Every drill of the stack's scenarios folder, and for every alert that firedrill.yaml declares that it fires, reaches its receivers
-/// and resolves: one that no drill is about can't be judged, which the roll-call tells.
-///
-/// # Errors
-/// The stack's files or the features are wrong.
-pub fn plan(options: &Options) -> Result<Plan, Failure> {
-    let read = options.read()?;
-    let subject = Arc::new(read.subject);
-    let told = options.home.features().join("commands");
-    let mut plan = features::plan(&told, &subject, &Selection::default()).map_err(|e| Failure::new(Exit::Usage, e))?;
-    plan.mutation = true;
-    let declared = subject.declaration.alerts.iter();
-    let claims = ["fires", "reaches", "resolves"];
-    // An alert about what is left out can't fire, whether or not a drill would raise it.
-    let required = declared
-        .filter(|a| subject.about_left_out(a).is_none_or(|(service, _)| !subject.unavailable.contains(service)))
-        .flat_map(|a| claims.map(|claim| Required::new(format!("alert.{}.{claim}", a.name), 1)))
-        .collect();
-    plan.call(required, &subject.unavailable);
-    Ok(plan)
+    let outcome = verify(&options, plan, &Terminal).await?;
+    Ok(super::verify::print(&outcome, common, text::alerts_only))
 }
 
 /// What each alert may take, and of what that consists.

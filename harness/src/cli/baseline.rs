@@ -1,9 +1,9 @@
 //! `firedrill baseline record|check [STACK]`: what a healthy run measures, and whether a candidate is worse.
 
 use super::{Common, Failure};
-use crate::baseline::{self, Against, Subject};
-use crate::drill::bring_up::Options;
-use crate::exit::Exit;
+use crate::ops::baseline::{self, Against, Subject};
+use crate::ops::live::Options;
+use crate::process::exit::Exit;
 
 /// What is done.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -55,9 +55,8 @@ pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
                 Some(stack) => Against::Version(Box::new(Options::new(stack, &common))),
                 None => Against::Recorded,
             };
-            let (report, folder) = baseline::check(&options, arguments.runs.into(), against).await?;
-            super::verify::print(&report, &folder, &common, crate::report::text::render);
-            Ok(report.exit())
+            let outcome = baseline::check(&options, arguments.runs.into(), against).await?;
+            Ok(super::verify::print(&outcome, &common, crate::report::text::render))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `firedrill doctor`: can this machine run it, and if not, what is missing?
 
 use super::{Common, Failure};
-use crate::exit::Exit;
-use crate::preflight;
+use crate::process::exit::Exit;
+use crate::plan::preflight;
 
 /// Looks, and prints a line for each thing.
 pub async fn run(_common: &Common) -> Result<Exit, Failure> {

@@ -1,13 +1,10 @@
 //! `firedrill fault list|inject`: one fault by hand.
 
 use super::{Common, Failure};
-use crate::drill::bring_up::Options;
-use crate::engine::Engine;
-use crate::exit::Exit;
-use crate::fault::{self, Scene, Settings};
-use crate::journal::Journal;
-use crate::preflight;
-use crate::stack::suggest;
+use crate::fault;
+use crate::ops::fault::inject;
+use crate::ops::live::Options;
+use crate::process::exit::Exit;
 
 /// What to do.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -36,61 +33,10 @@ pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
             fault::list().for_each(|(kind, what)| println!("{kind:<20} {what}"));
             Ok(Exit::Pass)
         }
-        Command::Inject { kind, target, settings, stack } => inject(kind, target, settings, &Options::new(stack, common)).await,
-    }
-}
-
-async fn inject(kind: &str, target: &str, settings: &[String], options: &Options) -> Result<Exit, Failure> {
-    let usage = |e: fault::FaultError| Failure::from(crate::drill::Error::from(e));
-    let mut parsed = Settings::new();
-    for setting in settings {
-        let Some((key, value)) = setting.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "setting {setting} is not written key=value\nhint: firedrill fault list shows the settings of each kind in brackets"
-                ),
-            ));
-        };
-        if parsed.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(Failure::new(Exit::Usage, format!("setting {key} is given twice\nhint: give each setting once")));
-        }
-    }
-    let mut fault = fault::aim(kind, target, &parsed).map_err(usage)?;
-    let journal = Journal::of_user();
-    let running = super::up::running(&journal, &options.name_or_word())?;
-    let services = || running.services.keys().map(String::as_str);
-    let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
-    if let Some(service) = [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s)) {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("stack {} runs no service {service}\nhint: {}", running.stack, suggest(service, services(), "services")),
-        ));
-    }
-    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
-    for ability in fault.needs() {
-        preflight::able(ability).await.map_err(|e| Failure::new(e.exit(), format!("fault {kind} can't be injected here: {e}")))?;
-    }
-    let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
-    for undo in fault.prepare(&scene).await.map_err(usage)? {
-        let what = format!("fault {kind} on {target}, by hand");
-        journal.open(&running.run, &running.stack, &what, undo).map_err(|e| Failure::new(e.exit(), e))?;
-    }
-    // From here on there is something to undo, whatever comes of it.
-    let open = |e: fault::FaultError| {
-        let failure = usage(e);
-        Failure::new(failure.exit, format!("{failure}\nhint: firedrill heal undoes what was injected"))
-    };
-    fault.inject(&scene).await.map_err(open)?;
-    for _ in 0..100 {
-        if let Some(evidence) = fault.bites(&scene).await.map_err(open)? {
+        Command::Inject { kind, target, settings, stack } => {
+            let evidence = inject(kind, target, settings, &Options::new(stack, common)).await?;
             println!("{evidence}\nhint: firedrill heal undoes it");
-            return Ok(Exit::Pass);
+            Ok(Exit::Pass)
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    Err(Failure::new(
-        Exit::Unknown,
-        format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it"),
-    ))
 }

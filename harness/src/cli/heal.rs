@@ -2,13 +2,14 @@
 
 use super::{Common, Failure};
 use crate::engine::Engine;
-use crate::exit::Exit;
-use crate::journal::{Journal, undo};
+use crate::process::exit::Exit;
+use crate::fault::healing;
+use crate::journal::Journal;
 
 /// Heals what the journal holds open.
 pub async fn run(common: &Common) -> Result<Exit, Failure> {
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
-    let healed = undo::heal(&Journal::of_user(), Some(&engine), None).await.map_err(|e| Failure::new(e.exit(), e))?;
+    let healed = healing::heal(&Journal::of_user(), Some(&engine), None).await.map_err(|e| Failure::new(e.exit(), e))?;
     if !common.quiet {
         healed.undone.iter().for_each(|entry| println!("healed: {}", entry.what));
         println!("{} healed, {} could not be", healed.undone.len(), healed.failed.len());

@@ -1,9 +1,10 @@
 //! `firedrill judge RUN`: judges a recorded run again, without Docker.
 
 use super::{Common, Failure};
-use crate::exit::Exit;
-use crate::report;
-use std::path::{Path, PathBuf};
+use crate::ops::judge::judge;
+use crate::process::exit::Exit;
+use crate::report::text;
+use std::path::PathBuf;
 
 /// Arguments of `judge`.
 #[derive(Debug, Clone, clap::Args)]
@@ -12,47 +13,7 @@ pub struct Arguments {
     run: PathBuf,
 }
 
-/// Judges, writes the reports anew, prints.
+/// Judges, prints.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let folder = find(&arguments.run, &common.report)?;
-    let report = report::write_all(&folder).map_err(|e| {
-        let hint = if e.to_string().contains("\nhint: ") {
-            ""
-        } else {
-            "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged"
-        };
-        Failure::new(Exit::Usage, format!("{e}{hint}"))
-    })?;
-    super::verify::print(&report, &folder, common, crate::report::text::render);
-    Ok(report.exit())
-}
-
-/// Folder of a recorded run: named itself, by its record, or by its id under the folder of reports.
-///
-/// # Errors
-/// There is no such run.
-pub(super) fn find(asked: &Path, reports: &Path) -> Result<PathBuf, Failure> {
-    let holds = |folder: &Path| folder.join("history.jsonl").is_file();
-    // The record itself may be named as well as its folder.
-    let named = if asked.file_name().is_some_and(|n| n == "history.jsonl") {
-        asked.parent().map(Path::to_path_buf).unwrap_or_default()
-    } else {
-        asked.to_path_buf()
-    };
-    [named, reports.join(asked)].into_iter().find(|f| holds(f)).ok_or_else(|| {
-        let report = reports.display();
-        let mut runs: Vec<String> = std::fs::read_dir(reports)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|e| holds(&e.path()))
-            .filter_map(|e| e.file_name().into_string().ok())
-            .collect();
-        runs.sort();
-        let newest = runs.last().map_or_else(|| format!("{report} holds none"), |r| format!("the newest in {report} is {r}"));
-        Failure::new(
-            Exit::Usage,
-            format!("{} is no recorded run\nhint: name a folder with a history.jsonl, or a run's id; {newest}", asked.display()),
-        )
-    })
+    Ok(super::verify::print(&judge(&arguments.run, &common.report)?, common, text::render))
 }

@@ -1,12 +1,12 @@
 //! `firedrill up | status | down`: a stack that stays between commands.
 
-use super::{Common, Failure};
-use crate::drill::bring_up::{Live, Options};
+use super::{Common, Failure, Terminal};
+use crate::ops::live::{Live, Options};
 use crate::engine::Engine;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use crate::journal::Journal;
-use crate::stack::{self, Running, suggest};
-use std::collections::BTreeSet;
+use crate::ops::up::running;
+use crate::stack::{self, Running};
 
 /// Arguments of `up`.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,7 +40,7 @@ pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
     for (service, why) in &live.running.left_out {
         println!("{service:<24} left out: {why}");
     }
-    live.keep().await?;
+    live.keep(&Terminal).await?;
     Ok(Exit::Pass)
 }
 
@@ -88,21 +88,4 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
         removed.containers, removed.networks, removed.volumes, removed.rules
     );
     Ok(Exit::Pass)
-}
-
-/// The newest run of a stack that was told to stay up.
-///
-/// # Errors
-/// It is not up.
-pub fn running(journal: &Journal, stack: &str) -> Result<Running, Failure> {
-    // A run that is under way belongs to the program that drives it.
-    let all: Vec<Running> = Running::all(journal).map_err(|e| Failure::new(e.exit(), e))?.into_iter().filter(|r| r.kept).collect();
-    let up: BTreeSet<String> = all.iter().map(|r| r.stack.clone()).collect();
-    all.into_iter().rfind(|r| r.stack == stack).ok_or_else(|| {
-        let hint = match up.is_empty() {
-            true => "no stack is up; firedrill up STACK starts one, firedrill down --all removes what a crash may have left".to_owned(),
-            false => suggest(stack, up.iter().map(String::as_str), "stacks that are up"),
-        };
-        Failure::new(Exit::Usage, format!("stack {stack} is not up\nhint: {hint}"))
-    })
 }

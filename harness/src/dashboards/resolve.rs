@@ -5,7 +5,7 @@ use super::lookup::Lookup;
 use super::query::Context;
 use super::variables::{self, Variable};
 use super::{DataSource, Lack, Proxy};
-use crate::probe::ask::start_of;
+use crate::secret::start_of;
 use serde_json::Value;
 
 /// Gives each variable of a dashboard its value, in order, since later ones may use earlier ones.

@@ -168,7 +168,7 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         ask(session, metrics, Question::Reload).await?;
         if plan.mutation {
             let overridden = plan.drills.iter().flat_map(|d| &d.scenario.overrides).map(|o| o.alert.as_str()).collect();
-            session.observe(crate::mutation::capture::replays(metrics, start_s, end_s, &overridden).await)?;
+            session.observe(crate::drill::mutants::replays(metrics, start_s, end_s, &overridden).await)?;
         }
         ask(session, metrics, Question::ProcessStarted).await?;
     }

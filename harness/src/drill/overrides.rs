@@ -2,10 +2,10 @@
 
 use super::{Error, Session};
 use crate::journal::Undo;
-use crate::monitoring::Document;
-use crate::overriding::{Measure, Misfit, Override};
+use config::monitoring::Document;
+use config::overriding::{Measure, Misfit, Override};
 use crate::probe::Question;
-use crate::scenario::Scenario;
+use crate::plan::scenario::Scenario;
 use std::time::Duration;
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;

@@ -4,7 +4,7 @@
 use super::traffic::Stream;
 use super::{Error, Session};
 use crate::probe::Question;
-use crate::timescale::scrapes_fit;
+use config::timescale::scrapes_fit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use verdict::history::run::RunEvent;

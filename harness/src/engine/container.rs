@@ -3,7 +3,7 @@
 use super::spec::ContainerSpec;
 use super::{Asked, Engine, EngineError, create, label};
 use bollard::container::LogOutput;
-use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, HealthStatusEnum};
+use bollard::models::{ContainerInspectResponse, HealthStatusEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -86,7 +86,7 @@ pub struct Limits {
     pub memory: i64,
 }
 
-/// A memory limit that limits nothing: the engine has no way to take a limit away again.
+/// A memory limit that limits nothing.
 const UNLIMITED_MEMORY: i64 = 1 << 50;
 
 /// How long a health check that is run from here may take.
@@ -275,33 +275,6 @@ impl Engine {
         let all: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
         let from = all.len().saturating_sub(lines as usize);
         Ok(all[from..].to_vec())
-    }
-
-    /// Sets a running container's limits; 0 takes a limit away.
-    ///
-    /// # Errors
-    /// [`EngineError::Refused`] when the engine refuses, for example a memory limit below what is in use.
-    pub async fn update_limits(&self, container: &str, limits: Limits) -> Result<(), EngineError> {
-        let what = || format!("limiting container {container}");
-        let seen = self.docker.inspect_container(container, None).await.asked(what)?;
-        let host = seen.host_config.unwrap_or_default();
-        let mut update = ContainerUpdateBody::default();
-        // The engine takes 0 for "as it was" and refuses a quota beside NanoCPUs: a container that was made with
-        // NanoCPUs can only be given more of them than the machine has.
-        if host.nano_cpus.unwrap_or(0) == 0 {
-            update.cpu_period = Some(100_000);
-            update.cpu_quota = Some(if limits.nano_cpus == 0 { -1 } else { (limits.nano_cpus / 10_000).max(1000) });
-        } else if limits.nano_cpus == 0 {
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as i64);
-            update.nano_cpus = Some(cores * 1_000_000_000);
-        } else {
-            update.nano_cpus = Some(limits.nano_cpus);
-        }
-        if limits.memory != host.memory.unwrap_or(0) {
-            update.memory = Some(if limits.memory == 0 { UNLIMITED_MEMORY } else { limits.memory });
-            update.memory_swap = update.memory;
-        }
-        self.docker.update_container(container, update).await.asked(what)
     }
 
     /// Whether an image is on this machine.

@@ -36,7 +36,7 @@ impl Engine {
         match self.docker.inspect_volume(name).await.asked(|| format!("looking at volume {name}")) {
             // A volume with options is mounted there only while a container uses it.
             Ok(seen) => Ok(Some(match seen.options.get("device").filter(|_| seen.driver == "local") {
-                Some(device) if seen.options.get("o").is_some_and(|o| crate::compose::is_bind(o)) => Some(PathBuf::from(device)),
+                Some(device) if seen.options.get("o").is_some_and(|o| is_bind(o)) => Some(PathBuf::from(device)),
                 Some(_) => None,
                 None => Some(PathBuf::from(seen.mountpoint)).filter(|folder| folder.is_dir()),
             })),
@@ -66,4 +66,9 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the mount options of a volume make it a bind mount.
+pub fn is_bind(options: &str) -> bool {
+    options.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"))
 }

@@ -1,9 +1,11 @@
 //! A file system is full. A small one is made for it, since the host's own is never filled: an image file, mounted at a place
 //! inside the target's mount namespace only (the service that watches file systems sees it there), and filled.
 
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Remains, Scene, Settings};
 use crate::engine::namespace;
 use crate::journal::Undo;
+use serde::Deserialize;
+use serde_json::Value;
 use futures::future::BoxFuture;
 use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -14,6 +16,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use verdict::history::fault::BlastRadius;
+
+/// See [`aim`].
+pub const FILL_DISK: Kind = Kind { name: "fill_disk", what: "a small file system is mounted in it and filled (mount_point, size_mib, per_cent)", aim: aim, undo: Some(undo) };
 
 const KIND: &str = "fill_disk";
 /// Kind of the file system.
@@ -102,7 +107,8 @@ impl Fault for FillDisk {
             }
             let part = tempfile::Builder::new().prefix("firedrill-disk-").tempfile().and_then(|f| f.keep().map_err(|e| e.error));
             self.image = part.map_err(|e| self.fails(scene, e))?.1;
-            Ok(vec![Undo::Unmount { container: container.id, mount_point: self.mount_point.clone(), image: self.image.clone() }])
+            let state = serde_json::json!({ "mount_point": self.mount_point, "image": self.image });
+            Ok(vec![Undo::Fault { container: container.id, kind: KIND.into(), state }])
         })
     }
 
@@ -211,11 +217,25 @@ fn mount_inside(pid: i32, device: &str, mount_point: &str) -> io::Result<()> {
     })
 }
 
+/// Takes the file system away: the state is `mount_point`, inside the container, and `image`, the file on the host that it is on.
+fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result<(), String>> {
+    #[derive(Deserialize)]
+    struct Mounted {
+        mount_point: String,
+        image: PathBuf,
+    }
+    Box::pin(async move {
+        let Mounted { mount_point, image } = serde_json::from_value(state).map_err(|e| e.to_string())?;
+        let pid = remains.and_then(|r| r.pid);
+        tokio::task::spawn_blocking(move || unmount(pid, &mount_point, &image)).await.map_err(|e| e.to_string())?
+    })
+}
+
 /// Takes the file system away, if it is there: `pid` is the container's process, if it runs.
 ///
 /// # Errors
 /// Why that failed, in words.
-pub fn unmount(pid: Option<i32>, mount_point: &str, image: &Path) -> Result<(), String> {
+fn unmount(pid: Option<i32>, mount_point: &str, image: &Path) -> Result<(), String> {
     let words = |e: io::Error| format!("{mount_point}: {e}");
     if let Some(pid) = pid {
         let device = mounted(pid, mount_point).map_err(words)?;

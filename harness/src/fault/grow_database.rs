@@ -1,14 +1,17 @@
 //! A PostgreSQL database becomes large without a byte written: a table of ours is made whose files are extended by holes. The server
 //! counts them as the size of the table and of the database; dropping the table gives everything back.
 
-use super::postgres::{Server, value};
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::postgres::{self, Server, value};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+
+/// See [`aim`].
+pub const GROW_DATABASE: Kind = Kind { name: "grow_database", what: "its database grows, by holes in files (gib, port)", aim: aim, undo: Some(postgres::undo) };
 
 const KIND: &str = "grow_database";
 /// Size at which PostgreSQL goes on with a table in another file.
@@ -78,7 +81,7 @@ impl Fault for GrowDatabase {
             self.before = self.server.number(scene, &client, SIZE).await?;
             let container = scene.container(&self.server.target).await?;
             let statement = format!("DROP TABLE IF EXISTS {}", table(scene.run));
-            Ok(vec![Undo::RunStatement { container: container.id, port: self.server.port, statement }])
+            Ok(vec![Undo::Fault { container: container.id, kind: self.server.kind.into(), state: postgres::state(self.server.port, &statement) }])
         })
     }
 

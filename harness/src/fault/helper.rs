@@ -1,32 +1,17 @@
 //! Faults that need a live process run in a helper of ours: this program again, with a hidden subcommand, in a session of its own.
 
+use crate::process::program::program;
 use crate::journal::Undo;
-use crate::journal::undo::start_ticks_of;
+use crate::fault::healing::start_ticks_of;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
 use std::io;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
-
-static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-
-/// States which program is firedrill: for tests, which have no subcommands themselves. The first who states it is believed.
-pub fn use_program(path: &str) {
-    let _ = PROGRAM.set(path.into());
-}
-
-/// Program that helpers, the reaper and stand-ins run: this one, unless another was stated.
-///
-/// # Errors
-/// This program's own path can't be told.
-pub fn program() -> io::Result<PathBuf> {
-    PROGRAM.get().map_or_else(std::env::current_exe, |path| Ok(path.clone()))
-}
 
 /// Starts a helper and waits until it prints `ready`; returns what ends it.
 ///

@@ -2,9 +2,12 @@
 
 use super::postgres::Server;
 use super::sessions::{self, CLIENT_BACKENDS, Helper, Protocol, Sessions, Task};
-use super::{Ability, Fault, FaultError, Scene, Settings, resp};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings, resp};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
+
+/// See [`aim`].
+pub const HOLD_CONNECTIONS: Kind = Kind { name: "hold_connections", what: "its connections are taken by idle sessions (protocol, count or per_cent, port)", aim: aim, undo: None };
 
 const KIND: &str = "hold_connections";
 

@@ -2,12 +2,17 @@
 //! share of its memory and holds the rest at that level. They are aimed at the service by which the host is watched, which is left
 //! alone. The host's memory is never filled: what is taken is bounded, and much stays available.
 
-use super::{Ability, Fault, FaultError, Scene, Settings, helper};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings, helper};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io;
 use std::time::Duration;
 use verdict::history::fault::BlastRadius;
+
+/// See [`cpu`].
+pub const HOST_CPU: Kind = Kind { name: "host_cpu", what: "all processors of the host are kept busy", aim: cpu, undo: None };
+/// See [`memory`].
+pub const HOST_MEMORY: Kind = Kind { name: "host_memory", what: "a share of the host's memory is taken, never all (per_cent)", aim: memory, undo: None };
 
 /// Largest share of the processors' time that is idle while they count as busy.
 const IDLE_MOST: f64 = 0.1;
@@ -19,14 +24,14 @@ const TAKEN_MOST: u64 = 3;
 const STEP: usize = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum Load {
     Cpu,
     /// Share by which the available memory falls, per cent of all.
     Memory(u32),
 }
 
 struct Host {
-    kind: Kind,
+    kind: Load,
     target: String,
     /// Memory available before and all, bytes.
     before: Memory,
@@ -46,7 +51,7 @@ struct Memory {
 /// Any setting.
 pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("host_cpu", settings, &[])?;
-    Ok(Box::new(Host { kind: Kind::Cpu, target: target.into(), before: Memory::default(), helper: None }))
+    Ok(Box::new(Host { kind: Load::Cpu, target: target.into(), before: Memory::default(), helper: None }))
 }
 
 /// `host_memory`. Setting: `per_cent` of the host's memory by which what is available falls (1 to 20, default 4).
@@ -56,7 +61,7 @@ pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
 pub fn memory(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("host_memory", settings, &["per_cent"])?;
     let per_cent = super::number("host_memory", settings, "per_cent", 4, 1..=20)?;
-    Ok(Box::new(Host { kind: Kind::Memory(per_cent), target: target.into(), before: Memory::default(), helper: None }))
+    Ok(Box::new(Host { kind: Load::Memory(per_cent), target: target.into(), before: Memory::default(), helper: None }))
 }
 
 impl Host {
@@ -66,8 +71,8 @@ impl Host {
 
     fn wanted(&self) -> u64 {
         match self.kind {
-            Kind::Cpu => 0,
-            Kind::Memory(per_cent) => self.before.total / 100 * u64::from(per_cent),
+            Load::Cpu => 0,
+            Load::Memory(per_cent) => self.before.total / 100 * u64::from(per_cent),
         }
     }
 
@@ -82,8 +87,8 @@ impl Host {
 impl Fault for Host {
     fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::Cpu => "host_cpu",
-            Kind::Memory(_) => "host_memory",
+            Load::Cpu => "host_cpu",
+            Load::Memory(_) => "host_memory",
         }
     }
 
@@ -100,7 +105,7 @@ impl Fault for Host {
     }
 
     fn blast_radius(&self) -> BlastRadius {
-        BlastRadius { host: self.kind == Kind::Cpu, ..BlastRadius::default() }
+        BlastRadius { host: self.kind == Load::Cpu, ..BlastRadius::default() }
     }
 
     fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
@@ -110,11 +115,11 @@ impl Fault for Host {
             self.before = host_memory().map_err(|e| self.fails(scene, e))?;
             let mut arguments = vec!["press".to_owned()];
             match self.kind {
-                Kind::Cpu => {
+                Load::Cpu => {
                     let processors = processors().map_err(|e| self.fails(scene, e))?.count;
                     arguments.extend(["--threads".into(), processors.to_string()]);
                 }
-                Kind::Memory(per_cent) => {
+                Load::Memory(per_cent) => {
                     let left = self.before.available.saturating_sub(self.wanted());
                     if (left as f64) < self.before.total as f64 * AVAILABLE_LEAST {
                         return Err(FaultError::Unfit {
@@ -147,11 +152,11 @@ impl Fault for Host {
     fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             match self.kind {
-                Kind::Cpu => {
+                Load::Cpu => {
                     let idle = idle_share().await.map_err(|e| self.fails(scene, e))?;
                     Ok((idle < IDLE_MOST).then(|| format!("the host's processors were idle {:.1} % of a second", idle * 100.0)))
                 }
-                Kind::Memory(_) => {
+                Load::Memory(_) => {
                     let now = host_memory().map_err(|e| self.fails(scene, e))?;
                     let (before, mib) = (self.before.available, |bytes: u64| bytes >> 20);
                     let fell = before.saturating_sub(now.available);
@@ -166,11 +171,11 @@ impl Fault for Host {
     fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let (pid, start_ticks) = self.helper().ok_or_else(|| self.fails(scene, "it was not prepared"))?;
-            let gone = crate::journal::undo::start_ticks_of(pid) != Some(start_ticks);
+            let gone = crate::fault::healing::start_ticks_of(pid) != Some(start_ticks);
             Ok(match self.kind {
                 _ if !gone => None,
-                Kind::Cpu => Some("the helper that kept the processors busy has ended".into()),
-                Kind::Memory(_) => {
+                Load::Cpu => Some("the helper that kept the processors busy has ended".into()),
+                Load::Memory(_) => {
                     let now = host_memory().map_err(|e| self.fails(scene, e))?;
                     Some(format!(
                         "the helper has ended; {} of {} MiB of the host's memory are available",

@@ -1,10 +1,19 @@
 //! What can be done to a container as a whole: `stop` (asked to end, then killed, as by an operator), `kill` (SIGKILL, as by a
 //! crash; it stays dead, whatever the restart policy), `pause` (frozen: the kernel still accepts connections, nobody answers) and `restart` (over when it works again).
 
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::time::Duration;
+
+/// See [`stop`].
+pub const STOP: Kind = Kind { name: "stop", what: "the container is stopped, as by an operator", aim: stop, undo: None };
+/// See [`kill`].
+pub const KILL: Kind = Kind { name: "kill", what: "its processes are killed, as by a crash", aim: kill, undo: None };
+/// See [`pause`].
+pub const PAUSE: Kind = Kind { name: "pause", what: "its processes are frozen", aim: pause, undo: None };
+/// See [`restart`].
+pub const RESTART: Kind = Kind { name: "restart", what: "it is restarted", aim: restart, undo: None };
 
 /// Time that processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);

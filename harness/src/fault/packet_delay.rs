@@ -1,11 +1,14 @@
 //! Each packet from a client to a server is late. Other clients of the server, its exporter for one, notice nothing.
 
 use super::connection::Connection;
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// See [`aim`].
+pub const PACKET_DELAY: Kind = Kind { name: "packet_delay", what: "its packets to another service are late (to, delay_ms)", aim: aim, undo: None };
 
 const KIND: &str = "packet_delay";
 /// Number of the packet queue; each network namespace has its own numbers.

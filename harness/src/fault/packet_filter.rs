@@ -3,12 +3,19 @@
 //! some connections are refused and some break; `partition` drops them, so that connections hang. The client's own ports stay reachable (a worker that can't reach its queue still shows its metrics), and other clients notice nothing.
 
 use super::connection::Connection;
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// See [`refuse_connections`].
+pub const REFUSE_CONNECTIONS: Kind = Kind { name: "refuse_connections", what: "its connections to another service are refused (to)", aim: refuse_connections, undo: None };
+/// See [`partition`].
+pub const PARTITION: Kind = Kind { name: "partition", what: "its packets to another service vanish (to)", aim: partition, undo: None };
+/// See [`flaky`].
+pub const FLAKY_CONNECTIONS: Kind = Kind { name: "flaky_connections", what: "a share of its packets to another service is answered by a reset (to, per_cent)", aim: flaky, undo: None };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {

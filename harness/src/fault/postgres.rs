@@ -2,7 +2,10 @@
 //! Who that is, is read from the server's own environment (`POSTGRES_USER`, `POSTGRES_PASSWORD`, `POSTGRES_DB`, as the official
 //! image names them), so that no password is written anywhere.
 
-use super::{FaultError, Scene};
+use super::{FaultError, Remains, Scene};
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::Value;
 use crate::engine::namespace;
 use std::error::Error as _;
 use std::io;
@@ -66,12 +69,26 @@ pub async fn value(client: &Client, statement: &str) -> Result<Option<String>, S
     }))
 }
 
-/// Runs statements as the journal says.
-///
-/// # Errors
-/// Why they could not be run, in words.
-pub async fn run(pid: i32, port: u16, statement: &str) -> Result<(), String> {
-    value(&connect(pid, port, "firedrill").await?, statement).await.map(drop)
+/// What undoes a fault by a statement that may be run again: `port` and `statement`, as [`undo`] reads them.
+pub fn state(port: u16, statement: &str) -> Value {
+    serde_json::json!({ "port": port, "statement": statement })
+}
+
+/// Runs the statement that a fault wrote down to be undone by.
+pub fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result<(), String>> {
+    #[derive(Deserialize)]
+    struct Stated {
+        port: u16,
+        statement: String,
+    }
+    Box::pin(async move {
+        let Stated { port, statement } = serde_json::from_value(state).map_err(|e| e.to_string())?;
+        match remains {
+            Some(Remains { pid: Some(pid), .. }) => value(&connect(pid, port, "firedrill").await?, &statement).await.map(drop),
+            Some(Remains { name, .. }) => Err(format!("container {name} does not run, so `{statement}` can't be run in it")),
+            None => Ok(()),
+        }
+    })
 }
 
 /// A service's server, for the questions of one fault.

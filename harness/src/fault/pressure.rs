@@ -3,14 +3,20 @@
 //! memory is never filled: memory pressure needs a limit on the container.
 
 use super::helper::{self, Orders};
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::engine::Limits;
-use crate::journal::{Undo, undo};
+use super::healing;
+use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use verdict::history::fault::BlastRadius;
+
+/// See [`cpu`].
+pub const CPU_PRESSURE: Kind = Kind { name: "cpu_pressure", what: "helpers spin in its control group (threads)", aim: cpu, undo: None };
+/// See [`memory`].
+pub const MEMORY_PRESSURE: Kind = Kind { name: "memory_pressure", what: "a helper fills its memory limit (per_cent)", aim: memory, undo: None };
 
 /// Share of the processor time that is there for the control group, and of what the group takes, that the helper must take.
 const CPU_SHARES: (f64, f64) = (0.05, 0.1);
@@ -18,7 +24,7 @@ const CPU_SHARES: (f64, f64) = (0.05, 0.1);
 const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum Pressed {
     /// Spinning threads.
     Cpu(u32),
     /// Share of the limit that is filled, per cent.
@@ -26,7 +32,7 @@ enum Kind {
 }
 
 struct Pressure {
-    kind: Kind,
+    kind: Pressed,
     target: String,
     cgroups: Vec<PathBuf>,
     limits: Limits,
@@ -42,7 +48,7 @@ struct Pressure {
 /// Unknown or senseless settings.
 pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("cpu_pressure", settings, &["threads"])?;
-    aim(Kind::Cpu(super::number("cpu_pressure", settings, "threads", 2, 1..=64)?), target)
+    aim(Pressed::Cpu(super::number("cpu_pressure", settings, "threads", 2, 1..=64)?), target)
 }
 
 /// `memory_pressure`. Setting: `per_cent` of the container's memory limit (1 to 95, default 90): above, the kernel would kill.
@@ -51,10 +57,10 @@ pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
 /// Unknown or senseless settings.
 pub fn memory(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("memory_pressure", settings, &["per_cent"])?;
-    aim(Kind::Memory(super::number("memory_pressure", settings, "per_cent", 90, 1..=95)?), target)
+    aim(Pressed::Memory(super::number("memory_pressure", settings, "per_cent", 90, 1..=95)?), target)
 }
 
-fn aim(kind: Kind, target: &str) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(kind: Pressed, target: &str) -> Result<Box<dyn Fault>, FaultError> {
     let (cgroups, limits) = (Vec::new(), Limits::default());
     Ok(Box::new(Pressure { kind, target: target.into(), cgroups, limits, held_before: 0.0, helper: (0, 0) }))
 }
@@ -62,8 +68,8 @@ fn aim(kind: Kind, target: &str) -> Result<Box<dyn Fault>, FaultError> {
 impl Pressure {
     fn controllers(&self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Cpu(_) => &["cpu", "cpuacct"],
-            Kind::Memory(_) => &["memory"],
+            Pressed::Cpu(_) => &["cpu", "cpuacct"],
+            Pressed::Memory(_) => &["memory"],
         }
     }
 
@@ -72,7 +78,7 @@ impl Pressure {
     }
 
     fn helper_lives(&self) -> bool {
-        undo::start_ticks_of(self.helper.0) == Some(self.helper.1)
+        healing::start_ticks_of(self.helper.0) == Some(self.helper.1)
     }
 
     /// Cores that the group takes, and the helper alone.
@@ -114,8 +120,8 @@ impl Pressure {
 impl Fault for Pressure {
     fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::Cpu(_) => "cpu_pressure",
-            Kind::Memory(_) => "memory_pressure",
+            Pressed::Cpu(_) => "cpu_pressure",
+            Pressed::Memory(_) => "memory_pressure",
         }
     }
 
@@ -132,7 +138,7 @@ impl Fault for Pressure {
     }
 
     fn blast_radius(&self) -> BlastRadius {
-        let host = matches!(self.kind, Kind::Cpu(_)) && self.limits.nano_cpus == 0;
+        let host = matches!(self.kind, Pressed::Cpu(_)) && self.limits.nano_cpus == 0;
         BlastRadius { services: vec![self.target.clone()], host, ..BlastRadius::default() }
     }
 
@@ -140,7 +146,7 @@ impl Fault for Pressure {
         Box::pin(async {
             let container = scene.alive(self.kind(), &self.target).await?;
             self.limits = container.limits;
-            if matches!(self.kind, Kind::Memory(_)) && self.limits.memory <= 0 {
+            if matches!(self.kind, Pressed::Memory(_)) && self.limits.memory <= 0 {
                 let what = format!("fault memory_pressure: {} has no memory limit", self.target);
                 return Err(FaultError::Settings {
                     what,
@@ -154,8 +160,8 @@ impl Fault for Pressure {
                 arguments.extend(["--cgroup".into(), folder.display().to_string()]);
             }
             match self.kind {
-                Kind::Cpu(threads) => arguments.extend(["--threads".into(), threads.to_string()]),
-                Kind::Memory(per_cent) => {
+                Pressed::Cpu(threads) => arguments.extend(["--threads".into(), threads.to_string()]),
+                Pressed::Memory(per_cent) => {
                     let wanted = self.limits.memory / 100 * i64::from(per_cent);
                     self.held_before = self.group().and_then(held_bytes).map_err(|e| self.fails(scene, e))?;
                     if self.held_before >= wanted as f64 {
@@ -183,8 +189,8 @@ impl Fault for Pressure {
                 return Err(self.fails(scene, "its helper has ended"));
             }
             let seen = match self.kind {
-                Kind::Cpu(threads) => self.cpu_bites(threads).await,
-                Kind::Memory(per_cent) => self.memory_bites(per_cent),
+                Pressed::Cpu(threads) => self.cpu_bites(threads).await,
+                Pressed::Memory(per_cent) => self.memory_bites(per_cent),
             };
             seen.map_err(|e| self.fails(scene, e))
         })

@@ -2,10 +2,15 @@
 //! without an expiry, such as queues, stay under the policy `volatile-lru`.
 
 use super::resp::{self, Resp};
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Remains, Scene, Settings, redis_keys};
 use crate::journal::Undo;
+use serde::Deserialize;
+use serde_json::Value;
 use futures::future::BoxFuture;
 use std::io;
+
+/// See [`aim`].
+pub const REDIS_FILL: Kind = Kind { name: "redis_fill", what: "it is filled to a share of its memory, or until it evicts (per_cent, port)", aim: aim, undo: Some(undo) };
 
 const KIND: &str = "redis_fill";
 /// Size of a value, bytes.
@@ -91,7 +96,8 @@ impl Fault for RedisFill {
                     hint: "it refuses writes instead; set a policy that evicts, such as volatile-lru, or fill a share with per_cent".into(),
                 });
             }
-            Ok(vec![Undo::DeleteRedisKeys { container: container.id, port: self.port, prefix: prefix(scene.run) }])
+            let state = serde_json::json!({ "port": self.port, "prefix": prefix(scene.run) });
+            Ok(vec![Undo::Fault { container: container.id, kind: KIND.into(), state }])
         })
     }
 
@@ -140,4 +146,22 @@ impl Fault for RedisFill {
             Ok((keys == 0 && little).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
         })
     }
+}
+
+/// Deletes the keys that it wrote: the state is `port` and `prefix`.
+fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result<(), String>> {
+    #[derive(Deserialize)]
+    struct Keys {
+        port: u16,
+        prefix: String,
+    }
+    Box::pin(async move {
+        let Keys { port, prefix } = serde_json::from_value(state).map_err(|e| e.to_string())?;
+        match remains {
+            Some(Remains { pid: Some(pid), .. }) => redis_keys::delete_keys(pid, port, &prefix).await,
+            // Whether it wrote them to disk before it stopped can't be seen from here.
+            Some(Remains { name, .. }) => Err(format!("container {name} does not run, so its keys can't be deleted")),
+            None => Ok(()),
+        }
+    })
 }

@@ -2,10 +2,13 @@
 //! other clients wait meanwhile, each a little.
 
 use super::sessions::{self, Helper, Protocol, Sessions, Task};
-use super::{Ability, Fault, FaultError, Scene, Settings, resp};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings, resp};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::time::{Duration, Instant};
+
+/// See [`aim`].
+pub const SLOW_COMMANDS: Kind = Kind { name: "slow_commands", what: "it is given commands that take long (take_ms, pause_ms, port)", aim: aim, undo: None };
 
 const KIND: &str = "slow_commands";
 

@@ -2,12 +2,17 @@
 //! that readers pass and writers wait; `long_statement` runs and runs and hinders nobody. A helper's session runs it. What it holds is
 //! given back when the session ends; a server that is busy with a statement does not notice that, and has to be told.
 
-use super::postgres::{Server, value};
+use super::postgres::{self, Server, value};
 use super::sessions::{self, Helper, Protocol, Sessions, Task};
-use super::{Ability, Fault, FaultError, Scene, Settings};
+use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use verdict::history::fault::BlastRadius;
+
+/// See [`lock_table`].
+pub const LOCK_TABLE: Kind = Kind { name: "lock_table", what: "a table of its database is locked against writers (table, port)", aim: lock_table, undo: Some(postgres::undo) };
+/// See [`long_statement`].
+pub const LONG_STATEMENT: Kind = Kind { name: "long_statement", what: "a statement in its database runs and runs (port)", aim: long_statement, undo: Some(postgres::undo) };
 
 /// Longer than any drill.
 const FOR_EVER_S: u32 = 7 * 24 * 3600;
@@ -126,7 +131,7 @@ impl Fault for Statement {
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{}'",
                 sessions::name(kind, scene.run)
             );
-            Ok(vec![Undo::RunStatement { container: container.id, port: self.server.port, statement }, undo])
+            Ok(vec![Undo::Fault { container: container.id, kind: self.server.kind.into(), state: postgres::state(self.server.port, &statement) }, undo])
         })
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::{self, Labels, Recorded};
-use crate::monitoring::matcher::LabelMatcher;
-use crate::monitoring::{MonitoringConfig, PrometheusServer, Rule, promql};
+use config::monitoring::matcher::LabelMatcher;
+use config::monitoring::{MonitoringConfig, PrometheusServer, Rule, promql};
 
 /// An alert with its labels.
 pub(crate) struct Alert<'a> {

@@ -8,10 +8,10 @@ use promql_parser::parser::token::{T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, 
 use promql_parser::parser::{Expr, VectorSelector};
 
 use super::{Findings, Subject};
-use crate::monitoring::comparison::{Comparison, comparisons, rate_below};
-use crate::monitoring::promql::{self, constant};
-use crate::monitoring::{PrometheusServer, Rule, duration};
-use crate::stack::suggest;
+use config::monitoring::comparison::{Comparison, comparisons, rate_below};
+use config::monitoring::promql::{self, constant};
+use config::monitoring::{PrometheusServer, Rule, duration};
+use crate::yaml::suggest;
 
 /// Functions that need two samples within their window.
 const TWO_SAMPLES: [&str; 9] = ["rate", "irate", "increase", "delta", "idelta", "deriv", "changes", "resets", "predict_linear"];

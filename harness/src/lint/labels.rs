@@ -7,7 +7,7 @@ use promql_parser::parser::token::{T_BOTTOMK, T_COUNT_VALUES, T_LIMIT_RATIO, T_L
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
 
-use crate::monitoring::promql;
+use config::monitoring::promql;
 
 /// Labels of the results of an expression, the name of the series left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -174,7 +174,7 @@ fn of_binary(binary: &BinaryExpr, recorded: &Recorded) -> Labels {
 }
 
 /// Labels of all series that rules record; those built on others need as many rounds as they are deep.
-pub(crate) fn recorded<'a>(rules: impl Iterator<Item = &'a crate::monitoring::Rule> + Clone) -> Recorded {
+pub(crate) fn recorded<'a>(rules: impl Iterator<Item = &'a config::monitoring::Rule> + Clone) -> Recorded {
     let mut all = Recorded::new();
     for _ in 0..10 {
         let mut next = Recorded::new();

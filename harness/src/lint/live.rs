@@ -8,10 +8,10 @@ use verdict::observation::metrics::{RuleGroup, Series, Target};
 
 use super::buckets::{self, Bucket};
 use super::{Findings, Linted, labels, templates};
-use crate::clock::RunClock;
-use crate::compose::nearest;
-use crate::monitoring::comparison::comparisons;
-use crate::monitoring::{MonitoringConfig, Place, PrometheusServer, Rule, RuleKind, promql};
+use crate::process::clock::RunClock;
+use crate::yaml::nearest;
+use config::monitoring::comparison::comparisons;
+use config::monitoring::{MonitoringConfig, Place, PrometheusServer, Rule, RuleKind, promql};
 use crate::probe::{self, Probe, Question};
 use crate::stack::{Running, Stack};
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::{Alert, Alerts, Known};
 use super::{Findings, Severity, Subject};
-use crate::compose::nearest;
-use crate::monitoring::alertmanager::{Inhibition, Route};
-use crate::monitoring::matcher::{LabelMatcher, MatcherOp};
-use crate::monitoring::{Alertmanager, IntegrationKind, duration};
-use crate::stack::suggest;
+use crate::yaml::nearest;
+use config::monitoring::alertmanager::{Inhibition, Route};
+use config::monitoring::matcher::{LabelMatcher, MatcherOp};
+use config::monitoring::{Alertmanager, IntegrationKind, duration};
+use crate::yaml::suggest;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let alerts = Alerts::of(subject.config);
@@ -75,7 +75,7 @@ fn all_routes(route: &Route) -> Vec<&Route> {
 }
 
 /// Labels that routes and inhibitions look at.
-fn looked_at(view: &Alertmanager) -> Vec<(&LabelMatcher, &crate::monitoring::Place, &'static str)> {
+fn looked_at(view: &Alertmanager) -> Vec<(&LabelMatcher, &config::monitoring::Place, &'static str)> {
     let routes =
         all_routes(&view.route).into_iter().flat_map(|route| route.matchers.iter().map(move |matcher| (matcher, &route.place, "a route")));
     let inhibitions = view

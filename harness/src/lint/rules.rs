@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Findings, Severity, Subject};
-use crate::budget::{self, BudgetError, Circumstances};
-use crate::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
-use crate::stack::suggest;
-use crate::timescale::{Declared, Scale};
+use config::budget::{self, BudgetError, Circumstances};
+use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
+use crate::yaml::suggest;
+use config::timescale::{Declared, Scale};
 
 /// `for` from which on it is worth a note.
 const LONG: Duration = Duration::from_secs(3600);
@@ -115,7 +115,7 @@ fn told_to_alertmanager(subject: &Subject<'_>, server: &PrometheusServer, findin
     if targets.is_empty() && view.alertmanagers.iter().all(|manager| manager.discoveries.is_empty()) {
         findings.error(
             "no-alertmanager",
-            &crate::monitoring::Place { file: server.config.doc.file.clone(), line: 0, key: String::new() },
+            &config::monitoring::Place { file: server.config.doc.file.clone(), line: 0, key: String::new() },
             format!("{} has alerts (`{}` …) and no Alertmanager to send them to", server.service, alert.name),
             "name it under `alerting.alertmanagers`",
         );

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::labels::{self, Labels};
 use super::{Findings, Subject};
-use crate::monitoring::{Rule, RuleKind};
-use crate::stack::suggest;
+use config::monitoring::{Rule, RuleKind};
+use crate::yaml::suggest;
 
 /// Functions of Prometheus' templates and of Go's.
 const FUNCTIONS: [&str; 45] = [

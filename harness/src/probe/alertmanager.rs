@@ -2,7 +2,7 @@
 
 use super::ask::{Asker, REQUEST};
 use super::{Probe, Question, exposition};
-use crate::monitoring::{Document, RouteMatch, alertmanager as config};
+use config::monitoring::{Document, RouteMatch, alertmanager as configuration};
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -48,10 +48,10 @@ impl Alertmanager {
     }
 
     /// The configuration in force, and since when the process runs.
-    async fn routing(&self) -> Result<(config::Alertmanager, jiff::Timestamp), String> {
+    async fn routing(&self) -> Result<(configuration::Alertmanager, jiff::Timestamp), String> {
         let status: ServerStatus = self.asker.get("/api/v2/status", &[]).await?;
         let document = Document::parse(Path::new("the configuration in force"), &status.config.original).map_err(|e| e.to_string())?;
-        Ok((config::Alertmanager::read(&document).map_err(|e| e.to_string())?, status.uptime))
+        Ok((configuration::Alertmanager::read(&document).map_err(|e| e.to_string())?, status.uptime))
     }
 }
 
@@ -121,7 +121,7 @@ fn seconds(t: jiff::Timestamp) -> f64 {
 }
 
 /// The times of the routes that an alert ends in.
-fn routes(config: &config::Alertmanager, labels: &BTreeMap<String, String>) -> Vec<ManagedRoute> {
+fn routes(config: &configuration::Alertmanager, labels: &BTreeMap<String, String>) -> Vec<ManagedRoute> {
     let route = |end: RouteMatch<'_>| ManagedRoute {
         receiver: end.route.receiver.clone(),
         group_wait_s: end.route.group_wait.as_secs_f64(),
@@ -131,7 +131,7 @@ fn routes(config: &config::Alertmanager, labels: &BTreeMap<String, String>) -> V
     config.route_for(labels).into_iter().map(route).collect()
 }
 
-fn managed(alerts: Vec<Alert>, groups: &[Group], routing: Option<&config::Alertmanager>) -> Vec<ManagedAlert> {
+fn managed(alerts: Vec<Alert>, groups: &[Group], routing: Option<&configuration::Alertmanager>) -> Vec<ManagedAlert> {
     let muted_by = |fingerprint: &str| {
         let grouped = groups.iter().flat_map(|g| &g.alerts).filter(|a| a.fingerprint == fingerprint);
         grouped.flat_map(|a| a.status.muted_by.iter().cloned()).collect::<BTreeSet<String>>()

@@ -1,6 +1,7 @@
 //! Asking a backend over HTTP: bounded, timed, and turned into observations whatever happens.
 
-use crate::clock::RunClock;
+use crate::secret::start_of;
+use crate::process::clock::RunClock;
 use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -209,12 +210,4 @@ fn failure(what: &str, bound: Duration, error: &reqwest::Error) -> String {
         inner = deeper;
     }
     format!("{what}: {inner}")
-}
-
-/// The start of a body, on one line.
-pub(crate) fn start_of(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(600)]);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // A key that is cut off would not be known any more.
-    crate::secret::scrub(&line).chars().take(300).collect()
 }

@@ -216,7 +216,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Elasticsearch::new(Asker::new("logs", port, None, crate::clock::RunClock::begin()));
+        let probe = Elasticsearch::new(Asker::new("logs", port, None, crate::process::clock::RunClock::begin()));
         match probe.documents("logs-x", 0.0, 1.0, 3, most).await.unwrap().remove(0) {
             Fact::Documents { documents, truncated } => (documents.len(), truncated),
             other => panic!("{other:?}"),

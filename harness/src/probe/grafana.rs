@@ -2,7 +2,8 @@
 
 mod frames;
 
-use super::ask::{Asker, BULK, REQUEST, start_of};
+use super::ask::{Asker, BULK, REQUEST};
+use crate::secret::start_of;
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
 use crate::dashboards::panels::panels;

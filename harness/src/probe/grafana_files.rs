@@ -4,11 +4,12 @@
 mod elasticsearch;
 mod prometheus;
 
-use super::ask::{Asker, BULK, Observer, REQUEST, start_of};
+use super::ask::{Asker, BULK, Observer, REQUEST};
+use crate::secret::start_of;
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
-use crate::clock::RunClock;
-use crate::dashboards::files::{Files, Hosts, Place, Provisioned};
+use crate::process::clock::RunClock;
+use crate::stack::dashboards::files::{Files, Hosts, Place, Provisioned};
 use crate::dashboards::{DataSource, Lack, Proxy, health_path};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -78,7 +79,7 @@ impl GrafanaFiles {
 
     fn dashboards(&self) -> Result<Vec<Fact>, String> {
         let dashboard =
-            |b: &crate::dashboards::files::Board| Dashboard { uid: b.uid.clone(), title: b.title.clone(), panels: b.panels().len() as u64 };
+            |b: &crate::stack::dashboards::files::Board| Dashboard { uid: b.uid.clone(), title: b.title.clone(), panels: b.panels().len() as u64 };
         Ok(vec![Fact::Dashboards { dashboards: self.files()?.boards.iter().map(dashboard).collect() }])
     }
 

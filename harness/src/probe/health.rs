@@ -1,7 +1,8 @@
 //! Documented health endpoints, asked as their users do: over HTTP, or by connecting and reading the greeting.
 
-use super::ask::{REQUEST, start_of};
-use crate::clock::RunClock;
+use super::ask::REQUEST;
+use crate::secret::start_of;
+use crate::process::clock::RunClock;
 use crate::declaration::HealthEndpoint;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;

@@ -1,7 +1,7 @@
 //! The host that the run shares with others.
 
 use super::ask::unreachable_fact;
-use crate::clock::RunClock;
+use crate::process::clock::RunClock;
 use std::path::Path;
 use verdict::observation::host::Pressure;
 use verdict::observation::{Fact, Observation};

@@ -215,7 +215,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let router = axum::Router::new().fallback(move || async move { body });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Jaeger::new(Asker::new("traces", port, None, crate::clock::RunClock::begin()));
+        let probe = Jaeger::new(Asker::new("traces", port, None, crate::process::clock::RunClock::begin()));
         for (page, wanted) in [(2, true), (3, false)] {
             let (spans, truncated) = probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();
             assert_eq!((spans.len(), truncated), (1, wanted));

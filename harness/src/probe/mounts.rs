@@ -2,7 +2,7 @@
 //! replaced there by another of its name, as most editors do it, stays in the container as it was.
 
 use super::ask::unreachable_fact;
-use crate::clock::RunClock;
+use crate::process::clock::RunClock;
 use crate::engine::Engine;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::protocol::{self, Judged, Request};
-use crate::clock::wall_us;
+use crate::process::clock::wall_us;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;

@@ -1,7 +1,7 @@
 //! The mail relay: SMTP with STARTTLS and authentication, as a submission service has it.
 
 use super::{Shared, mail};
-use crate::clock::wall_us;
+use crate::process::clock::wall_us;
 use crate::declaration::StandIn;
 use base64::Engine as _;
 use std::io;

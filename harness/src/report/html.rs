@@ -1,8 +1,11 @@
 //! The report as one HTML file, readable without network and by screen readers, and what all pages share.
 
 use super::{Report, compared, plots, timeline};
+use crate::process::exit::{Exit, Failure};
+use crate::secret;
 use minijinja::Value;
 use minijinja::value::Serde;
+use std::path::Path;
 use verdict::History;
 use verdict::summary;
 
@@ -54,4 +57,14 @@ pub fn render(report: &Report, history: &History) -> Result<String, minijinja::E
         percentiles => plots::curves("percentiles", &report.curves),
     };
     page("page.html", context)
+}
+
+/// Writes a page to the file that `--html` names.
+///
+/// # Errors
+/// It could not be made, or can't be written.
+pub fn write_page(file: &Path, page: Result<String, minijinja::Error>) -> Result<(), Failure> {
+    let page = page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
+    let unwritable = |e| format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display());
+    secret::write_file(file, &page).map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
 }

@@ -1,7 +1,7 @@
 //! Secrets that are known by where they stand: keys and webhook paths of stand-ins, passwords of a declaration. They are masked
 //! whatever their length, and whether or not anybody learned them.
 
-use super::scrub::{is_mask, mask};
+use config::secret::scrub::{is_mask, mask};
 use serde_json::Value;
 use verdict::EventKind;
 use verdict::history::alert::{AlertEvent, Protocol};

@@ -1,7 +1,7 @@
 //! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is there.
 
 use super::Stack;
-use crate::compose::{ConfigError, nearest};
+use crate::yaml::{ConfigError, suggest};
 use crate::declaration::{GRAFANA_FILES, Role};
 use std::collections::BTreeSet;
 
@@ -17,16 +17,6 @@ const KINDS: [(&str, &[&str]); 7] = [
 ];
 
 pub(super) type Checked = Result<(), ConfigError>;
-
-/// "did you mean", or all that there is.
-pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    match nearest(word, known.iter().copied()) {
-        Some(near) => format!("did you mean {near}?"),
-        None if known.is_empty() => format!("there are no {what}"),
-        None => format!("the {what} are {}", known.join(", ")),
-    }
-}
 
 impl Stack {
     /// An error about a place of the declaration: keys and list indices from the top.

@@ -1,9 +1,11 @@
 //! The files that a stack's dashboards may have to be judged from.
 
+pub mod files;
+
 use super::Stack;
-use crate::compose::ConfigError;
-use crate::compose::tree::Mark;
-use crate::dashboards::files::{Files, Place, hosts};
+use crate::yaml::ConfigError;
+use crate::yaml::tree::Mark;
+use crate::stack::dashboards::files::{Files, Place, hosts};
 use crate::declaration::GRAFANA_FILES;
 
 impl Stack {

@@ -4,9 +4,9 @@
 use super::StackError;
 use super::running::Running;
 use super::work_copy::run_folder;
-use crate::containment;
+use crate::engine::containment;
 use crate::engine::{Engine, EngineError, label};
-use crate::journal::undo::carry_out;
+use crate::fault::healing::carry_out;
 use crate::journal::{Journal, Undo};
 use futures::StreamExt;
 use std::time::Duration;

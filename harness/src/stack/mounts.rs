@@ -16,7 +16,9 @@ pub(crate) mod place;
 
 use super::Deviation;
 use super::work_copy::LEFT_OUT;
-use crate::compose::{ConfigError, Content, Project, Service, ServiceVolume, Volume, VolumeSource, is_bind};
+use crate::stack::compose::{Content, Project, Service, ServiceVolume, Volume, VolumeSource};
+use crate::engine::volume::is_bind;
+use crate::yaml::ConfigError;
 use crate::declaration::OwnerData;
 use place::{Place, Special};
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,7 +179,7 @@ impl Mounts {
                 _ => None,
             })
             .collect();
-        let empty: BTreeSet<PathBuf> = owners.empty.iter().map(|path| place::real(&crate::compose::absolute(path, folder)).0).collect();
+        let empty: BTreeSet<PathBuf> = owners.empty.iter().map(|path| place::real(&crate::stack::compose::absolute(path, folder)).0).collect();
         let mut refused = Vec::new();
         for mount in &wanted {
             let granted = match &mount.bind {

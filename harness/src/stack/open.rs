@@ -1,11 +1,12 @@
 //! Finding and reading a stack.
 
-use super::{StackError, suggest};
-use crate::compose::tree::{Mark, Node, parse};
-use crate::compose::{ConfigError, Project, Source, load, nearest};
-use crate::dashboards::files::{Files, Place, hosts};
-use crate::declaration::Declaration;
-use crate::home::Home;
+use super::{StackError, secrets};
+use crate::yaml::tree::{Mark, Node, parse};
+use crate::stack::compose::{Project, Source, load};
+use crate::yaml::{ConfigError, nearest, suggest};
+use crate::stack::dashboards::files::{Files, Place, hosts};
+use crate::declaration::{self, Declaration};
+use crate::process::home::Home;
 use crate::secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ impl Stack {
             ConfigError::of(&file, format!("can't be read: {error}"), "check its permissions; it must be text in UTF-8")
         })?;
         let declaration: Declaration = crate::yaml::parse(&file, &text)?;
-        secret::learn_declaration(&declaration);
+        declaration::secrets::learn(&declaration);
         let marks = parse(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
@@ -68,7 +69,7 @@ impl Stack {
         }
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
-        secret::learn_project(&project);
+        secrets::learn_project(&project);
         let mut stack = Stack { folder, declaration, declaration_file: file, project, source, dashboards: None, marks };
         stack.known(profiles)?;
         stack.check()?;

@@ -1,7 +1,8 @@
 //! Whether what a declaration states under `optional` makes sense.
 
 use super::Stack;
-use super::check::{Checked, suggest};
+use super::check::Checked;
+use crate::yaml::suggest;
 use std::path::{Display, Path};
 
 impl Stack {

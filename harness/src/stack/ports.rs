@@ -1,7 +1,7 @@
 //! Host ports: chosen free when the plan is made, and fixed from then on.
 
 use super::{Stack, StackError, holder};
-use crate::compose::Project;
+use crate::stack::compose::Project;
 use crate::declaration::HostPorts;
 use crate::engine::spec::{ContainerSpec, PortSpec};
 use sha2::{Digest, Sha256};

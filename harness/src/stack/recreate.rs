@@ -3,7 +3,7 @@
 use super::resolve::{self, Context, Host};
 use super::up::{Addition, Job};
 use super::{Running, Stack, StackError, volumes};
-use crate::compose::{Source, load};
+use crate::stack::compose::{Source, load};
 use crate::engine::Engine;
 use crate::engine::label::Owner;
 use crate::engine::spec::PortSpec;

@@ -3,7 +3,8 @@
 use super::mounts::Mounts;
 use super::work_copy::WorkCopy;
 use super::{Addition, Deviation, StackError};
-use crate::compose::{ConfigError, Content, Healthcheck, Project, Service};
+use crate::stack::compose::{Content, Healthcheck, Project, Service};
+use crate::yaml::ConfigError;
 use crate::engine::label::{self, Owner};
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit};
 use nix::sys::resource::{Resource, getrlimit};
@@ -280,9 +281,9 @@ pub(super) fn finish_labels(spec: &mut ContainerSpec, owner: &Owner, project: Op
                 .iter()
                 .map(|(name, dependency)| {
                     let condition = match dependency.condition {
-                        crate::compose::Condition::Started => "service_started",
-                        crate::compose::Condition::Healthy => "service_healthy",
-                        crate::compose::Condition::Completed => "service_completed_successfully",
+                        crate::stack::compose::Condition::Started => "service_started",
+                        crate::stack::compose::Condition::Healthy => "service_healthy",
+                        crate::stack::compose::Condition::Completed => "service_completed_successfully",
                     };
                     format!("{name}:{condition}:false")
                 })

@@ -3,7 +3,7 @@
 use super::mounts::{Mounts, Origin, copy};
 use super::resolve::volume_name;
 use super::{Deviation, StackError};
-use crate::compose::Project;
+use crate::stack::compose::Project;
 use crate::engine::Engine;
 use crate::engine::label::Owner;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,8 @@
 use super::mounts::place::real;
 use super::mounts::{Mounts, Need};
 use super::{Stack, StackError};
-use crate::compose::{ConfigError, Project};
+use crate::stack::compose::Project;
+use crate::yaml::ConfigError;
 use crate::declaration::OwnerData;
 use crate::journal::{Journal, Undo};
 use std::collections::BTreeSet;

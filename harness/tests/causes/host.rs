@@ -23,7 +23,8 @@ pub fn disk(servers: &Servers) -> Outcome {
     let evidence = servers.inject("fill_disk", "redis", &["mount_point=/mnt", "size_mib=16", "per_cent=90"])?;
     assert!(evidence.contains("/mnt") && evidence.contains("% used"), "{evidence}");
     assert!(used(servers, "/mnt")?.is_some_and(|u| (90..=100).contains(&u)), "{:?}", used(servers, "/mnt"));
-    let image = servers.open()?.into_iter().find_map(|u| if let Undo::Unmount { image, .. } = u { Some(image) } else { None });
+    let of_mount = |u| if let Undo::Fault { state, .. } = u { state["image"].as_str().map(std::path::PathBuf::from) } else { None };
+    let image = servers.open()?.into_iter().find_map(of_mount);
     let image = image.ok_or("no mount in the journal")?;
     assert!(!std::fs::read_to_string("/proc/self/mountinfo")?.contains(" /mnt "), "the host has nothing mounted");
     // A second one at the same place would hide the first.

@@ -2,7 +2,7 @@
 
 use crate::stage::{Outcome, Stage, aimed, check};
 use firedrill::fault;
-use firedrill::journal::undo::carry_out;
+use firedrill::fault::healing::carry_out;
 
 const TO_STORE: &[(&str, &str)] = &[("to", "store:6379")];
 const LATE: &[(&str, &str)] = &[("to", "store:6379"), ("delay_ms", "300")];

@@ -4,7 +4,7 @@
 use crate::images;
 use firedrill::engine::{Engine, label};
 use firedrill::fault::{self, Fault, FaultError, Scene};
-use firedrill::journal::undo::{carry_out, heal};
+use firedrill::fault::healing::{carry_out, heal};
 use firedrill::journal::{Journal, STATE_VARIABLE, Undo};
 use firedrill::stack::{Running, Stack, Up, WorkCopy, remove_run, up};
 use futures::StreamExt;

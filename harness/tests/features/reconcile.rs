@@ -2,8 +2,8 @@
 //! Redis, mail in the mailboxes. The comparison is a pure function of `verdict`; here is what it needs. At the end a row and a mail
 //! are deleted by hand, and must be missed: so it is seen each time that the comparison can fail.
 
-use firedrill::clock::RunClock;
-use firedrill::drill::bring_up::Live;
+use firedrill::process::clock::RunClock;
+use firedrill::ops::live::Live;
 use firedrill::probe::{self, Probe, Question};
 use futures::StreamExt;
 use loadgen::client::imap::Inbox;

@@ -4,8 +4,8 @@
 // Each test program uses its part of this.
 #![allow(dead_code)]
 
-use firedrill::cli::Common;
-use firedrill::drill::bring_up::{Live, Options};
+use firedrill::ops::settings::Common;
+use firedrill::ops::live::{Live, Options};
 use firedrill::drill::{Inbox, follow};
 use firedrill::probe::{self, Probe, Question};
 use firedrill::receiver::{CONTROL_PORT, Client};
@@ -46,7 +46,7 @@ impl Bench {
         let stack = folder.path().join("stack");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let lay = |from: &Path| work_copy::copy(from, &stack).map_err(|e| e.to_string());
-        lay(&firedrill::home::Home::find().root().join("compose/stacks/mini"))?;
+        lay(&firedrill::process::home::Home::find().root().join("compose/stacks/mini"))?;
         for stale in ["prometheus/rules/alerts.yml", "verdicts.yaml"] {
             std::fs::remove_file(stack.join(stale)).map_err(|e| format!("{stale}: {e}"))?;
         }

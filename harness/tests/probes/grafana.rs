@@ -3,8 +3,8 @@
 use super::docker::{Lab, Spec, eventually};
 use super::{SECOND, ask, assert_unreachable, connect, elasticsearch, fact, jaeger, now_s, prometheus};
 use crate::images;
-use firedrill::annotation::Annotations;
-use firedrill::clock::RunClock;
+use firedrill::drill::annotation::Annotations;
+use firedrill::process::clock::RunClock;
 use firedrill::declaration::Role;
 use firedrill::probe::Question;
 use serde_json::{Value, json};

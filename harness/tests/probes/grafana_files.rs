@@ -2,8 +2,8 @@
 
 use super::docker::{Lab, eventually};
 use super::{SECOND, ask, now_s, prometheus};
-use firedrill::clock::RunClock;
-use firedrill::compose::tree::Mark;
+use firedrill::process::clock::RunClock;
+use firedrill::yaml::tree::Mark;
 use firedrill::dashboards::Place;
 use firedrill::probe::{GrafanaFiles, Question, Reach};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Health endpoints, HTTP and TCP.
 
-use firedrill::clock::RunClock;
+use firedrill::process::clock::RunClock;
 use firedrill::declaration::HealthEndpoint;
 use firedrill::probe::{health, host};
 use tokio::io::AsyncWriteExt;

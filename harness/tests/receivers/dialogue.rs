@@ -1,7 +1,7 @@
 //! What a client on the wire sees, without any container: TLS by the run's authority, HTTP answers, the SMTP dialogue.
 
 use super::{SECOND, stand_ins};
-use firedrill::authority::Authority;
+use firedrill::receiver::authority::Authority;
 use firedrill::declaration::StandIn;
 use firedrill::receiver::{self, Behaviour, Client, Config, Serves, Serving};
 use rustls::pki_types::pem::PemObject;

@@ -1,6 +1,6 @@
 //! No code of the harness may know a stack's names.
 
-use firedrill::subject::Read;
+use firedrill::plan::subject::Read;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::path::Path;

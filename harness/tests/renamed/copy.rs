@@ -2,8 +2,8 @@
 
 use crate::names::{Kind, Names};
 use crate::rewrite::{Manner, Rewriter};
-use firedrill::home::Home;
-use firedrill::subject::Read;
+use firedrill::process::home::Home;
+use firedrill::plan::subject::Read;
 use std::path::Path;
 
 /// Folders whose files are configuration in a program's own language, where the stack's names are hosts of addresses.

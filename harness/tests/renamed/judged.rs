@@ -1,11 +1,11 @@
 //! One stack, judged healthy and under each of some sabotages, and what is left of it afterwards.
 
-use firedrill::containment;
-use firedrill::drill::bring_up::{Live, Options};
+use firedrill::engine::containment;
+use firedrill::ops::live::{Live, Options};
 use firedrill::engine::{Engine, label};
 use firedrill::journal::Journal;
 use firedrill::report::{Report, text};
-use firedrill::sabotage;
+use firedrill::ops::selftest;
 use std::collections::BTreeMap;
 use verdict::{Cause, Status};
 

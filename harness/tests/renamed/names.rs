@@ -1,6 +1,6 @@
 //! Every name that a stack's files state, and a fresh one for each, drawn by seed.
 
-use firedrill::subject::Read;
+use firedrill::plan::subject::Read;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Runs of a gate: what one measured, and what several come to beside a baseline's.
 
 use super::{GOLDEN, run_file, told};
-use firedrill::exit::Exit;
+use firedrill::process::exit::Exit;
 use firedrill::plan::{Plan, Planned};
 use firedrill::report::{self, Report, html, text};
 use std::collections::BTreeMap;

@@ -6,8 +6,8 @@
 
 use super::images;
 use super::series::{INTERVAL, Kind, STEPS, Series, drawn, test_file};
-use firedrill::monitoring::{MonitoringConfig, ServerKind, Source};
-use firedrill::timescale::{Declared, Scale};
+use config::monitoring::{FileText, MonitoringConfig, Server, ServerKind};
+use config::timescale::{Declared, Scale};
 use libtest_mimic::{Failed, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -32,11 +32,13 @@ pub fn trials() -> Vec<Trial> {
 
 /// A rule file and the configuration around it.
 fn load(rules: &str, folder: &Path) -> Result<MonitoringConfig, Failed> {
-    let interval = firedrill::monitoring::duration::format(INTERVAL);
+    let interval = config::monitoring::duration::format(INTERVAL);
     std::fs::write(folder.join("rules.yml"), rules)?;
     let around = format!("global: {{scrape_interval: {interval}, evaluation_interval: {interval}}}\nrule_files: [rules.yml]\n");
-    std::fs::write(folder.join("prometheus.yml"), around)?;
-    Ok(MonitoringConfig::load(&[Source::new(ServerKind::Prometheus, "prometheus", folder.join("prometheus.yml"))])?)
+    std::fs::write(folder.join("prometheus.yml"), &around)?;
+    let mut server = Server::of_file(ServerKind::Prometheus, "prometheus", folder.join("prometheus.yml"), &around);
+    server.files.insert(server.folder().join("rules.yml"), FileText::on_disk(folder.join("rules.yml"), rules));
+    Ok(MonitoringConfig::load(&[server])?)
 }
 
 fn rules_of(config: &MonitoringConfig) -> Result<String, Failed> {
@@ -71,7 +73,7 @@ fn states(said: &str, n: f64) -> Result<States, String> {
     let state = regex::Regex::new(r#"alertstate="(\w+)"(, )?"#).unwrap();
     for line in said.lines().map(str::trim) {
         if let Some((_, time)) = line.strip_prefix("expr: \"ALERTS\", time: ").map(|time| ("", time)) {
-            let time = firedrill::monitoring::duration::parse(time.trim_end_matches(','))?;
+            let time = config::monitoring::duration::parse(time.trim_end_matches(','))?;
             at = Some((time.as_secs_f64() * n / INTERVAL.as_secs_f64()).round() as usize);
         } else if line.starts_with("got:") || line.starts_with("{__name__") {
             let at = at.ok_or("a state without its time")?;

@@ -108,7 +108,7 @@ pub fn drawn<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 /// Groups are evaluated in the order given: without one, promtool's is left to chance.
 pub fn test_file(rules: &str, groups: &[&str], series: &[Series], n: f64) -> String {
     let step = INTERVAL.div_f64(n);
-    let shown = firedrill::monitoring::duration::format;
+    let shown = config::monitoring::duration::format;
     let mut text = format!(
         "rule_files: [{rules}]\nevaluation_interval: {0}\ngroup_eval_order: [{1}]\ntests:\n- interval: {0}\n  input_series:\n",
         shown(step),

@@ -4,7 +4,7 @@ mod counted;
 
 use super::super::boards::Answer;
 use crate::dashboards::{DataSource, index};
-use crate::probe::ask::start_of;
+use crate::secret::start_of;
 use serde_json::{Value, json};
 
 /// Why a query is not sent.

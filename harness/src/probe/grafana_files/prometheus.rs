@@ -4,7 +4,7 @@ use super::super::boards::Answer;
 use crate::dashboards::DataSource;
 use crate::dashboards::interval::{parsed_ms, rounded_ms, written, written_in_full};
 use crate::dashboards::lookup::form;
-use crate::probe::ask::start_of;
+use crate::secret::start_of;
 use serde_json::Value;
 
 /// Points of a series that Prometheus answers at most.

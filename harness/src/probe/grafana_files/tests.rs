@@ -2,7 +2,7 @@
 //! to ask.
 
 use super::*;
-use crate::compose::tree::Mark;
+use crate::yaml::tree::Mark;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};

@@ -110,7 +110,7 @@ impl Mounts {
 
     /// Whether what the owner lets be empty is mounted by a service.
     pub fn empties(&self, listed: &str, folder: &Path) -> bool {
-        let (real, _) = place::real(&crate::compose::absolute(listed, folder));
+        let (real, _) = place::real(&crate::stack::compose::absolute(listed, folder));
         let is_volume =
             |(key, origin): (&String, &Origin)| matches!(origin, Origin::External { name, .. } if name == listed || key == listed);
         self.volumes.iter().any(is_volume) || self.services.values().flatten().any(|g| g.what == What::Empty(real.clone()))

@@ -1,5 +1,5 @@
 use super::*;
-use crate::compose::{Source, load};
+use crate::stack::compose::{Source, load};
 use crate::engine::spec::MountSpec;
 use crate::stack::work_copy::WorkCopy;
 use proptest::prelude::*;

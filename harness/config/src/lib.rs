@@ -1,0 +1,10 @@
+//! The monitoring configuration of a stack, as text and as what it means: parsed, scaled, budgeted, changed.
+//!
+//! Pure: no clock, no files, no network. Texts come in ([`monitoring::FileSet`]) and go out ([`monitoring::MonitoringConfig::render`]).
+
+pub mod budget;
+pub mod monitoring;
+pub mod mutation;
+pub mod overriding;
+pub mod secret;
+pub mod timescale;

@@ -1,0 +1,401 @@
+//! The monitoring configuration of a stack, parsed: what is scraped, which rules watch it, who is told, where traces go.
+//!
+//! Each file is kept twice: as a tree that loses nothing of what is written ([`tree::Document`]) and as a typed view with
+//! the server's defaults filled in. Whoever changes something changes the tree, and the view is read from it again, so
+//! the two can't drift apart. Nothing here speaks to a server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+mod cursor;
+
+pub mod alertmanager;
+pub mod collector;
+pub mod comparison;
+pub mod destination;
+pub mod duration;
+pub mod error;
+pub mod files;
+pub mod matcher;
+pub mod prometheus;
+pub mod promql;
+pub mod receiver;
+pub mod rules;
+pub mod tree;
+
+pub use alertmanager::{Alertmanager, Route, RouteMatch};
+pub use collector::Collector;
+pub use files::{FileSet, FileText, Origin, Server, ServerKind};
+pub use destination::{Destination, DestinationKind};
+pub use error::{ConfigError, Place};
+pub use prometheus::{Prometheus, ScrapeJob};
+pub use receiver::{Integration, IntegrationKind, Receiver};
+pub use rules::{Rule, RuleGroup, RuleKind};
+pub use tree::Document;
+
+/// A configuration file: as written, and as understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded<T> {
+    /// The tree.
+    pub doc: Document,
+    /// The typed view of it.
+    pub view: T,
+}
+
+/// The monitoring configuration of a stack.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MonitoringConfig {
+    /// Prometheus servers.
+    pub prometheus: Vec<PrometheusServer>,
+    /// Alertmanagers, members of a cluster each for itself.
+    pub alertmanagers: Vec<AlertmanagerServer>,
+    /// OpenTelemetry Collectors.
+    pub collectors: Vec<CollectorServer>,
+    /// Elasticsearch nodes.
+    pub elasticsearch: Vec<ElasticsearchServer>,
+    /// Blackbox exporters.
+    pub probers: Vec<ProberServer>,
+    /// Shippers of logs.
+    pub shippers: Vec<ShipperServer>,
+}
+
+/// A Prometheus server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrometheusServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Its configuration file.
+    pub config: Loaded<Prometheus>,
+    /// Its rule files, in the order in which they are loaded.
+    pub rules: Vec<Loaded<Vec<RuleGroup>>>,
+    /// Patterns under `rule_files` to which no file belongs. Prometheus starts without a word about it.
+    pub without_file: Vec<(String, Place)>,
+    /// Flags of its command, without dashes.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// An Alertmanager.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertmanagerServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Its configuration file.
+    pub config: Loaded<Alertmanager>,
+    /// Flags of its command, without dashes.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// An OpenTelemetry Collector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CollectorServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Its configuration file.
+    pub config: Loaded<Collector>,
+    /// Its environment, which its configuration may refer to.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// An Elasticsearch node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ElasticsearchServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Its settings, from the environment.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A blackbox exporter, which ends a probe a fixed time before the scrape's time-out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProberServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Flags of its command, without dashes.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// A shipper of logs (Filebeat).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShipperServer {
+    /// Service of the Compose file.
+    pub service: String,
+    /// Its configuration, and the files of inputs that it names.
+    pub files: Vec<Document>,
+}
+
+/// A file as it is to be mounted instead of the original.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedFile {
+    /// Service that reads it.
+    pub service: String,
+    /// The original; for a text of the Compose file, that file.
+    pub original: PathBuf,
+    /// Name of the text in that file, as `configs.rules`; none for a file of its own.
+    pub within: Option<String>,
+    /// The new content.
+    pub text: String,
+}
+
+impl MonitoringConfig {
+    /// Reads and parses the configuration of these servers.
+    ///
+    /// # Errors
+    /// Names file, line and key of what can't be read, does not parse, or would be refused by its server.
+    pub fn load(servers: &[Server]) -> Result<MonitoringConfig, ConfigError> {
+        let (config, errors) = MonitoringConfig::load_what_reads(servers);
+        errors.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// Reads what can be read, and says of all else what is wrong with it, in order.
+    pub fn load_what_reads(servers: &[Server]) -> (MonitoringConfig, Vec<ConfigError>) {
+        let (mut config, mut errors) = (MonitoringConfig::default(), Vec::new());
+        for server in servers {
+            if let Err(error) = config.load_one(server, &mut errors) {
+                errors.push(error);
+            }
+        }
+        // A prober that nobody named is known by the jobs that go through it.
+        for host in config.prometheus.iter().flat_map(|server| server.config.view.jobs.iter().filter_map(ScrapeJob::prober)) {
+            if !config.probers.iter().any(|prober| prober.service == host) {
+                config.probers.push(ProberServer { service: host.to_owned(), flags: BTreeMap::new() });
+            }
+        }
+        (config, errors)
+    }
+
+    fn load_one(&mut self, server: &Server, errors: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
+        let service = server.service.clone();
+        let flags = files::flags(&server.command);
+        if server.kind == ServerKind::Elasticsearch {
+            let settings = server.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
+            self.elasticsearch.push(ElasticsearchServer { service, settings });
+            return Ok(());
+        }
+        if server.kind == ServerKind::Prober {
+            self.probers.push(ProberServer { service, flags });
+            return Ok(());
+        }
+        let Some(found) = server.files.get(&server.inside) else {
+            let seen = PathBuf::from(format!("service {service}"));
+            return Err(ConfigError::of_file(&seen, "no configuration file is known", "name it under `roles` in firedrill.yaml"));
+        };
+        let doc = found.parse()?;
+        match server.kind {
+            ServerKind::Prometheus => {
+                let view = Prometheus::read(&doc)?;
+                let (mut rules, mut without_file) = (Vec::new(), Vec::new());
+                for (pattern, place) in &view.rule_files {
+                    if server.named(pattern).next().is_none() {
+                        without_file.push((pattern.clone(), place.clone()));
+                    }
+                    for file in server.named(pattern) {
+                        match file.parse() {
+                            Ok(doc) => {
+                                let (view, wrong) = rules::read_what_reads(&doc);
+                                errors.extend(wrong);
+                                rules.push(Loaded { view, doc });
+                            }
+                            Err(error) => errors.push(error),
+                        }
+                    }
+                }
+                let config = Loaded { doc, view };
+                self.prometheus.push(PrometheusServer { service, config, rules, without_file, flags });
+            }
+            ServerKind::Alertmanager => {
+                let view = Alertmanager::read(&doc)?;
+                self.alertmanagers.push(AlertmanagerServer { service, config: Loaded { doc, view }, flags });
+            }
+            ServerKind::Collector => {
+                let view = Collector::read(&doc)?;
+                let environment = server.environment.clone();
+                self.collectors.push(CollectorServer { service, config: Loaded { doc, view }, environment });
+            }
+            ServerKind::Shipper => {
+                let mut files = Vec::new();
+                if let Some(pattern) = shipper_inputs(&doc) {
+                    for file in server.named(pattern) {
+                        files.push(file.parse()?);
+                    }
+                }
+                files.insert(0, doc);
+                self.shippers.push(ShipperServer { service, files });
+            }
+            ServerKind::Elasticsearch | ServerKind::Prober => {}
+        }
+        Ok(())
+    }
+
+    /// Every place that the configuration makes a server talk to, defaults included.
+    ///
+    /// # Errors
+    /// Names what in a Collector's settings has the wrong shape.
+    pub fn destinations(&self) -> Result<Vec<Destination>, ConfigError> {
+        let mut found = Vec::new();
+        for server in &self.prometheus {
+            let mut collecting = destination::Collecting { service: &server.service, found: Vec::new() };
+            collecting.prometheus(&server.config.doc, &server.config.view);
+            found.append(&mut collecting.found);
+        }
+        for server in &self.alertmanagers {
+            let mut collecting = destination::Collecting { service: &server.service, found: Vec::new() };
+            collecting.alertmanager(&server.config.doc, &server.config.view.receivers);
+            found.append(&mut collecting.found);
+        }
+        for server in &self.collectors {
+            let mut collecting = destination::Collecting { service: &server.service, found: Vec::new() };
+            collecting.collector(&server.config.doc, &server.config.view, &server.environment)?;
+            found.append(&mut collecting.found);
+        }
+        Ok(found)
+    }
+
+    /// All rules with their server and group, in the order of evaluation.
+    pub fn rules(&self) -> impl Iterator<Item = (&PrometheusServer, &RuleGroup, &Rule)> {
+        self.prometheus.iter().flat_map(|server| {
+            let groups = server.rules.iter().flat_map(|file| &file.view);
+            groups.flat_map(move |group| group.rules.iter().map(move |rule| (server, group, rule)))
+        })
+    }
+
+    /// Every file as it is to be mounted instead of the original.
+    pub fn render(&self) -> Vec<RenderedFile> {
+        let rendered = |service: &str, doc: &Document| RenderedFile {
+            service: service.to_owned(),
+            original: doc.file.clone(),
+            within: doc.within.clone(),
+            text: doc.to_yaml(),
+        };
+        let mut files = Vec::new();
+        for server in &self.prometheus {
+            files.push(rendered(&server.service, &server.config.doc));
+            files.extend(server.rules.iter().map(|file| rendered(&server.service, &file.doc)));
+        }
+        files.extend(self.alertmanagers.iter().map(|server| rendered(&server.service, &server.config.doc)));
+        files.extend(self.collectors.iter().map(|server| rendered(&server.service, &server.config.doc)));
+        files.extend(self.shippers.iter().flat_map(|server| server.files.iter().map(|doc| rendered(&server.service, doc))));
+        files
+    }
+}
+
+/// Patterns of the further files that a server's configuration names, which it reads as its own: rules, inputs. What does not parse
+/// names none.
+pub fn named_files(kind: ServerKind, configuration: &FileText) -> Vec<String> {
+    let Ok(doc) = configuration.parse() else { return Vec::new() };
+    match kind {
+        ServerKind::Prometheus => {
+            Prometheus::read(&doc).map(|view| view.rule_files.into_iter().map(|(pattern, _)| pattern).collect()).unwrap_or_default()
+        }
+        ServerKind::Shipper => shipper_inputs(&doc).map(str::to_owned).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The pattern of a shipper's files of inputs; keys may be written with dots.
+fn shipper_inputs(doc: &Document) -> Option<&str> {
+    let dotted = doc.root.get("filebeat.config.inputs");
+    let nested = || doc.root.get("filebeat")?.get("config")?.get("inputs");
+    dotted.or_else(nested)?.get("path")?.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<MonitoringConfig, ConfigError> {
+        let mut servers: Vec<Server> = Vec::new();
+        for (name, text) in files {
+            match *name {
+                "prometheus.yml" => servers.push(Server::of_file(ServerKind::Prometheus, "prometheus", name, text)),
+                "alertmanager.yml" => servers.push(Server::of_file(ServerKind::Alertmanager, "alertmanager", name, text)),
+                "otel.yaml" => servers.push(Server::of_file(ServerKind::Collector, "otel", name, text)),
+                _ => servers.iter_mut().for_each(|s| s.files.insert(s.folder().join(name), FileText::on_disk(name, text))),
+            }
+        }
+        MonitoringConfig::load(&servers)
+    }
+
+    #[test]
+    fn every_destination_is_found() {
+        let config = load(&[
+            (
+                "prometheus.yml",
+                "alerting: {alertmanagers: [{static_configs: [{targets: ['alertmanager:9093']}], path_prefix: /am}]}\nremote_write:\n- url: \
+                 http://victoria:8428/api/v1/write\n  proxy_url: http://proxy.example:3128\n  oauth2: {token_url: 'https://issuer.example/token'}\n\
+                 remote_read: [{url: 'http://victoria:8428/api/v1/read'}]\ntracing: {endpoint: 'otel:4317'}\nscrape_configs:\n- job_name: probe\n  \
+                 metrics_path: /probe\n  static_configs: [{targets: ['postfix:25']}]\n  relabel_configs:\n  - {source_labels: [__address__], \
+                 target_label: __param_target}\n  - {target_label: __address__, replacement: 'blackbox:9115'}\n- job_name: dns\n  dns_sd_configs: \
+                 [{names: [x]}]\n",
+            ),
+            (
+                "alertmanager.yml",
+                "route: {receiver: a}\nreceivers:\n- name: a\n  pagerduty_configs: [{routing_key: r}]\n  slack_configs: [{api_url_file: /run/slack, \
+                 channel: '#x'}]\n  webhook_configs: [{url: 'http://hook/x', http_config: {proxy_url: 'http://p:1'}}]\n  sns_configs: [{topic_arn: t}]\n",
+            ),
+            (
+                "otel.yaml",
+                "receivers: {otlp: }\nexporters: {otlp/jaeger: {endpoint: 'jaeger:4317'}, otlphttp: {endpoint: '${env:OUT}'}, debug: , unused: \
+                 {endpoint: 'u:1'}, strange: }\nservice:\n  pipelines: {traces: {receivers: [otlp], exporters: [otlp/jaeger, otlphttp, debug, \
+                 strange]}}\n  telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {endpoint: 'http://self:4318'}}}}]}}\n",
+            ),
+        ])
+        .unwrap();
+        let found = config.destinations().unwrap();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|d| format!("{:?} {} {}:{} {}", d.kind, d.scheme, d.host.as_deref().unwrap_or("?"), d.port.unwrap_or(0), d.path))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                "Alertmanager http alertmanager:9093 /am/api/v2/alerts",
+                "RemoteWrite http victoria:8428 /api/v1/write",
+                "RemoteRead http victoria:8428 /api/v1/read",
+                "Tracing grpc otel:4317 ",
+                "Scrape http blackbox:9115 /probe",
+                "Discovery dns ?:0 ",
+                "Proxy http proxy.example:3128 /",
+                "TokenIssuer https issuer.example:443 /token",
+                "Receiver(PagerDutyV2) https events.pagerduty.com:443 /v2/enqueue",
+                "Receiver(Slack) https ?:0 ",
+                "Receiver(Webhook) http hook:80 /x",
+                "Receiver(Other(\"sns\")) https ?:0 ",
+                "Proxy http p:1 /",
+                "Exporter grpc jaeger:4317 ",
+                "Exporter http ?:0 ",
+                "Exporter http ?:0 ",
+                "Exporter http self:4318 /",
+            ]
+        );
+        assert!(found.iter().all(|d| d.host.is_some() != d.unknown.is_some()), "a host or a reason, never both or none");
+        assert!(found.iter().all(|d| d.place.line > 0), "{found:#?}");
+        assert!(found[8].is_default && found[8].key.as_deref() == Some("r"));
+        assert!(found[9].unknown.as_deref().unwrap().contains("/run/slack"));
+        assert!(found[14].unknown.as_deref().unwrap().contains("OUT"));
+    }
+
+    #[test]
+    fn a_prober_is_known_by_its_jobs() {
+        let text = "scrape_configs:\n- job_name: p\n  relabel_configs:\n  - {source_labels: [__address__], target_label: __param_target}\n  - {target_label: \
+                    __address__, replacement: 'blackbox:9115'}\n- job_name: q\n  relabel_configs:\n  - {target_label: __address__, replacement: 'gateway:1'}\n";
+        let config = load(&[("prometheus.yml", text)]).unwrap();
+        assert_eq!(config.probers.iter().map(|prober| prober.service.as_str()).collect::<Vec<_>>(), ["blackbox"]);
+    }
+
+    #[test]
+    fn a_pattern_without_file_is_kept() {
+        let config = load(&[("prometheus.yml", "rule_files:\n- alert_ruls.yml\n- r*.yml\n"), ("rules.yml", "groups: []\n")]).unwrap();
+        let server = &config.prometheus[0];
+        assert_eq!(server.rules.len(), 1);
+        assert_eq!((server.without_file[0].0.as_str(), server.without_file[0].1.line), ("alert_ruls.yml", 2));
+    }
+
+    #[test]
+    fn swapped_files_are_told_apart() {
+        let error = load(&[("prometheus.yml", "route: {receiver: a}\nreceivers: [{name: a}]\n")]).unwrap_err().to_string();
+        assert!(error.contains("Alertmanager configuration") && error.contains("hint: are the two files swapped?"), "{error}");
+        let without = Server { files: FileSet::default(), ..Server::of_file(ServerKind::Prometheus, "p", "p.yml", "") };
+        let missing = MonitoringConfig::load(&[without]).unwrap_err().to_string();
+        assert!(missing.contains("service p") && missing.contains("hint"), "{missing}");
+    }
+}

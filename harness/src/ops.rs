@@ -1,0 +1,21 @@
+//! What each command does, after its arguments are parsed and before its result is printed: one file a command, and what several of them
+//! share.
+
+pub mod alerts;
+pub mod baseline;
+pub mod compare;
+pub mod console;
+pub mod fault;
+pub mod gate;
+pub mod images;
+pub mod judge;
+pub mod lint;
+pub mod live;
+pub mod load;
+pub mod run;
+pub mod selftest;
+pub mod settings;
+pub mod trend;
+pub mod up;
+pub mod verify;
+pub mod workers;

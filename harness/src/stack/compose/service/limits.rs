@@ -1,0 +1,124 @@
+//! Limits, and what `deploy` says beside them.
+
+use crate::yaml::ConfigError;
+use crate::stack::compose::fields::{Fields, entries, text, wanted, whole};
+use crate::yaml::tree::{Node, Value};
+use std::collections::BTreeMap;
+
+/// Keys of `deploy` that mean something to a swarm only.
+const SWARM: &[&str] = &["mode", "placement", "update_config", "rollback_config", "endpoint_mode", "labels"];
+
+pub(super) fn ulimits(fields: &mut Fields, path: &str) -> Result<BTreeMap<String, (i64, i64)>, ConfigError> {
+    let path = format!("{path}.ulimits");
+    let Some(node) = fields.take("ulimits") else { return Ok(BTreeMap::new()) };
+    entries(node, &path)?
+        .iter()
+        .map(|(key, node)| {
+            let path = format!("{path}.{}", key.name);
+            if let Value::Map(_) = node.value {
+                let mut inner = Fields::new(node, path.clone())?;
+                let (soft, hard) = (inner.whole("soft")?, inner.whole("hard")?);
+                inner.finish(&[])?;
+                match (soft.or(hard), hard.or(soft)) {
+                    (Some(soft), Some(hard)) => Ok((key.name.clone(), (soft, hard))),
+                    _ => Err(wanted(node, &path, "soft and hard")),
+                }
+            } else {
+                let limit = whole(node, &path)?;
+                Ok((key.name.clone(), (limit, limit)))
+            }
+        })
+        .collect()
+}
+
+/// Limits of a service, and its restart policy.
+pub(super) struct Limits {
+    pub cpus: f64,
+    pub memory: i64,
+    pub memory_reservation: i64,
+    pub pids: i64,
+    pub restart: String,
+}
+
+pub(super) fn read(fields: &mut Fields, path: &str, warnings: &mut Vec<String>) -> Result<Limits, ConfigError> {
+    let mut limits = Limits {
+        cpus: fields.number("cpus")?.unwrap_or(0.0),
+        memory: fields.bytes("mem_limit")?.unwrap_or(0),
+        memory_reservation: fields.bytes("mem_reservation")?.unwrap_or(0),
+        pids: fields.whole("pids_limit")?.unwrap_or(0),
+        restart: "no".into(),
+    };
+    // Swap only adds to what a limit allows, and a limit without it is the stricter one.
+    for key in ["memswap_limit", "mem_swappiness"] {
+        if fields.take(key).is_some() {
+            warnings.push(format!("{path}.{key} has no effect"));
+        }
+    }
+    if let Some(node) = fields.take("restart") {
+        let restart = text(node, path)?;
+        let known = matches!(restart.as_str(), "no" | "false" | "always" | "unless-stopped" | "on-failure")
+            || restart.strip_prefix("on-failure:").is_some_and(|times| times.parse::<u32>().is_ok());
+        if !known {
+            return Err(wanted(node, &format!("{path}.restart"), "no, always, unless-stopped or on-failure[:n]"));
+        }
+        limits.restart = if restart == "false" { "no".into() } else { restart };
+    }
+    if let Some(scale) = fields.take("scale") {
+        one(scale, &format!("{path}.scale"))?;
+    }
+    let Some(node) = fields.take("deploy") else { return Ok(limits) };
+    let path = format!("{path}.deploy");
+    let mut deploy = Fields::new(node, path.clone())?;
+    for key in SWARM {
+        if deploy.take(key).is_some() {
+            warnings.push(format!("{path}.{key} has no effect outside a swarm"));
+        }
+    }
+    if let Some(replicas) = deploy.take("replicas") {
+        one(replicas, &format!("{path}.replicas"))?;
+    }
+    if let Some(policy) = deploy.take("restart_policy") {
+        let mut policy = Fields::new(policy, format!("{path}.restart_policy"))?;
+        let condition = policy.text("condition")?.unwrap_or_else(|| "any".into());
+        let attempts = policy.whole("max_attempts")?;
+        policy.take("delay");
+        policy.take("window");
+        policy.finish(&[])?;
+        limits.restart = match (condition.as_str(), attempts) {
+            ("none", _) => "no".into(),
+            ("on-failure", Some(attempts)) => format!("on-failure:{attempts}"),
+            ("on-failure", None) => "on-failure".into(),
+            _ => "always".into(),
+        };
+    }
+    if let Some(resources) = deploy.take("resources") {
+        let mut resources = Fields::new(resources, format!("{path}.resources"))?;
+        if let Some(inner) = resources.take("limits") {
+            let mut inner = Fields::new(inner, format!("{path}.resources.limits"))?;
+            limits.cpus = inner.number("cpus")?.unwrap_or(limits.cpus);
+            limits.memory = inner.bytes("memory")?.unwrap_or(limits.memory);
+            limits.pids = inner.whole("pids")?.unwrap_or(limits.pids);
+            inner.finish(&[])?;
+        }
+        if let Some(inner) = resources.take("reservations") {
+            let mut inner = Fields::new(inner, format!("{path}.resources.reservations"))?;
+            limits.memory_reservation = inner.bytes("memory")?.unwrap_or(limits.memory_reservation);
+            inner.take("cpus");
+            inner.finish(&[("devices", "a stack runs without devices of that kind")])?;
+        }
+        resources.finish(&[])?;
+    }
+    deploy.finish(&[])?;
+    Ok(limits)
+}
+
+fn one(node: &Node, path: &str) -> Result<(), ConfigError> {
+    if whole(node, path)? == 1 {
+        return Ok(());
+    }
+    Err(ConfigError::at(
+        &node.mark,
+        format!("{path}: seen {}, wanted 1", node.scalar().unwrap_or_default()),
+        "write one service for each instance, so that each has a name of its own",
+    ))
+}
