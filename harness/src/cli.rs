@@ -28,8 +28,9 @@ use std::path::PathBuf;
 
 /// Proves that a monitoring stack notices.
 ///
-/// It starts the stack in containers, drives traffic through it, breaks things, and judges from a recorded history what was
-/// scraped, indexed, traced, alerted and delivered. Without a command, `verify` of the e-mail stack is meant.
+/// It starts the stack in containers, drives traffic through it, breaks things, and judges from a
+/// recorded history what was scraped, indexed, traced, alerted and delivered. Without a command,
+/// `verify` of the e-mail stack is meant.
 #[derive(Debug, Parser)]
 #[command(name = "firedrill", version, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -169,8 +170,9 @@ impl Console for Terminal {
     }
 }
 
-/// Parses the arguments, runs the command, prints what went wrong, and returns the exit code. A panic is a defect of ours: it is
-/// told in one line, after what was started has been left to the reaper.
+/// Parses the arguments, runs the command, prints what went wrong, and returns the exit code. A
+/// panic is a defect of ours: it is told in one line, after what was started has been left to the
+/// reaper.
 pub fn main() -> Exit {
     std::panic::set_hook(Box::new(defect_told));
     match std::panic::catch_unwind(run_whole) {
@@ -188,7 +190,9 @@ fn run_whole() -> Exit {
             // Colours are only worth having where nothing has to be taken out.
             let plain = e.render().to_string();
             let _ = match secret::scrub(&plain) {
-                std::borrow::Cow::Owned(shown) if e.use_stderr() => write!(secret::stderr(), "{shown}"),
+                std::borrow::Cow::Owned(shown) if e.use_stderr() => {
+                    write!(secret::stderr(), "{shown}")
+                }
                 _ => e.print(),
             };
             return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
@@ -197,7 +201,8 @@ fn run_whole() -> Exit {
     if let Some(gate) = cli.of_gate {
         crate::ops::gate::child::follow(gate);
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG")
+        .unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(secret::stderr).init();
     match dispatch(cli) {
         Ok(exit) => exit,
@@ -222,10 +227,15 @@ fn defect_told(info: &std::panic::PanicHookInfo<'_>) {
 }
 
 fn panic_words(payload: &(dyn std::any::Any + Send)) -> &str {
-    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words")
 }
 
-/// Whether a panic says that nobody reads what is printed any more (`firedrill fault list | head -1`).
+/// Whether a panic says that nobody reads what is printed any more (`firedrill fault list | head
+/// -1`).
 fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
     panic_words(payload).starts_with("failed printing to std")
 }
@@ -234,21 +244,35 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let common = cli.common;
     let defect = |e: std::io::Error| Failure::new(Exit::Defect, e);
     match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
-        // Helpers enter a namespace, which only a process of one thread may do for all kinds: no runtime for them.
+        // Helpers enter a namespace, which only a process of one thread may do for all kinds: no
+        // runtime for them.
         Command::HoldPackets { pid, queue, delay_ms } => {
-            crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms)).map(|()| Exit::Pass).map_err(defect)
+            crate::fault::packet_queue::hold(pid, queue, std::time::Duration::from_millis(delay_ms))
+                .map(|()| Exit::Pass)
+                .map_err(defect)
         }
         Command::Press { cgroup, threads, up_to_bytes, host_available, most } => {
             let host = host_available.zip(most);
-            crate::fault::pressure::press(&cgroup, threads, up_to_bytes, host).map(|()| Exit::Pass).map_err(defect)
+            crate::fault::pressure::press(&cgroup, threads, up_to_bytes, host)
+                .map(|()| Exit::Pass)
+                .map_err(defect)
         }
         Command::HoldSessions { pid, protocol, port, name, up_to, say, pause_ms } => {
             use crate::fault::sessions::{Sessions, Task};
-            let task = up_to.map_or_else(|| Task::Say(say, pause_ms.map(std::time::Duration::from_millis)), Task::UpTo);
-            crate::fault::sessions::hold(&Sessions { pid, protocol, port, name, task }).map(|()| Exit::Pass).map_err(defect)
+            let task = up_to.map_or_else(
+                || Task::Say(say, pause_ms.map(std::time::Duration::from_millis)),
+                Task::UpTo,
+            );
+            crate::fault::sessions::hold(&Sessions { pid, protocol, port, name, task })
+                .map(|()| Exit::Pass)
+                .map_err(defect)
         }
         command => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(defect)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(defect)?;
             runtime.block_on(run_command(command, &common))
         }
     }
@@ -275,10 +299,17 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Lint(arguments) => lint::run(&arguments, common).await,
         Command::Doctor => doctor::run(common).await,
         Command::Images(arguments) => images::run(&arguments, common).await,
-        Command::Reaper { run } => crate::stack::reaper::main(&run).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Defect, e)),
+        Command::Reaper { run } => crate::stack::reaper::main(&run)
+            .await
+            .map(|()| Exit::Pass)
+            .map_err(|e| Failure::new(Exit::Defect, e)),
         Command::Receivers { config } => {
-            let config = crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
-            crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(|e| Failure::new(Exit::Unfit, e))
+            let config =
+                crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
+            crate::receiver::serve(config)
+                .await
+                .map(|()| Exit::Pass)
+                .map_err(|e| Failure::new(Exit::Unfit, e))
         }
         Command::HoldPackets { .. } | Command::HoldSessions { .. } | Command::Press { .. } => {
             Err(Failure::new(Exit::Defect, "helpers run without a runtime"))

@@ -1,5 +1,6 @@
-//! Dashboards as Grafana's JSON and provisioning files state them, and what the browser makes of them: panels, variables with their
-//! values, queries as they are sent. Nothing here asks anybody: what must be asked for goes through [`Proxy`].
+//! Dashboards as Grafana's JSON and provisioning files state them, and what the browser makes of
+//! them: panels, variables with their values, queries as they are sent. Nothing here asks anybody:
+//! what must be asked for goes through [`Proxy`].
 
 pub(crate) mod format;
 pub(crate) mod interval;
@@ -8,7 +9,6 @@ pub(crate) mod panels;
 pub(crate) mod query;
 pub(crate) mod resolve;
 pub(crate) mod variables;
-
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -35,7 +35,11 @@ pub struct DataSource {
 /// Who can ask a data source.
 pub(crate) trait Proxy: Sync {
     /// GET of a path below a data source's address; status and text of the answer.
-    fn get<'a>(&'a self, source: &'a DataSource, path: String) -> BoxFuture<'a, Result<(u16, String), String>>;
+    fn get<'a>(
+        &'a self,
+        source: &'a DataSource,
+        path: String,
+    ) -> BoxFuture<'a, Result<(u16, String), String>>;
 }
 
 /// Why a panel's query is not asked.
@@ -59,7 +63,8 @@ pub(crate) fn health_path(source: &DataSource) -> Option<String> {
     }
 }
 
-/// Indices of an Elasticsearch data source, a date in their names as a wildcard: `[logs-]YYYY.MM.DD` → `logs-*`.
+/// Indices of an Elasticsearch data source, a date in their names as a wildcard:
+/// `[logs-]YYYY.MM.DD` → `logs-*`.
 pub(crate) fn index(source: &DataSource) -> String {
     match source.json_data["index"].as_str().filter(|i| !i.is_empty()) {
         Some(index) => match index.strip_prefix('[').and_then(|i| i.split_once(']')) {

@@ -1,8 +1,9 @@
-//! `firedrill.yaml`: what its owner states about a stack. Expectations come from here, never from the configuration
-//! under test. Every name that a verdict speaks of is stated here, so that no code knows a stack's names.
+//! `firedrill.yaml`: what its owner states about a stack. Expectations come from here, never from
+//! the configuration under test. Every name that a verdict speaks of is stated here, so that no
+//! code knows a stack's names.
 
-pub mod secrets;
 mod one_or_list;
+pub mod secrets;
 
 pub use one_or_list::OneOrList;
 
@@ -94,7 +95,8 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// The same stack where nothing of it was looked at: neither its signals nor its alerts belong into a report.
+    /// The same stack where nothing of it was looked at: neither its signals nor its alerts belong
+    /// into a report.
     pub fn unobserved(&self) -> Declaration {
         let (logs, traces, workload, alerts, switches) = (None, None, None, Vec::new(), Vec::new());
         Declaration { logs, traces, workload, alerts, switches, ..self.clone() }
@@ -130,7 +132,8 @@ pub struct Roles {
     pub metrics: Option<Role>,
     /// The alert manager.
     pub alerting: Option<Role>,
-    /// The dashboards. Of several the first that runs answers; files (`grafana-files`) are always there.
+    /// The dashboards. Of several the first that runs answers; files (`grafana-files`) are always
+    /// there.
     #[serde(default)]
     pub dashboards: OneOrList<Role>,
     /// The log store.
@@ -149,8 +152,18 @@ pub const GRAFANA_FILES: &str = "grafana-files";
 impl Roles {
     /// All that name a service of the Compose file.
     pub fn servers(&self) -> impl Iterator<Item = &Role> {
-        let single = [&self.metrics, &self.alerting, &self.logs, &self.shipper, &self.traces, &self.collector];
-        single.into_iter().flatten().chain(self.dashboards.iter().filter(|role| role.kind != GRAFANA_FILES))
+        let single = [
+            &self.metrics,
+            &self.alerting,
+            &self.logs,
+            &self.shipper,
+            &self.traces,
+            &self.collector,
+        ];
+        single
+            .into_iter()
+            .flatten()
+            .chain(self.dashboards.iter().filter(|role| role.kind != GRAFANA_FILES))
     }
 
     /// Who answers for the dashboards where these services run.
@@ -163,11 +176,12 @@ impl Roles {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
-    /// Kind of server: `prometheus`, `alertmanager`, `grafana`, `elasticsearch`, `filebeat`, `jaeger`, `otel-collector`; or
-    /// `grafana-files`, which is none: `provisioning` is read in its place, and neither `service` nor `port` is needed.
+    /// Kind of server: `prometheus`, `alertmanager`, `grafana`, `elasticsearch`, `filebeat`,
+    /// `jaeger`, `otel-collector`; or `grafana-files`, which is none: `provisioning` is read in its
+    /// place, and neither `service` nor `port` is needed.
     pub kind: String,
-    /// Service of the Compose file. With `grafana-files`, the one whose mounts tell where its files are; by default that of the
-    /// dashboards' other role.
+    /// Service of the Compose file. With `grafana-files`, the one whose mounts tell where its files
+    /// are; by default that of the dashboards' other role.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub service: String,
     /// Port inside the stack's network.
@@ -179,10 +193,12 @@ pub struct Role {
     pub user: Option<String>,
     /// Password.
     pub password: Option<String>,
-    /// With `grafana-files`: the folder that holds `dashboards` and `datasources`, relative to the declaration.
+    /// With `grafana-files`: the folder that holds `dashboards` and `datasources`, relative to the
+    /// declaration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioning: Option<String>,
-    /// With `grafana-files`: what providers call a folder, and where it is, relative to the declaration, if no service mounts it.
+    /// With `grafana-files`: what providers call a folder, and where it is, relative to the
+    /// declaration, if no service mounts it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, String>,
 }
@@ -198,8 +214,8 @@ fn is_zero(port: &u16) -> bool {
 pub struct Optional {
     /// Service.
     pub service: String,
-    /// Compose profile that turns it on: it is tried only where `--profile` asks for that, and must be had then. Without one it is tried
-    /// always, and left out if its image can't be had.
+    /// Compose profile that turns it on: it is tried only where `--profile` asks for that, and must
+    /// be had then. Without one it is tried always, and left out if its image can't be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// Why it may be missing.
@@ -207,7 +223,8 @@ pub struct Optional {
     /// Those of `datasources` that ask it: they must not answer without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasources: Vec<String>,
-    /// Verdict ids that are skipped with it, besides those that its targets, endpoints, roles and alerts tell.
+    /// Verdict ids that are skipped with it, besides those that its targets, endpoints, roles and
+    /// alerts tell.
     #[serde(default)]
     pub verdicts: Vec<String>,
 }
@@ -280,7 +297,8 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Sources whose lines answer for operations; of the others only the index and its types are asked for.
+    /// Sources whose lines answer for operations; of the others only the index and its types are
+    /// asked for.
     pub fn answering(&self) -> impl Iterator<Item = &LogSource> {
         self.sources.iter().filter(|source| !source.steps.is_empty())
     }
@@ -297,7 +315,8 @@ pub struct LogSource {
     /// Field and value that select the lines which answer for an operation.
     #[serde(default)]
     pub select: BTreeMap<String, String>,
-    /// Steps (`journey/step`) that lead to such a line each; empty if only the index and its types are asked for.
+    /// Steps (`journey/step`) that lead to such a line each; empty if only the index and its types
+    /// are asked for.
     #[serde(default)]
     pub steps: Vec<String>,
     /// Fields that each such line must have.
@@ -368,13 +387,14 @@ pub struct DeclaredAlert {
     /// Whether it speaks about the host itself, which other programs load as well.
     #[serde(default)]
     pub about_host: bool,
-    /// Seconds, at time scale 1, within which everybody must be told once the samples satisfy its expression. What the
-    /// configuration can't promise is refused before anything starts.
+    /// Seconds, at time scale 1, within which everybody must be told once the samples satisfy its
+    /// expression. What the configuration can't promise is refused before anything starts.
     #[serde(default)]
     pub within_s: Option<f64>,
 }
 
-/// A dead man's switch: an alert that always fires, so that its silence says that nobody is told of anything else either.
+/// A dead man's switch: an alert that always fires, so that its silence says that nobody is told of
+/// anything else either.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
@@ -386,7 +406,8 @@ pub struct Switch {
     pub every_s: f64,
 }
 
-/// A stand-in for a receiver's service. It takes over the host name only; path, key and protocol stay as configured.
+/// A stand-in for a receiver's service. It takes over the host name only; path, key and protocol
+/// stay as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StandIn {
@@ -462,7 +483,13 @@ pub struct SteadyState {
 
 impl Default for SteadyState {
     fn default() -> Self {
-        SteadyState { hold_s: 3.0, within_s: 60.0, error_rate: 0.01, p99_ms: 1000.0, alerts: Vec::new() }
+        SteadyState {
+            hold_s: 3.0,
+            within_s: 60.0,
+            error_rate: 0.01,
+            p99_ms: 1000.0,
+            alerts: Vec::new(),
+        }
     }
 }
 
@@ -470,8 +497,8 @@ impl Default for SteadyState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnerData {
-    /// Sources of mounts (paths, relative to the declaration's folder, and external volumes) in whose place a run mounts nothing
-    /// but an empty folder or volume.
+    /// Sources of mounts (paths, relative to the declaration's folder, and external volumes) in
+    /// whose place a run mounts nothing but an empty folder or volume.
     #[serde(default)]
     pub empty: Vec<String>,
 }

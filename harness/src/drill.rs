@@ -1,29 +1,29 @@
 //! Carrying out a plan on a running stack, and recording what happens. Nothing is judged here.
 
-pub mod annotation;
-pub mod mutants;
 mod again;
+pub mod annotation;
 pub mod capture;
 mod lag;
+pub mod mutants;
 mod overrides;
 pub mod steady;
 pub mod traffic;
 pub mod wave;
 
-use crate::process::exit::{Exit, Failure};
-use crate::process::clock::RunClock;
 use crate::declaration::Declaration;
 use crate::engine::Engine;
 use crate::fault::FaultError;
-use crate::process::interrupt::Interrupt;
-use crate::journal::Journal;
 use crate::fault::healing::undo;
-use config::monitoring::MonitoringConfig;
+use crate::journal::Journal;
 use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
+use crate::process::clock::RunClock;
+use crate::process::exit::{Exit, Failure};
+use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use crate::record::Recorder;
 use crate::stack::Running;
+use config::monitoring::MonitoringConfig;
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -60,7 +60,9 @@ pub enum Error {
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
     /// The time scale leaves scrapes too little time: how long they take, 99th percentile by job.
-    #[error("scrapes take more than half of their scaled timeout; the run ends before its first drill")]
+    #[error(
+        "scrapes take more than half of their scaled timeout; the run ends before its first drill"
+    )]
     TooFast(BTreeMap<String, Duration>),
     /// Something injected could not be undone.
     #[error("{0}\nhint: firedrill heal tries again")]
@@ -80,7 +82,9 @@ impl Error {
     /// Exit code that it earns.
     pub fn exit(&self) -> Exit {
         match self {
-            Error::Configuration(_) | Error::TooFast(_) | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
+            Error::Configuration(_)
+            | Error::TooFast(_)
+            | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
             Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,
             Error::Stack(_) | Error::Heal(_) => Exit::Unknown,
             Error::Fault(FaultError::Failed { .. }) => Exit::Unknown,
@@ -145,7 +149,8 @@ pub struct Parts {
     pub evaluation_s: f64,
     /// The monitoring configuration as it runs.
     pub config: Arc<MonitoringConfig>,
-    /// The configuration as written and the time scale, where it is to be seen before the first drill whether scrapes bear it.
+    /// The configuration as written and the time scale, where it is to be seen before the first
+    /// drill whether scrapes bear it.
     pub to_bear: Option<(Arc<MonitoringConfig>, f64)>,
     /// Where events are written.
     pub recorder: Recorder,
@@ -176,7 +181,13 @@ impl Session {
         self.phase(Phase::Steady, true)?;
         self.traffic_since = self.clock().now();
         let load = match &self.declaration.workload {
-            Some(w) => Some(traffic::Stream::start(self, "background", w.rate, &w.journeys.clone().into_iter().collect::<Vec<_>>(), None)?),
+            Some(w) => Some(traffic::Stream::start(
+                self,
+                "background",
+                w.rate,
+                &w.journeys.clone().into_iter().collect::<Vec<_>>(),
+                None,
+            )?),
             None => None,
         };
         let live = load.as_ref().map(|load| load.live.clone());
@@ -197,7 +208,8 @@ impl Session {
             self.phase(Phase::Drain, false)?;
             Ok::<At, Error>(until)
         };
-        // Watching goes on until the drain is over: what is in flight may take as long as its deadline, and silence is judged to the end.
+        // Watching goes on until the drain is over: what is in flight may take as long as its
+        // deadline, and silence is judged to the end.
         let driven_until = tokio::select! {
             until = driven => until,
             never = async { tokio::join!(capture::watch(self, plan), self.show(live)); std::future::pending::<Result<At, Error>>().await } => never,
@@ -205,7 +217,10 @@ impl Session {
         self.progress.settle();
         let driven_until = driven_until?;
         self.phase(Phase::Capture, true)?;
-        self.interrupt.unless(capture::end(self, plan, driven_until)).await.ok_or(Error::Interrupted)??;
+        self.interrupt
+            .unless(capture::end(self, plan, driven_until))
+            .await
+            .ok_or(Error::Interrupted)??;
         self.phase(Phase::Capture, false)
     }
 
@@ -248,28 +263,42 @@ impl Session {
             wave::news(self, plan, &mut pending, Some(wave)).await;
             if i > 0 || !early.is_empty() {
                 let raised = early.values().flat_map(wave::Begun::raises).collect();
-                let about = wave.iter().filter(|d| !d.scenario.is_early()).flat_map(|d| &d.scenario.alerts).map(String::as_str).collect();
-                steady::hold_with(self, load, wave.first().map(|d| d.scenario.name.clone()), &raised, &about).await?;
+                let about = wave
+                    .iter()
+                    .filter(|d| !d.scenario.is_early())
+                    .flat_map(|d| &d.scenario.alerts)
+                    .map(String::as_str)
+                    .collect();
+                steady::hold_with(
+                    self,
+                    load,
+                    wave.first().map(|d| d.scenario.name.clone()),
+                    &raised,
+                    &about,
+                )
+                .await?;
             }
             pending.extend(wave::run(self, plan, wave, early).await?);
         }
-        // A gate asks how soon alerts fire, and does not wait minutes for their receivers to hear that they are over.
+        // A gate asks how soon alerts fire, and does not wait minutes for their receivers to hear
+        // that they are over.
         if plan.gate.is_none() {
             wave::news(self, plan, &mut pending, None).await;
         }
         Ok(())
     }
 
-    /// Lets the traffic run on its own, long enough that the windows before and after the drills hold something to judge. Without
-    /// traffic it is the alerts' silence that needs time.
+    /// Lets the traffic run on its own, long enough that the windows before and after the drills
+    /// hold something to judge. Without traffic it is the alerts' silence that needs time.
     async fn quiet(&self, plan: &Plan) -> Result<(), Error> {
         let seconds = match (&self.declaration.workload, &plan.gate) {
             (_, Some(gate)) => gate.warm_up_s + gate.window_s,
             (Some(workload), None) => {
                 let operations = plan.expectations.iter().find_map(|p| match &p.expectation {
-                    verdict::Expectation::Recovered(r) => {
-                        Some((r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3 + r.settle_s)
-                    }
+                    verdict::Expectation::Recovered(r) => Some(
+                        (r.baseline.operations_min as f64 / workload.rate.max(0.001)) * 1.3
+                            + r.settle_s,
+                    ),
                     _ => None,
                 });
                 operations.unwrap_or(5.0).clamp(0.0, 120.0)
@@ -279,7 +308,10 @@ impl Session {
         let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         while Instant::now() < until {
             self.interrupted()?;
-            tokio::time::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now()))).await;
+            tokio::time::sleep(
+                Duration::from_millis(200).min(until.saturating_duration_since(Instant::now())),
+            )
+            .await;
         }
         Ok(())
     }
@@ -317,7 +349,11 @@ impl Session {
     /// One of them could not be undone; it stays open for `firedrill heal`.
     pub async fn heal(&self, entries: &[u64]) -> Result<(), Error> {
         let healed = undo(&self.journal, Some(&self.engine), entries).await?;
-        let wrong: Vec<String> = healed.failed.iter().map(|(e, seen)| format!("{} could not be undone: {seen}", e.what)).collect();
+        let wrong: Vec<String> = healed
+            .failed
+            .iter()
+            .map(|(e, seen)| format!("{} could not be undone: {seen}", e.what))
+            .collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::Heal(wrong.join("; "))) }
     }
 
@@ -329,32 +365,48 @@ impl Session {
         if self.interrupt.asked() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    /// Whether every receiver of an alert has been told since `since` that it fires (or is resolved).
+    /// Whether every receiver of an alert has been told since `since` that it fires (or is
+    /// resolved).
     fn notified(&self, alert: &str, resolved: bool, since: At) -> bool {
-        let Some(declared) = self.declaration.alerts.iter().find(|a| a.name == alert) else { return true };
-        let told = |name: &String| self.declaration.receivers.iter().any(|r| r.name == *name && r.resolved);
+        let Some(declared) = self.declaration.alerts.iter().find(|a| a.name == alert) else {
+            return true;
+        };
+        let told = |name: &String| {
+            self.declaration.receivers.iter().any(|r| r.name == *name && r.resolved)
+        };
         let inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let has = |receiver: &String| {
             inbox.iter().any(|(at, n)| {
                 *at >= since
                     && n.answered < 300
                     && n.receiver.as_ref() == Some(receiver)
-                    && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == alert))
+                    && n.alerts.iter().any(|a| {
+                        a.resolved == resolved
+                            && a.labels.get("alertname").is_some_and(|l| l == alert)
+                    })
             })
         };
         declared.receivers.iter().filter(|r| !resolved || told(r)).all(has)
     }
 
-    /// Alerts that the metrics server holds active now (pending ones too); `None` if it can't be asked.
+    /// Alerts that the metrics server holds active now (pending ones too); `None` if it can't be
+    /// asked.
     async fn active_alerts(&self) -> Option<BTreeSet<String>> {
         let metrics = self.probes.metrics.as_deref()?;
         let now = self.clock().now().wall_s();
-        let question = Question::Range { name: "active".into(), expr: "ALERTS".into(), start_s: now, end_s: now, step_s: 1.0 };
+        let question = Question::Range {
+            name: "active".into(),
+            expr: "ALERTS".into(),
+            start_s: now,
+            end_s: now,
+            step_s: 1.0,
+        };
         let mut active = BTreeSet::new();
         for observation in metrics.ask(&question).await {
             let Fact::Samples(samples) = observation.fact else { return None };
             // What is active because of a service that is left out says nothing.
-            let about = samples.series.into_iter().filter(|s| !left_out::named(&self.absent, &s.labels));
+            let about =
+                samples.series.into_iter().filter(|s| !left_out::named(&self.absent, &s.labels));
             active.extend(about.filter_map(|s| s.labels.get("alertname").cloned()));
         }
         Some(active)
@@ -392,19 +444,31 @@ impl Session {
     async fn record_states(&self) -> Result<(), Error> {
         for service in self.running.services.keys() {
             let state = self.engine.container_of(&self.running.project, service).await.ok();
-            let (running, restarts, oom_killed) =
-                state.map_or((false, 0, false), |s| (s.running || s.exit_code == 0, s.restarts, s.oom_killed));
-            self.recorder.write(EventKind::Stack(StackEvent::State { service: service.clone(), running, restarts, oom_killed }))?;
+            let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| {
+                (s.running || s.exit_code == 0, s.restarts, s.oom_killed)
+            });
+            self.recorder.write(EventKind::Stack(StackEvent::State {
+                service: service.clone(),
+                running,
+                restarts,
+                oom_killed,
+            }))?;
         }
         Ok(())
     }
 }
 
 /// Follows the stand-ins: each notification is recorded as it arrives.
-pub async fn follow(recorder: Recorder, inbox: Inbox, mut arriving: impl futures::Stream<Item = Notification> + Unpin) {
+pub async fn follow(
+    recorder: Recorder,
+    inbox: Inbox,
+    mut arriving: impl futures::Stream<Item = Notification> + Unpin,
+) {
     while let Some(notification) = arriving.next().await {
         let at = recorder.clock().now();
-        if let Err(e) = recorder.write(EventKind::Alert(AlertEvent::Notification(notification.clone()))) {
+        if let Err(e) =
+            recorder.write(EventKind::Alert(AlertEvent::Notification(notification.clone())))
+        {
             tracing::error!("a notification can't be recorded: {e}");
             return;
         }

@@ -1,10 +1,12 @@
-//! The engine: starts, stops, inspects, signals and limits containers. It knows containers and nothing of tests.
+//! The engine: starts, stops, inspects, signals and limits containers. It knows containers and
+//! nothing of tests.
 //!
-//! Docker is spoken to through bollard. One file below for each kind of thing: containers, networks, volumes, files,
-//! commands inside a container, events, and commands of the host inside a container's network namespace.
+//! Docker is spoken to through bollard. One file below for each kind of thing: containers,
+//! networks, volumes, files, commands inside a container, events, and commands of the host inside a
+//! container's network namespace.
 
-pub mod containment;
 pub mod container;
+pub mod containment;
 mod create;
 pub mod events;
 pub mod exec;
@@ -30,7 +32,8 @@ pub const OLDEST_API: (u32, u32) = (1, 41);
 pub struct Engine {
     /// The client.
     pub docker: bollard::Docker,
-    /// Whether it runs health checks at their `start_interval` while a container starts: 25 and newer do.
+    /// Whether it runs health checks at their `start_interval` while a container starts: 25 and
+    /// newer do.
     checks_early: bool,
 }
 
@@ -109,9 +112,10 @@ impl EngineError {
     /// How the process ends if nobody handles it.
     pub fn exit(&self) -> Exit {
         match self {
-            EngineError::Missing { .. } | EngineError::NoImage { .. } | EngineError::PortInUse { .. } | EngineError::Unfit { .. } => {
-                Exit::Unfit
-            }
+            EngineError::Missing { .. }
+            | EngineError::NoImage { .. }
+            | EngineError::PortInUse { .. }
+            | EngineError::Unfit { .. } => Exit::Unfit,
             EngineError::Refused { .. } => Exit::Unknown,
         }
     }
@@ -125,9 +129,11 @@ impl EngineError {
         use bollard::errors::Error;
         let what = what.into();
         match error {
-            Error::DockerResponseServerError { status_code, message } => {
-                EngineError::Refused { what, status: Some(status_code), seen: message.trim().to_owned() }
-            }
+            Error::DockerResponseServerError { status_code, message } => EngineError::Refused {
+                what,
+                status: Some(status_code),
+                seen: message.trim().to_owned(),
+            },
             other => EngineError::Refused { what, status: None, seen: with_causes(&other) },
         }
     }
@@ -160,12 +166,15 @@ impl<T> Asked<T> for Result<T, bollard::errors::Error> {
 }
 
 impl Engine {
-    /// Connects to the engine at `DOCKER_HOST`, or its usual socket, and agrees on the API version with it.
+    /// Connects to the engine at `DOCKER_HOST`, or its usual socket, and agrees on the API version
+    /// with it.
     ///
     /// # Errors
-    /// [`EngineError::Missing`] when none answers within five seconds, [`EngineError::Unfit`] when it is too old.
+    /// [`EngineError::Missing`] when none answers within five seconds, [`EngineError::Unfit`] when
+    /// it is too old.
     pub async fn connect() -> Result<Engine, EngineError> {
-        let at = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+        let at =
+            std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
         if !at.starts_with("unix://") {
             return Err(EngineError::Unfit {
                 what: format!("DOCKER_HOST names an engine on another machine: {at}"),
@@ -173,18 +182,24 @@ impl Engine {
             });
         }
         let missing = |seen: String| EngineError::Missing { at: at.clone(), seen };
-        let docker = bollard::Docker::connect_with_defaults().map_err(|error| missing(with_causes(&error)))?;
+        let docker = bollard::Docker::connect_with_defaults()
+            .map_err(|error| missing(with_causes(&error)))?;
         let docker = tokio::time::timeout(Duration::from_secs(5), docker.negotiate_version())
             .await
             .map_err(|_| missing("no answer within 5 s".into()))?
             .map_err(|error| missing(with_causes(&error)))?;
-        // Loading and exporting images and slow removals take longer than the two minutes that bollard allows.
-        let mut engine = Engine { docker: docker.with_timeout(Duration::from_secs(600)), checks_early: false };
+        // Loading and exporting images and slow removals take longer than the two minutes that
+        // bollard allows.
+        let mut engine =
+            Engine { docker: docker.with_timeout(Duration::from_secs(600)), checks_early: false };
         let version = engine.version().await?;
         engine.checks_early = parse_api(&version.api).is_some_and(|seen| seen >= CHECKS_EARLY);
         if parse_api(&version.api).is_some_and(|seen| seen < OLDEST_API) {
             return Err(EngineError::Unfit {
-                what: format!("the engine speaks API {}, wanted {}.{} or newer", version.api, OLDEST_API.0, OLDEST_API.1),
+                what: format!(
+                    "the engine speaks API {}, wanted {}.{} or newer",
+                    version.api, OLDEST_API.0, OLDEST_API.1
+                ),
                 hint: "install Docker 20.10 or newer".into(),
             });
         }

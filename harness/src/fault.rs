@@ -1,4 +1,5 @@
-//! Faults: inject, prove that it bites, heal, prove that it left. One file below for each; a line here registers it.
+//! Faults: inject, prove that it bites, heal, prove that it left. One file below for each; a line
+//! here registers it.
 
 pub mod connection;
 pub mod fill_disk;
@@ -42,7 +43,8 @@ pub enum Ability {
     LoopDevices,
 }
 
-/// Settings of a fault as a scenario writes them, text to text; each fault parses its own and refuses the rest.
+/// Settings of a fault as a scenario writes them, text to text; each fault parses its own and
+/// refuses the rest.
 pub type Settings = BTreeMap<String, String>;
 
 /// Why a fault could not be carried out.
@@ -88,8 +90,8 @@ pub struct Scene<'a> {
     pub run: &'a str,
 }
 
-/// One fault, aimed at one service. `drill` journals `undo` before it calls `inject`; healing is carrying out `undo`, so
-/// that a crash between the two is healed by the same code.
+/// One fault, aimed at one service. `drill` journals `undo` before it calls `inject`; healing is
+/// carrying out `undo`, so that a crash between the two is healed by the same code.
 pub trait Fault: Send + Sync {
     /// Kind, as scenarios name it.
     fn kind(&self) -> &'static str;
@@ -99,25 +101,37 @@ pub trait Fault: Send + Sync {
     fn mechanism(&self) -> String;
     /// What the host must offer.
     fn needs(&self) -> Vec<Ability>;
-    /// What it may disturb by itself, without what a scenario adds: the service that it is aimed at, unless a fault says otherwise.
+    /// What it may disturb by itself, without what a scenario adds: the service that it is aimed
+    /// at, unless a fault says otherwise.
     fn blast_radius(&self) -> BlastRadius {
         BlastRadius { services: vec![self.target().to_string()], ..BlastRadius::default() }
     }
-    /// What undoes it, worked out before it is injected. Faults with a helper process first start the helper in a state in
-    /// which it does nothing yet, so that its process id is known.
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>>;
+    /// What undoes it, worked out before it is injected. Faults with a helper process first start
+    /// the helper in a state in which it does nothing yet, so that its process id is known.
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>>;
     /// Injects it.
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>>;
     /// Looks whether its effect is there now: `Ok(Some(evidence))` if so, `Ok(None)` if not (yet).
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>>;
-    /// After healing, looks whether its effect is gone: `Ok(Some(evidence))` if so, `Ok(None)` if not (yet).
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>>;
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>>;
+    /// After healing, looks whether its effect is gone: `Ok(Some(evidence))` if so, `Ok(None)` if
+    /// not (yet).
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>>;
 }
 
 /// Aims a fault at a service.
 type Aim = fn(&str, &Settings) -> Result<Box<dyn Fault>, FaultError>;
 
-/// Undoes what a fault did, from what it wrote down of it ([`Undo::Fault`]): also after a crash, and again if it was done already.
+/// Undoes what a fault did, from what it wrote down of it ([`Undo::Fault`]): also after a crash,
+/// and again if it was done already.
 type UndoState = fn(Option<Remains>, Value) -> BoxFuture<'static, Result<(), String>>;
 
 /// A container that a fault acted on, as it is when the fault is undone.
@@ -181,9 +195,10 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     match named(kind) {
         Some(kind) => (kind.aim)(target, settings),
-        None => {
-            Err(FaultError::Settings { what: format!("there is no fault {kind}"), hint: crate::yaml::suggest(kind, kinds(), "faults") })
-        }
+        None => Err(FaultError::Settings {
+            what: format!("there is no fault {kind}"),
+            hint: crate::yaml::suggest(kind, kinds(), "faults"),
+        }),
     }
 }
 
@@ -197,7 +212,11 @@ fn only(kind: &'static str, settings: &Settings, known: &[&str]) -> Result<(), F
         None => Ok(()),
         Some(key) => Err(FaultError::Settings {
             what: format!("fault {kind} has no setting {key:?}"),
-            hint: if known.is_empty() { "it has none".into() } else { format!("its settings are {}", known.join(", ")) },
+            hint: if known.is_empty() {
+                "it has none".into()
+            } else {
+                format!("its settings are {}", known.join(", "))
+            },
         }),
     }
 }
@@ -225,16 +244,33 @@ fn port(kind: &'static str, settings: &Settings, default: u16) -> Result<u16, Fa
 impl Scene<'_> {
     /// The container of a service, as it is now.
     async fn container(&self, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
-        self.engine.container_of(self.project, service).await.map_err(|e| self.failed("target", service, e))
+        self.engine
+            .container_of(self.project, service)
+            .await
+            .map_err(|e| self.failed("target", service, e))
     }
 
     /// The container of a service that can be disturbed: it runs, and is not frozen already.
-    async fn alive(&self, kind: &'static str, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
-        let state = self.engine.container_of(self.project, service).await.map_err(|e| self.failed(kind, service, e))?;
+    async fn alive(
+        &self,
+        kind: &'static str,
+        service: &str,
+    ) -> Result<crate::engine::ContainerState, FaultError> {
+        let state = self
+            .engine
+            .container_of(self.project, service)
+            .await
+            .map_err(|e| self.failed(kind, service, e))?;
         match (state.running, state.paused) {
             (true, false) => Ok(state),
-            (true, true) => Err(self.failed(kind, service, "nothing to disturb: its container is paused already")),
-            (false, _) => Err(self.failed(kind, service, "nothing to disturb: its container does not run")),
+            (true, true) => Err(self.failed(
+                kind,
+                service,
+                "nothing to disturb: its container is paused already",
+            )),
+            (false, _) => {
+                Err(self.failed(kind, service, "nothing to disturb: its container does not run"))
+            }
         }
     }
 
@@ -245,14 +281,16 @@ impl Scene<'_> {
         address.ok_or_else(|| self.failed("target", service, "it has no address: is it running?"))
     }
 
-    /// Evidence that a service works again: its container runs, is not paused, and is healthy where it has a health check.
+    /// Evidence that a service works again: its container runs, is not paused, and is healthy where
+    /// it has a health check.
     async fn works(&self, kind: &'static str, service: &str) -> Result<Option<String>, FaultError> {
         let state = self.container(service).await.map_err(|e| self.failed(kind, service, e))?;
-        let health = match self.engine.health(&state).await.map_err(|e| self.failed(kind, service, e))? {
-            Health::None => "",
-            Health::Healthy => " and is healthy",
-            Health::Starting | Health::Unhealthy => return Ok(None),
-        };
+        let health =
+            match self.engine.health(&state).await.map_err(|e| self.failed(kind, service, e))? {
+                Health::None => "",
+                Health::Healthy => " and is healthy",
+                Health::Starting | Health::Unhealthy => return Ok(None),
+            };
         Ok((state.running && !state.paused).then(|| format!("{service} runs{health}")))
     }
 

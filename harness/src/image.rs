@@ -1,8 +1,11 @@
-//! Images: every component of a stack as an image in the engine, pulled from upstream or built from package registries.
+//! Images: every component of a stack as an image in the engine, pulled from upstream or built from
+//! package registries.
 //!
-//! The folder `compose/images` is the [`Catalogue`]: one folder for each image, with its `image.toml`. A built image is tagged
-//! `firedrill/<name>:<content hash>` and reused until a file of it, or of a parent, changes. [`Images::ensure`] makes what a
-//! run needs, [`Images::ensure_each`] what it may also do without; [`Images::ensure_own`] wraps one of our own binaries.
+//! The folder `compose/images` is the [`Catalogue`]: one folder for each image, with its
+//! `image.toml`. A built image is tagged `firedrill/<name>:<content hash>` and reused until a file
+//! of it, or of a parent, changes. [`Images::ensure`] makes what a run needs,
+//! [`Images::ensure_each`] what it may also do without; [`Images::ensure_own`] wraps one of our own
+//! binaries.
 
 mod buildkit;
 mod cache;
@@ -38,7 +41,8 @@ pub enum Source {
     Auto,
     /// The pinned public images only.
     Upstream,
-    /// Built from package registries only; of what can't be built, an image of the catalogue is taken where the engine has it.
+    /// Built from package registries only; of what can't be built, an image of the catalogue is
+    /// taken where the engine has it.
     Packages,
 }
 
@@ -50,7 +54,9 @@ impl FromStr for Source {
             "auto" => Ok(Source::Auto),
             "upstream" => Ok(Source::Upstream),
             "packages" => Ok(Source::Packages),
-            other => Err(format!("image source `{other}` is unknown\nhint: give auto, upstream or packages")),
+            other => Err(format!(
+                "image source `{other}` is unknown\nhint: give auto, upstream or packages"
+            )),
         }
     }
 }
@@ -81,7 +87,8 @@ impl fmt::Display for Origin {
 pub struct ImageReady {
     /// What was asked for: a name of the catalogue, or a reference as Compose files have it.
     pub wanted: String,
-    /// The name in the catalogue; the reference itself for an image that the catalogue does not have.
+    /// The name in the catalogue; the reference itself for an image that the catalogue does not
+    /// have.
     pub name: String,
     /// What to give to the engine.
     pub reference: String,
@@ -147,13 +154,21 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Progress::Pulling { reference } => write!(f, "pulling {reference}"),
-            Progress::FellBack { references, why } => write!(f, "can't be pulled ({why}), taking packages: {}", references.join(", ")),
+            Progress::FellBack { references, why } => {
+                write!(f, "can't be pulled ({why}), taking packages: {}", references.join(", "))
+            }
             Progress::Building { name, index, of, about_seconds } => {
                 write!(f, "building image {name} ({index} of {of}, about {about_seconds} s)")
             }
             Progress::Failed { name, why } => write!(f, "building image {name} failed: {why}"),
-            Progress::Built { name, took } => write!(f, "built image {name} in {:.0} s", took.as_secs_f64()),
-            Progress::Pruned { bytes } => write!(f, "gave back {:.1} GiB of build caches", *bytes as f64 / f64::from(1u32 << 30)),
+            Progress::Built { name, took } => {
+                write!(f, "built image {name} in {:.0} s", took.as_secs_f64())
+            }
+            Progress::Pruned { bytes } => write!(
+                f,
+                "gave back {:.1} GiB of build caches",
+                *bytes as f64 / f64::from(1u32 << 30)
+            ),
         }
     }
 }
@@ -172,11 +187,16 @@ pub struct Images<'a> {
 
 impl<'a> Images<'a> {
     /// `logs` is the folder for the output of builds (`<name>.log`), made when needed.
-    pub fn new(docker: &'a bollard::Docker, catalogue: &'a Catalogue, logs: impl Into<PathBuf>) -> Self {
+    pub fn new(
+        docker: &'a bollard::Docker,
+        catalogue: &'a Catalogue,
+        logs: impl Into<PathBuf>,
+    ) -> Self {
         Self { docker, catalogue, logs: logs.into(), keep_cache: false }
     }
 
-    /// Keeps the module and compiler caches after a build (some 9 GiB), for who changes images often.
+    /// Keeps the module and compiler caches after a build (some 9 GiB), for who changes images
+    /// often.
     #[must_use]
     pub fn keep_cache(mut self, keep: bool) -> Self {
         self.keep_cache = keep;

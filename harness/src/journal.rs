@@ -1,5 +1,5 @@
-//! What must be undone: every fault, resource and host rule, written and synced to disk *before* it is made, in one
-//! known place per user, so that `heal` and `down` find it after any crash.
+//! What must be undone: every fault, resource and host rule, written and synced to disk *before* it
+//! is made, in one known place per user, so that `heal` and `down` find it after any crash.
 
 mod older;
 
@@ -26,7 +26,8 @@ pub enum Undo {
         /// Container id.
         container: String,
     },
-    /// End a helper process of ours and its children. The start time guards against a recycled process id.
+    /// End a helper process of ours and its children. The start time guards against a recycled
+    /// process id.
     EndHelper {
         /// Process id.
         pid: i32,
@@ -86,7 +87,8 @@ pub struct Entry {
 }
 
 impl Undo {
-    /// Whether it takes the whole stack away. `heal` leaves such entries to `down`: it mends the stack that is there.
+    /// Whether it takes the whole stack away. `heal` leaves such entries to `down`: it mends the
+    /// stack that is there.
     pub fn removes_stack(&self) -> bool {
         matches!(self, Undo::RemoveRun { .. })
     }
@@ -118,10 +120,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The user's journal, in `$XDG_STATE_HOME/firedrill` or `~/.local/state/firedrill`; a process that another one of ours
-    /// started is told by [`STATE_VARIABLE`] if that one keeps its journal elsewhere.
+    /// The user's journal, in `$XDG_STATE_HOME/firedrill` or `~/.local/state/firedrill`; a process
+    /// that another one of ours started is told by [`STATE_VARIABLE`] if that one keeps its journal
+    /// elsewhere.
     pub fn of_user() -> Journal {
-        let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let set = |name: &str| {
+            std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+        };
         if let Some(home) = set(STATE_VARIABLE) {
             return Journal { home };
         }
@@ -150,19 +155,28 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] when it can't be written: then don't do the thing.
-    pub fn open(&self, run: &str, stack: &str, what: &str, undo: Undo) -> Result<u64, JournalError> {
+    pub fn open(
+        &self,
+        run: &str,
+        stack: &str,
+        what: &str,
+        undo: Undo,
+    ) -> Result<u64, JournalError> {
         let mut locked = self.lock()?;
         let known = self.read(&mut locked)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64);
-        // Ids go on rising when the file is emptied, so that a late `close` never meets another's entry.
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64);
+        // Ids go on rising when the file is emptied, so that a late `close` never meets another's
+        // entry.
         let id = known.keys().next_back().map_or(now, |last| now.max(last + 1));
-        let entry = Entry { id, run: run.into(), stack: stack.into(), what: what.into(), undo: Some(undo) };
+        let entry =
+            Entry { id, run: run.into(), stack: stack.into(), what: what.into(), undo: Some(undo) };
         self.append(&mut locked, &entry)?;
         Ok(id)
     }
 
-    /// Writes down that something was undone; closing what is not open does nothing. Empties the file when nothing is open
-    /// any more.
+    /// Writes down that something was undone; closing what is not open does nothing. Empties the
+    /// file when nothing is open any more.
     ///
     /// # Errors
     /// [`JournalError`] when it can't be written.
@@ -190,7 +204,8 @@ impl Journal {
     }
 
     fn lock(&self) -> Result<Flock<File>, JournalError> {
-        std::fs::create_dir_all(&self.home).map_err(|source| self.error("making its folder", source))?;
+        std::fs::create_dir_all(&self.home)
+            .map_err(|source| self.error("making its folder", source))?;
         let new = !self.file().exists();
         let open = OpenOptions::new().read(true).append(true).create(true).open(self.file());
         let file = open.map_err(|source| self.error("opening it", source))?;
@@ -199,18 +214,21 @@ impl Journal {
             let synced = File::open(&self.home).and_then(|folder| folder.sync_all());
             synced.map_err(|source| self.error("syncing its folder", source))?;
         }
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| self.error("locking it", errno.into()))
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| self.error("locking it", errno.into()))
     }
 
-    /// Open entries by id. A last line without its end was being written when the writer died: what it announces was not
-    /// done yet, so it is dropped. Other lines that can't be read are skipped; nothing can be undone by them.
+    /// Open entries by id. A last line without its end was being written when the writer died: what
+    /// it announces was not done yet, so it is dropped. Other lines that can't be read are skipped;
+    /// nothing can be undone by them.
     fn read(&self, file: &mut File) -> Result<BTreeMap<u64, Entry>, JournalError> {
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0)).map_err(|source| self.error("reading it", source))?;
         file.read_to_end(&mut text).map_err(|source| self.error("reading it", source))?;
         if text.last().is_some_and(|last| *last != b'\n') {
             let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            file.set_len(whole as u64).map_err(|source| self.error("dropping a torn line", source))?;
+            file.set_len(whole as u64)
+                .map_err(|source| self.error("dropping a torn line", source))?;
             text.truncate(whole);
         }
         let mut open = BTreeMap::new();
@@ -229,7 +247,8 @@ impl Journal {
     }
 
     fn append(&self, file: &mut File, entry: &Entry) -> Result<(), JournalError> {
-        let mut line = serde_json::to_vec(entry).map_err(|error| self.error("writing an entry", error.into()))?;
+        let mut line = serde_json::to_vec(entry)
+            .map_err(|error| self.error("writing an entry", error.into()))?;
         line.push(b'\n');
         file.write_all(&line).map_err(|source| self.error("writing an entry", source))?;
         file.sync_all().map_err(|source| self.error("syncing it", source))
@@ -263,8 +282,15 @@ mod tests {
         assert_eq!(open.len(), 1);
         assert_eq!((open[0].id, open[0].undo.clone()), (b, Some(unpause("b"))));
         journal.close(b).expect("closes");
-        assert_eq!(std::fs::metadata(journal.file()).expect("file").len(), 0, "emptied when all is closed");
-        assert!(journal.open("r", "s", "pause c", unpause("c")).expect("opens") > b, "ids go on rising");
+        assert_eq!(
+            std::fs::metadata(journal.file()).expect("file").len(),
+            0,
+            "emptied when all is closed"
+        );
+        assert!(
+            journal.open("r", "s", "pause c", unpause("c")).expect("opens") > b,
+            "ids go on rising"
+        );
     }
 
     proptest! {
@@ -295,7 +321,9 @@ mod tests {
                 let journal = journal.clone();
                 scope.spawn(move || {
                     for at in 0..10 {
-                        let id = journal.open("r", "s", "x", unpause(&format!("{writer}-{at}"))).expect("opens");
+                        let id = journal
+                            .open("r", "s", "x", unpause(&format!("{writer}-{at}")))
+                            .expect("opens");
                         if at % 2 == 0 {
                             journal.close(id).expect("closes");
                         }

@@ -1,9 +1,11 @@
 //! firedrill proves that a monitoring stack notices.
 //!
-//! It starts the whole stack in containers, drives traffic through it, breaks things, records what was observed, and
-//! judges that record: see `ARCHITECTURE.md` at the root of the repository for how the parts fit.
+//! It starts the whole stack in containers, drives traffic through it, breaks things, records what
+//! was observed, and judges that record: see `ARCHITECTURE.md` at the root of the repository for
+//! how the parts fit.
 
-// What is printed shows no secret, whoever prints it: these stand in front of those of the standard library in every module below.
+// What is printed shows no secret, whoever prints it: these stand in front of those of the standard
+// library in every module below.
 macro_rules! print {
     ($($what:tt)*) => { ::std::print!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
 }

@@ -1,17 +1,18 @@
-//! Rules as tests without containers: what is wrong with a stack's monitoring configuration as it is written.
+//! Rules as tests without containers: what is wrong with a stack's monitoring configuration as it
+//! is written.
 //!
-//! Each check looks at the parsed configuration and reports findings with file and line. What the files can't tell is left to
-//! the checks of a stack that runs ([`live`]). Expectations are the servers' own rules and the configuration's inner
-//! agreement; names mean nothing here.
+//! Each check looks at the parsed configuration and reports findings with file and line. What the
+//! files can't tell is left to the checks of a stack that runs ([`live`]). Expectations are the
+//! servers' own rules and the configuration's inner agreement; names mean nothing here.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::declaration::Declaration;
-use config::monitoring::{ConfigError, MonitoringConfig, Place};
 use crate::plan::subject::source;
 use crate::stack::Stack;
+use config::monitoring::{ConfigError, MonitoringConfig, Place};
 
 mod alert;
 mod buckets;
@@ -83,7 +84,10 @@ impl Linted {
 
     /// Sorts by file and line, and drops what is there twice.
     pub fn sort(&mut self) {
-        self.findings.sort_by(|a, b| (&a.file, a.line, a.severity, a.check, &a.what).cmp(&(&b.file, b.line, b.severity, b.check, &b.what)));
+        self.findings.sort_by(|a, b| {
+            (&a.file, a.line, a.severity, a.check, &a.what)
+                .cmp(&(&b.file, b.line, b.severity, b.check, &b.what))
+        });
         self.findings.dedup();
     }
 
@@ -91,17 +95,25 @@ impl Linted {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for finding in &self.findings {
-            let place = Place { file: finding.file.clone(), line: finding.line, key: String::new() };
-            text.push_str(&format!("{place}: {}: {}: {}\n", finding.severity.name(), finding.check, finding.what));
+            let place =
+                Place { file: finding.file.clone(), line: finding.line, key: String::new() };
+            text.push_str(&format!(
+                "{place}: {}: {}: {}\n",
+                finding.severity.name(),
+                finding.check,
+                finding.what
+            ));
             if !finding.hint.is_empty() {
                 text.push_str(&format!("  hint: {}\n", finding.hint));
             }
         }
-        let count = |severity: Severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
-        let live = self
-            .run
-            .as_ref()
-            .map_or_else(|| "files only: the stack is not up".to_owned(), |run| format!("files, and the servers of run {run}"));
+        let count = |severity: Severity| {
+            self.findings.iter().filter(|finding| finding.severity == severity).count()
+        };
+        let live = self.run.as_ref().map_or_else(
+            || "files only: the stack is not up".to_owned(),
+            |run| format!("files, and the servers of run {run}"),
+        );
         text.push_str(&format!(
             "{}: {} rules of {}: {} errors, {} warnings, {} notes ({live})\n",
             if self.fails() { "fail" } else { "pass" },
@@ -142,16 +154,35 @@ impl<'a> Subject<'a> {
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn add(&mut self, severity: Severity, check: &'static str, place: &Place, what: impl Into<String>, hint: impl Into<String>) {
+    fn add(
+        &mut self,
+        severity: Severity,
+        check: &'static str,
+        place: &Place,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let (file, line) = (place.file.clone(), place.line);
         self.0.push(Finding { severity, check, file, line, what: what.into(), hint: hint.into() });
     }
 
-    fn error(&mut self, check: &'static str, place: &Place, what: impl Into<String>, hint: impl Into<String>) {
+    fn error(
+        &mut self,
+        check: &'static str,
+        place: &Place,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.add(Severity::Error, check, place, what, hint);
     }
 
-    fn warning(&mut self, check: &'static str, place: &Place, what: impl Into<String>, hint: impl Into<String>) {
+    fn warning(
+        &mut self,
+        check: &'static str,
+        place: &Place,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.add(Severity::Warning, check, place, what, hint);
     }
 
@@ -160,7 +191,8 @@ impl Findings {
     }
 }
 
-/// Checks the files of a stack. What can't be read is a finding, and the rest is looked at all the same.
+/// Checks the files of a stack. What can't be read is a finding, and the rest is looked at all the
+/// same.
 ///
 /// # Errors
 /// The declaration does not say where the configuration is.
@@ -179,7 +211,8 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
         routes::check(&subject, &mut findings);
     }
     let rules = config.rules().count();
-    let mut linted = Linted { stack: stack.name().to_owned(), rules, run: None, findings: findings.0 };
+    let mut linted =
+        Linted { stack: stack.name().to_owned(), rules, run: None, findings: findings.0 };
     linted.sort();
     Ok((linted, config))
 }

@@ -1,5 +1,5 @@
-//! What each command does, after its arguments are parsed and before its result is printed: one file a command, and what several of them
-//! share.
+//! What each command does, after its arguments are parsed and before its result is printed: one
+//! file a command, and what several of them share.
 
 pub mod alerts;
 pub mod baseline;

@@ -1,5 +1,5 @@
-//! Probes: typed, read-only questions to one backend. A probe reads and never judges. One file below for each backend; a
-//! line in `connect` registers it.
+//! Probes: typed, read-only questions to one backend. A probe reads and never judges. One file
+//! below for each backend; a line in `connect` registers it.
 
 mod alertmanager;
 pub(crate) mod ask;
@@ -14,8 +14,8 @@ mod jaeger;
 pub mod mounts;
 mod prometheus;
 
-use crate::process::clock::RunClock;
 use crate::declaration::Role;
+use crate::process::clock::RunClock;
 pub use grafana_files::{GrafanaFiles, Reach};
 
 use ask::Asker;
@@ -89,7 +89,8 @@ pub enum Question {
         /// Field that holds the operation's id.
         id_field: String,
     },
-    /// Types of the fields of the indices of a pattern: one observation for each index is made by `ask_all`.
+    /// Types of the fields of the indices of a pattern: one observation for each index is made by
+    /// `ask_all`.
     FieldTypes {
         /// Index pattern.
         pattern: String,
@@ -139,7 +140,8 @@ pub enum Question {
     },
 }
 
-/// A backend that can be asked. One question may have several facts as its answer (a panel each, an index each).
+/// A backend that can be asked. One question may have several facts as its answer (a panel each, an
+/// index each).
 pub trait Probe: Send + Sync {
     /// Service that it asks.
     fn source(&self) -> &str;
@@ -179,7 +181,9 @@ impl Question {
     pub fn words(&self) -> String {
         match self {
             Question::Targets => "targets".into(),
-            Question::SeriesCount { selectors } => format!("series counts of {} selectors", selectors.len()),
+            Question::SeriesCount { selectors } => {
+                format!("series counts of {} selectors", selectors.len())
+            }
             Question::Range { name, .. } => format!("range query {name}"),
             Question::Rules => "rules".into(),
             Question::Evaluations => "evaluations of rule groups".into(),
@@ -190,14 +194,18 @@ impl Question {
             Question::ManagerReceivers => "receivers".into(),
             Question::ProcessStarted => "start of the process".into(),
             Question::Documents { pattern, .. } => format!("documents of {pattern}"),
-            Question::NewestLines { signal, .. } | Question::NewestTraces { signal, .. } => format!("the newest of {signal}"),
+            Question::NewestLines { signal, .. } | Question::NewestTraces { signal, .. } => {
+                format!("the newest of {signal}")
+            }
             Question::FieldTypes { pattern } => format!("field types of {pattern}"),
             Question::Indices { pattern } => format!("indices of {pattern}"),
             Question::Spans { .. } => "spans of traces".into(),
             Question::Dashboards => "dashboards".into(),
             Question::Panels { dashboard, .. } => panels_of(dashboard),
             Question::Datasources => "datasources".into(),
-            Question::Annotations { tags } => format!("annotations with the tags {}", tags.join(", ")),
+            Question::Annotations { tags } => {
+                format!("annotations with the tags {}", tags.join(", "))
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The process itself: how it ends, is interrupted, tells its progress; the machine and the clock that it runs by.
+//! The process itself: how it ends, is interrupted, tells its progress; the machine and the clock
+//! that it runs by.
 
 pub mod clock;
 pub mod exit;

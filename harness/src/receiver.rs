@@ -1,9 +1,11 @@
-//! Stand-ins for the services that receive notifications: Slack, PagerDuty, Opsgenie, a generic webhook and an SMTP relay.
+//! Stand-ins for the services that receive notifications: Slack, PagerDuty, Opsgenie, a generic
+//! webhook and an SMTP relay.
 //!
-//! They run in one container on the stack's network, whose aliases are the hosts that they take over. A stand-in takes over
-//! the host name only: path, key and protocol stay as configured, and what the real service would refuse is refused, and
-//! recorded. Everything that arrives is written and synced to a file before it is answered, and handed on over a plain
-//! HTTP port (`control`) that the harness reads with [`Client`].
+//! They run in one container on the stack's network, whose aliases are the hosts that they take
+//! over. A stand-in takes over the host name only: path, key and protocol stay as configured, and
+//! what the real service would refuse is refused, and recorded. Everything that arrives is written
+//! and synced to a file before it is answered, and handed on over a plain HTTP port (`control`)
+//! that the harness reads with [`Client`].
 
 pub mod authority;
 mod behaviour;
@@ -21,8 +23,8 @@ pub use client::{Client, ClientError};
 pub use control::{Health, Page};
 pub use record::Recorded;
 
-use crate::receiver::authority::{Authority, AuthorityError};
 use crate::declaration::StandIn;
+use crate::receiver::authority::{Authority, AuthorityError};
 use behaviour::Behaviours;
 use record::Record;
 use rustls::pki_types::pem::PemObject;
@@ -61,7 +63,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration of the container for these stand-ins, with a certificate issued by `authority`.
+    /// The configuration of the container for these stand-ins, with a certificate issued by
+    /// `authority`.
     pub fn new(receivers: Vec<StandIn>, authority: &Authority) -> Result<Config, AuthorityError> {
         let issued = authority.issue(&hosts(&receivers))?;
         Ok(Config {
@@ -83,7 +86,12 @@ impl Config {
 
 /// Host names that the stand-ins take over, each once: the container's aliases.
 pub fn hosts(receivers: &[StandIn]) -> Vec<String> {
-    receivers.iter().map(|r| r.host.to_ascii_lowercase()).collect::<BTreeSet<_>>().into_iter().collect()
+    receivers
+        .iter()
+        .map(|r| r.host.to_ascii_lowercase())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// Why the stand-ins can't serve.
@@ -177,14 +185,21 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 /// Binds all ports on `address` and serves them in the background.
 pub async fn start(config: Config, address: IpAddr) -> Result<Serving, ServeError> {
     let tls = acceptor(&config)?;
-    let record = Record::open(&config.record).map_err(|source| ServeError::Record { path: config.record.clone(), source })?;
-    let (smtp, https): (Vec<&StandIn>, Vec<&StandIn>) = config.receivers.iter().partition(|r| r.protocol == Protocol::Smtp);
+    let record = Record::open(&config.record)
+        .map_err(|source| ServeError::Record { path: config.record.clone(), source })?;
+    let (smtp, https): (Vec<&StandIn>, Vec<&StandIn>) =
+        config.receivers.iter().partition(|r| r.protocol == Protocol::Smtp);
     let https: BTreeSet<u16> = https.iter().map(|r| r.port.unwrap_or(443)).collect();
     let mut mail: BTreeSet<u16> = smtp.iter().map(|r| r.port.unwrap_or(587)).collect();
     if mail.iter().any(|port| *port != 0) {
         mail.insert(25);
     }
-    let shared = Arc::new(Shared { receivers: config.receivers.clone(), behaviours: Behaviours::default(), record: Arc::new(record), tls });
+    let shared = Arc::new(Shared {
+        receivers: config.receivers.clone(),
+        behaviours: Behaviours::default(),
+        record: Arc::new(record),
+        tls,
+    });
     let wanted = (https.into_iter().map(|p| (Serves::Https, p)))
         .chain(mail.into_iter().map(|p| (Serves::Smtp, p)))
         .chain([(Serves::Control, config.control_port)]);
@@ -206,7 +221,9 @@ pub async fn start(config: Config, address: IpAddr) -> Result<Serving, ServeErro
 fn acceptor(config: &Config) -> Result<TlsAcceptor, ServeError> {
     let refuse = |e: &dyn std::fmt::Display| ServeError::Certificate(e.to_string());
     let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(config.cert_pem.as_bytes()).collect::<Result<_, _>>().map_err(|e| refuse(&e))?;
+        CertificateDer::pem_slice_iter(config.cert_pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|e| refuse(&e))?;
     let key = PrivateKeyDer::from_pem_slice(config.key_pem.as_bytes()).map_err(|e| refuse(&e))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let server = rustls::ServerConfig::builder_with_provider(provider)

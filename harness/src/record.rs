@@ -24,7 +24,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A line is not an event.
-    #[error("{path}:{line}: not an event of this format: {what}\nhint: a newer firedrill may have written it")]
+    #[error(
+        "{path}:{line}: not an event of this format: {what}\nhint: a newer firedrill may have written it"
+    )]
     Line {
         /// File.
         path: PathBuf,
@@ -34,7 +36,9 @@ pub enum Error {
         what: String,
     },
     /// A side file is not what the history says it is.
-    #[error("{path}: the history says {wanted}, seen: {seen}\nhint: the record is damaged and can't be judged")]
+    #[error(
+        "{path}: the history says {wanted}, seen: {seen}\nhint: the record is damaged and can't be judged"
+    )]
     SideFile {
         /// File.
         path: PathBuf,
@@ -80,10 +84,17 @@ impl Recorder {
     /// `history.jsonl` can't be created.
     pub fn begin(folder: &Path, clock: crate::process::clock::RunClock) -> Result<Recorder, Error> {
         let path = folder.join("history.jsonl");
-        let main = BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
+        let main =
+            BufWriter::new(File::create(&path).map_err(|source| Error::File { path, source })?);
         Ok(Recorder {
             clock,
-            files: Arc::new(Mutex::new(Files { folder: folder.into(), main, sides: BTreeMap::new(), next: 0, tap: None })),
+            files: Arc::new(Mutex::new(Files {
+                folder: folder.into(),
+                main,
+                sides: BTreeMap::new(),
+                next: 0,
+                tap: None,
+            })),
         })
     }
 
@@ -97,7 +108,8 @@ impl Recorder {
     /// # Errors
     /// It can't be read.
     pub fn so_far(&self) -> Result<History, Error> {
-        let folder = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).folder.clone();
+        let folder =
+            self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).folder.clone();
         let mut events = Vec::new();
         lines(&folder.join("history.jsonl"), true, &mut events, &mut Sha256::new())?;
         Ok(History::new(events))
@@ -120,7 +132,8 @@ impl Recorder {
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let event = Event { seq: files.next, at, kind };
         files.next += 1;
-        let line = line(&event).map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
+        let line = line(&event)
+            .map_err(|e| Error::File { path: files.folder.clone(), source: e.into() })?;
         files.append(event.kind.side_file(), line.as_bytes())?;
         let seq = event.seq;
         if let Some(tap) = files.tap.as_ref().filter(|_| event.kind.side_file().is_none()) {
@@ -182,7 +195,8 @@ impl Files {
         };
         if !self.sides.contains_key(name) {
             let file = File::create(self.folder.join(name)).map_err(failed(name))?;
-            self.sides.insert(name, Side { file: BufWriter::new(file), lines: 0, digest: Sha256::new() });
+            self.sides
+                .insert(name, Side { file: BufWriter::new(file), lines: 0, digest: Sha256::new() });
         }
         if let Some(side) = self.sides.get_mut(name) {
             side.file.write_all(line).map_err(failed(name))?;
@@ -196,7 +210,9 @@ impl Files {
         let folder = self.folder.clone();
         let sides = self.sides.iter_mut().map(|(name, side)| (*name, &mut side.file));
         for (name, file) in sides.chain([("history.jsonl", &mut self.main)]) {
-            file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|source| Error::File { path: folder.join(name), source })?;
+            file.flush()
+                .and_then(|()| file.get_ref().sync_all())
+                .map_err(|source| Error::File { path: folder.join(name), source })?;
         }
         Ok(())
     }
@@ -215,7 +231,8 @@ fn line(event: &Event) -> serde_json::Result<String> {
     Ok(line)
 }
 
-/// Adds a phase to a record that has ended: the removal of the stack comes after everything that judging needs.
+/// Adds a phase to a record that has ended: the removal of the stack comes after everything that
+/// judging needs.
 ///
 /// # Errors
 /// The record can't be read or written, or has no last event.
@@ -223,22 +240,27 @@ pub fn append_phase(folder: &Path, phase: Phase, from: At, to: At) -> Result<(),
     let path = folder.join("history.jsonl");
     let failed = |source| Error::File { path: path.clone(), source };
     let text = fs::read_to_string(&path).map_err(failed)?;
-    let last: Event = serde_json::from_str(text.lines().last().unwrap_or_default()).map_err(|e| Error::Line {
-        path: path.clone(),
-        line: text.lines().count(),
-        what: e.to_string(),
-    })?;
+    let last: Event =
+        serde_json::from_str(text.lines().last().unwrap_or_default()).map_err(|e| Error::Line {
+            path: path.clone(),
+            line: text.lines().count(),
+            what: e.to_string(),
+        })?;
     let mut added = String::new();
-    for (n, at, event) in [(1, from, RunEvent::PhaseBegan { phase }), (2, to, RunEvent::PhaseEnded { phase })] {
-        added += &serde_json::to_string(&Event { seq: last.seq + n, at, kind: EventKind::Run(event) }).map_err(|e| failed(e.into()))?;
+    for (n, at, event) in
+        [(1, from, RunEvent::PhaseBegan { phase }), (2, to, RunEvent::PhaseEnded { phase })]
+    {
+        added +=
+            &serde_json::to_string(&Event { seq: last.seq + n, at, kind: EventKind::Run(event) })
+                .map_err(|e| failed(e.into()))?;
         added.push('\n');
     }
     let mut file = fs::OpenOptions::new().append(true).open(&path).map_err(failed)?;
     file.write_all(added.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-/// Reads a recorded run. A torn last line of `history.jsonl` (the harness was killed while it wrote) is left out: the
-/// history is then incomplete, and judged as such.
+/// Reads a recorded run. A torn last line of `history.jsonl` (the harness was killed while it
+/// wrote) is left out: the history is then incomplete, and judged as such.
 ///
 /// # Errors
 /// See [`Error`].
@@ -248,7 +270,9 @@ pub fn read(folder: &Path) -> Result<History, Error> {
     let named: Vec<(String, u64, String)> = events
         .iter()
         .filter_map(|e: &Event| match &e.kind {
-            EventKind::Run(RunEvent::SideFile { name, lines, sha256 }) => Some((name.clone(), *lines, sha256.clone())),
+            EventKind::Run(RunEvent::SideFile { name, lines, sha256 }) => {
+                Some((name.clone(), *lines, sha256.clone()))
+            }
             _ => None,
         })
         .collect();
@@ -268,13 +292,20 @@ pub fn read(folder: &Path) -> Result<History, Error> {
     Ok(History::new(events))
 }
 
-fn lines(path: &Path, torn: bool, events: &mut Vec<Event>, digest: &mut Sha256) -> Result<u64, Error> {
+fn lines(
+    path: &Path,
+    torn: bool,
+    events: &mut Vec<Event>,
+    digest: &mut Sha256,
+) -> Result<u64, Error> {
     let file = File::open(path).map_err(|source| Error::File { path: path.into(), source })?;
     let mut reader = BufReader::new(file);
     let (mut line, mut count) = (Vec::new(), 0u64);
     loop {
         line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(|source| Error::File { path: path.into(), source })?;
+        let read = reader
+            .read_until(b'\n', &mut line)
+            .map_err(|source| Error::File { path: path.into(), source })?;
         if read == 0 {
             return Ok(count);
         }
@@ -299,7 +330,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes a JSON file beside the history (the plan, the verdicts), without secrets, replacing it in one step.
+/// Writes a JSON file beside the history (the plan, the verdicts), without secrets, replacing it in
+/// one step.
 ///
 /// # Errors
 /// The file can't be written.
@@ -334,9 +366,15 @@ mod tests {
 
     fn recorded(folder: &Path) -> Recorder {
         let recorder = Recorder::begin(folder, crate::process::clock::RunClock::begin()).unwrap();
-        recorder.write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 })).unwrap();
         recorder
-            .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen { operation: "o".into(), mailbox: "m".into(), copies: 1 }))
+            .write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 }))
+            .unwrap();
+        recorder
+            .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen {
+                operation: "o".into(),
+                mailbox: "m".into(),
+                copies: 1,
+            }))
             .unwrap();
         recorder
     }

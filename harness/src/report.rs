@@ -1,4 +1,5 @@
-//! The report: a view of history and verdicts. One file below for each form; a line in `write_all` registers it.
+//! The report: a view of history and verdicts. One file below for each form; a line in `write_all`
+//! registers it.
 
 pub mod chart;
 pub mod compared;
@@ -8,9 +9,9 @@ pub mod plots;
 pub mod text;
 pub mod timeline;
 
-use crate::process::host::Host;
 use crate::declaration::{Declaration, DeclaredAlert};
 use crate::plan::Plan;
+use crate::process::host::Host;
 use crate::record;
 use crate::secret;
 use schemars::JsonSchema;
@@ -21,14 +22,15 @@ use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
 use verdict::summary::{
-    self, AboutAlert, AlertRow, ComparedRow, Coverage, Curves, FaultRow, Glance, LedgerRow, Measured, Place, Proved, Routing, Summary,
-    Timings, Waiver,
+    self, AboutAlert, AlertRow, ComparedRow, Coverage, Curves, FaultRow, Glance, LedgerRow,
+    Measured, Place, Proved, Routing, Summary, Timings, Waiver,
 };
 use verdict::{Expectation, History, Verdict, left_out};
 
 pub use verdict::summary::{Deviation, Told};
 
-/// `report.json`. The committed schema `harness/report.schema.json` is made from this type, and a test holds both together.
+/// `report.json`. The committed schema `harness/report.schema.json` is made from this type, and a
+/// test holds both together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The run.
@@ -37,7 +39,8 @@ pub struct Report {
     pub glance: Glance,
     /// How many verdicts are what.
     pub summary: Summary,
-    /// All verdicts: features from the stack's health upwards, each in the order in which it tells them.
+    /// All verdicts: features from the stack's health upwards, each in the order in which it tells
+    /// them.
     pub verdicts: Vec<Told>,
     /// What is known of each alert.
     pub alerts: Vec<AlertRow>,
@@ -94,7 +97,8 @@ pub struct Run {
     pub host: Option<Host>,
 }
 
-/// What is fixed about a run besides its history, saved as `run.json` so that it can be judged again.
+/// What is fixed about a run besides its history, saved as `run.json` so that it can be judged
+/// again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunFile {
     /// Versions.
@@ -125,9 +129,15 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
         .declaration
         .waivers
         .iter()
-        .map(|w| Waiver { verdict: &w.verdict, owner: &w.owner, reason: &w.reason, expires: &w.expires })
+        .map(|w| Waiver {
+            verdict: &w.verdict,
+            owner: &w.owner,
+            reason: &w.reason,
+            expires: &w.expires,
+        })
         .collect();
-    let mut verdicts: Vec<Verdict> = plan.expectations.iter().map(|p| p.expectation.judge(history)).collect();
+    let mut verdicts: Vec<Verdict> =
+        plan.expectations.iter().map(|p| p.expectation.judge(history)).collect();
     for verdict in &mut verdicts {
         summary::waive(verdict, &waivers, &file.day);
     }
@@ -136,25 +146,49 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
     let tables = Tables { mutation, ..Tables::of(history, file, &verdicts) };
     let mut told: Vec<Told> = Vec::new();
     for (p, verdict) in plan.expectations.iter().zip(&verdicts) {
-        let place = Place { feature: &p.feature, scenario: &p.scenario, step: &p.step, place: &p.place };
+        let place =
+            Place { feature: &p.feature, scenario: &p.scenario, step: &p.step, place: &p.place };
         told.push(summary::tell(history, verdict, place, p.expectation.drill()));
     }
     if let Some(gate) = &plan.gate {
-        let place = Place { feature: "Baseline", scenario: "A run measures everything", ..Place::default() };
+        let place = Place {
+            feature: "Baseline",
+            scenario: "A run measures everything",
+            ..Place::default()
+        };
         let measured = summary::all_measured(gate, &tables.measured);
         told.extend(measured.iter().map(|v| summary::tell(history, v, place, None)));
         verdicts.extend(measured);
     }
     for left in &plan.left_out {
-        let whole = || vec![format!("skipped.{}.{}", left.feature, left.scenario).to_lowercase().replace(' ', "_")];
+        let whole = || {
+            vec![
+                format!("skipped.{}.{}", left.feature, left.scenario)
+                    .to_lowercase()
+                    .replace(' ', "_"),
+            ]
+        };
         let place = Place { feature: &left.feature, scenario: &left.scenario, ..Place::default() };
         for id in if left.verdicts.is_empty() { whole() } else { left.verdicts.clone() } {
-            told.push(summary::tell(history, &Verdict::skipped(id, left.scenario.clone(), left.reason.clone()), place, None));
+            told.push(summary::tell(
+                history,
+                &Verdict::skipped(id, left.scenario.clone(), left.reason.clone()),
+                place,
+                None,
+            ));
         }
     }
-    let missing =
-        Place { feature: "Roll-call", scenario: "Every verdict that must be returned is there", step: "", place: "verdicts.yaml" };
-    told.extend(verdict::check::roll_call::roll_call(&verdicts, &plan.required).iter().map(|v| summary::tell(history, v, missing, None)));
+    let missing = Place {
+        feature: "Roll-call",
+        scenario: "Every verdict that must be returned is there",
+        step: "",
+        place: "verdicts.yaml",
+    };
+    told.extend(
+        verdict::check::roll_call::roll_call(&verdicts, &plan.required)
+            .iter()
+            .map(|v| summary::tell(history, v, missing, None)),
+    );
     told.extend(summary::skip(history));
     summary::order(&mut told);
     report(history, file, &verdicts, told, tables)
@@ -170,15 +204,27 @@ struct Tables {
 
 impl Tables {
     fn of(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Tables {
-        let (alerts, ledger) = (alerts(history, file, verdicts), ledger(history, &file.declaration));
-        let measured = file.plan.gate.as_ref().map(|gate| summary::measures(history, gate, &ledger, &alerts)).unwrap_or_default();
+        let (alerts, ledger) =
+            (alerts(history, file, verdicts), ledger(history, &file.declaration));
+        let measured = file
+            .plan
+            .gate
+            .as_ref()
+            .map(|gate| summary::measures(history, gate, &ledger, &alerts))
+            .unwrap_or_default();
         Tables { alerts, ledger, measured, mutation: None }
     }
 }
 
 fn alerts(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Vec<AlertRow> {
     let about_alert = |alert: &DeclaredAlert| {
-        let about: Vec<_> = file.plan.drills.iter().map(|d| &d.scenario).filter(|s| s.alerts.contains(&alert.name)).collect();
+        let about: Vec<_> = file
+            .plan
+            .drills
+            .iter()
+            .map(|d| &d.scenario)
+            .filter(|s| s.alerts.contains(&alert.name))
+            .collect();
         let builds_up_s = about.iter().map(|s| s.builds_up_s.of(&alert.name)).fold(0.0, f64::max);
         AboutAlert {
             drills: about.iter().map(|s| s.name.clone()).collect(),
@@ -189,7 +235,12 @@ fn alerts(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Vec<AlertR
             }),
         }
     };
-    let planned = file.declaration.alerts.iter().map(|alert| (alert.name.clone(), about_alert(alert))).collect();
+    let planned = file
+        .declaration
+        .alerts
+        .iter()
+        .map(|alert| (alert.name.clone(), about_alert(alert)))
+        .collect();
     summary::alerts(history, verdicts, &planned)
 }
 
@@ -207,8 +258,10 @@ fn ledger(history: &History, declaration: &Declaration) -> Vec<LedgerRow> {
             })
         })
         .collect();
-    let trace_steps: Vec<String> = declaration.traces.iter().flat_map(|t| t.steps.iter().map(|s| s.step.clone())).collect();
-    let traces = declaration.traces.as_ref().map(|t| (t.id_attribute.as_str(), trace_steps.as_slice()));
+    let trace_steps: Vec<String> =
+        declaration.traces.iter().flat_map(|t| t.steps.iter().map(|s| s.step.clone())).collect();
+    let traces =
+        declaration.traces.as_ref().map(|t| (t.id_attribute.as_str(), trace_steps.as_slice()));
     let mail = declaration
         .workload
         .as_ref()
@@ -218,20 +271,29 @@ fn ledger(history: &History, declaration: &Declaration) -> Vec<LedgerRow> {
     summary::ledger(history, &sources, traces, &mail)
 }
 
-fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Told>, tables: Tables) -> Report {
+fn report(
+    history: &History,
+    file: &RunFile,
+    verdicts: &[Verdict],
+    told: Vec<Told>,
+    tables: Tables,
+) -> Report {
     let declaration = &file.declaration;
     let (mut id, mut seed, mut time_scale, mut started) = (String::new(), 0, 1.0, 0i64);
     for (event, run) in history.run() {
         if let RunEvent::Started { id: i, seed: s, time_scale: n, .. } = run {
             // It is written once the stack is up; the clock began before.
-            (id, seed, time_scale, started) = (i.clone(), *s, *n, event.at.wall_us - event.at.mono_us);
+            (id, seed, time_scale, started) =
+                (i.clone(), *s, *n, event.at.wall_us - event.at.mono_us);
         }
     }
     let counts = Summary::of(told.iter().map(|t| t.status));
     let Tables { alerts, ledger, measured, mutation } = tables;
     let faults = summary::faults(history);
-    let of_alerts = declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
-    let of_switches = declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
+    let of_alerts =
+        declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
+    let of_switches =
+        declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
     let declared = summary::coverage::Declared { alerts: &of_alerts, switches: &of_switches };
     let coverage = summary::coverage::coverage(history, verdicts, &alerts, declared, &file.routing);
     Report {
@@ -240,7 +302,9 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
             seed,
             time_scale,
             stack: declaration.stack.clone(),
-            started: jiff::Timestamp::from_microsecond(started).map(|t| t.to_string()).unwrap_or_default(),
+            started: jiff::Timestamp::from_microsecond(started)
+                .map(|t| t.to_string())
+                .unwrap_or_default(),
             duration_s: summary::duration_s(history),
             versions: file.versions.clone(),
             deviations: summary::deviations(history),
@@ -260,7 +324,10 @@ fn report(history: &History, file: &RunFile, verdicts: &[Verdict], told: Vec<Tol
         load: summary::load(history, "background"),
         curves: summary::curves(history),
         measured,
-        compared: summary::compared(history, file.plan.expectations.iter().map(|p| &p.expectation).zip(verdicts)),
+        compared: summary::compared(
+            history,
+            file.plan.expectations.iter().map(|p| &p.expectation).zip(verdicts),
+        ),
         timings: summary::timings(history),
     }
 }
@@ -293,7 +360,8 @@ pub fn write_all(folder: &Path) -> Result<Report, record::Error> {
     let report = judge(&history, &file);
     record::write_json(folder, "report.json", &report)?;
     let write = |name: &str, text: String| {
-        secret::write_file(&folder.join(name), &text).map_err(|source| record::Error::File { path: folder.join(name), source })
+        secret::write_file(&folder.join(name), &text)
+            .map_err(|source| record::Error::File { path: folder.join(name), source })
     };
     write("junit.xml", junit::render(&report))?;
     match html::render(&report, &history) {

@@ -1,12 +1,13 @@
-//! Keys, tokens, passwords and webhook paths: none is shown. What a stack's files hold of them is learned as they are read, and
-//! whatever leaves this process as text goes through [`scrub`]: messages, plans, progress, reports, histories, logs.
+//! Keys, tokens, passwords and webhook paths: none is shown. What a stack's files hold of them is
+//! learned as they are read, and whatever leaves this process as text goes through [`scrub`]:
+//! messages, plans, progress, reports, histories, logs.
 //!
-//! Shown instead is the field's name, with the last four characters of a secret of 16 or more: `[routing_key …1f3a]`. A value
-//! shorter than 8 characters, or one that is a name of something else too, is masked only where it stands as its field's value, so
-//! that no word of a report is torn apart.
+//! Shown instead is the field's name, with the last four characters of a secret of 16 or more:
+//! `[routing_key …1f3a]`. A value shorter than 8 characters, or one that is a name of something
+//! else too, is masked only where it stands as its field's value, so that no word of a report is
+//! torn apart.
 
 pub mod mask;
-
 
 use config::secret::collect::{self, Piece};
 use config::secret::scrub::{LONG, Scrubber, Secrets};
@@ -23,7 +24,8 @@ const LARGEST: u64 = 512 * 1024;
 /// A folder with more files than this is no stack's.
 const MOST_FILES: usize = 2000;
 /// Folders that are never a stack's own.
-const NOT_OURS: &[&str] = &[".git", "node_modules", "target", "report", ".terraform", "__pycache__"];
+const NOT_OURS: &[&str] =
+    &[".git", "node_modules", "target", "report", ".terraform", "__pycache__"];
 
 /// What this process knows.
 #[derive(Default)]
@@ -71,7 +73,8 @@ pub fn start_of(body: &[u8]) -> String {
     scrub(&line).chars().take(300).collect()
 }
 
-/// A line of a file as a message may quote it: names stay, values of secrets go, whether or not anybody learned them.
+/// A line of a file as a message may quote it: names stay, values of secrets go, whether or not
+/// anybody learned them.
 pub fn shown_line(line: &str) -> String {
     scrub(&config::secret::shown_line(line)).into_owned()
 }
@@ -91,7 +94,8 @@ pub fn shown(field: &str, value: &str) -> String {
     if words::is_secret(field) { masking::mask(field, value) } else { shown_line(value) }
 }
 
-/// JSON as it may be shown: passwords and stand-ins' keys and paths by their fields, all else as text.
+/// JSON as it may be shown: passwords and stand-ins' keys and paths by their fields, all else as
+/// text.
 pub fn scrub_json(value: &mut serde_json::Value) {
     mask::fields(value);
     let scrubber = scrubber();
@@ -139,7 +143,9 @@ fn learn_pieces(pieces: Vec<Piece>, known: &mut Known) {
     for piece in pieces {
         match piece {
             Piece::Value { field, value } => known.secrets.add(&field, &value),
-            Piece::Path { field, authority, path } => known.secrets.add_path(&field, &authority, &path),
+            Piece::Path { field, authority, path } => {
+                known.secrets.add_path(&field, &authority, &path)
+            }
             Piece::File { field, path } => {
                 known.files.insert((path, field));
             }
@@ -184,16 +190,20 @@ pub(crate) fn files() -> BTreeSet<(String, String)> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).files.clone()
 }
 
-/// Learns what the files of a folder hold: every file, because which of them a service reads is only known when all are read.
+/// Learns what the files of a folder hold: every file, because which of them a service reads is
+/// only known when all are read.
 pub fn learn_folder(folder: &Path) {
     let mut files = Vec::new();
     list(folder, 0, &mut files);
-    let texts: Vec<(PathBuf, String)> = files.into_iter().filter_map(|file| Some((file.clone(), text_of(&file)?))).collect();
+    let texts: Vec<(PathBuf, String)> =
+        files.into_iter().filter_map(|file| Some((file.clone(), text_of(&file)?))).collect();
     texts.iter().for_each(|(file, text)| learn_text(file, text));
     let wanted = KNOWN.read().unwrap_or_else(PoisonError::into_inner).files.clone();
     for (file, text) in &texts {
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let named = wanted.iter().find(|(path, _)| Path::new(path).file_name().is_some_and(|n| n.to_string_lossy() == name));
+        let named = wanted.iter().find(|(path, _)| {
+            Path::new(path).file_name().is_some_and(|n| n.to_string_lossy() == name)
+        });
         if let Some((_, field)) = named {
             learn(field, text);
         } else if holds_one_secret(folder, file, text) {
@@ -202,7 +212,8 @@ pub fn learn_folder(folder: &Path) {
     }
 }
 
-/// Whether a file's place or form says that it is one secret: `secrets/db.txt`, `api.key`, a private key.
+/// Whether a file's place or form says that it is one secret: `secrets/db.txt`, `api.key`, a
+/// private key.
 fn holds_one_secret(folder: &Path, file: &Path, text: &str) -> bool {
     let below = file.strip_prefix(folder).unwrap_or(file);
     let named = below.parent().into_iter().flat_map(Path::components).any(|part| {
@@ -210,10 +221,14 @@ fn holds_one_secret(folder: &Path, file: &Path, text: &str) -> bool {
         matches!(part.as_str(), "secrets" | "secret" | ".secrets" | "credentials")
     });
     let stem = file.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let extension = file.extension().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let plain = matches!(extension.as_str(), "" | "txt" | "key" | "secret" | "token" | "pass" | "password");
+    let extension =
+        file.extension().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let plain =
+        matches!(extension.as_str(), "" | "txt" | "key" | "secret" | "token" | "pass" | "password");
     text.contains("PRIVATE KEY-----")
-        || (plain && text.trim().lines().count() <= 3 && (named || words::is_secret(&stem) || extension == "key"))
+        || (plain
+            && text.trim().lines().count() <= 3
+            && (named || words::is_secret(&stem) || extension == "key"))
 }
 
 /// The text of a file that may be configuration; none of one that is larger, or no text.
@@ -223,11 +238,13 @@ pub(crate) fn text_of(file: &Path) -> Option<String> {
 }
 
 fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     entries.sort();
     for path in entries {
         let Ok(about) = std::fs::symlink_metadata(&path) else { continue };
-        let ours = path.file_name().is_some_and(|n| !NOT_OURS.contains(&n.to_string_lossy().as_ref()));
+        let ours =
+            path.file_name().is_some_and(|n| !NOT_OURS.contains(&n.to_string_lossy().as_ref()));
         // Prose configures nothing.
         let prose = path.extension().is_some_and(|e| e == "md" || e == "rst");
         if about.is_dir() && ours && depth < 8 {
@@ -238,13 +255,20 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Learns what this process was started with: its arguments, and the variables whose names say that they hold a secret.
+/// Learns what this process was started with: its arguments, and the variables whose names say that
+/// they hold a secret.
 pub fn learn_process() {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    learn_text(Path::new("arguments.json"), &serde_json::json!({ "arguments": arguments }).to_string());
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    learn_text(
+        Path::new("arguments.json"),
+        &serde_json::json!({ "arguments": arguments }).to_string(),
+    );
     arguments.iter().for_each(|argument| learn_text(Path::new("argument"), argument));
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let variables: Vec<(String, String)> = variables.filter(|(name, value)| words::is_secret(name) && value.len() >= LONG).collect();
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables: Vec<(String, String)> =
+        variables.filter(|(name, value)| words::is_secret(name) && value.len() >= LONG).collect();
     change(|known| {
         for (name, value) in &variables {
             known.secrets.add(name, value);
@@ -252,11 +276,13 @@ pub fn learn_process() {
     });
 }
 
-/// The secrets that are known to this process, longest first, with their fields: for a search of what was written.
+/// The secrets that are known to this process, longest first, with their fields: for a search of
+/// what was written.
 pub fn known() -> Vec<(String, String)> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     let all = known.secrets.values().filter(|(value, _)| known.secrets.is_masked_everywhere(value));
-    let mut all: Vec<(String, String)> = all.map(|(value, field)| (value.to_owned(), field.to_owned())).collect();
+    let mut all: Vec<(String, String)> =
+        all.map(|(value, field)| (value.to_owned(), field.to_owned())).collect();
     all.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
     all
 }

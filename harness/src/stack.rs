@@ -1,24 +1,26 @@
-//! A stack: a folder with `firedrill.yaml` and a Compose file, brought up as containers of one run and taken down again.
+//! A stack: a folder with `firedrill.yaml` and a Compose file, brought up as containers of one run
+//! and taken down again.
 //!
-//! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory, [`plan_ports`] chooses
-//! host ports, [`up`] starts its services as far as their dependencies allow, [`down`] takes everything away.
+//! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory,
+//! [`plan_ports`] chooses host ports, [`up`] starts its services as far as their dependencies
+//! allow, [`down`] takes everything away.
 
-pub mod reaper;
 pub mod binaries;
-pub mod compose;
-pub mod provision;
 mod check;
-pub(crate) mod dashboards;
+pub mod compose;
+pub mod dashboards;
 pub mod down;
 mod holder;
 pub mod mounts;
 mod open;
 mod optional;
 pub mod ports;
+pub mod provision;
+pub mod reaper;
 mod recreate;
 mod resolve;
-mod secrets;
 pub mod running;
+mod secrets;
 mod up;
 mod volumes;
 pub mod work_copy;
@@ -32,10 +34,10 @@ pub use running::{Deviation, Running, RunningService};
 pub use up::{Addition, Up, foreseen, up};
 pub use work_copy::WorkCopy;
 
-use crate::yaml::ConfigError;
 use crate::engine::EngineError;
-use crate::process::exit::Exit;
 use crate::journal::JournalError;
+use crate::process::exit::Exit;
+use crate::yaml::ConfigError;
 
 /// Why a stack could not be opened, started or removed.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +84,9 @@ pub enum StackError {
         log_tail: Vec<String>,
     },
     /// A file of the run's state could not be written or read.
-    #[error("{what}: {source}\nhint: the state of runs is kept in $XDG_STATE_HOME/firedrill or ~/.local/state/firedrill")]
+    #[error(
+        "{what}: {source}\nhint: the state of runs is kept in $XDG_STATE_HOME/firedrill or ~/.local/state/firedrill"
+    )]
     Files {
         /// What was tried, naming the path.
         what: String,

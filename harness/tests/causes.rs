@@ -1,5 +1,6 @@
-//! Faults that make a condition of PostgreSQL, Redis or the host true, against one real server of each: injected and healed by the program, as
-//! a user does, while what they do is observed by clients of our own through the published ports.
+//! Faults that make a condition of PostgreSQL, Redis or the host true, against one real server of
+//! each: injected and healed by the program, as a user does, while what they do is observed by
+//! clients of our own through the published ports.
 
 #[path = "causes/host.rs"]
 mod host;
@@ -65,7 +66,11 @@ fn main() -> ExitCode {
 fn trial(name: &str, test: fn(&Servers) -> Outcome) -> Trial {
     images::trial(name, IMAGES, move || {
         let servers = servers();
-        let servers = servers.as_ref().map_err(|error| Failed::from(error.as_str()))?.as_ref().ok_or("the servers are gone")?;
+        let servers = servers
+            .as_ref()
+            .map_err(|error| Failed::from(error.as_str()))?
+            .as_ref()
+            .ok_or("the servers are gone")?;
         let outcome = test(servers);
         // Also after a failure, so that the next case begins on healthy servers.
         let healed = servers.heal();
@@ -79,7 +84,9 @@ type Held = Result<Option<Servers>, String>;
 static SERVERS: OnceLock<Mutex<Held>> = OnceLock::new();
 
 fn servers() -> MutexGuard<'static, Held> {
-    let made = || Mutex::new(runtime().block_on(Servers::up()).map(Some).map_err(|error| error.to_string()));
+    let made = || {
+        Mutex::new(runtime().block_on(Servers::up()).map(Some).map_err(|error| error.to_string()))
+    };
     SERVERS.get_or_init(made).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -88,7 +95,11 @@ fn servers_if_up() -> Option<Servers> {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime")
 }
 
 struct Servers {
@@ -105,7 +116,10 @@ impl Servers {
         let folder = home.path().join("stack");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("docker-compose.yml"), images::filled(COMPOSE, IMAGES))?;
-        std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: {name}\nroles: {{}}\n"))?;
+        std::fs::write(
+            folder.join("firedrill.yaml"),
+            format!("schema: 1\nstack: {name}\nroles: {{}}\n"),
+        )?;
         let stack = Stack::open(&folder.to_string_lossy())?;
         let journal = Journal::at(home.path().join("state"));
         let work = WorkCopy::make(&journal, &stack, &name)?;
@@ -152,7 +166,8 @@ impl Servers {
 
     /// Injects a fault, which has to bite, and returns the evidence.
     fn inject(&self, kind: &str, target: &str, settings: &[&str]) -> Outcome<String> {
-        let arguments = [&["fault", "inject", kind, target, "--stack", &self.name], settings].concat();
+        let arguments =
+            [&["fault", "inject", kind, target, "--stack", &self.name], settings].concat();
         let (code, stdout, stderr) = self.firedrill(&arguments)?;
         assert_eq!(code, Some(0), "{kind}: {stderr}");
         assert!(!self.open()?.is_empty(), "{kind} is in the journal while it is there");
@@ -161,13 +176,23 @@ impl Servers {
 
     /// The process of the helper that the journal knows.
     fn helper(&self) -> Outcome<i32> {
-        let helper = self.open()?.into_iter().find_map(|u| if let Undo::EndHelper { pid, .. } = u { Some(pid) } else { None });
+        let helper = self
+            .open()?
+            .into_iter()
+            .find_map(|u| if let Undo::EndHelper { pid, .. } = u { Some(pid) } else { None });
         Ok(helper.ok_or("no helper in the journal")?)
     }
 
     /// Tries to inject a fault that can't be, and returns the exit code and what was said.
-    fn refused(&self, kind: &str, target: &str, settings: &[&str]) -> Outcome<(Option<i32>, String)> {
-        let (code, _, stderr) = self.firedrill(&[&["fault", "inject", kind, target, "--stack", &self.name], settings].concat())?;
+    fn refused(
+        &self,
+        kind: &str,
+        target: &str,
+        settings: &[&str],
+    ) -> Outcome<(Option<i32>, String)> {
+        let (code, _, stderr) = self.firedrill(
+            &[&["fault", "inject", kind, target, "--stack", &self.name], settings].concat(),
+        )?;
         assert_eq!(self.open()?, [], "{kind} left something to undo");
         Ok((code, stderr))
     }
@@ -194,7 +219,10 @@ impl Servers {
     }
 
     async fn client(&self) -> Outcome<Client> {
-        let text = format!("host=127.0.0.1 port={} user=mail password='a test\\'s' dbname=mail", self.port("postgres", 5432)?);
+        let text = format!(
+            "host=127.0.0.1 port={} user=mail password='a test\\'s' dbname=mail",
+            self.port("postgres", 5432)?
+        );
         let (client, connection) = tokio_postgres::connect(&text, NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
@@ -218,7 +246,8 @@ impl Servers {
     }
 }
 
-/// Waits until a condition holds: what a fault held is given back a moment after its helper has ended.
+/// Waits until a condition holds: what a fault held is given back a moment after its helper has
+/// ended.
 fn soon(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> Outcome {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(20) {
@@ -230,11 +259,13 @@ fn soon(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> Outcome {
     Err(format!("{what}: not within 20 s").into())
 }
 
-const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+const SESSIONS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
 
 fn postgres_connections(servers: &Servers) -> Outcome {
     assert!(servers.number(SESSIONS)? < 10);
-    let said = servers.inject("hold_connections", "postgres", &["protocol=postgresql", "per_cent=85"])?;
+    let said =
+        servers.inject("hold_connections", "postgres", &["protocol=postgresql", "per_cent=85"])?;
     // 85 per cent of 60, and the session that asks.
     soon("85 % are taken", || Ok((51..=52).contains(&servers.number(SESSIONS)?)))?;
     assert!(said.contains("of at most 60"), "{said}");
@@ -261,7 +292,9 @@ fn postgres_connections(servers: &Servers) -> Outcome {
 fn redis_connections(servers: &Servers) -> Outcome {
     servers.inject("hold_connections", "redis", &["protocol=redis", "count=1100"])?;
     let mut redis = servers.redis()?;
-    soon("1100 clients are there", || Ok((1090..=1110).contains(&redis.info("connected_clients")?)))?;
+    soon("1100 clients are there", || {
+        Ok((1090..=1110).contains(&redis.info("connected_clients")?))
+    })?;
     servers.heal()?;
     soon("they are gone", || Ok(redis.info("connected_clients")? < 20))
 }
@@ -289,8 +322,7 @@ fn long_statement(servers: &Servers) -> Outcome {
 
 fn grown_database(servers: &Servers) -> Outcome {
     let size = "SELECT pg_database_size('mail')";
-    let files =
-        "SELECT count(*) FROM pg_class, pg_stat_file(pg_relation_filepath(oid)) AS f WHERE relkind = 'r' AND f.size >= 1024 * 1024 * 1024";
+    let files = "SELECT count(*) FROM pg_class, pg_stat_file(pg_relation_filepath(oid)) AS f WHERE relkind = 'r' AND f.size >= 1024 * 1024 * 1024";
     let tables = "SELECT count(*) FROM pg_class WHERE relname LIKE 'firedrill%'";
     let before = servers.number(size)?;
     servers.inject("grow_database", "postgres", &["gib=6"])?;
@@ -332,11 +364,14 @@ fn slow_commands(servers: &Servers) -> Outcome {
     let before = longest()?;
     servers.inject("slow_commands", "redis", &["take_ms=400", "pause_ms=200"])?;
     let during = longest()?;
-    // Whoever asks just after one began waits for nearly all of it, unless this machine is as slow as that by itself.
+    // Whoever asks just after one began waits for nearly all of it, unless this machine is as slow
+    // as that by itself.
     assert!(during > before.max(Duration::from_millis(100)), "{during:?}, before {before:?}");
     servers.heal()?;
     let mut redis = servers.redis()?;
-    let calls = |redis: &mut Resp| -> Outcome<String> { Ok(redis.command(&[b"LATENCY", b"HISTOGRAM", b"eval"])?.join(" ")) };
+    let calls = |redis: &mut Resp| -> Outcome<String> {
+        Ok(redis.command(&[b"LATENCY", b"HISTOGRAM", b"eval"])?.join(" "))
+    };
     let ended = calls(&mut redis)?;
     std::thread::sleep(Duration::from_millis(1200));
     assert_eq!(calls(&mut redis)?, ended, "none comes any more");
@@ -351,8 +386,20 @@ fn cannot_bite(servers: &Servers) -> Outcome {
         Ok(())
     };
     told("hold_connections", "redis", &["protocol=redis", "count=1"], 2, "nothing would change")?;
-    told("hold_connections", "postgres", &["protocol=postgresql", "count=60"], 64, "which allows 60")?;
-    told("hold_connections", "postgres", &["protocol=redis", "count=5", "port=5432"], 2, "fault hold_connections on postgres")?;
+    told(
+        "hold_connections",
+        "postgres",
+        &["protocol=postgresql", "count=60"],
+        64,
+        "which allows 60",
+    )?;
+    told(
+        "hold_connections",
+        "postgres",
+        &["protocol=redis", "count=5", "port=5432"],
+        2,
+        "fault hold_connections on postgres",
+    )?;
     told("hold_connections", "postgres", &["protocol=mysql", "count=5"], 64, "no protocol")?;
     told("hold_connections", "redis", &["protocol=redis"], 64, "one of `count` and `per_cent`")?;
     told("lock_table", "postgres", &["table=letters"], 2, "does not exist")?;
@@ -371,8 +418,13 @@ fn cannot_bite(servers: &Servers) -> Outcome {
 
 fn killed_helper(servers: &Servers) -> Outcome {
     servers.inject("lock_table", "postgres", &["table=emails"])?;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(servers.helper()?), nix::sys::signal::Signal::SIGKILL)?;
-    soon("its lock is gone", || Ok(servers.asked("SET lock_timeout = '100ms'; INSERT INTO emails VALUES (4)").is_ok()))?;
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(servers.helper()?),
+        nix::sys::signal::Signal::SIGKILL,
+    )?;
+    soon("its lock is gone", || {
+        Ok(servers.asked("SET lock_timeout = '100ms'; INSERT INTO emails VALUES (4)").is_ok())
+    })?;
     assert!(servers.heal()?.contains("2 healed"), "and the journal is put right");
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! What a harness leaves behind that is killed with SIGKILL at random instants: nothing, where a reaper watches the run;
-//! and where the stack stays up, nothing that `heal` does not mend.
+//! What a harness leaves behind that is killed with SIGKILL at random instants: nothing, where a
+//! reaper watches the run; and where the stack stays up, nothing that `heal` does not mend.
 //!
-//! The test executes itself as the harness that is killed, as the reaper, and as a helper process of a fault. The instants
-//! come from `FIREDRILL_CRASH_SEED`; a failure prints the seed.
+//! The test executes itself as the harness that is killed, as the reaper, and as a helper process
+//! of a fault. The instants come from `FIREDRILL_CRASH_SEED`; a failure prints the seed.
 
 #[path = "images/obtain.rs"]
 mod images;
@@ -47,20 +47,28 @@ fn main() -> ExitCode {
         Some(reaper::SUBCOMMAND) => {
             return ended(runtime().block_on(async { Ok(reaper::main(&args[3]).await?) }));
         }
-        Some("harness-with-reaper") => return ended(runtime().block_on(harness_with_reaper(&args[2], &args[3]))),
+        Some("harness-with-reaper") => {
+            return ended(runtime().block_on(harness_with_reaper(&args[2], &args[3])));
+        }
         Some("harness-of-faults") => return ended(runtime().block_on(harness_of_faults(&args[2]))),
         Some("fault-helper") => return fault_helper(),
         _ => {}
     }
     let trials = vec![
         images::trial("a_killed_run_is_removed_by_its_reaper", IMAGES, || told(killed_runs())),
-        images::trial("a_stack_that_stays_up_is_mended_after_each_kill", IMAGES, || told(killed_faults())),
+        images::trial("a_stack_that_stays_up_is_mended_after_each_kill", IMAGES, || {
+            told(killed_faults())
+        }),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime")
 }
 
 fn ended(outcome: Outcome) -> ExitCode {
@@ -74,11 +82,16 @@ fn ended(outcome: Outcome) -> ExitCode {
 }
 
 fn told(test: impl Future<Output = Outcome>) -> Result<(), Failed> {
-    runtime().block_on(test).map_err(|error| Failed::from(format!("{error} (FIREDRILL_CRASH_SEED={})", seed())))
+    runtime()
+        .block_on(test)
+        .map_err(|error| Failed::from(format!("{error} (FIREDRILL_CRASH_SEED={})", seed())))
 }
 
 fn seed() -> u64 {
-    std::env::var("FIREDRILL_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_260_712)
+    std::env::var("FIREDRILL_CRASH_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(20_260_712)
 }
 
 /// A name of its own, so that `down` of all its runs touches no other test's.
@@ -89,11 +102,20 @@ fn stack_name() -> String {
 fn write_stack(folder: &Path) -> Outcome<Stack> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("docker-compose.yml"), images::filled(COMPOSE, IMAGES))?;
-    std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: {}\nroles: {{}}\n", stack_name()))?;
+    std::fs::write(
+        folder.join("firedrill.yaml"),
+        format!("schema: 1\nstack: {}\nroles: {{}}\n", stack_name()),
+    )?;
     Ok(Stack::open(&folder.to_string_lossy())?)
 }
 
-async fn bring_up(engine: &Engine, journal: &Journal, stack: &Stack, run: &str, kept: bool) -> Outcome<Running> {
+async fn bring_up(
+    engine: &Engine,
+    journal: &Journal,
+    stack: &Stack,
+    run: &str,
+    kept: bool,
+) -> Outcome<Running> {
     let work = WorkCopy::make(journal, stack, run)?;
     let running = up(Up {
         engine,
@@ -129,11 +151,16 @@ async fn harness_of_faults(run: &str) -> Outcome {
     let journal = Journal::of_user();
     let engine = Engine::connect().await?;
     let running = Running::load(&journal, run)?.ok_or("the stack is not up")?;
-    let (redis, idle) = (running.container("redis").ok_or("redis")?, running.container("idle").ok_or("idle")?);
+    let (redis, idle) =
+        (running.container("redis").ok_or("redis")?, running.container("idle").ok_or("idle")?);
     println!("begun");
     let note = |what: &str, undo: Undo| journal.open(run, &running.stack, what, undo);
 
-    let mut helper = Command::new(std::env::current_exe()?).arg("fault-helper").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let mut helper = Command::new(std::env::current_exe()?)
+        .arg("fault-helper")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
     let pid = i32::try_from(helper.id())?;
     let start_ticks = start_ticks_of(pid).ok_or("the helper is gone")?;
     note("helper", Undo::EndHelper { pid, start_ticks })?;
@@ -141,9 +168,16 @@ async fn harness_of_faults(run: &str) -> Outcome {
     pipe.write_all(b"go\n")?;
     println!("helper {pid}");
 
-    let rule =
-        |action: &str| -> Vec<String> { format!("{action} INPUT -p tcp --dport 6379 -j DROP").split(' ').map(str::to_owned).collect() };
-    note("partition of redis", Undo::DeleteContainerRules { container: redis.into(), rules: vec![rule("-D")] })?;
+    let rule = |action: &str| -> Vec<String> {
+        format!("{action} INPUT -p tcp --dport 6379 -j DROP")
+            .split(' ')
+            .map(str::to_owned)
+            .collect()
+    };
+    note(
+        "partition of redis",
+        Undo::DeleteContainerRules { container: redis.into(), rules: vec![rule("-D")] },
+    )?;
     iptables(Some(engine.inspect(redis).await?.pid), &rule("-I")).await?;
     note("pause of redis", Undo::Unpause { container: redis.into() })?;
     engine.pause(redis).await?;
@@ -153,8 +187,8 @@ async fn harness_of_faults(run: &str) -> Outcome {
     std::future::pending().await
 }
 
-/// A helper of a fault: does nothing before it is told to, and ends when its harness dies before that. Then it has a life
-/// of its own, which only the journal ends.
+/// A helper of a fault: does nothing before it is told to, and ends when its harness dies before
+/// that. Then it has a life of its own, which only the journal ends.
 fn fault_helper() -> ExitCode {
     let mut word = String::new();
     let told = std::io::stdin().read_line(&mut word);
@@ -182,7 +216,9 @@ impl Victim {
             .spawn()?;
         let stdout = BufReader::new(child.stdout.take().ok_or("no pipe")?);
         let (send, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
         if lines.recv_timeout(Duration::from_secs(20))? != "begun" {
             return Err("the harness did not begin".into());
         }
@@ -209,19 +245,27 @@ async fn killed_runs() -> Outcome {
     for kill in 0..KILLS {
         let run = format!("crash{}r{kill}", std::process::id());
         let wait = Duration::from_millis(random.random_range(0..3500));
-        let victim = Victim::start(&state, &["harness-with-reaper", &folder.to_string_lossy(), &run])?;
+        let victim =
+            Victim::start(&state, &["harness-with-reaper", &folder.to_string_lossy(), &run])?;
         let printed = victim.kill_after(wait)?;
         let left = gone_within(&engine, &journal, &run, Duration::from_secs(30)).await;
         if let Err(left) = left {
             remove_run(Some(&engine), &journal, &run).await?;
-            return Err(format!("kill {kill} after {wait:?} (printed {printed:?}) left {left}").into());
+            return Err(
+                format!("kill {kill} after {wait:?} (printed {printed:?}) left {left}").into()
+            );
         }
     }
     Ok(())
 }
 
 /// Waits until nothing of a run is there; else says what is.
-async fn gone_within(engine: &Engine, journal: &Journal, run: &str, within: Duration) -> Result<(), String> {
+async fn gone_within(
+    engine: &Engine,
+    journal: &Journal,
+    run: &str,
+    within: Duration,
+) -> Result<(), String> {
     let since = Instant::now();
     loop {
         let left = leftovers(engine, journal, run).await.map_err(|error| error.to_string())?;
@@ -237,17 +281,45 @@ async fn gone_within(engine: &Engine, journal: &Journal, run: &str, within: Dura
 
 async fn leftovers(engine: &Engine, journal: &Journal, run: &str) -> Outcome<Vec<String>> {
     let mut left = Vec::new();
-    left.extend(engine.containers_with(label::RUN, Some(run)).await?.into_iter().map(|id| format!("container {id}")));
-    left.extend(engine.networks_with(label::RUN, Some(run)).await?.into_iter().map(|name| format!("network {name}")));
-    left.extend(engine.volumes_with(label::RUN, Some(run)).await?.into_iter().map(|name| format!("volume {name}")));
+    left.extend(
+        engine
+            .containers_with(label::RUN, Some(run))
+            .await?
+            .into_iter()
+            .map(|id| format!("container {id}")),
+    );
+    left.extend(
+        engine
+            .networks_with(label::RUN, Some(run))
+            .await?
+            .into_iter()
+            .map(|name| format!("network {name}")),
+    );
+    left.extend(
+        engine
+            .volumes_with(label::RUN, Some(run))
+            .await?
+            .into_iter()
+            .map(|name| format!("volume {name}")),
+    );
     let rules = namespace::run_on_host("iptables-save", &[]).await?;
-    left.extend(rules.stdout.lines().filter(|line| line.contains(run)).map(|line| format!("rule {line}")));
-    left.extend(journal.open_entries()?.into_iter().filter(|entry| entry.run == run).map(|entry| format!("entry {}", entry.what)));
+    left.extend(
+        rules.stdout.lines().filter(|line| line.contains(run)).map(|line| format!("rule {line}")),
+    );
+    left.extend(
+        journal
+            .open_entries()?
+            .into_iter()
+            .filter(|entry| entry.run == run)
+            .map(|entry| format!("entry {}", entry.what)),
+    );
     if journal.home().join("runs").join(run).exists() {
         left.push("its folder".into());
     }
     let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    left.extend(mounts.lines().filter(|line| line.contains(run)).map(|line| format!("mount {line}")));
+    left.extend(
+        mounts.lines().filter(|line| line.contains(run)).map(|line| format!("mount {line}")),
+    );
     left.extend(processes_with(run).into_iter().map(|pid| format!("process {pid}")));
     Ok(left)
 }
@@ -279,24 +351,42 @@ async fn killed_faults() -> Outcome {
     if left.is_empty() { Ok(()) } else { Err(format!("down left {}", left.join(", ")).into()) }
 }
 
-async fn kill_and_mend(engine: &Engine, journal: &Journal, stack: &Stack, run: &str, state: &Path) -> Outcome {
+async fn kill_and_mend(
+    engine: &Engine,
+    journal: &Journal,
+    stack: &Stack,
+    run: &str,
+    state: &Path,
+) -> Outcome {
     let running = bring_up(engine, journal, stack, run, true).await?;
-    let containers: Vec<&str> = running.services.values().map(|service| service.container.as_str()).collect();
+    let containers: Vec<&str> =
+        running.services.values().map(|service| service.container.as_str()).collect();
     works(engine, &running).await.map_err(|why| format!("before any fault: {why}"))?;
     let mut random = StdRng::seed_from_u64(seed());
     let mut reached_all = 0;
     for kill in 0..KILLS {
         // The last kill comes when every fault is there.
-        let wait = Duration::from_millis(if kill + 1 == KILLS { 4000 } else { random.random_range(0..1200) });
+        let wait = Duration::from_millis(if kill + 1 == KILLS {
+            4000
+        } else {
+            random.random_range(0..1200)
+        });
         let printed = Victim::start(state, &["harness-of-faults", run])?.kill_after(wait)?;
         reached_all += usize::from(printed.iter().any(|line| line == "all"));
         let healed = heal(journal, Some(engine), None).await?;
         if !healed.failed.is_empty() {
-            return Err(format!("kill {kill} after {wait:?}: heal failed: {:?}", healed.failed).into());
+            return Err(
+                format!("kill {kill} after {wait:?}: heal failed: {:?}", healed.failed).into()
+            );
         }
-        mended(engine, journal, &running, &printed).await.map_err(|why| format!("kill {kill} after {wait:?}: {why}"))?;
+        mended(engine, journal, &running, &printed)
+            .await
+            .map_err(|why| format!("kill {kill} after {wait:?}: {why}"))?;
         for id in &containers {
-            engine.inspect(id).await.map_err(|error| format!("it is no longer the same stack: {error}"))?;
+            engine
+                .inspect(id)
+                .await
+                .map_err(|error| format!("it is no longer the same stack: {error}"))?;
         }
     }
     if reached_all == 0 {
@@ -306,7 +396,12 @@ async fn kill_and_mend(engine: &Engine, journal: &Journal, stack: &Stack, run: &
 }
 
 /// Nothing of a fault is left, and the stack works.
-async fn mended(engine: &Engine, journal: &Journal, running: &Running, printed: &[String]) -> Outcome {
+async fn mended(
+    engine: &Engine,
+    journal: &Journal,
+    running: &Running,
+    printed: &[String],
+) -> Outcome {
     for line in printed {
         if let Some(pid) = line.strip_prefix("helper ") {
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The engine, stacks, containment and undoing against a real Docker, on stacks of two small containers.
+//! The engine, stacks, containment and undoing against a real Docker, on stacks of two small
+//! containers.
 //!
 //! `firedrill/<image>:tested` in Compose files stands for the reference that the image has here.
 
@@ -7,8 +8,11 @@ mod images;
 
 use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
 use firedrill::engine::{Engine, EngineError, Happening, Health, Limits, label, namespace};
-use firedrill::journal::{Journal, Undo, undo};
-use firedrill::stack::{Addition, Running, Stack, StackError, Up, WorkCopy, recreate, remove_run, up};
+use firedrill::fault::healing;
+use firedrill::journal::{Journal, Undo};
+use firedrill::stack::{
+    Addition, Running, Stack, StackError, Up, WorkCopy, recreate, remove_run, up,
+};
 use futures::StreamExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
@@ -48,8 +52,11 @@ where
     let run = name.to_owned();
     images::trial(name, IMAGES, move || {
         runtime().block_on(async {
-            let fixture = Arc::new(Fixture::new(&run).await.map_err(|error| Failed::from(error.to_string()))?);
-            let outcome = test(fixture.clone()).await.map_err(|error| Failed::from(error.to_string()));
+            let fixture = Arc::new(
+                Fixture::new(&run).await.map_err(|error| Failed::from(error.to_string()))?,
+            );
+            let outcome =
+                test(fixture.clone()).await.map_err(|error| Failed::from(error.to_string()));
             let removed = remove_run(Some(&fixture.engine), &fixture.journal, &fixture.run).await;
             removed.map_err(|error| Failed::from(error.to_string()))?;
             outcome?;
@@ -59,11 +66,15 @@ where
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime")
 }
 
-/// A run of its own, with a journal and a stack folder in a temporary place. Panics in a test leave the run to be removed
-/// when the fixture is dropped.
+/// A run of its own, with a journal and a stack folder in a temporary place. Panics in a test leave
+/// the run to be removed when the fixture is dropped.
 struct Fixture {
     engine: Engine,
     journal: Journal,
@@ -79,7 +90,10 @@ impl Drop for Fixture {
         }
         let (engine, journal, run) = (self.engine.clone(), self.journal.clone(), self.run.clone());
         let removing = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("runtime");
             // The connection of the test's own runtime is of no use in another.
             drop(engine);
             runtime.block_on(async {
@@ -110,7 +124,10 @@ impl Fixture {
         let folder = self.home.path().join("stack");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("docker-compose.yml"), images::filled(compose, IMAGES))?;
-        std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: enginetest\nroles: {{}}\n{declaration}"))?;
+        std::fs::write(
+            folder.join("firedrill.yaml"),
+            format!("schema: 1\nstack: enginetest\nroles: {{}}\n{declaration}"),
+        )?;
         std::fs::write(folder.join("setting.txt"), "as written")?;
         Ok(Stack::open(&folder.to_string_lossy())?)
     }
@@ -178,7 +195,10 @@ volumes: {data: {}}
 "#;
 
 fn container(running: &Running, service: &str) -> Result<String, String> {
-    running.container(service).map(str::to_owned).ok_or_else(|| format!("no container of {service}"))
+    running
+        .container(service)
+        .map(str::to_owned)
+        .ok_or_else(|| format!("no container of {service}"))
 }
 
 async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
@@ -196,7 +216,10 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
         image: images::reference("base-trixie").into(),
         command: Some(vec!["sleep".into(), "600".into()]),
         init: Some(true),
-        networks: vec![Attachment { aliases: vec!["hooks.example.test".into()], ..Default::default() }],
+        networks: vec![Attachment {
+            aliases: vec!["hooks.example.test".into()],
+            ..Default::default()
+        }],
         ports: vec![PortSpec { container: 8000, host: 0, udp: false }],
         ..Default::default()
     };
@@ -216,8 +239,16 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
 
     let redis = container(&running, "redis")?;
     running.work_copy().write("setting.txt", "as changed")?;
-    assert_eq!(engine.read_file(&redis, "/setting.txt").await?, b"as changed", "written in place, the mount shows it");
-    assert_eq!(std::fs::read_to_string(stack.folder.join("setting.txt"))?, "as written", "the owner's file is untouched");
+    assert_eq!(
+        engine.read_file(&redis, "/setting.txt").await?,
+        b"as changed",
+        "written in place, the mount shows it"
+    );
+    assert_eq!(
+        std::fs::read_to_string(stack.folder.join("setting.txt"))?,
+        "as written",
+        "the owner's file is untouched"
+    );
 
     let state = engine.container_of(&running.project, "redis").await?;
     let health = engine.health(&state).await?;
@@ -227,18 +258,36 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     assert_eq!(Running::load(&fixture.journal, &fixture.run)?.as_ref(), Some(&running));
     assert_eq!(Running::of_stack(&fixture.journal, "enginetest")?.as_ref(), Some(&running));
     let events = fixture.seen();
-    let started = |name: &str| events.iter().position(|event| matches!(event, StackEvent::Started { service, .. } if service == name));
-    let ready = |name: &str| events.iter().position(|event| matches!(event, StackEvent::Ready { service, .. } if service == name));
-    assert!(ready("redis") < started("idle") && started("stand-in") < started("redis"), "{events:?}");
+    let started = |name: &str| {
+        events.iter().position(
+            |event| matches!(event, StackEvent::Started { service, .. } if service == name),
+        )
+    };
+    let ready = |name: &str| {
+        events
+            .iter()
+            .position(|event| matches!(event, StackEvent::Ready { service, .. } if service == name))
+    };
+    assert!(
+        ready("redis") < started("idle") && started("stand-in") < started("redis"),
+        "{events:?}"
+    );
 
     recreate(engine, &stack, &running, "redis", None).await?;
     let anew = engine.container_of(&running.project, "redis").await?;
-    assert!(anew.id != state.id && engine.health(&anew).await? == Health::Healthy && anew.ports == state.ports);
+    assert!(
+        anew.id != state.id
+            && engine.health(&anew).await? == Health::Healthy
+            && anew.ports == state.ports
+    );
     let known = Running::load(&fixture.journal, &fixture.run)?.ok_or("not written down")?;
     assert_eq!(known.container("redis"), Some(anew.id.as_str()));
 
     let removed = remove_run(Some(engine), &fixture.journal, &fixture.run).await?;
-    assert_eq!((removed.containers, removed.networks, removed.volumes, removed.rules), (3, 1, 1, 2));
+    assert_eq!(
+        (removed.containers, removed.networks, removed.volumes, removed.rules),
+        (3, 1, 1, 2)
+    );
     fixture.nothing_left().await
 }
 
@@ -263,16 +312,22 @@ volumes: {shared: {}}
     let events = fixture.seen();
     let condition = |name: &str| {
         events.iter().find_map(|event| match event {
-            StackEvent::Ready { service, condition, .. } if service == name => Some(condition.clone()),
+            StackEvent::Ready { service, condition, .. } if service == name => {
+                Some(condition.clone())
+            }
             _ => None,
         })
     };
-    assert_eq!((condition("setup").as_deref(), condition("main").as_deref()), (Some("completed"), Some("running")));
+    assert_eq!(
+        (condition("setup").as_deref(), condition("main").as_deref()),
+        (Some("completed"), Some("running"))
+    );
     Ok(())
 }
 
 async fn ready_early(fixture: Arc<Fixture>) -> Outcome {
-    let compose = PAIR.replace("interval: 300ms", "interval: 10m, start_period: 60s, start_interval: 1s");
+    let compose =
+        PAIR.replace("interval: 300ms", "interval: 10m, start_period: 60s, start_interval: 1s");
     assert!(compose.contains("10m"));
     let running = fixture.up(&compose).await?;
     // The other one starts only once this one is healthy, long before ten minutes are over.
@@ -294,8 +349,18 @@ services:
     let stack = fixture.write(compose, "")?;
     let error = fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await.expect_err("bad dies");
     let text = error.to_string();
-    assert!(text.contains("service bad") && text.contains("exit code 7") && text.contains("can not open the ledger"), "{text}");
-    assert!(fixture.seen().iter().any(|event| matches!(event, StackEvent::NotReady { service, .. } if service == "bad")));
+    assert!(
+        text.contains("service bad")
+            && text.contains("exit code 7")
+            && text.contains("can not open the ledger"),
+        "{text}"
+    );
+    assert!(
+        fixture
+            .seen()
+            .iter()
+            .any(|event| matches!(event, StackEvent::NotReady { service, .. } if service == "bad"))
+    );
     fixture.nothing_left().await
 }
 
@@ -307,35 +372,58 @@ async fn contained(fixture: Arc<Fixture>) -> Outcome {
     let bound = Duration::from_secs(20);
     let inside = "curl -s -m 3 telnet://redis:6379 </dev/null; echo $?";
     let seen = fixture.engine.exec(&idle, &["sh", "-c", inside], bound).await?;
-    assert!(["0", "28", "48", "49"].contains(&seen.stdout.trim()), "the stack's own services are reached: {seen:?}");
+    assert!(
+        ["0", "28", "48", "49"].contains(&seen.stdout.trim()),
+        "the stack's own services are reached: {seen:?}"
+    );
 
     let network = fixture.engine.docker.inspect_network(&running.network, None).await?;
-    let gateway = network.ipam.and_then(|ipam| ipam.config?.first()?.gateway.clone()).ok_or("no gateway")?;
-    let mut targets = vec![format!("{gateway}:{host_port}"), "192.0.2.1:80".into(), "8.8.8.8:80".into()];
+    let gateway =
+        network.ipam.and_then(|ipam| ipam.config?.first()?.gateway.clone()).ok_or("no gateway")?;
+    let mut targets =
+        vec![format!("{gateway}:{host_port}"), "192.0.2.1:80".into(), "8.8.8.8:80".into()];
     // Every address of the host itself.
     let addresses = namespace::run_on_host("hostname", &["-I".into()]).await?;
-    targets.extend(addresses.stdout.split_whitespace().filter(|a| a.contains('.')).map(|a| format!("{a}:{host_port}")));
+    targets.extend(
+        addresses
+            .stdout
+            .split_whitespace()
+            .filter(|a| a.contains('.'))
+            .map(|a| format!("{a}:{host_port}")),
+    );
     for target in targets {
         // Told so by an answer, not left waiting.
         let script = format!("exec 3<>/dev/tcp/{}", target.replace(':', "/"));
         let seen = fixture.engine.exec(&idle, &["bash", "-c", &script], bound).await?;
-        assert!(seen.code != 0 && seen.stderr.contains("Connection refused"), "{target} is refused: {seen:?}");
+        assert!(
+            seen.code != 0 && seen.stderr.contains("Connection refused"),
+            "{target} is refused: {seen:?}"
+        );
     }
-    // A service that is stopped has no address: who looks for it must be told so, not kept waiting. Its resolver would wait for
-    // 30 s here, which is longer than it is let.
+    // A service that is stopped has no address: who looks for it must be told so, not kept waiting.
+    // Its resolver would wait for 30 s here, which is longer than it is let.
     fixture.engine.stop(&container(&running, "redis")?, None).await?;
     let asked = ["env", "RES_OPTIONS=timeout:30 attempts:1", "getent", "ahosts", "redis"];
-    let seen = fixture.engine.exec(&idle, &asked, bound).await.map_err(|e| format!("redis is not answered: {e}"))?;
+    let seen = fixture
+        .engine
+        .exec(&idle, &asked, bound)
+        .await
+        .map_err(|e| format!("redis is not answered: {e}"))?;
     assert_ne!(seen.code, 0, "redis resolves: {seen:?}");
-    // Names outside are answered by nobody where the engine is old; then the resolver gives up early.
-    let outside = "getent ahosts hooks.slack.com && exit 9; grep -o 'timeout:1 attempts:2' /etc/resolv.conf";
+    // Names outside are answered by nobody where the engine is old; then the resolver gives up
+    // early.
+    let outside =
+        "getent ahosts hooks.slack.com && exit 9; grep -o 'timeout:1 attempts:2' /etc/resolv.conf";
     let seen = fixture.engine.exec(&idle, &["sh", "-c", outside], bound).await?;
     assert_eq!(seen.stdout.trim(), "timeout:1 attempts:2", "{seen:?}");
     fixture.engine.start(&container(&running, "redis")?).await?;
     host.set_nonblocking(true)?;
     assert!(host.accept().is_err(), "somebody reached the host");
     // And the way in still works.
-    TcpStream::connect_timeout(&running.address("redis", 6379).ok_or("no port")?, Duration::from_secs(2))?;
+    TcpStream::connect_timeout(
+        &running.address("redis", 6379).ok_or("no port")?,
+        Duration::from_secs(2),
+    )?;
     Ok(())
 }
 
@@ -356,7 +444,9 @@ async fn undoing(fixture: Arc<Fixture>) -> Outcome {
     engine.stop(&idle, Some(Duration::ZERO)).await?;
     engine.stop(&idle, Some(Duration::ZERO)).await?;
     note("fault pause on redis", Undo::Unpause { container: redis.clone() })?;
-    let mut fill = String::from("redis-cli set keep 1 >/dev/null; redis-cli set ballastX 1 >/dev/null; redis-cli mset");
+    let mut fill = String::from(
+        "redis-cli set keep 1 >/dev/null; redis-cli set ballastX 1 >/dev/null; redis-cli mset",
+    );
     (0..2500).for_each(|at| fill.push_str(&format!(" 'ballast*{at}' x")));
     let filled = engine.exec(&redis, &["sh", "-c", &fill], bound).await?;
     assert_eq!(filled.code, 0, "{filled:?}");
@@ -367,7 +457,10 @@ async fn undoing(fixture: Arc<Fixture>) -> Outcome {
         let line = format!("{action} INPUT -p tcp --dport 6379 -j DROP");
         line.split(' ').map(str::to_owned).collect::<Vec<_>>()
     };
-    note("partition of redis", Undo::DeleteContainerRules { container: redis.clone(), rules: vec![rule("-D")] })?;
+    note(
+        "partition of redis",
+        Undo::DeleteContainerRules { container: redis.clone(), rules: vec![rule("-D")] },
+    )?;
     let pid = engine.inspect(&redis).await?.pid;
     assert!(firedrill::engine::containment::iptables(Some(pid), &rule("-A")).await?.ok);
     let nowhere = "firedrill-no-such-container".to_owned();
@@ -377,8 +470,9 @@ async fn undoing(fixture: Arc<Fixture>) -> Outcome {
     let deaf = keys(&redis, 6380, "x");
     note("filling what does not listen", deaf)?;
 
-    // Undone newest first: the server is still paused when its keys are to be deleted for the first time, so that is tried
-    // again. What fails for good keeps no other from being undone, and stays open.
+    // Undone newest first: the server is still paused when its keys are to be deleted for the first
+    // time, so that is tried again. What fails for good keeps no other from being undone, and stays
+    // open.
     let healed = healing::heal(journal, Some(engine), None).await?;
     assert_eq!((healed.undone.len(), healed.failed.len()), (6, 1), "{healed:?}");
     let again = healing::heal(journal, Some(engine), Some(&fixture.run)).await?;
@@ -387,7 +481,11 @@ async fn undoing(fixture: Arc<Fixture>) -> Outcome {
 
     let left = engine.exec(&redis, &["redis-cli", "dbsize"], bound).await?;
     let kept = engine.exec(&redis, &["redis-cli", "mget", "keep", "ballastX"], bound).await?;
-    assert_eq!((left.stdout.trim(), kept.stdout.trim()), ("2", "1\n1"), "the star of the prefix means itself");
+    assert_eq!(
+        (left.stdout.trim(), kept.stdout.trim()),
+        ("2", "1\n1"),
+        "the star of the prefix means itself"
+    );
     assert!(engine.inspect(&idle).await?.running && !engine.inspect(&redis).await?.paused);
     let rules = namespace::run(pid, "iptables", &["-S".into()]).await?;
     assert!(rules.ok && !rules.stdout.contains("6379"), "{rules:?}");
@@ -395,7 +493,8 @@ async fn undoing(fixture: Arc<Fixture>) -> Outcome {
 }
 
 async fn limits(fixture: Arc<Fixture>) -> Outcome {
-    let compose = PAIR.replace("    init: true\n", "    init: true\n    cpus: 1.5\n    mem_limit: 64m\n");
+    let compose =
+        PAIR.replace("    init: true\n", "    init: true\n    cpus: 1.5\n    mem_limit: 64m\n");
     let running = fixture.up(&compose).await?;
     let engine = &fixture.engine;
     let limited = Limits { nano_cpus: 1_500_000_000, memory: 64 << 20 };
@@ -429,19 +528,33 @@ async fn happenings(fixture: Arc<Fixture>) -> Outcome {
         }
         Ok::<_, EngineError>(seen)
     };
-    let (seen, acted) = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(watching, acting) }).await?;
+    let (seen, acted) =
+        tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(watching, acting) })
+            .await?;
     acted?;
-    assert_eq!(seen?, [Happening::Pause, Happening::Unpause, Happening::Die(137), Happening::Start]);
+    assert_eq!(
+        seen?,
+        [Happening::Pause, Happening::Unpause, Happening::Die(137), Happening::Start]
+    );
     Ok(())
 }
 
 async fn port_in_use(fixture: Arc<Fixture>) -> Outcome {
     let held = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = held.local_addr()?.port();
-    let stack = fixture.write(&PAIR.replace("127.0.0.1:6379:6379", &format!("{port}:6379")), "ports: as_written\n")?;
-    let error = fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await.expect_err("the port is held");
+    let stack = fixture.write(
+        &PAIR.replace("127.0.0.1:6379:6379", &format!("{port}:6379")),
+        "ports: as_written\n",
+    )?;
+    let error =
+        fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await.expect_err("the port is held");
     let text = error.to_string();
-    assert!(text.contains("docker-compose.yml:5") && text.contains(&port.to_string()) && text.contains("redis"), "{text}");
+    assert!(
+        text.contains("docker-compose.yml:5")
+            && text.contains(&port.to_string())
+            && text.contains("redis"),
+        "{text}"
+    );
     assert!(text.contains(&std::process::id().to_string()), "names who holds it: {text}");
     assert_eq!(error.exit() as u8, 3);
     fixture.nothing_left().await?;
@@ -452,9 +565,13 @@ async fn port_in_use(fixture: Arc<Fixture>) -> Outcome {
 }
 
 async fn no_image(fixture: Arc<Fixture>) -> Outcome {
-    let stack = fixture.write(&PAIR.replace("firedrill/redis:tested", "firedrill/none:nowhere"), "")?;
+    let stack =
+        fixture.write(&PAIR.replace("firedrill/redis:tested", "firedrill/none:nowhere"), "")?;
     let error = fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await.expect_err("no image");
-    assert!(error.to_string().contains("firedrill/none:nowhere") && error.exit() as u8 == 3, "{error}");
+    assert!(
+        error.to_string().contains("firedrill/none:nowhere") && error.exit() as u8 == 3,
+        "{error}"
+    );
     fixture.nothing_left().await
 }
 
@@ -479,7 +596,8 @@ networks: {outer: {external: true, name: production}}
     for wanted in ["privileged", "vm.max_map_count", "no-such-device", "cpus 4096", "production"] {
         assert!(shown.contains(wanted), "{wanted} in {shown}");
     }
-    let script = "cat /proc/sys/net/core/somaxconn; getent hosts the-greedy-one >/dev/null && echo named";
+    let script =
+        "cat /proc/sys/net/core/somaxconn; getent hosts the-greedy-one >/dev/null && echo named";
     let id = container(&running, "greedy")?;
     let seen = fixture.engine.exec(&id, &["sh", "-c", script], Duration::from_secs(5)).await?;
     assert_eq!(seen.stdout, "512\nnamed\n");

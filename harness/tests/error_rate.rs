@@ -1,5 +1,6 @@
-//! How often the gate errs, found by giving it runs of the e-mail stack that did not change: a run is drawn from those that were recorded, and
-//! its operations from the run's, so that both vary as they do. At night (`FIREDRILL_NIGHTLY=1`) runs are made for it. To keep other runs:
+//! How often the gate errs, found by giving it runs of the e-mail stack that did not change: a run
+//! is drawn from those that were recorded, and its operations from the run's, so that both vary as
+//! they do. At night (`FIREDRILL_NIGHTLY=1`) runs are made for it. To keep other runs:
 //!
 //!     FIREDRILL_RUNS=report/<run>:report/<run>:… cargo test -p firedrill --test error_rate
 
@@ -37,7 +38,8 @@ const ASKED: u64 = 400;
 /// Chance below which what the gate did is no accident.
 const ACCIDENT: f64 = 0.001;
 
-/// Latencies of one step in the window of each run, microseconds, as histograms (V2, deflated) in Base64.
+/// Latencies of one step in the window of each run, microseconds, as histograms (V2, deflated) in
+/// Base64.
 #[derive(Serialize, Deserialize)]
 struct Recorded {
     about: String,
@@ -49,7 +51,9 @@ fn histogram(folder: &Path, step: &str) -> Histogram<u64> {
     let history = firedrill::record::read(folder).unwrap();
     let (from, to) = verdict::summary::window(&history, WARM_UP_S).expect("a window");
     let mut histogram = Histogram::new(3).unwrap();
-    let mine = history.operations().filter(|(_, o)| o.is_step(step) && (from..to).contains(&o.due.wall_s()));
+    let mine = history
+        .operations()
+        .filter(|(_, o)| o.is_step(step) && (from..to).contains(&o.due.wall_s()));
     mine.for_each(|(_, o)| histogram.record((o.latency_ms() * 1e3) as u64).unwrap());
     histogram
 }
@@ -73,7 +77,11 @@ fn made() -> Recorded {
     let copy = Broken::copy_of("email");
     copy.without_drill();
     let mut record = Command::new(env!("CARGO_BIN_EXE_firedrill"));
-    record.args(["baseline", "record"]).arg(copy.folder()).args(["--runs", &MADE.to_string(), "--report"]).arg(copy.report());
+    record
+        .args(["baseline", "record"])
+        .arg(copy.folder())
+        .args(["--runs", &MADE.to_string(), "--report"])
+        .arg(copy.report());
     let output = record.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // One that measured nothing is there, too, and no baseline.
@@ -103,7 +111,12 @@ fn runs(step: &str) -> Vec<Vec<f64>> {
     let unpacked = |text: &String| -> Vec<f64> {
         let bytes = STANDARD.decode(text).unwrap();
         let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
-        histogram.iter_recorded().flat_map(|v| std::iter::repeat_n(v.value_iterated_to() as f64, v.count_at_value() as usize)).collect()
+        histogram
+            .iter_recorded()
+            .flat_map(|v| {
+                std::iter::repeat_n(v.value_iterated_to() as f64, v.count_at_value() as usize)
+            })
+            .collect()
     };
     RECORDED.steps[step].iter().map(unpacked).collect()
 }
@@ -117,7 +130,13 @@ fn median(runs: &[Vec<f64>], random: &mut SplitMix) -> f64 {
 }
 
 fn question(practical: f64, alpha: f64) -> Question {
-    Question { compared: Compared::Ratio, better: verdict::gate::Better::Lower, practical, alpha, power: 0.9 }
+    Question {
+        compared: Compared::Ratio,
+        better: verdict::gate::Better::Lower,
+        practical,
+        alpha,
+        power: 0.9,
+    }
 }
 
 fn asked(question: &Question, of: &[Vec<f64>], runs: usize, factor: f64) -> Tally {
@@ -128,12 +147,19 @@ fn asked(question: &Question, of: &[Vec<f64>], runs: usize, factor: f64) -> Tall
 fn a_release_that_is_the_same_fails_as_rarely_as_stated() {
     for step in STEPS {
         let recorded = runs(step);
-        assert!(recorded.len() >= 3 && recorded.iter().all(|run| run.len() > 100), "too few operations of {step}");
+        assert!(
+            recorded.len() >= 3 && recorded.iter().all(|run| run.len() > 100),
+            "too few operations of {step}"
+        );
         for (alpha, runs) in [(0.05, 5), (0.01, 8)] {
-            // Without a practical threshold, which only makes failing rarer, the interval alone must keep to alpha.
+            // Without a practical threshold, which only makes failing rarer, the interval alone
+            // must keep to alpha.
             let tally = asked(&question(1e-9, alpha), &recorded, runs, 1.0);
             let chance = proportion::two_sided(tally.worse, tally.asked, alpha);
-            assert!(chance > ACCIDENT, "{step}, alpha {alpha}, {runs} runs: {tally:?}, chance {chance:.5}");
+            assert!(
+                chance > ACCIDENT,
+                "{step}, alpha {alpha}, {runs} runs: {tally:?}, chance {chance:.5}"
+            );
         }
     }
 }
@@ -145,10 +171,14 @@ fn a_release_that_is_slower_by_a_tenth_is_found_with_the_stated_power() {
         let question = question(0.05, 0.01);
         let mut random = SplitMix(1);
         let medians: Vec<f64> = (0..200).map(|_| median(&recorded, &mut random).ln()).collect();
-        let runs = power::runs(spread(&medians), 1.1f64.ln(), question.alpha, question.power).expect("a few runs do");
+        let runs = power::runs(spread(&medians), 1.1f64.ln(), question.alpha, question.power)
+            .expect("a few runs do");
         let tally = asked(&question, &recorded, runs, 1.1);
         let share = tally.worse as f64 / tally.asked as f64;
         let chance = proportion::two_sided(tally.worse, tally.asked, question.power);
-        assert!(share > question.power || chance > ACCIDENT, "{step}, {runs} runs: {tally:?}, chance {chance:.5}");
+        assert!(
+            share > question.power || chance > ACCIDENT,
+            "{step}, {runs} runs: {tally:?}, chance {chance:.5}"
+        );
     }
 }

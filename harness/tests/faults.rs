@@ -1,7 +1,9 @@
-//! Each fault against real containers: it bites, seen from outside and by its own claim; it is written down before; healed, it
-//! leaves; healed again, nothing happens. Aimed at nothing, it says so. And machines on which drills can't run.
+//! Each fault against real containers: it bites, seen from outside and by its own claim; it is
+//! written down before; healed, it leaves; healed again, nothing happens. Aimed at nothing, it says
+//! so. And machines on which drills can't run.
 //!
-//! All cases share one stack of small containers, one after the other. No time is asserted, only what is longer or more than before.
+//! All cases share one stack of small containers, one after the other. No time is asserted, only
+//! what is longer or more than before.
 
 #[path = "faults/aimless.rs"]
 mod aimless;
@@ -31,7 +33,13 @@ type Shared = Arc<tokio::sync::Mutex<Option<Result<Stage, String>>>>;
 fn main() -> ExitCode {
     firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime"));
+    let runtime = Arc::new(
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("runtime"),
+    );
     let shared = Shared::default();
     let cases: [(&str, Case); 19] = [
         ("stop_ends_the_container_in_order", |s| Box::pin(bites::stop(s))),
@@ -57,10 +65,14 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = Vec::new();
     for (name, case) in cases {
         let (shared, runtime) = (shared.clone(), runtime.clone());
-        trials.push(images::trial(name, stage::IMAGES, move || runtime.block_on(on_stage(&shared, case))));
+        trials.push(images::trial(name, stage::IMAGES, move || {
+            runtime.block_on(on_stage(&shared, case))
+        }));
     }
     for (name, case) in unfit::CASES {
-        trials.push(images::needing(name, images::no_engine, move || case().map_err(|e| Failed::from(e.to_string()))));
+        trials.push(images::needing(name, images::no_engine, move || {
+            case().map_err(|e| Failed::from(e.to_string()))
+        }));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stage = runtime.block_on(shared.lock()).take();

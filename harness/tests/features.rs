@@ -1,6 +1,7 @@
-//! Each scenario of `features/` as an ordinary test case. The steps of all selected scenarios build one plan, which runs once
-//! on one stack; then each scenario is judged, and fails at its `Then` line. A seeded subset of the sabotage catalogue
-//! follows on the same stack. Nothing starts unless a case is really run (`--list` starts nothing).
+//! Each scenario of `features/` as an ordinary test case. The steps of all selected scenarios build
+//! one plan, which runs once on one stack; then each scenario is judged, and fails at its `Then`
+//! line. A seeded subset of the sabotage catalogue follows on the same stack. Nothing starts unless
+//! a case is really run (`--list` starts nothing).
 
 #[path = "images/obtain.rs"]
 mod images;
@@ -9,11 +10,11 @@ mod oracle;
 #[path = "features/reconcile.rs"]
 mod reconcile;
 
+use firedrill::ops::live::{Live, Options, settled};
+use firedrill::ops::selftest;
 use firedrill::ops::settings::Common;
 use firedrill::process::exit::Failure;
-use firedrill::ops::live::{Live, Options, settled};
 use firedrill::report::{Report, text};
-use firedrill::ops::selftest;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -37,7 +38,8 @@ fn main() {
     let conclusion = match trials() {
         Ok((shared, trials)) => {
             let conclusion = libtest_mimic::run(&arguments, trials);
-            if let Some(live) = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+            if let Some(live) =
+                shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
                 && let Err(e) = shared.runtime.block_on(live.down())
             {
                 eprintln!("the stack could not be removed: {e}");
@@ -45,41 +47,57 @@ fn main() {
             }
             conclusion
         }
-        Err(failure) => {
-            libtest_mimic::run(&arguments, vec![Trial::test("the features can be planned", move || Err(Failed::from(failure.message)))])
-        }
+        Err(failure) => libtest_mimic::run(
+            &arguments,
+            vec![Trial::test("the features can be planned", move || {
+                Err(Failed::from(failure.message))
+            })],
+        ),
     };
     conclusion.exit();
 }
 
 fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
     let stack = std::env::var("FIREDRILL_STACK").unwrap_or_else(|_| "email".into());
-    let options = Options::for_tests(&stack, Common::of_tests(concat!(env!("CARGO_TARGET_TMPDIR"), "/report").into()));
+    let options = Options::for_tests(
+        &stack,
+        Common::of_tests(concat!(env!("CARGO_TARGET_TMPDIR"), "/report").into()),
+    );
     let plan = options.plan()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|e| Failure::new(firedrill::process::exit::Exit::Defect, e))?;
-    let catalogue = sabotage::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
-    let shared = Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
+    let catalogue = selftest::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
+    let shared =
+        Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
     let mut seen = BTreeSet::new();
     let mut trials = Vec::new();
     for planned in &plan.expectations {
         let name = format!("{}::{}", planned.feature, planned.scenario);
         if seen.insert(name.clone()) {
-            let (shared, feature, scenario) = (shared.clone(), planned.feature.clone(), planned.scenario.clone());
-            trials.push(images::needing(&name, images::no_engine, move || judged(&shared, &feature, &scenario)));
+            let (shared, feature, scenario) =
+                (shared.clone(), planned.feature.clone(), planned.scenario.clone());
+            trials.push(images::needing(&name, images::no_engine, move || {
+                judged(&shared, &feature, &scenario)
+            }));
         }
     }
     for left in &plan.left_out {
         trials.push(
-            Trial::test(format!("{}::{}", left.feature, left.scenario), || Ok(())).with_ignored_flag(true).with_kind(left.reason.clone()),
+            Trial::test(format!("{}::{}", left.feature, left.scenario), || Ok(()))
+                .with_ignored_flag(true)
+                .with_kind(left.reason.clone()),
         );
     }
     let shared_call = shared.clone();
     let roll_call = move || judged(&shared_call, "Roll-call", "");
-    trials.push(images::needing("Roll-call::every verdict that must be returned is there", images::no_engine, roll_call));
+    trials.push(images::needing(
+        "Roll-call::every verdict that must be returned is there",
+        images::no_engine,
+        roll_call,
+    ));
     // What was agreed on is the e-mail stack's whole run, not a selection of it.
     if stack == "email" && shared.options.common.tags.is_empty() {
         let shared = shared.clone();
@@ -93,10 +111,12 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         trials.push(images::needing(name, images::no_engine, move || reconciled(&shared)));
     }
     let seed = shared.options.seed;
-    for name in sabotage::subset(&catalogue, seed, SABOTAGES) {
+    for name in selftest::subset(&catalogue, seed, SABOTAGES) {
         let (shared, catalogue) = (shared.clone(), catalogue.clone());
         let shown = format!("Sabotage::{name} is convicted");
-        trials.push(images::needing(&shown, images::no_engine, move || convicted(&shared, &catalogue[&name])));
+        trials.push(images::needing(&shown, images::no_engine, move || {
+            convicted(&shared, &catalogue[&name])
+        }));
     }
     Ok((shared, trials))
 }
@@ -105,7 +125,8 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
 fn report(shared: &Shared) -> Result<&Report, Failed> {
     let report = shared.report.get_or_init(|| {
         shared.runtime.block_on(async {
-            let (live, outcome) = settled(&shared.options, Options::plan).await.map_err(|f| f.message)?;
+            let (live, outcome) =
+                settled(&shared.options, Options::plan).await.map_err(|f| f.message)?;
             *shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(live);
             outcome.map(|o| o.report).map_err(|f| f.message)
         })
@@ -115,13 +136,18 @@ fn report(shared: &Shared) -> Result<&Report, Failed> {
 
 fn judged(shared: &Shared, feature: &str, scenario: &str) -> Result<(), Failed> {
     let report = report(shared)?;
-    let told: Vec<_> = report.verdicts.iter().filter(|t| t.feature == feature && (scenario.is_empty() || t.scenario == scenario)).collect();
+    let told: Vec<_> = report
+        .verdicts
+        .iter()
+        .filter(|t| t.feature == feature && (scenario.is_empty() || t.scenario == scenario))
+        .collect();
     let bad: Vec<String> = told
         .iter()
         .filter(|t| !matches!(t.status, Status::Pass | Status::Waived | Status::Skipped))
         .map(|t| text::verdict(t, report))
         .collect();
-    // The roll-call speaks only when something is missing; any other scenario must have been judged.
+    // The roll-call speaks only when something is missing; any other scenario must have been
+    // judged.
     if told.is_empty() && !scenario.is_empty() {
         return Err(Failed::from("no verdict was returned"));
     }
@@ -140,7 +166,7 @@ fn reconciled(shared: &Shared) -> Result<(), Failed> {
     shared.runtime.block_on(reconcile::reconcile(live)).map_err(Failed::from)
 }
 
-fn convicted(shared: &Shared, sabotage: &sabotage::Sabotage) -> Result<(), Failed> {
+fn convicted(shared: &Shared, sabotage: &selftest::Sabotage) -> Result<(), Failed> {
     report(shared)?;
     let live = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let live = live.as_ref().ok_or_else(|| Failed::from("the stack is not up"))?;
@@ -149,6 +175,9 @@ fn convicted(shared: &Shared, sabotage: &sabotage::Sabotage) -> Result<(), Faile
         eprintln!("{} is left out: {why}", sabotage.name);
         return Ok(());
     }
-    let outcome = shared.runtime.block_on(sabotage::try_on(live, sabotage)).map_err(|f| Failed::from(f.message))?;
+    let outcome = shared
+        .runtime
+        .block_on(selftest::try_on(live, sabotage))
+        .map_err(|f| Failed::from(f.message))?;
     if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
 }

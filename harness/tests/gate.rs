@@ -1,5 +1,6 @@
-//! Gates, trends and comparisons by the built binary, without Docker: steps that lint files and load a server of this test, and recorded
-//! runs. `DOCKER_HOST` leads nowhere, so a step that needs an engine is unfit.
+//! Gates, trends and comparisons by the built binary, without Docker: steps that lint files and
+//! load a server of this test, and recorded runs. `DOCKER_HOST` leads nowhere, so a step that needs
+//! an engine is unfit.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +30,8 @@ fn gate(steps: &str) -> (Broken, Vec<String>) {
     let text = format!("schema: 1\nabout: a test\nstack: STACK\nhours: 1\nsteps:\n{steps}")
         .replace("STACK", &broken.folder().display().to_string());
     std::fs::write(broken.home.path().join("own.yaml"), text).unwrap();
-    let arguments = ["gate", "own.yaml", "--report", "report", "--seed", "7"].map(str::to_owned).to_vec();
+    let arguments =
+        ["gate", "own.yaml", "--report", "report", "--seed", "7"].map(str::to_owned).to_vec();
     (broken, arguments)
 }
 
@@ -39,7 +41,11 @@ fn words(arguments: &[String]) -> Vec<&str> {
 
 /// The one folder of a gate, once it is there.
 fn folder(broken: &Broken) -> Option<PathBuf> {
-    let mut all = std::fs::read_dir(broken.report()).ok()?.flatten().map(|e| e.path()).filter(|p| p.join("gate.json").is_file());
+    let mut all = std::fs::read_dir(broken.report())
+        .ok()?
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.join("gate.json").is_file());
     all.next()
 }
 
@@ -65,13 +71,23 @@ fn begin(broken: &Broken, arguments: &[String]) -> Child {
 fn end(mut child: Child) -> (i32, String) {
     let code = until("the end", || child.try_wait().unwrap()).code().unwrap_or(-1);
     let output = child.wait_with_output().unwrap();
-    (code, format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    (
+        code,
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    )
 }
 
 /// The process whose gate this is.
 fn step_of(gate: &Child) -> Option<i32> {
     let wanted = format!("--of-gate\0{}\0", gate.id()).into_bytes();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     processes.into_iter().find(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.windows(wanted.len()).any(|w| w == wanted)
@@ -86,7 +102,10 @@ fn lives(pid: i32) -> bool {
 
 /// The golden run under the folder for reports, by this name.
 fn recorded(broken: &Broken, name: &str) -> PathBuf {
-    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/golden"), broken.report().join(name));
+    let (from, to) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/golden"),
+        broken.report().join(name),
+    );
     std::fs::create_dir_all(&to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
@@ -97,10 +116,12 @@ fn recorded(broken: &Broken, name: &str) -> PathBuf {
 /// One that is judged by a bound which it does not keep.
 fn recorded_and_failing(broken: &Broken, name: &str) {
     let path = recorded(broken, name).join("run.json");
-    let mut file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let mut file: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let expectations = file["plan"]["expectations"].as_array_mut().unwrap();
     let fires = expectations.iter_mut().map(|e| &mut e["expectation"]);
-    let mut fires = fires.filter(|e| e["check"] == "alert_fires" && e["alert"] == "EmailServiceDown");
+    let mut fires =
+        fires.filter(|e| e["check"] == "alert_fires" && e["alert"] == "EmailServiceDown");
     fires.next().unwrap()["within_s"] = 0.5.into();
     std::fs::write(&path, file.to_string()).unwrap();
 }
@@ -127,18 +148,35 @@ fn steps_run_in_turn_and_their_worst_end_is_the_gates() {
     let seen = report(&folder);
     use Outcome::{Allowed, NotRun, Pass, Unfit};
     let outcomes: Vec<_> = seen.steps.iter().map(|s| s.outcome).collect();
-    assert_eq!((&outcomes[..3], &outcomes[4..]), (&[Pass, Pass, Allowed][..], &[Unfit, NotRun][..]), "{told}");
+    assert_eq!(
+        (&outcomes[..3], &outcomes[4..]),
+        (&[Pass, Pass, Allowed][..], &[Unfit, NotRun][..]),
+        "{told}"
+    );
     assert!([Pass, Allowed].contains(&outcomes[3]), "{told}");
     assert_eq!(seen.steps[5].because.as_deref(), Some("verify did not pass"));
-    assert!(seen.steps[0].ran[0].command.ends_with("--files-only --seed 7"), "{:?}", seen.steps[0].ran);
-    for words in ["unfit: of 6 steps ", "1 did not pass, 1 not run", "no container engine answers", "report: report/"] {
+    assert!(
+        seen.steps[0].ran[0].command.ends_with("--files-only --seed 7"),
+        "{:?}",
+        seen.steps[0].ran
+    );
+    for words in [
+        "unfit: of 6 steps ",
+        "1 did not pass, 1 not run",
+        "no container engine answers",
+        "report: report/",
+    ] {
         assert!(told.contains(words), "{words:?}: {told}");
     }
     let xml = std::fs::read_to_string(folder.join("junit.xml")).unwrap();
     let junit = quick_junit::Report::deserialize_from_str(&xml).unwrap();
-    let statuses: Vec<_> = junit.test_suites.iter().flat_map(|s| &s.test_cases).map(|c| &c.status).collect();
+    let statuses: Vec<_> =
+        junit.test_suites.iter().flat_map(|s| &s.test_cases).map(|c| &c.status).collect();
     assert_eq!(statuses.len(), 6, "{xml}");
-    assert!(matches!(statuses[4], TestCaseStatus::NonSuccess { kind: NonSuccessKind::Error, .. }), "{xml}");
+    assert!(
+        matches!(statuses[4], TestCaseStatus::NonSuccess { kind: NonSuccessKind::Error, .. }),
+        "{xml}"
+    );
     assert!(matches!(statuses[5], TestCaseStatus::Skipped { .. }), "{xml}");
     let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
     pages::is_readable(&page);
@@ -160,9 +198,17 @@ fn a_step_is_repeated_until_its_share_is_over_and_at_least_once() {
     let ended = broken.run(&words(&arguments));
     assert_eq!(ended.exit, 0, "{}{}", ended.stdout, ended.stderr);
     let seen = report(&folder(&broken).unwrap());
-    let seeds: Vec<&str> = seen.steps[0].ran.iter().filter_map(|r| r.command.rsplit(' ').next()).collect();
-    assert!(!seeds.is_empty() && seeds.iter().enumerate().all(|(n, s)| *s == (7 + n).to_string()), "{seeds:?}");
-    assert!(seen.steps[1].ran.len() == 1 && seen.steps[1].ran[0].command.contains("--duration 1s"), "{:?}", seen.steps[1].ran);
+    let seeds: Vec<&str> =
+        seen.steps[0].ran.iter().filter_map(|r| r.command.rsplit(' ').next()).collect();
+    assert!(
+        !seeds.is_empty() && seeds.iter().enumerate().all(|(n, s)| *s == (7 + n).to_string()),
+        "{seeds:?}"
+    );
+    assert!(
+        seen.steps[1].ran.len() == 1 && seen.steps[1].ran[0].command.contains("--duration 1s"),
+        "{:?}",
+        seen.steps[1].ran
+    );
 }
 
 #[test]
@@ -177,7 +223,8 @@ fn an_interrupt_ends_the_step_that_runs_and_begins_no_other() {
     let gate = begin(&broken, &arguments);
     // The load is on its way when it has told what it sees.
     until("the load", || {
-        let output = std::fs::read_to_string(folder(&broken)?.join("02-long/output-001.txt")).ok()?;
+        let output =
+            std::fs::read_to_string(folder(&broken)?.join("02-long/output-001.txt")).ok()?;
         output.contains("in flight").then_some(())
     });
     kill(Pid::from_raw(gate.id() as i32), Signal::SIGINT).unwrap();
@@ -186,17 +233,28 @@ fn an_interrupt_ends_the_step_that_runs_and_begins_no_other() {
     let folder = folder(&broken).unwrap();
     let seen = report(&folder);
     use Outcome::{Interrupted, NotRun, Pass};
-    assert_eq!(seen.steps.iter().map(|s| s.outcome).collect::<Vec<_>>(), [Pass, Interrupted, NotRun], "{told}");
-    assert!(folder.join("junit.xml").is_file() && told.contains("interrupted: of 3 steps 1 passed"), "{told}");
+    assert_eq!(
+        seen.steps.iter().map(|s| s.outcome).collect::<Vec<_>>(),
+        [Pass, Interrupted, NotRun],
+        "{told}"
+    );
+    assert!(
+        folder.join("junit.xml").is_file() && told.contains("interrupted: of 3 steps 1 passed"),
+        "{told}"
+    );
     let output = std::fs::read_to_string(folder.join("02-long/output-001.txt")).unwrap();
-    assert!(output.contains("latency from the intended start"), "it told what it had measured: {output}");
+    assert!(
+        output.contains("latency from the intended start"),
+        "it told what it had measured: {output}"
+    );
 }
 
 #[test]
 fn a_step_beyond_its_bound_is_unknown() {
     let server = server::start();
-    let (broken, arguments) =
-        gate(&format!("  - {{name: long, run: 'load --url http://{server}/ --rate 50 --duration 1h', within: 1500ms}}\n"));
+    let (broken, arguments) = gate(&format!(
+        "  - {{name: long, run: 'load --url http://{server}/ --rate 50 --duration 1h', within: 1500ms}}\n"
+    ));
     let ended = broken.run(&words(&arguments));
     assert_eq!(ended.exit, 2, "{}{}", ended.stdout, ended.stderr);
     let ran = &report(&folder(&broken).unwrap()).steps[0].ran[0];
@@ -206,7 +264,9 @@ fn a_step_beyond_its_bound_is_unknown() {
 #[test]
 fn a_gate_that_is_killed_leaves_no_step_behind() {
     let server = server::start();
-    let (broken, arguments) = gate(&format!("  - {{name: long, run: 'load --url http://{server}/ --rate 50 --duration 1h'}}\n"));
+    let (broken, arguments) = gate(&format!(
+        "  - {{name: long, run: 'load --url http://{server}/ --rate 50 --duration 1h'}}\n"
+    ));
     let mut gate = begin(&broken, &arguments);
     let step = until("the step", || step_of(&gate));
     gate.kill().unwrap();
@@ -216,16 +276,27 @@ fn a_gate_that_is_killed_leaves_no_step_behind() {
 
 #[test]
 fn what_can_not_be_run_is_said_before_anything_is() {
-    let (broken, arguments) = gate("  - {name: lint, run: 'lint {stack}'}\n  - {name: x, run: 'vrify {stack}'}\n");
+    let (broken, arguments) =
+        gate("  - {name: lint, run: 'lint {stack}'}\n  - {name: x, run: 'vrify {stack}'}\n");
     let ended = broken.run(&words(&arguments));
     ended.is_one_message(64, &["own.yaml:7:", "step x", "vrify"]);
     assert!(!broken.report().exists());
     broken.run(&["gate", "relase"]).is_one_message(64, &["no such gate", "release"]);
     let (broken, arguments) = gate("  - {name: lint, run: 'lint {stack}'}\n");
-    broken.run(&[&words(&arguments)[..], &["--hours", "0"]].concat()).is_one_message(64, &["--hours 0", "--hours 0.1"]);
-    broken.run(&[&words(&arguments)[..], &["--stack", "nowhere"]].concat()).is_one_message(64, &["nowhere"]);
+    broken
+        .run(&[&words(&arguments)[..], &["--hours", "0"]].concat())
+        .is_one_message(64, &["--hours 0", "--hours 0.1"]);
+    broken
+        .run(&[&words(&arguments)[..], &["--stack", "nowhere"]].concat())
+        .is_one_message(64, &["nowhere"]);
     let printed = broken.run(&[&words(&arguments)[..], &["--dry-run"]].concat());
-    assert!(printed.exit == 0 && printed.stdout.contains("firedrill lint ") && !broken.report().exists(), "{}", printed.stdout);
+    assert!(
+        printed.exit == 0
+            && printed.stdout.contains("firedrill lint ")
+            && !broken.report().exists(),
+        "{}",
+        printed.stdout
+    );
 }
 
 #[test]
@@ -239,7 +310,9 @@ fn recorded_runs_are_shown_over_time_and_side_by_side() {
 
     let ended = broken.run(&["trend"]);
     assert_eq!(ended.exit, 0, "{}", ended.stderr);
-    for words in ["EmailServiceDown", "fail", "torn/report.json", "2 runs in 1 groups, 1 files left out"] {
+    for words in
+        ["EmailServiceDown", "fail", "torn/report.json", "2 runs in 1 groups, 1 files left out"]
+    {
         assert!(ended.stdout.contains(words), "{words:?}: {}", ended.stdout);
     }
     let page = std::fs::read_to_string(broken.report().join("trend.html")).unwrap();
@@ -249,7 +322,14 @@ fn recorded_runs_are_shown_over_time_and_side_by_side() {
 
     let ended = broken.run(&["compare", "one", "two", "--html", "beside.html"]);
     assert_eq!(ended.exit, 0, "{}", ended.stderr);
-    for words in ["Verdicts: 1 changed", "pass -> fail", "alert.EmailServiceDown.fires", "fired after", "what the run took", "P50"] {
+    for words in [
+        "Verdicts: 1 changed",
+        "pass -> fail",
+        "alert.EmailServiceDown.fires",
+        "fired after",
+        "what the run took",
+        "P50",
+    ] {
         assert!(ended.stdout.contains(words), "{words:?}: {}", ended.stdout);
     }
     let page = std::fs::read_to_string(broken.home.path().join("beside.html")).unwrap();

@@ -1,5 +1,6 @@
-//! Ctrl-C and SIGTERM while a stack comes up and while a drill runs: healed, cleaned up, exit code 130; and a second Ctrl-C,
-//! which ends the program at once, leaves the cleaning to the reaper. On the mini stack, with the built binary.
+//! Ctrl-C and SIGTERM while a stack comes up and while a drill runs: healed, cleaned up, exit code
+//! 130; and a second Ctrl-C, which ends the program at once, leaves the cleaning to the reaper. On
+//! the mini stack, with the built binary.
 
 #[path = "images/obtain.rs"]
 mod images;
@@ -20,18 +21,37 @@ const PROGRESS: Duration = Duration::from_secs(1800);
 const ENDED: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| images::trial(name, &["prometheus", "alertmanager"], test);
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
+        images::trial(name, &["prometheus", "alertmanager"], test)
+    };
     let trials = vec![
-        trial("ctrl_c_while_services_start", || interrupted(&["up", "mini"], "ready: ", &[Signal::SIGINT])),
-        trial("sigterm_before_images_are_there", || interrupted(&["verify", "mini"], "seed ", &[Signal::SIGTERM])),
-        trial("ctrl_c_during_a_drill", || interrupted(&["run", "exporter_stopped", "--stack", "mini"], "drill ", &[Signal::SIGINT])),
-        trial("sigterm_during_a_drill", || interrupted(&["run", "spare_paused", "--stack", "mini"], "drill ", &[Signal::SIGTERM])),
+        trial("ctrl_c_while_services_start", || {
+            interrupted(&["up", "mini"], "ready: ", &[Signal::SIGINT])
+        }),
+        trial("sigterm_before_images_are_there", || {
+            interrupted(&["verify", "mini"], "seed ", &[Signal::SIGTERM])
+        }),
+        trial("ctrl_c_during_a_drill", || {
+            interrupted(
+                &["run", "exporter_stopped", "--stack", "mini"],
+                "drill ",
+                &[Signal::SIGINT],
+            )
+        }),
+        trial("sigterm_during_a_drill", || {
+            interrupted(&["run", "spare_paused", "--stack", "mini"], "drill ", &[Signal::SIGTERM])
+        }),
         trial("a_second_ctrl_c_leaves_it_to_the_reaper", || {
-            interrupted(&["run", "exporter_stopped", "--stack", "mini"], "drill ", &[Signal::SIGINT, Signal::SIGINT])
+            interrupted(
+                &["run", "exporter_stopped", "--stack", "mini"],
+                "drill ",
+                &[Signal::SIGINT, Signal::SIGINT],
+            )
         }),
     ];
     // Each brings up the same stack; side by side they would only wait for each other.
-    libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit_code()
+    libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials)
+        .exit_code()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -56,7 +76,10 @@ impl Harness {
     fn start(arguments: &[&str], home: &std::path::Path) -> Result<Harness, Failed> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
         command.args(arguments).args(["--seed", "7", "--report", "report"]).current_dir(home);
-        command.env("FIREDRILL_STATE", home.join("state")).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .env("FIREDRILL_STATE", home.join("state"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let stderr = child.stderr.take().ok_or("no error stream")?;
         let (sender, lines) = channel();
@@ -75,7 +98,8 @@ impl Harness {
         let until = Instant::now() + PROGRESS;
         loop {
             let line = self.lines.recv_timeout(until.saturating_duration_since(Instant::now()));
-            let line = line.map_err(|_| format!("it never said {words:?}, but:\n{}", self.seen.join("\n")))?;
+            let line = line
+                .map_err(|_| format!("it never said {words:?}, but:\n{}", self.seen.join("\n")))?;
             let found = line.contains(words);
             self.seen.push(line);
             if found {
@@ -98,7 +122,12 @@ impl Harness {
                 return Ok(status.code());
             }
             if began.elapsed() > ENDED {
-                return Err(format!("still there {} s after the signal:\n{}", ENDED.as_secs(), self.seen.join("\n")).into());
+                return Err(format!(
+                    "still there {} s after the signal:\n{}",
+                    ENDED.as_secs(),
+                    self.seen.join("\n")
+                )
+                .into());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -135,7 +164,9 @@ fn interrupted(arguments: &[&str], at: &str, signals: &[Signal]) -> Result<(), F
         match (left(harness.run().as_deref(), home.path())?, signals.len()) {
             (None, _) => return Ok(()),
             // Only the reaper may still be at work when the program has ended.
-            (Some(left), 2) if began.elapsed() > ENDED => return Err(format!("left behind by the reaper: {left}").into()),
+            (Some(left), 2) if began.elapsed() > ENDED => {
+                return Err(format!("left behind by the reaper: {left}").into());
+            }
             (Some(_), 2) => std::thread::sleep(Duration::from_millis(200)),
             (Some(left), _) => return Err(format!("left behind: {left}\n{told}").into()),
         }
@@ -147,7 +178,11 @@ fn left(run: Option<&str>, home: &std::path::Path) -> Result<Option<String>, Fai
     let journal = firedrill::journal::Journal::at(home.join("state"));
     let open = journal.open_entries()?;
     if !open.is_empty() {
-        return Ok(Some(format!("{} open entries of the journal, first {}", open.len(), open[0].what)));
+        return Ok(Some(format!(
+            "{} open entries of the journal, first {}",
+            open.len(),
+            open[0].what
+        )));
     }
     let Some(run) = run else { return Ok(None) };
     runtime().block_on(async {

@@ -1,4 +1,5 @@
-//! The layers of the house: a module uses those below it, and none above. ARCHITECTURE.md tells what each is for.
+//! The layers of the house: a module uses those below it, and none above. ARCHITECTURE.md tells
+//! what each is for.
 
 #![allow(clippy::unwrap_used)]
 
@@ -54,24 +55,40 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Which modules of the crate a text names, with their lines. What is there for tests only does not count: they may look at anything.
+/// Which modules of the crate a text names, with their lines. What is there for tests only does not
+/// count: they may look at anything.
 fn named(text: &str) -> Vec<(usize, String)> {
     let path = Regex::new(r"\bcrate::([a-z_0-9]+)").unwrap();
     let own = text.find("\n#[cfg(test)]\nmod ").map_or(text, |at| &text[..at]);
     let code = own.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
-    code.flat_map(|(n, line)| path.captures_iter(line).map(move |c| (n + 1, c[1].to_owned())).collect::<Vec<_>>()).collect()
+    code.flat_map(|(n, line)| {
+        path.captures_iter(line).map(move |c| (n + 1, c[1].to_owned())).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 fn uses(root: &Path) -> Vec<Use> {
     let mut uses = Vec::new();
     for file in files(root) {
         let below = file.strip_prefix(root).unwrap();
-        let top = below.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+        let top = below
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .trim_end_matches(".rs")
+            .to_owned();
         if top == "lib" || below.file_name().is_some_and(|name| name == "tests.rs") {
             continue;
         }
         let text = std::fs::read_to_string(&file).unwrap();
-        let of = |(line, to): (usize, String)| Use { file: below.to_owned(), line, from: top.clone(), to };
+        let of = |(line, to): (usize, String)| Use {
+            file: below.to_owned(),
+            line,
+            from: top.clone(),
+            to,
+        };
         uses.extend(named(&text).into_iter().map(of).filter(|u| u.from != u.to));
     }
     uses
@@ -91,13 +108,27 @@ fn upward(uses: &[Use]) -> Vec<&Use> {
 fn no_module_uses_one_above_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let uses = uses(&root);
-    assert!(uses.len() > 100, "only {} uses were found: does the test still read the code?", uses.len());
-    let told: Vec<String> = upward(&uses).iter().map(|u| format!("{}:{}: {} uses {}", u.file.display(), u.line, u.from, u.to)).collect();
-    assert!(told.is_empty(), "upwards:\n{}\nhint: move what is shared below both, or hand it in", told.join("\n"));
+    assert!(
+        uses.len() > 100,
+        "only {} uses were found: does the test still read the code?",
+        uses.len()
+    );
+    let told: Vec<String> = upward(&uses)
+        .iter()
+        .map(|u| format!("{}:{}: {} uses {}", u.file.display(), u.line, u.from, u.to))
+        .collect();
+    assert!(
+        told.is_empty(),
+        "upwards:\n{}\nhint: move what is shared below both, or hand it in",
+        told.join("\n")
+    );
     // A layer that nothing is in any more is a lie.
-    let there: BTreeSet<String> =
-        std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();
-    let wanted: BTreeSet<String> = LAYERS.iter().map(|l| (*l).to_owned()).chain(["lib".to_owned()]).collect();
+    let there: BTreeSet<String> = std::fs::read_dir(&root)
+        .unwrap()
+        .map(|e| e.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let wanted: BTreeSet<String> =
+        LAYERS.iter().map(|l| (*l).to_owned()).chain(["lib".to_owned()]).collect();
     assert_eq!(there, wanted);
 }
 
@@ -105,23 +136,35 @@ fn no_module_uses_one_above_it() {
 fn a_use_upwards_is_found_wherever_it_is_written() {
     let text = "use crate::cli::Common;\n// crate::ops\nfn f() { crate::stack::up(); }\n\n#[cfg(test)]\nmod tests { use crate::drill::x; }\n";
     assert_eq!(named(text), [(1, "cli".to_owned()), (3, "stack".to_owned())]);
-    let one = |from: &str, to: &str| Use { file: "a.rs".into(), line: 1, from: from.into(), to: to.into() };
-    let all = [one("engine", "cli"), one("cli", "engine"), one("plan", "report"), one("plan", "nowhere")];
+    let one = |from: &str, to: &str| Use {
+        file: "a.rs".into(),
+        line: 1,
+        from: from.into(),
+        to: to.into(),
+    };
+    let all =
+        [one("engine", "cli"), one("cli", "engine"), one("plan", "report"), one("plan", "nowhere")];
     assert_eq!(upward(&all), [&all[0], &all[2], &all[3]]);
 }
 
-/// What the pure crates must not use: a checker or a parser that looks at the clock, a file or the network answers another thing each time.
+/// What the pure crates must not use: a checker or a parser that looks at the clock, a file or the
+/// network answers another thing each time.
 #[test]
 fn the_pure_crates_have_no_clock_no_files_and_no_network() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let forbidden = Regex::new(r"std::(fs|net|env|process|thread)\b|SystemTime|\bInstant::now|tokio|reqwest").unwrap();
+    let forbidden =
+        Regex::new(r"std::(fs|net|env|process|thread)\b|SystemTime|\bInstant::now|tokio|reqwest")
+            .unwrap();
     for pure in ["verdict", "config"] {
         let found = files(&root.join(pure).join("src"));
         assert!(found.len() > 10, "{pure}: {} files", found.len());
         for file in found {
             let text = std::fs::read_to_string(&file).unwrap();
             let own = text.find("\n#[cfg(test)]\nmod ").map_or(text.as_str(), |at| &text[..at]);
-            let seen = own.lines().enumerate().find(|(_, l)| !l.trim_start().starts_with("//") && forbidden.is_match(l));
+            let seen = own
+                .lines()
+                .enumerate()
+                .find(|(_, l)| !l.trim_start().starts_with("//") && forbidden.is_match(l));
             assert_eq!(seen, None, "{}", file.display());
         }
     }

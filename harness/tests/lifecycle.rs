@@ -1,9 +1,10 @@
-//! The life of an alert: quiet, pending, firing, told, told again, over; and what comes in between: flapping, restarts of either
-//! server, grouping, inhibition, silences, receivers that refuse, a total outage, a dead metrics server. All on one mini stack, many
-//! rules side by side, judged by checkers from the record wherever a checker knows the claim.
+//! The life of an alert: quiet, pending, firing, told, told again, over; and what comes in between:
+//! flapping, restarts of either server, grouping, inhibition, silences, receivers that refuse, a
+//! total outage, a dead metrics server. All on one mini stack, many rules side by side, judged by
+//! checkers from the record wherever a checker knows the claim.
 //!
-//! `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests are ignored. `FIREDRILL_BENCH_KEEP=FOLDER` keeps
-//! the record.
+//! `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests are ignored.
+//! `FIREDRILL_BENCH_KEEP=FOLDER` keeps the record.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +18,10 @@ use firedrill::receiver::Behaviour;
 use libtest_mimic::{Arguments, Failed};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
+use verdict::check::alerts::{
+    AlertFires, AlertQuiet, AlertReaches, AlertResolves, NotifiedOnce, NotifiedRepeatedly,
+    NotifiedUntilOver,
+};
 use verdict::history::alert::Notification;
 use verdict::history::fault::FaultEvent;
 use verdict::{Cause, Expectation, Fact, History};
@@ -36,44 +40,86 @@ type Check = fn(&History) -> Result<(), Failed>;
 
 const CHECKS: [(&str, Check); 19] = [
     ("an alert without a cause is quiet over the whole run", |h| {
-        passes(h, AlertQuiet { alert: "Calm".into(), allowed_in: vec![], about_host: false }.into(), &["silent for"])
+        passes(
+            h,
+            AlertQuiet { alert: "Calm".into(), allowed_in: vec![], about_host: false }.into(),
+            &["silent for"],
+        )
     }),
     ("an alert is pending for as long as `for` asks, then fires, arrives and resolves", whole_life),
-    ("a notification is repeated while nothing changes", |h| passes(h, repeated("Repeated", Some(LIFE), 5.5), &["notifications"])),
-    ("one that need not be repeated is told once, over a restart of the alert manager", |h| passes(h, once("Whole"), &["pager once each"])),
+    ("a notification is repeated while nothing changes", |h| {
+        passes(h, repeated("Repeated", Some(LIFE), 5.5), &["notifications"])
+    }),
+    ("one that need not be repeated is told once, over a restart of the alert manager", |h| {
+        passes(h, once("Whole"), &["pager once each"])
+    }),
     ("a restarted alert manager has its alerts back with the next resend", resent),
-    ("a condition that flaps faster than `for` never fires", |h| fails(h, fires("Flapping", LIFE), Cause::StillPending, &["times anew"])),
-    ("keep_firing_for makes one alert of one that flaps", |h| passes(h, once("FlappingHeld"), &["pager once each"])),
+    ("a condition that flaps faster than `for` never fires", |h| {
+        fails(h, fires("Flapping", LIFE), Cause::StillPending, &["times anew"])
+    }),
+    ("keep_firing_for makes one alert of one that flaps", |h| {
+        passes(h, once("FlappingHeld"), &["pager once each"])
+    }),
     ("keep_firing_for holds an alert after its condition is over", kept),
     ("alerts of one group arrive together", grouped),
     ("an inhibiting alert that comes later ends the repetition", |h| {
-        fails(h, repeated("InhibitedLater", Some(LIFE), 5.5), Cause::NotRepeated, &["inhibited by InhibitsLater"])
+        fails(
+            h,
+            repeated("InhibitedLater", Some(LIFE), 5.5),
+            Cause::NotRepeated,
+            &["inhibited by InhibitsLater"],
+        )
     }),
     ("a silence that comes later ends the repetition", |h| {
-        fails(h, repeated("SilencedLater", Some(LIFE), 5.5), Cause::NotRepeated, &["silenced by silence"])
+        fails(
+            h,
+            repeated("SilencedLater", Some(LIFE), 5.5),
+            Cause::NotRepeated,
+            &["silenced by silence"],
+        )
     }),
-    ("`continue` leads to a second receiver", |h| passes(h, reaches("Continued", LIFE, &["pager", "chat"], &[]), &["chat", "pager"])),
+    ("`continue` leads to a second receiver", |h| {
+        passes(h, reaches("Continued", LIFE, &["pager", "chat"], &[]), &["chat", "pager"])
+    }),
     ("templates of labels and of messages are rendered", |h| {
-        passes(h, reaches("Rendered", LIFE, &["room"], &[("what", "whole"), ("value", "1")]), &["room"])
+        passes(
+            h,
+            reaches("Rendered", LIFE, &["room"], &[("what", "whole"), ("value", "1")]),
+            &["room"],
+        )
     }),
     ("what is over within group_wait is never told", brief),
-    ("a receiver that answers 500 is asked again", |h| asked_again(h, "Refused500", "failing", 500)),
-    ("a receiver that answers 429 is asked again", |h| asked_again(h, "Refused429", "limited", 429)),
-    ("a total outage silences a share", |h| fails(h, fires("ManyFail", OUTAGE), Cause::ExpressionFalse, &["was 0/0 in"])),
+    ("a receiver that answers 500 is asked again", |h| {
+        asked_again(h, "Refused500", "failing", 500)
+    }),
+    ("a receiver that answers 429 is asked again", |h| {
+        asked_again(h, "Refused429", "limited", 429)
+    }),
+    ("a total outage silences a share", |h| {
+        fails(h, fires("ManyFail", OUTAGE), Cause::ExpressionFalse, &["was 0/0 in"])
+    }),
     ("a dead metrics server makes the alert manager tell of an end that is none", all_clear),
-    ("a dead man's switch arrives while all is well and falls silent with the metrics server", switch),
+    (
+        "a dead man's switch arrives while all is well and falls silent with the metrics server",
+        switch,
+    ),
 ];
 
 fn main() {
     firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    let runtime = Arc::new(
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+    );
     let recorded: Arc<OnceLock<Result<History, String>>> = Arc::default();
     let trial = |(name, check): (&str, Check)| {
         let (recorded, runtime) = (recorded.clone(), runtime.clone());
         images::needing(name, images::no_engine, move || {
-            let history = recorded.get_or_init(|| runtime.block_on(record())).as_ref().map_err(Failed::from)?;
+            let history = recorded
+                .get_or_init(|| runtime.block_on(record()))
+                .as_ref()
+                .map_err(Failed::from)?;
             check(history)
         })
     };
@@ -84,7 +130,12 @@ fn passes(history: &History, expectation: Expectation, says: &[&str]) -> Result<
     judged(history, &expectation, None, says).map(drop)
 }
 
-fn fails(history: &History, expectation: Expectation, cause: Cause, says: &[&str]) -> Result<(), Failed> {
+fn fails(
+    history: &History,
+    expectation: Expectation,
+    cause: Cause,
+    says: &[&str],
+) -> Result<(), Failed> {
     judged(history, &expectation, Some(cause), says).map(drop)
 }
 
@@ -93,12 +144,20 @@ fn strings(items: &[&str]) -> Vec<String> {
 }
 
 fn fires(alert: &str, drill: &str) -> Expectation {
-    AlertFires { alert: alert.into(), drill: drill.into(), within_s: 8.0, fault: drill.into() }.into()
+    AlertFires { alert: alert.into(), drill: drill.into(), within_s: 8.0, fault: drill.into() }
+        .into()
 }
 
 fn reaches(alert: &str, drill: &str, receivers: &[&str], labels: &[(&str, &str)]) -> Expectation {
     let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    AlertReaches { alert: alert.into(), drill: drill.into(), receivers: strings(receivers), labels, within_s: 14.0 }.into()
+    AlertReaches {
+        alert: alert.into(),
+        drill: drill.into(),
+        receivers: strings(receivers),
+        labels,
+        within_s: 14.0,
+    }
+    .into()
 }
 
 fn once(alert: &str) -> Expectation {
@@ -106,7 +165,13 @@ fn once(alert: &str) -> Expectation {
 }
 
 fn repeated(alert: &str, drill: Option<&str>, every_s: f64) -> Expectation {
-    NotifiedRepeatedly { alert: alert.into(), drill: drill.map(str::to_owned), receivers: strings(&["pager"]), every_s }.into()
+    NotifiedRepeatedly {
+        alert: alert.into(),
+        drill: drill.map(str::to_owned),
+        receivers: strings(&["pager"]),
+        every_s,
+    }
+    .into()
 }
 
 fn unless(holds: bool, what: String) -> Result<(), Failed> {
@@ -115,7 +180,9 @@ fn unless(holds: bool, what: String) -> Result<(), Failed> {
 
 /// Times of the samples of an alert in one state, seconds since the epoch.
 fn samples(history: &History, alert: &str, state: &str) -> Vec<f64> {
-    let of = |s: &&verdict::observation::metrics::Series| s.labels["alertname"] == alert && s.labels["alertstate"] == state;
+    let of = |s: &&verdict::observation::metrics::Series| {
+        s.labels["alertname"] == alert && s.labels["alertstate"] == state
+    };
     let series = history.observations().flat_map(|(_, o)| match &o.fact {
         Fact::Samples(s) if s.name == "alerts" => s.series.iter().filter(of).collect(),
         _ => Vec::new(),
@@ -123,8 +190,13 @@ fn samples(history: &History, alert: &str, state: &str) -> Vec<f64> {
     series.flat_map(|s| s.points.iter().map(|p| p.0)).collect()
 }
 
-fn notifications<'h>(history: &'h History, alert: &'h str) -> impl Iterator<Item = &'h Notification> {
-    history.notifications().map(|(_, n)| n).filter(move |n| n.alerts.iter().any(|a| a.labels.get("alertname").is_some_and(|l| l == alert)))
+fn notifications<'h>(
+    history: &'h History,
+    alert: &'h str,
+) -> impl Iterator<Item = &'h Notification> {
+    history.notifications().map(|(_, n)| n).filter(move |n| {
+        n.alerts.iter().any(|a| a.labels.get("alertname").is_some_and(|l| l == alert))
+    })
 }
 
 fn healed(history: &History, drill: &str) -> f64 {
@@ -135,9 +207,15 @@ fn healed(history: &History, drill: &str) -> f64 {
 fn whole_life(history: &History) -> Result<(), Failed> {
     passes(history, fires("Whole", LIFE), &["firing"])?;
     passes(history, reaches("Whole", LIFE, &["pager"], &[]), &["arrived after pager"])?;
-    let resolves = AlertResolves { alert: "Whole".into(), drill: LIFE.into(), receivers: strings(&["pager"]), within_s: 15.0 };
+    let resolves = AlertResolves {
+        alert: "Whole".into(),
+        drill: LIFE.into(),
+        receivers: strings(&["pager"]),
+        within_s: 15.0,
+    };
     passes(history, resolves.into(), &["told after pager"])?;
-    let (pending, firing) = (samples(history, "Whole", "pending"), samples(history, "Whole", "firing"));
+    let (pending, firing) =
+        (samples(history, "Whole", "pending"), samples(history, "Whole", "firing"));
     let waited = firing.first().unwrap_or(&0.0) - pending.first().unwrap_or(&0.0);
     unless((1.0..6.0).contains(&waited), format!("pending for {waited} s, `for` asks for 2 s"))
 }
@@ -151,13 +229,21 @@ fn resent(history: &History) -> Result<(), Failed> {
         })
         .collect();
     let restarted = starts.iter().copied().fold(0.0, f64::max);
-    unless(starts.iter().any(|s| restarted - s > 5.0), format!("the alert manager was seen to start at {starts:?} only"))?;
+    unless(
+        starts.iter().any(|s| restarted - s > 5.0),
+        format!("the alert manager was seen to start at {starts:?} only"),
+    )?;
     let held = history.observations().find(|(_, o)| match &o.fact {
-        Fact::ManagedAlerts { alerts } => o.asked.wall_s() > restarted && alerts.iter().any(|a| a.labels["alertname"] == "Whole"),
+        Fact::ManagedAlerts { alerts } => {
+            o.asked.wall_s() > restarted && alerts.iter().any(|a| a.labels["alertname"] == "Whole")
+        }
         _ => false,
     });
     let after = held.map_or(f64::INFINITY, |(_, o)| o.asked.wall_s() - restarted);
-    unless(after < 8.0, format!("the alert was back {after} s after the restart, it is sent every second or two"))
+    unless(
+        after < 8.0,
+        format!("the alert was back {after} s after the restart, it is sent every second or two"),
+    )
 }
 
 fn kept(history: &History) -> Result<(), Failed> {
@@ -166,14 +252,24 @@ fn kept(history: &History) -> Result<(), Failed> {
     let (kept, plain) = (last - healed(history, LIFE), without - healed(history, LIFE));
     unless(
         kept - plain >= 3.5,
-        format!("it fired for {kept} s after its condition was over, and without keep_firing_for: 5s for {plain} s"),
+        format!(
+            "it fired for {kept} s after its condition was over, and without keep_firing_for: 5s for {plain} s"
+        ),
     )
 }
 
 fn grouped(history: &History) -> Result<(), Failed> {
-    let together = notifications(history, "GroupedHere").all(|n| n.alerts.iter().any(|a| a.labels["alertname"] == "GroupedThere"));
-    unless(together && notifications(history, "GroupedHere").count() > 0, "they came one by one".into())?;
-    let apart = NotifiedOnce { alert: "GroupedThere".into(), drill: LIFE.into(), receivers: strings(&["pager"]) };
+    let together = notifications(history, "GroupedHere")
+        .all(|n| n.alerts.iter().any(|a| a.labels["alertname"] == "GroupedThere"));
+    unless(
+        together && notifications(history, "GroupedHere").count() > 0,
+        "they came one by one".into(),
+    )?;
+    let apart = NotifiedOnce {
+        alert: "GroupedThere".into(),
+        drill: LIFE.into(),
+        receivers: strings(&["pager"]),
+    };
     passes(history, apart.into(), &["pager once each"])
 }
 
@@ -181,22 +277,46 @@ fn brief(history: &History) -> Result<(), Failed> {
     passes(history, fires("Brief", BRIEF), &["firing"])?;
     let told = notifications(history, "Brief").count();
     unless(told == 0, format!("it was told {told} times"))?;
-    let reaches =
-        AlertReaches { alert: "Brief".into(), drill: BRIEF.into(), receivers: strings(&["pager"]), labels: BTreeMap::new(), within_s: 2.0 };
+    let reaches = AlertReaches {
+        alert: "Brief".into(),
+        drill: BRIEF.into(),
+        receivers: strings(&["pager"]),
+        labels: BTreeMap::new(),
+        within_s: 2.0,
+    };
     fails(history, reaches.into(), Cause::WaitingInGroup, &["waits 10.0 s (`group_wait`)"])
 }
 
 fn asked_again(history: &History, alert: &str, receiver: &str, status: u16) -> Result<(), Failed> {
-    let answers: Vec<u16> = notifications(history, alert).filter(|n| n.alerts.iter().any(|a| !a.resolved)).map(|n| n.answered).collect();
-    unless(answers.first() == Some(&status), format!("answers were {answers:?}, first {status} wanted"))?;
+    let answers: Vec<u16> = notifications(history, alert)
+        .filter(|n| n.alerts.iter().any(|a| !a.resolved))
+        .map(|n| n.answered)
+        .collect();
+    unless(
+        answers.first() == Some(&status),
+        format!("answers were {answers:?}, first {status} wanted"),
+    )?;
     passes(history, reaches(alert, LIFE, &[receiver], &[]), &["arrived after"])
 }
 
 fn all_clear(history: &History) -> Result<(), Failed> {
-    let until_over = NotifiedUntilOver { alert: "ClearedFalsely".into(), drill: DEAD.into(), receivers: strings(&["pager"]) };
-    fails(history, until_over.into(), Cause::FalseAllClear, &["prometheus is silent", "told that it is over"])?;
+    let until_over = NotifiedUntilOver {
+        alert: "ClearedFalsely".into(),
+        drill: DEAD.into(),
+        receivers: strings(&["pager"]),
+    };
+    fails(
+        history,
+        until_over.into(),
+        Cause::FalseAllClear,
+        &["prometheus is silent", "told that it is over"],
+    )?;
     // With the metrics server alive, nobody is told so.
-    let healthy = NotifiedUntilOver { alert: "Whole".into(), drill: LIFE.into(), receivers: strings(&["pager"]) };
+    let healthy = NotifiedUntilOver {
+        alert: "Whole".into(),
+        drill: LIFE.into(),
+        receivers: strings(&["pager"]),
+    };
     passes(history, healthy.into(), &["heard nothing of an end"])
 }
 
@@ -223,10 +343,22 @@ impl Signals<'_> {
         let mut said = self.said.lock().await;
         said.raised.extend(signals.iter().copied());
         said.requests += requests;
-        let lines: String = said.raised.iter().map(|(of, value)| format!("signal{{of=\"{of}\"}} {value}\n")).collect();
+        let lines: String = said
+            .raised
+            .iter()
+            .map(|(of, value)| format!("signal{{of=\"{of}\"}} {value}\n"))
+            .collect();
         let (all, failed) = (said.requests, said.requests / 100);
-        let requests = format!("requests_total{{status=\"all\"}} {all}\nrequests_total{{status=\"500\"}} {failed}\n");
-        self.bench.script("exporter", 9000, &format!("# TYPE signal gauge\n{lines}# TYPE requests_total counter\n{requests}")).await
+        let requests = format!(
+            "requests_total{{status=\"all\"}} {all}\nrequests_total{{status=\"500\"}} {failed}\n"
+        );
+        self.bench
+            .script(
+                "exporter",
+                9000,
+                &format!("# TYPE signal gauge\n{lines}# TYPE requests_total counter\n{requests}"),
+            )
+            .await
     }
 
     async fn set(&self, signals: &[(&'static str, u8)]) -> Result<(), String> {
@@ -290,13 +422,19 @@ async fn drive(bench: &Bench, signals: &Signals<'_>) -> Result<(), String> {
 }
 
 async fn lives(bench: &Bench, signals: &Signals<'_>) -> Result<(), String> {
-    let refuse =
-        |receiver: &str, status, times| Behaviour { receiver: receiver.into(), answer: Some(status), delay_ms: 0, times: Some(times) };
+    let refuse = |receiver: &str, status, times| Behaviour {
+        receiver: receiver.into(),
+        answer: Some(status),
+        delay_ms: 0,
+        times: Some(times),
+    };
     for behaviour in [refuse("failing", 500, 2), refuse("limited", 429, 1)] {
         bench.stand_ins().behave(&behaviour).await.map_err(|e| e.to_string())?;
     }
     bench.hold(3.0).await;
-    let at = bench.inject(LIFE, "exporter", signals.set(&[("whole", 1), ("repeated", 1), ("flapping", 1)])).await?;
+    let at = bench
+        .inject(LIFE, "exporter", signals.set(&[("whole", 1), ("repeated", 1), ("flapping", 1)]))
+        .await?;
     let flapping = async {
         for value in [0, 1].into_iter().cycle() {
             bench.hold(2.5).await;

@@ -1,4 +1,5 @@
-//! `firedrill lint` on our stacks as they are, on copies that are broken in one way each, and on a stack that is up.
+//! `firedrill lint` on our stacks as they are, on copies that are broken in one way each, and on a
+//! stack that is up.
 //!
 //! Each copy must be convicted of what was broken, at its place, and of nothing else.
 
@@ -23,7 +24,11 @@ fn main() -> ExitCode {
         Trial::test("our_stacks_are_clean", our_stacks_are_clean),
         Trial::test("a_thousand_rules_take_seconds", a_thousand_rules_take_seconds),
         Trial::test("what_is_printed_can_be_read", what_is_printed_can_be_read),
-        images::trial("a_stack_that_is_up_tells_more", &["prometheus", "alertmanager"], a_stack_that_is_up_tells_more),
+        images::trial(
+            "a_stack_that_is_up_tells_more",
+            &["prometheus", "alertmanager"],
+            a_stack_that_is_up_tells_more,
+        ),
     ];
     for case in cases::CASES {
         trials.push(Trial::test(format!("broken: {}", case.name), move || wrong(case)));
@@ -33,7 +38,8 @@ fn main() -> ExitCode {
 
 /// What a lint found: severity, check, `file:line`. Files are told from the folder that it ran in.
 fn findings(broken: &Broken, ended: &Ended) -> Result<Vec<(String, String, String)>, Failed> {
-    let told: Value = serde_json::from_str(&ended.stdout).map_err(|error| format!("{error}: {}{}", ended.stderr, ended.stdout))?;
+    let told: Value = serde_json::from_str(&ended.stdout)
+        .map_err(|error| format!("{error}: {}{}", ended.stderr, ended.stdout))?;
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let all = told["findings"].as_array().ok_or("no list of findings")?;
     for finding in all {
@@ -42,14 +48,24 @@ fn findings(broken: &Broken, ended: &Ended) -> Result<Vec<(String, String, Strin
         }
     }
     let file = |one: &Value| broken.home.path().join(text(one, "file")).canonicalize();
-    all.iter().map(|one| Ok((text(one, "severity"), text(one, "check"), format!("{}:{}", file(one)?.display(), one["line"])))).collect()
+    all.iter()
+        .map(|one| {
+            Ok((
+                text(one, "severity"),
+                text(one, "check"),
+                format!("{}:{}", file(one)?.display(), one["line"]),
+            ))
+        })
+        .collect()
 }
 
 fn our_stacks_are_clean() -> Result<(), Failed> {
     for stack in ["mini", "email"] {
         let ended = Broken::copy_of(stack).run(&["lint", "STACK"]);
         if ended.exit != 0 || !ended.stdout.starts_with("pass: ") {
-            return Err(format!("{stack}: exit {}: {}{}", ended.exit, ended.stdout, ended.stderr).into());
+            return Err(
+                format!("{stack}: exit {}: {}{}", ended.exit, ended.stdout, ended.stderr).into()
+            );
         }
     }
     Ok(())
@@ -72,14 +88,26 @@ fn wrong(case: &cases::Case) -> Result<(), Failed> {
     let found = findings(&broken, &ended)?;
     let (file, text) = case.at;
     let path = broken.folder().join(file).canonicalize()?;
-    let place = if text.is_empty() { format!("{}:0", path.display()) } else { broken.place(file, text) };
+    let place =
+        if text.is_empty() { format!("{}:0", path.display()) } else { broken.place(file, text) };
     let wanted = (case.severity.to_owned(), case.check.to_owned(), place);
-    let others: Vec<_> = found.iter().filter(|one| one.1 != case.check && !follows(case.check).contains(&one.1.as_str())).collect();
+    let others: Vec<_> = found
+        .iter()
+        .filter(|one| one.1 != case.check && !follows(case.check).contains(&one.1.as_str()))
+        .collect();
     if !found.contains(&wanted) || !others.is_empty() {
-        return Err(format!("wanted {wanted:?} and nothing else, found {found:#?}\n{}", ended.stdout).into());
+        return Err(format!(
+            "wanted {wanted:?} and nothing else, found {found:#?}\n{}",
+            ended.stdout
+        )
+        .into());
     }
     let exit = i32::from(found.iter().any(|one| one.0 != "note"));
-    if ended.exit == exit { Ok(()) } else { Err(format!("exit {}, wanted {exit}", ended.exit).into()) }
+    if ended.exit == exit {
+        Ok(())
+    } else {
+        Err(format!("exit {}, wanted {exit}", ended.exit).into())
+    }
 }
 
 /// The mini stack with this many more rules, recorded series among them.
@@ -111,14 +139,19 @@ fn a_thousand_rules_take_seconds() -> Result<(), Failed> {
             let ended = broken.run(&["lint", "STACK"]);
             least = least.min(began.elapsed());
             if ended.exit != 0 || !ended.stdout.contains(&format!("{} rules", number + 5)) {
-                return Err(format!("{number} rules: exit {}: {}{}", ended.exit, ended.stdout, ended.stderr).into());
+                return Err(format!(
+                    "{number} rules: exit {}: {}{}",
+                    ended.exit, ended.stdout, ended.stderr
+                )
+                .into());
             }
         }
         Ok(least)
     };
     let (few, many) = (took(200)?, took(2000)?);
     println!("200 rules {few:?}, 2000 rules {many:?}");
-    // Ten times as many rules: twenty times as long is still about linear, a square would be a hundred times.
+    // Ten times as many rules: twenty times as long is still about linear, a square would be a
+    // hundred times.
     if many > few * 20 {
         return Err(format!("200 rules took {few:?}, 2000 took {many:?}").into());
     }
@@ -131,7 +164,9 @@ fn what_is_printed_can_be_read() -> Result<(), Failed> {
     let ended = broken.run(&["lint", "STACK"]);
     let place = broken.place("prometheus/rules/alerts.yml", "sum by (job) (rate(");
     let lines: Vec<_> = ended.stdout.lines().collect();
-    let told = lines.iter().any(|line| line.contains(": error: parse: ") && place.ends_with(line.split(": ").next().unwrap_or("?")));
+    let told = lines.iter().any(|line| {
+        line.contains(": error: parse: ") && place.ends_with(line.split(": ").next().unwrap_or("?"))
+    });
     if !told
         || !ended.stdout.contains("hint: ")
         || !lines.last().is_some_and(|line| line.starts_with("fail: ") && line.contains("1 errors"))
@@ -169,7 +204,8 @@ fn a_stack_that_is_up_tells_more() -> Result<(), Failed> {
     broken.edit("prometheus/rules/live.yml", "", LIVE);
     let buckets = "        # TYPE scripted_seconds histogram\n        scripted_seconds_bucket{le=\"1\"} 4\n        scripted_seconds_bucket{le=\"2\"} 5\n        \
                    scripted_seconds_bucket{le=\"+Inf\"} 6\n        scripted_seconds_sum 9\n        scripted_seconds_count 6\n";
-    // Its buckets come with the data, as those of Redis' commands: that there is none beyond is no evidence.
+    // Its buckets come with the data, as those of Redis' commands: that there is none beyond is no
+    // evidence.
     let grown = "        # TYPE grown_usec histogram\n        grown_usec_bucket{cmd=\"get\",le=\"2\"} 5\n        \
                  grown_usec_bucket{cmd=\"get\",le=\"16\"} 6\n        grown_usec_bucket{cmd=\"get\",le=\"+Inf\"} 6\n        \
                  grown_usec_sum{cmd=\"get\"} 20\n        grown_usec_count{cmd=\"get\"} 6\n";
@@ -177,10 +213,17 @@ fn a_stack_that_is_up_tells_more() -> Result<(), Failed> {
     broken.edit("docker-compose.yml", first, &format!("{buckets}{grown}{first}"));
     // A job without a target: its discovery finds nothing.
     let empty = "  - job_name: nobody\n    static_configs: []\n";
-    broken.edit("prometheus/prometheus.yml", "scrape_configs:\n", &format!("scrape_configs:\n{empty}"));
+    broken.edit(
+        "prometheus/prometheus.yml",
+        "scrape_configs:\n",
+        &format!("scrape_configs:\n{empty}"),
+    );
     let program = |arguments: &[&str]| {
         let mut command = broken.command(arguments);
-        command.env_remove("DOCKER_HOST").env("FIREDRILL_STATE", broken.home.path().join("state")).current_dir(broken.home.path());
+        command
+            .env_remove("DOCKER_HOST")
+            .env("FIREDRILL_STATE", broken.home.path().join("state"))
+            .current_dir(broken.home.path());
         // Where the tools are that build what is missing.
         command.envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
         command
@@ -188,7 +231,12 @@ fn a_stack_that_is_up_tells_more() -> Result<(), Failed> {
     let up = Down(Some(program(&["down", "STACK", "--report", "report"])));
     let ended = program(&["up", "STACK", "--report", "report"]).output()?;
     if !ended.status.success() {
-        return Err(format!("up ended with {}: {}", ended.status, String::from_utf8_lossy(&ended.stderr)).into());
+        return Err(format!(
+            "up ended with {}: {}",
+            ended.status,
+            String::from_utf8_lossy(&ended.stderr)
+        )
+        .into());
     }
     // A rate needs two scrapes, and the rules an evaluation.
     let began = Instant::now();
@@ -205,8 +253,15 @@ fn a_stack_that_is_up_tells_more() -> Result<(), Failed> {
     loop {
         let output = program(&["lint", "STACK", "--format", "json"]).output()?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let ended = Ended { exit: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
-        let found: BTreeSet<_> = findings(&broken, &ended)?.into_iter().map(|(_, check, place)| (check, place)).collect();
+        let ended = Ended {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
+        let found: BTreeSet<_> = findings(&broken, &ended)?
+            .into_iter()
+            .map(|(_, check, place)| (check, place))
+            .collect();
         let places: BTreeSet<_> = wanted
             .iter()
             .map(|(check, at)| {
@@ -238,7 +293,9 @@ impl Down {
     fn now(mut self) -> Result<(), Failed> {
         let ended = self.0.take().map(|mut command| command.output()).transpose()?;
         match ended {
-            Some(ended) if !ended.status.success() => Err(String::from_utf8_lossy(&ended.stderr).into_owned().into()),
+            Some(ended) if !ended.status.success() => {
+                Err(String::from_utf8_lossy(&ended.stderr).into_owned().into())
+            }
             _ => Ok(()),
         }
     }

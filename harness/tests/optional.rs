@@ -1,5 +1,6 @@
-//! Services that may be missing: what is planned and expected without them, what `--profile` and `--dry-run` say, and what is refused.
-//! Nothing here needs Docker: that an image can't be had is stated, as it is once images were tried.
+//! Services that may be missing: what is planned and expected without them, what `--profile` and
+//! `--dry-run` say, and what is refused. Nothing here needs Docker: that an image can't be had is
+//! stated, as it is once images were tried.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,8 +8,8 @@
 mod broken;
 
 use broken::Broken;
-use firedrill::ops::settings::Common;
 use firedrill::ops::live::Options;
+use firedrill::ops::settings::Common;
 use firedrill::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
@@ -21,7 +22,11 @@ const NO_IMAGE: &str = "image boards:1 can't be had: pulling it failed: no such 
 /// The mini stack, whose second exporter may be missing.
 fn mini() -> Broken {
     let stack = Broken::copy_of("mini");
-    stack.edit(OWN, "\nhealth:", "\noptional:\n  - {service: spare, why: it is a spare}\n\nhealth:");
+    stack.edit(
+        OWN,
+        "\nhealth:",
+        "\noptional:\n  - {service: spare, why: it is a spare}\n\nhealth:",
+    );
     stack
 }
 
@@ -40,7 +45,10 @@ fn ids(plan: &Plan) -> BTreeSet<String> {
 }
 
 fn skipped(plan: &Plan) -> BTreeMap<String, String> {
-    plan.left_out.iter().flat_map(|l| l.verdicts.iter().map(|id| (id.clone(), l.reason.clone()))).collect()
+    plan.left_out
+        .iter()
+        .flat_map(|l| l.verdicts.iter().map(|id| (id.clone(), l.reason.clone())))
+        .collect()
 }
 
 fn least(plan: &Plan, id: &str) -> Option<u64> {
@@ -57,7 +65,8 @@ fn an_optional_service_that_is_there_changes_nothing() {
 }
 
 #[test]
-fn what_only_a_left_out_service_would_answer_is_skipped_and_the_rest_is_expected_without_it_by_name() {
+fn what_only_a_left_out_service_would_answer_is_skipped_and_the_rest_is_expected_without_it_by_name()
+ {
     let stack = mini();
     let (whole, plan) = (plan(&stack, &[]), plan(&stack, &["spare"]));
     let gone: BTreeSet<String> = ids(&whole).difference(&ids(&plan)).cloned().collect();
@@ -73,17 +82,30 @@ fn what_only_a_left_out_service_would_answer_is_skipped_and_the_rest_is_expected
     assert_eq!(gone, wanted.map(str::to_owned).into());
     let skipped = skipped(&plan);
     assert_eq!(skipped.keys().cloned().collect::<BTreeSet<_>>(), gone);
-    assert!(skipped.values().all(|why| why.contains("service spare does not run") && why.contains(NO_IMAGE)), "{skipped:?}");
+    assert!(
+        skipped
+            .values()
+            .all(|why| why.contains("service spare does not run") && why.contains(NO_IMAGE)),
+        "{skipped:?}"
+    );
     assert!(plan.drills.iter().all(|d| d.scenario.name != "spare_paused"));
     // The roll-call asks for no more, and for the rest by one less each.
     for id in &gone {
         assert_eq!(least(&plan, id), None, "{id}");
     }
-    for id in ["health.services", "health.endpoints", "scraping.targets", "scraping.metrics_endpoints"] {
+    for id in
+        ["health.services", "health.endpoints", "scraping.targets", "scraping.metrics_endpoints"]
+    {
         assert_eq!((least(&whole, id), least(&plan, id)), (Some(4), Some(3)), "{id}");
     }
-    assert_eq!((least(&whole, "scraping.configuration"), least(&plan, "scraping.configuration")), (Some(2), Some(2)));
-    assert_eq!((least(&whole, "scraping.series"), least(&plan, "scraping.series")), (Some(6), Some(5)));
+    assert_eq!(
+        (least(&whole, "scraping.configuration"), least(&plan, "scraping.configuration")),
+        (Some(2), Some(2))
+    );
+    assert_eq!(
+        (least(&whole, "scraping.series"), least(&plan, "scraping.series")),
+        (Some(6), Some(5))
+    );
     for p in &plan.expectations {
         let absent = p.expectation.absent();
         match &p.expectation {
@@ -92,19 +114,28 @@ fn what_only_a_left_out_service_would_answer_is_skipped_and_the_rest_is_expected
                 assert_eq!(c.left_out[0].jobs, ["spare"]);
             }
             Expectation::HealthEndpoints(c) => {
-                assert_eq!((c.endpoints.len(), absent[0].name.as_str()), (3, "http://spare:9001/health"));
+                assert_eq!(
+                    (c.endpoints.len(), absent[0].name.as_str()),
+                    (3, "http://spare:9001/health")
+                );
             }
-            Expectation::ServicesReady(c) => assert!(!c.services.contains(&"spare".to_owned()) && absent[0].name == "spare"),
+            Expectation::ServicesReady(c) => {
+                assert!(!c.services.contains(&"spare".to_owned()) && absent[0].name == "spare")
+            }
             Expectation::SeriesPresent(_) => assert_eq!(absent[0].name, "up{job=\"spare\"}"),
             _ => {}
         }
     }
     assert_eq!(plan.absent.iter().map(|a| a.service.as_str()).collect::<Vec<_>>(), ["spare"]);
     // Said once, as a deviation.
-    let told = options(&stack, &["spare"]).read().unwrap_or_else(|f| panic!("{}", f.message)).deviations;
+    let told =
+        options(&stack, &["spare"]).read().unwrap_or_else(|f| panic!("{}", f.message)).deviations;
     let told: Vec<_> = told.iter().filter(|d| d.kind == DeviationKind::Absent).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].what.as_str(), told[0].why.contains(NO_IMAGE)), ("service spare does not run", true));
+    assert_eq!(
+        (told[0].what.as_str(), told[0].why.contains(NO_IMAGE)),
+        ("service spare does not run", true)
+    );
     assert!(told[0].why.contains("it is a spare"), "{told:?}");
 }
 
@@ -134,14 +165,25 @@ fn what_the_owner_says_is_skipped_with_a_service_is_and_must_be_asked_for_by_som
     assert_eq!(least(&without, "alert.ScriptedValueHigh.quiet"), None);
     stack.edit(OWN, "alert.ScriptedValueHigh.quiet", "alert.ScriptedValueHigh.quite");
     let refused = options(&stack, &[]).plan().expect_err("nobody asks for it").message;
-    assert!(refused.contains("alert.ScriptedValueHigh.quite") && refused.contains("did you mean"), "{refused}");
+    assert!(
+        refused.contains("alert.ScriptedValueHigh.quite") && refused.contains("did you mean"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn dashboards_that_nobody_serves_are_skipped_by_their_ids() {
     let stack = mini();
-    stack.edit(OWN, "roles:\n", "roles:\n  dashboards: {kind: grafana, service: spare, port: 9001}\n");
-    stack.edit(OWN, "\nhealth:", "\ndashboards: [{uid: a, panels: 1}]\ndatasources: [A, B]\n\nhealth:");
+    stack.edit(
+        OWN,
+        "roles:\n",
+        "roles:\n  dashboards: {kind: grafana, service: spare, port: 9001}\n",
+    );
+    stack.edit(
+        OWN,
+        "\nhealth:",
+        "\ndashboards: [{uid: a, panels: 1}]\ndatasources: [A, B]\n\nhealth:",
+    );
     let (whole, without) = (ids(&plan(&stack, &[])), plan(&stack, &["spare"]));
     for id in ["dashboards.panels", "dashboards.datasources"] {
         assert!(whole.contains(id) && !ids(&without).contains(id), "{id}");
@@ -152,15 +194,26 @@ fn dashboards_that_nobody_serves_are_skipped_by_their_ids() {
 #[test]
 fn a_data_source_of_what_is_left_out_is_expected_not_to_answer() {
     let stack = mini();
-    stack.edit(OWN, "roles:\n", "roles:\n  dashboards: {kind: grafana, service: exporter, port: 9000}\n");
-    stack.edit(OWN, "\nhealth:", "\ndashboards: [{uid: a, panels: 1}]\ndatasources: [A, B]\n\nhealth:");
+    stack.edit(
+        OWN,
+        "roles:\n",
+        "roles:\n  dashboards: {kind: grafana, service: exporter, port: 9000}\n",
+    );
+    stack.edit(
+        OWN,
+        "\nhealth:",
+        "\ndashboards: [{uid: a, panels: 1}]\ndatasources: [A, B]\n\nhealth:",
+    );
     stack.edit(OWN, "why: it is a spare}", "why: it is a spare, datasources: [B]}");
     let plan = plan(&stack, &["spare"]);
     let sources = plan.expectations.iter().find_map(|p| match &p.expectation {
         Expectation::DatasourcesHealthy(c) => Some((c.names.clone(), c.left_out.clone())),
         _ => None,
     });
-    assert_eq!(sources.unwrap(), (vec!["A".to_owned()], vec![verdict::left_out::Absent::new("spare", "B")]));
+    assert_eq!(
+        sources.unwrap(),
+        (vec!["A".to_owned()], vec![verdict::left_out::Absent::new("spare", "B")])
+    );
     stack.edit(OWN, "datasources: [B]}", "datasources: [C]}");
     let refused = options(&stack, &[]).plan().expect_err("there is no such data source").message;
     assert!(refused.contains("datasources: C is not declared"), "{refused}");
@@ -171,32 +224,65 @@ fn the_e_mail_stack_without_its_dashboards_server_expects_it_absent_and_judges_t
     let stack = Broken::copy_of("email");
     let told = |unavailable: &[&str]| {
         let read = options(&stack, unavailable).read().unwrap_or_else(|f| panic!("{}", f.message));
-        read.deviations.iter().filter(|d| d.what.starts_with("dashboards are judged from their files: Grafana does not run")).count()
+        read.deviations
+            .iter()
+            .filter(|d| {
+                d.what.starts_with("dashboards are judged from their files: Grafana does not run")
+            })
+            .count()
     };
     assert_eq!((told(&[]), told(&["grafana"])), (0, 1));
     let (whole, plan) = (plan(&stack, &[]), plan(&stack, &["grafana"]));
     assert_eq!(ids(&whole), ids(&plan));
     assert!(skipped(&plan).is_empty(), "{:?}", plan.left_out);
-    assert!(["dashboards.panels", "dashboards.datasources"].iter().all(|id| least(&plan, id) == least(&whole, id)));
-    for (id, whole_least) in
-        [("health.services", 25), ("health.endpoints", 23), ("scraping.targets", 19), ("scraping.metrics_endpoints", 19)]
-    {
-        assert_eq!((least(&whole, id), least(&plan, id)), (Some(whole_least), Some(whole_least - 1)), "{id}");
+    assert!(
+        ["dashboards.panels", "dashboards.datasources"]
+            .iter()
+            .all(|id| least(&plan, id) == least(&whole, id))
+    );
+    for (id, whole_least) in [
+        ("health.services", 25),
+        ("health.endpoints", 23),
+        ("scraping.targets", 19),
+        ("scraping.metrics_endpoints", 19),
+    ] {
+        assert_eq!(
+            (least(&whole, id), least(&plan, id)),
+            (Some(whole_least), Some(whole_least - 1)),
+            "{id}"
+        );
     }
-    assert_eq!(plan.absent.iter().filter(|a| a.service == "grafana").flat_map(|a| a.jobs.clone()).collect::<Vec<_>>(), ["grafana"]);
+    assert_eq!(
+        plan.absent
+            .iter()
+            .filter(|a| a.service == "grafana")
+            .flat_map(|a| a.jobs.clone())
+            .collect::<Vec<_>>(),
+        ["grafana"]
+    );
 }
 
 #[test]
 fn lines_that_nobody_stores_are_skipped_and_have_no_ledger() {
     let stack = Broken::copy_of("email");
     let (whole, without) = (plan(&stack, &[]), plan(&stack, &["elasticsearch"]));
-    let of_logs = |plan: &Plan| ids(plan).into_iter().filter(|id| id.starts_with("logs.")).collect::<BTreeSet<_>>();
+    let of_logs = |plan: &Plan| {
+        ids(plan).into_iter().filter(|id| id.starts_with("logs.")).collect::<BTreeSet<_>>()
+    };
     assert!(of_logs(&whole).len() >= 8 && of_logs(&without).is_empty());
     let skipped = skipped(&without);
-    assert!(of_logs(&whole).iter().all(|id| skipped[id].contains("service elasticsearch does not run")), "{skipped:?}");
+    assert!(
+        of_logs(&whole).iter().all(|id| skipped[id].contains("service elasticsearch does not run")),
+        "{skipped:?}"
+    );
     assert!(without.required.iter().all(|r| !r.id.starts_with("logs.")), "{:?}", without.required);
-    let observed =
-        |unavailable: &[&str]| options(&stack, unavailable).read().unwrap_or_else(|f| panic!("{}", f.message)).subject.observed();
+    let observed = |unavailable: &[&str]| {
+        options(&stack, unavailable)
+            .read()
+            .unwrap_or_else(|f| panic!("{}", f.message))
+            .subject
+            .observed()
+    };
     let (whole, without) = (observed(&[]), observed(&["elasticsearch"]));
     assert!(whole.logs.is_some() && without.logs.is_none() && without.traces.is_some());
 }
@@ -206,28 +292,54 @@ fn a_dry_run_tries_no_image_and_says_what_may_be_left_out() {
     let stack = mini();
     let ended = stack.run(&["verify", "STACK", "--dry-run"]);
     assert_eq!(ended.exit, 0, "{}", ended.stderr);
-    assert!(ended.stdout.contains("optional  spare: left out if its image can't be had: it is a spare\n"), "{}", ended.stdout);
+    assert!(
+        ended
+            .stdout
+            .contains("optional  spare: left out if its image can't be had: it is a spare\n"),
+        "{}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("expect  alert.SpareDown.fires"), "{}", ended.stdout);
 }
 
 #[test]
 fn a_profile_is_asked_for_by_name() {
     let stack = Broken::copy_of("mini");
-    stack.edit(COMPOSE, "\nvolumes:", "\n  extra:\n    image: firedrill/apps\n    profiles: [more]\n\nvolumes:");
-    stack.edit(OWN, "\nhealth:", "\noptional:\n  - {service: extra, profile: more, why: it is more}\n\nhealth:");
+    stack.edit(
+        COMPOSE,
+        "\nvolumes:",
+        "\n  extra:\n    image: firedrill/apps\n    profiles: [more]\n\nvolumes:",
+    );
+    stack.edit(
+        OWN,
+        "\nhealth:",
+        "\noptional:\n  - {service: extra, profile: more, why: it is more}\n\nhealth:",
+    );
     let said = |arguments: &[&str]| {
         let ended = stack.run(arguments);
         assert_eq!(ended.exit, 0, "{}", ended.stderr);
         ended.stdout
     };
     let off = said(&["verify", "STACK", "--dry-run"]);
-    assert!(off.contains("optional  extra: left out, as --profile more is not asked for: it is more\n"), "{off}");
+    assert!(
+        off.contains("optional  extra: left out, as --profile more is not asked for: it is more\n"),
+        "{off}"
+    );
     let on = said(&["verify", "STACK", "--dry-run", "--profile", "more"]);
-    assert!(on.contains("optional  extra: asked for by profile more, so its image must be had\n"), "{on}");
-    assert!(on.contains("health.services: 5 services are ready") && off.contains("health.services: 4 services are ready"), "{on}");
+    assert!(
+        on.contains("optional  extra: asked for by profile more, so its image must be had\n"),
+        "{on}"
+    );
+    assert!(
+        on.contains("health.services: 5 services are ready")
+            && off.contains("health.services: 4 services are ready"),
+        "{on}"
+    );
     said(&["lint", "STACK", "--files-only", "--profile", "more"]);
     for command in ["verify", "alerts", "selftest", "up", "lint"] {
-        stack.run(&[command, "STACK", "--profile", "mor"]).is_one_message(64, &["profile mor", "did you mean more?"]);
+        stack
+            .run(&[command, "STACK", "--profile", "mor"])
+            .is_one_message(64, &["profile mor", "did you mean more?"]);
     }
     assert!(stack.state().is_empty(), "something was begun: {:?}", stack.state());
 }
@@ -237,7 +349,10 @@ fn a_drill_that_can_not_be_run_is_refused_with_the_reason() {
     let stack = mini();
     let options = options(&stack, &["spare"]);
     let plan = options.plan().unwrap_or_else(|f| panic!("{}", f.message));
-    assert!(plan.left_out.iter().any(|l| l.verdicts.contains(&"drill.spare_paused.fault".to_owned()) && l.reason.contains(NO_IMAGE)));
+    assert!(
+        plan.left_out.iter().any(|l| l.verdicts.contains(&"drill.spare_paused.fault".to_owned())
+            && l.reason.contains(NO_IMAGE))
+    );
     let alerts = firedrill::ops::alerts::plan(&options).unwrap_or_else(|f| panic!("{}", f.message));
     // Of all alerts that are declared each must be proved, but for the one about what does not run.
     assert!(alerts.required.iter().any(|r| r.id == "alert.ExporterDown.fires"));

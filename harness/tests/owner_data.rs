@@ -1,5 +1,6 @@
-//! What lies outside of a stack's folder: data that is never written, configuration that is scaled like any other, and what of the host
-//! a stack sees. All of it is told by a dry run, which needs no Docker.
+//! What lies outside of a stack's folder: data that is never written, configuration that is scaled
+//! like any other, and what of the host a stack sees. All of it is told by a dry run, which needs
+//! no Docker.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +41,9 @@ impl Stack {
         );
         let stack = Stack::new(
             &compose,
-            &format!("time_scale: 20\nroles: {{metrics: {{kind: prometheus, service: prometheus, port: 9090{role}}}}}\n{ALERT}"),
+            &format!(
+                "time_scale: 20\nroles: {{metrics: {{kind: prometheus, service: prometheus, port: 9090{role}}}}}\n{ALERT}"
+            ),
         );
         let drill = "schema: 1\nname: node_stopped\nsummary: It is gone.\nfault: {kind: stop, target: node}\nalerts: [NodeDown]\n";
         stack.write("shop/scenarios/node_stopped.yaml", drill);
@@ -64,17 +67,28 @@ impl Stack {
     /// A file that is too much to copy.
     fn large(&self, file: &str) {
         self.write(file, "");
-        std::fs::OpenOptions::new().write(true).open(self.path(file)).unwrap().set_len((64 << 20) + 1).unwrap();
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(self.path(file))
+            .unwrap()
+            .set_len((64 << 20) + 1)
+            .unwrap();
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
         command.args(arguments).arg(self.path("shop")).current_dir(self.home.path());
-        command.env("XDG_STATE_HOME", self.path("state")).env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        command
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
         command.env("FIREDRILL_HOME", Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ended { exit: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ended {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// What a dry run prints.
@@ -102,10 +116,24 @@ fn data_that_would_be_written_is_told() {
     stack.write("cert.pem", "2");
     let told = stack.told();
     let live = stack.path("live").display().to_string();
-    assert!(told.contains(&format!("deviation  app: a copy of {live} is mounted at /prometheus: ")), "{told}");
-    assert!(told.contains("deviation  a volume of the run's own takes the place of external volume live"), "{told}");
-    assert!(told.contains("none is not there: an empty folder of the run's own is mounted at /none"), "{told}");
-    assert!(!told.contains("cert.pem") && !told.contains("/own"), "what is as written is no deviation: {told}");
+    assert!(
+        told.contains(&format!("deviation  app: a copy of {live} is mounted at /prometheus: ")),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "deviation  a volume of the run's own takes the place of external volume live"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("none is not there: an empty folder of the run's own is mounted at /none"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("cert.pem") && !told.contains("/own"),
+        "what is as written is no deviation: {told}"
+    );
     assert!(!stack.path("none").exists() && !stack.path("shop/own").exists());
     let alerts = stack.run(&["alerts", "--dry-run"]).stdout;
     assert!(alerts.contains("is mounted at /prometheus"), "{alerts}");
@@ -123,13 +151,28 @@ fn data_that_is_too_much_is_refused_all_at_once() {
     for line in [5, 10, 11] {
         assert!(refused.contains(&format!("docker-compose.yml:{line}: ")), "{line}: {refused}");
     }
-    assert!(refused.contains("64.0 MiB in 2 files and folders") && !refused.contains("/small"), "{refused}");
-    stack.write("shop/firedrill.yaml", "schema: 1\nstack: shop\nroles: {}\nowner_data: {empty: [../live, ../db]}\n");
+    assert!(
+        refused.contains("64.0 MiB in 2 files and folders") && !refused.contains("/small"),
+        "{refused}"
+    );
+    stack.write(
+        "shop/firedrill.yaml",
+        "schema: 1\nstack: shop\nroles: {}\nowner_data: {empty: [../live, ../db]}\n",
+    );
     assert!(stack.told().contains("live at /data: the owner says so"));
-    stack.write("shop/firedrill.yaml", "schema: 1\nstack: shop\nroles: {}\nowner_data:\n  empty: [../live, ../db, ../other]\n");
+    stack.write(
+        "shop/firedrill.yaml",
+        "schema: 1\nstack: shop\nroles: {}\nowner_data:\n  empty: [../live, ../db, ../other]\n",
+    );
     let refused = stack.refused(&[]);
-    assert!(refused.contains("firedrill.yaml:5: ") && refused.contains("no service mounts ../other"), "{refused}");
-    stack.write("shop/docker-compose.yml", "services: {app: {image: a, volumes: ['../live:/data:ro']}}\n");
+    assert!(
+        refused.contains("firedrill.yaml:5: ") && refused.contains("no service mounts ../other"),
+        "{refused}"
+    );
+    stack.write(
+        "shop/docker-compose.yml",
+        "services: {app: {image: a, volumes: ['../live:/data:ro']}}\n",
+    );
     stack.write("shop/firedrill.yaml", "schema: 1\nstack: shop\nroles: {}\n");
     assert!(!stack.told().contains("/data"), "read-only it is as written");
 }
@@ -191,12 +234,16 @@ fn configuration_is_scaled_wherever_it_comes_from() {
         assert!(stack.told().contains(fires), "{prometheus}{}", stack.told());
         let linted = stack.run(&["lint"]);
         assert!(
-            linted.stdout.contains(": 1 rules of shop") && !linted.stdout.contains("rule-file-missing"),
+            linted.stdout.contains(": 1 rules of shop")
+                && !linted.stdout.contains("rule-file-missing"),
             "{prometheus}{}",
             linted.stdout
         );
         let at_one = stack.run(&["verify", "--dry-run", "--time-scale", "1"]).stdout;
-        assert!(!at_one.contains(fires) && at_one.contains("alert NodeDown fires within"), "{at_one}");
+        assert!(
+            !at_one.contains(fires) && at_one.contains("alert NodeDown fires within"),
+            "{at_one}"
+        );
     }
 }
 
@@ -204,18 +251,32 @@ fn configuration_is_scaled_wherever_it_comes_from() {
 fn configuration_that_can_not_be_scaled_keeps_the_scale_at_one() {
     // All of a large folder is mounted; the file is not mounted at all.
     let cases = [
-        ("    volumes: ['../conf:/etc/prometheus:ro']\n", ", config: ../conf/prometheus.yml", "too much to copy"),
-        ("    command: [--storage.tsdb.path=/x]\n", ", config: conf/prometheus.yml", "no mount of service prometheus shows it"),
+        (
+            "    volumes: ['../conf:/etc/prometheus:ro']\n",
+            ", config: ../conf/prometheus.yml",
+            "too much to copy",
+        ),
+        (
+            "    command: [--storage.tsdb.path=/x]\n",
+            ", config: conf/prometheus.yml",
+            "no mount of service prometheus shows it",
+        ),
     ];
     for (prometheus, role, why) in cases {
         let stack = Stack::with_alert(prometheus, role);
         stack.large("conf/backup.tar");
         let told = stack.told();
-        assert!(told.contains("deviation  time scale 1 instead of 20: ") && told.contains(why), "{told}");
+        assert!(
+            told.contains("deviation  time scale 1 instead of 20: ") && told.contains(why),
+            "{told}"
+        );
         assert!(told.contains("prometheus.yml: this file would run as it is written"), "{told}");
         assert!(!told.contains("fires within 11.0 s"), "{told}");
         let refused = stack.refused(&["--time-scale", "20"]);
-        assert!(refused.contains("the largest that works is 1") && refused.contains(why), "{refused}");
+        assert!(
+            refused.contains("the largest that works is 1") && refused.contains(why),
+            "{refused}"
+        );
     }
 }
 
@@ -226,7 +287,11 @@ fn a_text_of_the_compose_file_is_told_by_its_line_there() {
     let text = std::fs::read_to_string(stack.path("shop/docker-compose.yml")).unwrap();
     let line = text.lines().position(|line| line.contains("== =")).unwrap() + 1;
     let refused = stack.run(&["verify", "--dry-run"]);
-    assert!(refused.exit == 64 && refused.stderr.contains(&format!("docker-compose.yml:{line}: ")), "{line}: {}", refused.stderr);
+    assert!(
+        refused.exit == 64 && refused.stderr.contains(&format!("docker-compose.yml:{line}: ")),
+        "{line}: {}",
+        refused.stderr
+    );
 }
 
 #[test]
@@ -235,7 +300,8 @@ fn another_file_than_the_server_reads_is_refused() {
     let stack = Stack::with_alert(prometheus, ", config: ../conf/prometheus.yml");
     let refused = stack.refused(&[]);
     assert!(
-        refused.contains("firedrill.yaml:4: ") && refused.contains("shop/conf/prometheus.yml (at /etc/prometheus/prometheus.yml)"),
+        refused.contains("firedrill.yaml:4: ")
+            && refused.contains("shop/conf/prometheus.yml (at /etc/prometheus/prometheus.yml)"),
         "{refused}"
     );
     let text = "    configs: [{source: p, target: /etc/prometheus/prometheus.yml}]\nconfigs: {p: {content: 'rule_files: []'}}\n";
@@ -254,7 +320,11 @@ fn a_rule_that_is_handed_over_can_not_be_changed_for_a_drill() {
             stack.told();
         } else {
             let refused = stack.refused(&[]);
-            assert!(refused.contains("node_stopped.yaml:6: ") && refused.contains("overrides: the rules of NodeDown"), "{refused}");
+            assert!(
+                refused.contains("node_stopped.yaml:6: ")
+                    && refused.contains("overrides: the rules of NodeDown"),
+                "{refused}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The parts in which `.ci/test` runs the tests: every target of the workspace is in exactly one, what is recorded of their costs fits the
-//! clock, and which of them run follows from time, images, change and commit. The script only plans here (`--plan`), and starts nothing.
+//! The parts in which `.ci/test` runs the tests: every target of the workspace is in exactly one,
+//! what is recorded of their costs fits the clock, and which of them run follows from time, images,
+//! change and commit. The script only plans here (`--plan`), and starts nothing.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,11 +12,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the script runs by itself before any part: a table must not be able to leave out its own test.
+/// What the script runs by itself before any part: a table must not be able to leave out its own
+/// test.
 const OWN: &str = "--test parts";
 /// Longest that another big stack may take, images there, s.
 const IN_TURN: u64 = 720;
-/// Minutes before the first part, at most: format, lint and build, with everything compiled that is not ours; from nothing.
+/// Minutes before the first part, at most: format, lint and build, with everything compiled that is
+/// not ours; from nothing.
 const BEFORE: (u64, u64) = (6, 20);
 
 fn root() -> &'static Path {
@@ -43,7 +46,12 @@ fn targets() -> BTreeSet<String> {
     cargo.current_dir(root()).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
     let metadata: Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
     let mut found = BTreeSet::new();
-    for target in metadata["packages"].as_array().unwrap().iter().flat_map(|package| package["targets"].as_array().unwrap()) {
+    for target in metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|package| package["targets"].as_array().unwrap())
+    {
         if target["doctest"] == true {
             found.insert("--doc".to_owned());
         }
@@ -60,7 +68,8 @@ fn targets() -> BTreeSet<String> {
 
 /// The targets that a part runs. A variable before them makes them tests of something else.
 fn selected(tests: &str) -> Vec<String> {
-    let (variables, arguments): (Vec<&str>, Vec<&str>) = tests.split(' ').partition(|word| word.contains('='));
+    let (variables, arguments): (Vec<&str>, Vec<&str>) =
+        tests.split(' ').partition(|word| word.contains('='));
     let mut selected: Vec<String> = Vec::new();
     for word in arguments {
         match selected.last_mut() {
@@ -68,28 +77,42 @@ fn selected(tests: &str) -> Vec<String> {
             _ => selected.push(word.into()),
         }
     }
-    selected.into_iter().map(|target| [variables.join(" "), target].join(" ").trim().to_owned()).collect()
+    selected
+        .into_iter()
+        .map(|target| [variables.join(" "), target].join(" ").trim().to_owned())
+        .collect()
 }
 
 /// What is wrong with a table: targets in no part, in two, or that don't exist.
 fn astray(targets: &BTreeSet<String>, table: &str) -> Vec<String> {
-    let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::from([(OWN.to_owned(), vec![".ci/test itself".to_owned()])]);
+    let mut parts: BTreeMap<String, Vec<String>> =
+        BTreeMap::from([(OWN.to_owned(), vec![".ci/test itself".to_owned()])]);
     for row in rows(table) {
         for target in selected(&row[6]) {
             parts.entry(target).or_default().push(row[0].clone());
         }
     }
-    let of = |target: &str| target.split(' ').filter(|word| !word.contains('=')).collect::<Vec<_>>().join(" ");
+    let of = |target: &str| {
+        target.split(' ').filter(|word| !word.contains('=')).collect::<Vec<_>>().join(" ")
+    };
     let mut wrong = Vec::new();
     for target in targets.iter().filter(|target| !parts.contains_key(*target)) {
-        wrong.push(format!("{target} is in no part\nhint: a line of .ci/parts, or another word on one"));
+        wrong.push(format!(
+            "{target} is in no part\nhint: a line of .ci/parts, or another word on one"
+        ));
     }
     for (target, parts) in &parts {
         if parts.len() > 1 {
-            wrong.push(format!("{target} is in {}\nhint: leave it in one of them", parts.join(" and ")));
+            wrong.push(format!(
+                "{target} is in {}\nhint: leave it in one of them",
+                parts.join(" and ")
+            ));
         }
         if !targets.contains(&of(target)) {
-            wrong.push(format!("{} has {target}, which is no target\nhint: its name in Cargo.toml, or of its file", parts.join(" and ")));
+            wrong.push(format!(
+                "{} has {target}, which is no target\nhint: its name in Cargo.toml, or of its file",
+                parts.join(" and ")
+            ));
         }
     }
     wrong
@@ -113,19 +136,35 @@ fn every_target_is_in_exactly_one_part() {
 
 #[test]
 fn a_target_that_is_left_out_named_twice_or_unknown_is_told() {
-    let targets: BTreeSet<String> = ["--lib", "--doc", "--test one", "--test two", OWN].map(str::to_owned).into();
+    let targets: BTreeSet<String> =
+        ["--lib", "--doc", "--test one", "--test two", OWN].map(str::to_owned).into();
     let line = |name: &str, tests: &str| format!("{name} in-time shop 1 2 - {tests}\n");
-    let whole = line("code", "--lib --test one") + &line("doc", "--doc # why") + "\n# a remark\n" + &line("two", "--test two");
+    let whole = line("code", "--lib --test one")
+        + &line("doc", "--doc # why")
+        + "\n# a remark\n"
+        + &line("two", "--test two");
     assert_eq!(astray(&targets, &whole), Vec::<String>::new());
     // The same tests of another stack are other tests.
-    assert_eq!(astray(&targets, &(whole.clone() + &line("other", "STACK=other --test two"))), Vec::<String>::new());
+    assert_eq!(
+        astray(&targets, &(whole.clone() + &line("other", "STACK=other --test two"))),
+        Vec::<String>::new()
+    );
     let told = |table: String| astray(&targets, &table).join("\n");
     assert!(told(whole.replace("--test one", "")).starts_with("--test one is in no part\n"));
     assert!(told(whole.replace("--doc", "--lib")).contains("--lib is in code and doc\n"));
     assert!(told(whole.replace("--doc", "--lib")).contains("--doc is in no part\n"));
-    assert!(told(whole.clone() + &line("gone", "--test gone")).starts_with("gone has --test gone, which is no target\n"));
-    assert!(told(whole.clone() + &line("again", OWN)).starts_with("--test parts is in .ci/test itself and again\n"));
-    assert!(told(whole + &line("again", "STACK=other --test three")).contains("STACK=other --test three, which is no target"));
+    assert!(
+        told(whole.clone() + &line("gone", "--test gone"))
+            .starts_with("gone has --test gone, which is no target\n")
+    );
+    assert!(
+        told(whole.clone() + &line("again", OWN))
+            .starts_with("--test parts is in .ci/test itself and again\n")
+    );
+    assert!(
+        told(whole + &line("again", "STACK=other --test three"))
+            .contains("STACK=other --test three, which is no target")
+    );
 }
 
 /// The script, with nothing of what this test itself runs under.
@@ -146,16 +185,34 @@ fn planned(stacks: Option<&str>, arguments: &[&str]) -> String {
 #[test]
 fn all_that_there_is_fits_the_clock_warm_and_cold() {
     let every = rows(&table());
-    let mut others: Vec<&str> = every.iter().filter(|row| row[1] == "in-turn").map(|row| row[2].as_str()).collect();
+    let mut others: Vec<&str> =
+        every.iter().filter(|row| row[1] == "in-turn").map(|row| row[2].as_str()).collect();
     others.dedup();
     let stacks = every.iter().map(|row| row[2].as_str()).collect::<Vec<_>>().join(" ");
-    assert_eq!(too_long(&table()), BTreeMap::new(), "stacks that take more than {IN_TURN} s, images there");
+    assert_eq!(
+        too_long(&table()),
+        BTreeMap::new(),
+        "stacks that take more than {IN_TURN} s, images there"
+    );
     for (here, before, end) in [(stacks.as_str(), BEFORE.0, 55.0), ("", BEFORE.1, 80.0)] {
         // Whichever has its turn; while there is none, without.
         for changed in others.iter().copied().chain(others.is_empty().then_some("")) {
-            let told = planned(None, &["--elapsed", &(before * 60).to_string(), "--here", here, "--changed", changed]);
-            let ends: f64 = told.lines().last().unwrap().strip_prefix("ends at minute ").unwrap().parse().unwrap();
-            assert!(!told.contains("no time") && ends <= end, "wanted all of them by minute {end}\n{told}");
+            let told = planned(
+                None,
+                &["--elapsed", &(before * 60).to_string(), "--here", here, "--changed", changed],
+            );
+            let ends: f64 = told
+                .lines()
+                .last()
+                .unwrap()
+                .strip_prefix("ends at minute ")
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert!(
+                !told.contains("no time") && ends <= end,
+                "wanted all of them by minute {end}\n{told}"
+            );
         }
     }
 }
@@ -176,8 +233,17 @@ fn sample(stacks: Option<&str>, arguments: &[&str]) -> (String, String, String) 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), SAMPLE).unwrap();
     let told = planned(stacks, &[&["--parts", file.path().to_str().unwrap()], arguments].concat());
-    let run = told.lines().filter_map(|line| line.strip_prefix("run ")?.split(' ').next()).collect::<Vec<_>>().join(" ");
-    let ends = told.lines().last().and_then(|line| line.strip_prefix("ends at minute ")).unwrap_or_default().to_owned();
+    let run = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("run ")?.split(' ').next())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let ends = told
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("ends at minute "))
+        .unwrap_or_default()
+        .to_owned();
     (run, ends, told)
 }
 
@@ -193,15 +259,41 @@ fn which_parts_run_follows_from_time_images_change_and_commit() {
         ends: &'a str,
         says: &'a [&'a str],
     }
-    let warm =
-        Case { elapsed: "300", here: all, changed: &[""], commit: even, run: "code small mail post plane pilot", ends: "30.1", says: &[] };
+    let warm = Case {
+        elapsed: "300",
+        here: all,
+        changed: &[""],
+        commit: even,
+        run: "code small mail post plane pilot",
+        ends: "30.1",
+        says: &[],
+    };
     let cases = [
-        Case { says: &["left out: ship (ship): it is the turn of plane: the change touches none, commit 0000000 chose"], ..warm },
+        Case {
+            says: &[
+                "left out: ship (ship): it is the turn of plane: the change touches none, commit 0000000 chose",
+            ],
+            ..warm
+        },
         Case { run: "code small mail post ship", ends: "32.6", commit: "0000001b", ..warm },
-        // A change decides before the commit does, and the last of several: a folder or a file of that name, and no other word.
-        Case { run: "code small mail post ship", ends: "32.6", changed: &["compose/stacks/ship/firedrill.yaml", "plane/x"], ..warm },
-        Case { commit: "0000001b", changed: &["x/shipping.rs", "ship-yard/x", "x/plane.rs", "scenarios/ship/x"], ..warm },
-        Case { says: &["it is the turn of plane: the change touches scenarios/plane.yaml"], changed: &["scenarios/plane.yaml"], ..warm },
+        // A change decides before the commit does, and the last of several: a folder or a file of
+        // that name, and no other word.
+        Case {
+            run: "code small mail post ship",
+            ends: "32.6",
+            changed: &["compose/stacks/ship/firedrill.yaml", "plane/x"],
+            ..warm
+        },
+        Case {
+            commit: "0000001b",
+            changed: &["x/shipping.rs", "ship-yard/x", "x/plane.rs", "scenarios/ship/x"],
+            ..warm
+        },
+        Case {
+            says: &["it is the turn of plane: the change touches scenarios/plane.yaml"],
+            changed: &["scenarios/plane.yaml"],
+            ..warm
+        },
         // Only the first part of a stack builds its images.
         Case { here: "", ends: "48.5", ..warm },
         Case { here: "mini email", ends: "36.8", ..warm },
@@ -215,7 +307,8 @@ fn which_parts_run_follows_from_time_images_change_and_commit() {
             says: &["left out: pilot (plane): no time: begun at"],
             ..warm
         },
-        // What does not fit makes room for what does, and is no reason to run what must be built as if it were there.
+        // What does not fit makes room for what does, and is no reason to run what must be built as
+        // if it were there.
         Case {
             elapsed: "4000",
             run: "code small post pilot",
@@ -223,18 +316,36 @@ fn which_parts_run_follows_from_time_images_change_and_commit() {
             says: &["mail (email): no time", "plane (plane): no time"],
             ..warm
         },
-        Case { elapsed: "4310", here: "mini", run: "code small pilot", ends: "78.5", says: &["left out: post (email): no time"], ..warm },
-        Case { elapsed: "4310", run: "code small post pilot", ends: "78.6", says: &["left out: mail (email): no time"], ..warm },
+        Case {
+            elapsed: "4310",
+            here: "mini",
+            run: "code small pilot",
+            ends: "78.5",
+            says: &["left out: post (email): no time"],
+            ..warm
+        },
+        Case {
+            elapsed: "4310",
+            run: "code small post pilot",
+            ends: "78.6",
+            says: &["left out: mail (email): no time"],
+            ..warm
+        },
         // What always runs does so past the end, too.
         Case { elapsed: "5000", run: "code small", ends: "88.3", commit: odd, ..warm },
     ];
     for case in cases {
         let changed = case.changed.iter().flat_map(|file| ["--changed", file]);
-        let arguments = ["--elapsed", case.elapsed, "--here", case.here, "--commit", case.commit].into_iter().chain(changed);
+        let arguments = ["--elapsed", case.elapsed, "--here", case.here, "--commit", case.commit]
+            .into_iter()
+            .chain(changed);
         let (run, ends, told) = sample(None, &arguments.collect::<Vec<_>>());
         assert_eq!((run.as_str(), ends.as_str()), (case.run, case.ends), "{told}");
         assert!(case.says.iter().all(|said| told.contains(said)), "{:?} in:\n{told}", case.says);
-        let named = told.lines().filter(|line| line.starts_with("run ") || line.starts_with("left out: ")).count();
+        let named = told
+            .lines()
+            .filter(|line| line.starts_with("run ") || line.starts_with("left out: "))
+            .count();
         assert_eq!(named, rows(SAMPLE).len(), "each part is told of once:\n{told}");
     }
 }
@@ -246,7 +357,10 @@ fn asked_for_stacks_run_whole_whatever_they_take() {
     assert_eq!(sample(Some("ship,email"), &late).0, "code small mail post ship");
     let (run, _, told) = sample(Some("plane"), &late);
     assert_eq!(run, "code small plane pilot", "{told}");
-    assert!(told.contains("left out: mail (email): FIREDRILL_STACKS=plane does not name email"), "{told}");
+    assert!(
+        told.contains("left out: mail (email): FIREDRILL_STACKS=plane does not name email"),
+        "{told}"
+    );
     // Empty is not given.
     assert_eq!(sample(Some(""), &late).0, "code small");
 }
@@ -256,7 +370,10 @@ fn without_other_big_stacks_it_says_so() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "code always code 1 1 - --lib\n").unwrap();
     let told = planned(None, &["--parts", file.path().to_str().unwrap(), "--elapsed", "0"]);
-    assert_eq!(told, "run code (code): minute 0.0, 1 s\nleft out: other big stacks: there is none yet\nends at minute 0.0\n");
+    assert_eq!(
+        told,
+        "run code (code): minute 0.0, 1 s\nleft out: other big stacks: there is none yet\nends at minute 0.0\n"
+    );
 }
 
 #[test]
@@ -267,7 +384,10 @@ fn a_wrong_table_or_argument_is_told_and_nothing_runs() {
         let output = script(stacks, arguments);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{told}");
-        assert!(told.starts_with("error: ") && told.contains(says) && told.contains("\nhint: "), "wanted {says}: {told}");
+        assert!(
+            told.starts_with("error: ") && told.contains(says) && told.contains("\nhint: "),
+            "wanted {says}: {told}"
+        );
     };
     for (line, says) in [
         ("code sometimes code 1 1 - --lib", "code runs \"sometimes\""),
@@ -280,7 +400,11 @@ fn a_wrong_table_or_argument_is_told_and_nothing_runs() {
         refused(None, &["--plan", "--parts", path], &format!("{path}:2: {says}"));
     }
     std::fs::write(file.path(), SAMPLE).unwrap();
-    refused(Some("ship,boat"), &["--plan", "--parts", path], "FIREDRILL_STACKS=ship,boat: no tests of boat");
+    refused(
+        Some("ship,boat"),
+        &["--plan", "--parts", path],
+        "FIREDRILL_STACKS=ship,boat: no tests of boat",
+    );
     refused(None, &["--plan", "--elapsed"], "--elapsed without a value");
     refused(None, &["--plan", "--elapsed", "soon"], "--elapsed soon");
     refused(None, &["--plan", "--fast"], "argument --fast");
@@ -289,24 +413,34 @@ fn a_wrong_table_or_argument_is_told_and_nothing_runs() {
     assert_eq!(too_long(SAMPLE), BTreeMap::new());
     let longer = SAMPLE.replace("ship  700", "ship  721");
     assert_eq!(too_long(&longer), BTreeMap::from([("ship".to_owned(), 721)]));
-    assert_eq!(too_long(&SAMPLE.replace("plane 50 ", "plane 221")), BTreeMap::from([("plane".to_owned(), 721)]));
+    assert_eq!(
+        too_long(&SAMPLE.replace("plane 50 ", "plane 221")),
+        BTreeMap::from([("plane".to_owned(), 721)])
+    );
 }
 
-/// The script, with a cargo that only writes down what it is told, and fails at what contains `fails`; begun so many seconds ago.
-/// What it printed, its exit code, and what cargo was told.
+/// The script, with a cargo that only writes down what it is told, and fails at what contains
+/// `fails`; begun so many seconds ago. What it printed, its exit code, and what cargo was told.
 fn with_other_cargo(fails: &str, ago: u64) -> (String, i32, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let (cargo, log) = (folder.path().join("cargo"), folder.path().join("log"));
-    let text = format!("#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) exit 101 ;; esac\n", log.display());
+    let text = format!(
+        "#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) exit 101 ;; esac\n",
+        log.display()
+    );
     std::fs::write(&cargo, text).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - ago;
     let mut command = Command::new(root().join(".ci/test"));
     // No program of ours is there: nothing is asked about images.
-    command.env("PATH", path).env("CARGO_TARGET_DIR", folder.path()).env("FIREDRILL_BEGAN", began.to_string());
+    command
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", folder.path())
+        .env("FIREDRILL_BEGAN", began.to_string());
     let output = command.env_remove("FIREDRILL_STACKS").output().unwrap();
-    let calls = std::fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect();
+    let calls =
+        std::fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect();
     (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap(), calls)
 }
 
@@ -320,24 +454,37 @@ fn parts_run_in_order_a_failed_one_stops_none_and_times_are_told_as_the_table_ha
     assert_eq!(calls, wanted.into_iter().chain(parts).collect::<Vec<_>>(), "{told}");
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("[ci] engine: ") && told.contains("s, FAILED\n"), "{told}");
-    assert!(told.contains("[ci] left out: features (email): no time: begun at minute 80."), "{told}");
+    assert!(
+        told.contains("[ci] left out: features (email): no time: begun at minute 80."),
+        "{told}"
+    );
     // Each line with its time, but not that of a part that failed.
     let (_, lines) = told.split_once("[ci] lines of .ci/parts, as measured:\n").unwrap();
     let measured = rows(lines.split("[ci]").next().unwrap());
     let kept = |row: &[String]| [row[..3].to_vec(), row[5..].to_vec()].concat();
     let passed = always.iter().filter(|row| row[0] != "engine").map(|row| kept(row));
-    assert_eq!(measured.iter().map(|row| kept(row)).collect::<Vec<_>>(), passed.collect::<Vec<_>>());
+    assert_eq!(
+        measured.iter().map(|row| kept(row)).collect::<Vec<_>>(),
+        passed.collect::<Vec<_>>()
+    );
     for (row, of) in measured.iter().zip(always.iter().filter(|row| row[0] != "engine")) {
         // The first of a stack built its images, the others found them.
         let (measured, other) = if row[5] == "-" { (3, 4) } else { (4, 3) };
-        assert!(row[measured].parse::<u64>().unwrap() < 10 && row[other] == of[other], "{row:?} of {of:?}");
+        assert!(
+            row[measured].parse::<u64>().unwrap() < 10 && row[other] == of[other],
+            "{row:?} of {of:?}"
+        );
     }
 }
 
 #[test]
 fn all_pass_or_the_exit_code_tells_and_what_does_not_compile_runs_no_part() {
     let (told, code, calls) = with_other_cargo("nothing fails", 0);
-    assert_eq!((code, calls.len()), (0, 2 + rows(&table()).iter().filter(|row| row[1] != "in-turn").count()), "{told}");
+    assert_eq!(
+        (code, calls.len()),
+        (0, 2 + rows(&table()).iter().filter(|row| row[1] != "in-turn").count()),
+        "{told}"
+    );
     let (_, code, calls) = with_other_cargo("--no-run", 0);
     assert_eq!((code, calls), (1, vec!["test --workspace --no-run".to_owned()]));
 }

@@ -25,9 +25,9 @@ mod recorded;
 #[path = "probes/wrong_answers.rs"]
 mod wrong_answers;
 
-use firedrill::process::clock::RunClock;
 use firedrill::declaration::Role;
 use firedrill::probe::{self, Probe, Question};
+use firedrill::process::clock::RunClock;
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -39,7 +39,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let runs = |test: fn() -> BoxFuture<'static, ()>| {
         let handle = runtime.handle().clone();
         move || {
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
             Ok(())
         }
     };
-    let trial = |name: &str, needed: &'static [&'static str], test| images::trial(name, needed, runs(test));
+    let trial =
+        |name: &str, needed: &'static [&'static str], test| images::trial(name, needed, runs(test));
     let tests = vec![
         Trial::test("wrong_answers_are_observations", runs(|| Box::pin(wrong_answers::all()))),
         Trial::test("health_endpoints", runs(|| Box::pin(health::endpoints()))),
@@ -57,7 +59,9 @@ fn main() -> ExitCode {
         trial("jaeger", &["jaeger"], || Box::pin(jaeger::answers())),
         trial("elasticsearch", &["elasticsearch"], || Box::pin(elasticsearch::answers())),
         trial("grafana_files", &["prometheus"], || Box::pin(grafana_files::answers())),
-        trial("grafana", &["grafana", "prometheus", "jaeger", "elasticsearch"], || Box::pin(grafana::answers())),
+        trial("grafana", &["grafana", "prometheus", "jaeger", "elasticsearch"], || {
+            Box::pin(grafana::answers())
+        }),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -83,7 +87,12 @@ async fn ask(probe: &dyn Probe, question: Question) -> Vec<Fact> {
     let observations: Vec<Observation> = probe.ask(&question).await;
     for o in &observations {
         assert_eq!(o.source, probe.source());
-        assert!(before - 0.1 <= o.asked.wall_s() && o.asked <= o.answered && o.answered.wall_s() <= now_s() + 0.1, "{o:?}");
+        assert!(
+            before - 0.1 <= o.asked.wall_s()
+                && o.asked <= o.answered
+                && o.answered.wall_s() <= now_s() + 0.1,
+            "{o:?}"
+        );
     }
     observations.into_iter().map(|o| o.fact).collect()
 }
@@ -98,7 +107,9 @@ async fn fact(probe: &dyn Probe, question: Question) -> Fact {
 async fn assert_unreachable(probe: &dyn Probe, question: Question) {
     let words = question.words();
     match fact(probe, question).await {
-        Fact::Unreachable { question, error } => assert!(question == words && !error.is_empty(), "{question}: {error}"),
+        Fact::Unreachable { question, error } => {
+            assert!(question == words && !error.is_empty(), "{question}: {error}")
+        }
         other => panic!("{words} of a server that is gone: {other:?}"),
     }
 }

@@ -1,5 +1,5 @@
-//! The stand-ins, as `firedrill receivers` serves them in their container, against the real Alertmanager: over the https
-//! URLs and untouched host names of its configuration.
+//! The stand-ins, as `firedrill receivers` serves them in their container, against the real
+//! Alertmanager: over the https URLs and untouched host names of its configuration.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,8 +11,8 @@ mod docker;
 mod images;
 
 use docker::{Container, Lab, Spec, eventually};
-use firedrill::receiver::authority::Authority;
 use firedrill::declaration::StandIn;
+use firedrill::receiver::authority::Authority;
 use firedrill::receiver::{self, Behaviour, Client, Config};
 use futures::StreamExt;
 use libtest_mimic::{Arguments, Trial};
@@ -25,7 +25,8 @@ const IMAGES: &[&str] = &["alertmanager", "base-bookworm"];
 const SECOND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runs = |test: fn() -> futures::future::BoxFuture<'static, ()>| {
@@ -36,32 +37,86 @@ fn main() -> ExitCode {
         }
     };
     let trial = |name: &str, test| images::trial(name, IMAGES, runs(test));
-    let tests = vec![
-        Trial::test("https_answers_and_refuses", runs(|| Box::pin(dialogue::https()))),
-        Trial::test("smtp_takes_mail_over_tls_from_those_it_knows", runs(|| Box::pin(dialogue::smtp()))),
-        trial("every_protocol_fires_and_resolves", || Box::pin(every_protocol_fires_and_resolves())),
-        trial("what_the_real_service_would_refuse_is_refused_and_recorded", || Box::pin(refusals())),
-        trial("a_restart_loses_nothing_and_misbehaviour_is_retried", || Box::pin(restart_and_misbehaviour())),
-    ];
+    let tests =
+        vec![
+            Trial::test("https_answers_and_refuses", runs(|| Box::pin(dialogue::https()))),
+            Trial::test(
+                "smtp_takes_mail_over_tls_from_those_it_knows",
+                runs(|| Box::pin(dialogue::smtp())),
+            ),
+            trial("every_protocol_fires_and_resolves", || {
+                Box::pin(every_protocol_fires_and_resolves())
+            }),
+            trial("what_the_real_service_would_refuse_is_refused_and_recorded", || {
+                Box::pin(refusals())
+            }),
+            trial("a_restart_loses_nothing_and_misbehaviour_is_retried", || {
+                Box::pin(restart_and_misbehaviour())
+            }),
+        ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 
-fn stand_in(name: &str, protocol: Protocol, host: &str, path: &str, key: Option<&str>, channel: Option<&str>) -> StandIn {
+fn stand_in(
+    name: &str,
+    protocol: Protocol,
+    host: &str,
+    path: &str,
+    key: Option<&str>,
+    channel: Option<&str>,
+) -> StandIn {
     let (key, channel) = (key.map(str::to_owned), channel.map(str::to_owned));
-    StandIn { name: name.into(), protocol, host: host.into(), port: None, path: path.into(), key, channel, resolved: true }
+    StandIn {
+        name: name.into(),
+        protocol,
+        host: host.into(),
+        port: None,
+        path: path.into(),
+        key,
+        channel,
+        resolved: true,
+    }
 }
 
 fn stand_ins() -> Vec<StandIn> {
     let (slack, pager) = ("hooks.slack.com", "events.pagerduty.com");
     let v1 = "/generic/2010-04-15/create_event.json";
     vec![
-        stand_in("chat-critical", Protocol::Slack, slack, "/services/T0/B0/critical", None, Some("#alerts-critical")),
+        stand_in(
+            "chat-critical",
+            Protocol::Slack,
+            slack,
+            "/services/T0/B0/critical",
+            None,
+            Some("#alerts-critical"),
+        ),
         stand_in("chat-ops", Protocol::Slack, slack, "/services/T0/B0/ops", None, Some("#alerts")),
         stand_in("pager-1", Protocol::PagerdutyV1, pager, v1, Some("example-service-key"), None),
-        stand_in("pager-2", Protocol::PagerdutyV2, pager, "/v2/enqueue", Some("example-routing-key"), None),
-        stand_in("genie", Protocol::Opsgenie, "api.opsgenie.com", "/v2/alerts", Some("example-opsgenie-key"), None),
+        stand_in(
+            "pager-2",
+            Protocol::PagerdutyV2,
+            pager,
+            "/v2/enqueue",
+            Some("example-routing-key"),
+            None,
+        ),
+        stand_in(
+            "genie",
+            Protocol::Opsgenie,
+            "api.opsgenie.com",
+            "/v2/alerts",
+            Some("example-opsgenie-key"),
+            None,
+        ),
         stand_in("hook", Protocol::Webhook, "webhook.test", "/hook", None, None),
-        stand_in("mailbox", Protocol::Smtp, "smtp.relay.test", "mail-team@ops.test", Some("relay-user:example-password"), None),
+        stand_in(
+            "mailbox",
+            Protocol::Smtp,
+            "smtp.relay.test",
+            "mail-team@ops.test",
+            Some("relay-user:example-password"),
+            None,
+        ),
     ]
 }
 
@@ -116,19 +171,31 @@ struct Scene {
 async fn scene() -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let authority = Authority::new().unwrap();
     std::fs::write(at("ca.pem"), authority.ca_pem()).unwrap();
     std::fs::write(at("alertmanager.yml"), CONFIG).unwrap();
-    std::fs::write(at("receivers.json"), serde_json::to_vec(&Config::new(stand_ins(), &authority).unwrap()).unwrap()).unwrap();
+    std::fs::write(
+        at("receivers.json"),
+        serde_json::to_vec(&Config::new(stand_ins(), &authority).unwrap()).unwrap(),
+    )
+    .unwrap();
     let mut lab = Lab::new().await;
     let program = env!("CARGO_BIN_EXE_firedrill");
     let receivers = lab
         .start(Spec {
             image: images::reference("base-bookworm"),
             aliases: receiver::hosts(&stand_ins()),
-            entrypoint: Some(["/usr/local/bin/firedrill", "receivers", "--config", receiver::CONFIG_PATH].map(str::to_owned).into()),
-            binds: vec![format!("{program}:/usr/local/bin/firedrill:ro"), format!("{}:{}:ro", at("receivers.json"), receiver::CONFIG_PATH)],
+            entrypoint: Some(
+                ["/usr/local/bin/firedrill", "receivers", "--config", receiver::CONFIG_PATH]
+                    .map(str::to_owned)
+                    .into(),
+            ),
+            binds: vec![
+                format!("{program}:/usr/local/bin/firedrill:ro"),
+                format!("{}:{}:ro", at("receivers.json"), receiver::CONFIG_PATH),
+            ],
             ports: vec![receiver::CONTROL_PORT],
             ..Spec::default()
         })
@@ -138,9 +205,13 @@ async fn scene() -> Scene {
             image: images::reference("alertmanager"),
             // Without peers it need not wait for gossip to settle before its first notification.
             cmd: Some(
-                ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager", "--cluster.listen-address="]
-                    .map(str::to_owned)
-                    .into(),
+                [
+                    "--config.file=/etc/alertmanager/alertmanager.yml",
+                    "--storage.path=/alertmanager",
+                    "--cluster.listen-address=",
+                ]
+                .map(str::to_owned)
+                .into(),
             ),
             env: vec!["SSL_CERT_FILE=/etc/firedrill/ca.pem".into()],
             binds: vec![
@@ -155,7 +226,10 @@ async fn scene() -> Scene {
     let client = scene.client();
     eventually(20 * SECOND, || async { client.health().await.map_err(|e| e.to_string()) }).await;
     let ready = format!("http://127.0.0.1:{}/-/ready", scene.alertmanager.port(9093));
-    eventually(20 * SECOND, || async { reqwest::get(&ready).await.and_then(|r| r.error_for_status()).map_err(|e| e.to_string()) }).await;
+    eventually(20 * SECOND, || async {
+        reqwest::get(&ready).await.and_then(|r| r.error_for_status()).map_err(|e| e.to_string())
+    })
+    .await;
     scene
 }
 
@@ -168,7 +242,10 @@ impl Scene {
     async fn post(&self, name: &str, more: &[(&str, &str)], ended: bool) {
         let now = SystemTime::now();
         let stamp = |t: SystemTime| jiff::Timestamp::try_from(t).unwrap().to_string();
-        let mut labels = serde_json::Map::from_iter([("alertname".to_owned(), json!(name)), ("severity".to_owned(), json!("critical"))]);
+        let mut labels = serde_json::Map::from_iter([
+            ("alertname".to_owned(), json!(name)),
+            ("severity".to_owned(), json!("critical")),
+        ]);
         labels.extend(more.iter().map(|(k, v)| ((*k).to_owned(), json!(v))));
         let ends = if ended { now - Duration::from_millis(1) } else { now + 300 * SECOND };
         let alert = json!([{"labels": labels, "annotations": {"summary": "it is down"}, "startsAt": stamp(now - 10 * SECOND),
@@ -188,7 +265,8 @@ impl Scene {
             }
         });
         if all.await.is_err() {
-            let (a, b) = (self.lab.log(&self.receivers).await, self.lab.log(&self.alertmanager).await);
+            let (a, b) =
+                (self.lab.log(&self.receivers).await, self.lab.log(&self.alertmanager).await);
             panic!("not within 40 s; seen {seen:#?}\nreceivers: {a}\nalertmanager: {b}");
         }
         seen
@@ -198,23 +276,37 @@ impl Scene {
 fn tells(n: &Notification, receiver: &str, name: &str, resolved: bool) -> bool {
     n.receiver.as_deref() == Some(receiver)
         && n.answered < 300
-        && n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == name))
+        && n.alerts
+            .iter()
+            .any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|l| l == name))
 }
 
 async fn every_protocol_fires_and_resolves() {
     let scene = scene().await;
     let names: Vec<String> = stand_ins().into_iter().map(|s| s.name).collect();
     scene.post("PostfixDown", &[("service", "postfix"), ("instance", "postfix:25")], false).await;
-    let fired = scene.collect(|seen| names.iter().all(|r| seen.iter().any(|n| tells(n, r, "PostfixDown", false)))).await;
+    let fired = scene
+        .collect(|seen| {
+            names.iter().all(|r| seen.iter().any(|n| tells(n, r, "PostfixDown", false)))
+        })
+        .await;
     assert!(fired.iter().all(|n| n.alerts.iter().all(|a| !a.resolved)), "{fired:#?}");
     scene.post("PostfixDown", &[("service", "postfix"), ("instance", "postfix:25")], true).await;
-    let seen = scene.collect(|seen| names.iter().all(|r| seen.iter().any(|n| tells(n, r, "PostfixDown", true)))).await;
+    let seen = scene
+        .collect(|seen| names.iter().all(|r| seen.iter().any(|n| tells(n, r, "PostfixDown", true))))
+        .await;
     for n in &seen {
         assert_eq!(n.error, None, "{n:#?}");
         // Slack's own template names no labels; what lists them gives them back, each of them.
         if n.receiver.as_deref() != Some("chat-critical") {
-            let labels: Vec<_> = n.alerts[0].labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-            let want = [("alertname", "PostfixDown"), ("instance", "postfix:25"), ("service", "postfix"), ("severity", "critical")];
+            let labels: Vec<_> =
+                n.alerts[0].labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            let want = [
+                ("alertname", "PostfixDown"),
+                ("instance", "postfix:25"),
+                ("service", "postfix"),
+                ("severity", "critical"),
+            ];
             assert_eq!(labels, want, "{n:#?}");
         }
     }
@@ -225,7 +317,11 @@ async fn every_protocol_fires_and_resolves() {
 async fn refusals() {
     let scene = scene().await;
     scene.post("Lost", &[("team", "wrong")], false).await;
-    let refused = |protocol, status| move |n: &Notification| n.protocol == protocol && n.answered == status && n.receiver.is_none();
+    let refused = |protocol, status| {
+        move |n: &Notification| {
+            n.protocol == protocol && n.answered == status && n.receiver.is_none()
+        }
+    };
     let wanted = [
         (Protocol::Slack, 404),
         (Protocol::PagerdutyV2, 400),
@@ -234,19 +330,33 @@ async fn refusals() {
         (Protocol::Smtp, 550),
         (Protocol::Smtp, 535),
     ];
-    let seen = scene.collect(|seen| wanted.iter().all(|(p, s)| seen.iter().any(refused(*p, *s)))).await;
+    let seen =
+        scene.collect(|seen| wanted.iter().all(|(p, s)| seen.iter().any(refused(*p, *s)))).await;
     for n in &seen {
         assert!(n.receiver.is_none() && n.error.is_some(), "{n:#?}");
         // A mail is refused before its text is sent.
-        assert!(n.protocol == Protocol::Smtp || n.alerts[0].labels["alertname"] == "Lost", "{n:#?}");
+        assert!(
+            n.protocol == Protocol::Smtp || n.alerts[0].labels["alertname"] == "Lost",
+            "{n:#?}"
+        );
     }
     assert!(seen.iter().any(|n| n.path == "/services/T0/B0/typo"));
     assert!(seen.iter().any(|n| n.path == "nobody@ops.test"));
-    let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", scene.alertmanager.port(9093))).await.unwrap().text().await.unwrap();
-    let failed = metrics
-        .lines()
-        .find(|l| l.starts_with("alertmanager_notifications_failed_total{integration=\"slack\"") && l.contains("clientError"));
-    assert!(failed.is_some_and(|l| !l.ends_with(" 0")), "Alertmanager counts the refusal: {failed:?}");
+    let metrics =
+        reqwest::get(format!("http://127.0.0.1:{}/metrics", scene.alertmanager.port(9093)))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+    let failed = metrics.lines().find(|l| {
+        l.starts_with("alertmanager_notifications_failed_total{integration=\"slack\"")
+            && l.contains("clientError")
+    });
+    assert!(
+        failed.is_some_and(|l| !l.ends_with(" 0")),
+        "Alertmanager counts the refusal: {failed:?}"
+    );
 }
 
 async fn restart_and_misbehaviour() {
@@ -254,7 +364,9 @@ async fn restart_and_misbehaviour() {
     let client = scene.client();
     let ask = |answer, times| Behaviour { receiver: "hook".into(), answer, delay_ms: 0, times };
     client.behave(&ask(Some(500), Some(1))).await.unwrap();
-    assert!(client.behave(&ask(Some(200), None)).await.unwrap_err().to_string().contains("400 to 599"));
+    assert!(
+        client.behave(&ask(Some(200), None)).await.unwrap_err().to_string().contains("400 to 599")
+    );
     let unknown = Behaviour { receiver: "nobody".into(), ..ask(Some(500), None) };
     assert!(client.behave(&unknown).await.unwrap_err().to_string().contains("not declared"));
     scene.post("Flaky", &[("team", "hook")], false).await;

@@ -1,7 +1,8 @@
-//! Releases in which nothing breaks and which are worse: a service that is a tenth slower, one that leaks, a cache that no longer hits, a
-//! log store that shows lines late, a dashboard that takes seconds. Compared with the stack as it is, in turn, each is told by the
-//! measure that it concerns, and nothing else is. Night only: eight runs of the e-mail stack, over three minutes each, and eight of a
-//! small one, 75 s each.
+//! Releases in which nothing breaks and which are worse: a service that is a tenth slower, one that
+//! leaks, a cache that no longer hits, a log store that shows lines late, a dashboard that takes
+//! seconds. Compared with the stack as it is, in turn, each is told by the measure that it
+//! concerns, and nothing else is. Night only: eight runs of the e-mail stack, over three minutes
+//! each, and eight of a small one, 75 s each.
 
 #![allow(clippy::unwrap_used)]
 
@@ -34,19 +35,27 @@ type Told = fn() -> Result<(), Failed>;
 fn main() -> ExitCode {
     let trials: [(&str, Told); 2] = [
         ("a service that is slower by a tenth is told from the one as it is", slower),
-        ("releases that leak, no longer cache, log late or show nothing for seconds are told from the stack as it is", worse),
+        (
+            "releases that leak, no longer cache, log late or show nothing for seconds are told from the stack as it is",
+            worse,
+        ),
     ];
     let trials = trials
         .map(|(name, trial)| match images::is_set("FIREDRILL_NIGHTLY") {
             true => images::needing(name, images::no_engine, trial),
-            false => Trial::test(format!("{name} (nightly: FIREDRILL_NIGHTLY=1 runs it)"), || Ok(())).with_ignored_flag(true),
+            false => {
+                Trial::test(format!("{name} (nightly: FIREDRILL_NIGHTLY=1 runs it)"), || Ok(()))
+                    .with_ignored_flag(true)
+            }
         })
         .into();
     // One stack at a time: they would slow each other.
-    libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit_code()
+    libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials)
+        .exit_code()
 }
 
-/// Medians of this service differ by 0.3 % between runs, and the slower one is 9 % above: four runs on each side tell that.
+/// Medians of this service differ by 0.3 % between runs, and the slower one is 9 % above: four runs
+/// on each side tell that.
 fn slower() -> Result<(), Failed> {
     let service = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regressions/service");
     let home = tempfile::tempdir()?;
@@ -55,7 +64,10 @@ fn slower() -> Result<(), Failed> {
     let compose = copy.join("docker-compose.yml");
     let (text, place) = (std::fs::read_to_string(&compose)?, "SERVICE_NAME: email-service\n");
     assert!(text.contains(place));
-    std::fs::write(&compose, text.replacen(place, &format!("{place}      SLOWED_BY: \"1.1\"\n"), 1))?;
+    std::fs::write(
+        &compose,
+        text.replacen(place, &format!("{place}      SLOWED_BY: \"1.1\"\n"), 1),
+    )?;
     Comparison {
         folder: &copy.display().to_string(),
         versus: &service.display().to_string(),
@@ -68,8 +80,16 @@ fn slower() -> Result<(), Failed> {
 
 fn worse() -> Result<(), Failed> {
     let copy = Broken::copy_of("email");
-    copy.edit("docker-compose.yml", r#"CACHE_TTL_SECONDS: "30""#, "CACHE_TTL_SECONDS: \"0.001\"\n      LEAKED_BYTES: \"32768\"");
-    copy.edit("elasticsearch/logs-template.json", r#""index.refresh_interval": "1s""#, r#""index.refresh_interval": "15s""#);
+    copy.edit(
+        "docker-compose.yml",
+        r#"CACHE_TTL_SECONDS: "30""#,
+        "CACHE_TTL_SECONDS: \"0.001\"\n      LEAKED_BYTES: \"32768\"",
+    );
+    copy.edit(
+        "elasticsearch/logs-template.json",
+        r#""index.refresh_interval": "1s""#,
+        r#""index.refresh_interval": "15s""#,
+    );
     copy.without_drill();
     let panel = "grafana/dashboards/email-service-overview.json";
     copy.edit(panel, r#"job:http_requests:rate5m{job=\"email-service\"}"#, SLOW_QUERY);
@@ -83,33 +103,64 @@ fn worse() -> Result<(), Failed> {
             ("baseline.dashboard", "a panel that takes seconds"),
             ("baseline.log_lag", "a log store that shows lines seconds later"),
         ],
-        as_before: &["baseline.error_rate", "baseline.queue_depth", "baseline.task_lateness", "baseline.trace_lag"],
+        as_before: &[
+            "baseline.error_rate",
+            "baseline.queue_depth",
+            "baseline.task_lateness",
+            "baseline.trace_lag",
+        ],
     }
     .made(&copy.report())
 }
 
-/// Sorts 30,000 values at each of 2,000 instants, and at as many for each minute that is shown: 3 to 4 s in these runs, on two cores.
+/// Sorts 30,000 values at each of 2,000 instants, and at as many for each minute that is shown: 3
+/// to 4 s in these runs, on two cores.
 const SLOW_QUERY: &str = "max_over_time(quantile_over_time(0.5, vector(1)[1m:2ms])[1m:30ms])";
 
 impl Comparison<'_> {
     /// Makes it; an error says what it told wrongly.
     fn made(&self, report: &Path) -> Result<(), Failed> {
         let output = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-            .args(["baseline", "check", self.folder, "--versus", self.versus, "--runs", self.runs, "--format", "json", "--report"])
+            .args([
+                "baseline",
+                "check",
+                self.folder,
+                "--versus",
+                self.versus,
+                "--runs",
+                self.runs,
+                "--format",
+                "json",
+                "--report",
+            ])
             .arg(report)
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let report: Value = serde_json::from_slice(&output.stdout).map_err(|e| format!("{e}: {said}"))?;
-        let verdicts: BTreeMap<&str, &Value> =
-            report["verdicts"].as_array().into_iter().flatten().filter_map(|v| Some((v["id"].as_str()?, v))).collect();
-        let status = |id: &str| verdicts.get(id).and_then(|v| v["status"].as_str()).unwrap_or("missing");
-        let missed = self.worse.iter().filter(|(id, _)| status(id) != "fail").map(|(id, what)| format!("{what}: {id} is {}", status(id)));
-        let blamed = self.as_before.iter().filter(|id| status(id) == "fail").map(|id| format!("{id} fails"));
+        let report: Value =
+            serde_json::from_slice(&output.stdout).map_err(|e| format!("{e}: {said}"))?;
+        let verdicts: BTreeMap<&str, &Value> = report["verdicts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| Some((v["id"].as_str()?, v)))
+            .collect();
+        let status =
+            |id: &str| verdicts.get(id).and_then(|v| v["status"].as_str()).unwrap_or("missing");
+        let missed = self
+            .worse
+            .iter()
+            .filter(|(id, _)| status(id) != "fail")
+            .map(|(id, what)| format!("{what}: {id} is {}", status(id)));
+        let blamed =
+            self.as_before.iter().filter(|id| status(id) == "fail").map(|id| format!("{id} fails"));
         let wrong: Vec<String> = missed.chain(blamed).collect();
         if wrong.is_empty() && output.status.code() == Some(1) {
             return Ok(());
         }
-        let told: Vec<String> = verdicts.iter().map(|(id, v)| format!("{id}: {} {}", v["status"], v["reason"])).collect();
+        let told: Vec<String> = verdicts
+            .iter()
+            .map(|(id, v)| format!("{id}: {} {}", v["status"], v["reason"]))
+            .collect();
         Err(format!("{}\n{}\n{said}", wrong.join("\n"), told.join("\n")).into())
     }
 }

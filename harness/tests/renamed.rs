@@ -1,8 +1,11 @@
-//! A copy of a stack whose services, jobs, alerts, own metrics, indices, receivers and drills are renamed by seed gets the same
-//! verdicts, healthy and broken: no code of the harness knows a stack's names, and no expectation hides in the configuration.
+//! A copy of a stack whose services, jobs, alerts, own metrics, indices, receivers and drills are
+//! renamed by seed gets the same verdicts, healthy and broken: no code of the harness knows a
+//! stack's names, and no expectation hides in the configuration.
 //!
-//! On the mini stack in every run, on the e-mail stack with `FIREDRILL_NIGHTLY=1`. The seed is `FIREDRILL_RENAMED_SEED`; a failure
-//! names it, and `FIREDRILL_RENAMED_KEEP=1` keeps the copies to look at. `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests that need Docker are ignored.
+//! On the mini stack in every run, on the e-mail stack with `FIREDRILL_NIGHTLY=1`. The seed is
+//! `FIREDRILL_RENAMED_SEED`; a failure names it, and `FIREDRILL_RENAMED_KEEP=1` keeps the copies to
+//! look at. `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests that
+//! need Docker are ignored.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,10 +22,10 @@ mod names;
 #[path = "renamed/rewrite.rs"]
 mod rewrite;
 
-use firedrill::ops::settings::{Common, Format, Images};
 use firedrill::ops::live::Options;
-use firedrill::process::home::Home;
+use firedrill::ops::settings::{Common, Format, Images};
 use firedrill::plan::subject;
+use firedrill::process::home::Home;
 use judged::{Judged, judge};
 use libtest_mimic::{Arguments, Failed, Trial};
 use names::Names;
@@ -41,14 +44,30 @@ fn main() {
     arguments.test_threads = Some(1);
     let mut trials = Vec::new();
     for stack in STACKS {
-        trials.push(Trial::test(format!("a renamed copy of {stack} is planned as the original is"), move || seeded(|| planned(stack))));
-        trials.push(Trial::test(format!("no code knows a name of {stack}"), move || no_name_known(stack)));
+        trials.push(Trial::test(
+            format!("a renamed copy of {stack} is planned as the original is"),
+            move || seeded(|| planned(stack)),
+        ));
+        trials.push(Trial::test(format!("no code knows a name of {stack}"), move || {
+            no_name_known(stack)
+        }));
     }
-    let same = |stack: &str| format!("a renamed copy of {stack} gets the same verdicts, healthy and broken");
-    trials.push(images::needing(&same("mini"), images::no_engine, || seeded(|| same_verdicts("mini", &MINI, true))));
+    let same = |stack: &str| {
+        format!("a renamed copy of {stack} gets the same verdicts, healthy and broken")
+    };
+    trials.push(images::needing(&same("mini"), images::no_engine, || {
+        seeded(|| same_verdicts("mini", &MINI, true))
+    }));
     trials.push(match images::is_set("FIREDRILL_NIGHTLY") {
-        true => images::needing(&same("email"), images::no_engine, || seeded(|| same_verdicts("email", &EMAIL, false))),
-        false => Trial::test(format!("{} (nightly: FIREDRILL_NIGHTLY=1 runs it)", same("email")), || Ok(())).with_ignored_flag(true),
+        true => images::needing(&same("email"), images::no_engine, || {
+            seeded(|| same_verdicts("email", &EMAIL, false))
+        }),
+        false => {
+            Trial::test(format!("{} (nightly: FIREDRILL_NIGHTLY=1 runs it)", same("email")), || {
+                Ok(())
+            })
+            .with_ignored_flag(true)
+        }
     });
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -106,15 +125,18 @@ impl Copy {
     }
 }
 
-/// The copy can be read, shares no name with the original, and is asked the same questions under its own names.
+/// The copy can be read, shares no name with the original, and is asked the same questions under
+/// its own names.
 fn planned(stack: &str) -> Result<(), String> {
     let copy = Copy::of(stack)?;
     let home = Home::find();
     let original = subject::read(stack, &home, None).map_err(|e| e.to_string())?;
-    let renamed = subject::read(&copy.folder.path().to_string_lossy(), &home, None).map_err(|e| format!("the copy can't be read: {e}"))?;
+    let renamed = subject::read(&copy.folder.path().to_string_lossy(), &home, None)
+        .map_err(|e| format!("the copy can't be read: {e}"))?;
     let (before, after) = (stated(&original), stated(&renamed));
     for (kind, names) in &before {
-        let expected: BTreeSet<String> = names.iter().map(|n| copy.names.map(n).to_owned()).collect();
+        let expected: BTreeSet<String> =
+            names.iter().map(|n| copy.names.map(n).to_owned()).collect();
         if expected != after[kind] {
             return Err(format!("{kind}: the copy has {:?}, wanted {expected:?}", after[kind]));
         }
@@ -125,9 +147,16 @@ fn planned(stack: &str) -> Result<(), String> {
     }
     let plan = |options: Options| options.plan().map_err(|f| f.message);
     let (plan, copied) = (plan(options(stack))?, plan(copy.options())?);
-    let ids = |plan: &firedrill::plan::Plan| plan.expectations.iter().map(|p| p.expectation.checker().id()).collect::<BTreeSet<_>>();
-    let required = |plan: &firedrill::plan::Plan| plan.required.iter().map(|r| r.id.clone()).collect::<BTreeSet<_>>();
-    for (what, wanted, seen) in [("verdicts", ids(&plan), ids(&copied)), ("the roll-call", required(&plan), required(&copied))] {
+    let ids = |plan: &firedrill::plan::Plan| {
+        plan.expectations.iter().map(|p| p.expectation.checker().id()).collect::<BTreeSet<_>>()
+    };
+    let required = |plan: &firedrill::plan::Plan| {
+        plan.required.iter().map(|r| r.id.clone()).collect::<BTreeSet<_>>()
+    };
+    for (what, wanted, seen) in [
+        ("verdicts", ids(&plan), ids(&copied)),
+        ("the roll-call", required(&plan), required(&copied)),
+    ] {
         let wanted: BTreeSet<String> = wanted.iter().map(|id| copy.names.id(id)).collect();
         if wanted.is_empty() || wanted != seen {
             return Err(format!(
@@ -159,9 +188,15 @@ fn stated(read: &subject::Read) -> BTreeMap<&'static str, BTreeSet<String>> {
 fn no_name_known(stack: &str) -> Result<(), Failed> {
     let home = Home::find();
     let read = subject::read(stack, &home, None).map_err(|e| Failed::from(e.to_string()))?;
-    let sources = ["harness/src", "harness/verdict/src"].map(|s| home.root().join(s));
-    let known = code::names_known(&read, &sources.iter().map(PathBuf::as_path).collect::<Vec<&Path>>());
-    if known.is_empty() { Ok(()) } else { Err(Failed::from(format!("the harness knows names of {stack}:\n{}", known.join("\n")))) }
+    let sources =
+        ["harness/src", "harness/config/src", "harness/verdict/src"].map(|s| home.root().join(s));
+    let known =
+        code::names_known(&read, &sources.iter().map(PathBuf::as_path).collect::<Vec<&Path>>());
+    if known.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::from(format!("the harness knows names of {stack}:\n{}", known.join("\n"))))
+    }
 }
 
 /// Judges original and copy in the same states. Small stacks stand side by side.
@@ -175,9 +210,17 @@ fn same_verdicts(stack: &str, sabotages: &[&str], side_by_side: bool) -> Result<
             (judge(&original, sabotages).await, judge(&renamed, sabotages).await)
         }
     });
-    let (original, renamed) = (original.map_err(|e| format!("original: {e}"))?, renamed.map_err(|e| format!("copy: {e}"))?);
-    let wrong: Vec<String> = original.iter().zip(&renamed).flat_map(|(a, b)| compare(a, b, &copy.names)).collect();
-    if original.len() == sabotages.len() + 1 && wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    let (original, renamed) = (
+        original.map_err(|e| format!("original: {e}"))?,
+        renamed.map_err(|e| format!("copy: {e}"))?,
+    );
+    let wrong: Vec<String> =
+        original.iter().zip(&renamed).flat_map(|(a, b)| compare(a, b, &copy.names)).collect();
+    if original.len() == sabotages.len() + 1 && wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n"))
+    }
 }
 
 /// What differs between original and copy in one state, and what is not as that state wants it.
@@ -189,17 +232,26 @@ fn compare(original: &Judged, renamed: &Judged, names: &Names) -> Vec<String> {
     for (id, answer) in &renamed.answers {
         match expected.remove(id) {
             Some((_, wanted)) if wanted == *answer => {}
-            Some((old, wanted)) => {
-                wrong.push(format!("{state}: {old} is {wanted:?}, its copy {id} {answer:?}\n{}{}", original.told[old], renamed.told[id]))
-            }
+            Some((old, wanted)) => wrong.push(format!(
+                "{state}: {old} is {wanted:?}, its copy {id} {answer:?}\n{}{}",
+                original.told[old], renamed.told[id]
+            )),
             None => wrong.push(format!("{state}: only the copy has {id}\n{}", renamed.told[id])),
         }
     }
-    wrong.extend(expected.values().map(|(old, _)| format!("{state}: only the original has {old}\n{}", original.told[*old])));
+    wrong.extend(
+        expected.values().map(|(old, _)| {
+            format!("{state}: only the original has {old}\n{}", original.told[*old])
+        }),
+    );
     for judged in [original, renamed] {
         match &judged.wanted {
             None => wrong.extend(
-                judged.answers.iter().filter(|(_, (s, _))| *s != Status::Pass).map(|(id, _)| format!("{state}: {}", judged.told[id])),
+                judged
+                    .answers
+                    .iter()
+                    .filter(|(_, (s, _))| *s != Status::Pass)
+                    .map(|(id, _)| format!("{state}: {}", judged.told[id])),
             ),
             Some((id, cause)) if judged.answers.get(id) == Some(&(Status::Fail, Some(*cause))) => {}
             Some((id, cause)) => wrong.push(format!(

@@ -1,4 +1,5 @@
-//! The servers' own checkers accept what the time scale writes, and the server's own engine makes the same of it.
+//! The servers' own checkers accept what the time scale writes, and the server's own engine makes
+//! the same of it.
 //!
 //! `promtool` and `amtool` come with the images of the servers.
 
@@ -15,9 +16,9 @@ mod series;
 
 use std::path::{Path, PathBuf};
 
-use docker::{Lab, Spec};
 use config::monitoring::{FileText, MonitoringConfig, Server, ServerKind};
 use config::timescale::Scale;
+use docker::{Lab, Spec};
 use libtest_mimic::{Arguments, Failed};
 
 /// Runs a server's checker on files of a folder; what it said, if it accepts them.
@@ -26,7 +27,11 @@ fn run(image: &str, tool: &str, folder: &Path, arguments: &[&str]) -> Result<Str
     let (code, said) = runtime.block_on(async {
         let mut lab = Lab::new().await;
         let within = "cd /check && exec \"$@\"";
-        let command = ["sh", "-c", within, "check", tool].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
+        let command = ["sh", "-c", within, "check", tool]
+            .iter()
+            .chain(arguments)
+            .map(|word| (*word).to_owned())
+            .collect();
         let container = lab
             .start(Spec {
                 image: images::reference(image),
@@ -37,18 +42,33 @@ fn run(image: &str, tool: &str, folder: &Path, arguments: &[&str]) -> Result<Str
             .await;
         lab.ended(&container).await
     });
-    if code == Some(0) { Ok(said) } else { Err(format!("{tool} {arguments:?} ended with {code:?}: {said}").into()) }
+    if code == Some(0) {
+        Ok(said)
+    } else {
+        Err(format!("{tool} {arguments:?} ended with {code:?}: {said}").into())
+    }
 }
 
 fn load() -> Result<MonitoringConfig, Failed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/src/timescale/fixtures");
     let of_file = |kind, service: &str, name: &str| -> Result<Server, Failed> {
-        Ok(Server::of_file(kind, service, folder.join(name), &std::fs::read_to_string(folder.join(name))?))
+        Ok(Server::of_file(
+            kind,
+            service,
+            folder.join(name),
+            &std::fs::read_to_string(folder.join(name))?,
+        ))
     };
     let mut prometheus = of_file(ServerKind::Prometheus, "prometheus", "prometheus.yml")?;
     let rules = std::fs::read_to_string(folder.join("rules.yml"))?;
-    prometheus.files.insert(prometheus.folder().join("rules.yml"), FileText::on_disk(folder.join("rules.yml"), &rules));
-    Ok(MonitoringConfig::load(&[prometheus, of_file(ServerKind::Alertmanager, "alertmanager", "alertmanager.yml")?])?)
+    prometheus.files.insert(
+        prometheus.folder().join("rules.yml"),
+        FileText::on_disk(folder.join("rules.yml"), &rules),
+    );
+    Ok(MonitoringConfig::load(&[
+        prometheus,
+        of_file(ServerKind::Alertmanager, "alertmanager", "alertmanager.yml")?,
+    ])?)
 }
 
 /// Writes the configuration at scale `n` to a folder that a container's user can read.
@@ -73,7 +93,8 @@ fn shared_folder() -> Result<tempfile::TempDir, Failed> {
     Ok(folder)
 }
 
-type Check = (&'static str, &'static [&'static str], &'static str, &'static [&'static str], &'static str);
+type Check =
+    (&'static str, &'static [&'static str], &'static str, &'static [&'static str], &'static str);
 
 const CHECKS: [Check; 3] = [
     ("rules", &["prometheus"], "promtool", &["check", "rules", "rules.yml"], "27 rules found"),
@@ -85,11 +106,19 @@ fn main() {
     let mut trials = Vec::new();
     for n in [1.0, 7.0, 20.0] {
         for (name, image, tool, arguments, wanted) in CHECKS {
-            trials.push(images::trial(&format!("scaled_{name}_accepted_at_{n}"), image, move || {
-                let (folder, _) = written(n)?;
-                let said = run(image[0], tool, folder.path(), arguments)?;
-                if said.contains(wanted) { Ok(()) } else { Err(format!("wanted `{wanted}`, seen: {said}").into()) }
-            }));
+            trials.push(images::trial(
+                &format!("scaled_{name}_accepted_at_{n}"),
+                image,
+                move || {
+                    let (folder, _) = written(n)?;
+                    let said = run(image[0], tool, folder.path(), arguments)?;
+                    if said.contains(wanted) {
+                        Ok(())
+                    } else {
+                        Err(format!("wanted `{wanted}`, seen: {said}").into())
+                    }
+                },
+            ));
         }
     }
     trials.extend(equivalence::trials());

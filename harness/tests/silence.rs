@@ -1,8 +1,9 @@
-//! "Why did it not page?": for each stage between a cause and a receiver, an alert that stops there for a real reason, and the
-//! verdict that names the stage. All on one mini stack, whose exporter is stopped twice.
+//! "Why did it not page?": for each stage between a cause and a receiver, an alert that stops there
+//! for a real reason, and the verdict that names the stage. All on one mini stack, whose exporter
+//! is stopped twice.
 //!
-//! `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests are ignored. `FIREDRILL_BENCH_KEEP=FOLDER` keeps
-//! the record.
+//! `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests are ignored.
+//! `FIREDRILL_BENCH_KEEP=FOLDER` keeps the record.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,13 +29,38 @@ const WITHIN_S: f64 = 5.0;
 type Stage = (&'static str, &'static str, Cause, &'static [&'static str]);
 
 const STAGES: [Stage; 16] = [
-    ("NotInDiscovery", FIRST, Cause::TargetNotInDiscovery, &["no target of job forgotten is known"]),
-    ("NotScraped", FIRST, Cause::TargetNotScraped, &["exporter:9010/metrics already failed before the fault", "refused"]),
-    ("SeriesRenamed", FIRST, Cause::SeriesAbsent, &["`exporter_up{job=\"exporter\"}` matched no series"]),
-    ("NeverTrue", FIRST, Cause::ExpressionFalse, &["highest value of `scripted_value{job=\"spare\"}` was 90 against threshold > 100"]),
+    (
+        "NotInDiscovery",
+        FIRST,
+        Cause::TargetNotInDiscovery,
+        &["no target of job forgotten is known"],
+    ),
+    (
+        "NotScraped",
+        FIRST,
+        Cause::TargetNotScraped,
+        &["exporter:9010/metrics already failed before the fault", "refused"],
+    ),
+    (
+        "SeriesRenamed",
+        FIRST,
+        Cause::SeriesAbsent,
+        &["`exporter_up{job=\"exporter\"}` matched no series"],
+    ),
+    (
+        "NeverTrue",
+        FIRST,
+        Cause::ExpressionFalse,
+        &["highest value of `scripted_value{job=\"spare\"}` was 90 against threshold > 100"],
+    ),
     ("GroupFailing", FIRST, Cause::RuleFailing, &["found duplicate series for the match group"]),
     ("NotLoaded", FIRST, Cause::RuleNotLoaded, &["none is called NotLoaded"]),
-    ("StillPending", FIRST, Cause::StillPending, &["pending until 36", "of the 3600.0 s that `for` asks"]),
+    (
+        "StillPending",
+        FIRST,
+        Cause::StillPending,
+        &["pending until 36", "of the 3600.0 s that `for` asks"],
+    ),
     (
         "ResetByRestart",
         SECOND,
@@ -45,53 +71,107 @@ const STAGES: [Stage; 16] = [
     ("Inhibited", FIRST, Cause::Inhibited, &["inhibited by Told"]),
     ("Silenced", FIRST, Cause::Silenced, &["silence {alertname=\"Silenced\"} made by night shift"]),
     ("Muted", FIRST, Cause::Muted, &["muted by time interval always"]),
-    ("OtherRoute", FIRST, Cause::RoutedElsewhere, &["it arrived at chat instead", "its routes lead to chat"]),
+    (
+        "OtherRoute",
+        FIRST,
+        Cause::RoutedElsewhere,
+        &["it arrived at chat instead", "its routes lead to chat"],
+    ),
     ("Waiting", FIRST, Cause::WaitingInGroup, &["a new group of receiver pager waits 3600.0 s"]),
-    ("Deduplicated", SECOND, Cause::Deduplicated, &["alertmanager told pager of it already", "only every 3600.0 s"]),
-    ("Refused", FIRST, Cause::ReceiverRefused, &["webhook.test/hooks answered 404", "pager is declared at webhook.test/hook"]),
+    (
+        "Deduplicated",
+        SECOND,
+        Cause::Deduplicated,
+        &["alertmanager told pager of it already", "only every 3600.0 s"],
+    ),
+    (
+        "Refused",
+        FIRST,
+        Cause::ReceiverRefused,
+        &["webhook.test/hooks answered 404", "pager is declared at webhook.test/hook"],
+    ),
 ];
 
 fn main() {
     firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    let runtime = Arc::new(
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+    );
     let recorded: Arc<OnceLock<Result<History, String>>> = Arc::default();
-    let history = move |recorded: &OnceLock<Result<History, String>>, runtime: &tokio::runtime::Runtime| {
+    let history = move |recorded: &OnceLock<Result<History, String>>,
+                        runtime: &tokio::runtime::Runtime| {
         recorded.get_or_init(|| runtime.block_on(record())).clone().map_err(Failed::from)
     };
     let mut trials = Vec::new();
     for drill in [FIRST, SECOND] {
         let (recorded, runtime) = (recorded.clone(), runtime.clone());
-        trials.push(images::needing(&format!("an alert that nothing stops arrives in {drill}"), images::no_engine, move || {
-            judged(&history(&recorded, &runtime)?, &reaches("Told", drill, 20.0), None, &["arrived after pager"]).map(drop)
-        }));
+        trials.push(images::needing(
+            &format!("an alert that nothing stops arrives in {drill}"),
+            images::no_engine,
+            move || {
+                judged(
+                    &history(&recorded, &runtime)?,
+                    &reaches("Told", drill, 20.0),
+                    None,
+                    &["arrived after pager"],
+                )
+                .map(drop)
+            },
+        ));
     }
     for (alert, drill, cause, says) in STAGES {
         let (recorded, runtime) = (recorded.clone(), runtime.clone());
-        trials.push(images::needing(&format!("an alert that does not arrive: {}", cause.name()), images::no_engine, move || {
-            let history = history(&recorded, &runtime)?;
-            let reached = judged(&history, &reaches(alert, drill, WITHIN_S), Some(cause), says)?;
-            let fires: Expectation =
-                AlertFires { alert: alert.into(), drill: drill.into(), within_s: WITHIN_S, fault: "stop".into() }.into();
-            // What never fired is told of both alike; what fired passes the one and fails the other.
-            match fires.judge(&history) {
-                fired if fired.cause == reached.cause || fired.status == verdict::Status::Pass => Ok(()),
-                fired => Err(Failed::from(format!("on firing another story is told: {fired:#?}"))),
-            }
-        }));
+        trials.push(images::needing(
+            &format!("an alert that does not arrive: {}", cause.name()),
+            images::no_engine,
+            move || {
+                let history = history(&recorded, &runtime)?;
+                let reached =
+                    judged(&history, &reaches(alert, drill, WITHIN_S), Some(cause), says)?;
+                let fires: Expectation = AlertFires {
+                    alert: alert.into(),
+                    drill: drill.into(),
+                    within_s: WITHIN_S,
+                    fault: "stop".into(),
+                }
+                .into();
+                // What never fired is told of both alike; what fired passes the one and fails the
+                // other.
+                match fires.judge(&history) {
+                    fired
+                        if fired.cause == reached.cause
+                            || fired.status == verdict::Status::Pass =>
+                    {
+                        Ok(())
+                    }
+                    fired => {
+                        Err(Failed::from(format!("on firing another story is told: {fired:#?}")))
+                    }
+                }
+            },
+        ));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn reaches(alert: &str, drill: &str, within_s: f64) -> Expectation {
     let receivers = vec!["pager".to_owned()];
-    AlertReaches { alert: alert.into(), drill: drill.into(), receivers, labels: Default::default(), within_s }.into()
+    AlertReaches {
+        alert: alert.into(),
+        drill: drill.into(),
+        receivers,
+        labels: Default::default(),
+        within_s,
+    }
+    .into()
 }
 
 async fn record() -> Result<History, String> {
     let bench = Bench::up("silence", &[]).await?;
-    let (starts_at, ends_at) = (jiff::Timestamp::now(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
+    let (starts_at, ends_at) =
+        (jiff::Timestamp::now(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
     let matcher = serde_json::json!({"name": "alertname", "value": "Silenced", "isRegex": false, "isEqual": true});
     let silence = serde_json::json!({"matchers": [matcher], "createdBy": "night shift", "comment": "until it is quiet", "startsAt": starts_at.to_string(), "endsAt": ends_at.to_string()});
     bench.post("/api/v2/silences", silence).await?;
@@ -113,7 +193,8 @@ async fn drive(bench: &Bench) -> Result<(), String> {
     let spent = bench.now().since(at);
     bench.hold((WITHIN_S + 1.5 - spent).max(1.0)).await;
     let healed = bench.heal(FIRST, bench.start("exporter")).await?;
-    // The alerts must be over for the metrics server, and back before the group's next turn after 20 s.
+    // The alerts must be over for the metrics server, and back before the group's next turn after
+    // 20 s.
     bench.until_state("Deduplicated", None, 8.0).await?;
     bench.until_told("pager", "Told", true, healed, 6.0).await?;
     bench.end(FIRST);

@@ -12,14 +12,15 @@ use thiserror::Error;
 /// Most arrivals a second that a schedule may ask for.
 pub const FASTEST: f64 = 1_000_000.0;
 
-/// The shape of an arrival process. A new shape is a variant here and an arm in [`Segments::next`] or [`Arrival::offsets`].
+/// The shape of an arrival process. A new shape is a variant here and an arm in [`Segments::next`]
+/// or [`Arrival::offsets`].
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Arrival {
     /// One arrival every 1/rate seconds.
     Constant,
-    /// Independent arrivals: the gaps are exponential with mean 1/rate, as those of many users who know nothing of each
-    /// other.
+    /// Independent arrivals: the gaps are exponential with mean 1/rate, as those of many users who
+    /// know nothing of each other.
     #[default]
     Poisson,
     /// The rate rises (or falls) evenly to `to` within `over` and stays there.
@@ -61,7 +62,9 @@ pub enum ShapeError {
     )]
     Shape(String),
     /// A rate within a shape.
-    #[error("arrival shape {shape:?}: {seen:?} is not a number of arrivals a second\nhint: write it as a number from 0 to 1000000")]
+    #[error(
+        "arrival shape {shape:?}: {seen:?} is not a number of arrivals a second\nhint: write it as a number from 0 to 1000000"
+    )]
     Rate {
         /// The shape.
         shape: String,
@@ -69,10 +72,14 @@ pub enum ShapeError {
         seen: String,
     },
     /// A burst that is not shorter than what it is part of.
-    #[error("arrival shape {0:?}: a burst must be shorter than the time from burst to burst\nhint: as in burst:500:2s:30s")]
+    #[error(
+        "arrival shape {0:?}: a burst must be shorter than the time from burst to burst\nhint: as in burst:500:2s:30s"
+    )]
     Burst(String),
     /// A recording that can't be replayed.
-    #[error("line {line}: {seen:?} is not a number of seconds from the beginning, at least that of the line before")]
+    #[error(
+        "line {line}: {seen:?} is not a number of seconds from the beginning, at least that of the line before"
+    )]
     Recording {
         /// Line, from 1.
         line: usize,
@@ -87,7 +94,8 @@ pub enum ShapeError {
 /// The unit is missing or unknown, or the number is none, or negative.
 pub fn duration(text: &str) -> Result<Duration, ShapeError> {
     let wrong = || ShapeError::Duration(text.to_owned());
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
+    let (number, unit) =
+        text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
     let seconds = match unit {
         "us" => 1e-6,
         "ms" => 1e-3,
@@ -100,13 +108,19 @@ pub fn duration(text: &str) -> Result<Duration, ShapeError> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
 }
 
-/// The offsets of a recording: one number of seconds a line, never falling; empty lines and those with `#` say nothing.
+/// The offsets of a recording: one number of seconds a line, never falling; empty lines and those
+/// with `#` say nothing.
 ///
 /// # Errors
 /// The first line that can't be replayed.
 pub fn recording(text: &str) -> Result<Arrival, ShapeError> {
     let mut offsets: Vec<Duration> = Vec::new();
-    for (line, seen) in text.lines().enumerate().map(|(n, l)| (n + 1, l.trim())).filter(|(_, l)| !l.is_empty() && !l.starts_with('#')) {
+    for (line, seen) in text
+        .lines()
+        .enumerate()
+        .map(|(n, l)| (n + 1, l.trim()))
+        .filter(|(_, l)| !l.is_empty() && !l.starts_with('#'))
+    {
         let offset = seen.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
         match offset.filter(|o| offsets.last().is_none_or(|last| last <= o)) {
             Some(offset) => offsets.push(offset),
@@ -123,25 +137,38 @@ impl FromStr for Arrival {
     fn from_str(text: &str) -> Result<Arrival, ShapeError> {
         let rate = |seen: &str, least: f64| {
             let wrong = || ShapeError::Rate { shape: text.to_owned(), seen: seen.to_owned() };
-            seen.parse::<f64>().ok().filter(|r| r.is_finite() && (least..=FASTEST).contains(r)).ok_or_else(wrong)
+            seen.parse::<f64>()
+                .ok()
+                .filter(|r| r.is_finite() && (least..=FASTEST).contains(r))
+                .ok_or_else(wrong)
         };
-        let long = |seen: &str| duration(seen).and_then(|d| if d.is_zero() { Err(ShapeError::Duration(seen.to_owned())) } else { Ok(d) });
+        let long = |seen: &str| {
+            duration(seen).and_then(|d| {
+                if d.is_zero() { Err(ShapeError::Duration(seen.to_owned())) } else { Ok(d) }
+            })
+        };
         match text.split(':').collect::<Vec<_>>()[..] {
             ["constant"] => Ok(Arrival::Constant),
             ["poisson"] => Ok(Arrival::Poisson),
             ["ramp", to, over] => Ok(Arrival::Ramp { to: rate(to, 0.0)?, over: long(over)? }),
-            ["step", by, every] => Ok(Arrival::Step { by: rate(by, -FASTEST)?, every: long(every)? }),
+            ["step", by, every] => {
+                Ok(Arrival::Step { by: rate(by, -FASTEST)?, every: long(every)? })
+            }
             ["burst", to, lasting, every] => {
                 let (to, lasting, every) = (rate(to, 0.0)?, long(lasting)?, long(every)?);
-                if lasting < every { Ok(Arrival::Burst { to, lasting, every }) } else { Err(ShapeError::Burst(text.to_owned())) }
+                if lasting < every {
+                    Ok(Arrival::Burst { to, lasting, every })
+                } else {
+                    Err(ShapeError::Burst(text.to_owned()))
+                }
             }
             _ => Err(ShapeError::Shape(text.to_owned())),
         }
     }
 }
 
-/// Due offsets from the beginning of a load: never falling. They end only with a recording, or where the rate falls to 0 for
-/// good.
+/// Due offsets from the beginning of a load: never falling. They end only with a recording, or
+/// where the rate falls to 0 for good.
 #[derive(Debug, Clone)]
 pub struct Offsets {
     kind: Kind,
@@ -177,14 +204,19 @@ impl Segments {
         self.index = self.index.saturating_add(1);
         let level = |seconds, rate: f64| Segment { seconds, from: rate, to: rate };
         match &self.shape {
-            Arrival::Ramp { to, over } if n == 0 => Segment { seconds: over.as_secs_f64(), from: self.rate, to: *to },
+            Arrival::Ramp { to, over } if n == 0 => {
+                Segment { seconds: over.as_secs_f64(), from: self.rate, to: *to }
+            }
             Arrival::Ramp { to, .. } => level(f64::INFINITY, *to),
             Arrival::Step { by, every } => {
                 let rate = (self.rate + by * f64::from(n)).clamp(0.0, FASTEST);
-                let for_good = *by == 0.0 || (rate == 0.0 && *by < 0.0) || (rate == FASTEST && *by > 0.0);
+                let for_good =
+                    *by == 0.0 || (rate == 0.0 && *by < 0.0) || (rate == FASTEST && *by > 0.0);
                 level(if for_good { f64::INFINITY } else { every.as_secs_f64() }, rate)
             }
-            Arrival::Burst { lasting, every, .. } if n.is_multiple_of(2) => level((*every - *lasting).as_secs_f64(), self.rate),
+            Arrival::Burst { lasting, every, .. } if n.is_multiple_of(2) => {
+                level((*every - *lasting).as_secs_f64(), self.rate)
+            }
             Arrival::Burst { to, lasting, .. } => level(lasting.as_secs_f64(), *to),
             _ => level(f64::INFINITY, self.rate),
         }
@@ -194,12 +226,20 @@ impl Segments {
 impl Segment {
     /// Arrivals within it.
     fn arrivals(&self) -> f64 {
-        if self.from == 0.0 && self.to == 0.0 { 0.0 } else { self.seconds * (self.from + self.to) / 2.0 }
+        if self.from == 0.0 && self.to == 0.0 {
+            0.0
+        } else {
+            self.seconds * (self.from + self.to) / 2.0
+        }
     }
 
     /// After how many seconds this many have come.
     fn when(&self, arrivals: f64) -> f64 {
-        let bend = if self.seconds.is_finite() { (self.to - self.from) / (2.0 * self.seconds) } else { 0.0 };
+        let bend = if self.seconds.is_finite() {
+            (self.to - self.from) / (2.0 * self.seconds)
+        } else {
+            0.0
+        };
         let root = (self.from * self.from + 4.0 * bend * arrivals).max(0.0).sqrt();
         if arrivals == 0.0 { 0.0 } else { 2.0 * arrivals / (self.from + root) }
     }
@@ -209,7 +249,11 @@ impl Arrival {
     /// The offsets at which arrivals are due, for `rate` arrivals a second (above 0) to begin with.
     pub fn offsets(&self, rate: f64, seed: u64) -> Offsets {
         let kind = match self {
-            Arrival::Poisson => Kind::Poisson { rate, seconds: 0.0, draw: Draw::new(seed, crate::draw::digest("arrival")) },
+            Arrival::Poisson => Kind::Poisson {
+                rate,
+                seconds: 0.0,
+                draw: Draw::new(seed, crate::draw::digest("arrival")),
+            },
             Arrival::Replay(recorded) => Kind::Recorded(Arc::clone(recorded)),
             shape => {
                 let mut segments = Segments { shape: shape.clone(), rate, index: 0 };
@@ -264,7 +308,11 @@ pub(crate) mod tests {
             Just(Arrival::Poisson),
             (0.0f64..5000.0, long()).prop_map(|(to, over)| Arrival::Ramp { to, over }),
             (0.0f64..500.0, long()).prop_map(|(by, every)| Arrival::Step { by, every }),
-            (0.0f64..5000.0, long(), 1.1f64..9.0).prop_map(|(to, lasting, f)| Arrival::Burst { to, lasting, every: lasting.mul_f64(f) }),
+            (0.0f64..5000.0, long(), 1.1f64..9.0).prop_map(|(to, lasting, f)| Arrival::Burst {
+                to,
+                lasting,
+                every: lasting.mul_f64(f)
+            }),
         ]
     }
 
@@ -274,7 +322,9 @@ pub(crate) mod tests {
         let width = seconds / f64::from(n);
         let at = |t: f64| match shape {
             Arrival::Ramp { to, over } => rate + (to - rate) * (t / over.as_secs_f64()).min(1.0),
-            Arrival::Step { by, every } => (rate + by * (t / every.as_secs_f64()).floor()).clamp(0.0, FASTEST),
+            Arrival::Step { by, every } => {
+                (rate + by * (t / every.as_secs_f64()).floor()).clamp(0.0, FASTEST)
+            }
             Arrival::Burst { to, lasting, every } => {
                 let (lasting, every) = (lasting.as_secs_f64(), every.as_secs_f64());
                 if t % every < every - lasting { rate } else { *to }
@@ -306,7 +356,8 @@ pub(crate) mod tests {
         fn as_many_arrive_as_the_shape_says(shape in shape(), rate in 0.1f64..500.0, seconds in 0.5f64..60.0, seed: u64) {
             let seen = shape.offsets(rate, seed).take_while(|d| d.as_secs_f64() < seconds).count() as f64;
             let wanted = wanted(&shape, rate, seconds);
-            // Six standard deviations for independent arrivals; else rounding to whole arrivals, and the sum's own error.
+            // Six standard deviations for independent arrivals; else rounding to whole arrivals,
+            // and the sum's own error.
             let slack = if shape == Arrival::Poisson { 6.0 * wanted.sqrt() + 2.0 } else { 1.5 + wanted * 1e-3 };
             prop_assert!((seen - wanted).abs() <= slack, "{shape:?} at {rate}: {seen} in {seconds} s, wanted {wanted}");
         }
@@ -337,7 +388,10 @@ pub(crate) mod tests {
         let seconds: Vec<f64> = replayed.offsets(9.0, 1).map(|d| d.as_secs_f64()).collect();
         assert_eq!(seconds, [0.0, 0.5, 0.5, 2.25]);
         for (text, line) in [("0\nx", 2), ("1\n0.5", 2), ("-1", 1), ("nan", 1)] {
-            assert!(matches!(recording(text), Err(ShapeError::Recording { line: l, .. }) if l == line), "{text:?}");
+            assert!(
+                matches!(recording(text), Err(ShapeError::Recording { line: l, .. }) if l == line),
+                "{text:?}"
+            );
         }
     }
 
@@ -354,13 +408,29 @@ pub(crate) mod tests {
         let s = Duration::from_secs;
         assert_eq!("ramp:500:1m".parse(), Ok(Arrival::Ramp { to: 500.0, over: s(60) }));
         assert_eq!("step:-10:30s".parse(), Ok(Arrival::Step { by: -10.0, every: s(30) }));
-        assert_eq!("burst:500:2s:30s".parse(), Ok(Arrival::Burst { to: 500.0, lasting: s(2), every: s(30) }));
-        assert_eq!((duration("1.5h"), duration("250ms")), (Ok(s(5400)), Ok(Duration::from_millis(250))));
+        assert_eq!(
+            "burst:500:2s:30s".parse(),
+            Ok(Arrival::Burst { to: 500.0, lasting: s(2), every: s(30) })
+        );
+        assert_eq!(
+            (duration("1.5h"), duration("250ms")),
+            (Ok(s(5400)), Ok(Duration::from_millis(250)))
+        );
         for text in ["10", "", "s", "10 s", "10d", "-1s", "1e400s", "NaNs"] {
             assert_eq!(duration(text), Err(ShapeError::Duration(text.to_owned())), "{text:?}");
         }
-        for text in ["", "fast", "ramp", "ramp:5", "ramp:x:1s", "ramp:5:10", "ramp:5:0s", "step:inf:1s", "burst:5:2s:1s", "burst:-5:1s:2s"]
-        {
+        for text in [
+            "",
+            "fast",
+            "ramp",
+            "ramp:5",
+            "ramp:x:1s",
+            "ramp:5:10",
+            "ramp:5:0s",
+            "step:inf:1s",
+            "burst:5:2s:1s",
+            "burst:-5:1s:2s",
+        ] {
             assert!(text.parse::<Arrival>().is_err(), "{text:?}");
         }
     }

@@ -1,8 +1,9 @@
 //! The closed loop: a number of users, each of whom waits for the answer, thinks, and goes on.
 //!
-//! It answers how much so many users get done. It does not answer how long users wait: who waits sends nothing meanwhile, so a
-//! server that stops is charged with one slow answer a user, and not with all who would have come (coordinated omission). The
-//! open loop ([`crate::run`]) answers that. Slip is told here too: how much later a user went on than it had thought to.
+//! It answers how much so many users get done. It does not answer how long users wait: who waits
+//! sends nothing meanwhile, so a server that stops is charged with one slow answer a user, and not
+//! with all who would have come (coordinated omission). The open loop ([`crate::run`]) answers
+//! that. Slip is told here too: how much later a user went on than it had thought to.
 
 mod goose_users;
 
@@ -29,7 +30,8 @@ const TURNS: u64 = 1 << 32;
 pub struct Users {
     /// How many at once, from 1 to [`MOST_USERS`].
     pub count: usize,
-    /// How long they think between an answer and their next journey; without it as long as each journey says.
+    /// How long they think between an answer and their next journey; without it as long as each
+    /// journey says.
     pub think: Option<Think>,
 }
 
@@ -50,7 +52,11 @@ impl FromStr for Think {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
         let read = |text: &str| duration(text.trim()).map_err(|e: ShapeError| e.to_string());
         let think = Think { least: read(least)?, most: read(most)? };
-        if think.least <= think.most { Ok(think) } else { Err(format!("{text:?} ends before it begins\nhint: as in 1s..3s")) }
+        if think.least <= think.most {
+            Ok(think)
+        } else {
+            Err(format!("{text:?} ends before it begins\nhint: as in 1s..3s"))
+        }
     }
 }
 
@@ -69,7 +75,8 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// That of a user who comes now, and begins after a part of a thinking time: users don't come in step.
+    /// That of a user who comes now, and begins after a part of a thinking time: users don't come
+    /// in step.
     pub fn new(seed: u64, user: u64, think: Think) -> Pulse {
         let mut draw = Draw::new(seed ^ digest("think"), user);
         let first = think.draw(&mut draw).mul_f64(draw.unit());
@@ -92,7 +99,8 @@ impl Pulse {
     }
 }
 
-/// Has users walk journeys until the load is over and the last of them ended. Returns how long journeys were begun.
+/// Has users walk journeys until the load is over and the last of them ended. Returns how long
+/// journeys were begun.
 pub(crate) async fn walk(
     crowd: Crowd,
     users: &Users,
@@ -105,7 +113,8 @@ pub(crate) async fn walk(
     live(crowd, life, duration, &shared.over, halt, shared.began).await
 }
 
-/// Has users live until the load is over, of which `over` tells them, and the last of them ended. Returns how long turns were begun.
+/// Has users live until the load is over, of which `over` tells them, and the last of them ended.
+/// Returns how long turns were begun.
 pub(crate) async fn live(
     crowd: Crowd,
     life: Life,
@@ -146,8 +155,10 @@ async fn ends(duration: Option<Duration>, halt: &CancellationToken, began: Insta
 /// One user, until the load is over.
 async fn one(shared: Arc<Shared>, user: u64, think: Option<Think>) {
     let seed = shared.casting.seed;
-    let turn = |number, due| Turn::new(Arc::clone(&shared), user * TURNS + number, due).of_user(user);
-    let mut pulse = Pulse::new(seed, user, think.unwrap_or_else(|| turn(0, Instant::now()).think()));
+    let turn =
+        |number, due| Turn::new(Arc::clone(&shared), user * TURNS + number, due).of_user(user);
+    let mut pulse =
+        Pulse::new(seed, user, think.unwrap_or_else(|| turn(0, Instant::now()).think()));
     for number in 0..TURNS {
         if !pulse.wait(&shared.over).await {
             return;

@@ -1,9 +1,11 @@
-//! Drives one URL over HTTP/1.1, on one thread that sleeps: between arrivals it costs nothing, and an operation costs
-//! little more than its system calls. Nothing is kept of an operation but its place in the histograms.
+//! Drives one URL over HTTP/1.1, on one thread that sleeps: between arrivals it costs nothing, and
+//! an operation costs little more than its system calls. Nothing is kept of an operation but its
+//! place in the histograms.
 //!
-//! An arrival takes a free connection, or opens one, or waits for the first that becomes free once [`Direct::connections`] are
-//! open; its latency counts from its intended start whatever it waited for. Time is the monotonic clock; the wall clock is asked
-//! once, for the head of the interval log.
+//! An arrival takes a free connection, or opens one, or waits for the first that becomes free once
+//! [`Direct::connections`] are open; its latency counts from its intended start whatever it waited
+//! for. Time is the monotonic clock; the wall clock is asked once, for the head of the interval
+//! log.
 
 mod answer;
 mod heard;
@@ -26,7 +28,9 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::timerfd::{
+    ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags,
+};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use part::Interval;
 pub use part::{Part, Tally};
@@ -41,12 +45,15 @@ use tokio_util::sync::CancellationToken;
 pub use users::drive_users;
 use verdict::history::load::{Connections, LoadSummary};
 
-/// Arrivals due within this time of the last one begun are begun together with the next one: none is later than this for it.
+/// Arrivals due within this time of the last one begun are begun together with the next one: none
+/// is later than this for it.
 const TOGETHER: u64 = 100_000;
-/// Where they are closer to each other than that (over 10,000 a second), as many are begun together, for [`LATEST`] at most. Being woken
-/// costs 25 µs of a virtual processor where this was measured (a bare `clock_nanosleep`), three times what an operation does.
+/// Where they are closer to each other than that (over 10,000 a second), as many are begun
+/// together, for [`LATEST`] at most. Being woken costs 25 µs of a virtual processor where this was
+/// measured (a bare `clock_nanosleep`), three times what an operation does.
 const BATCH: u64 = 10;
-/// Longest time that arrivals wait for each other, ns. Other generators' timers tick once a millisecond.
+/// Longest time that arrivals wait for each other, ns. Other generators' timers tick once a
+/// millisecond.
 const LATEST: u64 = 500_000;
 /// How often deadlines are looked after, ns.
 const TICK: u64 = 100_000_000;
@@ -69,7 +76,8 @@ pub enum Pace {
         /// Arrivals a second.
         rate: f64,
     },
-    /// Each connection sends as soon as it was answered: for capacity. It says nothing of latencies that users see.
+    /// Each connection sends as soon as it was answered: for capacity. It says nothing of latencies
+    /// that users see.
     FlatOut,
 }
 
@@ -104,7 +112,9 @@ pub struct Direct {
 #[derive(Debug, Error)]
 pub enum DirectError {
     /// Nobody listens, or nobody answers.
-    #[error("nothing can be reached at {address}: {error}\nhint: start the server, or name the port that it listens on")]
+    #[error(
+        "nothing can be reached at {address}: {error}\nhint: start the server, or name the port that it listens on"
+    )]
     Unreachable {
         /// Where.
         address: SocketAddr,
@@ -140,27 +150,37 @@ pub struct Watch<'a> {
 /// Drives a load to its end, on this thread.
 ///
 /// # Errors
-/// The target can't be reached at the beginning, the system refuses what is needed, or the log can't be written.
+/// The target can't be reached at the beginning, the system refuses what is needed, or the log
+/// can't be written.
 pub fn drive(direct: &Direct, watch: Watch<'_>) -> Result<LoadSummary, DirectError> {
     reach(direct)?;
     drive_part(direct, watch, &Part::default()).map(|(summary, _)| summary)
 }
 
-/// Whether anybody is there: opens a connection and closes it again, so that a load begins with none.
+/// Whether anybody is there: opens a connection and closes it again, so that a load begins with
+/// none.
 ///
 /// # Errors
 /// The target can't be reached.
 pub fn reach(direct: &Direct) -> Result<(), DirectError> {
-    TcpStream::connect_timeout(&direct.address, direct.timeout.clamp(Duration::from_millis(1), Duration::from_secs(5)))
-        .map(drop)
-        .map_err(|error| DirectError::Unreachable { address: direct.address, error })
+    TcpStream::connect_timeout(
+        &direct.address,
+        direct.timeout.clamp(Duration::from_millis(1), Duration::from_secs(5)),
+    )
+    .map(drop)
+    .map_err(|error| DirectError::Unreachable { address: direct.address, error })
 }
 
-/// Drives one generator's part of a load to its end, on this thread. Returns also how late it began.
+/// Drives one generator's part of a load to its end, on this thread. Returns also how late it
+/// began.
 ///
 /// # Errors
 /// The system refuses what is needed, or the log can't be written.
-pub fn drive_part(direct: &Direct, watch: Watch<'_>, part: &Part) -> Result<(LoadSummary, Duration), DirectError> {
+pub fn drive_part(
+    direct: &Direct,
+    watch: Watch<'_>,
+    part: &Part,
+) -> Result<(LoadSummary, Duration), DirectError> {
     crate::open_loop::raise_file_limit();
     let _slack = Slack::none();
     let (began, late) = part.wait();
@@ -172,7 +192,8 @@ pub fn drive_part(direct: &Direct, watch: Watch<'_>, part: &Part) -> Result<(Loa
     Ok((summary, Duration::from_nanos(late)))
 }
 
-/// The kernel's leave to wake this thread later than it asked (50 µs unless told otherwise), given back at the end.
+/// The kernel's leave to wake this thread later than it asked (50 µs unless told otherwise), given
+/// back at the end.
 struct Slack(Option<u64>);
 
 impl Slack {
@@ -195,7 +216,8 @@ struct Connection {
     stream: TcpStream,
     phase: Phase,
     answer: Answer,
-    /// When its operation was due and when it was sent, ns; while it is being opened, when that was begun.
+    /// When its operation was due and when it was sent, ns; while it is being opened, when that was
+    /// begun.
     due: u64,
     sent: u64,
     /// What of the request could not be written yet.
@@ -211,7 +233,8 @@ enum Phase {
     Busy,
 }
 
-/// A place for a connection. Events of one that is gone carry its generation and are not taken for those of its successor.
+/// A place for a connection. Events of one that is gone carry its generation and are not taken for
+/// those of its successor.
 #[derive(Default)]
 struct Slot {
     connection: Option<Connection>,
@@ -272,13 +295,23 @@ fn ns(duration: Duration) -> u64 {
 }
 
 impl<'a> Engine<'a> {
-    fn new(direct: &'a Direct, log: Option<IntervalLog>, part: &'a Part, began: u64) -> Result<Engine<'a>, DirectError> {
+    fn new(
+        direct: &'a Direct,
+        log: Option<IntervalLog>,
+        part: &'a Part,
+        began: u64,
+    ) -> Result<Engine<'a>, DirectError> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let timer = TimerFd::new(TimerClock::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let timer = TimerFd::new(
+            TimerClock::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
         // Edge-triggered, it tells each expiry without being read.
         epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
         let schedule = match &direct.pace {
-            Pace::Open { arrival, rate } => Some(part.share.of(arrival.offsets(*rate, direct.seed))),
+            Pace::Open { arrival, rate } => {
+                Some(part.share.of(arrival.offsets(*rate, direct.seed)))
+            }
             Pace::FlatOut => None,
         };
         let mut engine = Engine {
@@ -299,7 +332,8 @@ impl<'a> Engine<'a> {
             began,
             end: direct.duration.map_or(u64::MAX, |d| began.saturating_add(ns(d))),
             ended: None,
-            recorder: Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3).watched(&direct.windows, direct.duration),
+            recorder: Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3)
+                .watched(&direct.windows, direct.duration),
             interval: (log.is_some() || part.tallies.is_some()).then(|| Interval::begin(began)),
             log,
             meter: Meter::begin(now()),
@@ -325,9 +359,14 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn run(&mut self, stop: &CancellationToken, live: &mut dyn FnMut(Live, Duration)) -> Result<(), DirectError> {
+    fn run(
+        &mut self,
+        stop: &CancellationToken,
+        live: &mut dyn FnMut(Live, Duration),
+    ) -> Result<(), DirectError> {
         let mut events = [EpollEvent::empty(); 256];
-        let (mut tick, mut show, mut interval) = (self.began + TICK, self.began + SHOW, self.began + INTERVAL);
+        let (mut tick, mut show, mut interval) =
+            (self.began + TICK, self.began + SHOW, self.began + INTERVAL);
         self.open_wanted();
         loop {
             let mut now = self.begin_due();
@@ -348,7 +387,8 @@ impl<'a> Engine<'a> {
                 }
                 if now >= interval {
                     self.close_interval(now);
-                    // Ends of intervals stay near whole seconds, so that those of several generators can be laid together.
+                    // Ends of intervals stay near whole seconds, so that those of several
+                    // generators can be laid together.
                     interval = now + INTERVAL - (now - self.began) % INTERVAL;
                 }
                 now = meter::now();
@@ -382,16 +422,24 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Sleeps until then if that is soon and nothing is lost by looking at answers only then, since the kernel stamps them; otherwise sets
-    /// the timer. Returns how long to wait for events.
+    /// Sleeps until then if that is soon and nothing is lost by looking at answers only then, since
+    /// the kernel stamps them; otherwise sets the timer. Returns how long to wait for events.
     fn rest(&mut self, next: u64, now: u64) -> Result<EpollTimeout, DirectError> {
-        if next.saturating_sub(now) > LATEST || self.opening > 0 || !self.waiting.is_empty() || matches!(self.direct.pace, Pace::FlatOut) {
+        if next.saturating_sub(now) > LATEST
+            || self.opening > 0
+            || !self.waiting.is_empty()
+            || matches!(self.direct.pace, Pace::FlatOut)
+        {
             self.arm(next)?;
             return Ok(EpollTimeout::NONE);
         }
         if next > now {
             let until = TimeSpec::from_duration(Duration::from_nanos(next));
-            match clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &until) {
+            match clock_nanosleep(
+                ClockId::CLOCK_MONOTONIC,
+                ClockNanosleepFlags::TIMER_ABSTIME,
+                &until,
+            ) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(e.into()),
             }
@@ -460,12 +508,18 @@ impl<'a> Engine<'a> {
 
     /// Opens a connection. False if it could not even be tried, or was refused at once.
     fn open_one(&mut self) -> bool {
-        let socket = Socket::new(Domain::for_address(self.direct.address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP));
+        let socket = Socket::new(
+            Domain::for_address(self.direct.address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        );
         let connected = socket.and_then(|s| {
             s.set_tcp_nodelay(true)?;
             match s.connect(&self.direct.address.into()) {
                 Ok(()) => Ok((s, Phase::Idle)),
-                Err(e) if e.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok((s, Phase::Opening)),
+                Err(e) if e.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
+                    Ok((s, Phase::Opening))
+                }
                 Err(e) => Err(e),
             }
         });
@@ -475,7 +529,10 @@ impl<'a> Engine<'a> {
         });
         let place = &mut self.slots[slot];
         let token = u64::from(place.generation) << 32 | slot as u64;
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        let flags = EpollFlags::EPOLLIN
+            | EpollFlags::EPOLLOUT
+            | EpollFlags::EPOLLRDHUP
+            | EpollFlags::EPOLLET;
         let registered = connected.and_then(|(socket, phase)| {
             let stream = TcpStream::from(socket);
             self.ear.attend(&stream)?;
@@ -491,7 +548,15 @@ impl<'a> Engine<'a> {
             }
         };
         let answer = Answer::new();
-        place.connection = Some(Connection { stream, phase, answer, due: 0, sent: now(), unsent: Vec::new(), served: 0 });
+        place.connection = Some(Connection {
+            stream,
+            phase,
+            answer,
+            due: 0,
+            sent: now(),
+            unsent: Vec::new(),
+            served: 0,
+        });
         self.connections.opened += 1;
         self.most = self.most.max(self.open() as u64);
         match phase {
@@ -599,8 +664,13 @@ impl<'a> Engine<'a> {
 
     /// Something happened on a connection.
     fn happened(&mut self, event: &EpollEvent) {
-        let (slot, generation) = ((event.data() & u64::from(u32::MAX)) as usize, (event.data() >> 32) as u32);
-        let Some(Slot { connection: Some(connection), generation: current }) = self.slots.get_mut(slot) else { return };
+        let (slot, generation) =
+            ((event.data() & u64::from(u32::MAX)) as usize, (event.data() >> 32) as u32);
+        let Some(Slot { connection: Some(connection), generation: current }) =
+            self.slots.get_mut(slot)
+        else {
+            return;
+        };
         if *current != generation {
             return;
         }
@@ -627,7 +697,12 @@ impl<'a> Engine<'a> {
                 Err(_) => connection.unsent.clear(),
             }
         }
-        if event.events().intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+        if event.events().intersects(
+            EpollFlags::EPOLLIN
+                | EpollFlags::EPOLLRDHUP
+                | EpollFlags::EPOLLHUP
+                | EpollFlags::EPOLLERR,
+        ) {
             self.read(slot);
         }
     }
@@ -637,7 +712,9 @@ impl<'a> Engine<'a> {
         loop {
             let Some(connection) = &mut self.slots[slot].connection else { return };
             let (read, age, progress) = match self.ear.read(&connection.stream) {
-                Ok((bytes, age)) if connection.phase == Phase::Busy => (bytes.len(), age, connection.answer.feed(bytes)),
+                Ok((bytes, age)) if connection.phase == Phase::Busy => {
+                    (bytes.len(), age, connection.answer.feed(bytes))
+                }
                 // The server closes it, or says what nobody asked for.
                 Ok(_) => return self.close(slot),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
@@ -653,9 +730,12 @@ impl<'a> Engine<'a> {
                 return self.broken(slot, "connection closed");
             }
             match progress {
-                Progress::Malformed(why) => return self.broken(slot, &format!("malformed answer: {why}")),
+                Progress::Malformed(why) => {
+                    return self.broken(slot, &format!("malformed answer: {why}"));
+                }
                 Progress::Whole { used } => return self.answered(slot, came, used == read),
-                // A short read has taken all that was there; what comes later is told by another event.
+                // A short read has taken all that was there; what comes later is told by another
+                // event.
                 Progress::More if !self.ear.is_full(read) => return,
                 Progress::More => {}
             }
@@ -667,7 +747,11 @@ impl<'a> Engine<'a> {
         let Some(connection) = &mut self.slots[slot].connection else { return };
         let status = connection.answer.status;
         let wanted = self.direct.wanted.map_or((200..400).contains(&status), |w| w == status);
-        let (due, sent, keep) = (connection.due, connection.sent, again && connection.answer.keep && connection.unsent.is_empty());
+        let (due, sent, keep) = (
+            connection.due,
+            connection.sent,
+            again && connection.answer.keep && connection.unsent.is_empty(),
+        );
         connection.phase = Phase::Idle;
         if wanted {
             self.record(due, Some(sent), came, true)
@@ -685,7 +769,8 @@ impl<'a> Engine<'a> {
 
     /// A connection broke while an operation was under way, or while nobody used it.
     fn broken(&mut self, slot: usize, kind: &str) {
-        if let Some(Connection { phase: Phase::Busy, due, sent, .. }) = self.slots[slot].connection {
+        if let Some(Connection { phase: Phase::Busy, due, sent, .. }) = self.slots[slot].connection
+        {
             self.failed(due, Some(sent), kind);
         }
         self.close(slot);
@@ -702,8 +787,12 @@ impl<'a> Engine<'a> {
         }
         for slot in 0..self.slots.len() {
             match &self.slots[slot].connection {
-                Some(c) if c.phase == Phase::Busy && c.due.saturating_add(timeout) <= now => self.broken(slot, "no answer in time"),
-                Some(c) if c.phase == Phase::Opening && c.sent.saturating_add(timeout) <= now => self.close(slot),
+                Some(c) if c.phase == Phase::Busy && c.due.saturating_add(timeout) <= now => {
+                    self.broken(slot, "no answer in time")
+                }
+                Some(c) if c.phase == Phase::Opening && c.sent.saturating_add(timeout) <= now => {
+                    self.close(slot)
+                }
                 _ => {}
             }
         }
@@ -721,19 +810,37 @@ impl<'a> Engine<'a> {
             let (Times { latency, service }, slip_p99_ms) = (times, self.recorder.slip_ms(0.99));
             let (counts, connections) = (self.recorder.counts(), self.used());
             // Nobody may want it any more.
-            let _ = tallies.send(Tally { from, length, latency, service, slip, slip_p99_ms, counts, connections });
+            let _ = tallies.send(Tally {
+                from,
+                length,
+                latency,
+                service,
+                slip,
+                slip_p99_ms,
+                counts,
+                connections,
+            });
         }
     }
 
     /// How connections were used so far.
     fn used(&self) -> Connections {
         let limit = self.direct.connections as u64;
-        Connections { limit: Some(limit), most: Some(self.most), waited: Some(self.waited), ..self.connections }
+        Connections {
+            limit: Some(limit),
+            most: Some(self.most),
+            waited: Some(self.waited),
+            ..self.connections
+        }
     }
 
     fn summary(&self) -> LoadSummary {
         let mut summary = self.recorder.summary(span(self.began, self.ended.unwrap_or_else(now)));
-        self.meter.state(&mut summary, &self.recorder, matches!(self.direct.pace, Pace::Open { .. }));
+        self.meter.state(
+            &mut summary,
+            &self.recorder,
+            matches!(self.direct.pace, Pace::Open { .. }),
+        );
         summary.connections = Some(self.used());
         summary
     }

@@ -1,7 +1,8 @@
 //! Draws from a seed.
 //!
-//! A replayed run must draw the same, also with a later version of some crate: the algorithm (SplitMix64) is therefore
-//! fixed here, and every arrival has a generator of its own, so that what one journey draws does not move the next.
+//! A replayed run must draw the same, also with a later version of some crate: the algorithm
+//! (SplitMix64) is therefore fixed here, and every arrival has a generator of its own, so that what
+//! one journey draws does not move the next.
 
 /// A small generator whose sequence depends on its seed and nothing else.
 #[derive(Debug, Clone)]
@@ -18,11 +19,14 @@ pub fn mix(mut z: u64) -> u64 {
 
 /// 64 bits that stand for a text (FNV-1a, scrambled).
 pub fn digest(text: &str) -> u64 {
-    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
+    mix(text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
 }
 
 impl Draw {
-    /// A generator for the purpose `purpose` of the run with this seed: different purposes are unrelated.
+    /// A generator for the purpose `purpose` of the run with this seed: different purposes are
+    /// unrelated.
     pub fn new(seed: u64, purpose: u64) -> Draw {
         Draw { state: mix(seed ^ mix(purpose.wrapping_add(0x9e37_79b9_7f4a_7c15))) }
     }
@@ -48,7 +52,8 @@ impl Draw {
         among.get(self.below(among.len()))
     }
 
-    /// An index drawn with these weights (not negative, of a sum above 0); the last one that has weight on rounding.
+    /// An index drawn with these weights (not negative, of a sum above 0); the last one that has
+    /// weight on rounding.
     pub fn weighted(&mut self, weights: &[f64]) -> usize {
         let mut left = self.unit() * weights.iter().sum::<f64>();
         let mut last = 0;
@@ -70,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_seed_always_draws_the_same() {
-        // The published sequence of SplitMix64 from state 0: a change here would change what every recorded seed means.
+        // The published sequence of SplitMix64 from state 0: a change here would change what every
+        // recorded seed means.
         let mut draw = Draw { state: 0 };
         assert_eq!([draw.bits(), draw.bits()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
     }
@@ -88,7 +94,8 @@ mod tests {
             let n = 20_000;
             let hits = (0..n).filter(|_| draw.weighted(&[a, 0.0, b]) == 0).count() as f64;
             let share = a / (a + b);
-            // Six standard deviations of a binomial count: never by chance in the life of this test.
+            // Six standard deviations of a binomial count: never by chance in the life of this
+            // test.
             prop_assert!((hits / f64::from(n) - share).abs() < 6.0 * (share * (1.0 - share) / f64::from(n)).sqrt() + 1e-4);
         }
 

@@ -8,8 +8,9 @@ pub const HEADER: &str = "X-Operation-Id";
 /// Most steps of a journey.
 pub const STEPS: u64 = 16;
 
-/// Ids of one stream of a run: 32 hexadecimal digits, from the seed, the stream's name, the number of the arrival and that of
-/// the step. No two operations of a stream have the same id, and streams (and seeds) differ in the first half.
+/// Ids of one stream of a run: 32 hexadecimal digits, from the seed, the stream's name, the number
+/// of the arrival and that of the step. No two operations of a stream have the same id, and streams
+/// (and seeds) differ in the first half.
 #[derive(Debug, Clone, Copy)]
 pub struct Ids {
     stream: u64,
@@ -24,12 +25,17 @@ impl Ids {
     /// The id of a step (from 0, below [`STEPS`]) of an arrival (from 0).
     pub fn of(&self, arrival: u64, step: u64) -> String {
         // `mix` and the addition of a constant are bijections: unlike numbers stay unlike.
-        format!("{:016x}{:016x}", self.stream, mix((arrival * STEPS + step).wrapping_add(self.stream)))
+        format!(
+            "{:016x}{:016x}",
+            self.stream,
+            mix((arrival * STEPS + step).wrapping_add(self.stream))
+        )
     }
 
     /// Whether an id is of this stream.
     pub fn are_ours(&self, id: &str) -> bool {
-        id.len() == 32 && id.get(..16).and_then(|half| u64::from_str_radix(half, 16).ok()) == Some(self.stream)
+        id.len() == 32
+            && id.get(..16).and_then(|half| u64::from_str_radix(half, 16).ok()) == Some(self.stream)
     }
 }
 

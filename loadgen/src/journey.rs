@@ -1,4 +1,5 @@
-//! Journeys: what one user does, drawn from a seed. One file below for each, and one line in [`all`].
+//! Journeys: what one user does, drawn from a seed. One file below for each, and one line in
+//! [`all`].
 
 mod list;
 mod read;
@@ -26,7 +27,14 @@ use verdict::history::load::{LoadEvent, Operation, Outcome};
 
 /// All journeys. One line for each.
 pub fn all() -> &'static [&'static dyn Journey] {
-    &[&send_mail::SendMail, &list::List, &search::Search, &read::Read, &wrong_password::WrongPassword, &unknown_recipient::UnknownRecipient]
+    &[
+        &send_mail::SendMail,
+        &list::List,
+        &search::Search,
+        &read::Read,
+        &wrong_password::WrongPassword,
+        &unknown_recipient::UnknownRecipient,
+    ]
 }
 
 /// Names of all journeys.
@@ -44,7 +52,8 @@ pub trait Journey: Send + Sync {
     /// Its name, as in `firedrill.yaml` and in [`Operation::journey`].
     fn name(&self) -> &'static str;
 
-    /// Its steps, in order; each is one operation. A later step is left out if an earlier one did not end as wanted.
+    /// Its steps, in order; each is one operation. A later step is left out if an earlier one did
+    /// not end as wanted.
     fn steps(&self) -> &'static [Step];
 
     /// How long a user of a closed loop waits before the next journey, unless told otherwise.
@@ -61,7 +70,8 @@ pub trait Journey: Send + Sync {
 pub struct Step {
     /// Its name.
     pub name: &'static str,
-    /// The HTTP status with which it ends as wanted. From 400 on it is a refusal that the journey wants.
+    /// The HTTP status with which it ends as wanted. From 400 on it is a refusal that the journey
+    /// wants.
     pub wanted: u16,
     /// What it must lead to once it ended as wanted.
     pub leads_to: &'static [LeadsTo],
@@ -163,13 +173,25 @@ impl Turn {
     pub(crate) fn new(shared: Arc<Shared>, arrival: u64, due: Instant) -> Turn {
         let (journey, mut draw) = shared.casting.of(arrival);
         let user = draw.of(&shared.users).cloned().unwrap_or_default();
-        Turn { shared, journey, arrival, step: 0, due, user, service: Duration::ZERO, as_expected: true, ended_by: None, draw }
+        Turn {
+            shared,
+            journey,
+            arrival,
+            step: 0,
+            due,
+            user,
+            service: Duration::ZERO,
+            as_expected: true,
+            ended_by: None,
+            draw,
+        }
     }
 
     /// The same, but who walks is this user (counted on beyond the last one), and not one drawn.
     pub(crate) fn of_user(self, user: u64) -> Turn {
         let users = &self.shared.users;
-        let user = users.get((user % users.len().max(1) as u64) as usize).cloned().unwrap_or_default();
+        let user =
+            users.get((user % users.len().max(1) as u64) as usize).cloned().unwrap_or_default();
         Turn { user, ..self }
     }
 
@@ -223,21 +245,36 @@ impl Turn {
         crate::payload::payload(self.shared.casting.seed, &self.id())
     }
 
-    /// A word to search for: half of the time one that many mails contain, else that of a single mail sent lately. People look for the
-    /// same few words: of the common ones the first is sought two times in five, so that a cache of searches has something to answer.
+    /// A word to search for: half of the time one that many mails contain, else that of a single
+    /// mail sent lately. People look for the same few words: of the common ones the first is sought
+    /// two times in five, so that a cache of searches has something to answer.
     pub(crate) fn search_word(&mut self) -> String {
         let casting = &self.shared.casting;
-        let (oldest, newest) =
-            (self.arrival.saturating_sub(RECENT), self.arrival.saturating_sub(1 + self.draw.below(RECENT as usize / 2) as u64));
-        let sends_first = |arrival: u64| casting.of(arrival).0.steps().first().is_some_and(|s| s.leads_to.contains(&LeadsTo::Mail));
-        let mail = (self.draw.unit() < 0.5).then(|| (oldest..newest).rev().find(|a| sends_first(*a))).flatten();
+        let (oldest, newest) = (
+            self.arrival.saturating_sub(RECENT),
+            self.arrival.saturating_sub(1 + self.draw.below(RECENT as usize / 2) as u64),
+        );
+        let sends_first = |arrival: u64| {
+            casting
+                .of(arrival)
+                .0
+                .steps()
+                .first()
+                .is_some_and(|s| s.leads_to.contains(&LeadsTo::Mail))
+        };
+        let mail = (self.draw.unit() < 0.5)
+            .then(|| (oldest..newest).rev().find(|a| sends_first(*a)))
+            .flatten();
         match mail {
             Some(arrival) => crate::payload::token(casting.seed, &self.shared.ids.of(arrival, 0)),
-            None => crate::payload::WORDS[(self.draw.unit().powi(5) * crate::payload::WORDS.len() as f64) as usize].to_owned(),
+            None => crate::payload::WORDS
+                [(self.draw.unit().powi(5) * crate::payload::WORDS.len() as f64) as usize]
+                .to_owned(),
         }
     }
 
-    /// Performs the next step and hands its outcome on. Returns the answer's body if it ended as wanted and the load goes on.
+    /// Performs the next step and hands its outcome on. Returns the answer's body if it ended as
+    /// wanted and the load goes on.
     pub(crate) async fn perform(&mut self, step: &Step, request: Request) -> Option<Bytes> {
         let (shared, id) = (Arc::clone(&self.shared), self.id());
         self.step += 1;
@@ -246,7 +283,10 @@ impl Turn {
         let call = Call {
             method: request.method,
             path: request.path,
-            credentials: (self.user.clone(), request.password.unwrap_or_else(|| shared.password.clone())),
+            credentials: (
+                self.user.clone(),
+                request.password.unwrap_or_else(|| shared.password.clone()),
+            ),
             operation: id.clone(),
             json: request.json,
         };
@@ -306,7 +346,9 @@ impl Turn {
         }
         self.due = ended;
         match answer {
-            Ok(Answer::Whole { body, .. }) if as_expected && !shared.over.is_cancelled() => Some(body),
+            Ok(Answer::Whole { body, .. }) if as_expected && !shared.over.is_cancelled() => {
+                Some(body)
+            }
             _ => None,
         }
     }
@@ -322,15 +364,23 @@ struct Seen {
 fn seen(answer: &Answer, wanted: u16) -> Seen {
     match answer {
         Answer::Whole { status, body } => {
-            let outcome = if (200..300).contains(status) { Outcome::Acknowledged } else { Outcome::Failed };
-            let error = (*status != wanted).then(|| format!("status {status}, wanted {wanted}{}", excerpt(body)));
+            let outcome =
+                if (200..300).contains(status) { Outcome::Acknowledged } else { Outcome::Failed };
+            let error = (*status != wanted)
+                .then(|| format!("status {status}, wanted {wanted}{}", excerpt(body)));
             Seen { outcome, status: Some(*status), error }
         }
-        Answer::NotSent(e) => Seen { outcome: Outcome::Failed, status: None, error: Some(e.clone()) },
-        Answer::Starved(e) => {
-            Seen { outcome: Outcome::Failed, status: None, error: Some(format!("not sent, this machine had no room for it: {e}")) }
+        Answer::NotSent(e) => {
+            Seen { outcome: Outcome::Failed, status: None, error: Some(e.clone()) }
         }
-        Answer::Lost { status, error } => Seen { outcome: Outcome::Unknown, status: *status, error: Some(error.clone()) },
+        Answer::Starved(e) => Seen {
+            outcome: Outcome::Failed,
+            status: None,
+            error: Some(format!("not sent, this machine had no room for it: {e}")),
+        },
+        Answer::Lost { status, error } => {
+            Seen { outcome: Outcome::Unknown, status: *status, error: Some(error.clone()) }
+        }
     }
 }
 
@@ -362,7 +412,11 @@ mod tests {
         assert_eq!(all().len(), names().iter().collect::<HashSet<_>>().len());
         for journey in all() {
             let steps: HashSet<&str> = journey.steps().iter().map(|s| s.name).collect();
-            assert!(!steps.is_empty() && steps.len() == journey.steps().len(), "{}", journey.name());
+            assert!(
+                !steps.is_empty() && steps.len() == journey.steps().len(),
+                "{}",
+                journey.name()
+            );
             assert!(steps.len() as u64 <= crate::id::STEPS, "{}", journey.name());
             assert!(named(journey.name()).is_some());
         }
@@ -371,7 +425,8 @@ mod tests {
 
     #[test]
     fn outcomes_are_what_they_are_defined_to_be() {
-        let whole = |status| Answer::Whole { status, body: Bytes::from_static(b"{\"error\":\n \"busy\"}") };
+        let whole =
+            |status| Answer::Whole { status, body: Bytes::from_static(b"{\"error\":\n \"busy\"}") };
         let lost = Answer::Lost { status: Some(202), error: "the answer broke off".into() };
         let cases = [
             (whole(202), 202, Outcome::Acknowledged, None),
@@ -388,7 +443,11 @@ mod tests {
             let seen = seen(&answer, wanted);
             assert_eq!(seen.outcome, outcome, "{answer:?}");
             match error {
-                Some(part) => assert!(seen.error.as_deref().is_some_and(|e| e.contains(part)), "{:?}", seen.error),
+                Some(part) => assert!(
+                    seen.error.as_deref().is_some_and(|e| e.contains(part)),
+                    "{:?}",
+                    seen.error
+                ),
                 None => assert_eq!(seen.error, None),
             }
         }

@@ -1,5 +1,6 @@
-//! The knee: the highest rate at which a target keeps to an objective. The search is pure: it says which rate is to be measured
-//! next, and is told what came of it. What it answers was measured, never concluded.
+//! The knee: the highest rate at which a target keeps to an objective. The search is pure: it says
+//! which rate is to be measured next, and is told what came of it. What it answers was measured,
+//! never concluded.
 
 use crate::arrival::FASTEST;
 use crate::limit::Limit;
@@ -8,8 +9,9 @@ use verdict::history::load::{Judged, Knee, KneeStep, LimitedBy, LoadSummary, Win
 
 /// Most times that the rate is halved in search of one that holds.
 const HALVINGS: u32 = 10;
-/// Share of arrivals by which the operations under way may grow in the second half of a step before its target counts as
-/// fallen behind: one that bears the rate has as many under way at its end as in its middle.
+/// Share of arrivals by which the operations under way may grow in the second half of a step before
+/// its target counts as fallen behind: one that bears the rate has as many under way at its end as
+/// in its middle.
 const GROWTH: f64 = 0.1;
 /// Operations under way that come and go by chance.
 const CHANCE: u64 = 16;
@@ -28,20 +30,30 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search that begins at `first` arrivals a second (above 0), and ends once the knee is known to lie within the share
-    /// `precision` (above 0) above its answer.
+    /// A search that begins at `first` arrivals a second (above 0), and ends once the knee is known
+    /// to lie within the share `precision` (above 0) above its answer.
     pub fn new(first: f64, precision: f64) -> Search {
-        Search { first, most: FASTEST, precision, held: None, broke: None, halvings: 0, steps: Vec::new() }
+        Search {
+            first,
+            most: FASTEST,
+            precision,
+            held: None,
+            broke: None,
+            halvings: 0,
+            steps: Vec::new(),
+        }
     }
 
-    /// The rate to be measured next; none once the answer is known. The rate is doubled until it breaks (halved, if the first
-    /// one does), then the gap is halved.
+    /// The rate to be measured next; none once the answer is known. The rate is doubled until it
+    /// breaks (halved, if the first one does), then the gap is halved.
     pub fn next(&self) -> Option<f64> {
         match (self.held, &self.broke) {
             (None, None) => Some(self.first.min(self.most)),
             (Some(held), None) => (held < self.most).then(|| (held * 2.0).min(self.most)),
             (None, Some((broke, ..))) => (self.halvings < HALVINGS).then(|| broke / 2.0),
-            (Some(held), Some((broke, ..))) => (broke - held > held * self.precision).then(|| (held + broke) / 2.0),
+            (Some(held), Some((broke, ..))) => {
+                (broke - held > held * self.precision).then(|| (held + broke) / 2.0)
+            }
         }
     }
 
@@ -62,9 +74,14 @@ impl Search {
         let done = self.next().is_none();
         let (limited_by, why) = match (&self.held, self.broke.clone()) {
             _ if !done => (LimitedBy::Interrupted, "it was stopped before it was done".to_owned()),
-            (_, Some((rate, Judged::Generator, why))) => (LimitedBy::Generator, format!("at {rate} a second the generator: {why}")),
+            (_, Some((rate, Judged::Generator, why))) => {
+                (LimitedBy::Generator, format!("at {rate} a second the generator: {why}"))
+            }
             (_, Some((rate, _, why))) => (LimitedBy::Target, format!("at {rate} a second {why}")),
-            (_, None) => (LimitedBy::Nothing, format!("nothing up to {} a second, the most that can be asked for", self.most)),
+            (_, None) => (
+                LimitedBy::Nothing,
+                format!("nothing up to {} a second, the most that can be asked for", self.most),
+            ),
         };
         Knee {
             rate: self.held,
@@ -78,30 +95,55 @@ impl Search {
     }
 }
 
-/// Judges what was measured at a rate: by the objective, and by whether target and generator kept up at all.
-pub fn judge(rate: f64, summary: &LoadSummary, objective: &[Limit], slip_limit: Duration) -> KneeStep {
+/// Judges what was measured at a rate: by the objective, and by whether target and generator kept
+/// up at all.
+pub fn judge(
+    rate: f64,
+    summary: &LoadSummary,
+    objective: &[Limit],
+    slip_limit: Duration,
+) -> KneeStep {
     let broken = objective.iter().map(|o| (o, o.seen(summary))).find(|(_, (_, holds))| !holds);
     let (judged, why) = match (&summary.invalid, broken) {
-        (Some(invalid), _) if is_generators(summary, slip_limit) => (Judged::Generator, Some(invalid.clone())),
+        (Some(invalid), _) if is_generators(summary, slip_limit) => {
+            (Judged::Generator, Some(invalid.clone()))
+        }
         (_, Some((o, (seen, _)))) if o.is_exceeded_by_slip_alone(summary) => {
             let slip = summary.slip_p99_ms;
-            (Judged::Generator, Some(format!("{o} did not hold (seen {seen}), but the generator itself was late by {slip:.3} ms (P99)")))
+            (
+                Judged::Generator,
+                Some(format!(
+                    "{o} did not hold (seen {seen}), but the generator itself was late by {slip:.3} ms (P99)"
+                )),
+            )
         }
-        (_, Some((o, (seen, _)))) => (Judged::Beyond, Some(format!("{o} did not hold (seen {seen})"))),
+        (_, Some((o, (seen, _)))) => {
+            (Judged::Beyond, Some(format!("{o} did not hold (seen {seen})")))
+        }
         (Some(invalid), None) => (Judged::Beyond, Some(invalid.clone())),
         (None, None) => match fell_behind(&summary.windows) {
             Some(why) => (Judged::Beyond, Some(why)),
             None => (Judged::Within, None),
         },
     };
-    KneeStep { rate, achieved_rate: summary.achieved_rate, latency_ms: summary.latency_ms, error_rate: summary.error_rate, judged, why }
+    KneeStep {
+        rate,
+        achieved_rate: summary.achieved_rate,
+        latency_ms: summary.latency_ms,
+        error_rate: summary.error_rate,
+        judged,
+        why,
+    }
 }
 
-/// Whether an invalid load is so by its generator's doing. Arrivals that are missed while it keeps its schedule are not: too
-/// many were under way because the target did not answer them.
+/// Whether an invalid load is so by its generator's doing. Arrivals that are missed while it keeps
+/// its schedule are not: too many were under way because the target did not answer them.
 fn is_generators(summary: &LoadSummary, slip_limit: Duration) -> bool {
-    let kept_up = summary.slip_p99_ms <= slip_limit.as_secs_f64() * 1e3 && summary.generator.is_none_or(|g| g.saturated_s == 0);
-    !(summary.missed_starts > 0 && kept_up && !summary.errors.contains_key("this machine had no room"))
+    let kept_up = summary.slip_p99_ms <= slip_limit.as_secs_f64() * 1e3
+        && summary.generator.is_none_or(|g| g.saturated_s == 0);
+    !(summary.missed_starts > 0
+        && kept_up
+        && !summary.errors.contains_key("this machine had no room"))
 }
 
 /// Whether more and more operations were under way while arrivals went on.
@@ -127,7 +169,14 @@ mod tests {
 
     fn step(rate: f64, judged: Judged) -> KneeStep {
         let why = (judged != Judged::Within).then(|| "p99<=50ms did not hold".to_owned());
-        KneeStep { rate, achieved_rate: rate, latency_ms: Percentiles::default(), error_rate: 0.0, judged, why }
+        KneeStep {
+            rate,
+            achieved_rate: rate,
+            latency_ms: Percentiles::default(),
+            error_rate: 0.0,
+            judged,
+            why,
+        }
     }
 
     /// Searches with a target that bears `knee` and a generator that offers at most `offers`.
@@ -174,7 +223,10 @@ mod tests {
     #[test]
     fn what_never_holds_has_no_knee_and_what_never_breaks_no_limit() {
         let never = search(1000.0, 0.05, |_| Judged::Beyond);
-        assert_eq!((never.rate, never.limited_by, never.steps.len()), (None, LimitedBy::Target, HALVINGS as usize));
+        assert_eq!(
+            (never.rate, never.limited_by, never.steps.len()),
+            (None, LimitedBy::Target, HALVINGS as usize)
+        );
         let always = search(1000.0, 0.05, |_| Judged::Within);
         assert_eq!((always.rate, always.limited_by), (Some(FASTEST), LimitedBy::Nothing));
         let stopped = Search::new(10.0, 0.05).answer(&[]);
@@ -189,19 +241,40 @@ mod tests {
         let good = LoadSummary { latency_ms, operations: 1000, ..LoadSummary::default() };
         let judged = |s: &LoadSummary| judge(100.0, s, &objective, slip);
         assert_eq!((judged(&good).judged, judged(&good).why), (Judged::Within, None));
-        let slow = LoadSummary { latency_ms: Percentiles { p99: 51.0, ..latency_ms }, ..good.clone() };
+        let slow =
+            LoadSummary { latency_ms: Percentiles { p99: 51.0, ..latency_ms }, ..good.clone() };
         assert_eq!(judged(&slow).judged, Judged::Beyond);
         // Late starts are the generator's, and make everything late.
-        let late = LoadSummary { slip_p99_ms: 30.0, invalid: Some("fell behind its schedule".into()), ..slow.clone() };
+        let late = LoadSummary {
+            slip_p99_ms: 30.0,
+            invalid: Some("fell behind its schedule".into()),
+            ..slow.clone()
+        };
         assert_eq!(judged(&late).judged, Judged::Generator);
         let barely = LoadSummary { slip_p99_ms: 2.0, ..slow.clone() };
-        assert_eq!(judged(&barely).judged, Judged::Generator, "without its slip the objective may have held");
-        assert_eq!(judged(&LoadSummary { slip_p99_ms: 0.9, ..slow.clone() }).judged, Judged::Beyond);
+        assert_eq!(
+            judged(&barely).judged,
+            Judged::Generator,
+            "without its slip the objective may have held"
+        );
+        assert_eq!(
+            judged(&LoadSummary { slip_p99_ms: 0.9, ..slow.clone() }).judged,
+            Judged::Beyond
+        );
         let busy = Some(Generator { saturated_s: 1, ..Generator::default() });
-        let busy = LoadSummary { generator: busy, missed_starts: 5, invalid: Some("bottleneck".into()), ..slow.clone() };
+        let busy = LoadSummary {
+            generator: busy,
+            missed_starts: 5,
+            invalid: Some("bottleneck".into()),
+            ..slow.clone()
+        };
         assert_eq!(judged(&busy).judged, Judged::Generator);
         // Too many under way is the target's, as long as the generator kept its schedule.
-        let full = LoadSummary { missed_starts: 5, invalid: Some("too many were in flight".into()), ..good.clone() };
+        let full = LoadSummary {
+            missed_starts: 5,
+            invalid: Some("too many were in flight".into()),
+            ..good.clone()
+        };
         assert_eq!(judged(&full).judged, Judged::Beyond);
     }
 
@@ -215,12 +288,22 @@ mod tests {
             in_flight,
             ..Window::default()
         };
-        let course = |in_flight: [u64; 4]| -> Vec<Window> { in_flight.iter().zip(0..).map(|(f, n)| window(n, *f)).collect() };
+        let course = |in_flight: [u64; 4]| -> Vec<Window> {
+            in_flight.iter().zip(0..).map(|(f, n)| window(n, *f)).collect()
+        };
         assert_eq!(fell_behind(&course([50, 52, 49, 60])), None, "slow, and no slower");
         assert_eq!(fell_behind(&course([0, 5, 10, 20])), None, "chance");
-        assert!(fell_behind(&course([20, 40, 60, 80])).is_some_and(|w| w.contains("40 operations under way after 2 s, 80 after 4 s")));
-        let drained = [course([20, 40, 60, 80]), vec![Window { operations: 80, ..Window::default() }]].concat();
-        assert!(fell_behind(&drained).is_some(), "what ends after the last arrival excuses nothing");
+        assert!(
+            fell_behind(&course([20, 40, 60, 80]))
+                .is_some_and(|w| w.contains("40 operations under way after 2 s, 80 after 4 s"))
+        );
+        let drained =
+            [course([20, 40, 60, 80]), vec![Window { operations: 80, ..Window::default() }]]
+                .concat();
+        assert!(
+            fell_behind(&drained).is_some(),
+            "what ends after the last arrival excuses nothing"
+        );
         assert_eq!(fell_behind(&[]), None);
         assert_eq!(fell_behind(&[window(0, 100)]), None, "one window has no course");
     }

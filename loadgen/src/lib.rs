@@ -1,13 +1,15 @@
 //! Open-loop load: journeys at an arrival rate.
 //!
-//! A schedule of arrivals is drawn from a seed before anything is sent. Each arrival is begun at its due instant, whether
-//! or not earlier ones were answered, and latency is counted from that instant: a server that stops answering is charged
-//! with all who came meanwhile, not only with the one that a closed loop would have had waiting.
+//! A schedule of arrivals is drawn from a seed before anything is sent. Each arrival is begun at
+//! its due instant, whether or not earlier ones were answered, and latency is counted from that
+//! instant: a server that stops answering is charged with all who came meanwhile, not only with the
+//! one that a closed loop would have had waiting.
 //!
-//! [`run`] drives one stream of a [`Workload`]; several may run side by side. Every operation becomes a
-//! [`LoadEvent`](verdict::history::load::LoadEvent) the moment its outcome is known, so nothing accumulates here. What is
-//! measured now can be watched as [`Live`], and what the generator says of itself at the end is a
-//! [`LoadSummary`](verdict::history::load::LoadSummary) — also that it can't be relied on, if so.
+//! [`run`] drives one stream of a [`Workload`]; several may run side by side. Every operation
+//! becomes a [`LoadEvent`](verdict::history::load::LoadEvent) the moment its outcome is known, so
+//! nothing accumulates here. What is measured now can be watched as [`Live`], and what the
+//! generator says of itself at the end is a [`LoadSummary`](verdict::history::load::LoadSummary) —
+//! also that it can't be relied on, if so.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! Bounds on what a load measures: an objective (`p99<=250ms`), or a condition that stops it (`p99 > 500ms`).
+//! Bounds on what a load measures: an objective (`p99<=250ms`), or a condition that stops it (`p99
+//! > 500ms`).
 
 use crate::arrival::duration;
 use std::fmt;
@@ -35,7 +36,11 @@ impl Limit {
     /// # Errors
     /// What is wanted instead.
     pub fn objective(text: &str) -> Result<Limit, String> {
-        let wrong = || format!("{text:?} is no objective\nhint: p50, p90, p95, p99 or max as in p99<=250ms, or errors<=1%");
+        let wrong = || {
+            format!(
+                "{text:?} is no objective\nhint: p50, p90, p95, p99 or max as in p99<=250ms, or errors<=1%"
+            )
+        };
         let (name, most) = text.split_once("<=").ok_or_else(wrong)?;
         Limit::parse(text, name, most, wrong)
     }
@@ -45,7 +50,11 @@ impl Limit {
     /// # Errors
     /// What is wanted instead.
     pub fn stop_when(text: &str) -> Result<Limit, String> {
-        let wrong = || format!("{text:?} is no condition\nhint: p50, p90, p95, p99 or max as in \"p99 > 500ms\", or \"error_rate > 5%\"");
+        let wrong = || {
+            format!(
+                "{text:?} is no condition\nhint: p50, p90, p95, p99 or max as in \"p99 > 500ms\", or \"error_rate > 5%\""
+            )
+        };
         let (name, most) = text.split_once('>').ok_or_else(wrong)?;
         Limit::parse(text, name, most, wrong)
     }
@@ -55,7 +64,12 @@ impl Limit {
         Limit { text: self.text.replace("<=", " > "), ..self.clone() }
     }
 
-    fn parse(text: &str, name: &str, most: &str, wrong: impl Fn() -> String) -> Result<Limit, String> {
+    fn parse(
+        text: &str,
+        name: &str,
+        most: &str,
+        wrong: impl Fn() -> String,
+    ) -> Result<Limit, String> {
         let measure = match name.trim() {
             "p50" => Measure::P50,
             "p90" => Measure::P90,
@@ -80,11 +94,18 @@ impl Limit {
         self.compare(&summary.latency_ms, summary.error_rate)
     }
 
-    /// Whether it is exceeded by no more than the generator's own slip: then nobody knows whose doing it is.
+    /// Whether it is exceeded by no more than the generator's own slip: then nobody knows whose
+    /// doing it is.
     pub(crate) fn is_exceeded_by_slip_alone(&self, summary: &LoadSummary) -> bool {
         let on_time = |ms: f64| (ms - summary.slip_p99_ms).max(0.0);
         let l = summary.latency_ms;
-        let l = Percentiles { p50: on_time(l.p50), p90: on_time(l.p90), p95: on_time(l.p95), p99: on_time(l.p99), max: on_time(l.max) };
+        let l = Percentiles {
+            p50: on_time(l.p50),
+            p90: on_time(l.p90),
+            p95: on_time(l.p95),
+            p99: on_time(l.p99),
+            max: on_time(l.max),
+        };
         !self.seen(summary).1 && self.compare(&l, summary.error_rate).1
     }
 
@@ -125,9 +146,26 @@ mod tests {
         let latency_ms = Percentiles { p50: 1.0, p90: 2.0, p95: 3.0, p99: 250.0, max: 251.0 };
         let summary = LoadSummary { latency_ms, error_rate: 0.02, ..LoadSummary::default() };
         let holds = |text: &str| Limit::objective(text).expect("readable").seen(&summary).1;
-        assert!(holds("p99<=250ms") && holds("max<=1s") && holds("errors<=2%") && holds("p50 <= 1ms"));
-        assert!(!holds("p99<=249ms") && !holds("max<=250ms") && !holds("errors<=1.9%") && !holds("p90<=1ms"));
-        for text in ["p99", "p99<250ms", "p99<=250", "p98<=1s", "errors<=0.1", "errors<=101%", "errors<=x%", "", "p99 > 1s"] {
+        assert!(
+            holds("p99<=250ms") && holds("max<=1s") && holds("errors<=2%") && holds("p50 <= 1ms")
+        );
+        assert!(
+            !holds("p99<=249ms")
+                && !holds("max<=250ms")
+                && !holds("errors<=1.9%")
+                && !holds("p90<=1ms")
+        );
+        for text in [
+            "p99",
+            "p99<250ms",
+            "p99<=250",
+            "p98<=1s",
+            "errors<=0.1",
+            "errors<=101%",
+            "errors<=x%",
+            "",
+            "p99 > 1s",
+        ] {
             assert!(Limit::objective(text).is_err(), "{text:?}");
         }
     }
@@ -138,9 +176,14 @@ mod tests {
         let window = Window { operations: 100, errors: 5, latency_ms, ..Window::default() };
         let holds = |text: &str| !Limit::stop_when(text).expect("readable").seen_in(&window).1;
         assert!(holds("error_rate > 4.9%") && holds("p99>499ms") && holds("errors > 4 %"));
-        assert_eq!(Limit::objective("p99<=1s").expect("readable").broken(), Limit::stop_when("p99 > 1s").expect("readable"));
+        assert_eq!(
+            Limit::objective("p99<=1s").expect("readable").broken(),
+            Limit::stop_when("p99 > 1s").expect("readable")
+        );
         assert!(!holds("error_rate > 5%") && !holds("p99 > 500ms"));
-        for text in ["p99", "p99<=1s", "p99 > 500", "error_rate > 0.05", "rate > 5%", "", "p99 >= 1s"] {
+        for text in
+            ["p99", "p99<=1s", "p99 > 500", "error_rate > 0.05", "rate > 5%", "", "p99 >= 1s"]
+        {
             assert!(Limit::stop_when(text).is_err(), "{text:?}");
         }
     }

@@ -1,5 +1,6 @@
-//! Sees mail arrive: one watcher for each mailbox, which asks over IMAP for new messages and reads the operation's id from
-//! their headers. The number of mails does not matter to it, only the number of mailboxes.
+//! Sees mail arrive: one watcher for each mailbox, which asks over IMAP for new messages and reads
+//! the operation's id from their headers. The number of mails does not matter to it, only the
+//! number of mailboxes.
 
 use crate::client::imap::{ImapError, Inbox, Message};
 use std::collections::{HashMap, HashSet};
@@ -12,9 +13,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use verdict::history::load::LoadEvent;
 
-/// How often a mailbox is asked. An arrival is seen at most this much later (and the time of one exchange).
+/// How often a mailbox is asked. An arrival is seen at most this much later (and the time of one
+/// exchange).
 const POLL: Duration = Duration::from_millis(500);
-/// Pause before a mailbox that can't be read is tried again: the shortest, doubled up to the longest.
+/// Pause before a mailbox that can't be read is tried again: the shortest, doubled up to the
+/// longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// Operations of a stream whose mail has not been seen yet.
@@ -60,9 +63,13 @@ impl Outstanding {
         self.inner().waiting.len()
     }
 
-    /// Waits until none is awaited any more, or none came for `still`, or `bound` is over. Returns how many are missing.
+    /// Waits until none is awaited any more, or none came for `still`, or `bound` is over. Returns
+    /// how many are missing.
     pub(crate) async fn settle(&self, still: Duration, bound: Duration) -> usize {
-        let _ = timeout(bound, async { while self.count() > 0 && timeout(still, self.progress.notified()).await.is_ok() {} }).await;
+        let _ = timeout(bound, async {
+            while self.count() > 0 && timeout(still, self.progress.notified()).await.is_ok() {}
+        })
+        .await;
         self.count()
     }
 }
@@ -87,10 +94,15 @@ pub struct Watched {
 }
 
 impl Watch {
-    /// Watches the mailboxes of these users. Every message that arrives from now on and has an operation id is handed on as
-    /// [`LoadEvent::MailSeen`], with the number of its copies so far. If a mailbox can't be opened at first, all its messages
-    /// are read once it can.
-    pub fn start(server: SocketAddr, users: &[String], password: &str, events: &mpsc::Sender<LoadEvent>) -> Watch {
+    /// Watches the mailboxes of these users. Every message that arrives from now on and has an
+    /// operation id is handed on as [`LoadEvent::MailSeen`], with the number of its copies so far.
+    /// If a mailbox can't be opened at first, all its messages are read once it can.
+    pub fn start(
+        server: SocketAddr,
+        users: &[String],
+        password: &str,
+        events: &mpsc::Sender<LoadEvent>,
+    ) -> Watch {
         Watch::with(server, users, password, events, None)
     }
 
@@ -123,8 +135,8 @@ impl Watch {
         Watch { stop, watchers, ready }
     }
 
-    /// Waits until every mailbox was opened once, so that no later arrival can be missed. Returns whether all were within
-    /// this time.
+    /// Waits until every mailbox was opened once, so that no later arrival can be missed. Returns
+    /// whether all were within this time.
     pub async fn ready(&mut self, within: Duration) -> bool {
         let all = async {
             for mailbox in &mut self.ready {
@@ -137,7 +149,8 @@ impl Watch {
         timeout(within, all).await.unwrap_or(false)
     }
 
-    /// Looks into every mailbox that can be read once more, then stops. Bounded by the patience of one exchange.
+    /// Looks into every mailbox that can be read once more, then stops. Bounded by the patience of
+    /// one exchange.
     pub async fn stop(mut self) -> Vec<Watched> {
         self.stop.cancel();
         let mut all = Vec::new();
@@ -193,7 +206,11 @@ impl Watcher {
                 () = sleep(pause) => pause = (pause * 2).min(RETRY.1),
             }
         }
-        Watched { mailbox: self.mailbox, seen: self.seen, never_read: self.place.is_none().then_some(error) }
+        Watched {
+            mailbox: self.mailbox,
+            seen: self.seen,
+            never_read: self.place.is_none().then_some(error),
+        }
     }
 
     /// Takes up where it left off, in the same mailbox; a new one is read from its beginning.
@@ -238,7 +255,10 @@ impl Watcher {
             outstanding.seen(&operation);
         }
         // A receiver that is gone is noticed where operations are handed on.
-        let _ = self.events.send(LoadEvent::MailSeen { operation, mailbox: self.mailbox.clone(), copies }).await;
+        let _ = self
+            .events
+            .send(LoadEvent::MailSeen { operation, mailbox: self.mailbox.clone(), copies })
+            .await;
     }
 }
 
@@ -265,7 +285,11 @@ mod tests {
             }
         });
         assert_eq!(outstanding.settle(still, still * 20).await, 1);
-        assert!(began.elapsed() >= 2 * gap + still, "it was given up {:?} after the last one came", began.elapsed() - 2 * gap);
+        assert!(
+            began.elapsed() >= 2 * gap + still,
+            "it was given up {:?} after the last one came",
+            began.elapsed() - 2 * gap
+        );
     }
 
     #[tokio::test]

@@ -22,7 +22,8 @@ use verdict::history::load::{Connections, LoadEvent, LoadSummary};
 
 /// How often [`Live`] is brought up to date.
 const LIVE_EVERY: Duration = Duration::from_millis(250);
-/// How late an arrival may be, when the load is stopped, without counting as missed: timers are as coarse as that.
+/// How late an arrival may be, when the load is stopped, without counting as missed: timers are as
+/// coarse as that.
 const TIMER_SLACK: Duration = Duration::from_millis(50);
 /// How long mailboxes may take to be opened before the load begins all the same.
 const MAILBOXES_OPEN: Duration = Duration::from_secs(5);
@@ -32,21 +33,24 @@ const MAILBOXES_OPEN: Duration = Duration::from_secs(5);
 pub struct Bounds {
     /// How long arrivals go on; without it until the load is stopped.
     pub duration: Option<Duration>,
-    /// Most journeys in flight at once. An arrival beyond it is not begun and counts as missed. The default, 2048, is
-    /// reached at 200 arrivals a second of which none is answered within the deadline.
+    /// Most journeys in flight at once. An arrival beyond it is not begun and counts as missed. The
+    /// default, 2048, is reached at 200 arrivals a second of which none is answered within the
+    /// deadline.
     pub in_flight: usize,
     /// How long an operation may take from its start until its outcome is unknown; 10 s by default.
     pub deadline: Duration,
-    /// 99th percentile of slip beyond which the load can't be relied on; [`crate::recorder::SLIP_P99_MS`] by default.
+    /// 99th percentile of slip beyond which the load can't be relied on;
+    /// [`crate::recorder::SLIP_P99_MS`] by default.
     pub slip_limit: Duration,
-    /// Users who walk the journeys one after the other, instead of arrivals: a closed loop. Rate and shape of the workload say
-    /// nothing then.
+    /// Users who walk the journeys one after the other, instead of arrivals: a closed loop. Rate
+    /// and shape of the workload say nothing then.
     pub users: Option<Users>,
     /// How the load's course is watched, and what stops it.
     pub windows: Windows,
     /// Networks of ours, besides the loopback interface.
     pub networks: Vec<Network>,
-    /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by default.
+    /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by
+    /// default.
     pub mail_still: Duration,
     /// After the last operation: how long to wait for accepted mail at all; 60 s by default.
     pub mail_bound: Duration,
@@ -88,16 +92,26 @@ pub async fn run_for(
     events: mpsc::Sender<LoadEvent>,
     live: watch::Sender<Live>,
 ) -> LoadSummary {
-    run_with(workload, clock, Bounds { duration: Some(duration), ..Bounds::default() }, stop, events, live).await
+    run_with(
+        workload,
+        clock,
+        Bounds { duration: Some(duration), ..Bounds::default() },
+        stop,
+        events,
+        live,
+    )
+    .await
 }
 
-/// Drives a workload: begins its arrivals at their due instants, hands on every operation as it ends (and every mail as it is
-/// seen, if the workload sends mail and its target has IMAP), and keeps `live` up to date.
+/// Drives a workload: begins its arrivals at their due instants, hands on every operation as it
+/// ends (and every mail as it is seen, if the workload sends mail and its target has IMAP), and
+/// keeps `live` up to date.
 ///
-/// Once the duration is over or `stop` is cancelled no arrival is begun; operations in flight end within their deadline, and
-/// accepted mail is awaited within [`Bounds::mail_still`] and [`Bounds::mail_bound`]. `Began` and `Ended` are the caller's
-/// events to record. A load that can't be driven (see [`Workload::check`] and [`check_target`]) sends nothing, and its
-/// summary says so, as does the summary of one that did not keep its schedule.
+/// Once the duration is over or `stop` is cancelled no arrival is begun; operations in flight end
+/// within their deadline, and accepted mail is awaited within [`Bounds::mail_still`] and
+/// [`Bounds::mail_bound`]. `Began` and `Ended` are the caller's events to record. A load that can't
+/// be driven (see [`Workload::check`] and [`check_target`]) sends nothing, and its summary says so,
+/// as does the summary of one that did not keep its schedule.
 pub async fn run_with(
     workload: Workload,
     clock: RunClock,
@@ -106,7 +120,11 @@ pub async fn run_with(
     events: mpsc::Sender<LoadEvent>,
     live: watch::Sender<Live>,
 ) -> LoadSummary {
-    let undriven = |invalid| LoadSummary { offered_rate: workload.rate, invalid: Some(invalid), ..LoadSummary::default() };
+    let undriven = |invalid| LoadSummary {
+        offered_rate: workload.rate,
+        invalid: Some(invalid),
+        ..LoadSummary::default()
+    };
     let (http, imap) = match addresses(&workload, &bounds).await {
         Ok(addresses) => addresses,
         Err(invalid) => return undriven(invalid),
@@ -115,13 +133,25 @@ pub async fn run_with(
     // Whatever ends this future ends what it started.
     let ours = CancellationToken::new();
     let _guard = ours.clone().drop_guard();
-    let (journeys, weights): (Vec<_>, Vec<_>) =
-        workload.journeys.iter().filter_map(|(name, weight)| Some((journey::named(name)?, *weight))).unzip();
-    let sends_mail = journeys.iter().zip(&weights).any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.leads_to.contains(&LeadsTo::Mail)));
+    let (journeys, weights): (Vec<_>, Vec<_>) = workload
+        .journeys
+        .iter()
+        .filter_map(|(name, weight)| Some((journey::named(name)?, *weight)))
+        .unzip();
+    let sends_mail = journeys
+        .iter()
+        .zip(&weights)
+        .any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.leads_to.contains(&LeadsTo::Mail)));
     let outstanding = Arc::new(Outstanding::default());
-    let mut watch = imap
-        .filter(|_| sends_mail)
-        .map(|server| Watch::with(server, &workload.target.users, &workload.target.password, &events, Some(Arc::clone(&outstanding))));
+    let mut watch = imap.filter(|_| sends_mail).map(|server| {
+        Watch::with(
+            server,
+            &workload.target.users,
+            &workload.target.password,
+            &events,
+            Some(Arc::clone(&outstanding)),
+        )
+    });
     if let Some(watch) = &mut watch {
         watch.ready(MAILBOXES_OPEN).await;
     }
@@ -142,7 +172,10 @@ pub async fn run_with(
         clock,
         began: Instant::now(),
         deadline: bounds.deadline,
-        recorder: Mutex::new(Recorder::with_slip_limit(bounds.slip_limit.as_secs_f64() * 1e3).watched(&bounds.windows, bounds.duration)),
+        recorder: Mutex::new(
+            Recorder::with_slip_limit(bounds.slip_limit.as_secs_f64() * 1e3)
+                .watched(&bounds.windows, bounds.duration),
+        ),
         events,
         outstanding: Arc::clone(&outstanding),
         over: stop.child_token(),
@@ -156,20 +189,23 @@ pub async fn run_with(
             schedule(&workload, &bounds, &shared, &tasks, &halt).await;
             bounds.duration.map_or(shared.began.elapsed(), |d| d.min(shared.began.elapsed()))
         }
-        Some((users, crowd)) => match closed_loop::walk(crowd, users, bounds.duration, &shared, &halt).await {
-            Ok(driven) => driven,
-            Err(e) => {
-                reasons.push(e);
-                shared.began.elapsed()
+        Some((users, crowd)) => {
+            match closed_loop::walk(crowd, users, bounds.duration, &shared, &halt).await {
+                Ok(driven) => driven,
+                Err(e) => {
+                    reasons.push(e);
+                    shared.began.elapsed()
+                }
             }
-        },
+        }
     };
 
     shared.over.cancel();
     tasks.close();
     let drained = timeout(bounds.deadline + Duration::from_secs(2), tasks.wait()).await.is_ok();
     if !drained {
-        reasons.push(format!("{} operations did not end: their events were not taken", tasks.len()));
+        reasons
+            .push(format!("{} operations did not end: their events were not taken", tasks.len()));
     }
     if let Some(watch) = watch {
         let missing = outstanding.settle(bounds.mail_still, bounds.mail_bound).await;
@@ -187,23 +223,39 @@ pub async fn run_with(
     summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
     closed_loop::state(&mut summary, bounds.users.as_ref());
     let opened = shared.http.opened();
-    summary.connections = Some(Connections { opened, reused: summary.operations.saturating_sub(opened), ..Connections::default() });
+    summary.connections = Some(Connections {
+        opened,
+        reused: summary.operations.saturating_sub(opened),
+        ..Connections::default()
+    });
     summary
 }
 
 /// Where the traffic goes, if it may go there.
-async fn addresses(workload: &Workload, bounds: &Bounds) -> Result<(SocketAddr, Option<SocketAddr>), String> {
+async fn addresses(
+    workload: &Workload,
+    bounds: &Bounds,
+) -> Result<(SocketAddr, Option<SocketAddr>), String> {
     workload.check().map_err(|e| e.to_string())?;
-    let http = check_target(&workload.target.http, &bounds.networks).await.map_err(|e| e.to_string())?;
+    let http =
+        check_target(&workload.target.http, &bounds.networks).await.map_err(|e| e.to_string())?;
     let imap = match &workload.target.imap {
-        Some(place) => Some(check_target(place, &bounds.networks).await.map_err(|e| e.to_string())?),
+        Some(place) => {
+            Some(check_target(place, &bounds.networks).await.map_err(|e| e.to_string())?)
+        }
         None => None,
     };
     Ok((http, imap))
 }
 
 /// Begins arrivals until the load is over.
-async fn schedule(workload: &Workload, bounds: &Bounds, shared: &Arc<Shared>, tasks: &TaskTracker, stop: &CancellationToken) {
+async fn schedule(
+    workload: &Workload,
+    bounds: &Bounds,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
     let permits = Arc::new(Semaphore::new(bounds.in_flight.min(Semaphore::MAX_PERMITS)));
     let end = bounds.duration.and_then(|d| shared.began.checked_add(d));
     let mut offsets = workload.arrival.offsets(workload.rate, workload.seed);
@@ -239,7 +291,8 @@ async fn schedule(workload: &Workload, bounds: &Bounds, shared: &Arc<Shared>, ta
 async fn reached(instant: Option<Instant>, stop: &CancellationToken) -> bool {
     let arrive = async {
         match instant {
-            // Behind schedule there is nothing to sleep for, but operations in flight must get their turn.
+            // Behind schedule there is nothing to sleep for, but operations in flight must get
+            // their turn.
             Some(instant) if instant <= Instant::now() => tokio::task::consume_budget().await,
             Some(instant) => sleep_until(instant).await,
             None => std::future::pending().await,
@@ -253,7 +306,12 @@ async fn reached(instant: Option<Instant>, stop: &CancellationToken) -> bool {
 }
 
 /// Shows what is measured, until told to stop, and halts the load once a window shows that it must.
-async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: CancellationToken, halt: CancellationToken) {
+async fn show(
+    shared: Arc<Shared>,
+    live: watch::Sender<Live>,
+    stop: CancellationToken,
+    halt: CancellationToken,
+) {
     let mut tick = interval(LIVE_EVERY);
     loop {
         let last = tokio::select! {
@@ -275,8 +333,8 @@ async fn show(shared: Arc<Shared>, live: watch::Sender<Live>, stop: Cancellation
     }
 }
 
-/// Lets this process have as many open files as it may: each operation in flight needs one, and a server that stops
-/// answering has a thousand of them soon.
+/// Lets this process have as many open files as it may: each operation in flight needs one, and a
+/// server that stops answering has a thousand of them soon.
 pub(crate) fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard

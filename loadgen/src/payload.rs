@@ -1,4 +1,5 @@
-//! What an operation carries: a function of seed and id, so that whoever knows both knows what must have been stored.
+//! What an operation carries: a function of seed and id, so that whoever knows both knows what must
+//! have been stored.
 
 use crate::draw::{Draw, digest};
 use serde::{Deserialize, Serialize};
@@ -11,12 +12,14 @@ const LONGEST: usize = 10_000_000;
 
 /// Words that subjects and bodies are made of. A search for one finds many mails.
 pub const WORDS: [&str; 64] = [
-    "account", "agenda", "answer", "april", "archive", "autumn", "balance", "bridge", "budget", "calendar", "candle", "change", "coffee",
-    "contract", "corner", "customer", "delivery", "detail", "dinner", "document", "draft", "estimate", "evening", "family", "figure",
-    "forest", "garden", "holiday", "invoice", "journey", "kitchen", "launch", "letter", "library", "market", "meeting", "minutes",
-    "morning", "notes", "number", "office", "order", "paper", "parcel", "picture", "planet", "project", "question", "reminder", "report",
-    "review", "river", "schedule", "season", "station", "summary", "supper", "ticket", "travel", "update", "village", "visit", "weather",
-    "winter",
+    "account", "agenda", "answer", "april", "archive", "autumn", "balance", "bridge", "budget",
+    "calendar", "candle", "change", "coffee", "contract", "corner", "customer", "delivery",
+    "detail", "dinner", "document", "draft", "estimate", "evening", "family", "figure", "forest",
+    "garden", "holiday", "invoice", "journey", "kitchen", "launch", "letter", "library", "market",
+    "meeting", "minutes", "morning", "notes", "number", "office", "order", "paper", "parcel",
+    "picture", "planet", "project", "question", "reminder", "report", "review", "river",
+    "schedule", "season", "station", "summary", "supper", "ticket", "travel", "update", "village",
+    "visit", "weather", "winter",
 ];
 
 /// The text of a mail.
@@ -26,8 +29,8 @@ pub struct Payload {
     pub subject: String,
     /// Body, lines of at most 72 characters; contains the token. See [`Size`].
     pub body: String,
-    /// A word that no other mail contains: a search for it finds this one. Lower-case letters only, so that every kind of
-    /// text index takes it for one word.
+    /// A word that no other mail contains: a search for it finds this one. Lower-case letters only,
+    /// so that every kind of text index takes it for one word.
     pub token: String,
 }
 
@@ -43,8 +46,8 @@ pub fn token(seed: u64, id: &str) -> String {
     token
 }
 
-/// How many characters the body of a payload has. Sizes are drawn so that many are short and a few long, as mail is: half of all
-/// are within the first eighth of the range.
+/// How many characters the body of a payload has. Sizes are drawn so that many are short and a few
+/// long, as mail is: half of all are within the first eighth of the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     least: usize,
@@ -64,8 +67,12 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Size, String> {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
         match (least.parse(), most.parse()) {
-            (Ok(least), Ok(most)) if TOKEN <= least && least <= most && most <= LONGEST => Ok(Size { least, most }),
-            _ => Err(format!("wanted a number of characters from {TOKEN} to {LONGEST}, or two of them\nhint: as in 100..2000")),
+            (Ok(least), Ok(most)) if TOKEN <= least && least <= most && most <= LONGEST => {
+                Ok(Size { least, most })
+            }
+            _ => Err(format!(
+                "wanted a number of characters from {TOKEN} to {LONGEST}, or two of them\nhint: as in 100..2000"
+            )),
         }
     }
 }
@@ -75,7 +82,8 @@ pub fn payload(seed: u64, id: &str) -> Payload {
     payload_of(seed, id, Size::default())
 }
 
-/// What the operation with this id sends. Its body is at most one word shorter than the size that was drawn for it.
+/// What the operation with this id sends. Its body is at most one word shorter than the size that
+/// was drawn for it.
 pub fn payload_of(seed: u64, id: &str, size: Size) -> Payload {
     let mut draw = Draw::new(seed, digest(id));
     let token = token(seed, id);

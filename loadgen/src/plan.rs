@@ -11,7 +11,8 @@ use verdict::history::load::{Drift, LoadSummary, Pacing, PlanTold, Window};
 const JUMP: f64 = 5.0;
 /// End of the ramp to the breakpoint, unless told otherwise.
 const RAMP: f64 = 20.0;
-/// Smallest change of the median over a soak that is told as worse, unless told otherwise: a share of it.
+/// Smallest change of the median over a soak that is told as worse, unless told otherwise: a share
+/// of it.
 const WORSE: f64 = 0.1;
 /// As many times that of the 99th percentile, which varies more.
 const TAIL: f64 = 2.5;
@@ -27,11 +28,12 @@ const LEAST: u32 = 3;
 pub enum Plan {
     /// The same rate for long.
     Soak {
-        /// Smallest change of the median that is told as worse, a share of it (0.5 is 50 %); 0.1 without it. Of the 99th percentile it
-        /// is two and a half times as much.
+        /// Smallest change of the median that is told as worse, a share of it (0.5 is 50 %); 0.1
+        /// without it. Of the 99th percentile it is two and a half times as much.
         worse: Option<f64>,
     },
-    /// The rate, from a third of the duration on a jump to another one, and for the last third the rate again.
+    /// The rate, from a third of the duration on a jump to another one, and for the last third the
+    /// rate again.
     Spike {
         /// Arrivals a second during the jump; five times the rate without it.
         to: Option<f64>,
@@ -47,15 +49,23 @@ impl FromStr for Plan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Plan, String> {
-        let (name, rest) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let (name, rest) =
+            text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let wrong = || {
             format!(
                 "plan {text:?} is unknown\nhint: soak, spike or breakpoint; or as in soak:50% (worse by that much), spike:100, breakpoint:100 (arrivals a second)"
             )
         };
-        let number = |text: &str, most: f64| text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n <= most).ok_or_else(wrong);
+        let number = |text: &str, most: f64| {
+            text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n <= most).ok_or_else(wrong)
+        };
         let to = || rest.map(|text| number(text, FASTEST)).transpose();
-        let share = |text: &str| text.strip_suffix('%').ok_or_else(wrong).and_then(|n| number(n, 100.0 * MOST_WORSE)).map(|n| n / 100.0);
+        let share = |text: &str| {
+            text.strip_suffix('%')
+                .ok_or_else(wrong)
+                .and_then(|n| number(n, 100.0 * MOST_WORSE))
+                .map(|n| n / 100.0)
+        };
         match name {
             "soak" => Ok(Plan::Soak { worse: rest.map(share).transpose()? }),
             "spike" => Ok(Plan::Spike { to: to()? }),
@@ -84,12 +94,15 @@ impl Plan {
         }
     }
 
-    /// Its arrivals, beginning at `rate` a second; `steady` is the shape of those that don't change.
+    /// Its arrivals, beginning at `rate` a second; `steady` is the shape of those that don't
+    /// change.
     pub fn arrival(&self, rate: f64, duration: Duration, steady: Arrival) -> Arrival {
         match self {
             Plan::Soak { .. } => steady,
             // The next burst would begin at the very end.
-            Plan::Spike { .. } => Arrival::Burst { to: self.to(rate), lasting: duration / 3, every: duration / 3 * 2 },
+            Plan::Spike { .. } => {
+                Arrival::Burst { to: self.to(rate), lasting: duration / 3, every: duration / 3 * 2 }
+            }
             Plan::Breakpoint { .. } => Arrival::Ramp { to: self.to(rate), over: duration },
         }
     }
@@ -103,20 +116,33 @@ impl Plan {
     }
 
     /// What its course tells.
-    pub fn told(&self, rate: f64, duration: Duration, summary: &LoadSummary, objective: &[Limit], seed: u64) -> PlanTold {
+    pub fn told(
+        &self,
+        rate: f64,
+        duration: Duration,
+        summary: &LoadSummary,
+        objective: &[Limit],
+        seed: u64,
+    ) -> PlanTold {
         let windows = &summary.windows;
         let third = duration.as_secs_f64() / 3.0;
         match self {
-            Plan::Soak { worse } => PlanTold::Soak { drift: drift(windows, duration, worse.unwrap_or(WORSE), seed) },
+            Plan::Soak { worse } => {
+                PlanTold::Soak { drift: drift(windows, duration, worse.unwrap_or(WORSE), seed) }
+            }
             Plan::Spike { .. } => PlanTold::Spike {
                 from_s: third,
                 until_s: 2.0 * third,
                 to_rate: self.to(rate),
-                held_before: windows.iter().filter(|w| w.to_s <= third).all(|w| keeps(w, objective)),
+                held_before: windows
+                    .iter()
+                    .filter(|w| w.to_s <= third)
+                    .all(|w| keeps(w, objective)),
                 back_after_s: back_after(windows, 2.0 * third, objective),
             },
             Plan::Breakpoint { .. } => {
-                let (held_rate, broke_rate) = rates(windows, summary.stopped_by.as_ref().map(|s| s.at_s));
+                let (held_rate, broke_rate) =
+                    rates(windows, summary.stopped_by.as_ref().map(|s| s.at_s));
                 PlanTold::Breakpoint { to_rate: self.to(rate), held_rate, broke_rate }
             }
         }
@@ -128,14 +154,20 @@ impl Plan {
     }
 }
 
-/// Whether a window keeps to an objective; one in which nothing ended although operations were under way does not.
+/// Whether a window keeps to an objective; one in which nothing ended although operations were
+/// under way does not.
 fn keeps(window: &Window, objective: &[Limit]) -> bool {
-    if window.operations == 0 { window.in_flight == 0 } else { objective.iter().all(|o| o.seen_in(window).1) }
+    if window.operations == 0 {
+        window.in_flight == 0
+    } else {
+        objective.iter().all(|o| o.seen_in(window).1)
+    }
 }
 
 /// Seconds from `end` until every further window keeps to the objective.
 fn back_after(windows: &[Window], end: f64, objective: &[Limit]) -> Option<f64> {
-    // Those that are cut short by the end of the load tell little, and what ended after it nothing of the rate.
+    // Those that are cut short by the end of the load tell little, and what ended after it nothing
+    // of the rate.
     let after: Vec<&Window> = windows.iter().filter(|w| w.to_s > end && w.arrivals > 0).collect();
     let good = after.iter().rev().take_while(|w| keeps(w, objective)).count();
     let first = after.get(after.len().checked_sub(good)?)?;
@@ -155,12 +187,14 @@ fn rates(windows: &[Window], stopped: Option<f64>) -> (Option<f64>, Option<f64>)
     }
 }
 
-/// The last quarter against the first: one value for each window. `worse` is the smallest change of the median that matters.
+/// The last quarter against the first: one value for each window. `worse` is the smallest change of
+/// the median that matters.
 fn drift(windows: &[Window], duration: Duration, worse: f64, seed: u64) -> Vec<Drift> {
     let quarter = duration.as_secs_f64() / 4.0;
     let whole = |w: &&Window| w.operations > 0 && w.arrivals > 0;
     let first: Vec<&Window> = windows.iter().filter(whole).filter(|w| w.to_s <= quarter).collect();
-    let last: Vec<&Window> = windows.iter().filter(whole).filter(|w| w.from_s >= 3.0 * quarter).collect();
+    let last: Vec<&Window> =
+        windows.iter().filter(whole).filter(|w| w.from_s >= 3.0 * quarter).collect();
     type Of = fn(&Window) -> f64;
     let measures: [(&str, Compared, f64, Of); 3] = [
         ("latency P50, ms", Compared::Ratio, worse, |w| w.latency_ms.p50),
@@ -172,10 +206,17 @@ fn drift(windows: &[Window], duration: Duration, worse: f64, seed: u64) -> Vec<D
         .map(|(measure, compared, practical, of)| {
             let values = |quarter: &[&Window]| quarter.iter().map(|w| of(w)).collect::<Vec<f64>>();
             let (first, last) = (values(&first), values(&last));
-            let question = Question { compared, better: Better::Lower, practical, alpha: 0.01, power: 0.9 };
+            let question =
+                Question { compared, better: Better::Lower, practical, alpha: 0.01, power: 0.9 };
             let answer = question.answer(&first, &last, seed);
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-            Drift { measure: measure.to_owned(), first: mean(&first), last: mean(&last), question, answer }
+            Drift {
+                measure: measure.to_owned(),
+                first: mean(&first),
+                last: mean(&last),
+                question,
+                answer,
+            }
         })
         .collect()
 }
@@ -190,11 +231,21 @@ mod tests {
     fn window(n: u32, p99: f64) -> Window {
         let latency_ms = Percentiles { p50: p99 / 2.0, p99, max: p99, ..Percentiles::default() };
         let from_s = f64::from(n);
-        Window { from_s, to_s: from_s + 1.0, arrivals: 100, operations: 100, latency_ms, ..Window::default() }
+        Window {
+            from_s,
+            to_s: from_s + 1.0,
+            arrivals: 100,
+            operations: 100,
+            latency_ms,
+            ..Window::default()
+        }
     }
 
     fn course(p99: impl Fn(u32) -> f64, seconds: u32) -> LoadSummary {
-        LoadSummary { windows: (0..seconds).map(|n| window(n, p99(n))).collect(), ..LoadSummary::default() }
+        LoadSummary {
+            windows: (0..seconds).map(|n| window(n, p99(n))).collect(),
+            ..LoadSummary::default()
+        }
     }
 
     fn told(plan: Plan, summary: &LoadSummary, seconds: u64) -> PlanTold {
@@ -209,7 +260,11 @@ mod tests {
     fn worse_than(soak: Plan, summary: &LoadSummary, seconds: u64) -> Vec<String> {
         let PlanTold::Soak { drift } = told(soak, summary, seconds) else { return vec![] };
         assert_eq!(drift.len(), 3);
-        drift.into_iter().filter(|d| matches!(d.answer, Answer::Worse(_))).map(|d| d.measure).collect()
+        drift
+            .into_iter()
+            .filter(|d| matches!(d.answer, Answer::Worse(_)))
+            .map(|d| d.measure)
+            .collect()
     }
 
     #[test]
@@ -218,9 +273,19 @@ mod tests {
         assert_eq!("soak:50%".parse(), Ok(Plan::Soak { worse: Some(0.5) }));
         assert_eq!("spike".parse(), Ok(Plan::Spike { to: None }));
         assert_eq!("breakpoint:500".parse(), Ok(Plan::Breakpoint { to: Some(500.0) }));
-        for text in
-            ["", "soak:5", "soak:0%", "soak:1001%", "soak:%", "spike:", "spike:0", "spike:x", "peak", "breakpoint:-1", "breakpoint:inf"]
-        {
+        for text in [
+            "",
+            "soak:5",
+            "soak:0%",
+            "soak:1001%",
+            "soak:%",
+            "spike:",
+            "spike:0",
+            "spike:x",
+            "peak",
+            "breakpoint:-1",
+            "breakpoint:inf",
+        ] {
             assert!(text.parse::<Plan>().is_err(), "{text:?}");
         }
     }
@@ -228,7 +293,10 @@ mod tests {
     #[test]
     fn a_spike_jumps_once_and_comes_back() {
         let (plan, duration) = (Plan::Spike { to: None }, Duration::from_secs(9));
-        let due = plan.arrival(10.0, duration, Arrival::Poisson).offsets(10.0, 1).take_while(|d| *d < duration);
+        let due = plan
+            .arrival(10.0, duration, Arrival::Poisson)
+            .offsets(10.0, 1)
+            .take_while(|d| *d < duration);
         let in_third: Vec<usize> = due.fold(vec![0; 3], |mut n, d| {
             n[(d.as_secs() / 3) as usize] += 1;
             n
@@ -238,7 +306,10 @@ mod tests {
 
     #[test]
     fn what_gets_slower_is_told_as_drift_and_what_varies_is_not() {
-        assert_eq!(worse(&course(|n| 10.0 + f64::from(n), 40), 40), ["latency P50, ms", "latency P99, ms"]);
+        assert_eq!(
+            worse(&course(|n| 10.0 + f64::from(n), 40), 40),
+            ["latency P50, ms", "latency P99, ms"]
+        );
         assert_eq!(worse(&course(|n| 10.0 + f64::from(n * 7 % 5), 40), 40), [""; 0]);
         // Faster is no drift for the worse.
         assert_eq!(worse(&course(|n| 60.0 - f64::from(n), 40), 40), [""; 0]);
@@ -266,14 +337,18 @@ mod tests {
 
     #[test]
     fn a_spike_that_nothing_recovers_from_is_told() {
-        let PlanTold::Spike { back_after_s, held_before, .. } = told(Plan::Spike { to: None }, &course(|_| 80.0, 30), 30) else {
+        let PlanTold::Spike { back_after_s, held_before, .. } =
+            told(Plan::Spike { to: None }, &course(|_| 80.0, 30), 30)
+        else {
             panic!("another plan")
         };
         assert_eq!((back_after_s, held_before), (None, false));
         // Nothing answered is not kept to.
         let mut hung = course(|_| 20.0, 30);
         hung.windows.iter_mut().skip(12).for_each(|w| (w.operations, w.in_flight) = (0, 500));
-        let PlanTold::Spike { back_after_s, .. } = told(Plan::Spike { to: None }, &hung, 30) else { panic!("another plan") };
+        let PlanTold::Spike { back_after_s, .. } = told(Plan::Spike { to: None }, &hung, 30) else {
+            panic!("another plan")
+        };
         assert_eq!(back_after_s, None);
     }
 
@@ -282,8 +357,19 @@ mod tests {
         let mut ramp = course(|_| 10.0, 10);
         (0..).zip(&mut ramp.windows).for_each(|(n, w)| w.arrivals = 100 + 10 * n);
         let plan = Plan::Breakpoint { to: None };
-        assert_eq!(told(plan, &ramp, 20), PlanTold::Breakpoint { to_rate: 2000.0, held_rate: Some(190.0), broke_rate: None });
-        ramp.stopped_by = Some(StoppedBy { condition: "p99 > 50ms".into(), seen: "80 ms".into(), at_s: 9.0 });
-        assert_eq!(told(plan, &ramp, 20), PlanTold::Breakpoint { to_rate: 2000.0, held_rate: Some(170.0), broke_rate: Some(180.0) });
+        assert_eq!(
+            told(plan, &ramp, 20),
+            PlanTold::Breakpoint { to_rate: 2000.0, held_rate: Some(190.0), broke_rate: None }
+        );
+        ramp.stopped_by =
+            Some(StoppedBy { condition: "p99 > 50ms".into(), seen: "80 ms".into(), at_s: 9.0 });
+        assert_eq!(
+            told(plan, &ramp, 20),
+            PlanTold::Breakpoint {
+                to_rate: 2000.0,
+                held_rate: Some(170.0),
+                broke_rate: Some(180.0)
+            }
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a stream measures of itself: latency from the intended start, service time, slip, missed starts, and the last seconds.
+//! What a stream measures of itself: latency from the intended start, service time, slip, missed
+//! starts, and the last seconds.
 
 mod merged;
 
@@ -7,11 +8,14 @@ use hdrhistogram::Histogram;
 pub use merged::{Counts, packed, slips};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use verdict::history::load::{CURVE, CurvePoint, LoadPart, LoadSummary, Pacing, Percentiles, StoppedBy, enough};
+use verdict::history::load::{
+    CURVE, CurvePoint, LoadPart, LoadSummary, Pacing, Percentiles, StoppedBy, enough,
+};
 
 /// Share of arrivals that may be missed before a load can't be relied on.
 pub const MISSED_SHARE: f64 = 0.01;
-/// 99th percentile of slip beyond which a load can't be relied on, ms, unless the caller is stricter.
+/// 99th percentile of slip beyond which a load can't be relied on, ms, unless the caller is
+/// stricter.
 pub const SLIP_P99_MS: f64 = 250.0;
 /// What [`Live`] looks back on, in slots of [`SLOT`].
 const SLOTS: usize = 10;
@@ -20,10 +24,12 @@ const SLOT: Duration = Duration::from_millis(500);
 /// Longest duration that is told apart from longer ones.
 pub const LONGEST: Duration = Duration::from_secs(120);
 
-/// What a running load measures now: operations that ended within the last [`Live::WINDOW_S`] seconds.
+/// What a running load measures now: operations that ended within the last [`Live::WINDOW_S`]
+/// seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Live {
-    /// Operations that ended in the window. 0 says that nothing is known: too early, or nothing answers.
+    /// Operations that ended in the window. 0 says that nothing is known: too early, or nothing
+    /// answers.
     pub operations: u64,
     /// Operations a second that ended in the window.
     pub rate: f64,
@@ -136,7 +142,8 @@ pub struct Recorder {
     ended: u64,
     errors: u64,
     in_flight: u64,
-    /// Operations that never left because the machine had no descriptor or port for them, and the first error.
+    /// Operations that never left because the machine had no descriptor or port for them, and the
+    /// first error.
     starved: Option<(u64, String)>,
     /// Events that nobody took.
     lost_events: u64,
@@ -144,8 +151,10 @@ pub struct Recorder {
 
 /// A histogram of durations up to [`LONGEST`], in nanoseconds, with this many significant digits.
 pub(crate) fn histogram(digits: u8) -> Histogram<u64> {
-    // The bounds are constants that the library accepts for 0 to 5 digits; without bounds it would grow instead.
-    Histogram::new_with_bounds(1, nanos(LONGEST), digits).unwrap_or_else(|_| unreachable!("1 ns to {LONGEST:?} with {digits} digits"))
+    // The bounds are constants that the library accepts for 0 to 5 digits; without bounds it would
+    // grow instead.
+    Histogram::new_with_bounds(1, nanos(LONGEST), digits)
+        .unwrap_or_else(|_| unreachable!("1 ns to {LONGEST:?} with {digits} digits"))
 }
 
 impl Default for Recorder {
@@ -160,7 +169,8 @@ impl Recorder {
         Recorder::with_slip_limit(SLIP_P99_MS)
     }
 
-    /// A recorder for a load that can't be relied on if the 99th percentile of its slip is above this, ms.
+    /// A recorder for a load that can't be relied on if the 99th percentile of its slip is above
+    /// this, ms.
     pub fn with_slip_limit(slip_limit_ms: f64) -> Recorder {
         let slot = || Slot { number: 0, operations: 0, errors: 0, latency: histogram(2) };
         Recorder {
@@ -182,12 +192,14 @@ impl Recorder {
         }
     }
 
-    /// The same, of a load that is watched window by window and goes on for so long, if that is known.
+    /// The same, of a load that is watched window by window and goes on for so long, if that is
+    /// known.
     pub fn watched(self, windows: &Windows, duration: Option<Duration>) -> Recorder {
         Recorder { series: Series::new(windows, duration), ..self }
     }
 
-    /// The time is `at` after the beginning of the load. Returns the condition that a window showed, if the load is to stop.
+    /// The time is `at` after the beginning of the load. Returns the condition that a window
+    /// showed, if the load is to stop.
     pub fn tick(&mut self, at: Duration) -> Option<&StoppedBy> {
         self.series.tick(at, self.arrivals, self.in_flight);
         self.series.stopped_by()
@@ -234,7 +246,10 @@ impl Recorder {
     /// A part of the load (`journey`, or `journey/step`) ended.
     pub fn part(&mut self, name: &str, ended: &Ended) {
         if !self.parts.contains_key(name) {
-            self.parts.insert(name.to_owned(), Part { count: 0, errors: 0, kinds: BTreeMap::new(), times: Times::new() });
+            self.parts.insert(
+                name.to_owned(),
+                Part { count: 0, errors: 0, kinds: BTreeMap::new(), times: Times::new() },
+            );
         }
         if let Some(part) = self.parts.get_mut(name) {
             part.count += 1;
@@ -275,13 +290,18 @@ impl Recorder {
         let newest = slot_number(at);
         let mut all = histogram(2);
         let (mut operations, mut errors) = (0, 0);
-        for slot in self.window.iter().filter(|s| s.operations > 0 && s.number <= newest && newest - s.number < SLOTS as u64) {
+        for slot in self
+            .window
+            .iter()
+            .filter(|s| s.operations > 0 && s.number <= newest && newest - s.number < SLOTS as u64)
+        {
             operations += slot.operations;
             errors += slot.errors;
             // Equal bounds: it can't fail.
             let _ = all.add(&slot.latency);
         }
-        // The newest slot isn't over yet, and at the beginning the window reaches back before the load.
+        // The newest slot isn't over yet, and at the beginning the window reaches back before the
+        // load.
         let behind = (newest + 1).saturating_sub(SLOTS as u64) as f64 * SLOT.as_secs_f64();
         let seconds = (at.as_secs_f64() - behind).max(SLOT.as_secs_f64());
         Live {
@@ -359,7 +379,10 @@ impl Recorder {
             ));
         }
         if self.lost_events > 0 {
-            reasons.push(format!("{} events could not be recorded: their receiver was gone", self.lost_events));
+            reasons.push(format!(
+                "{} events could not be recorded: their receiver was gone",
+                self.lost_events
+            ));
         }
         if self.ended == 0 {
             reasons.push("no operation ended".to_owned());
@@ -484,10 +507,19 @@ mod tests {
         assert_eq!(invalid(|r| r.missed(1)), None, "one in a hundred is still allowed");
         let because = |change: &dyn Fn(&mut Recorder)| invalid(change).expect("invalid");
         assert!(because(&|r| r.missed(3)).contains("3 of 103 arrivals"));
-        assert!(because(&|r| (0..3).for_each(|_| r.began(Duration::from_millis(300)))).contains("fell behind"));
+        assert!(
+            because(&|r| (0..3).for_each(|_| r.began(Duration::from_millis(300))))
+                .contains("fell behind")
+        );
         assert!(because(&|r| r.lost_event()).contains("1 events"));
         assert!(because(&|r| r.starved("too many open files")).contains("too many open files"));
-        assert!(Recorder::new().summary(Duration::from_secs(1)).invalid.expect("invalid").contains("no operation ended"));
+        assert!(
+            Recorder::new()
+                .summary(Duration::from_secs(1))
+                .invalid
+                .expect("invalid")
+                .contains("no operation ended")
+        );
     }
 
     #[test]
@@ -496,7 +528,10 @@ mod tests {
         (0..30).for_each(|_| recorder.arrived());
         recorder.missed(10);
         let summary = recorder.summary(Duration::from_secs(2));
-        assert_eq!((summary.offered_rate, summary.achieved_rate, summary.missed_starts), (20.0, 15.0, 10));
+        assert_eq!(
+            (summary.offered_rate, summary.achieved_rate, summary.missed_starts),
+            (20.0, 15.0, 10)
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub enum RequestError {
     )]
     Hole(String),
     /// A column that the feed does not have.
-    #[error("line 1: there is no column {column:?}, only {columns}\nhint: name one of them as {{feed.COLUMN}}, or add it to the file")]
+    #[error(
+        "line 1: there is no column {column:?}, only {columns}\nhint: name one of them as {{feed.COLUMN}}, or add it to the file"
+    )]
     Column {
         /// The one that is wanted.
         column: String,
@@ -25,7 +27,9 @@ pub enum RequestError {
         columns: String,
     },
     /// A header that is not `Name: value`.
-    #[error("header {0:?} is not written \"Name: value\", in one line\nhint: as in --header \"Accept: text/html\"")]
+    #[error(
+        "header {0:?} is not written \"Name: value\", in one line\nhint: as in --header \"Accept: text/html\""
+    )]
     Header(String),
     /// A row of a feed.
     #[error(
@@ -45,7 +49,9 @@ pub enum RequestError {
     )]
     Quote(usize),
     /// A feed without rows.
-    #[error("it has no row\nhint: the first line names the columns, each following line is a row, with commas between")]
+    #[error(
+        "it has no row\nhint: the first line names the columns, each following line is a row, with commas between"
+    )]
     NoRows,
 }
 
@@ -56,7 +62,8 @@ pub enum Order {
     Sequential,
     /// In one order that follows from the seed, over and over.
     Shuffled,
-    /// Each drawn by seed and number, so that several loads with seeds of their own don't ask for the same.
+    /// Each drawn by seed and number, so that several loads with seeds of their own don't ask for
+    /// the same.
     #[default]
     Random,
 }
@@ -69,13 +76,14 @@ impl FromStr for Order {
             "sequential" => Ok(Order::Sequential),
             "shuffled" => Ok(Order::Shuffled),
             "random" => Ok(Order::Random),
-            _ => Err("wanted sequential, shuffled or random\nhint: as in --feed-order shuffled".to_owned()),
+            _ => Err("wanted sequential, shuffled or random\nhint: as in --feed-order shuffled"
+                .to_owned()),
         }
     }
 }
 
-/// Rows of data for a template: the first line names the columns, each following one is a row. Commas separate; a value in
-/// double quotes may hold commas, and quotes written twice.
+/// Rows of data for a template: the first line names the columns, each following one is a row.
+/// Commas separate; a value in double quotes may hold commas, and quotes written twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     columns: Vec<String>,
@@ -89,7 +97,8 @@ impl Feed {
     /// # Errors
     /// It has no row, or one with more or less values than there are columns.
     pub fn read(text: &str) -> Result<Feed, RequestError> {
-        let mut lines = text.lines().enumerate().map(|(n, l)| (n + 1, l)).filter(|(_, l)| !l.trim().is_empty());
+        let mut lines =
+            text.lines().enumerate().map(|(n, l)| (n + 1, l)).filter(|(_, l)| !l.trim().is_empty());
         let columns = lines.next().ok_or(RequestError::NoRows).and_then(|(n, l)| values(n, l))?;
         let mut rows = Vec::new();
         for (line, text) in lines {
@@ -99,7 +108,11 @@ impl Feed {
             }
             rows.push(row);
         }
-        if rows.is_empty() { Err(RequestError::NoRows) } else { Ok(Feed { columns, rows, order: Order::default() }) }
+        if rows.is_empty() {
+            Err(RequestError::NoRows)
+        } else {
+            Ok(Feed { columns, rows, order: Order::default() })
+        }
     }
 
     /// The same rows in another order.
@@ -198,8 +211,9 @@ enum Piece {
     Column(usize),
 }
 
-/// A text with holes: `{id}` is the operation's id, `{n}` its number, `{subject}`, `{token}` and `{body}` (in one line) words that
-/// follow from seed and id, `{feed.COLUMN}` a value of the feed. `{{` is a brace.
+/// A text with holes: `{id}` is the operation's id, `{n}` its number, `{subject}`, `{token}` and
+/// `{body}` (in one line) words that follow from seed and id, `{feed.COLUMN}` a value of the feed.
+/// `{{` is a brace.
 #[derive(Debug, Clone)]
 pub struct Template(Vec<Piece>);
 
@@ -219,7 +233,9 @@ impl Template {
                 continue;
             }
             // JSON has braces of its own: only a word is a placeholder.
-            let Some(end) = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_')) else {
+            let Some(end) =
+                rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_'))
+            else {
                 plain.push('{');
                 continue;
             };
@@ -237,7 +253,10 @@ impl Template {
                 _ => match (word.strip_prefix("feed."), &filling.feed) {
                     (Some(column), Some(feed)) => {
                         let at = feed.columns.iter().position(|c| c == column);
-                        let absent = || RequestError::Column { column: column.to_owned(), columns: feed.columns.join(", ") };
+                        let absent = || RequestError::Column {
+                            column: column.to_owned(),
+                            columns: feed.columns.join(", "),
+                        };
                         Piece::Column(at.ok_or_else(absent)?)
                     }
                     _ => return Err(RequestError::Hole(word.to_owned())),
@@ -291,7 +310,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn feed(rows: usize) -> Feed {
-        let text: String = std::iter::once("row".to_owned()).chain((0..rows).map(|n| n.to_string())).map(|l| l + "\n").collect();
+        let text: String = std::iter::once("row".to_owned())
+            .chain((0..rows).map(|n| n.to_string()))
+            .map(|l| l + "\n")
+            .collect();
         Feed::read(&text).expect("feed")
     }
 
@@ -333,7 +355,10 @@ mod tests {
     #[test]
     fn shuffled_is_not_as_it_stands() {
         assert_ne!(drawn(feed(50), Order::Shuffled, 3, 0..50), (0..50).collect::<Vec<_>>());
-        assert_ne!(drawn(feed(50), Order::Shuffled, 3, 0..50), drawn(feed(50), Order::Shuffled, 4, 0..50));
+        assert_ne!(
+            drawn(feed(50), Order::Shuffled, 3, 0..50),
+            drawn(feed(50), Order::Shuffled, 4, 0..50)
+        );
     }
 
     #[test]
@@ -348,11 +373,17 @@ mod tests {
 
     #[test]
     fn what_can_not_be_filled_is_said() {
-        let filling = Filling::new(1, Some(Feed::read("user,word\na,b\n").expect("feed")), Size::default());
-        let refused = |text: &str| Template::parse(text, &filling).expect_err("refused").to_string();
-        assert!(refused("{feed.usr}").contains("line 1: there is no column \"usr\", only user, word"));
+        let filling =
+            Filling::new(1, Some(Feed::read("user,word\na,b\n").expect("feed")), Size::default());
+        let refused =
+            |text: &str| Template::parse(text, &filling).expect_err("refused").to_string();
+        assert!(
+            refused("{feed.usr}").contains("line 1: there is no column \"usr\", only user, word")
+        );
         assert!(refused("{what}").contains("{what} is no placeholder"));
-        let without = Template::parse("{feed.user}", &Filling::new(1, None, Size::default())).expect_err("refused").to_string();
+        let without = Template::parse("{feed.user}", &Filling::new(1, None, Size::default()))
+            .expect_err("refused")
+            .to_string();
         assert!(without.contains("--feed"), "{without}");
         assert_eq!(Feed::read("a,b\n1\n"), Err(RequestError::Row { line: 2, seen: 1, wanted: 2 }));
         assert_eq!(Feed::read("a,b\n"), Err(RequestError::NoRows));

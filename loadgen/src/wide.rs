@@ -1,8 +1,10 @@
-//! Drives one place over any protocol, in open loop, on one thread: HTTP/1.1 over TLS, HTTP/2, SMTP, IMAP, OTLP and log lines. Plain
-//! HTTP/1.1 has a cheaper way of its own ([`crate::direct`]); pacing, recorder and what a summary says are the same.
+//! Drives one place over any protocol, in open loop, on one thread: HTTP/1.1 over TLS, HTTP/2,
+//! SMTP, IMAP, OTLP and log lines. Plain HTTP/1.1 has a cheaper way of its own ([`crate::direct`]);
+//! pacing, recorder and what a summary says are the same.
 //!
-//! An arrival takes a free connection, or opens one, or waits for the first that becomes free; its latency counts from its intended
-//! start whatever it waited for. Over HTTP/2 a connection takes several operations at once.
+//! An arrival takes a free connection, or opens one, or waits for the first that becomes free; its
+//! latency counts from its intended start whatever it waited for. Over HTTP/2 a connection takes
+//! several operations at once.
 
 mod dial;
 mod engine;
@@ -45,7 +47,8 @@ pub struct Wide {
     pub connections: usize,
     /// Most arrivals that may wait for a connection; what arrives beyond it is missed.
     pub waiting: usize,
-    /// How long an operation may take from its intended start, at most [`crate::direct::LONGEST_TIMEOUT`].
+    /// How long an operation may take from its intended start, at most
+    /// [`crate::direct::LONGEST_TIMEOUT`].
     pub timeout: Duration,
     /// 99th percentile of slip beyond which the load can't be relied on.
     pub slip_limit: Duration,
@@ -91,11 +94,12 @@ pub enum WideError {
     Log(io::Error),
 }
 
-/// Drives a load to its end. All of it runs on the thread that polls this, which should be one of its own
-/// ([`crate::on_own_thread`]): what that thread needs is part of what is measured.
+/// Drives a load to its end. All of it runs on the thread that polls this, which should be one of
+/// its own ([`crate::on_own_thread`]): what that thread needs is part of what is measured.
 ///
 /// # Errors
-/// The first connection can't be opened, the system refuses what is needed, or the log can't be written.
+/// The first connection can't be opened, the system refuses what is needed, or the log can't be
+/// written.
 pub async fn drive(wide: &Wide, watch: Watch<'_>) -> Result<LoadSummary, WideError> {
     crate::open_loop::raise_file_limit();
     let driven = async {
@@ -110,15 +114,23 @@ pub async fn drive(wide: &Wide, watch: Watch<'_>) -> Result<LoadSummary, WideErr
     tokio::task::LocalSet::new().run_until(driven).await
 }
 
-async fn driven<C: Client>(wide: &Wide, client: C, watch: Watch<'_>) -> Result<LoadSummary, WideError> {
-    // The first connection tells whether anybody is there; it is closed again, so that the load begins with none.
+async fn driven<C: Client>(
+    wide: &Wide,
+    client: C,
+    watch: Watch<'_>,
+) -> Result<LoadSummary, WideError> {
+    // The first connection tells whether anybody is there; it is closed again, so that the load
+    // begins with none.
     let patience = wide.timeout.clamp(Duration::from_millis(1), Duration::from_secs(5));
     let opened = tokio::time::timeout(patience, client.connect()).await;
     let lanes = match opened {
         Ok(Ok(lanes)) => lanes,
         Ok(Err(e)) => return Err(WideError::Unreachable { place: client.place(), why: e.why }),
         Err(_) => {
-            return Err(WideError::Unreachable { place: client.place(), why: format!("no answer within {} s", patience.as_secs_f64()) });
+            return Err(WideError::Unreachable {
+                place: client.place(),
+                why: format!("no answer within {} s", patience.as_secs_f64()),
+            });
         }
     };
     for lane in lanes {
@@ -126,7 +138,8 @@ async fn driven<C: Client>(wide: &Wide, client: C, watch: Watch<'_>) -> Result<L
     }
     let wall = (watch.wall)();
     let log = watch.log.map(|file| IntervalLog::begin(file, wall));
-    let wall_at_start_us = wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
+    let wall_at_start_us =
+        wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
     let clock = RunClock { start: std::time::Instant::now(), wall_at_start_us };
     let (summary, log) = Engine::new(wide, client, clock, log)?.run(watch.stop, watch.live).await?;
     log.map_or(Ok(()), IntervalLog::end).map_err(WideError::Log)?;
@@ -138,11 +151,13 @@ trait Client: 'static {
     /// What one operation at a time goes over: a connection, or one of several places on it.
     type Lane: 'static;
 
-    /// Opens a connection, with everything that is done once for it. Returns [`Client::lanes`] lanes.
+    /// Opens a connection, with everything that is done once for it. Returns [`Client::lanes`]
+    /// lanes.
     async fn connect(&self) -> Result<Vec<Self::Lane>, Unopened>;
 
     /// Carries out the operation of an arrival.
-    async fn operate(&self, lane: &mut Self::Lane, operation: &mut Operation) -> Result<(), Failed>;
+    async fn operate(&self, lane: &mut Self::Lane, operation: &mut Operation)
+    -> Result<(), Failed>;
 
     /// How many operations a connection takes at once.
     fn lanes(&self) -> usize {
@@ -227,7 +242,11 @@ impl Operation {
     }
 
     /// Carries out a part of the operation that is told of its own.
-    async fn step<T, E>(&mut self, name: &'static str, part: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    async fn step<T, E>(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.under_way = Some((name, Instant::now()));
         let result = part.await;
         self.step_ended(result.is_ok());
@@ -238,7 +257,12 @@ impl Operation {
     fn step_ended(&mut self, as_expected: bool) {
         let Some((name, started)) = self.under_way.take() else { return };
         let now = Instant::now();
-        let ended = Ended { at: now - self.began, latency: now.saturating_duration_since(self.due), service: now - started, as_expected };
+        let ended = Ended {
+            at: now - self.began,
+            latency: now.saturating_duration_since(self.due),
+            service: now - started,
+            as_expected,
+        };
         self.steps.push((name, ended));
         self.due = now;
     }

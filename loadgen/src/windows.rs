@@ -1,4 +1,5 @@
-//! The course of a load, window by window, and conditions on one that stop it. What is kept does not grow with what is sent.
+//! The course of a load, window by window, and conditions on one that stop it. What is kept does
+//! not grow with what is sent.
 
 use crate::limit::Limit;
 use crate::recorder::{histogram, nanos, percentiles};
@@ -16,7 +17,8 @@ const KEPT: usize = 2 * MOST as usize;
 /// How the course of a load is watched.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Windows {
-    /// Length of a window, at least [`WIDTH`]; one of a 240th of the load's duration where that is longer.
+    /// Length of a window, at least [`WIDTH`]; one of a 240th of the load's duration where that is
+    /// longer.
     pub width: Option<Duration>,
     /// What stops the load as soon as a window shows it.
     pub stop_when: Vec<Limit>,
@@ -67,7 +69,8 @@ impl Series {
         }
     }
 
-    /// The time is `at` after the beginning of the load, of which there were so many arrivals: windows that are over are closed.
+    /// The time is `at` after the beginning of the load, of which there were so many arrivals:
+    /// windows that are over are closed.
     pub fn tick(&mut self, at: Duration, arrivals: u64, in_flight: u64) {
         while self.number < u32::MAX && self.width * (self.number + 1) <= at {
             self.close(self.width * (self.number + 1), arrivals, in_flight);
@@ -95,7 +98,8 @@ impl Series {
         let mut all = self.clone();
         if all.operations > 0 || driven > begun {
             // What ended after the schedule did has a window of its own, which nobody timed.
-            let until = if driven > begun { driven.min(begun + self.width) } else { begun + self.width };
+            let until =
+                if driven > begun { driven.min(begun + self.width) } else { begun + self.width };
             all.close(until, arrivals, in_flight);
         }
         all.kept
@@ -111,7 +115,8 @@ impl Series {
             in_flight,
             latency_ms: percentiles(&self.latency),
         };
-        self.standing = if self.operations == 0 && self.in_flight_before > 0 { self.standing + 1 } else { 0 };
+        self.standing =
+            if self.operations == 0 && self.in_flight_before > 0 { self.standing + 1 } else { 0 };
         if self.stopped_by.is_none() {
             self.stopped_by = self.stop_when.iter().find_map(|limit| self.exceeded(limit, &window));
         }
@@ -124,7 +129,8 @@ impl Series {
         (self.arrivals_before, self.in_flight_before) = (arrivals, in_flight);
     }
 
-    /// What a window shows beyond a limit. Nobody's latency is known while a server stands still, but how long it is at least.
+    /// What a window shows beyond a limit. Nobody's latency is known while a server stands still,
+    /// but how long it is at least.
     fn exceeded(&self, limit: &Limit, window: &Window) -> Option<StoppedBy> {
         let waited = self.width * self.standing;
         let seen = if window.operations > 0 {
@@ -185,7 +191,10 @@ mod tests {
         assert_eq!(series.stopped_by(), None, "the window is not over");
         series.tick(2100 * MS, 19, 0);
         let why = series.stopped_by().expect("stopped").clone();
-        assert_eq!(why, StoppedBy { condition: "error_rate > 5%".into(), seen: "5.56 %".into(), at_s: 2.0 });
+        assert_eq!(
+            why,
+            StoppedBy { condition: "error_rate > 5%".into(), seen: "5.56 %".into(), at_s: 2.0 }
+        );
         series.ended(200 * MS, true);
         series.tick(3000 * MS, 20, 0);
         assert_eq!(series.stopped_by(), Some(&why), "the first reason stays");
@@ -198,7 +207,11 @@ mod tests {
         halted.tick(2000 * MS, 10, 10);
         assert_eq!(halted.stopped_by(), None, "those under way waited for one second at least");
         halted.tick(3000 * MS, 15, 15);
-        assert!(halted.stopped_by().is_some_and(|w| w.seen == "nothing was answered for 2 s"), "{:?}", halted.stopped_by());
+        assert!(
+            halted.stopped_by().is_some_and(|w| w.seen == "nothing was answered for 2 s"),
+            "{:?}",
+            halted.stopped_by()
+        );
         let mut idle = series(&["p99 > 1500ms"]);
         idle.tick(9000 * MS, 0, 0);
         assert_eq!(idle.stopped_by(), None, "nobody came");
@@ -211,6 +224,8 @@ mod tests {
         assert_eq!(series.width, Duration::from_secs(15));
         series.tick(Duration::from_secs(36_000), 1, 0);
         assert_eq!(series.kept.len(), KEPT);
-        assert!(Series::new(&Windows::default(), None).all(Duration::from_secs(5), 1, 0).is_empty());
+        assert!(
+            Series::new(&Windows::default(), None).all(Duration::from_secs(5), 1, 0).is_empty()
+        );
     }
 }

@@ -35,7 +35,9 @@ pub enum WorkloadError {
     #[error("weights of journeys {0:?} are not numbers from 0 with a sum above 0")]
     Weights(Vec<f64>),
     /// Nobody to act for.
-    #[error("a workload needs users, there are none\nhint: state full addresses under `workload.users` in firedrill.yaml")]
+    #[error(
+        "a workload needs users, there are none\nhint: state full addresses under `workload.users` in firedrill.yaml"
+    )]
     Users,
     /// Users are addresses, since that is how they log in and how mail reaches them.
     #[error("user {0:?} is not a mail address\nhint: write it as \"alice@mail.test\"")]
@@ -43,7 +45,8 @@ pub enum WorkloadError {
 }
 
 impl Workload {
-    /// Whether it can be driven; the target's address is another question ([`crate::check_target`]).
+    /// Whether it can be driven; the target's address is another question
+    /// ([`crate::check_target`]).
     ///
     /// # Errors
     /// What is wrong, with the value seen and the one wanted.
@@ -51,7 +54,9 @@ impl Workload {
         if !(self.rate > 0.0 && self.rate <= crate::arrival::FASTEST) {
             return Err(WorkloadError::Rate(self.rate));
         }
-        if let Some((name, _)) = self.journeys.iter().find(|(name, _)| journey::named(name).is_none()) {
+        if let Some((name, _)) =
+            self.journeys.iter().find(|(name, _)| journey::named(name).is_none())
+        {
             return Err(WorkloadError::Journey(name.clone()));
         }
         let weights: Vec<f64> = self.journeys.iter().map(|(_, w)| *w).collect();
@@ -60,7 +65,9 @@ impl Workload {
             return Err(WorkloadError::Weights(weights));
         }
         let is_address = |u: &str| {
-            u.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty() && !u.contains([' ', ':', '\r', '\n']))
+            u.split_once('@').is_some_and(|(user, domain)| {
+                !user.is_empty() && !domain.is_empty() && !u.contains([' ', ':', '\r', '\n'])
+            })
         };
         match self.target.users.iter().find(|u| !is_address(u)) {
             Some(user) => Err(WorkloadError::Address(user.clone())),
@@ -75,7 +82,12 @@ mod tests {
     use super::*;
 
     fn workload() -> Workload {
-        let target = Target { http: "127.0.0.1:5000".into(), imap: None, users: vec!["alice@mail.test".into()], password: "p".into() };
+        let target = Target {
+            http: "127.0.0.1:5000".into(),
+            imap: None,
+            users: vec!["alice@mail.test".into()],
+            password: "p".into(),
+        };
         Workload {
             rate: 20.0,
             arrival: Arrival::Poisson,
@@ -90,15 +102,30 @@ mod tests {
     fn what_can_not_be_driven_is_said() {
         assert_eq!(workload().check(), Ok(()));
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(matches!(Workload { rate, ..workload() }.check(), Err(WorkloadError::Rate(_))), "{rate}");
+            assert!(
+                matches!(Workload { rate, ..workload() }.check(), Err(WorkloadError::Rate(_))),
+                "{rate}"
+            );
         }
-        let unknown = Workload { journeys: vec![("fly".into(), 1.0)], ..workload() }.check().expect_err("unknown").to_string();
+        let unknown = Workload { journeys: vec![("fly".into(), 1.0)], ..workload() }
+            .check()
+            .expect_err("unknown")
+            .to_string();
         assert!(unknown.contains("\"fly\"") && unknown.contains("send_mail"), "{unknown}");
         for weights in [vec![], vec![0.0], vec![-1.0, 2.0], vec![f64::NAN], vec![f64::INFINITY]] {
             let journeys = weights.iter().map(|w| ("list".to_owned(), *w)).collect();
-            assert!(matches!(Workload { journeys, ..workload() }.check(), Err(WorkloadError::Weights(_))), "{weights:?}");
+            assert!(
+                matches!(
+                    Workload { journeys, ..workload() }.check(),
+                    Err(WorkloadError::Weights(_))
+                ),
+                "{weights:?}"
+            );
         }
-        for (users, wanted) in [(vec![], WorkloadError::Users), (vec!["alice".to_owned()], WorkloadError::Address("alice".into()))] {
+        for (users, wanted) in [
+            (vec![], WorkloadError::Users),
+            (vec!["alice".to_owned()], WorkloadError::Address("alice".into())),
+        ] {
             let target = Target { users, ..workload().target };
             assert_eq!(Workload { target, ..workload() }.check(), Err(wanted));
         }

@@ -1,5 +1,6 @@
-//! Users, the knee and plans, against a server whose capacity is known: so many workers, each as long at a request. What it really
-//! bears is measured in the same run, and everything is compared with that.
+//! Users, the knee and plans, against a server whose capacity is known: so many workers, each as
+//! long at a request. What it really bears is measured in the same run, and everything is compared
+//! with that.
 
 use axum::Router;
 use axum::extract::State;
@@ -7,7 +8,9 @@ use axum::routing::get;
 use loadgen::direct::{Direct, Pace, Parts, Request, Watch, drive, drive_users};
 use loadgen::knee::{Search, judge};
 use loadgen::plan::Plan;
-use loadgen::{Arrival, Bounds, Limit, Live, RunClock, Target, Think, Users, Windows, Workload, run_with};
+use loadgen::{
+    Arrival, Bounds, Limit, Live, RunClock, Target, Think, Users, Windows, Workload, run_with,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +20,9 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use verdict::gate::Answer;
-use verdict::history::load::{Judged, LimitedBy, LoadEvent, LoadSummary, Operation, Pacing, PlanTold};
+use verdict::history::load::{
+    Judged, LimitedBy, LoadEvent, LoadSummary, Operation, Pacing, PlanTold,
+};
 
 const WORKERS: usize = 4;
 const SERVICE: Duration = Duration::from_millis(20);
@@ -48,8 +53,16 @@ async fn answer(State(server): State<Server>) -> &'static str {
 
 async fn serve(slower: Duration) -> (SocketAddr, watch::Sender<bool>) {
     let (halt, halted) = watch::channel(false);
-    let server = Server { workers: Arc::new(Semaphore::new(WORKERS)), halted, slower, served: Arc::default() };
-    let router = Router::new().route("/", get(answer)).route("/api/v1/emails", get(answer)).with_state(server);
+    let server = Server {
+        workers: Arc::new(Semaphore::new(WORKERS)),
+        halted,
+        slower,
+        served: Arc::default(),
+    };
+    let router = Router::new()
+        .route("/", get(answer))
+        .route("/api/v1/emails", get(answer))
+        .with_state(server);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -57,7 +70,12 @@ async fn serve(slower: Duration) -> (SocketAddr, watch::Sender<bool>) {
 }
 
 fn direct(address: SocketAddr, pace: Pace, seconds: f64) -> Direct {
-    let parts = Parts { method: "GET".into(), host: address.to_string(), path: "/".into(), ..Parts::default() };
+    let parts = Parts {
+        method: "GET".into(),
+        host: address.to_string(),
+        path: "/".into(),
+        ..Parts::default()
+    };
     Direct {
         address,
         request: Request::new(&parts).expect("request"),
@@ -76,7 +94,15 @@ fn direct(address: SocketAddr, pace: Pace, seconds: f64) -> Direct {
 /// An open loop on one URL.
 async fn open(direct: Direct) -> LoadSummary {
     let driven = tokio::task::spawn_blocking(move || {
-        drive(&direct, Watch { log: None, wall: &SystemTime::now, stop: &CancellationToken::new(), live: &mut |_, _| () })
+        drive(
+            &direct,
+            Watch {
+                log: None,
+                wall: &SystemTime::now,
+                stop: &CancellationToken::new(),
+                live: &mut |_, _| (),
+            },
+        )
     });
     driven.await.expect("driven").expect("reachable")
 }
@@ -88,15 +114,30 @@ fn users(count: usize, think: Duration) -> Users {
 /// A closed loop on one URL.
 async fn closed(address: SocketAddr, users: Users, seconds: f64) -> LoadSummary {
     let (shown, _) = watch::channel(None);
-    drive_users(direct(address, Pace::FlatOut, seconds), &users, &CancellationToken::new(), shown).await.expect("driven")
+    drive_users(direct(address, Pace::FlatOut, seconds), &users, &CancellationToken::new(), shown)
+        .await
+        .expect("driven")
 }
 
 /// Users who walk journeys, until `stop` or for so long.
-async fn walked(address: SocketAddr, users: Users, duration: Option<Duration>, stop: CancellationToken) -> (LoadSummary, Vec<Operation>) {
+async fn walked(
+    address: SocketAddr,
+    users: Users,
+    duration: Option<Duration>,
+    stop: CancellationToken,
+) -> (LoadSummary, Vec<Operation>) {
     let people = ["alice", "bob", "carol"].map(|u| format!("{u}@mail.test")).to_vec();
-    let target = Target { http: address.to_string(), imap: None, users: people, password: "p".into() };
+    let target =
+        Target { http: address.to_string(), imap: None, users: people, password: "p".into() };
     let journeys = vec![("list".to_owned(), 1.0)];
-    let workload = Workload { rate: 1.0, arrival: Arrival::Constant, journeys, target, seed: 20, stream: "users".into() };
+    let workload = Workload {
+        rate: 1.0,
+        arrival: Arrival::Constant,
+        journeys,
+        target,
+        seed: 20,
+        stream: "users".into(),
+    };
     let bounds = Bounds { duration, users: Some(users), ..Bounds::default() };
     let clock = RunClock { start: Instant::now(), wall_at_start_us: 0 };
     let (events, mut arriving) = mpsc::channel(256);
@@ -124,7 +165,11 @@ async fn users_get_as_much_done_as_there_are_workers() {
     let few = closed(address, users(WORKERS / 2, none), 2.0).await;
     let many = closed(address, users(WORKERS * 4, none), 2.0).await;
     for told in [&few, &many] {
-        assert_eq!((told.error_rate, told.pacing, told.invalid.as_deref()), (0.0, Pacing::Closed, None), "{told:?}");
+        assert_eq!(
+            (told.error_rate, told.pacing, told.invalid.as_deref()),
+            (0.0, Pacing::Closed, None),
+            "{told:?}"
+        );
     }
     // Half as many users as workers leave half of these idle; four times as many wait for one.
     within("throughput of many against few", many.achieved_rate / few.achieved_rate, 1.5..2.5);
@@ -145,8 +190,13 @@ async fn users_walk_journeys_that_follow_from_the_seed() {
     let _alone = ALONE.lock().await;
     let (address, _halt) = serve(Duration::ZERO).await;
     let two = Some(Duration::from_secs(2));
-    let (told, operations) = walked(address, users(6, Duration::ZERO), two, CancellationToken::new()).await;
-    assert_eq!((told.operations as usize, told.error_rate, told.invalid.as_deref()), (operations.len(), 0.0, None), "{told:?}");
+    let (told, operations) =
+        walked(address, users(6, Duration::ZERO), two, CancellationToken::new()).await;
+    assert_eq!(
+        (told.operations as usize, told.error_rate, told.invalid.as_deref()),
+        (operations.len(), 0.0, None),
+        "{told:?}"
+    );
     assert_eq!((told.pacing, told.missed_starts), (Pacing::Closed, 0));
     let journeys = |operations: &[Operation]| -> BTreeMap<String, String> {
         operations.iter().map(|o| (o.id.clone(), format!("{} {}", o.user, o.journey))).collect()
@@ -158,7 +208,8 @@ async fn users_walk_journeys_that_follow_from_the_seed() {
         n
     });
     assert_eq!(people.len(), 3, "{people:?}");
-    // Another run is shorter or longer, but what it does is the same. This one ends when it is told to.
+    // Another run is shorter or longer, but what it does is the same. This one ends when it is told
+    // to.
     let stop = CancellationToken::new();
     let stopper = stop.clone();
     tokio::spawn(async move {
@@ -169,7 +220,11 @@ async fn users_walk_journeys_that_follow_from_the_seed() {
     assert_eq!(told.invalid, None);
     let again = journeys(&operations);
     let both = again.iter().filter(|(id, what)| once.get(*id) == Some(what)).count();
-    assert!(both * 10 >= again.len() * 6 && both >= 10, "{both} of {} operations are the same", again.len());
+    assert!(
+        both * 10 >= again.len() * 6 && both >= 10,
+        "{both} of {} operations are the same",
+        again.len()
+    );
     assert!(again.iter().all(|(id, what)| once.get(id).is_none_or(|w| w == what)));
 }
 
@@ -184,12 +239,22 @@ async fn a_closed_loop_leaves_out_who_would_have_come() {
         halt.send_replace(false);
         halt
     };
-    let (closed, halt) = tokio::join!(closed(address, users(WORKERS, Duration::from_millis(5)), 3.0), halting(halt));
+    let (closed, halt) =
+        tokio::join!(closed(address, users(WORKERS, Duration::from_millis(5)), 3.0), halting(halt));
     let constant = Pace::Open { arrival: Arrival::Constant, rate: 100.0 };
     let (open, _) = tokio::join!(open(direct(address, constant, 3.0)), halting(halt));
     // A third of all came while it was halted, and only one a user was sent.
-    assert!(closed.latency_ms.max > 900.0 && open.latency_ms.max > 900.0, "{:?} {:?}", closed.latency_ms, open.latency_ms);
-    within("P90 of the closed loop against the open one", closed.latency_ms.p90 / open.latency_ms.p90, 0.0..0.3);
+    assert!(
+        closed.latency_ms.max > 900.0 && open.latency_ms.max > 900.0,
+        "{:?} {:?}",
+        closed.latency_ms,
+        open.latency_ms
+    );
+    within(
+        "P90 of the closed loop against the open one",
+        closed.latency_ms.p90 / open.latency_ms.p90,
+        0.0..0.3,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,20 +266,33 @@ async fn the_knee_is_what_the_workers_bear() {
         let capacity = closed(address, users(WORKERS * 4, Duration::ZERO), 2.0).await.achieved_rate;
         let mut search = Search::new(capacity / 3.0, 0.2);
         while let Some(rate) = search.next() {
-            let summary = open(direct(address, Pace::Open { arrival: Arrival::Constant, rate }, 2.0)).await;
+            let summary =
+                open(direct(address, Pace::Open { arrival: Arrival::Constant, rate }, 2.0)).await;
             let step = judge(rate, &summary, &objective, SLIP);
             println!("{step:?}");
             search.measured(step);
         }
         let knee = search.answer(&objective);
         if let Some(rate) = knee.rate {
-            assert!(knee.steps.iter().any(|s| s.rate == rate && s.judged == Judged::Within && s.latency_ms.p99 <= 250.0));
-            assert!(knee.broken_at.is_some_and(|b| b <= rate * 1.2 + 1e-9) && knee.why.contains("a second"), "{knee:?}");
+            assert!(knee.steps.iter().any(|s| s.rate == rate
+                && s.judged == Judged::Within
+                && s.latency_ms.p99 <= 250.0));
+            assert!(
+                knee.broken_at.is_some_and(|b| b <= rate * 1.2 + 1e-9)
+                    && knee.why.contains("a second"),
+                "{knee:?}"
+            );
         }
-        // In two seconds a tenth too much makes a queue of a tenth of a second, and others who take the processors a longer one.
+        // In two seconds a tenth too much makes a queue of a tenth of a second, and others who take
+        // the processors a longer one.
         let ratio = knee.rate.unwrap_or_default() / capacity;
-        if (knee.limited_by != LimitedBy::Target || !(0.6..1.4).contains(&ratio)) && attempt < ATTEMPTS {
-            println!("attempt {attempt} is spoilt by others: {ratio:.3} of {capacity:.1} a second, {}", knee.why);
+        if (knee.limited_by != LimitedBy::Target || !(0.6..1.4).contains(&ratio))
+            && attempt < ATTEMPTS
+        {
+            println!(
+                "attempt {attempt} is spoilt by others: {ratio:.3} of {capacity:.1} a second, {}",
+                knee.why
+            );
             continue;
         }
         assert_eq!(knee.limited_by, LimitedBy::Target, "{knee:?}");
@@ -232,15 +310,29 @@ async fn a_ramp_is_stopped_where_the_target_breaks() {
     let (rate, objective) = (capacity / 4.0, [Limit::objective("p99<=200ms").expect("objective")]);
     let pace = Pace::Open { arrival: plan.arrival(rate, duration, Arrival::Constant), rate };
     let windows = Windows { width: None, stop_when: objective.iter().map(Limit::broken).collect() };
-    let told = open(Direct { windows, duration: Some(duration), ..direct(address, pace, 0.0) }).await;
+    let told =
+        open(Direct { windows, duration: Some(duration), ..direct(address, pace, 0.0) }).await;
     let by = told.stopped_by.as_ref().expect("stopped");
     assert_eq!(by.condition, "p99 > 200ms");
-    assert!(by.at_s < 15.0 && told.windows.iter().any(|w| w.to_s == by.at_s && w.latency_ms.p99 > 200.0), "{told:?}");
-    assert!(told.windows.iter().all(|w| w.from_s < by.at_s + 5.0), "it was really stopped: {told:?}");
-    let PlanTold::Breakpoint { held_rate, broke_rate, .. } = plan.told(rate, duration, &told, &objective, 1) else {
+    assert!(
+        by.at_s < 15.0
+            && told.windows.iter().any(|w| w.to_s == by.at_s && w.latency_ms.p99 > 200.0),
+        "{told:?}"
+    );
+    assert!(
+        told.windows.iter().all(|w| w.from_s < by.at_s + 5.0),
+        "it was really stopped: {told:?}"
+    );
+    let PlanTold::Breakpoint { held_rate, broke_rate, .. } =
+        plan.told(rate, duration, &told, &objective, 1)
+    else {
         panic!("another plan")
     };
-    within("rate that broke it against what users got done", broke_rate.expect("broke") / capacity, 0.7..2.2);
+    within(
+        "rate that broke it against what users got done",
+        broke_rate.expect("broke") / capacity,
+        0.7..2.2,
+    );
     assert!(held_rate < broke_rate, "{held_rate:?} {broke_rate:?}");
 }
 
@@ -255,7 +347,11 @@ async fn a_target_that_gets_slower_is_found_by_a_soak_nightly() {
         let (address, _halt) = serve(slower).await;
         let pace = Pace::Open { arrival: Arrival::Constant, rate };
         let told = open(direct(address, pace, duration.as_secs_f64())).await;
-        let PlanTold::Soak { drift } = Plan::Soak { worse: None }.told(rate, duration, &told, &[], 1) else { panic!("another plan") };
+        let PlanTold::Soak { drift } =
+            Plan::Soak { worse: None }.told(rate, duration, &told, &[], 1)
+        else {
+            panic!("another plan")
+        };
         println!("{drift:?}");
         assert_eq!(matches!(drift[0].answer, Answer::Worse(_)), wanted, "{drift:?}");
         assert!(matches!(drift[2].answer, Answer::Holds(_)), "no errors: {drift:?}");

@@ -40,11 +40,19 @@ struct Dovecot {
 
 impl Dovecot {
     async fn start() -> Result<Dovecot, Failed> {
-        let (image, tag) = images::reference("dovecot").rsplit_once(':').ok_or("a reference without a tag")?;
+        let (image, tag) =
+            images::reference("dovecot").rsplit_once(':').ok_or("a reference without a tag")?;
         let (imap, lmtp) = (143.tcp(), 24.tcp());
         // On the loopback interface only, and not where the library would publish them.
-        let ports = [imap, lmtp]
-            .map(|p| (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }])));
+        let ports = [imap, lmtp].map(|p| {
+            (
+                p.to_string(),
+                Some(vec![bollard::models::PortBinding {
+                    host_ip: Some("127.0.0.1".into()),
+                    host_port: None,
+                }]),
+            )
+        });
         let request = GenericImage::new(image, tag)
             .with_exposed_port(imap)
             .with_exposed_port(lmtp)
@@ -55,7 +63,12 @@ impl Dovecot {
                 host.port_bindings = Some(ports.iter().cloned().collect());
             });
         let container = request.start().await?;
-        let at = async |port| Ok::<_, Failed>(SocketAddr::from(([127, 0, 0, 1], container.get_host_port_ipv4(port).await?)));
+        let at = async |port| {
+            Ok::<_, Failed>(SocketAddr::from((
+                [127, 0, 0, 1],
+                container.get_host_port_ipv4(port).await?,
+            )))
+        };
         let dovecot = Dovecot { imap: at(imap).await?, lmtp: at(lmtp).await?, container };
         let deadline = Instant::now() + LONG;
         while let Err(e) = deliver(dovecot.lmtp, "ready@mail.test", None).await {
@@ -72,7 +85,9 @@ impl Dovecot {
 async fn deliver(lmtp: SocketAddr, to: &str, id: Option<&str>) -> std::io::Result<()> {
     let mut stream = BufReader::new(TcpStream::connect(lmtp).await?);
     let header = id.map_or(String::new(), |id| format!("X-Operation-Id: {id}\r\n"));
-    let mail = format!("From: <sender@mail.test>\r\nTo: <{to}>\r\n{header}Subject: test\r\n\r\nbody\r\n.\r\n");
+    let mail = format!(
+        "From: <sender@mail.test>\r\nTo: <{to}>\r\n{header}Subject: test\r\n\r\nbody\r\n.\r\n"
+    );
     for (say, wanted) in [
         ("", "220"),
         ("LHLO test\r\n", "250"),
@@ -104,11 +119,16 @@ fn users(n: usize) -> Vec<String> {
 }
 
 fn mail(event: LoadEvent) -> Option<(String, String, u32)> {
-    if let LoadEvent::MailSeen { operation, mailbox, copies } = event { Some((operation, mailbox, copies)) } else { None }
+    if let LoadEvent::MailSeen { operation, mailbox, copies } = event {
+        Some((operation, mailbox, copies))
+    } else {
+        None
+    }
 }
 
 async fn next(events: &mut mpsc::Receiver<LoadEvent>) -> Result<(String, String, u32), Failed> {
-    let event = timeout(LONG, events.recv()).await.map_err(|_| "no mail was seen")?.ok_or("no event")?;
+    let event =
+        timeout(LONG, events.recv()).await.map_err(|_| "no mail was seen")?.ok_or("no event")?;
     Ok(mail(event).ok_or("another event")?)
 }
 
@@ -116,7 +136,8 @@ fn same<T: PartialEq + std::fmt::Debug>(seen: T, wanted: T) -> Result<(), Failed
     if seen == wanted { Ok(()) } else { Err(format!("seen {seen:?}, wanted {wanted:?}").into()) }
 }
 
-/// Every copy of every mail that arrives is seen once, in its mailbox; what was there before and what has no id is not.
+/// Every copy of every mail that arrives is seen once, in its mailbox; what was there before and
+/// what has no id is not.
 async fn copies_are_counted(dovecot: &Dovecot) -> Result<(), Failed> {
     let users = users(2);
     deliver(dovecot.lmtp, &users[0], Some("of-an-earlier-run")).await?;
@@ -140,7 +161,10 @@ async fn copies_are_counted(dovecot: &Dovecot) -> Result<(), Failed> {
     let wanted = [("a", 0, 1), ("a", 0, 2), ("b", 1, 1), ("c", 1, 1)]
         .map(|(id, user, copies): (&str, usize, u32)| (id.to_owned(), users[user].clone(), copies));
     same(seen, BTreeSet::from(wanted))?;
-    same(report.iter().map(|w| (w.seen, w.never_read.clone())).collect(), vec![(2, None), (2, None)])
+    same(
+        report.iter().map(|w| (w.seen, w.never_read.clone())).collect(),
+        vec![(2, None), (2, None)],
+    )
 }
 
 /// A way to Dovecot that can be cut.
@@ -203,18 +227,31 @@ async fn a_wrong_password_is_reported(dovecot: &Dovecot) -> Result<(), Failed> {
     same(watch.ready(Duration::from_secs(3)).await, false)?;
     let report = watch.stop().await;
     let reason = report[0].never_read.clone().unwrap_or_default();
-    if reason.to_lowercase().contains("auth") { Ok(()) } else { Err(format!("the reason given is {reason:?}").into()) }
+    if reason.to_lowercase().contains("auth") {
+        Ok(())
+    } else {
+        Err(format!("the reason given is {reason:?}").into())
+    }
 }
 
-/// The whole journey: what is acknowledged is delivered with a delay, and the load waits until it was seen. A mail that was
-/// acknowledged and lost is missing, and one that was delivered twice is counted twice.
+/// The whole journey: what is acknowledged is delivered with a delay, and the load waits until it
+/// was seen. A mail that was acknowledged and lost is missing, and one that was delivered twice is
+/// counted twice.
 async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
     let lmtp = dovecot.lmtp;
     let (number, delay) = (AtomicU64::new(0), Duration::from_millis(1500));
     let number: &'static AtomicU64 = Box::leak(Box::new(number));
     let send = move |headers: HeaderMap, body: String| async move {
-        let id = headers.get("x-operation-id").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let to = body.split('"').find(|part| part.ends_with("@mail.test")).unwrap_or_default().to_owned();
+        let id = headers
+            .get("x-operation-id")
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let to = body
+            .split('"')
+            .find(|part| part.ends_with("@mail.test"))
+            .unwrap_or_default()
+            .to_owned();
         // The fifth is lost, the seventh is delivered twice.
         let copies = match number.fetch_add(1, Ordering::Relaxed) {
             5 => 0,
@@ -224,17 +261,26 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
         tokio::spawn(async move {
             sleep(delay).await;
             for _ in 0..copies {
-                deliver(lmtp, &to, Some(&id)).await.unwrap_or_else(|e| panic!("delivery to {to}: {e}"));
+                deliver(lmtp, &to, Some(&id))
+                    .await
+                    .unwrap_or_else(|e| panic!("delivery to {to}: {e}"));
             }
         });
         StatusCode::ACCEPTED
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let http = listener.local_addr()?.to_string();
-    let server = tokio::spawn(async move { axum::serve(listener, Router::new().route("/api/v1/emails", post(send))).await });
+    let server = tokio::spawn(async move {
+        axum::serve(listener, Router::new().route("/api/v1/emails", post(send))).await
+    });
 
     let users = users(4);
-    let target = Target { http, imap: Some(dovecot.imap.to_string()), users: users.clone(), password: PASSWORD.into() };
+    let target = Target {
+        http,
+        imap: Some(dovecot.imap.to_string()),
+        users: users.clone(),
+        password: PASSWORD.into(),
+    };
     let workload = Workload {
         rate: 30.0,
         arrival: Arrival::Constant,
@@ -243,11 +289,23 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
         seed: 3,
         stream: "background".into(),
     };
-    let bounds = Bounds { duration: Some(Duration::from_secs(2)), mail_still: Duration::from_secs(4), ..Bounds::default() };
+    let bounds = Bounds {
+        duration: Some(Duration::from_secs(2)),
+        mail_still: Duration::from_secs(4),
+        ..Bounds::default()
+    };
     let clock = RunClock { start: Instant::now(), wall_at_start_us: 0 };
     let (sender, mut events) = mpsc::channel(64);
-    let load = tokio::spawn(run_with(workload, clock, bounds, CancellationToken::new(), sender, watch::channel(Live::default()).0));
-    let (mut operations, mut seen) = (Vec::<Operation>::new(), BTreeMap::<String, (String, u32)>::new());
+    let load = tokio::spawn(run_with(
+        workload,
+        clock,
+        bounds,
+        CancellationToken::new(),
+        sender,
+        watch::channel(Live::default()).0,
+    ));
+    let (mut operations, mut seen) =
+        (Vec::<Operation>::new(), BTreeMap::<String, (String, u32)>::new());
     while let Some(event) = events.recv().await {
         match event {
             LoadEvent::Operation(operation) => operations.push(operation),
@@ -261,7 +319,10 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
     let summary = load.await?;
     server.abort();
     same((summary.operations, summary.invalid), (60, None))?;
-    same(operations.iter().filter(|o| o.outcome == Outcome::Acknowledged && o.as_expected).count(), 60)?;
+    same(
+        operations.iter().filter(|o| o.outcome == Outcome::Acknowledged && o.as_expected).count(),
+        60,
+    )?;
     let missing = operations.iter().filter(|o| !seen.contains_key(&o.id)).count();
     let twice = seen.values().filter(|(_, copies)| *copies == 2).count();
     same((missing, twice, seen.len()), (1, 1, 59))?;
@@ -269,17 +330,24 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
     same(strange, vec![])
 }
 
-/// The one Dovecot of all tests: started by the first that needs it, and by none when they are only listed.
+/// The one Dovecot of all tests: started by the first that needs it, and by none when they are only
+/// listed.
 static DOVECOT: Mutex<Option<Result<Arc<Dovecot>, String>>> = Mutex::new(None);
 
 fn dovecot(runtime: &Runtime) -> Result<Arc<Dovecot>, String> {
     let mut one = DOVECOT.lock().unwrap_or_else(PoisonError::into_inner);
-    let start = || runtime.block_on(Dovecot::start()).map(Arc::new).map_err(|e| e.message().unwrap_or("Dovecot does not start").to_owned());
+    let start = || {
+        runtime
+            .block_on(Dovecot::start())
+            .map(Arc::new)
+            .map_err(|e| e.message().unwrap_or("Dovecot does not start").to_owned())
+    };
     one.get_or_insert_with(start).clone()
 }
 
 fn main() {
-    let runtime: &'static Runtime = Box::leak(Box::new(Runtime::new().unwrap_or_else(|e| panic!("no runtime: {e}"))));
+    let runtime: &'static Runtime =
+        Box::leak(Box::new(Runtime::new().unwrap_or_else(|e| panic!("no runtime: {e}"))));
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1);
     macro_rules! trial {
@@ -290,8 +358,12 @@ fn main() {
             })
         };
     }
-    let trials =
-        vec![trial!(copies_are_counted), trial!(an_outage_hides_nothing), trial!(a_wrong_password_is_reported), trial!(send_mail_arrives)];
+    let trials = vec![
+        trial!(copies_are_counted),
+        trial!(an_outage_hides_nothing),
+        trial!(a_wrong_password_is_reported),
+        trial!(send_mail_arrives),
+    ];
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Leaving the process drops nothing, so the container is removed here.
     let one = DOVECOT.lock().unwrap_or_else(PoisonError::into_inner).take();

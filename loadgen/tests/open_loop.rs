@@ -1,5 +1,5 @@
-//! What the generator tells must be the truth, also about a server that stops, refuses, never answers or is too slow.
-//! Times are only compared with others of the same run.
+//! What the generator tells must be the truth, also about a server that stops, refuses, never
+//! answers or is too slow. Times are only compared with others of the same run.
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -22,7 +22,14 @@ fn workload(address: SocketAddr, rate: f64, journeys: &[(&str, f64)]) -> Workloa
     let users = ["alice", "bob", "carol"].map(|u| format!("{u}@mail.test")).to_vec();
     let target = Target { http: address.to_string(), imap: None, users, password: PASSWORD.into() };
     let journeys = journeys.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
-    Workload { rate, arrival: Arrival::Constant, journeys, target, seed: 20, stream: "background".into() }
+    Workload {
+        rate,
+        arrival: Arrival::Constant,
+        journeys,
+        target,
+        seed: 20,
+        stream: "background".into(),
+    }
 }
 
 fn bounds(seconds: f64) -> Bounds {
@@ -108,12 +115,17 @@ impl Haltable {
                 "[]"
             }
         };
-        Haltable { address: serve(Router::new().route("/api/v1/emails", get(answer))).await, gate, last_of_backlog }
+        Haltable {
+            address: serve(Router::new().route("/api/v1/emails", get(answer))).await,
+            gate,
+            last_of_backlog,
+        }
     }
 }
 
-/// Drives a server that is halted for three seconds of five, and compares what is told with what follows from the halt. The
-/// comparison is as exact as the backlog was quickly worked off; returns that share of the halt.
+/// Drives a server that is halted for three seconds of five, and compares what is told with what
+/// follows from the halt. The comparison is as exact as the backlog was quickly worked off; returns
+/// that share of the halt.
 async fn halt_and_compare() -> f64 {
     let (rate, seconds, halt) = (150.0, 5.0, 3.0);
     let server = Haltable::start().await;
@@ -127,22 +139,44 @@ async fn halt_and_compare() -> f64 {
     server.gate.send_replace(false);
     let resumed = Instant::now();
     let (summary, operations) = running.end().await;
-    let work_off = server.last_of_backlog.lock().expect("lock").expect("some waited").duration_since(resumed).as_secs_f64();
+    let work_off = server
+        .last_of_backlog
+        .lock()
+        .expect("lock")
+        .expect("some waited")
+        .duration_since(resumed)
+        .as_secs_f64();
 
     assert_eq!((operations.len() as u64, summary.missed_starts), (summary.operations, 0));
-    assert_eq!(operations.len(), (rate * seconds) as usize, "every arrival was begun although the server had stopped");
+    assert_eq!(
+        operations.len(),
+        (rate * seconds) as usize,
+        "every arrival was begun although the server had stopped"
+    );
     assert!(operations.iter().all(|o| o.outcome == Outcome::Acknowledged && o.as_expected));
     // Whoever was due while it was halted had to wait for its end, whoever was not did not have to.
     let due = |o: &Operation| o.due.mono_us as f64 / 1e6;
-    let computed = |o: &Operation| if (from..until).contains(&due(o)) { (until - due(o)) * 1e3 } else { 0.0 };
+    let computed =
+        |o: &Operation| if (from..until).contains(&due(o)) { (until - due(o)) * 1e3 } else { 0.0 };
     for o in &operations {
-        assert!(o.latency_ms() >= computed(o), "due {} ms before the end of the halt, but took {} ms", computed(o), o.latency_ms());
+        assert!(
+            o.latency_ms() >= computed(o),
+            "due {} ms before the end of the halt, but took {} ms",
+            computed(o),
+            o.latency_ms()
+        );
     }
     // A backlog takes a moment to be worked off, and a busy machine a moment to begin.
     let p = summary.latency_ms;
     let tolerance = (work_off + 0.05 * halt) * 1e3 + summary.slip_p99_ms;
     let all: Vec<f64> = operations.iter().map(computed).collect();
-    for (name, seen, q) in [("P50", p.p50, 0.5), ("P90", p.p90, 0.9), ("P95", p.p95, 0.95), ("P99", p.p99, 0.99), ("max", p.max, 1.0)] {
+    for (name, seen, q) in [
+        ("P50", p.p50, 0.5),
+        ("P90", p.p90, 0.9),
+        ("P95", p.p95, 0.95),
+        ("P99", p.p99, 0.99),
+        ("max", p.max, 1.0),
+    ] {
         let wanted = quantile(&all, q);
         println!("{name}: {seen:.0} ms, computed {wanted:.0} ms, tolerance {tolerance:.0} ms");
         let low = wanted * 0.999;
@@ -155,15 +189,19 @@ async fn halt_and_compare() -> f64 {
     // And the summary agrees with the events.
     let told: Vec<f64> = operations.iter().map(Operation::latency_ms).collect();
     for (seen, q) in [(p.p50, 0.5), (p.p99, 0.99), (p.max, 1.0)] {
-        assert!((seen / quantile(&told, q) - 1.0).abs() < 0.005, "{seen} ms against {} ms", quantile(&told, q));
+        assert!(
+            (seen / quantile(&told, q) - 1.0).abs() < 0.005,
+            "{seen} ms against {} ms",
+            quantile(&told, q)
+        );
     }
     tolerance / (halt * 1e3)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_halted_server_is_charged_with_all_who_came_meanwhile() {
-    // On a machine that is busy otherwise the comparison is coarse, and made once more. That nobody waited less than the
-    // halt demands is exact each time.
+    // On a machine that is busy otherwise the comparison is coarse, and made once more. That nobody
+    // waited less than the halt demands is exact each time.
     for _ in 0..3 {
         if halt_and_compare().await < 0.2 {
             break;
@@ -185,20 +223,36 @@ async fn a_server_slower_than_the_rate_makes_the_load_invalid() {
             }
         }),
     );
-    let (summary, operations) =
-        drive(workload(serve(router).await, 200.0, &[("list", 1.0)]), Bounds { in_flight: 20, ..bounds(2.0) }).await;
+    let (summary, operations) = drive(
+        workload(serve(router).await, 200.0, &[("list", 1.0)]),
+        Bounds { in_flight: 20, ..bounds(2.0) },
+    )
+    .await;
     assert!(summary.missed_starts > 0);
     assert!(summary.achieved_rate < 0.9 * summary.offered_rate, "{summary:?}");
-    assert!(summary.invalid.as_deref().is_some_and(|i| i.contains("arrivals were not begun")), "{summary:?}");
-    assert_eq!(summary.operations + summary.missed_starts, 400, "every arrival was begun or missed");
+    assert!(
+        summary.invalid.as_deref().is_some_and(|i| i.contains("arrivals were not begun")),
+        "{summary:?}"
+    );
+    assert_eq!(
+        summary.operations + summary.missed_starts,
+        400,
+        "every arrival was begun or missed"
+    );
     assert_eq!(operations.len() as u64, summary.operations);
 }
 
-/// A generator that is itself held up begins operations late: their latency still counts from when they were due.
+/// A generator that is itself held up begins operations late: their latency still counts from when
+/// they were due.
 #[test]
 fn a_generator_that_falls_behind_says_so() {
-    let elsewhere = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
-    let address = elsewhere.block_on(serve(Router::new().route("/api/v1/emails", get(async || "[]"))));
+    let elsewhere = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("runtime");
+    let address =
+        elsewhere.block_on(serve(Router::new().route("/api/v1/emails", get(async || "[]"))));
     let held_up = 1.2;
     let here = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let (from, (summary, operations)) = here.block_on(async {
@@ -209,15 +263,32 @@ fn a_generator_that_falls_behind_says_so() {
         std::thread::sleep(Duration::from_secs_f64(held_up));
         (from, running.end().await)
     });
-    assert_eq!((operations.len(), summary.missed_starts), (300, 0), "late ones are begun all the same");
-    let meanwhile: Vec<&Operation> = operations.iter().filter(|o| (from..from + held_up).contains(&(o.due.mono_us as f64 / 1e6))).collect();
+    assert_eq!(
+        (operations.len(), summary.missed_starts),
+        (300, 0),
+        "late ones are begun all the same"
+    );
+    let meanwhile: Vec<&Operation> = operations
+        .iter()
+        .filter(|o| (from..from + held_up).contains(&(o.due.mono_us as f64 / 1e6)))
+        .collect();
     assert!(meanwhile.len() as f64 > 0.9 * held_up * 100.0, "{}", meanwhile.len());
     for o in meanwhile {
         let left = from + held_up - o.due.mono_us as f64 / 1e6;
-        assert!(o.latency_ms() / 1e3 >= left, "due {left} s before the generator could go on, but took {} ms", o.latency_ms());
+        assert!(
+            o.latency_ms() / 1e3 >= left,
+            "due {left} s before the generator could go on, but took {} ms",
+            o.latency_ms()
+        );
     }
-    assert!(summary.latency_ms.max >= 0.9 * held_up * 1e3 && summary.slip_p99_ms >= 0.9 * held_up * 1e3, "{summary:?}");
-    assert!(summary.invalid.as_deref().is_some_and(|i| i.contains("fell behind its schedule")), "{summary:?}");
+    assert!(
+        summary.latency_ms.max >= 0.9 * held_up * 1e3 && summary.slip_p99_ms >= 0.9 * held_up * 1e3,
+        "{summary:?}"
+    );
+    assert!(
+        summary.invalid.as_deref().is_some_and(|i| i.contains("fell behind its schedule")),
+        "{summary:?}"
+    );
 }
 
 #[tokio::test]
@@ -225,8 +296,15 @@ async fn a_refused_port_makes_operations_fail() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     drop(listener);
-    let (summary, operations) =
-        drive(workload(address, 50.0, &[("send_mail", 1.0), ("list", 1.0), ("read", 1.0), ("wrong_password", 1.0)]), bounds(1.0)).await;
+    let (summary, operations) = drive(
+        workload(
+            address,
+            50.0,
+            &[("send_mail", 1.0), ("list", 1.0), ("read", 1.0), ("wrong_password", 1.0)],
+        ),
+        bounds(1.0),
+    )
+    .await;
     assert_eq!(operations.len(), 50);
     for o in &operations {
         assert_eq!((o.outcome, o.status, o.as_expected), (Outcome::Failed, None, false), "{o:?}");
@@ -235,9 +313,17 @@ async fn a_refused_port_makes_operations_fail() {
     assert_eq!(summary.operations, 50);
     assert_eq!(summary.errors, BTreeMap::from([("no connection".to_owned(), 50)]));
     // Each journey and each of its operations tells why it failed.
-    assert!(summary.parts.contains_key("list") && summary.parts.contains_key("list/list"), "{:?}", summary.parts);
+    assert!(
+        summary.parts.contains_key("list") && summary.parts.contains_key("list/list"),
+        "{:?}",
+        summary.parts
+    );
     for (name, part) in &summary.parts {
-        assert_eq!(part.kinds, BTreeMap::from([("no connection".to_owned(), part.count)]), "{name}");
+        assert_eq!(
+            part.kinds,
+            BTreeMap::from([("no connection".to_owned(), part.count)]),
+            "{name}"
+        );
     }
 }
 
@@ -252,8 +338,11 @@ async fn a_black_hole_leaves_outcomes_unknown() {
         }
     });
     let deadline = Duration::from_millis(700);
-    let (_, operations) =
-        drive(workload(address, 50.0, &[("send_mail", 1.0), ("wrong_password", 1.0)]), Bounds { deadline, ..bounds(1.0) }).await;
+    let (_, operations) = drive(
+        workload(address, 50.0, &[("send_mail", 1.0), ("wrong_password", 1.0)]),
+        Bounds { deadline, ..bounds(1.0) },
+    )
+    .await;
     hole.abort();
     assert_eq!(operations.len(), 50);
     for o in &operations {
@@ -272,7 +361,8 @@ struct Mail {
 
 impl Mail {
     fn note(&self, headers: &HeaderMap, what: String) -> bool {
-        let id = headers.get("x-operation-id").and_then(|v| v.to_str().ok()).expect("an id").to_owned();
+        let id =
+            headers.get("x-operation-id").and_then(|v| v.to_str().ok()).expect("an id").to_owned();
         self.seen.lock().expect("lock").push((id, what));
         // Basic authentication of alice, bob or carol with the password.
         let known = [
@@ -280,7 +370,10 @@ impl Mail {
             "Ym9iQG1haWwudGVzdDpjb3JyZWN0LWhvcnNl",
             "Y2Fyb2xAbWFpbC50ZXN0OmNvcnJlY3QtaG9yc2U=",
         ];
-        self.lax || headers.get("authorization").is_some_and(|v| known.iter().any(|k| *v == format!("Basic {k}")))
+        self.lax
+            || headers
+                .get("authorization")
+                .is_some_and(|v| known.iter().any(|k| *v == format!("Basic {k}")))
     }
 
     fn router(&self) -> Router {
@@ -288,23 +381,35 @@ impl Mail {
             .route(
                 "/api/v1/emails",
                 post(async |State(mail): State<Mail>, headers: HeaderMap, body: String| {
-                    let to = ["alice@", "bob@", "carol@"].iter().any(|u| body.contains(&format!("\"to\":[\"{u}mail.test\"]")));
+                    let to = ["alice@", "bob@", "carol@"]
+                        .iter()
+                        .any(|u| body.contains(&format!("\"to\":[\"{u}mail.test\"]")));
                     if !mail.note(&headers, body) {
                         return StatusCode::UNAUTHORIZED;
                     }
-                    if to || mail.lax { StatusCode::ACCEPTED } else { StatusCode::UNPROCESSABLE_ENTITY }
+                    if to || mail.lax {
+                        StatusCode::ACCEPTED
+                    } else {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    }
                 })
-                .get(
-                    async |State(mail): State<Mail>, headers: HeaderMap| {
-                        if mail.note(&headers, "list".into()) { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
-                    },
-                ),
+                .get(async |State(mail): State<Mail>, headers: HeaderMap| {
+                    if mail.note(&headers, "list".into()) {
+                        StatusCode::OK
+                    } else {
+                        StatusCode::UNAUTHORIZED
+                    }
+                }),
             )
             .route(
                 "/api/v1/emails/search",
-                get(async |State(mail): State<Mail>, headers: HeaderMap, Query(q): Query<HashMap<String, String>>| {
-                    mail.note(&headers, format!("search {}", q["q"]));
-                }),
+                get(
+                    async |State(mail): State<Mail>,
+                           headers: HeaderMap,
+                           Query(q): Query<HashMap<String, String>>| {
+                        mail.note(&headers, format!("search {}", q["q"]));
+                    },
+                ),
             )
             .route(
                 "/api/v1/mailbox/messages",
@@ -315,28 +420,51 @@ impl Mail {
             )
             .route(
                 "/api/v1/mailbox/messages/{uid}",
-                get(async |State(mail): State<Mail>, headers: HeaderMap, path: axum::extract::Path<u32>| {
-                    mail.note(&headers, format!("message {}", path.0));
-                    if [4, 9].contains(&path.0) { StatusCode::OK } else { StatusCode::NOT_FOUND }
-                }),
+                get(
+                    async |State(mail): State<Mail>,
+                           headers: HeaderMap,
+                           path: axum::extract::Path<u32>| {
+                        mail.note(&headers, format!("message {}", path.0));
+                        if [4, 9].contains(&path.0) {
+                            StatusCode::OK
+                        } else {
+                            StatusCode::NOT_FOUND
+                        }
+                    },
+                ),
             )
             .with_state(self.clone())
     }
 }
 
-const ALL: [(&str, f64); 6] =
-    [("send_mail", 3.0), ("list", 1.0), ("search", 2.0), ("read", 2.0), ("wrong_password", 1.0), ("unknown_recipient", 1.0)];
+const ALL: [(&str, f64); 6] = [
+    ("send_mail", 3.0),
+    ("list", 1.0),
+    ("search", 2.0),
+    ("read", 2.0),
+    ("wrong_password", 1.0),
+    ("unknown_recipient", 1.0),
+];
 
 #[tokio::test]
 async fn journeys_end_as_they_want_to() {
     let mail = Mail::default();
-    let (summary, operations) = drive(workload(serve(mail.router()).await, 150.0, &ALL), bounds(2.0)).await;
+    let (summary, operations) =
+        drive(workload(serve(mail.router()).await, 150.0, &ALL), bounds(2.0)).await;
     let mut by_step = BTreeMap::<String, BTreeSet<_>>::new();
     for o in &operations {
         assert!(o.as_expected && o.error.is_none(), "{o:?}");
         let outcome = if o.outcome == Outcome::Acknowledged { "acknowledged" } else { "failed" };
-        by_step.entry(format!("{}/{}", o.journey, o.step)).or_default().insert((o.status, o.refusal_expected, outcome));
-        assert!(o.due <= o.started && o.started <= o.ended && o.due.wall_us - o.due.mono_us == o.ended.wall_us - o.ended.mono_us);
+        by_step.entry(format!("{}/{}", o.journey, o.step)).or_default().insert((
+            o.status,
+            o.refusal_expected,
+            outcome,
+        ));
+        assert!(
+            o.due <= o.started
+                && o.started <= o.ended
+                && o.due.wall_us - o.due.mono_us == o.ended.wall_us - o.ended.mono_us
+        );
     }
     let wanted = [
         ("list/list", (Some(200), false, "acknowledged")),
@@ -347,16 +475,24 @@ async fn journeys_end_as_they_want_to() {
         ("unknown_recipient/unknown_recipient", (Some(422), true, "failed")),
         ("wrong_password/wrong_password", (Some(401), true, "failed")),
     ];
-    assert_eq!(by_step, wanted.into_iter().map(|(step, ended)| (step.to_owned(), BTreeSet::from([ended]))).collect());
+    assert_eq!(
+        by_step,
+        wanted
+            .into_iter()
+            .map(|(step, ended)| (step.to_owned(), BTreeSet::from([ended])))
+            .collect()
+    );
     // The server saw every operation once, by its id.
     let told: BTreeSet<&str> = operations.iter().map(|o| o.id.as_str()).collect();
     let seen = mail.seen.lock().expect("lock");
     assert_eq!(told, seen.iter().map(|(id, _)| id.as_str()).collect());
     assert_eq!((told.len(), seen.len() as u64), (operations.len(), summary.operations));
     // What was searched for was sent, or is a word of many mails.
-    let sent: Vec<&str> = seen.iter().map(|(_, what)| what.as_str()).filter(|w| w.starts_with('{')).collect();
+    let sent: Vec<&str> =
+        seen.iter().map(|(_, what)| what.as_str()).filter(|w| w.starts_with('{')).collect();
     let words = seen.iter().filter_map(|(_, what)| what.strip_prefix("search "));
-    let (common, single): (Vec<&str>, Vec<&str>) = words.partition(|w| loadgen::payload::WORDS.contains(w));
+    let (common, single): (Vec<&str>, Vec<&str>) =
+        words.partition(|w| loadgen::payload::WORDS.contains(w));
     assert!(!common.is_empty() && !single.is_empty());
     let first = common.iter().filter(|w| **w == loadgen::payload::WORDS[0]).count();
     assert!(first * 5 > common.len(), "two in five are for the first word: {common:?}");
@@ -366,11 +502,21 @@ async fn journeys_end_as_they_want_to() {
 #[tokio::test]
 async fn a_refusal_that_does_not_come_is_not_as_expected() {
     let mail = Mail { lax: true, ..Mail::default() };
-    let (_, operations) =
-        drive(workload(serve(mail.router()).await, 100.0, &[("wrong_password", 1.0), ("unknown_recipient", 1.0)]), bounds(0.5)).await;
+    let (_, operations) = drive(
+        workload(
+            serve(mail.router()).await,
+            100.0,
+            &[("wrong_password", 1.0), ("unknown_recipient", 1.0)],
+        ),
+        bounds(0.5),
+    )
+    .await;
     assert_eq!(operations.len(), 50);
     for o in &operations {
-        assert!(o.refusal_expected && !o.as_expected && o.outcome == Outcome::Acknowledged, "{o:?}");
+        assert!(
+            o.refusal_expected && !o.as_expected && o.outcome == Outcome::Acknowledged,
+            "{o:?}"
+        );
         assert!(o.error.as_deref().is_some_and(|e| e.contains("wanted 4")), "{o:?}");
     }
 }
@@ -380,14 +526,23 @@ async fn a_seed_sends_the_same_again() {
     let mut runs = Vec::new();
     for seed in [5, 5, 6] {
         let mail = Mail::default();
-        let (_, operations) = drive(Workload { seed, ..workload(serve(mail.router()).await, 200.0, &ALL) }, bounds(0.5)).await;
-        let seen: HashMap<String, String> = mail.seen.lock().expect("lock").iter().cloned().collect();
-        let told = operations.into_iter().map(|o| (o.id.clone(), (o.step, o.user, seen[&o.id].clone())));
+        let (_, operations) = drive(
+            Workload { seed, ..workload(serve(mail.router()).await, 200.0, &ALL) },
+            bounds(0.5),
+        )
+        .await;
+        let seen: HashMap<String, String> =
+            mail.seen.lock().expect("lock").iter().cloned().collect();
+        let told =
+            operations.into_iter().map(|o| (o.id.clone(), (o.step, o.user, seen[&o.id].clone())));
         runs.push(told.collect::<BTreeMap<String, (String, String, String)>>());
     }
     let [once, again, other] = runs.try_into().expect("three");
     let both = once.keys().filter(|id| again.contains_key(*id)).count();
-    assert!(both >= 100, "every arrival, and later steps as far as the end of the load let them begin");
+    assert!(
+        both >= 100,
+        "every arrival, and later steps as far as the end of the load let them begin"
+    );
     for (id, what) in once.iter().chain(&again) {
         match (once.get(id), again.get(id)) {
             (Some(first), Some(second)) => assert_eq!(first, second),
@@ -418,12 +573,18 @@ async fn a_load_can_be_watched_and_stopped() {
     *broken.lock().expect("lock") = true;
     let sick = *live.wait_for(|l| l.error_rate > 0.2).await.expect("it is noticed");
     *broken.lock().expect("lock") = false;
-    live.wait_for(|l| l.error_rate < sick.error_rate / 4.0 && l.operations > 0).await.expect("the window forgets");
+    live.wait_for(|l| l.error_rate < sick.error_rate / 4.0 && l.operations > 0)
+        .await
+        .expect("the window forgets");
     running.stop.cancel();
     let (summary, operations) = running.end().await;
     assert_eq!(operations.len() as u64, summary.operations);
     assert!((summary.achieved_rate / summary.offered_rate - 1.0).abs() < 0.01, "{summary:?}");
-    assert!(operations.iter().any(|o| o.status == Some(503) && o.outcome == Outcome::Failed && !o.as_expected));
+    assert!(
+        operations
+            .iter()
+            .any(|o| o.status == Some(503) && o.outcome == Outcome::Failed && !o.as_expected)
+    );
 }
 
 #[tokio::test]
@@ -431,7 +592,10 @@ async fn streams_run_side_by_side() {
     let mail = Mail::default();
     let address = serve(mail.router()).await;
     let background = start(workload(address, 20.0, &[("list", 1.0)]), bounds(1.5));
-    let burst = start(Workload { stream: "burst".into(), ..workload(address, 100.0, &[("send_mail", 1.0)]) }, bounds(1.0));
+    let burst = start(
+        Workload { stream: "burst".into(), ..workload(address, 100.0, &[("send_mail", 1.0)]) },
+        bounds(1.0),
+    );
     let (many, few) = (burst.end().await, background.end().await);
     assert_eq!((many.1.len(), few.1.len()), (100, 30));
     let ids: BTreeSet<String> = many.1.iter().chain(&few.1).map(|o| o.id.clone()).collect();
@@ -440,8 +604,11 @@ async fn streams_run_side_by_side() {
 
 #[tokio::test]
 async fn nothing_is_sent_to_others() {
-    for (http, wanted) in [("192.0.2.1:80", "neither on the loopback interface"), ("example", "not `host:port`")] {
-        let mut workload = workload("127.0.0.1:1".parse().expect("address"), 10.0, &[("list", 1.0)]);
+    for (http, wanted) in
+        [("192.0.2.1:80", "neither on the loopback interface"), ("example", "not `host:port`")]
+    {
+        let mut workload =
+            workload("127.0.0.1:1".parse().expect("address"), 10.0, &[("list", 1.0)]);
         workload.target.http = http.into();
         let (summary, operations) = drive(workload, bounds(1.0)).await;
         assert!(operations.is_empty());
@@ -455,6 +622,17 @@ async fn events_that_nobody_takes_make_the_load_invalid() {
     let (events, receiver) = mpsc::channel(1);
     drop(receiver);
     let load = workload(serve(mail.router()).await, 50.0, &[("list", 1.0)]);
-    let summary = run_with(load, clock(), bounds(0.5), CancellationToken::new(), events, watch::channel(Live::default()).0).await;
-    assert!(summary.invalid.as_deref().is_some_and(|i| i.contains("could not be recorded")), "{summary:?}");
+    let summary = run_with(
+        load,
+        clock(),
+        bounds(0.5),
+        CancellationToken::new(),
+        events,
+        watch::channel(Live::default()).0,
+    )
+    .await;
+    assert!(
+        summary.invalid.as_deref().is_some_and(|i| i.contains("could not be recorded")),
+        "{summary:?}"
+    );
 }

@@ -1,6 +1,7 @@
-//! Each protocol is driven against a server that really speaks it: HTTP in this process, Postfix, Dovecot and the OpenTelemetry
-//! Collector where their images are. What arrived is compared with what follows from seed and number, operation by operation.
-//! Times are only compared with others of the same run, or with what the server itself held back.
+//! Each protocol is driven against a server that really speaks it: HTTP in this process, Postfix,
+//! Dovecot and the OpenTelemetry Collector where their images are. What arrived is compared with
+//! what follows from seed and number, operation by operation. Times are only compared with others
+//! of the same run, or with what the server itself held back.
 
 #[path = "../../harness/tests/images/obtain.rs"]
 mod images;
@@ -15,7 +16,8 @@ use loadgen::direct::{Pace, Parts, Request, Watch};
 use loadgen::payload::Size;
 use loadgen::template::{Feed, Filling, Order, Template};
 use loadgen::wide::{
-    Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web, Wide, WideError, Writer, drive,
+    Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web,
+    Wide, WideError, Writer, drive,
 };
 use servers::{Running, dialogue};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +41,8 @@ struct Load {
     timeout: Duration,
 }
 
-const LOAD: Load = Load { rate: 100.0, seconds: 0.5, connections: 8, timeout: Duration::from_secs(60) };
+const LOAD: Load =
+    Load { rate: 100.0, seconds: 0.5, connections: 8, timeout: Duration::from_secs(60) };
 const OPERATIONS: u64 = 50;
 
 impl Load {
@@ -67,7 +70,11 @@ impl Load {
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, wanted: T) -> Result<(), Failed> {
-    if seen == wanted { Ok(()) } else { Err(format!("{what}: seen {seen:?}, wanted {wanted:?}").into()) }
+    if seen == wanted {
+        Ok(())
+    } else {
+        Err(format!("{what}: seen {seen:?}, wanted {wanted:?}").into())
+    }
 }
 
 fn holds(what: impl std::fmt::Display, so: bool) -> Result<(), Failed> {
@@ -84,11 +91,25 @@ fn ids() -> BTreeSet<String> {
 
 /// All went well, and connections were used again.
 fn went_well(s: &LoadSummary) -> Result<(), Failed> {
-    same("operations, errors", (s.operations, s.errors.clone(), s.missed_starts), (OPERATIONS, BTreeMap::new(), 0))?;
+    same(
+        "operations, errors",
+        (s.operations, s.errors.clone(), s.missed_starts),
+        (OPERATIONS, BTreeMap::new(), 0),
+    )?;
     let connections = s.connections.ok_or("connections are not told")?;
-    same("each operation's connection", connections.opened + connections.reused >= OPERATIONS, true)?;
-    holds(format!("{connections:?}"), connections.reused > 0 && connections.most <= connections.limit)?;
-    holds("service time beyond latency", s.service_ms.max <= s.latency_ms.max && s.latency_ms.p50 > 0.0)
+    same(
+        "each operation's connection",
+        connections.opened + connections.reused >= OPERATIONS,
+        true,
+    )?;
+    holds(
+        format!("{connections:?}"),
+        connections.reused > 0 && connections.most <= connections.limit,
+    )?;
+    holds(
+        "service time beyond latency",
+        s.service_ms.max <= s.latency_ms.max && s.latency_ms.p50 > 0.0,
+    )
 }
 
 fn requests() -> Request {
@@ -112,71 +133,91 @@ const TWO: Version = Version::Two { streams: 16 };
 
 fn http(runtime: &Runtime) -> Result<(), Failed> {
     let authority = Authority::new();
-    let cases: [(Option<&[&str]>, Version); 3] = [(Some(&["h2", "http/1.1"]), Version::One), (Some(&["h2", "http/1.1"]), TWO), (None, TWO)];
+    let cases: [(Option<&[&str]>, Version); 3] =
+        [(Some(&["h2", "http/1.1"]), Version::One), (Some(&["h2", "http/1.1"]), TWO), (None, TWO)];
     for (speaks, version) in cases {
-        let server = runtime.block_on(Server::start(speaks.map(|s| (authority.issue(), s)), Behaviour::default()));
+        let server = runtime
+            .block_on(Server::start(speaks.map(|s| (authority.issue(), s)), Behaviour::default()));
         let dial = Dial { address: server.address, tls: speaks.and_then(|_| trusting(&authority)) };
         let summary = LOAD.drive(Protocol::Http(Web::new(dial, requests(), version, None)))?;
         went_well(&summary)?;
         let seen = server.seen.lock().expect("lock").clone();
         same("requests", seen.len() as u64, OPERATIONS)?;
         same("ids", seen.iter().map(|s| s.id.clone()).collect(), ids())?;
-        let wanted = if version == Version::One { hyper::Version::HTTP_11 } else { hyper::Version::HTTP_2 };
+        let wanted =
+            if version == Version::One { hyper::Version::HTTP_11 } else { hyper::Version::HTTP_2 };
         for s in seen {
             same("version and method", (s.version, s.method.as_str()), (wanted, "POST"))?;
             let n: u64 = s.path.trim_start_matches('/').parse()?;
             same("id of its number", &s.id, &filling().id(n))?;
-            same("body", s.body, format!(r#"{{"text":"{}"}}"#, filling().payload(n).body.replace('\n', " ")))?;
+            same(
+                "body",
+                s.body,
+                format!(r#"{{"text":"{}"}}"#, filling().payload(n).body.replace('\n', " ")),
+            )?;
         }
     }
     Ok(())
 }
 
 fn errors_are_told_by_kind(runtime: &Runtime) -> Result<(), Failed> {
-    let server = runtime.block_on(Server::start(None, Behaviour { refuses_each: Some(5), ..Behaviour::default() }));
+    let server = runtime
+        .block_on(Server::start(None, Behaviour { refuses_each: Some(5), ..Behaviour::default() }));
     let dial = Dial { address: server.address, tls: None };
     let summary = LOAD.drive(Protocol::Http(Web::new(dial, requests(), TWO, None)))?;
     same("errors", summary.errors, BTreeMap::from([("status 503".to_owned(), OPERATIONS / 5)]))?;
     same("error rate", summary.error_rate, 0.2)
 }
 
-/// While one request is held back, those behind it are charged with their wait where they need its connection, and not where a
-/// connection takes many at once.
+/// While one request is held back, those behind it are charged with their wait where they need its
+/// connection, and not where a connection takes many at once.
 fn waiting_counts(runtime: &Runtime) -> Result<(), Failed> {
     let (authority, stall) = (Authority::new(), Duration::from_secs(2));
     let behaviour = Behaviour { stalls: Some(10), stall, ..Behaviour::default() };
-    let server = runtime.block_on(Server::start(Some((authority.issue(), &["h2", "http/1.1"])), behaviour));
+    let server =
+        runtime.block_on(Server::start(Some((authority.issue(), &["h2", "http/1.1"])), behaviour));
     let load = Load { rate: 40.0, seconds: 2.5, connections: 1, ..LOAD };
     let of = |version| {
         let dial = Dial { address: server.address, tls: trusting(&authority) };
         load.drive(Protocol::Http(Web::new(dial, requests(), version, None)))
     };
     let (one, many) = (of(Version::One)?, of(Version::Two { streams: 64 })?);
-    // 80 of 100 arrivals fall into the stall, 25 ms apart: the tenth of all that waits longest waits for 0.7 of it.
+    // 80 of 100 arrivals fall into the stall, 25 ms apart: the tenth of all that waits longest
+    // waits for 0.7 of it.
     holds(format!("{one:?}"), one.latency_ms.p90 >= 0.7 * stall.as_secs_f64() * 1e3)?;
     holds(format!("{one:?}"), one.latency_ms.p90 > 2.0 * one.service_ms.p90)?;
     holds(format!("{many:?}"), many.latency_ms.p90 < 0.5 * one.latency_ms.p90)?;
     let connections = |s: &LoadSummary| s.connections.map(|c| (c.opened, c.most, c.limit));
-    same("connections", (connections(&one), connections(&many)), (Some((1, Some(1), Some(1))), Some((1, Some(1), Some(1)))))?;
+    same(
+        "connections",
+        (connections(&one), connections(&many)),
+        (Some((1, Some(1), Some(1))), Some((1, Some(1), Some(1)))),
+    )?;
     let waited = |s: &LoadSummary| s.connections.and_then(|c| c.waited).unwrap_or(0);
     holds(format!("{} and {} waited", waited(&one), waited(&many)), waited(&one) >= 50)
 }
 
 fn silence_is_given_up(runtime: &Runtime) -> Result<(), Failed> {
-    let behaviour = Behaviour { stalls: Some(3), stall: Duration::from_secs(3600), ..Behaviour::default() };
+    let behaviour =
+        Behaviour { stalls: Some(3), stall: Duration::from_secs(3600), ..Behaviour::default() };
     let server = runtime.block_on(Server::start(None, behaviour));
     let dial = Dial { address: server.address, tls: None };
     let load = Load { timeout: Duration::from_secs(2), ..LOAD };
     let summary = load.drive(Protocol::Http(Web::new(dial, requests(), TWO, None)))?;
     let silent = summary.errors.get("no answer in time").copied().unwrap_or(0);
-    holds(format!("{summary:?}"), silent >= 1 && summary.operations == OPERATIONS && summary.latency_ms.max >= 2000.0)
+    holds(
+        format!("{summary:?}"),
+        silent >= 1 && summary.operations == OPERATIONS && summary.latency_ms.max >= 2000.0,
+    )
 }
 
 /// A server that closes a connection after each answer costs connections and no operation.
 fn closed_connections_are_replaced(runtime: &Runtime) -> Result<(), Failed> {
     let authority = Authority::new();
-    let server =
-        runtime.block_on(Server::start(Some((authority.issue(), &["http/1.1"])), Behaviour { closes: true, ..Behaviour::default() }));
+    let server = runtime.block_on(Server::start(
+        Some((authority.issue(), &["http/1.1"])),
+        Behaviour { closes: true, ..Behaviour::default() },
+    ));
     let dial = Dial { address: server.address, tls: trusting(&authority) };
     let summary = LOAD.drive(Protocol::Http(Web::new(dial, requests(), Version::One, None)))?;
     same("errors", (summary.operations, summary.errors), (OPERATIONS, BTreeMap::new()))?;
@@ -197,7 +238,11 @@ fn flat_out(runtime: &Runtime) -> Result<(), Failed> {
     }
     seen.sort_unstable();
     same("numbers", seen, (0..summary.operations).collect())?;
-    let told = (summary.errors, summary.generator.map(|g| g.open_loop), summary.connections.map(|c| c.opened));
+    let told = (
+        summary.errors,
+        summary.generator.map(|g| g.open_loop),
+        summary.connections.map(|c| c.opened),
+    );
     same("errors, open loop, connections", told, (BTreeMap::new(), Some(false), Some(2)))?;
     holds("next to nothing was sent", summary.operations > 4)
 }
@@ -205,11 +250,15 @@ fn flat_out(runtime: &Runtime) -> Result<(), Failed> {
 fn who_is_not_trusted_is_not_driven(runtime: &Runtime) -> Result<(), Failed> {
     let (authority, other) = (Authority::new(), Authority::new());
     let refused = |speaks: &[&str], trusted: &Authority, host: &str, version| {
-        let server = runtime.block_on(Server::start(Some((authority.issue(), speaks)), Behaviour::default()));
+        let server = runtime
+            .block_on(Server::start(Some((authority.issue(), speaks)), Behaviour::default()));
         let tls = Tls::new(host, trusted.pem().as_bytes()).expect("TLS");
         let dial = Dial { address: server.address, tls: Some(tls) };
         let driven = LOAD.drive(Protocol::Http(Web::new(dial, requests(), version, None)));
-        (driven.err().map(|e| e.to_string()).unwrap_or_default(), server.seen.lock().expect("lock").len())
+        (
+            driven.err().map(|e| e.to_string()).unwrap_or_default(),
+            server.seen.lock().expect("lock").len(),
+        )
     };
     let (error, seen) = refused(&["http/1.1"], &other, "localhost", Version::One);
     holds(&error, error.contains("invalid peer certificate") && seen == 0)?;
@@ -217,8 +266,10 @@ fn who_is_not_trusted_is_not_driven(runtime: &Runtime) -> Result<(), Failed> {
     holds(&error, error.contains("example.test") && seen == 0)?;
     let (error, seen) = refused(&[], &authority, "localhost", TWO);
     holds(&error, error.contains("does not speak HTTP/2") && seen == 0)?;
-    // A server that shows what the user named is the one that is meant, whatever it is called: it signed itself.
-    let server = runtime.block_on(Server::start(Some((authority.itself(), &["http/1.1"])), Behaviour::default()));
+    // A server that shows what the user named is the one that is meant, whatever it is called: it
+    // signed itself.
+    let server = runtime
+        .block_on(Server::start(Some((authority.itself(), &["http/1.1"])), Behaviour::default()));
     let dial = Dial { address: server.address, tls: trusting(&authority) };
     went_well(&LOAD.drive(Protocol::Http(Web::new(dial, requests(), Version::One, None)))?)
 }
@@ -251,7 +302,8 @@ fn log_lines(runtime: &Runtime) -> Result<(), Failed> {
     let in_file: Vec<String> = std::fs::read_to_string(&file)?.lines().map(str::to_owned).collect();
     // The last connections are closed and read after the load is over.
     let deadline = SystemTime::now() + Duration::from_secs(30);
-    while (over_tcp.lock().expect("lock").len() as u64) < OPERATIONS && SystemTime::now() < deadline {
+    while (over_tcp.lock().expect("lock").len() as u64) < OPERATIONS && SystemTime::now() < deadline
+    {
         std::thread::sleep(Duration::from_millis(10));
     }
     for lines in [over_tcp.lock().expect("lock").clone(), in_file] {
@@ -259,7 +311,11 @@ fn log_lines(runtime: &Runtime) -> Result<(), Failed> {
         for line in &lines {
             let line: serde_json::Value = serde_json::from_str(line)?;
             let n = line["n"].as_u64().ok_or("no number")?;
-            same("message", line["message"].as_str(), Some(sized.payload(n).body.replace('\n', " ").as_str()))?;
+            same(
+                "message",
+                line["message"].as_str(),
+                Some(sized.payload(n).body.replace('\n', " ").as_str()),
+            )?;
             holds("no time", line["@timestamp"].as_str().is_some_and(|t| t.ends_with('Z')))?;
             seen.insert(line["operation_id"].as_str().ok_or("no id")?.to_owned());
         }
@@ -276,7 +332,11 @@ fn nobody_is_there(_: &Runtime) -> Result<(), Failed> {
         Protocol::Http(Web::new(dial(), requests(), TWO, None)),
         Protocol::Otlp(Traces::new(dial(), Transport::Grpc { streams: 1 }, "localhost", filling())),
         Protocol::Lines(Line { sink: Sink::Tcp(dial()), text: None, filling: filling() }),
-        Protocol::Lines(Line { sink: Sink::File("/nowhere/at/all.log".into()), text: None, filling: filling() }),
+        Protocol::Lines(Line {
+            sink: Sink::File("/nowhere/at/all.log".into()),
+            text: None,
+            filling: filling(),
+        }),
     ];
     for protocol in protocols {
         let error = LOAD.drive(protocol).err().map(|e| e.to_string()).unwrap_or_default();
@@ -294,49 +354,85 @@ fn mail(runtime: &Runtime) -> Result<(), Failed> {
     let authority = Authority::new();
     let (certificate, key) = authority.issue();
     let files = [("main.cf", POSTFIX), ("cert.pem", &certificate), ("key.pem", &key)];
-    let files = files.map(|(name, text)| (format!("/etc/postfix-conf/{name}"), text.to_owned())).to_vec();
-    runtime.block_on(Running::start("postfix", &[25], files))?.with(runtime, |postfix| mail_to(runtime, postfix, &authority))
+    let files =
+        files.map(|(name, text)| (format!("/etc/postfix-conf/{name}"), text.to_owned())).to_vec();
+    runtime
+        .block_on(Running::start("postfix", &[25], files))?
+        .with(runtime, |postfix| mail_to(runtime, postfix, &authority))
 }
 
 fn mail_to(runtime: &Runtime, postfix: &Running, authority: &Authority) -> Result<(), Failed> {
     let address = runtime.block_on(postfix.at(25))?;
-    runtime.block_on(dialogue(address, &[(String::new(), "220"), ("EHLO localhost\r\n".into(), "250")]))?;
+    runtime.block_on(dialogue(
+        address,
+        &[(String::new(), "220"), ("EHLO localhost\r\n".into(), "250")],
+    ))?;
 
     // In clear; a mail of three is for somebody unknown.
     let feed = Feed::read("user\nalice\ncarol\nnobody\n")?.ordered(Order::Sequential, SEED);
     let drawn = Filling::new(SEED, Some(feed), Size::default());
-    let writer = |to: &str, filling| Writer::new("load@mail.test", to, &["X-Number: {n}".to_owned()], None, filling);
+    let writer = |to: &str, filling| {
+        Writer::new("load@mail.test", to, &["X-Number: {n}".to_owned()], None, filling)
+    };
     let dial = Dial { address, tls: None };
-    let mailing = Mailing::new(dial.clone(), Security::AsDialled, None, writer("{feed.user}@mail.test", drawn)?);
+    let mailing = Mailing::new(
+        dial.clone(),
+        Security::AsDialled,
+        None,
+        writer("{feed.user}@mail.test", drawn)?,
+    );
     let summary = LOAD.drive(Protocol::Smtp(mailing))?;
     let unknown = OPERATIONS / 3;
     same("errors", summary.errors.clone(), BTreeMap::from([("status 550".to_owned(), unknown)]))?;
-    let part = |name: &str| summary.parts.get(name).map(|p| (p.count, p.errors)).unwrap_or_default();
+    let part =
+        |name: &str| summary.parts.get(name).map(|p| (p.count, p.errors)).unwrap_or_default();
     let parts = (part("smtp/mail"), part("smtp/rcpt"), part("smtp/data"));
     same("steps", parts, ((OPERATIONS, 0), (OPERATIONS, unknown), (OPERATIONS - unknown, 0)))?;
     same("errors of a step", summary.parts["smtp/rcpt"].kinds.clone(), summary.errors.clone())?;
     let connections = summary.connections.ok_or("connections are not told")?;
-    holds(format!("{connections:?}: a refusal keeps its connection"), connections.reused > OPERATIONS / 2)?;
+    holds(
+        format!("{connections:?}: a refusal keeps its connection"),
+        connections.reused > OPERATIONS / 2,
+    )?;
 
     // By STARTTLS, each to alice; the ids are the same ones.
     let tls = trusting(authority).ok_or("no TLS")?;
-    let mailing = Mailing::new(dial.clone(), Security::StartTls(tls), None, writer("alice@mail.test", filling())?);
+    let mailing = Mailing::new(
+        dial.clone(),
+        Security::StartTls(tls),
+        None,
+        writer("alice@mail.test", filling())?,
+    );
     went_well(&LOAD.drive(Protocol::Smtp(mailing))?)?;
     let untrusted = trusting(&Authority::new()).ok_or("no TLS")?;
-    let mailing = Mailing::new(dial, Security::StartTls(untrusted), None, writer("alice@mail.test", filling())?);
-    let error = LOAD.drive(Protocol::Smtp(mailing)).err().map(|e| e.to_string()).unwrap_or_default();
+    let mailing = Mailing::new(
+        dial,
+        Security::StartTls(untrusted),
+        None,
+        writer("alice@mail.test", filling())?,
+    );
+    let error =
+        LOAD.drive(Protocol::Smtp(mailing)).err().map(|e| e.to_string()).unwrap_or_default();
     holds(&error, error.contains("invalid peer certificate"))?;
 
-    let taken = |log: &str, n: u64| log.matches(&format!("message-id=<{}@firedrill.test>", filling().id(n))).count();
+    let taken = |log: &str, n: u64| {
+        log.matches(&format!("message-id=<{}@firedrill.test>", filling().id(n))).count()
+    };
     let wanted = |n: u64| if n % 3 == 2 { 1 } else { 2 };
-    let log = runtime.block_on(postfix.log_with(|log| (0..OPERATIONS).all(|n| taken(log, n) == wanted(n))))?;
-    let strange: Vec<_> = (0..OPERATIONS).filter(|n| taken(&log, *n) != wanted(*n)).map(|n| (n, taken(&log, n))).collect();
+    let log = runtime
+        .block_on(postfix.log_with(|log| (0..OPERATIONS).all(|n| taken(log, n) == wanted(n))))?;
+    let strange: Vec<_> = (0..OPERATIONS)
+        .filter(|n| taken(&log, *n) != wanted(*n))
+        .map(|n| (n, taken(&log, n)))
+        .collect();
     same("mails that were not taken as often as sent", strange, vec![])?;
     holds("no connection was secured", log.contains("TLS connection established"))
 }
 
 fn mailbox(runtime: &Runtime) -> Result<(), Failed> {
-    runtime.block_on(Running::start("dovecot", &[143, 24], vec![]))?.with(runtime, |dovecot| mailbox_of(runtime, dovecot))
+    runtime
+        .block_on(Running::start("dovecot", &[143, 24], vec![]))?
+        .with(runtime, |dovecot| mailbox_of(runtime, dovecot))
 }
 
 fn mailbox_of(runtime: &Runtime, dovecot: &Running) -> Result<(), Failed> {
@@ -357,9 +453,19 @@ fn mailbox_of(runtime: &Runtime, dovecot: &Running) -> Result<(), Failed> {
         let search = Template::parse(search, &filling()).map_err(|e| e.to_string())?;
         let dial = Dial { address: imap, tls: None };
         let (user, password, name) = (user.to_owned(), password.to_owned(), name.to_owned());
-        Ok::<_, Failed>(LOAD.drive(Protocol::Imap(Mailbox { dial, user, password, name, search, filling: filling() })))
+        Ok::<_, Failed>(LOAD.drive(Protocol::Imap(Mailbox {
+            dial,
+            user,
+            password,
+            name,
+            search,
+            filling: filling(),
+        })))
     };
-    let counts = |s: &LoadSummary| ["imap/select", "imap/search", "imap/fetch"].map(|step| s.parts.get(step).map_or(0, |p| p.count));
+    let counts = |s: &LoadSummary| {
+        ["imap/select", "imap/search", "imap/fetch"]
+            .map(|step| s.parts.get(step).map_or(0, |p| p.count))
+    };
     let summary = load("pass", "INBOX", "ALL")??;
     went_well(&summary)?;
     same("steps", counts(&summary), [OPERATIONS; 3])?;
@@ -389,21 +495,34 @@ fn traces_to(runtime: &Runtime, collector: &Running) -> Result<(), Failed> {
     let at = |port| runtime.block_on(collector.at(port));
     let drive_to = |address: SocketAddr, transport| {
         let host = address.to_string();
-        LOAD.drive(Protocol::Otlp(Traces::new(Dial { address, tls: None }, transport, &host, filling())))
+        LOAD.drive(Protocol::Otlp(Traces::new(
+            Dial { address, tls: None },
+            transport,
+            &host,
+            filling(),
+        )))
     };
     went_well(&drive_to(at(4317)?, Transport::Grpc { streams: 8 })?)?;
     went_well(&drive_to(at(4318)?, Transport::Http { path: "/v1/traces".into() })?)?;
     let elsewhere = drive_to(at(4318)?, Transport::Http { path: "/nowhere".into() })?;
     same("errors", elsewhere.errors, BTreeMap::from([("status 404".to_owned(), OPERATIONS)]))?;
     // Each trace came twice, once each way, with three spans.
-    let spans = |log: &str, id: &str| log.lines().filter(|l| l.contains("Trace ID") && l.contains(id)).count();
-    let log = runtime.block_on(collector.log_with(|log| ids().iter().all(|id| spans(log, id) >= 6)))?;
-    let strange: Vec<_> = ids().into_iter().map(|id| (spans(&log, &id), id)).filter(|(spans, _)| *spans != 6).collect();
+    let spans = |log: &str, id: &str| {
+        log.lines().filter(|l| l.contains("Trace ID") && l.contains(id)).count()
+    };
+    let log =
+        runtime.block_on(collector.log_with(|log| ids().iter().all(|id| spans(log, id) >= 6)))?;
+    let strange: Vec<_> = ids()
+        .into_iter()
+        .map(|id| (spans(&log, &id), id))
+        .filter(|(spans, _)| *spans != 6)
+        .collect();
     same("traces with other than six spans", strange, vec![])
 }
 
 fn main() {
-    let runtime: &'static Runtime = Box::leak(Box::new(Runtime::new().unwrap_or_else(|e| panic!("no runtime: {e}"))));
+    let runtime: &'static Runtime =
+        Box::leak(Box::new(Runtime::new().unwrap_or_else(|e| panic!("no runtime: {e}"))));
     macro_rules! trial {
         ($test:ident) => {
             Trial::test(stringify!($test), || $test(runtime))

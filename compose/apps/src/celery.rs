@@ -1,4 +1,5 @@
-//! Tasks as Celery writes them to a Redis list: message protocol 2, wrapped by kombu, body in base64.
+//! Tasks as Celery writes them to a Redis list: message protocol 2, wrapped by kombu, body in
+//! base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -67,7 +68,13 @@ pub enum MalformedMessage {
 
 impl Message {
     /// A new task with named arguments, for the queue of that name. `origin` says who publishes it.
-    pub fn new(task: &str, id: Uuid, arguments: &impl Serialize, queue: &str, origin: &str) -> serde_json::Result<Self> {
+    pub fn new(
+        task: &str,
+        id: Uuid,
+        arguments: &impl Serialize,
+        queue: &str,
+        origin: &str,
+    ) -> serde_json::Result<Self> {
         let (arguments, id) = (serde_json::to_value(arguments)?, id.to_string());
         let body = json!([[], arguments, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]);
         let rest = json!({
@@ -83,8 +90,19 @@ impl Message {
             body: BASE64.encode(serde_json::to_vec(&body)?),
             content_encoding: "utf-8".into(),
             content_type: "application/json".into(),
-            headers: Headers { task: task.into(), id, retries: 0, eta: None, traceparent: None, operation_id: None, rest: object(rest) },
-            properties: Properties { delivery_tag: Uuid::new_v4().to_string(), rest: object(properties) },
+            headers: Headers {
+                task: task.into(),
+                id,
+                retries: 0,
+                eta: None,
+                traceparent: None,
+                operation_id: None,
+                rest: object(rest),
+            },
+            properties: Properties {
+                delivery_tag: Uuid::new_v4().to_string(),
+                rest: object(properties),
+            },
         })
     }
 
@@ -102,7 +120,8 @@ impl Message {
     pub fn arguments<T: for<'a> Deserialize<'a>>(&self) -> Result<T, MalformedMessage> {
         let malformed = || MalformedMessage::Body(self.headers.task.clone());
         let body = BASE64.decode(&self.body).map_err(|_| malformed())?;
-        let [_, arguments, _]: [Value; 3] = serde_json::from_slice(&body).map_err(|_| malformed())?;
+        let [_, arguments, _]: [Value; 3] =
+            serde_json::from_slice(&body).map_err(|_| malformed())?;
         serde_json::from_value(arguments).map_err(|_| malformed())
     }
 
@@ -133,7 +152,8 @@ impl Message {
         serde_json::to_string(&json!([self, "", queue]))
     }
 
-    /// The message to be put back into the queue from what [`UNACKED`] holds, marked as delivered before.
+    /// The message to be put back into the queue from what [`UNACKED`] holds, marked as delivered
+    /// before.
     pub fn restore(held: &str) -> Result<Self, MalformedMessage> {
         let (mut message, _, _): (Self, Value, Value) = serde_json::from_str(held)?;
         message.headers.rest.insert("redelivered".into(), Value::Bool(true));
@@ -167,9 +187,12 @@ mod tests {
     }
 
     fn message() -> Message {
-        let mut message = Message::new("email.send", Uuid::new_v4(), &arguments(), "celery", "test@host").unwrap();
+        let mut message =
+            Message::new("email.send", Uuid::new_v4(), &arguments(), "celery", "test@host")
+                .unwrap();
         message.headers.operation_id = Some("op-1".into());
-        message.headers.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+        message.headers.traceparent =
+            Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
         message
     }
 
@@ -193,7 +216,10 @@ mod tests {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body[0], json!([]));
         assert_eq!(body[1]["email_id"], 7);
-        assert_eq!(body[2], json!({"callbacks": null, "errbacks": null, "chain": null, "chord": null}));
+        assert_eq!(
+            body[2],
+            json!({"callbacks": null, "errbacks": null, "chain": null, "chord": null})
+        );
     }
 
     #[test]
@@ -217,7 +243,10 @@ mod tests {
             "delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "celery"}, "priority": 0,
             "body_encoding": "base64", "delivery_tag": "9a5e"}}"#;
         let message = Message::parse(text).unwrap();
-        assert_eq!(message.arguments::<Arguments>().unwrap(), Arguments { email_id: 1, subject: "x".into() });
+        assert_eq!(
+            message.arguments::<Arguments>().unwrap(),
+            Arguments { email_id: 1, subject: "x".into() }
+        );
         let again: Value = serde_json::from_str(&message.render().unwrap()).unwrap();
         assert_eq!(again["headers"]["stamps"], json!({}), "unknown headers are kept");
     }
@@ -227,13 +256,19 @@ mod tests {
         let message = message();
         let eta = jiff::Timestamp::from_second(1_700_000_000).unwrap();
         let next = message.retry(eta, &[("smtp_failures", json!(1))]);
-        assert_eq!((&next.headers.id, next.headers.retries, next.headers.eta), (&message.headers.id, 1, Some(eta)));
+        assert_eq!(
+            (&next.headers.id, next.headers.retries, next.headers.eta),
+            (&message.headers.id, 1, Some(eta))
+        );
         assert_eq!(next.headers.traceparent, message.headers.traceparent);
         assert_eq!(next.headers.operation_id, message.headers.operation_id);
         assert_ne!(next.delivery_tag(), message.delivery_tag());
         let read = Message::parse(&next.render().unwrap()).unwrap();
         assert_eq!(read.header("smtp_failures"), Some(&json!(1)));
-        assert_eq!(read.retry(eta, &[("smtp_failures", json!(2))]).header("smtp_failures"), Some(&json!(2)));
+        assert_eq!(
+            read.retry(eta, &[("smtp_failures", json!(2))]).header("smtp_failures"),
+            Some(&json!(2))
+        );
     }
 
     #[test]

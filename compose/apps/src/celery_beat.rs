@@ -1,7 +1,7 @@
 //! Publishes the periodic task, and says when it last did.
 //!
-//! A tick is a task handed to the broker: while that can't be done there is none, and beat tries until it can. What was
-//! missed is not made up for.
+//! A tick is a task handed to the broker: while that can't be done there is none, and beat tries
+//! until it can. What was missed is not made up for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,24 +64,42 @@ struct Beat {
 /// Ticks until told to stop.
 pub async fn serve(options: CeleryBeatOptions, service: Service) -> Result<(), ServiceError> {
     let redis = RedisLink::start(&options.redis, "redis", service.log.clone());
-    let publisher = Publisher::new(redis.clone(), &options.redis.queue, &service.name, service.tracer.clone());
+    let publisher =
+        Publisher::new(redis.clone(), &options.redis.queue, &service.name, service.tracer.clone());
     let (ticks, last) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicI64::new(0)));
     let period = options.beat_period_seconds;
     let mut registry = registry(&service.log);
     let (count, at) = (ticks.clone(), last.clone());
     for collector in [
-        Sampled::counter("celery_beat_ticks", "Periodic tasks handed to the broker", move || count.load(Ordering::Relaxed)),
+        Sampled::counter("celery_beat_ticks", "Periodic tasks handed to the broker", move || {
+            count.load(Ordering::Relaxed)
+        }),
         Sampled::gauge(
             "celery_beat_last_tick_timestamp_seconds",
             "When a periodic task was last handed to the broker, in Unix seconds; 0 before the first",
             move || at.load(Ordering::Relaxed) as f64 / 1_000.0,
         ),
-        Sampled::gauge("celery_beat_period_seconds", "Time between two ticks, in seconds", move || period.as_secs_f64()),
+        Sampled::gauge(
+            "celery_beat_period_seconds",
+            "Time between two ticks, in seconds",
+            move || period.as_secs_f64(),
+        ),
     ] {
         registry.register_collector(Box::new(collector));
     }
-    let beat = Arc::new(Beat { service: service.clone(), redis, publisher, period, registry, ticks, last });
-    let router = Router::new().route("/health", get(health)).route("/metrics", get(metrics_page)).with_state(beat.clone());
+    let beat = Arc::new(Beat {
+        service: service.clone(),
+        redis,
+        publisher,
+        period,
+        registry,
+        ticks,
+        last,
+    });
+    let router = Router::new()
+        .route("/health", get(health))
+        .route("/metrics", get(metrics_page))
+        .with_state(beat.clone());
     let ticking = tokio::spawn(tick_for_ever(beat));
     let served = serve_http(options.listen, router, &service).await;
     ticking.abort();
@@ -95,7 +113,11 @@ async fn tick_for_ever(beat: Arc<Beat>) {
         let started = std::time::Instant::now();
         let id = Uuid::new_v4();
         // A trace of its own: nobody asked for it.
-        match beat.publisher.publish(&Context::new(), SWEEP_TASK, id, &SweepArguments {}, None).await {
+        match beat
+            .publisher
+            .publish(&Context::new(), SWEEP_TASK, id, &SweepArguments {}, None)
+            .await
+        {
             Ok(published) => {
                 let at = Timestamp::now();
                 beat.last.store(at.as_millisecond(), Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Takes tasks from the queue and runs them: hands mails to the mail server, keeps the database tidy.
+//! Takes tasks from the queue and runs them: hands mails to the mail server, keeps the database
+//! tidy.
 
 mod broker;
 mod metrics;
@@ -76,14 +77,25 @@ pub async fn serve(options: CeleryWorkerOptions, service: Service) -> Result<(),
     let queue = options.redis.queue.clone();
     let worker = Arc::new(Worker {
         metrics: metrics::Metrics::new(&log, &database, &smtp),
-        broker: Arc::new(broker::Broker::new(takes, redis.clone(), &queue, options.visibility_timeout_seconds)),
-        retries: run::Retries { most: options.task_max_retries, backoff: options.task_retry_backoff_seconds },
+        broker: Arc::new(broker::Broker::new(
+            takes,
+            redis.clone(),
+            &queue,
+            options.visibility_timeout_seconds,
+        )),
+        retries: run::Retries {
+            most: options.task_max_retries,
+            backoff: options.task_retry_backoff_seconds,
+        },
         service: service.clone(),
         database,
         redis,
         smtp,
     });
-    let router = Router::new().route("/health", get(health)).route("/metrics", get(metrics_page)).with_state(worker.clone());
+    let router = Router::new()
+        .route("/health", get(health))
+        .route("/metrics", get(metrics_page))
+        .with_state(worker.clone());
     let upkeep = tokio::spawn(worker.broker.clone().keep_up());
     let work = tokio::spawn(run::consume(worker.clone(), options.worker_concurrency));
     let served = serve_http(options.listen, router, &service).await;

@@ -1,7 +1,8 @@
-//! PostgreSQL: a pool whose every wait is bounded, connections that are given up when they are in doubt, the schema.
+//! PostgreSQL: a pool whose every wait is bounded, connections that are given up when they are in
+//! doubt, the schema.
 //!
-//! As with SQLAlchemy's `pool_pre_ping`, a connection is tried before it is used, and all work is done in transactions:
-//! one operation is four or five round trips.
+//! As with SQLAlchemy's `pool_pre_ping`, a connection is tried before it is used, and all work is
+//! done in transactions: one operation is four or five round trips.
 
 mod connect;
 mod emails;
@@ -12,7 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
+};
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -49,7 +53,8 @@ pub struct DatabaseOptions {
 
 fn parse_url(url: &str) -> Result<tokio_postgres::Config, String> {
     let wanted = "it wants postgres://user:password@host:5432/database with one TCP host";
-    let config: tokio_postgres::Config = url.parse().map_err(|error| format!("{}; {wanted}", describe(&error)))?;
+    let config: tokio_postgres::Config =
+        url.parse().map_err(|error| format!("{}; {wanted}", describe(&error)))?;
     match config.get_hosts() {
         [tokio_postgres::config::Host::Tcp(_)] => Ok(config),
         hosts => Err(format!("{} hosts or a Unix socket; {wanted}", hosts.len())),
@@ -72,8 +77,8 @@ pub enum DatabaseError {
 pub struct Database {
     pool: Pool,
     size: usize,
-    /// As many as the pool holds: taken before a connection is looked for or made, so that places in use say how busy the
-    /// pool is also while the server lets everybody wait.
+    /// As many as the pool holds: taken before a connection is looked for or made, so that places
+    /// in use say how busy the pool is also while the server lets everybody wait.
     places: Arc<Semaphore>,
     tracer: Tracer,
     dependency: Arc<Dependency>,
@@ -88,7 +93,8 @@ struct Schema {
     wanted: Notify,
 }
 
-/// A connection apart from the pool for questions about health, so that they ask for the server, not for the load.
+/// A connection apart from the pool for questions about health, so that they ask for the server,
+/// not for the load.
 #[derive(Debug)]
 struct Probe {
     config: tokio_postgres::Config,
@@ -106,12 +112,18 @@ impl Database {
             idle = 2 * WAIT.as_millis(),
         );
         config.options(limits.trim()).application_name(application);
-        let manager = Manager::from_connect(config.clone(), connect::Dialler, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_connect(
+            config.clone(),
+            connect::Dialler,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
         let timeouts = Timeouts { wait: Some(WAIT), create: Some(MAKE), recycle: Some(PROVE) };
         let mut builder = Pool::builder(manager).max_size(options.db_pool_size).timeouts(timeouts);
         builder = builder.runtime(Runtime::Tokio1);
-        // Building fails only when timeouts are set without a runtime; an unbounded pool would be the lesser evil.
-        let pool = builder.build().unwrap_or_else(|error| unreachable!("a pool with a runtime: {error}"));
+        // Building fails only when timeouts are set without a runtime; an unbounded pool would be
+        // the lesser evil.
+        let pool =
+            builder.build().unwrap_or_else(|error| unreachable!("a pool with a runtime: {error}"));
         Self {
             pool,
             size: options.db_pool_size,
@@ -123,7 +135,8 @@ impl Database {
         }
     }
 
-    /// Keeps the schema there: creates it at the start, and again when a table was found missing. Runs for ever.
+    /// Keeps the schema there: creates it at the start, and again when a table was found missing.
+    /// Runs for ever.
     pub async fn keep_schema(self, log: Log) {
         let mut told = false;
         loop {
@@ -137,7 +150,10 @@ impl Database {
                 }
                 Err(error) => {
                     if !told {
-                        let line = Line::new("startup", "database schema can't be created yet; trying until it can");
+                        let line = Line::new(
+                            "startup",
+                            "database schema can't be created yet; trying until it can",
+                        );
                         log.write(line.failed(Level::Warning, error.to_string()));
                         told = true;
                     }
@@ -165,29 +181,40 @@ impl Database {
             // Taken out: whatever cuts this short drops the connection with it.
             let held = match slot.take().filter(|held| !held.client.is_closed()) {
                 Some(held) => held,
-                None => connect::hold(&self.probe.config, limit).await.map_err(|error| describe(&error))?,
+                None => connect::hold(&self.probe.config, limit)
+                    .await
+                    .map_err(|error| describe(&error))?,
             };
             held.client.simple_query("SELECT 1").await.map_err(|error| describe(&error))?;
             *slot = Some(held);
             Ok(())
         };
-        timeout(limit, asked).await.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64())))
+        timeout(limit, asked)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64())))
     }
 
     /// Gauges of the pool, asked at each scrape.
     pub fn gauges(&self) -> [Sampled; 2] {
         let (size, places) = (self.size, self.places.clone());
         [
-            Sampled::gauge("db_pool_size", "Connections that the database pool may hold", move || size as f64),
-            Sampled::gauge("db_pool_in_use", "Places of the database pool in use", move || (size - places.available_permits()) as f64),
+            Sampled::gauge(
+                "db_pool_size",
+                "Connections that the database pool may hold",
+                move || size as f64,
+            ),
+            Sampled::gauge("db_pool_in_use", "Places of the database pool in use", move || {
+                (size - places.available_permits()) as f64
+            }),
         ]
     }
 
-    /// A connection that has just proved to live. Waits for a free one at most [`WAIT`], for proof at most [`PROVE`], for
-    /// a new one at most [`MAKE`].
+    /// A connection that has just proved to live. Waits for a free one at most [`WAIT`], for proof
+    /// at most [`PROVE`], for a new one at most [`MAKE`].
     ///
-    /// The proof is asked here and not by the pool's own recycling, since after one connection that stays silent the
-    /// idle ones are most likely as dead, and trying each in turn would outlast every deadline.
+    /// The proof is asked here and not by the pool's own recycling, since after one connection that
+    /// stays silent the idle ones are most likely as dead, and trying each in turn would outlast
+    /// every deadline.
     async fn lease(&self) -> Result<Lease, DatabaseError> {
         let place = match timeout(WAIT, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => place,
@@ -202,7 +229,9 @@ impl Database {
                 Ok(object) => object,
                 Err(PoolError::Backend(error)) => return Err(self.classify(&error)),
                 Err(PoolError::Timeout(TimeoutType::Create)) => {
-                    return Err(self.unavailable(&format!("no connection within {} s", MAKE.as_secs())));
+                    return Err(
+                        self.unavailable(&format!("no connection within {} s", MAKE.as_secs()))
+                    );
                 }
                 Err(error) => return Err(self.unavailable(&error.to_string())),
             };
@@ -222,7 +251,8 @@ impl Database {
                 Ok(Err(_)) => lease.discard(),
                 Err(_) => {
                     lease.discard();
-                    self.dependency.down(&format!("a connection was silent for {} s", PROVE.as_secs_f64()));
+                    self.dependency
+                        .down(&format!("a connection was silent for {} s", PROVE.as_secs_f64()));
                     let _ = self.pool.retain(|_, _| false);
                 }
             }
@@ -253,7 +283,10 @@ impl Database {
             }
             Err(Failure::Silent) => {
                 let _ = self.pool.retain(|_, _| false);
-                Err(self.unavailable(&format!("a statement was not answered within {} s", WAIT.as_secs())))
+                Err(self.unavailable(&format!(
+                    "a statement was not answered within {} s",
+                    WAIT.as_secs()
+                )))
             }
         }
     }
@@ -273,8 +306,14 @@ impl Database {
             }
             // It answers, but can't now: too slow, too busy.
             Some(code) if *code == SqlState::QUERY_CANCELED => DatabaseError::Unavailable(text),
-            // Connection exceptions, lack of resources, operator's intervention, system errors, read-only.
-            Some(code) if ["08", "53", "57", "58"].contains(&&code.code()[..2]) || code.code() == "25006" => self.unavailable(&text),
+            // Connection exceptions, lack of resources, operator's intervention, system errors,
+            // read-only.
+            Some(code)
+                if ["08", "53", "57", "58"].contains(&&code.code()[..2])
+                    || code.code() == "25006" =>
+            {
+                self.unavailable(&text)
+            }
             Some(_) => DatabaseError::Refused(text),
         }
     }
@@ -286,15 +325,19 @@ enum Failure {
     Silent,
 }
 
-/// One statement, at most [`WAIT`]. The server has the same limit, and a little less patience than we.
-async fn within<T>(statement: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Failure> {
+/// One statement, at most [`WAIT`]. The server has the same limit, and a little less patience than
+/// we.
+async fn within<T>(
+    statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Failure> {
     match timeout(WAIT + Duration::from_millis(200), statement).await {
         Ok(result) => result.map_err(Failure::Sql),
         Err(_) => Err(Failure::Silent),
     }
 }
 
-/// A connection in use. Unless it is given back it leaves the pool: nobody knows what is under way on it.
+/// A connection in use. Unless it is given back it leaves the pool: nobody knows what is under way
+/// on it.
 struct Lease {
     object: Option<Object>,
     _place: OwnedSemaphorePermit,
@@ -359,9 +402,12 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let log = Log::open("test", None).unwrap();
-        let tracer = Tracer::start_exporting("test", "", crate::trace::Propagation::None, &log).unwrap();
-        let options =
-            DatabaseOptions { database_url: parse_url(&format!("postgres://u:p@127.0.0.1:{port}/mail")).unwrap(), db_pool_size: 2 };
+        let tracer =
+            Tracer::start_exporting("test", "", crate::trace::Propagation::None, &log).unwrap();
+        let options = DatabaseOptions {
+            database_url: parse_url(&format!("postgres://u:p@127.0.0.1:{port}/mail")).unwrap(),
+            db_pool_size: 2,
+        };
         let database = Database::new(&options, "test", tracer, log);
         let started = std::time::Instant::now();
         assert!(matches!(database.lease().await, Err(DatabaseError::Unavailable(_))));

@@ -1,8 +1,9 @@
-//! TCP connections to other services: names are looked up without piling up threads, and a dead peer is noticed.
+//! TCP connections to other services: names are looked up without piling up threads, and a dead
+//! peer is noticed.
 //!
-//! `getaddrinfo` can't be cancelled, and a resolver whose upstream is cut off takes many seconds to say so. Lookups of one
-//! name are therefore shared, a fresh one is started every half second while others hang (so that a name which is back is
-//! found at once), and their number is bounded.
+//! `getaddrinfo` can't be cancelled, and a resolver whose upstream is cut off takes many seconds to
+//! say so. Lookups of one name are therefore shared, a fresh one is started every half second while
+//! others hang (so that a name which is back is found at once), and their number is bounded.
 
 use std::collections::HashMap;
 use std::io;
@@ -40,8 +41,13 @@ pub async fn lookup(host: &str, limit: Duration) -> io::Result<IpAddr> {
     }
     let name = {
         let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        let new =
-            || Arc::new(Name { answer: watch::Sender::new(None), started: Mutex::new(None), lookups: Arc::new(Semaphore::new(AT_ONCE)) });
+        let new = || {
+            Arc::new(Name {
+                answer: watch::Sender::new(None),
+                started: Mutex::new(None),
+                lookups: Arc::new(Semaphore::new(AT_ONCE)),
+            })
+        };
         names.entry(host.to_owned()).or_insert_with(new).clone()
     };
     let mut answers = name.answer.subscribe();
@@ -56,11 +62,16 @@ pub async fn lookup(host: &str, limit: Duration) -> io::Result<IpAddr> {
         match tokio::time::timeout(AGAIN, answers.changed()).await {
             Ok(_) => {
                 if let Some((_, answer)) = &*answers.borrow() {
-                    return answer.clone().map_err(|reason| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {reason}")));
+                    return answer.clone().map_err(|reason| {
+                        io::Error::new(io::ErrorKind::NotFound, format!("{host}: {reason}"))
+                    });
                 }
             }
             Err(_) if tokio::time::Instant::now() >= deadline => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{host}: name lookup timed out")));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("{host}: name lookup timed out"),
+                ));
             }
             Err(_) => {}
         }
@@ -70,7 +81,9 @@ pub async fn lookup(host: &str, limit: Duration) -> io::Result<IpAddr> {
 impl Name {
     fn start_lookup(self: &Arc<Self>, host: &str) {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        if started.is_some_and(|at| at.elapsed() < AGAIN) && self.lookups.available_permits() < AT_ONCE {
+        if started.is_some_and(|at| at.elapsed() < AGAIN)
+            && self.lookups.available_permits() < AT_ONCE
+        {
             return;
         }
         let Ok(permit) = self.lookups.clone().try_acquire_owned() else {
@@ -81,7 +94,8 @@ impl Name {
         tokio::spawn(async move {
             let result = match tokio::net::lookup_host((host.as_str(), 0)).await {
                 Ok(addresses) => {
-                    let mut addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
+                    let mut addresses: Vec<IpAddr> =
+                        addresses.map(|address| address.ip()).collect();
                     addresses.sort_by_key(IpAddr::is_ipv6);
                     addresses.first().copied().ok_or_else(|| "no address".to_owned())
                 }
@@ -100,7 +114,9 @@ pub async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStrea
     let rest = limit.saturating_sub(start.elapsed());
     let stream = tokio::time::timeout(rest, TcpStream::connect(address))
         .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("{host}:{port}: connecting timed out")))?
+        .map_err(|_| {
+            io::Error::new(io::ErrorKind::TimedOut, format!("{host}:{port}: connecting timed out"))
+        })?
         .map_err(|error| io::Error::new(error.kind(), format!("{host}:{port}: {error}")))?;
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
@@ -111,7 +127,10 @@ pub async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStrea
 
 /// Probes of an idle connection.
 pub fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(Duration::from_secs(3)).with_interval(Duration::from_secs(1)).with_retries(3)
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(3))
+        .with_interval(Duration::from_secs(1))
+        .with_retries(3)
 }
 
 #[cfg(test)]
@@ -123,7 +142,9 @@ mod tests {
     async fn names_and_addresses_are_found() {
         assert_eq!(lookup("127.0.0.1", Duration::ZERO).await.unwrap().to_string(), "127.0.0.1");
         assert_eq!(lookup("[::1]", Duration::ZERO).await.unwrap().to_string(), "::1");
-        let found = futures::future::join_all((0..50).map(|_| lookup("localhost", Duration::from_secs(5)))).await;
+        let found =
+            futures::future::join_all((0..50).map(|_| lookup("localhost", Duration::from_secs(5))))
+                .await;
         assert!(found.into_iter().all(|address| address.unwrap().is_loopback()));
     }
 

@@ -1,4 +1,5 @@
-//! The HTTP API of the mail application: stores in PostgreSQL, queues in Redis, reads mailboxes over IMAP.
+//! The HTTP API of the mail application: stores in PostgreSQL, queues in Redis, reads mailboxes
+//! over IMAP.
 
 mod api;
 mod basic_auth;
@@ -28,7 +29,8 @@ use crate::publisher::Publisher;
 use crate::redis_link::{RedisLink, RedisOptions};
 use crate::settings::{Accounts, Telemetry, seconds};
 
-/// A health check is answered within two seconds: this much for the questions, the rest for the answer.
+/// A health check is answered within two seconds: this much for the questions, the rest for the
+/// answer.
 const HEALTH: Duration = Duration::from_millis(1_500);
 /// How long a scrape waits for the length of the queue.
 const QUEUE_LENGTH: Duration = Duration::from_millis(250);
@@ -82,9 +84,17 @@ pub async fn serve(options: EmailServiceOptions, service: Service) -> Result<(),
     let (log, tracer) = (service.log.clone(), service.tracer.clone());
     let database = Database::new(&options.database, &service.name, tracer.clone(), log.clone());
     let redis = RedisLink::start(&options.redis, "redis", log.clone());
-    let mailboxes = Mailboxes::new(&options.imap, &options.accounts.mail_password, tracer.clone(), log.clone());
+    let mailboxes =
+        Mailboxes::new(&options.imap, &options.accounts.mail_password, tracer.clone(), log.clone());
     let cache = cache::Cache::new(redis.clone(), options.cache_ttl_seconds);
-    let metrics = metrics::Metrics::new(options.http_duration_buckets, &log, &database, &mailboxes, &cache, &options.redis.queue);
+    let metrics = metrics::Metrics::new(
+        options.http_duration_buckets,
+        &log,
+        &database,
+        &mailboxes,
+        &cache,
+        &options.redis.queue,
+    );
     let app = Arc::new(App {
         publisher: Publisher::new(redis.clone(), &options.redis.queue, &service.name, tracer),
         accounts: options.accounts,
@@ -114,7 +124,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/mailbox/messages", get(api::mailbox_list))
         .route("/api/v1/mailbox/messages/{uid}", get(api::mailbox_fetch))
         .fallback(async || (StatusCode::NOT_FOUND, Json(json!({"error": "no such endpoint"}))))
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, Json(json!({"error": "no such method"}))))
+        .method_not_allowed_fallback(async || {
+            (StatusCode::METHOD_NOT_ALLOWED, Json(json!({"error": "no such method"})))
+        })
         .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)

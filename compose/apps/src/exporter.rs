@@ -1,9 +1,12 @@
-//! Test equipment: an exporter that says what a test has told it to say. **What it exposes is a synthetic signal**:
-//! nothing caused it. It runs in stacks that test the harness itself, never beside a real application.
+//! Test equipment: an exporter that says what a test has told it to say. **What it exposes is a
+//! synthetic signal**: nothing caused it. It runs in stacks that test the harness itself, never
+//! beside a real application.
 //!
-//! - `GET /metrics` answers with the text last put (at first, with that of `METRICS`), with the status and after the delay last put.
+//! - `GET /metrics` answers with the text last put (at first, with that of `METRICS`), with the
+//!   status and after the delay last put.
 //! - `PUT /metrics` takes a text exposition, with the content type that scrapers shall see.
-//! - `PUT /behaviour` takes `{"status": 100-599, "delay_ms": 0-600000}`; a field left out is as at the start.
+//! - `PUT /behaviour` takes `{"status": 100-599, "delay_ms": 0-600000}`; a field left out is as at
+//!   the start.
 //! - `GET /behaviour` says how it behaves; `GET /health` is 200 whatever it does to scrapers.
 
 use std::net::SocketAddr;
@@ -77,7 +80,12 @@ type Shared = Arc<Mutex<Script>>;
 
 /// Serves until told to stop.
 pub async fn serve(options: ExporterOptions, service: Service) -> Result<(), ServiceError> {
-    serve_http(options.listen, router(options.metrics, Duration::from_millis(options.scrape_work_ms)), &service).await
+    serve_http(
+        options.listen,
+        router(options.metrics, Duration::from_millis(options.scrape_work_ms)),
+        &service,
+    )
+    .await
 }
 
 fn router(text: String, work: Duration) -> Router {
@@ -110,11 +118,13 @@ async fn expose(State(script): State<Shared>) -> Response {
     }
     tokio::time::sleep(Duration::from_millis(behaviour.delay_ms)).await;
     let script = lock(&script);
-    let status = StatusCode::from_u16(behaviour.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        StatusCode::from_u16(behaviour.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(CONTENT_TYPE, script.content_type.clone())], script.text.clone()).into_response()
 }
 
-/// Keeps this thread busy until it has had so much time of a processor, as metrics that are costly to gather do.
+/// Keeps this thread busy until it has had so much time of a processor, as metrics that are costly
+/// to gather do.
 fn labour(work: Duration) {
     let spent = || -> Option<Duration> {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
@@ -143,11 +153,16 @@ async fn behaviour(State(script): State<Shared>) -> Json<Behaviour> {
 async fn script_behaviour(State(script): State<Shared>, body: String) -> Response {
     let wanted = "body wants {\"status\": 100-599, \"delay_ms\": 0-600000}";
     match serde_json::from_str::<Behaviour>(&body) {
-        Ok(behaviour) if (100..600).contains(&behaviour.status) && behaviour.delay_ms <= 600_000 => {
+        Ok(behaviour)
+            if (100..600).contains(&behaviour.status) && behaviour.delay_ms <= 600_000 =>
+        {
             lock(&script).behaviour = behaviour;
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(_) => (StatusCode::BAD_REQUEST, Json(json!({"error": wanted}))).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": format!("{error}; {wanted}")}))).into_response(),
+        Err(error) => {
+            (StatusCode::BAD_REQUEST, Json(json!({"error": format!("{error}; {wanted}")})))
+                .into_response()
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A bounded pool of connections to mail servers, each logged in as someone.
 //!
-//! A place is taken before a connection is looked for, so that places in use say how busy the pool is also while the
-//! server makes everybody wait. Connections that are dropped instead of given back are closed.
+//! A place is taken before a connection is looked for, so that places in use say how busy the pool
+//! is also while the server makes everybody wait. Connections that are dropped instead of given
+//! back are closed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +37,12 @@ pub struct Place<T> {
 impl<T: Send + 'static> IdlePool<T> {
     /// A pool of that many places, which closes connections that were idle for longer than `keep`.
     pub fn new(size: usize, keep: Duration) -> Arc<Self> {
-        let pool = Arc::new(Self { size, keep, places: Arc::new(Semaphore::new(size)), idle: Mutex::new(VecDeque::with_capacity(size)) });
+        let pool = Arc::new(Self {
+            size,
+            keep,
+            places: Arc::new(Semaphore::new(size)),
+            idle: Mutex::new(VecDeque::with_capacity(size)),
+        });
         let weak = Arc::downgrade(&pool);
         tokio::spawn(async move {
             loop {
@@ -58,15 +64,23 @@ impl<T: Send + 'static> IdlePool<T> {
         self.size - self.places.available_permits()
     }
 
-    /// A place, and the owner's connection if one is idle. None when no place became free within `limit`.
-    pub async fn take(self: &Arc<Self>, owner: &str, limit: Duration) -> Option<(Place<T>, Option<T>)> {
-        let permit = tokio::time::timeout(limit, self.places.clone().acquire_owned()).await.ok()?.ok()?;
+    /// A place, and the owner's connection if one is idle. None when no place became free within
+    /// `limit`.
+    pub async fn take(
+        self: &Arc<Self>,
+        owner: &str,
+        limit: Duration,
+    ) -> Option<(Place<T>, Option<T>)> {
+        let permit =
+            tokio::time::timeout(limit, self.places.clone().acquire_owned()).await.ok()?.ok()?;
         self.close_old();
         let mut idle = self.lock();
         // The youngest: it is the most likely to live.
-        let found = idle.iter().rposition(|idle| idle.owner == owner).and_then(|index| idle.remove(index));
+        let found =
+            idle.iter().rposition(|idle| idle.owner == owner).and_then(|index| idle.remove(index));
         if found.is_none() && idle.len() + self.in_use() > self.size {
-            // Make room: places in use and idle connections together are never more than the pool's size.
+            // Make room: places in use and idle connections together are never more than the pool's
+            // size.
             idle.pop_front();
         }
         drop(idle);

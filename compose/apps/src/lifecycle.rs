@@ -87,7 +87,11 @@ impl Stop {
 }
 
 /// Runs a service until SIGTERM or SIGINT.
-pub fn run<F>(default_name: &str, telemetry: &Telemetry, serve: impl FnOnce(Service) -> F) -> ExitCode
+pub fn run<F>(
+    default_name: &str,
+    telemetry: &Telemetry,
+    serve: impl FnOnce(Service) -> F,
+) -> ExitCode
 where
     F: Future<Output = Result<(), ServiceError>>,
 {
@@ -100,7 +104,11 @@ where
     }
 }
 
-fn try_run<F>(default_name: &str, telemetry: &Telemetry, serve: impl FnOnce(Service) -> F) -> Result<(), ServiceError>
+fn try_run<F>(
+    default_name: &str,
+    telemetry: &Telemetry,
+    serve: impl FnOnce(Service) -> F,
+) -> Result<(), ServiceError>
 where
     F: Future<Output = Result<(), ServiceError>>,
 {
@@ -114,8 +122,14 @@ where
         .map_err(|source| ServiceError::System { what: "starting the runtime", source })?;
     let result = runtime.block_on(async {
         let stop = listen_for_signals()?;
-        let tracer = Tracer::start_exporting(&name, &telemetry.otlp_endpoint, telemetry.otel_propagators, &log)?;
-        let service = Service { name: name.clone(), log: log.clone(), tracer: tracer.clone(), stop };
+        let tracer = Tracer::start_exporting(
+            &name,
+            &telemetry.otlp_endpoint,
+            telemetry.otel_propagators,
+            &log,
+        )?;
+        let service =
+            Service { name: name.clone(), log: log.clone(), tracer: tracer.clone(), stop };
         let result = serve(service).await;
         tracer.shut_down(LAST_SPANS).await;
         result
@@ -132,11 +146,16 @@ where
 }
 
 fn listen_for_signals() -> Result<Stop, ServiceError> {
-    let handler = |kind| signal(kind).map_err(|source| ServiceError::System { what: "installing a signal handler", source });
-    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    let handler = |kind| {
+        signal(kind)
+            .map_err(|source| ServiceError::System { what: "installing a signal handler", source })
+    };
+    let (mut terminate, mut interrupt) =
+        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
-        // The end comes within two seconds: a second signal could only cost what is still to be said.
+        // The end comes within two seconds: a second signal could only cost what is still to be
+        // said.
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -152,19 +171,26 @@ fn listen_for_signals() -> Result<Stop, ServiceError> {
 pub fn health_answer<const N: usize>(checks: [(&str, Result<(), String>); N]) -> Response {
     let healthy = checks.iter().all(|(_, check)| check.is_ok());
     let word = |check: Result<(), String>| check.err().unwrap_or_else(|| "ok".into());
-    let checks: Map<String, Value> = checks.into_iter().map(|(name, check)| (name.to_owned(), word(check).into())).collect();
+    let checks: Map<String, Value> =
+        checks.into_iter().map(|(name, check)| (name.to_owned(), word(check).into())).collect();
     let body = json!({"status": if healthy { "healthy" } else { "unhealthy" }, "checks": checks});
-    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()
+    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+        .into_response()
 }
 
 /// Serves HTTP until told to stop, then lets requests under way end, at most [`GRACE`].
-pub async fn serve_http(address: SocketAddr, router: Router, service: &Service) -> Result<(), ServiceError> {
+pub async fn serve_http(
+    address: SocketAddr,
+    router: Router,
+    service: &Service,
+) -> Result<(), ServiceError> {
     let listen = |source| ServiceError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;
     service.log.write(Line::new("startup", format!("{} listens on {bound}", service.name)));
     let stop = service.stop.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.said().await });
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.said().await });
     tokio::select! {
         result = server.into_future() => {
             result.map_err(|source| ServiceError::System { what: "serving HTTP", source })

@@ -1,8 +1,9 @@
 //! JSON log lines: one object per line and event, to a file and to stdout.
 //!
-//! Lines are handed to writer threads, so that no request ever waits for a disk or a pipe. A writer takes all lines that
-//! are waiting and writes whole lines with one call, in append mode; [`Log::flush`] returns when what was logged before
-//! it is written. A sink that stands still may hold [`FILE_BACKLOG`] lines; what does not fit is counted, never awaited.
+//! Lines are handed to writer threads, so that no request ever waits for a disk or a pipe. A writer
+//! takes all lines that are waiting and writes whole lines with one call, in append mode;
+//! [`Log::flush`] returns when what was logged before it is written. A sink that stands still may
+//! hold [`FILE_BACKLOG`] lines; what does not fit is counted, never awaited.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
@@ -162,7 +163,9 @@ impl std::fmt::Debug for Order {
 
 /// The log file can't be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("log file {path}: {source}; LOG_FILE wants a path in a folder that exists and that this user may write to")]
+#[error(
+    "log file {path}: {source}; LOG_FILE wants a path in a folder that exists and that this user may write to"
+)]
 pub struct LogFileError {
     path: PathBuf,
     source: std::io::Error,
@@ -173,17 +176,20 @@ impl Log {
     pub fn open(service: &str, path: Option<&Path>) -> Result<Self, LogFileError> {
         let file = match path {
             Some(path) => {
-                let file = open_log_file(path).map_err(|source| LogFileError { path: path.to_owned(), source })?;
+                let file = open_log_file(path)
+                    .map_err(|source| LogFileError { path: path.to_owned(), source })?;
                 let (sender, receiver) = sync_channel(FILE_BACKLOG);
                 let writer = move || write_lines(&receiver, file, true);
-                spawn("log-file", writer).map_err(|source| LogFileError { path: path.to_owned(), source })?;
+                spawn("log-file", writer)
+                    .map_err(|source| LogFileError { path: path.to_owned(), source })?;
                 Some(sender)
             }
             None => None,
         };
         let (stdout, receiver) = sync_channel(STDOUT_BACKLOG);
         let writer = move || write_lines(&receiver, console(), false);
-        spawn("log-stdout", writer).map_err(|source| LogFileError { path: "/dev/stdout".into(), source })?;
+        spawn("log-stdout", writer)
+            .map_err(|source| LogFileError { path: "/dev/stdout".into(), source })?;
         Ok(Self { service: service.into(), file, stdout, dropped: Arc::new(AtomicU64::new(0)) })
     }
 
@@ -212,8 +218,8 @@ impl Log {
         let mut written = true;
         for sink in self.file.iter().chain([&self.stdout]) {
             let (done, wait) = sync_channel(1);
-            written &=
-                sink.try_send(Order::Flush(done)).is_ok() && wait.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok();
+            written &= sink.try_send(Order::Flush(done)).is_ok()
+                && wait.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok();
         }
         written
     }
@@ -247,8 +253,8 @@ fn timestamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Writes until all handles are gone. With `persist`, a failing write is tried again until it works (a disk that was
-/// full may have room again), else the batch is given up.
+/// Writes until all handles are gone. With `persist`, a failing write is tried again until it works
+/// (a disk that was full may have room again), else the batch is given up.
 fn write_lines(orders: &Receiver<Order>, mut sink: impl Write, persist: bool) {
     let mut batch = Vec::with_capacity(8 * 1024);
     let mut flushes = Vec::new();
@@ -357,7 +363,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let error = Log::open("test", Some(Path::new("/nonexistent/x.log"))).unwrap_err().to_string();
+        let error =
+            Log::open("test", Some(Path::new("/nonexistent/x.log"))).unwrap_err().to_string();
         assert!(error.contains("/nonexistent/x.log") && error.contains("LOG_FILE"), "{error}");
     }
 }

@@ -55,7 +55,8 @@ pub struct ConnectionResult {
     result: &'static str,
 }
 
-/// The attempts so far, by result: `ok`, `refused` (the server said no), `failed` (it said nothing).
+/// The attempts so far, by result: `ok`, `refused` (the server said no), `failed` (it said
+/// nothing).
 pub type Connections = Family<ConnectionResult, Counter>;
 
 /// A message as it is listed.
@@ -142,8 +143,12 @@ impl Mailboxes {
     pub fn gauges(&self) -> [Sampled; 2] {
         let (size, used) = (self.pool.clone(), self.pool.clone());
         [
-            Sampled::gauge("imap_pool_size", "Sessions that the IMAP pool may hold", move || size.size() as f64),
-            Sampled::gauge("imap_pool_in_use", "Places of the IMAP pool in use", move || used.in_use() as f64),
+            Sampled::gauge("imap_pool_size", "Sessions that the IMAP pool may hold", move || {
+                size.size() as f64
+            }),
+            Sampled::gauge("imap_pool_in_use", "Places of the IMAP pool in use", move || {
+                used.in_use() as f64
+            }),
         ]
     }
 
@@ -153,20 +158,37 @@ impl Mailboxes {
     }
 
     /// The newest messages of the user's INBOX, newest first.
-    pub async fn list(&self, parent: &Context, user: &str, limit: u32) -> Result<Vec<Summary>, MailboxError> {
+    pub async fn list(
+        &self,
+        parent: &Context,
+        user: &str,
+        limit: u32,
+    ) -> Result<Vec<Summary>, MailboxError> {
         let raw = self.ask("imap.list", parent, user, Question::Newest(limit)).await?;
-        let mut messages: Vec<Summary> = raw.iter().map(|(uid, bytes)| summary(*uid, bytes)).collect();
+        let mut messages: Vec<Summary> =
+            raw.iter().map(|(uid, bytes)| summary(*uid, bytes)).collect();
         messages.sort_by_key(|message| std::cmp::Reverse(message.uid));
         Ok(messages)
     }
 
     /// One message of the user's INBOX.
-    pub async fn fetch(&self, parent: &Context, user: &str, uid: u32) -> Result<Option<FullMessage>, MailboxError> {
+    pub async fn fetch(
+        &self,
+        parent: &Context,
+        user: &str,
+        uid: u32,
+    ) -> Result<Option<FullMessage>, MailboxError> {
         let raw = self.ask("imap.fetch", parent, user, Question::One(uid)).await?;
         Ok(raw.iter().find(|(found, _)| *found == uid).map(|(_, bytes)| full_message(uid, bytes)))
     }
 
-    async fn ask(&self, name: &'static str, parent: &Context, user: &str, question: Question) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
+    async fn ask(
+        &self,
+        name: &'static str,
+        parent: &Context,
+        user: &str,
+        question: Question,
+    ) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
         let span = self.tracer.span(name, SpanKind::Client, parent);
         span.set("server.address", self.options.imap_host.clone());
         let result = self.ask_a_session(user, question).await;
@@ -174,7 +196,11 @@ impl Mailboxes {
         result
     }
 
-    async fn ask_a_session(&self, user: &str, question: Question) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
+    async fn ask_a_session(
+        &self,
+        user: &str,
+        question: Question,
+    ) -> Result<Vec<(u32, Vec<u8>)>, MailboxError> {
         let deadline = Instant::now() + OPERATION;
         let (place, idle) = self.pool.take(user, PLACE).await.ok_or_else(|| {
             let size = self.pool.size();
@@ -204,7 +230,8 @@ impl Mailboxes {
                 Ok(Err(error)) => return Err(self.unavailable(&error.to_string())),
                 Err(_) => {
                     self.pool.clear();
-                    return Err(self.unavailable(&format!("no answer within {} s", OPERATION.as_secs_f64())));
+                    return Err(self
+                        .unavailable(&format!("no answer within {} s", OPERATION.as_secs_f64())));
                 }
             }
         }
@@ -249,7 +276,10 @@ impl Mailboxes {
     }
 }
 
-async fn answer(session: &mut ImapSession, question: Question) -> Result<Vec<(u32, Vec<u8>)>, ImapLibraryError> {
+async fn answer(
+    session: &mut ImapSession,
+    question: Question,
+) -> Result<Vec<(u32, Vec<u8>)>, ImapLibraryError> {
     // What the server says unasked is of no interest, and must not pile up.
     while session.unsolicited_responses.try_recv().is_ok() {}
     // Asked anew each time: this is what makes new mail visible.
@@ -260,7 +290,9 @@ async fn answer(session: &mut ImapSession, question: Question) -> Result<Vec<(u3
             let first = inbox.exists.saturating_sub(limit.saturating_sub(1)).max(1);
             session.fetch(format!("{first}:*"), HEADERS).await?.try_collect().await?
         }
-        Question::One(uid) => session.uid_fetch(uid.to_string(), WHOLE).await?.try_collect().await?,
+        Question::One(uid) => {
+            session.uid_fetch(uid.to_string(), WHOLE).await?.try_collect().await?
+        }
     };
     let part = |message: &async_imap::types::Fetch| match question {
         Question::Newest(_) => message.header().map(<[u8]>::to_vec),
@@ -288,7 +320,11 @@ fn full_message(uid: u32, bytes: &[u8]) -> FullMessage {
     FullMessage {
         summary: summary(uid, bytes),
         to: parsed.as_ref().map(|message| addresses(message.to())).unwrap_or_default(),
-        body: parsed.as_ref().and_then(|message| message.body_text(0)).unwrap_or_default().into_owned(),
+        body: parsed
+            .as_ref()
+            .and_then(|message| message.body_text(0))
+            .unwrap_or_default()
+            .into_owned(),
     }
 }
 

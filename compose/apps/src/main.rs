@@ -1,10 +1,12 @@
-//! The synthetic services that the traffic of a drill goes to: one binary, one subcommand a service.
+//! The synthetic services that the traffic of a drill goes to: one binary, one subcommand a
+//! service.
 //!
-//! `email-service`, `celery-worker` and `celery-beat` are a small mail application over PostgreSQL, Redis, Postfix and
-//! Dovecot. They are the application under fault: every wait is bounded, every dependency may go and come back at any
-//! time. They know nothing of who drives or watches them, and no endpoint, flag or variable of theirs sets a metric, a
-//! log line or a span: what they report, they did. `exporter` is the exception, test equipment for the harness's own
-//! small stack; see its page.
+//! `email-service`, `celery-worker` and `celery-beat` are a small mail application over PostgreSQL,
+//! Redis, Postfix and Dovecot. They are the application under fault: every wait is bounded, every
+//! dependency may go and come back at any time. They know nothing of who drives or watches them,
+//! and no endpoint, flag or variable of theirs sets a metric, a log line or a span: what they
+//! report, they did. `exporter` is the exception, test equipment for the harness's own small stack;
+//! see its page.
 
 #![forbid(unsafe_code)]
 
@@ -31,7 +33,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Synthetic services of a mail application, configured by environment variables (or flags of the same names)
+/// Synthetic services of a mail application, configured by environment variables (or flags of the
+/// same names)
 #[derive(Debug, Parser)]
 #[command(name = "apps", version)]
 enum Command {
@@ -49,15 +52,21 @@ fn main() -> ExitCode {
     match Command::parse() {
         Command::EmailService(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("email-service", &telemetry, |service| email_service::serve(*options, service))
+            lifecycle::run("email-service", &telemetry, |service| {
+                email_service::serve(*options, service)
+            })
         }
         Command::CeleryWorker(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("celery-worker", &telemetry, |service| celery_worker::serve(*options, service))
+            lifecycle::run("celery-worker", &telemetry, |service| {
+                celery_worker::serve(*options, service)
+            })
         }
         Command::CeleryBeat(options) => {
             let telemetry = options.telemetry.clone();
-            lifecycle::run("celery-beat", &telemetry, |service| celery_beat::serve(*options, service))
+            lifecycle::run("celery-beat", &telemetry, |service| {
+                celery_beat::serve(*options, service)
+            })
         }
         Command::Exporter(options) => {
             let telemetry = options.telemetry();

@@ -1,4 +1,5 @@
-//! Prometheus metrics: the registry of a service, how it is written out, and what it says of the process itself.
+//! Prometheus metrics: the registry of a service, how it is written out, and what it says of the
+//! process itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use prometheus_client::registry::Registry;
 
 use crate::log::Log;
 
-/// Upper bounds in seconds when HTTP_DURATION_BUCKETS says nothing: they reach beyond every deadline.
+/// Upper bounds in seconds when HTTP_DURATION_BUCKETS says nothing: they reach beyond every
+/// deadline.
 pub const DURATION_BUCKETS: &str = "0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2,2.5,5,10";
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,7 +37,8 @@ impl prometheus_client::metrics::family::MetricConstructor<Histogram> for Bucket
 /// A histogram for each label set.
 pub type Histograms<L> = Family<L, Histogram, Buckets>;
 
-/// Reads a list of upper bounds in seconds: positive, finite, rising, separated by commas or spaces.
+/// Reads a list of upper bounds in seconds: positive, finite, rising, separated by commas or
+/// spaces.
 pub fn parse_buckets(text: &str) -> Result<Buckets, String> {
     let wanted = "it wants rising positive seconds such as 0.1,0.5,1";
     let bounds = text
@@ -65,26 +68,34 @@ pub fn registry(log: &Log) -> Registry {
     registry
 }
 
-/// Writes the registry in the format that the scraper asks for: OpenMetrics, or the older text format.
+/// Writes the registry in the format that the scraper asks for: OpenMetrics, or the older text
+/// format.
 pub fn respond(registry: &Registry, headers: &HeaderMap) -> Response {
     let mut text = String::with_capacity(16 * 1024);
     if prometheus_client::encoding::text::encode(&mut text, registry).is_err() {
-        return (axum::http::StatusCode::INTERNAL_SERVER_ERROR, "metrics can't be encoded\n").into_response();
+        return (axum::http::StatusCode::INTERNAL_SERVER_ERROR, "metrics can't be encoded\n")
+            .into_response();
     }
-    let openmetrics = headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("openmetrics")));
+    let openmetrics = headers
+        .get_all(ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("openmetrics")));
     let content_type = if openmetrics { OPENMETRICS } else { TEXT_FORMAT };
     let body = if openmetrics { text } else { text_format(&text) };
     ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
 }
 
-/// OpenMetrics as the text format 0.0.4: there a counter's family has the name of its samples, with `_total`.
+/// OpenMetrics as the text format 0.0.4: there a counter's family has the name of its samples, with
+/// `_total`.
 fn text_format(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len() + 1024);
     let mut help: Option<(&str, &str)> = None;
     for line in openmetrics.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             help = rest.split_once(' ');
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
             let suffix = if kind == "counter" { "_total" } else { "" };
             if let Some((_, text)) = help.take().filter(|(helped, _)| *helped == name) {
                 out.push_str(&format!("# HELP {name}{suffix} {text}\n"));
@@ -108,12 +119,20 @@ pub struct Sampled {
 
 impl Sampled {
     /// A level.
-    pub fn gauge(name: &'static str, help: &'static str, sample: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+    pub fn gauge(
+        name: &'static str,
+        help: &'static str,
+        sample: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Self {
         Self { name, help, counter: false, sample: Arc::new(sample) }
     }
 
     /// A count; its name comes without `_total`, which the format adds.
-    pub fn counter(name: &'static str, help: &'static str, sample: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    pub fn counter(
+        name: &'static str,
+        help: &'static str,
+        sample: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
         Self { name, help, counter: true, sample: Arc::new(move || sample() as f64) }
     }
 }
@@ -127,7 +146,11 @@ impl fmt::Debug for Sampled {
 impl Collector for Sampled {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let value = (self.sample)();
-        if self.counter { count(&mut encoder, self.name, self.help, value) } else { level(&mut encoder, self.name, self.help, value) }
+        if self.counter {
+            count(&mut encoder, self.name, self.help, value)
+        } else {
+            level(&mut encoder, self.name, self.help, value)
+        }
     }
 }
 
@@ -149,8 +172,18 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         if let Some(times) = ProcessTimes::parse(&read("/proc/self/stat"), &read("/proc/stat")) {
-            count(&mut encoder, "process_cpu_seconds", "User and system CPU time spent, in seconds", times.cpu_seconds)?;
-            level(&mut encoder, "process_start_time_seconds", "Start time since the Unix epoch, in seconds", times.start_seconds)?;
+            count(
+                &mut encoder,
+                "process_cpu_seconds",
+                "User and system CPU time spent, in seconds",
+                times.cpu_seconds,
+            )?;
+            level(
+                &mut encoder,
+                "process_start_time_seconds",
+                "Start time since the Unix epoch, in seconds",
+                times.start_seconds,
+            )?;
         }
         let status = read("/proc/self/status");
         for (key, name, help) in [
@@ -161,7 +194,9 @@ impl Collector for Process {
                 level(&mut encoder, name, help, bytes)?;
             }
         }
-        if let Some(threads) = status_field(&status, "Threads:").and_then(|count| count.parse().ok()) {
+        if let Some(threads) =
+            status_field(&status, "Threads:").and_then(|count| count.parse().ok())
+        {
             level(&mut encoder, "process_threads", "Threads", threads)?;
         }
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
@@ -171,7 +206,8 @@ impl Collector for Process {
     }
 }
 
-/// Linux counts process times in hundredths of a second (USER_HZ) on all architectures that matter here.
+/// Linux counts process times in hundredths of a second (USER_HZ) on all architectures that matter
+/// here.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 struct ProcessTimes {
@@ -181,11 +217,16 @@ struct ProcessTimes {
 
 impl ProcessTimes {
     fn parse(own: &str, system: &str) -> Option<Self> {
-        // The command's name, in parentheses, may hold anything; fields are counted from behind it (state is field 3).
+        // The command's name, in parentheses, may hold anything; fields are counted from behind it
+        // (state is field 3).
         let fields: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let boot: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-        Some(Self { cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS_PER_SECOND, start_seconds: boot + ticks(22)? / TICKS_PER_SECOND })
+        let boot: f64 =
+            system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+        Some(Self {
+            cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS_PER_SECOND,
+            start_seconds: boot + ticks(22)? / TICKS_PER_SECOND,
+        })
     }
 }
 
@@ -223,7 +264,10 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let text = text_format(&text);
-        assert!(text.contains("# TYPE http_requests_total counter\nhttp_requests_total 1\n"), "{text}");
+        assert!(
+            text.contains("# TYPE http_requests_total counter\nhttp_requests_total 1\n"),
+            "{text}"
+        );
         assert!(text.contains("# HELP http_requests_total Requests"), "{text}");
         assert!(text.contains("# TYPE level gauge\nlevel 1.5\n"), "{text}");
         assert!(!text.contains("# EOF"), "{text}");

@@ -66,11 +66,16 @@ impl Publisher {
         operation_id: Option<&str>,
         traceparent: Option<String>,
     ) -> Result<(), RedisFailure> {
-        let unwritable = |error: serde_json::Error| RedisFailure::Refused(format!("task {task}: {error}"));
-        let mut message = Message::new(task, id, arguments, &self.queue, &self.origin).map_err(unwritable)?;
+        let unwritable =
+            |error: serde_json::Error| RedisFailure::Refused(format!("task {task}: {error}"));
+        let mut message =
+            Message::new(task, id, arguments, &self.queue, &self.origin).map_err(unwritable)?;
         message.headers.operation_id = operation_id.map(str::to_owned);
         message.headers.traceparent = traceparent;
         let message = message.render().map_err(unwritable)?;
-        self.link.ask::<i64>(redis::cmd("LPUSH").arg(&self.queue).arg(message), ANSWER).await.map(drop)
+        self.link
+            .ask::<i64>(redis::cmd("LPUSH").arg(&self.queue).arg(message), ANSWER)
+            .await
+            .map(drop)
     }
 }

@@ -1,8 +1,9 @@
 //! Redis: one multiplexed connection that is kept up, watched and replaced in the background.
 //!
-//! A caller gets the connection that is there; while there is none it waits for the attempt under way, and no longer. A
-//! connection counts as lost when a command on it fails or is not answered in time; idle ones are pinged, so that a Redis
-//! which went and came back has a new connection before the next request wants one.
+//! A caller gets the connection that is there; while there is none it waits for the attempt under
+//! way, and no longer. A connection counts as lost when a command on it fails or is not answered in
+//! time; idle ones are pinged, so that a Redis which went and came back has a new connection before
+//! the next request wants one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,10 @@ use std::time::Duration;
 
 use clap::Args;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
+    IntoConnectionInfo, Pipeline, RedisError,
+};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -18,7 +22,8 @@ use crate::dependency::Dependency;
 use crate::dial::{PEER_TIMEOUT, keepalive, lookup};
 use crate::log::Log;
 
-/// How long making a connection may take. Short, since each attempt asks anew at its start and a second later.
+/// How long making a connection may take. Short, since each attempt asks anew at its start and a
+/// second later.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a command may wait for its answer.
 pub const ANSWER: Duration = Duration::from_secs(3);
@@ -26,7 +31,8 @@ pub const ANSWER: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(200);
 /// How often an idle connection is pinged.
 const PING: Duration = Duration::from_millis(500);
-/// A process that was frozen finds its timers run out before it has read what came meanwhile: it looks once more.
+/// A process that was frozen finds its timers run out before it has read what came meanwhile: it
+/// looks once more.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
 /// Commands that may wait for answers at once.
 const AT_ONCE: usize = 1_024;
@@ -105,7 +111,10 @@ impl RedisLink {
 
     fn start_with(options: &RedisOptions, name: &'static str, log: Log, pinged: bool) -> Self {
         let shared = Arc::new(Shared {
-            state: watch::Sender::new(State::Down { attempts: 0, error: "not connected yet".into() }),
+            state: watch::Sender::new(State::Down {
+                attempts: 0,
+                error: "not connected yet".into(),
+            }),
             lost: AtomicU64::new(0),
             wake: Notify::new(),
             dependency: Dependency::new(name, log),
@@ -118,18 +127,29 @@ impl RedisLink {
     }
 
     /// One command.
-    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd, limit: Duration) -> Result<T, RedisFailure> {
+    pub async fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        limit: Duration,
+    ) -> Result<T, RedisFailure> {
         self.within(limit, async |mut connection| command.query_async(&mut connection).await).await
     }
 
     /// Several commands; as one transaction when the pipeline says so.
-    pub async fn ask_all<T: FromRedisValue>(&self, pipeline: &Pipeline, limit: Duration) -> Result<T, RedisFailure> {
+    pub async fn ask_all<T: FromRedisValue>(
+        &self,
+        pipeline: &Pipeline,
+        limit: Duration,
+    ) -> Result<T, RedisFailure> {
         self.within(limit, async |mut connection| pipeline.query_async(&mut connection).await).await
     }
 
     /// Whether it answers.
     pub async fn ping(&self, limit: Duration) -> Result<(), String> {
-        self.ask::<String>(&redis::cmd("PING"), limit).await.map(drop).map_err(|error| error.to_string())
+        self.ask::<String>(&redis::cmd("PING"), limit)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 
     async fn within<T>(
@@ -171,7 +191,9 @@ impl RedisLink {
         let mut seen = None;
         loop {
             match &*states.borrow_and_update() {
-                State::Up { connection, generation } if self.shared.lost.load(Ordering::Acquire) < *generation => {
+                State::Up { connection, generation }
+                    if self.shared.lost.load(Ordering::Acquire) < *generation =>
+                {
                     return Ok((connection.clone(), *generation));
                 }
                 State::Up { .. } => {}
@@ -210,7 +232,8 @@ impl Shared {
                 Ok(Ok(connection)) => {
                     generation += 1;
                     self.dependency.up();
-                    self.state.send_replace(State::Up { connection: connection.clone(), generation });
+                    self.state
+                        .send_replace(State::Up { connection: connection.clone(), generation });
                     let error = self.until_lost(connection, generation).await;
                     self.state.send_replace(State::Down { attempts, error: error.into() });
                 }
@@ -229,7 +252,10 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive()).set_user_timeout(PEER_TIMEOUT);
+        let tcp = redis::io::tcp::TcpSettings::default()
+            .set_nodelay(true)
+            .set_keepalive(keepalive())
+            .set_user_timeout(PEER_TIMEOUT);
         let info = self.info.clone().set_tcp_settings(tcp);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
@@ -250,12 +276,13 @@ impl Shared {
                 continue;
             }
             let ping = redis::cmd("PING");
-            let error = match timeout(ANSWER, ping.query_async::<redis::Value>(&mut connection)).await {
-                Ok(Ok(_)) => continue,
-                Ok(Err(error)) if answered(&error) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
-            };
+            let error =
+                match timeout(ANSWER, ping.query_async::<redis::Value>(&mut connection)).await {
+                    Ok(Ok(_)) => continue,
+                    Ok(Err(error)) if answered(&error) => continue,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
+                };
             self.lost.fetch_max(generation, Ordering::AcqRel);
             self.dependency.down(&error);
             return error;
@@ -300,7 +327,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let options = RedisOptions { redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(), queue: "celery".into() };
+        let options = RedisOptions {
+            redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(),
+            queue: "celery".into(),
+        };
         let link = RedisLink::start(&options, "redis", Log::open("test", None).unwrap());
         let started = std::time::Instant::now();
         assert!(link.ping(ANSWER).await.is_err());
@@ -311,7 +341,10 @@ mod tests {
     async fn a_redis_that_accepts_and_says_nothing_is_given_up() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let options = RedisOptions { redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(), queue: "celery".into() };
+        let options = RedisOptions {
+            redis_url: parse_url(&format!("redis://127.0.0.1:{port}")).unwrap(),
+            queue: "celery".into(),
+        };
         let link = RedisLink::start(&options, "redis", Log::open("test", None).unwrap());
         let started = std::time::Instant::now();
         assert!(link.ping(ANSWER).await.is_err());

@@ -1,4 +1,5 @@
-//! Settings that several services share, read from the environment, and how their values are written.
+//! Settings that several services share, read from the environment, and how their values are
+//! written.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::trace::Propagation;
 /// What every service is told about its telemetry.
 #[derive(Clone, Debug, Args)]
 pub struct Telemetry {
-    /// Name of the service in spans (`service.name`) and log lines (`service`); default: the subcommand's name
+    /// Name of the service in spans (`service.name`) and log lines (`service`); default: the
+    /// subcommand's name
     #[arg(long, env = "SERVICE_NAME")]
     pub service_name: Option<String>,
     /// Collector that spans go to, OTLP over gRPC; empty exports none
@@ -43,7 +45,9 @@ impl Accounts {
     pub fn find(&self, address: &str) -> Option<String> {
         let (local, domain) = address.rsplit_once('@')?;
         let user = USERS.iter().find(|user| user.eq_ignore_ascii_case(local))?;
-        domain.eq_ignore_ascii_case(&self.mail_domain).then(|| format!("{user}@{}", self.mail_domain))
+        domain
+            .eq_ignore_ascii_case(&self.mail_domain)
+            .then(|| format!("{user}@{}", self.mail_domain))
     }
 }
 
@@ -72,7 +76,9 @@ mod tests {
     fn accounts_are_found_by_full_address() {
         let accounts = Accounts { mail_domain: "mail.test".into(), mail_password: "x".into() };
         assert_eq!(accounts.find("Alice@MAIL.test").as_deref(), Some("alice@mail.test"));
-        for address in ["alice", "alice@", "mallory@mail.test", "alice@other.test", "@mail.test", ""] {
+        for address in
+            ["alice", "alice@", "mallory@mail.test", "alice@other.test", "@mail.test", ""]
+        {
             assert_eq!(accounts.find(address), None, "{address:?}");
         }
     }

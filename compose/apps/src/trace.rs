@@ -1,4 +1,5 @@
-//! Spans: started with an explicit parent, exported by OTLP over gRPC, carried across services as W3C `traceparent`.
+//! Spans: started with an explicit parent, exported by OTLP over gRPC, carried across services as
+//! W3C `traceparent`.
 //!
 //! Everything is sampled (flags `01`): which traces are kept is decided further on.
 
@@ -8,13 +9,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
+    SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_otlp::{WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
+    SpanExporter,
+};
 
 use crate::dependency::Dependency;
 use crate::log::{Line, Log};
@@ -36,7 +41,8 @@ pub struct Tracer {
     propagation: Propagation,
 }
 
-/// Whether trace context is taken from callers and handed on, as OpenTelemetry's variable OTEL_PROPAGATORS says.
+/// Whether trace context is taken from callers and handed on, as OpenTelemetry's variable
+/// OTEL_PROPAGATORS says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     /// As W3C `traceparent`.
@@ -55,7 +61,11 @@ impl FromStr for Propagation {
                 "tracecontext" => found = Self::TraceContext,
                 // Nothing here has baggage.
                 "baggage" | "none" => {}
-                _ => return Err(format!("propagator {name:?}: it wants a list of tracecontext, baggage, none")),
+                _ => {
+                    return Err(format!(
+                        "propagator {name:?}: it wants a list of tracecontext, baggage, none"
+                    ));
+                }
             }
         }
         Ok(found)
@@ -64,21 +74,30 @@ impl FromStr for Propagation {
 
 /// The endpoint of the collector can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?}: {reason}; it wants a URL such as http://otel-collector:4317")]
+#[error(
+    "OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?}: {reason}; it wants a URL such as http://otel-collector:4317"
+)]
 pub struct EndpointError {
     endpoint: String,
     reason: String,
 }
 
 impl Tracer {
-    /// Connects lazily: a collector that is not there costs its spans, nothing else. An empty endpoint exports nothing,
-    /// while ids are still drawn and logged. Must be called within the runtime.
-    pub fn start_exporting(service: &str, endpoint: &str, propagation: Propagation, log: &Log) -> Result<Self, EndpointError> {
+    /// Connects lazily: a collector that is not there costs its spans, nothing else. An empty
+    /// endpoint exports nothing, while ids are still drawn and logged. Must be called within the
+    /// runtime.
+    pub fn start_exporting(
+        service: &str,
+        endpoint: &str,
+        propagation: Propagation,
+        log: &Log,
+    ) -> Result<Self, EndpointError> {
         let resource = Resource::builder()
             .with_service_name(service.to_owned())
             .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
             .build();
-        let mut builder = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource);
+        let mut builder =
+            SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource);
         if !endpoint.is_empty() {
             let exporter = opentelemetry_otlp::SpanExporter::builder()
                 .with_tonic()
@@ -86,30 +105,46 @@ impl Tracer {
                 .with_timeout(EXPORT_TIMEOUT)
                 .with_retry_policy(opentelemetry_otlp::RetryPolicy::disabled())
                 .build()
-                .map_err(|error| EndpointError { endpoint: endpoint.into(), reason: error.to_string() })?;
-            let exporter = Watched { inner: exporter, collector: Dependency::new("otel-collector", log.clone()) };
+                .map_err(|error| EndpointError {
+                    endpoint: endpoint.into(),
+                    reason: error.to_string(),
+                })?;
+            let exporter = Watched {
+                inner: exporter,
+                collector: Dependency::new("otel-collector", log.clone()),
+            };
             let batches = BatchConfigBuilder::default()
                 .with_scheduled_delay(EXPORT_EVERY)
                 .with_max_queue_size(EXPORT_BACKLOG)
                 .with_max_export_batch_size(512)
                 .build();
-            builder = builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build());
+            builder = builder.with_span_processor(
+                BatchSpanProcessor::builder(exporter).with_batch_config(batches).build(),
+            );
         }
         let provider = builder.build();
         Ok(Self { tracer: provider.tracer("apps"), provider, propagation })
     }
 
     /// Starts a span below `parent`, or a new trace when the parent holds no span.
-    pub fn span(&self, name: impl Into<Cow<'static, str>>, kind: SpanKind, parent: &Context) -> Span {
+    pub fn span(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        kind: SpanKind,
+        parent: &Context,
+    ) -> Span {
         let builder = SpanBuilder::from_name(name).with_kind(kind);
         let span = self.tracer.build_with_context(builder, parent);
         Span { context: parent.with_span(span), ended: false }
     }
 
-    /// The parent that a caller names in its `traceparent`; none when it is missing, malformed, or not to be taken.
+    /// The parent that a caller names in its `traceparent`; none when it is missing, malformed, or
+    /// not to be taken.
     pub fn extract(&self, traceparent: Option<&str>) -> Context {
         let parent = traceparent.filter(|_| self.propagation == Propagation::TraceContext);
-        parent.and_then(|text| text.parse::<TraceParent>().ok()).map_or_else(Context::new, TraceParent::context)
+        parent
+            .and_then(|text| text.parse::<TraceParent>().ok())
+            .map_or_else(Context::new, TraceParent::context)
     }
 
     /// The `traceparent` that others get to take up the span, if they are to.
@@ -161,7 +196,8 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
     }
 }
 
-/// A span under way. One that is dropped without [`Span::end`] was cut off, and ends as an error that says so.
+/// A span under way. One that is dropped without [`Span::end`] was cut off, and ends as an error
+/// that says so.
 #[derive(Debug)]
 pub struct Span {
     context: Context,
@@ -242,7 +278,11 @@ impl TraceParent {
     fn of(context: &Context) -> Self {
         let span = context.span();
         let context = span.span_context();
-        Self { trace_id: context.trace_id(), span_id: context.span_id(), flags: context.trace_flags() }
+        Self {
+            trace_id: context.trace_id(),
+            span_id: context.span_id(),
+            flags: context.trace_flags(),
+        }
     }
 
     /// Names the span in a log line.
@@ -254,7 +294,8 @@ impl TraceParent {
 
     /// A parent for spans of this process.
     pub fn context(self) -> Context {
-        let span = SpanContext::new(self.trace_id, self.span_id, self.flags, true, TraceState::default());
+        let span =
+            SpanContext::new(self.trace_id, self.span_id, self.flags, true, TraceState::default());
         Context::new().with_remote_span_context(span)
     }
 }
@@ -292,7 +333,9 @@ impl FromStr for TraceParent {
         let parent = Self {
             trace_id: TraceId::from_hex(trace_id).map_err(|_| MalformedTraceParent)?,
             span_id: SpanId::from_hex(span_id).map_err(|_| MalformedTraceParent)?,
-            flags: TraceFlags::new(u8::from_str_radix(flags, 16).map_err(|_| MalformedTraceParent)?),
+            flags: TraceFlags::new(
+                u8::from_str_radix(flags, 16).map_err(|_| MalformedTraceParent)?,
+            ),
         };
         let zero = parent.trace_id == TraceId::INVALID || parent.span_id == SpanId::INVALID;
         if zero { Err(MalformedTraceParent) } else { Ok(parent) }

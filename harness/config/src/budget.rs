@@ -1,8 +1,9 @@
 //! How long an alert may take, stage by stage, from the user's own configuration.
 //!
-//! The bound runs from the moment a condition becomes true (a fault bites) to the notification, and from healing to the
-//! news of it. Each stage says what it rests on. A measured time is compared stage by stage, so a late page has a culprit;
-//! a wanted time below the bound is refused before anything starts. What a noisy host adds is a stage of its own.
+//! The bound runs from the moment a condition becomes true (a fault bites) to the notification, and
+//! from healing to the news of it. Each stage says what it rests on. A measured time is compared
+//! stage by stage, so a late page has a culprit; a wanted time below the bound is refused before
+//! anything starts. What a noisy host adds is a stage of its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +23,8 @@ use reach::places;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Until the window that the expression looks over holds enough of the new to cross the threshold.
+    /// Until the window that the expression looks over holds enough of the new to cross the
+    /// threshold.
     WindowFill,
     /// Until the window holds little enough of the old.
     WindowDrain,
@@ -94,8 +96,9 @@ pub enum Fill {
     /// The whole window has to be filled.
     #[default]
     Whole,
-    /// The value jumps: once the window is full of the new it is `reached`, and the threshold lies at this value. It is
-    /// crossed after threshold/reached of the window (and drained below it after the rest).
+    /// The value jumps: once the window is full of the new it is `reached`, and the threshold lies
+    /// at this value. It is crossed after threshold/reached of the window (and drained below it
+    /// after the rest).
     Step {
         /// Value once the whole window lies in the condition.
         reached: f64,
@@ -110,17 +113,25 @@ impl Fill {
     fn filling(self) -> (f64, String) {
         match self {
             Fill::Whole => (1.0, "the whole window".into()),
-            Fill::Share(share) => (share.clamp(0.0, 1.0), format!("{share} of the window, as given")),
-            Fill::Step { reached, threshold } if reached > 0.0 && threshold > 0.0 && threshold < reached => {
+            Fill::Share(share) => {
+                (share.clamp(0.0, 1.0), format!("{share} of the window, as given"))
+            }
+            Fill::Step { reached, threshold }
+                if reached > 0.0 && threshold > 0.0 && threshold < reached =>
+            {
                 (threshold / reached, format!("from 0 to {reached}, threshold {threshold}"))
             }
-            Fill::Step { .. } => (1.0, "the whole window, for the threshold is not below what is reached".into()),
+            Fill::Step { .. } => {
+                (1.0, "the whole window, for the threshold is not below what is reached".into())
+            }
         }
     }
 
     fn draining(self) -> (f64, String) {
         match self {
-            Fill::Step { reached, threshold } if reached > 0.0 && threshold > 0.0 && threshold < reached => {
+            Fill::Step { reached, threshold }
+                if reached > 0.0 && threshold > 0.0 && threshold < reached =>
+            {
                 (1.0 - threshold / reached, format!("from {reached} to 0, threshold {threshold}"))
             }
             Fill::Step { .. } | Fill::Whole => (1.0, "the whole window".into()),
@@ -164,7 +175,8 @@ impl Default for Circumstances {
 }
 
 impl Circumstances {
-    /// As fast as everything can be: what a configuration can't promise then, it can't promise at all.
+    /// As fast as everything can be: what a configuration can't promise then, it can't promise at
+    /// all.
     pub fn at_best() -> Circumstances {
         Circumstances { delivery: Duration::ZERO, ..Circumstances::default() }
     }
@@ -209,7 +221,9 @@ fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// No rule has that name.
-    #[error("no alert `{name}` is configured; configured are: {known}\nhint: is its file under `rule_files`?")]
+    #[error(
+        "no alert `{name}` is configured; configured are: {known}\nhint: is its file under `rule_files`?"
+    )]
     NoSuchAlert {
         /// Name that was asked for.
         name: String,
@@ -235,17 +249,26 @@ pub enum BudgetError {
 }
 
 impl Budget {
-    /// From the first recorded samples that satisfy the expression to the notification: without filling, scraping and recording.
+    /// From the first recorded samples that satisfy the expression to the notification: without
+    /// filling, scraping and recording.
     pub fn from_samples(&self) -> Duration {
-        self.stages.iter().filter(|time| !time.stage.is_before_samples()).map(|time| time.takes).sum()
+        self.stages
+            .iter()
+            .filter(|time| !time.stage.is_before_samples())
+            .map(|time| time.takes)
+            .sum()
     }
 
     /// The stages as names and seconds, for a report.
     pub fn stage_seconds(&self) -> Vec<(String, f64)> {
-        self.stages.iter().map(|time| (time.stage.name().to_owned(), time.takes.as_secs_f64())).collect()
+        self.stages
+            .iter()
+            .map(|time| (time.stage.name().to_owned(), time.takes.as_secs_f64()))
+            .collect()
     }
 
-    /// Refuses a wanted bound, from the samples to the news, that lies below what this budget promises.
+    /// Refuses a wanted bound, from the samples to the news, that lies below what this budget
+    /// promises.
     ///
     /// # Errors
     /// Says what the configuration promises, by stages.
@@ -254,13 +277,19 @@ impl Budget {
         if wanted >= promised {
             return Ok(());
         }
-        let stages = self.stages.iter().filter(|time| !time.stage.is_before_samples() && !time.takes.is_zero());
+        let stages = self
+            .stages
+            .iter()
+            .filter(|time| !time.stage.is_before_samples() && !time.takes.is_zero());
         Err(BudgetError::Impossible {
             alert: self.alert.clone(),
             receiver: self.receiver.clone(),
             wanted: seconds(wanted),
             allowed: seconds(promised),
-            stages: stages.map(|time| format!("{} {}", time.stage.name(), seconds(time.takes))).collect::<Vec<_>>().join(" + "),
+            stages: stages
+                .map(|time| format!("{} {}", time.stage.name(), seconds(time.takes)))
+                .collect::<Vec<_>>()
+                .join(" + "),
         })
     }
 }
@@ -279,11 +308,12 @@ fn seconds(duration: Duration) -> String {
     format!("{} s", (duration.as_secs_f64() * 1000.0).ceil() / 1000.0)
 }
 
-/// The budgets of an alert, one for each server that evaluates it, rule of that name, and route that it ends in.
+/// The budgets of an alert, one for each server that evaluates it, rule of that name, and route
+/// that it ends in.
 ///
-/// `labels` are those of the alert that are not fixed in the rule: they come from its series, and routes may look at them.
-/// Labels of the rule, external labels and `alertname` are added. Inhibitions, silences and mute times are not looked at, nor
-/// is relabelling of alerts.
+/// `labels` are those of the alert that are not fixed in the rule: they come from its series, and
+/// routes may look at them. Labels of the rule, external labels and `alertname` are added.
+/// Inhibitions, silences and mute times are not looked at, nor is relabelling of alerts.
 ///
 /// # Errors
 /// Names the alerts that are there if this one is not.
@@ -295,12 +325,18 @@ pub fn budgets(
 ) -> Result<Vec<Budget>, BudgetError> {
     let mut found = Vec::new();
     for server in &config.prometheus {
-        for place in places(server).filter(|place| place.rule.is_alert() && place.rule.name == alert) {
+        for place in
+            places(server).filter(|place| place.rule.is_alert() && place.rule.name == alert)
+        {
             found.extend(rule::of_rule(config, server, &place, labels, circumstances));
         }
     }
     if found.is_empty() {
-        let known: Vec<_> = config.rules().filter(|(_, _, rule)| rule.is_alert()).map(|(_, _, rule)| rule.name.as_str()).collect();
+        let known: Vec<_> = config
+            .rules()
+            .filter(|(_, _, rule)| rule.is_alert())
+            .map(|(_, _, rule)| rule.name.as_str())
+            .collect();
         return Err(BudgetError::NoSuchAlert { name: alert.to_owned(), known: known.join(", ") });
     }
     Ok(found)
@@ -315,10 +351,16 @@ fn sum(stages: &[StageTime]) -> Duration {
     stages.iter().map(|time| time.takes).sum()
 }
 
-/// What each measured stage may take, from the stages of a budget by name. Without any, nothing is known, and nothing is allowed
-/// to any stage but the allowance for the host.
+/// What each measured stage may take, from the stages of a budget by name. Without any, nothing is
+/// known, and nothing is allowed to any stage but the allowance for the host.
 pub fn by_stage(stages: &[(String, f64)]) -> StageBudget {
-    let of = |wanted: &[Stage]| stages.iter().filter(|(name, _)| wanted.iter().any(|stage| stage.name() == name)).map(|(_, s)| s).sum();
+    let of = |wanted: &[Stage]| {
+        stages
+            .iter()
+            .filter(|(name, _)| wanted.iter().any(|stage| stage.name() == name))
+            .map(|(_, s)| s)
+            .sum()
+    };
     StageBudget {
         condition_s: of(&[Stage::WindowFill, Stage::Scrape, Stage::Recording]),
         evaluation_s: of(&[Stage::QueryOffset, Stage::Evaluation]),

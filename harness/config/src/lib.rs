@@ -1,6 +1,8 @@
-//! The monitoring configuration of a stack, as text and as what it means: parsed, scaled, budgeted, changed.
+//! The monitoring configuration of a stack, as text and as what it means: parsed, scaled, budgeted,
+//! changed.
 //!
-//! Pure: no clock, no files, no network. Texts come in ([`monitoring::FileSet`]) and go out ([`monitoring::MonitoringConfig::render`]).
+//! Pure: no clock, no files, no network. Texts come in ([`monitoring::FileSet`]) and go out
+//! ([`monitoring::MonitoringConfig::render`]).
 
 pub mod budget;
 pub mod monitoring;

@@ -1,8 +1,10 @@
-//! The monitoring configuration of a stack, parsed: what is scraped, which rules watch it, who is told, where traces go.
+//! The monitoring configuration of a stack, parsed: what is scraped, which rules watch it, who is
+//! told, where traces go.
 //!
-//! Each file is kept twice: as a tree that loses nothing of what is written ([`tree::Document`]) and as a typed view with
-//! the server's defaults filled in. Whoever changes something changes the tree, and the view is read from it again, so
-//! the two can't drift apart. Nothing here speaks to a server.
+//! Each file is kept twice: as a tree that loses nothing of what is written ([`tree::Document`])
+//! and as a typed view with the server's defaults filled in. Whoever changes something changes the
+//! tree, and the view is read from it again, so the two can't drift apart. Nothing here speaks to a
+//! server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,9 +27,9 @@ pub mod tree;
 
 pub use alertmanager::{Alertmanager, Route, RouteMatch};
 pub use collector::Collector;
-pub use files::{FileSet, FileText, Origin, Server, ServerKind};
 pub use destination::{Destination, DestinationKind};
 pub use error::{ConfigError, Place};
+pub use files::{FileSet, FileText, Origin, Server, ServerKind};
 pub use prometheus::{Prometheus, ScrapeJob};
 pub use receiver::{Integration, IntegrationKind, Receiver};
 pub use rules::{Rule, RuleGroup, RuleKind};
@@ -68,7 +70,8 @@ pub struct PrometheusServer {
     pub config: Loaded<Prometheus>,
     /// Its rule files, in the order in which they are loaded.
     pub rules: Vec<Loaded<Vec<RuleGroup>>>,
-    /// Patterns under `rule_files` to which no file belongs. Prometheus starts without a word about it.
+    /// Patterns under `rule_files` to which no file belongs. Prometheus starts without a word about
+    /// it.
     pub without_file: Vec<(String, Place)>,
     /// Flags of its command, without dashes.
     pub flags: BTreeMap<String, String>,
@@ -140,7 +143,8 @@ impl MonitoringConfig {
     /// Reads and parses the configuration of these servers.
     ///
     /// # Errors
-    /// Names file, line and key of what can't be read, does not parse, or would be refused by its server.
+    /// Names file, line and key of what can't be read, does not parse, or would be refused by its
+    /// server.
     pub fn load(servers: &[Server]) -> Result<MonitoringConfig, ConfigError> {
         let (config, errors) = MonitoringConfig::load_what_reads(servers);
         errors.into_iter().next().map_or(Ok(config), Err)
@@ -155,19 +159,34 @@ impl MonitoringConfig {
             }
         }
         // A prober that nobody named is known by the jobs that go through it.
-        for host in config.prometheus.iter().flat_map(|server| server.config.view.jobs.iter().filter_map(ScrapeJob::prober)) {
+        for host in config
+            .prometheus
+            .iter()
+            .flat_map(|server| server.config.view.jobs.iter().filter_map(ScrapeJob::prober))
+        {
             if !config.probers.iter().any(|prober| prober.service == host) {
-                config.probers.push(ProberServer { service: host.to_owned(), flags: BTreeMap::new() });
+                config
+                    .probers
+                    .push(ProberServer { service: host.to_owned(), flags: BTreeMap::new() });
             }
         }
         (config, errors)
     }
 
-    fn load_one(&mut self, server: &Server, errors: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
+    fn load_one(
+        &mut self,
+        server: &Server,
+        errors: &mut Vec<ConfigError>,
+    ) -> Result<(), ConfigError> {
         let service = server.service.clone();
         let flags = files::flags(&server.command);
         if server.kind == ServerKind::Elasticsearch {
-            let settings = server.environment.iter().filter(|(name, _)| name.contains('.')).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let settings = server
+                .environment
+                .iter()
+                .filter(|(name, _)| name.contains('.'))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             self.elasticsearch.push(ElasticsearchServer { service, settings });
             return Ok(());
         }
@@ -177,7 +196,11 @@ impl MonitoringConfig {
         }
         let Some(found) = server.files.get(&server.inside) else {
             let seen = PathBuf::from(format!("service {service}"));
-            return Err(ConfigError::of_file(&seen, "no configuration file is known", "name it under `roles` in firedrill.yaml"));
+            return Err(ConfigError::of_file(
+                &seen,
+                "no configuration file is known",
+                "name it under `roles` in firedrill.yaml",
+            ));
         };
         let doc = found.parse()?;
         match server.kind {
@@ -200,16 +223,30 @@ impl MonitoringConfig {
                     }
                 }
                 let config = Loaded { doc, view };
-                self.prometheus.push(PrometheusServer { service, config, rules, without_file, flags });
+                self.prometheus.push(PrometheusServer {
+                    service,
+                    config,
+                    rules,
+                    without_file,
+                    flags,
+                });
             }
             ServerKind::Alertmanager => {
                 let view = Alertmanager::read(&doc)?;
-                self.alertmanagers.push(AlertmanagerServer { service, config: Loaded { doc, view }, flags });
+                self.alertmanagers.push(AlertmanagerServer {
+                    service,
+                    config: Loaded { doc, view },
+                    flags,
+                });
             }
             ServerKind::Collector => {
                 let view = Collector::read(&doc)?;
                 let environment = server.environment.clone();
-                self.collectors.push(CollectorServer { service, config: Loaded { doc, view }, environment });
+                self.collectors.push(CollectorServer {
+                    service,
+                    config: Loaded { doc, view },
+                    environment,
+                });
             }
             ServerKind::Shipper => {
                 let mut files = Vec::new();
@@ -233,17 +270,20 @@ impl MonitoringConfig {
     pub fn destinations(&self) -> Result<Vec<Destination>, ConfigError> {
         let mut found = Vec::new();
         for server in &self.prometheus {
-            let mut collecting = destination::Collecting { service: &server.service, found: Vec::new() };
+            let mut collecting =
+                destination::Collecting { service: &server.service, found: Vec::new() };
             collecting.prometheus(&server.config.doc, &server.config.view);
             found.append(&mut collecting.found);
         }
         for server in &self.alertmanagers {
-            let mut collecting = destination::Collecting { service: &server.service, found: Vec::new() };
+            let mut collecting =
+                destination::Collecting { service: &server.service, found: Vec::new() };
             collecting.alertmanager(&server.config.doc, &server.config.view.receivers);
             found.append(&mut collecting.found);
         }
         for server in &self.collectors {
-            let mut collecting = destination::Collecting { service: &server.service, found: Vec::new() };
+            let mut collecting =
+                destination::Collecting { service: &server.service, found: Vec::new() };
             collecting.collector(&server.config.doc, &server.config.view, &server.environment)?;
             found.append(&mut collecting.found);
         }
@@ -271,21 +311,29 @@ impl MonitoringConfig {
             files.push(rendered(&server.service, &server.config.doc));
             files.extend(server.rules.iter().map(|file| rendered(&server.service, &file.doc)));
         }
-        files.extend(self.alertmanagers.iter().map(|server| rendered(&server.service, &server.config.doc)));
-        files.extend(self.collectors.iter().map(|server| rendered(&server.service, &server.config.doc)));
-        files.extend(self.shippers.iter().flat_map(|server| server.files.iter().map(|doc| rendered(&server.service, doc))));
+        files.extend(
+            self.alertmanagers.iter().map(|server| rendered(&server.service, &server.config.doc)),
+        );
+        files.extend(
+            self.collectors.iter().map(|server| rendered(&server.service, &server.config.doc)),
+        );
+        files.extend(
+            self.shippers
+                .iter()
+                .flat_map(|server| server.files.iter().map(|doc| rendered(&server.service, doc))),
+        );
         files
     }
 }
 
-/// Patterns of the further files that a server's configuration names, which it reads as its own: rules, inputs. What does not parse
-/// names none.
+/// Patterns of the further files that a server's configuration names, which it reads as its own:
+/// rules, inputs. What does not parse names none.
 pub fn named_files(kind: ServerKind, configuration: &FileText) -> Vec<String> {
     let Ok(doc) = configuration.parse() else { return Vec::new() };
     match kind {
-        ServerKind::Prometheus => {
-            Prometheus::read(&doc).map(|view| view.rule_files.into_iter().map(|(pattern, _)| pattern).collect()).unwrap_or_default()
-        }
+        ServerKind::Prometheus => Prometheus::read(&doc)
+            .map(|view| view.rule_files.into_iter().map(|(pattern, _)| pattern).collect())
+            .unwrap_or_default(),
         ServerKind::Shipper => shipper_inputs(&doc).map(str::to_owned).into_iter().collect(),
         _ => Vec::new(),
     }
@@ -306,10 +354,21 @@ mod tests {
         let mut servers: Vec<Server> = Vec::new();
         for (name, text) in files {
             match *name {
-                "prometheus.yml" => servers.push(Server::of_file(ServerKind::Prometheus, "prometheus", name, text)),
-                "alertmanager.yml" => servers.push(Server::of_file(ServerKind::Alertmanager, "alertmanager", name, text)),
-                "otel.yaml" => servers.push(Server::of_file(ServerKind::Collector, "otel", name, text)),
-                _ => servers.iter_mut().for_each(|s| s.files.insert(s.folder().join(name), FileText::on_disk(name, text))),
+                "prometheus.yml" => {
+                    servers.push(Server::of_file(ServerKind::Prometheus, "prometheus", name, text))
+                }
+                "alertmanager.yml" => servers.push(Server::of_file(
+                    ServerKind::Alertmanager,
+                    "alertmanager",
+                    name,
+                    text,
+                )),
+                "otel.yaml" => {
+                    servers.push(Server::of_file(ServerKind::Collector, "otel", name, text))
+                }
+                _ => servers.iter_mut().for_each(|s| {
+                    s.files.insert(s.folder().join(name), FileText::on_disk(name, text))
+                }),
             }
         }
         MonitoringConfig::load(&servers)
@@ -343,7 +402,16 @@ mod tests {
         let found = config.destinations().unwrap();
         let seen: Vec<_> = found
             .iter()
-            .map(|d| format!("{:?} {} {}:{} {}", d.kind, d.scheme, d.host.as_deref().unwrap_or("?"), d.port.unwrap_or(0), d.path))
+            .map(|d| {
+                format!(
+                    "{:?} {} {}:{} {}",
+                    d.kind,
+                    d.scheme,
+                    d.host.as_deref().unwrap_or("?"),
+                    d.port.unwrap_or(0),
+                    d.path
+                )
+            })
             .collect();
         assert_eq!(
             seen,
@@ -367,7 +435,10 @@ mod tests {
                 "Exporter http self:4318 /",
             ]
         );
-        assert!(found.iter().all(|d| d.host.is_some() != d.unknown.is_some()), "a host or a reason, never both or none");
+        assert!(
+            found.iter().all(|d| d.host.is_some() != d.unknown.is_some()),
+            "a host or a reason, never both or none"
+        );
         assert!(found.iter().all(|d| d.place.line > 0), "{found:#?}");
         assert!(found[8].is_default && found[8].key.as_deref() == Some("r"));
         assert!(found[9].unknown.as_deref().unwrap().contains("/run/slack"));
@@ -379,22 +450,41 @@ mod tests {
         let text = "scrape_configs:\n- job_name: p\n  relabel_configs:\n  - {source_labels: [__address__], target_label: __param_target}\n  - {target_label: \
                     __address__, replacement: 'blackbox:9115'}\n- job_name: q\n  relabel_configs:\n  - {target_label: __address__, replacement: 'gateway:1'}\n";
         let config = load(&[("prometheus.yml", text)]).unwrap();
-        assert_eq!(config.probers.iter().map(|prober| prober.service.as_str()).collect::<Vec<_>>(), ["blackbox"]);
+        assert_eq!(
+            config.probers.iter().map(|prober| prober.service.as_str()).collect::<Vec<_>>(),
+            ["blackbox"]
+        );
     }
 
     #[test]
     fn a_pattern_without_file_is_kept() {
-        let config = load(&[("prometheus.yml", "rule_files:\n- alert_ruls.yml\n- r*.yml\n"), ("rules.yml", "groups: []\n")]).unwrap();
+        let config = load(&[
+            ("prometheus.yml", "rule_files:\n- alert_ruls.yml\n- r*.yml\n"),
+            ("rules.yml", "groups: []\n"),
+        ])
+        .unwrap();
         let server = &config.prometheus[0];
         assert_eq!(server.rules.len(), 1);
-        assert_eq!((server.without_file[0].0.as_str(), server.without_file[0].1.line), ("alert_ruls.yml", 2));
+        assert_eq!(
+            (server.without_file[0].0.as_str(), server.without_file[0].1.line),
+            ("alert_ruls.yml", 2)
+        );
     }
 
     #[test]
     fn swapped_files_are_told_apart() {
-        let error = load(&[("prometheus.yml", "route: {receiver: a}\nreceivers: [{name: a}]\n")]).unwrap_err().to_string();
-        assert!(error.contains("Alertmanager configuration") && error.contains("hint: are the two files swapped?"), "{error}");
-        let without = Server { files: FileSet::default(), ..Server::of_file(ServerKind::Prometheus, "p", "p.yml", "") };
+        let error = load(&[("prometheus.yml", "route: {receiver: a}\nreceivers: [{name: a}]\n")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("Alertmanager configuration")
+                && error.contains("hint: are the two files swapped?"),
+            "{error}"
+        );
+        let without = Server {
+            files: FileSet::default(),
+            ..Server::of_file(ServerKind::Prometheus, "p", "p.yml", "")
+        };
         let missing = MonitoringConfig::load(&[without]).unwrap_err().to_string();
         assert!(missing.contains("service p") && missing.contains("hint"), "{missing}");
     }

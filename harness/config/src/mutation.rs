@@ -1,5 +1,6 @@
-//! Alerting rules changed in fixed ways, by their syntax trees, never by text. What becomes of the mutants is judged by
-//! [`verdict::mutation`] from what [`capture`] has recorded; nothing here knows a stack's names.
+//! Alerting rules changed in fixed ways, by their syntax trees, never by text. What becomes of the
+//! mutants is judged by [`verdict::mutation`] from what [`capture`] has recorded; nothing here
+//! knows a stack's names.
 
 mod operator;
 mod tree;
@@ -22,7 +23,8 @@ pub struct Made {
     pub level: bool,
 }
 
-/// All mutants of a rule, in the order of the operators, each text once; none that means the same by its text.
+/// All mutants of a rule, in the order of the operators, each text once; none that means the same
+/// by its text.
 ///
 /// # Errors
 /// The expression does not parse, in the parser's words.
@@ -59,9 +61,17 @@ fn durations(rule: &Variant, keep: &mut impl FnMut(Operator, String, Variant, bo
             continue;
         }
         for to in [ms * 2, 0] {
-            let variant =
-                if name == "for" { Variant { for_ms: to, ..rule.clone() } } else { Variant { keep_firing_ms: to, ..rule.clone() } };
-            keep(Operator::Duration, format!("{name}: {} → {}", text(ms), text(to)), variant, false);
+            let variant = if name == "for" {
+                Variant { for_ms: to, ..rule.clone() }
+            } else {
+                Variant { keep_firing_ms: to, ..rule.clone() }
+            };
+            keep(
+                Operator::Duration,
+                format!("{name}: {} → {}", text(ms), text(to)),
+                variant,
+                false,
+            );
         }
     }
 }
@@ -81,21 +91,32 @@ mod tests {
     #[test]
     fn thresholds_by_steps() {
         assert_eq!(by("x > 100", Operator::Threshold), ["x > 90", "x > 110", "x > 50", "x > 200"]);
-        assert_eq!(by("5 * 1024 < x", Operator::Threshold), ["4608 < x", "5632 < x", "2560 < x", "10240 < x"]);
+        assert_eq!(
+            by("5 * 1024 < x", Operator::Threshold),
+            ["4608 < x", "5632 < x", "2560 < x", "10240 < x"]
+        );
         // Nothing times a factor is nothing, and equality has no neighbourhood.
         assert_eq!(by("x > 0", Operator::Threshold), ["x > -1", "x > 1"]);
         assert_eq!(by("up == 1", Operator::Threshold), ["up == 0", "up == 2"]);
         // A threshold that is itself measured is scaled by its literal.
         assert_eq!(
             by("time() - t > 3 * p", Operator::Threshold),
-            ["time() - t > 2.7 * p", "time() - t > 3.3 * p", "time() - t > 1.5 * p", "time() - t > 6 * p"]
+            [
+                "time() - t > 2.7 * p",
+                "time() - t > 3.3 * p",
+                "time() - t > 1.5 * p",
+                "time() - t > 6 * p"
+            ]
         );
         assert_eq!(by("a > b", Operator::Threshold), Vec::<String>::new());
     }
 
     #[test]
     fn comparisons_are_weakened_and_turned() {
-        assert_eq!(by("x > 1 and y == 0", Operator::Comparison), ["x >= 1 and y == 0", "x < 1 and y == 0", "x > 1 and y != 0"]);
+        assert_eq!(
+            by("x > 1 and y == 0", Operator::Comparison),
+            ["x >= 1 and y == 0", "x < 1 and y == 0", "x > 1 and y != 0"]
+        );
         assert_eq!(by("x <= bool 1", Operator::Comparison), ["x < bool 1", "x > bool 1"]);
     }
 
@@ -118,31 +139,59 @@ mod tests {
     fn aggregations_and_ranges() {
         let expr = "sum by (job) (rate(x[5m])) > 1";
         assert_eq!(by(expr, Operator::Aggregation), ["avg by (job) (rate(x[5m])) > 1"]);
-        assert_eq!(by(expr, Operator::Grouping), ["sum(rate(x[5m])) > 1", "sum without (job) (rate(x[5m])) > 1"]);
-        assert_eq!(by(expr, Operator::Range), ["sum by (job) (rate(x[10m])) > 1", "sum by (job) (rate(x[2m30s])) > 1"]);
-        assert_eq!(by("max_over_time(x[1h:1m]) > 1", Operator::Range), ["max_over_time(x[2h:1m]) > 1", "max_over_time(x[30m:1m]) > 1"]);
+        assert_eq!(
+            by(expr, Operator::Grouping),
+            ["sum(rate(x[5m])) > 1", "sum without (job) (rate(x[5m])) > 1"]
+        );
+        assert_eq!(
+            by(expr, Operator::Range),
+            ["sum by (job) (rate(x[10m])) > 1", "sum by (job) (rate(x[2m30s])) > 1"]
+        );
+        assert_eq!(
+            by("max_over_time(x[1h:1m]) > 1", Operator::Range),
+            ["max_over_time(x[2h:1m]) > 1", "max_over_time(x[30m:1m]) > 1"]
+        );
         assert_eq!(by("topk(3, x) > 1", Operator::Aggregation), Vec::<String>::new());
     }
 
     #[test]
     fn durations_are_doubled_and_dropped() {
-        let made = mutants(&Variant { expr: "up == 0".into(), for_ms: 3000, keep_firing_ms: 1500 }).unwrap();
-        let changes: Vec<&str> = made.iter().filter(|m| m.operator == Operator::Duration).map(|m| m.change.as_str()).collect();
-        assert_eq!(changes, ["for: 3s → 6s", "for: 3s → 0s", "keep_firing_for: 1s500ms → 3s", "keep_firing_for: 1s500ms → 0s"]);
-        let without = mutants(&Variant { expr: "up == 0".into(), for_ms: 0, keep_firing_ms: 0 }).unwrap();
+        let made = mutants(&Variant { expr: "up == 0".into(), for_ms: 3000, keep_firing_ms: 1500 })
+            .unwrap();
+        let changes: Vec<&str> = made
+            .iter()
+            .filter(|m| m.operator == Operator::Duration)
+            .map(|m| m.change.as_str())
+            .collect();
+        assert_eq!(
+            changes,
+            [
+                "for: 3s → 6s",
+                "for: 3s → 0s",
+                "keep_firing_for: 1s500ms → 3s",
+                "keep_firing_for: 1s500ms → 0s"
+            ]
+        );
+        let without =
+            mutants(&Variant { expr: "up == 0".into(), for_ms: 0, keep_firing_ms: 0 }).unwrap();
         assert!(without.iter().all(|m| m.operator != Operator::Duration));
     }
 
     #[test]
     fn no_text_comes_twice_and_none_is_the_rule() {
-        for expr in
-            ["sum(x{a=\"1\"}) / sum(x{a=\"1\"}) > 0.5 or absent(x) == 1", "up{job=\"a\"} == 0 or absent(up{job=\"a\"})", "vector(1)"]
-        {
+        for expr in [
+            "sum(x{a=\"1\"}) / sum(x{a=\"1\"}) > 0.5 or absent(x) == 1",
+            "up{job=\"a\"} == 0 or absent(up{job=\"a\"})",
+            "vector(1)",
+        ] {
             let made = of(expr);
             let texts: BTreeSet<&Variant> = made.iter().map(|m| &m.variant).collect();
             assert_eq!(texts.len(), made.len());
             let same = promql::print(&promql::parse(expr).unwrap());
-            assert!(made.iter().all(|m| m.variant.expr != same || m.variant.for_ms != 3000), "{expr}");
+            assert!(
+                made.iter().all(|m| m.variant.expr != same || m.variant.for_ms != 3000),
+                "{expr}"
+            );
         }
     }
 

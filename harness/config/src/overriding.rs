@@ -1,5 +1,6 @@
-//! A rule that is changed for a drill, since its own condition can't be had within bounds: a threshold, or what it looks at. The
-//! change is made in the parsed expression, in the rule file as it runs at the time scale.
+//! A rule that is changed for a drill, since its own condition can't be had within bounds: a
+//! threshold, or what it looks at. The change is made in the parsed expression, in the rule file as
+//! it runs at the time scale.
 
 use crate::monitoring::tree::Node;
 use crate::monitoring::{Document, MonitoringConfig, RuleGroup, promql, rules};
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct Override {
     /// Alert whose rule is changed.
     pub alert: String,
-    /// What is replaced: a literal or another part of the expression, in PromQL. It must be there exactly once.
+    /// What is replaced: a literal or another part of the expression, in PromQL. It must be there
+    /// exactly once.
     pub replace: String,
     /// What takes its place.
     pub with: Replacement,
@@ -36,7 +38,8 @@ pub enum Replacement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Beyond {
-    /// By how much the threshold lies beyond the level that was measured just before, on the side on which the alert fires.
+    /// By how much the threshold lies beyond the level that was measured just before, on the side
+    /// on which the alert fires.
     pub beyond_measured: f64,
 }
 
@@ -61,7 +64,8 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// The threshold for these values of the level, to six digits after the point; none if there are no values.
+    /// The threshold for these values of the level, to six digits after the point; none if there
+    /// are no values.
     pub fn threshold(&self, levels: &[f64]) -> Option<f64> {
         let fold = if self.above { f64::max } else { f64::min };
         let level = levels.iter().copied().filter(|l| l.is_finite()).reduce(fold)?;
@@ -78,22 +82,33 @@ impl Override {
     ///
     /// # Errors
     /// No rule makes the alert, or the override does not fit it.
-    pub fn file<'c>(&self, config: &'c MonitoringConfig) -> Result<(&'c str, &'c Document), Misfit> {
-        let holds = |groups: &[RuleGroup]| groups.iter().flat_map(|g| &g.rules).any(|r| r.is_alert() && r.name == self.alert);
-        let files = config.prometheus.iter().flat_map(|p| p.rules.iter().map(|file| (p.service.as_str(), file)));
+    pub fn file<'c>(
+        &self,
+        config: &'c MonitoringConfig,
+    ) -> Result<(&'c str, &'c Document), Misfit> {
+        let holds = |groups: &[RuleGroup]| {
+            groups.iter().flat_map(|g| &g.rules).any(|r| r.is_alert() && r.name == self.alert)
+        };
+        let files = config
+            .prometheus
+            .iter()
+            .flat_map(|p| p.rules.iter().map(|file| (p.service.as_str(), file)));
         let mut files = files.filter(|(_, file)| holds(&file.view));
         let hint = "only an alert whose rules are in one file can be changed".to_owned();
         match (files.next(), files.next()) {
             (Some((service, only)), None) => self.fit(&only.doc).map(|_| (service, &only.doc)),
             (None, _) => Err((format!("no rule makes alert {}", self.alert), hint)),
-            (Some(_), Some(_)) => Err((format!("several rule files make alert {}", self.alert), hint)),
+            (Some(_), Some(_)) => {
+                Err((format!("several rule files make alert {}", self.alert), hint))
+            }
         }
     }
 
     /// Looks for the rule in a rule file, and for the part that is to be replaced.
     ///
     /// # Errors
-    /// There is no such rule, or more than one; the part is not there exactly once; a level can't be told.
+    /// There is no such rule, or more than one; the part is not there exactly once; a level can't
+    /// be told.
     pub fn fit(&self, file: &Document) -> Result<Fit, Misfit> {
         let expr = self.expr(file)?;
         let part = parsed(&self.replace)?;
@@ -101,7 +116,10 @@ impl Override {
             Replacement::Expression(text) => parsed(text).map(|_| None)?,
             Replacement::Beyond(Beyond { beyond_measured }) => {
                 if !(beyond_measured.is_finite() && *beyond_measured > 0.0) {
-                    return Err((format!("beyond_measured: seen {beyond_measured}, wanted a number above 0"), "correct the number".into()));
+                    return Err((
+                        format!("beyond_measured: seen {beyond_measured}, wanted a number above 0"),
+                        "correct the number".into(),
+                    ));
                 }
                 let (level, above) = compared(&expr, &part).ok_or_else(|| {
                     let what = format!("nothing is compared with `{}` by < or > in the expression of {}", self.replace, self.alert);
@@ -120,16 +138,28 @@ impl Override {
         }
     }
 
-    /// The text of a rule file with the change, and the changed expression. `threshold` is what the measured level led to.
+    /// The text of a rule file with the change, and the changed expression. `threshold` is what the
+    /// measured level led to.
     ///
     /// # Errors
     /// As [`Override::fit`], and where a threshold is needed and not given.
-    pub fn apply(&self, file: &Document, threshold: Option<f64>) -> Result<(String, String), Misfit> {
+    pub fn apply(
+        &self,
+        file: &Document,
+        threshold: Option<f64>,
+    ) -> Result<(String, String), Misfit> {
         self.fit(file)?;
         let with = match (&self.with, threshold) {
             (Replacement::Expression(text), _) => parsed(text)?,
-            (Replacement::Beyond(_), Some(threshold)) => Expr::NumberLiteral(NumberLiteral { val: threshold }),
-            (Replacement::Beyond(_), None) => return Err(("its level was not measured".into(), "does the metrics server answer?".into())),
+            (Replacement::Beyond(_), Some(threshold)) => {
+                Expr::NumberLiteral(NumberLiteral { val: threshold })
+            }
+            (Replacement::Beyond(_), None) => {
+                return Err((
+                    "its level was not measured".into(),
+                    "does the metrics server answer?".into(),
+                ));
+            }
         };
         let expr = promql::print(&replaced(self.expr(file)?, &parsed(&self.replace)?, &with).0);
         let mut changed = file.clone();
@@ -142,20 +172,28 @@ impl Override {
     }
 
     fn expr(&self, file: &Document) -> Result<Expr, Misfit> {
-        let groups = rules::read(file).map_err(|e| (e.to_string(), "correct the rule file".to_owned()))?;
-        let mut found = groups.into_iter().flat_map(|g| g.rules).filter(|r| r.is_alert() && r.name == self.alert);
+        let groups =
+            rules::read(file).map_err(|e| (e.to_string(), "correct the rule file".to_owned()))?;
+        let mut found = groups
+            .into_iter()
+            .flat_map(|g| g.rules)
+            .filter(|r| r.is_alert() && r.name == self.alert);
         match (found.next(), found.next()) {
             (Some(only), None) => Ok(only.expr),
-            (None, _) => Err((format!("no rule makes alert {}", self.alert), "correct the name".into())),
-            (Some(_), Some(_)) => {
-                Err((format!("several rules make alert {}", self.alert), "only an alert of one rule can be changed".into()))
+            (None, _) => {
+                Err((format!("no rule makes alert {}", self.alert), "correct the name".into()))
             }
+            (Some(_), Some(_)) => Err((
+                format!("several rules make alert {}", self.alert),
+                "only an alert of one rule can be changed".into(),
+            )),
         }
     }
 }
 
 fn parsed(text: &str) -> Result<Expr, Misfit> {
-    promql::parse(text).map_err(|e| (format!("`{text}` is no PromQL: {e}"), "correct the expression".into()))
+    promql::parse(text)
+        .map_err(|e| (format!("`{text}` is no PromQL: {e}"), "correct the expression".into()))
 }
 
 /// Puts `with` in the place of each `part`, and counts them.
@@ -238,29 +276,50 @@ mod tests {
 
     #[test]
     fn a_threshold_lies_beyond_the_level_on_the_side_on_which_the_alert_fires() {
-        for (alert, literal, above, levels, threshold) in
-            [("HighMemoryUsage", "85", true, [30.0, 40.0], 40.02), ("OutOfMemory", "0.05", false, [0.7, 0.6], 0.58)]
-        {
+        for (alert, literal, above, levels, threshold) in [
+            ("HighMemoryUsage", "85", true, [30.0, 40.0], 40.02),
+            ("OutOfMemory", "0.05", false, [0.7, 0.6], 0.58),
+        ] {
             let changed = of(alert, literal, beyond(0.02));
             let before = file(&changed).unwrap();
             let measure = changed.fit(&before).unwrap().measure.unwrap();
-            assert_eq!((measure.above, measure.threshold(&levels), measure.threshold(&[])), (above, Some(threshold), None), "{alert}");
-            assert!(measure.expr.contains("node_memory_MemAvailable_bytes") && !measure.expr.contains(literal), "{}", measure.expr);
+            assert_eq!(
+                (measure.above, measure.threshold(&levels), measure.threshold(&[])),
+                (above, Some(threshold), None),
+                "{alert}"
+            );
+            assert!(
+                measure.expr.contains("node_memory_MemAvailable_bytes")
+                    && !measure.expr.contains(literal),
+                "{}",
+                measure.expr
+            );
             let (text, expr) = changed.apply(&before, Some(threshold)).unwrap();
             assert!(expr.ends_with(&threshold.to_string()) && !expr.contains(literal), "{expr}");
             let after = Document::parse(&before.file, &text).unwrap();
             assert_eq!(promql::print(&changed.expr(&after).unwrap()), expr);
             let (old, new) = (before.to_yaml(), text);
             let differ = old.lines().zip(new.lines()).filter(|(a, b)| a != b).count();
-            assert_eq!((differ, old.lines().count()), (1, new.lines().count()), "nothing else has changed");
+            assert_eq!(
+                (differ, old.lines().count()),
+                (1, new.lines().count()),
+                "nothing else has changed"
+            );
             assert!(changed.apply(&before, None).is_err());
         }
     }
 
     #[test]
     fn an_operand_is_replaced_by_another() {
-        let changed = of("RedisClientsHigh", "redis_connected_clients", Replacement::Expression("redis_connected_clients * 10".into()));
-        assert_eq!(changed.apply(&file(&changed).unwrap(), None).unwrap().1, "redis_connected_clients * 10 > 1000");
+        let changed = of(
+            "RedisClientsHigh",
+            "redis_connected_clients",
+            Replacement::Expression("redis_connected_clients * 10".into()),
+        );
+        assert_eq!(
+            changed.apply(&file(&changed).unwrap(), None).unwrap().1,
+            "redis_connected_clients * 10 > 1000"
+        );
     }
 
     #[test]

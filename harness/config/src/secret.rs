@@ -1,5 +1,5 @@
-//! Keys, tokens, passwords and webhook paths in configuration: where they stand, and what may be shown instead. Nothing is remembered
-//! here; whoever reads files learns what they hold.
+//! Keys, tokens, passwords and webhook paths in configuration: where they stand, and what may be
+//! shown instead. Nothing is remembered here; whoever reads files learns what they hold.
 
 pub mod collect;
 pub mod scrub;

@@ -1,8 +1,9 @@
 //! Makes a monitoring configuration N times as fast, and says what it could not.
 //!
-//! All durations by which the stack waits are divided by N; the traffic it watches is not sped up. So whatever counts
-//! events over a window counts fewer of them, and the literals that such counts are compared with are scaled along. The
-//! expression's syntax tree decides which: see [`Scale::apply`].
+//! All durations by which the stack waits are divided by N; the traffic it watches is not sped up.
+//! So whatever counts events over a window counts fewer of them, and the literals that such counts
+//! are compared with are scaled along. The expression's syntax tree decides which: see
+//! [`Scale::apply`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,8 +29,9 @@ pub use series::SeriesType;
 /// What the owner of a stack states about how it scales (`scaling` in firedrill.yaml).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Declared {
-    /// Name of an alert or recorded series, to the exponent k that its literals are scaled with (multiplied by N^k)
-    /// wherever none can be inferred, where a count would fall below 1, and where the literal is a time. 0 leaves them.
+    /// Name of an alert or recorded series, to the exponent k that its literals are scaled with
+    /// (multiplied by N^k) wherever none can be inferred, where a count would fall below 1, and
+    /// where the literal is a time. 0 leaves them.
     pub exponents: BTreeMap<String, f64>,
     /// Types of series that their names don't tell.
     pub series: BTreeMap<String, SeriesType>,
@@ -48,7 +50,8 @@ pub struct ScalingDecision {
 impl Declared {
     /// From the decisions of a declaration.
     pub fn from_decisions(decisions: &BTreeMap<String, ScalingDecision>) -> Declared {
-        let exponents = decisions.iter().map(|(name, decision)| (name.clone(), decision.exponent)).collect();
+        let exponents =
+            decisions.iter().map(|(name, decision)| (name.clone(), decision.exponent)).collect();
         Declared { exponents, series: BTreeMap::new() }
     }
 }
@@ -139,7 +142,9 @@ pub struct Flag {
 
 /// A number that is no time scale.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("time scale {0} is out of range, wanted 1 to 10000\nhint: 20 makes minutes of hours; 1 runs the configuration untouched")]
+#[error(
+    "time scale {0} is out of range, wanted 1 to 10000\nhint: 20 makes minutes of hours; 1 runs the configuration untouched"
+)]
 pub struct ScaleError(pub f64);
 
 /// Why a configuration can't be had at a time scale.
@@ -172,7 +177,11 @@ pub struct Reason {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "time scale {} can't be had; the largest that works is {}", self.scale, self.largest_n_that_works)?;
+        write!(
+            out,
+            "time scale {} can't be had; the largest that works is {}",
+            self.scale, self.largest_n_that_works
+        )?;
         for reason in &self.reasons {
             write!(out, "\n  ")?;
             if let Some(place) = &reason.place {
@@ -197,7 +206,14 @@ impl Scale {
     /// Refuses anything else.
     pub fn new(n: f64) -> Result<Scale, ScaleError> {
         if (1.0..=10_000.0).contains(&n) {
-            Ok(Scale { n, declared: Declared::default(), scrape_p99: BTreeMap::new(), now_s: None, traffic: None, unscalable: Vec::new() })
+            Ok(Scale {
+                n,
+                declared: Declared::default(),
+                scrape_p99: BTreeMap::new(),
+                now_s: None,
+                traffic: None,
+                unscalable: Vec::new(),
+            })
         } else {
             Err(ScaleError(n))
         }
@@ -215,30 +231,33 @@ impl Scale {
         self
     }
 
-    /// With the 99th percentile of how long scrapes take, by job, as measured: where one exceeds half its scaled timeout,
-    /// the scale is refused.
+    /// With the 99th percentile of how long scrapes take, by job, as measured: where one exceeds
+    /// half its scaled timeout, the scale is refused.
     #[must_use]
     pub fn measured_scrapes(mut self, p99: BTreeMap<String, Duration>) -> Scale {
         self.scrape_p99 = p99;
         self
     }
 
-    /// At this instant, seconds since 1970: windows of the calendar are put around it or away from it. Without, they stay.
+    /// At this instant, seconds since 1970: windows of the calendar are put around it or away from
+    /// it. Without, they stay.
     #[must_use]
     pub fn at(mut self, now_s: i64) -> Scale {
         self.now_s = Some(now_s);
         self
     }
 
-    /// With the traffic that windows will hold: a scale at which a healthy stack's windows cross a threshold by chance is refused.
+    /// With the traffic that windows will hold: a scale at which a healthy stack's windows cross a
+    /// threshold by chance is refused.
     #[must_use]
     pub fn traffic(mut self, traffic: Option<Traffic>) -> Scale {
         self.traffic = traffic;
         self
     }
 
-    /// With files that the servers read as they are written, whatever a run writes in their place, each with the reason: any scale
-    /// but 1 is refused, since it would be true of some servers or files only.
+    /// With files that the servers read as they are written, whatever a run writes in their place,
+    /// each with the reason: any scale but 1 is refused, since it would be true of some servers or
+    /// files only.
     #[must_use]
     pub fn unscalable(mut self, files: Vec<(Place, String)>) -> Scale {
         self.unscalable = files;
@@ -247,10 +266,12 @@ impl Scale {
 
     /// The configuration at this scale. At 1 it is returned untouched.
     ///
-    /// Divided by N are scrape intervals and timeouts, evaluation intervals, `for`, `keep_firing_for`, ranges, subqueries
-    /// and offsets of expressions, the waits of Alertmanager's routes, `resolve_timeout`, the decision wait of tail
-    /// sampling, batches of a Collector, looks of a shipper at its files, fault detection of Elasticsearch, what a blackbox
-    /// exporter keeps back of a time-out, and the flags that carry such durations. Defaults that the files don't mention are written out. For each sub-expression the exponent
+    /// Divided by N are scrape intervals and timeouts, evaluation intervals, `for`,
+    /// `keep_firing_for`, ranges, subqueries and offsets of expressions, the waits of
+    /// Alertmanager's routes, `resolve_timeout`, the decision wait of tail sampling, batches of a
+    /// Collector, looks of a shipper at its files, fault detection of Elasticsearch, what a
+    /// blackbox exporter keeps back of a time-out, and the flags that carry such durations.
+    /// Defaults that the files don't mention are written out. For each sub-expression the exponent
     /// k by which its value changes (N^k) is inferred, and the literals beside it follow.
     ///
     /// # Errors
@@ -311,8 +332,13 @@ impl Scale {
         }
         scaled.events = work.events(config);
         if !work.reasons.is_empty() {
-            let largest = work.reasons.iter().map(|reason| reason.largest_n).fold(f64::INFINITY, f64::min);
-            return Err(Refusal { scale: self.n, reasons: work.reasons, largest_n_that_works: largest.max(1.0) });
+            let largest =
+                work.reasons.iter().map(|reason| reason.largest_n).fold(f64::INFINITY, f64::min);
+            return Err(Refusal {
+                scale: self.n,
+                reasons: work.reasons,
+                largest_n_that_works: largest.max(1.0),
+            });
         }
         scaled.literals = work.literals;
         scaled.not_scaled = work.not_scaled;
@@ -321,8 +347,9 @@ impl Scale {
         Ok(scaled)
     }
 
-    /// The configuration at this scale, or at the largest smaller one that works; in that case with the refusal that
-    /// says why. For a default scale, which may lower itself; one asked for by a person goes through [`Scale::apply`].
+    /// The configuration at this scale, or at the largest smaller one that works; in that case with
+    /// the refusal that says why. For a default scale, which may lower itself; one asked for by a
+    /// person goes through [`Scale::apply`].
     pub fn apply_or_lower(&self, config: &MonitoringConfig) -> (Scaled, Option<Refusal>) {
         let mut scale = self.clone();
         let mut first = None;
@@ -331,7 +358,11 @@ impl Scale {
                 Ok(scaled) => return (scaled, first),
                 Err(refusal) => {
                     // Lowering may bring up another reason, so it is repeated; 1 always works.
-                    scale.n = if refusal.largest_n_that_works < scale.n { refusal.largest_n_that_works } else { 1.0 };
+                    scale.n = if refusal.largest_n_that_works < scale.n {
+                        refusal.largest_n_that_works
+                    } else {
+                        1.0
+                    };
                     first.get_or_insert(refusal);
                 }
             }
@@ -371,11 +402,27 @@ impl Work<'_> {
 
     fn rounded(&mut self, what: &str, exact_ms: f64, used: Duration, why: &str) {
         let used_ms = u64::try_from(used.as_millis()).unwrap_or(u64::MAX);
-        self.roundings.push(Rounding { what: what.to_owned(), exact_ms, used_ms, why: why.to_owned() });
+        self.roundings.push(Rounding {
+            what: what.to_owned(),
+            exact_ms,
+            used_ms,
+            why: why.to_owned(),
+        });
     }
 
-    fn left(&mut self, what: impl Into<String>, value: impl Into<String>, why: impl Into<String>, place: Option<Place>) {
-        self.not_scaled.push(NotScaled { what: what.into(), value: value.into(), why: why.into(), place });
+    fn left(
+        &mut self,
+        what: impl Into<String>,
+        value: impl Into<String>,
+        why: impl Into<String>,
+        place: Option<Place>,
+    ) {
+        self.not_scaled.push(NotScaled {
+            what: what.into(),
+            value: value.into(),
+            why: why.into(),
+            place,
+        });
     }
 }
 

@@ -1,4 +1,5 @@
-//! `firedrill alerts [STACK]`: every alert of a stack proved, from its cause to whoever must be told, and to the end of it.
+//! `firedrill alerts [STACK]`: every alert of a stack proved, from its cause to whoever must be
+//! told, and to the end of it.
 
 use super::verify::Arguments;
 use super::{Common, Failure, Terminal};
@@ -33,9 +34,16 @@ fn budgets(plan: &Plan) -> String {
     let width = plan.budgets.keys().map(|a| a.chars().count()).max().unwrap_or(0);
     let mut out = String::from("budgets, from the injection and from healing\n");
     for (alert, budget) in &plan.budgets {
-        let drill = plan.drills.iter().find(|d| d.scenario.alerts.contains(alert)).map(|d| &d.scenario);
-        let (builds, clears) = drill.map_or((0.0, 0.0), |s| (s.builds_up_s.of(alert), s.clears_s.of(alert)));
-        let mut stages: Vec<String> = budget.stages.iter().filter(|s| s.1 > 0.0).map(|(name, s)| format!("{name} {s:.1}")).collect();
+        let drill =
+            plan.drills.iter().find(|d| d.scenario.alerts.contains(alert)).map(|d| &d.scenario);
+        let (builds, clears) =
+            drill.map_or((0.0, 0.0), |s| (s.builds_up_s.of(alert), s.clears_s.of(alert)));
+        let mut stages: Vec<String> = budget
+            .stages
+            .iter()
+            .filter(|s| s.1 > 0.0)
+            .map(|(name, s)| format!("{name} {s:.1}"))
+            .collect();
         if builds > 0.0 {
             stages.insert(0, format!("builds_up {builds:.1}"));
         }

@@ -1,4 +1,5 @@
-//! `firedrill baseline record|check [STACK]`: what a healthy run measures, and whether a candidate is worse.
+//! `firedrill baseline record|check [STACK]`: what a healthy run measures, and whether a candidate
+//! is worse.
 
 use super::{Common, Failure};
 use crate::ops::baseline::{self, Against, Subject};
@@ -8,7 +9,8 @@ use crate::process::exit::Exit;
 /// What is done.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Measure runs of a healthy stack and keep them as its baseline, in scenarios/baselines/recorded.
+    /// Measure runs of a healthy stack and keep them as its baseline, in
+    /// scenarios/baselines/recorded.
     Record {
         /// What both share.
         #[command(flatten)]
@@ -17,12 +19,14 @@ pub enum Command {
         #[arg(long)]
         add: bool,
     },
-    /// Measure runs and judge them against the recorded ones: exit 0 no worse, 1 worse, 2 too few runs to tell.
+    /// Measure runs and judge them against the recorded ones: exit 0 no worse, 1 worse, 2 too few
+    /// runs to tell.
     Check {
         /// What both share.
         #[command(flatten)]
         arguments: Arguments,
-        /// Compare with another version of the stack, run in turn with this one, instead of recorded runs.
+        /// Compare with another version of the stack, run in turn with this one, instead of
+        /// recorded runs.
         #[arg(long, value_name = "STACK")]
         versus: Option<String>,
     },
@@ -39,7 +43,8 @@ pub struct Arguments {
     runs: u16,
 }
 
-/// Runs it. The time scale is 1 unless another is asked for: what is measured is what the configuration does.
+/// Runs it. The time scale is 1 unless another is asked for: what is measured is what the
+/// configuration does.
 pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
     let common = Common { time_scale: Some(common.time_scale.unwrap_or(1.0)), ..common.clone() };
     match command {

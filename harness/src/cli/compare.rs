@@ -18,14 +18,15 @@ pub struct Arguments {
     html: Option<PathBuf>,
 }
 
-/// Compares, writes the page, prints. It judges nothing: what a difference means is for `baseline check`.
+/// Compares, writes the page, prints. It judges nothing: what a difference means is for `baseline
+/// check`.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let (first, second) = (read(&arguments.first, &common.report)?, read(&arguments.second, &common.report)?);
+    let (first, second) =
+        (read(&arguments.first, &common.report)?, read(&arguments.second, &common.report)?);
     let compared = compare(&first.report, &second.report);
-    let file = arguments
-        .html
-        .clone()
-        .unwrap_or_else(|| common.report.join(format!("compare-{}-{}.html", first.report.run.id, second.report.run.id)));
+    let file = arguments.html.clone().unwrap_or_else(|| {
+        common.report.join(format!("compare-{}-{}.html", first.report.run.id, second.report.run.id))
+    });
     write_page(&file, page(&first, &second, &compared))?;
     match common.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&compared).unwrap_or_default()),

@@ -1,8 +1,8 @@
 //! `firedrill doctor`: can this machine run it, and if not, what is missing?
 
 use super::{Common, Failure};
-use crate::process::exit::Exit;
 use crate::plan::preflight;
+use crate::process::exit::Exit;
 
 /// Looks, and prints a line for each thing.
 pub async fn run(_common: &Common) -> Result<Exit, Failure> {

@@ -19,7 +19,8 @@ pub struct Arguments {
     /// Stack, instead of the one that the file states: a name under compose/stacks, or a folder.
     #[arg(long, value_name = "STACK")]
     stack: Option<String>,
-    /// Hours that the steps divide among them, instead of those that the file states; 0.1 tries it out.
+    /// Hours that the steps divide among them, instead of those that the file states; 0.1 tries it
+    /// out.
     #[arg(long, value_name = "H")]
     hours: Option<f64>,
     /// Print the command lines and run nothing.
@@ -29,7 +30,11 @@ pub struct Arguments {
 
 /// Runs it.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let asked = Asked { gate: arguments.gate.clone(), stack: arguments.stack.clone(), hours: arguments.hours };
+    let asked = Asked {
+        gate: arguments.gate.clone(),
+        stack: arguments.stack.clone(),
+        hours: arguments.hours,
+    };
     let ready = Ready::read(&asked, common, check_line)?;
     if arguments.dry_run {
         print!("{}", ready.lines());
@@ -37,7 +42,9 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     }
     let ended = ready.run().await?;
     match common.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&ended.report).unwrap_or_default()),
+        Format::Json => {
+            println!("{}", serde_json::to_string_pretty(&ended.report).unwrap_or_default())
+        }
         Format::Text => {
             print!("{}", ended.report.text());
             println!("report: {}", ended.folder.join("index.html").display());
@@ -54,7 +61,11 @@ fn check_line(words: &[String]) -> Result<(), String> {
     let line = ["firedrill".to_owned()].into_iter().chain(words.iter().cloned());
     let cli = Cli::try_parse_from(line).map_err(|e| {
         let told = e.to_string();
-        let told: Vec<&str> = told.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("Usage:")).collect();
+        let told: Vec<&str> = told
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with("Usage:"))
+            .collect();
         told.first().map_or("it can't be read", |l| l.trim_start_matches("error: ")).to_owned()
     })?;
     for option in ["--report", "--keep", "--quiet", "-q", "--format", "--provision", "--images"] {
@@ -64,7 +75,9 @@ fn check_line(words: &[String]) -> Result<(), String> {
     }
     let judges = "verify, alerts, run, load, selftest, baseline check, lint, judge and doctor do";
     match cli.command {
-        Some(Command::Baseline(super::baseline::Command::Record { .. })) => Err(format!("baseline record judges nothing\nhint: {judges}")),
+        Some(Command::Baseline(super::baseline::Command::Record { .. })) => {
+            Err(format!("baseline record judges nothing\nhint: {judges}"))
+        }
         Some(
             Command::Verify(_)
             | Command::Alerts(_)
@@ -76,7 +89,10 @@ fn check_line(words: &[String]) -> Result<(), String> {
             | Command::Judge(_)
             | Command::Doctor,
         ) => Ok(()),
-        _ => Err(format!("{} judges nothing\nhint: {judges}", words.first().map_or("nothing", String::as_str))),
+        _ => Err(format!(
+            "{} judges nothing\nhint: {judges}",
+            words.first().map_or("nothing", String::as_str)
+        )),
     }
 }
 

@@ -2,14 +2,16 @@
 
 use super::{Common, Failure};
 use crate::engine::Engine;
-use crate::process::exit::Exit;
 use crate::fault::healing;
 use crate::journal::Journal;
+use crate::process::exit::Exit;
 
 /// Heals what the journal holds open.
 pub async fn run(common: &Common) -> Result<Exit, Failure> {
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
-    let healed = healing::heal(&Journal::of_user(), Some(&engine), None).await.map_err(|e| Failure::new(e.exit(), e))?;
+    let healed = healing::heal(&Journal::of_user(), Some(&engine), None)
+        .await
+        .map_err(|e| Failure::new(e.exit(), e))?;
     if !common.quiet {
         healed.undone.iter().for_each(|entry| println!("healed: {}", entry.what));
         println!("{} healed, {} could not be", healed.undone.len(), healed.failed.len());
@@ -18,7 +20,10 @@ pub async fn run(common: &Common) -> Result<Exit, Failure> {
         None => Ok(Exit::Pass),
         Some((entry, why)) => Err(Failure::new(
             Exit::Unknown,
-            format!("{}: {why}\nhint: firedrill heal tries again; firedrill down --all removes everything", entry.what),
+            format!(
+                "{}: {why}\nhint: firedrill heal tries again; firedrill down --all removes everything",
+                entry.what
+            ),
         )),
     }
 }

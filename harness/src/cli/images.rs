@@ -1,5 +1,5 @@
-//! `firedrill images NAME...`: obtains images and prints their references, for tests of single servers and for who wants them
-//! beforehand.
+//! `firedrill images NAME...`: obtains images and prints their references, for tests of single
+//! servers and for who wants them beforehand.
 
 use super::{Common, Failure, Terminal};
 use crate::ops::images::images;
@@ -8,8 +8,8 @@ use crate::process::exit::Exit;
 /// Arguments of `images`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Names of the catalogue (folders of compose/images); all of them without any, but for those that can only be pulled
-    /// where that fails.
+    /// Names of the catalogue (folders of compose/images); all of them without any, but for those
+    /// that can only be pulled where that fails.
     names: Vec<String>,
     /// Only look: print those that are there, and fail if one is not, without pulling or building.
     #[arg(long)]

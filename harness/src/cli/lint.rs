@@ -1,4 +1,5 @@
-//! `firedrill lint STACK`: what is wrong with a stack's monitoring configuration, without starting anything.
+//! `firedrill lint STACK`: what is wrong with a stack's monitoring configuration, without starting
+//! anything.
 
 use super::{Common, Failure, Format};
 use crate::ops::lint::lint;
@@ -19,7 +20,10 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let linted = lint(&arguments.stack, arguments.files_only, common).await?;
     match common.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&linted).map_err(|e| Failure::new(Exit::Defect, e))?),
+        Format::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(&linted).map_err(|e| Failure::new(Exit::Defect, e))?
+        ),
         Format::Text => print!("{}", linted.text()),
     }
     Ok(if linted.fails() { Exit::Fail } else { Exit::Pass })

@@ -8,11 +8,14 @@ use std::io::Write;
 
 pub use crate::ops::load::Arguments;
 
-/// Drives the load and prints what it measured; what was judged goes to the error stream, since the other one may be JSON.
+/// Drives the load and prints what it measured; what was judged goes to the error stream, since the
+/// other one may be JSON.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let outcome = load(arguments, common, &Terminal).await?;
     match common.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&outcome.summary).unwrap_or_default()),
+        Format::Json => {
+            println!("{}", serde_json::to_string_pretty(&outcome.summary).unwrap_or_default())
+        }
         Format::Text => print!("{}", load::text(&outcome.summary)),
     }
     for (word, text) in &outcome.verdicts {

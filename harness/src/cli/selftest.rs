@@ -1,4 +1,5 @@
-//! `firedrill selftest`: breaks the stack's monitoring in known ways, and sees each convicted with the right cause.
+//! `firedrill selftest`: breaks the stack's monitoring in known ways, and sees each convicted with
+//! the right cause.
 
 use super::{Common, Failure, Terminal};
 use crate::ops::live::Options;
@@ -11,7 +12,8 @@ pub struct Arguments {
     /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml.
     #[arg(default_value = "email")]
     stack: String,
-    /// Only this sabotage (a file in the stack's sabotage folder, without .yaml); may be given several times.
+    /// Only this sabotage (a file in the stack's sabotage folder, without .yaml); may be given
+    /// several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// This many, drawn by seed; all without it.

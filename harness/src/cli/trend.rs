@@ -23,10 +23,18 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let folder = arguments.folder.as_ref().unwrap_or(&common.report);
     let usage = |what: String| Failure::new(Exit::Usage, what);
-    let trend = read(folder, &recorded())
-        .map_err(|e| usage(format!("{}: {e}\nhint: name the folder in which reports are, as --report names it", folder.display())))?;
+    let trend = read(folder, &recorded()).map_err(|e| {
+        usage(format!(
+            "{}: {e}\nhint: name the folder in which reports are, as --report names it",
+            folder.display()
+        ))
+    })?;
     if trend.groups.is_empty() {
-        let broken = trend.left_out.iter().map(|(p, why)| format!("\n  {}: {why}", p.display())).collect::<String>();
+        let broken = trend
+            .left_out
+            .iter()
+            .map(|(p, why)| format!("\n  {}: {why}", p.display()))
+            .collect::<String>();
         return Err(usage(format!(
             "{} holds no report that can be read{broken}\nhint: each run writes one there; firedrill judge RUN writes one anew",
             folder.display()

@@ -1,11 +1,11 @@
 //! `firedrill up | status | down`: a stack that stays between commands.
 
 use super::{Common, Failure, Terminal};
-use crate::ops::live::{Live, Options};
 use crate::engine::Engine;
-use crate::process::exit::Exit;
 use crate::journal::Journal;
+use crate::ops::live::{Live, Options};
 use crate::ops::up::running;
+use crate::process::exit::Exit;
 use crate::stack::{self, Running};
 
 /// Arguments of `up`.
@@ -30,11 +30,17 @@ pub struct Down {
 /// Starts a stack and leaves it running.
 pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
     if !common.tags.is_empty() {
-        return Err(Failure::new(Exit::Usage, "--tags selects scenarios, and `up` runs none\nhint: firedrill verify --tags"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "--tags selects scenarios, and `up` runs none\nhint: firedrill verify --tags",
+        ));
     }
     let live = Live::up(&Options::new(&arguments.stack, common)).await?;
-    for (service, ports) in live.running.services.iter().map(|(n, s)| (n, &s.ports)).filter(|(_, p)| !p.is_empty()) {
-        let ports: Vec<String> = ports.iter().map(|(inside, host)| format!("{inside} at 127.0.0.1:{host}")).collect();
+    for (service, ports) in
+        live.running.services.iter().map(|(n, s)| (n, &s.ports)).filter(|(_, p)| !p.is_empty())
+    {
+        let ports: Vec<String> =
+            ports.iter().map(|(inside, host)| format!("{inside} at 127.0.0.1:{host}")).collect();
         println!("{service:<24} {}", ports.join(", "));
     }
     for (service, why) in &live.running.left_out {
@@ -49,7 +55,13 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
     let journal = Journal::of_user();
     for running in Running::all(&journal).map_err(|e| Failure::new(e.exit(), e))? {
-        println!("{} run {} since {}{}", running.stack, running.run, running.since, if running.kept { ", kept" } else { "" });
+        println!(
+            "{} run {} since {}{}",
+            running.stack,
+            running.run,
+            running.since,
+            if running.kept { ", kept" } else { "" }
+        );
         for service in running.services.keys() {
             let state = match engine.container_of(&running.project, service).await {
                 Ok(s) if s.paused => "paused".to_owned(),
@@ -59,7 +71,10 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
             };
             println!("  {service:<24} {state}");
         }
-        running.left_out.iter().for_each(|(service, why)| println!("  {service:<24} left out: {why}"));
+        running
+            .left_out
+            .iter()
+            .for_each(|(service, why)| println!("  {service:<24} left out: {why}"));
     }
     for entry in journal
         .open_entries()

@@ -9,9 +9,11 @@ use crate::report::{Report, text};
 /// Arguments of `verify`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Arguments {
-    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml [default: email].
+    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml
+    /// [default: email].
     stack: Option<String>,
-    /// Print the plan, and what a run will list as different from what is written, and start nothing.
+    /// Print the plan, and what a run will list as different from what is written, and start
+    /// nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -37,7 +39,9 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 /// Prints a report; the exit code that it earns.
 pub fn print(outcome: &Outcome, common: &Common, text: fn(&Report) -> String) -> Exit {
     match common.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&outcome.report).unwrap_or_default()),
+        Format::Json => {
+            println!("{}", serde_json::to_string_pretty(&outcome.report).unwrap_or_default())
+        }
         Format::Text => {
             print!("{}", text(&outcome.report));
             println!("report: {}", outcome.folder.join("report.html").display());

@@ -17,11 +17,13 @@ pub struct Arguments {
     /// Where it listens; port 0 takes a free one. The address is printed.
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from(([127, 0, 0, 1], PORT)))]
     listen: SocketAddr,
-    /// File with the secret that coordinators must know [default: the variable FIREDRILL_WORKER_TOKEN].
+    /// File with the secret that coordinators must know [default: the variable
+    /// FIREDRILL_WORKER_TOKEN].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Network of private addresses that it may drive too, as 10.20.0.0/16; may be given several times. Without it only the loopback
-    /// interface and networks of stacks of ours on this machine.
+    /// Network of private addresses that it may drive too, as 10.20.0.0/16; may be given several
+    /// times. Without it only the loopback interface and networks of stacks of ours on this
+    /// machine.
     #[arg(long, value_name = "NETWORK")]
     allow: Vec<Network>,
 }
@@ -29,5 +31,7 @@ pub struct Arguments {
 /// Serves until a signal comes.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let token = token(arguments.token_file.as_deref())?;
-    serve(arguments.listen, token, &arguments.allow, common.quiet, &Terminal).await.map(|()| Exit::Interrupted)
+    serve(arguments.listen, token, &arguments.allow, common.quiet, &Terminal)
+        .await
+        .map(|()| Exit::Interrupted)
 }

@@ -10,7 +10,8 @@ pub(crate) fn parsed_ms(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
         let number: f64 = rest[..digits].parse().ok()?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let unit_end =
+            rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
         total += number
             * match &rest[digits..unit_end] {
                 "ms" => 1.0,
@@ -68,7 +69,8 @@ pub(crate) fn rounded_ms(ms: f64) -> u64 {
 
 /// In the largest unit of which it holds one: `90s` is `1m`.
 pub(crate) fn written(ms: u64) -> String {
-    let units = [(31_536_000_000, "y"), (86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let units =
+        [(31_536_000_000, "y"), (86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let found = units.into_iter().find(|(of, _)| ms >= *of);
     found.map_or_else(|| format!("{}ms", ms.max(1)), |(of, unit)| format!("{}{unit}", ms / of))
 }
@@ -92,17 +94,30 @@ mod tests {
 
     #[test]
     fn intervals_are_read_rounded_and_written() {
-        let read =
-            [("15s", 15_000), ("1m", 60_000), ("500ms", 500), ("1h30m", 5_400_000), (">10s", 10_000), ("30", 30_000), ("1.5s", 1_500)];
+        let read = [
+            ("15s", 15_000),
+            ("1m", 60_000),
+            ("500ms", 500),
+            ("1h30m", 5_400_000),
+            (">10s", 10_000),
+            ("30", 30_000),
+            ("1.5s", 1_500),
+        ];
         for (text, ms) in read {
             assert_eq!(parsed_ms(text), Some(ms), "{text}");
         }
         for text in ["", "s", "5 apples", "$x", "-1s", "0"] {
             assert_eq!(parsed_ms(text), None, "{text}");
         }
-        for (ms, to) in
-            [(0.4, 1), (11.572, 10), (15.1, 20), (1_000.0, 1_000), (7_200.0, 5_000), (86_400_000.0, 43_200_000), (4e9, 31_536_000_000)]
-        {
+        for (ms, to) in [
+            (0.4, 1),
+            (11.572, 10),
+            (15.1, 20),
+            (1_000.0, 1_000),
+            (7_200.0, 5_000),
+            (86_400_000.0, 43_200_000),
+            (4e9, 31_536_000_000),
+        ] {
             assert_eq!(rounded_ms(ms), to, "{ms}");
         }
         for (ms, short, full) in [

@@ -22,11 +22,22 @@ impl Lookup {
     /// Reads a query in which variables have their values.
     pub(crate) fn read(query: &str) -> Option<Lookup> {
         let query = query.trim();
-        let of = |function: &str| query.strip_prefix(function)?.trim_start().strip_prefix('(')?.strip_suffix(')').map(str::trim);
+        let of = |function: &str| {
+            query
+                .strip_prefix(function)?
+                .trim_start()
+                .strip_prefix('(')?
+                .strip_suffix(')')
+                .map(str::trim)
+        };
         if let Some(inner) = of("label_values") {
-            let (selector, label) = inner.rsplit_once(',').map_or((None, inner), |(s, l)| (Some(s.trim().to_owned()), l.trim()));
+            let (selector, label) = inner
+                .rsplit_once(',')
+                .map_or((None, inner), |(s, l)| (Some(s.trim().to_owned()), l.trim()));
             let plain = !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '_');
-            return plain.then(|| Lookup::LabelValues(selector.filter(|s| !s.is_empty()), label.to_owned()));
+            return plain.then(|| {
+                Lookup::LabelValues(selector.filter(|s| !s.is_empty()), label.to_owned())
+            });
         }
         if of("label_names").is_some() {
             return Some(Lookup::LabelNames);
@@ -49,27 +60,47 @@ impl Lookup {
             format!("{path}?{pairs}")
         };
         match self {
-            Lookup::LabelValues(selector, label) => {
-                with(&format!("api/v1/label/{label}/values"), selector.as_deref().map(|selector| ("match[]", selector)))
-            }
+            Lookup::LabelValues(selector, label) => with(
+                &format!("api/v1/label/{label}/values"),
+                selector.as_deref().map(|selector| ("match[]", selector)),
+            ),
             Lookup::LabelNames => with("api/v1/labels", None),
             Lookup::Metrics(_) => with("api/v1/label/__name__/values", None),
             Lookup::Result(expression) => {
-                format!("api/v1/query?{}", form([("query", expression.as_str()), ("time", &(to_ms as f64 / 1e3).to_string())]))
+                format!(
+                    "api/v1/query?{}",
+                    form([
+                        ("query", expression.as_str()),
+                        ("time", &(to_ms as f64 / 1e3).to_string())
+                    ])
+                )
             }
             Lookup::Series(selector) => with("api/v1/series", Some(("match[]", selector))),
         }
     }
 
     /// The options that an answer gives; nothing if it is none.
-    pub(crate) fn options(&self, variable: &Variable, answer: &Value) -> Option<Result<Vec<String>, String>> {
+    pub(crate) fn options(
+        &self,
+        variable: &Variable,
+        answer: &Value,
+    ) -> Option<Result<Vec<String>, String>> {
         let data = &answer["data"];
-        let texts = || data.as_array().map(|all| all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>());
+        let texts = || {
+            data.as_array().map(|all| {
+                all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>()
+            })
+        };
         Some(Ok(match self {
             Lookup::LabelValues(..) | Lookup::LabelNames => texts()?,
             Lookup::Metrics(pattern) => match regex::Regex::new(pattern) {
                 Ok(regex) => texts()?.into_iter().filter(|name| regex.is_match(name)).collect(),
-                Err(e) => return Some(Err(format!("variable {}: metrics({pattern}): {e}", variable.name))),
+                Err(e) => {
+                    return Some(Err(format!(
+                        "variable {}: metrics({pattern}): {e}",
+                        variable.name
+                    )));
+                }
             },
             Lookup::Result(_) => match data["resultType"].as_str()? {
                 "vector" => data["result"].as_array()?.iter().map(sample).collect(),
@@ -90,7 +121,9 @@ pub(crate) fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> S
 /// `name{label="value",…}`.
 fn series(metric: &Value) -> String {
     let labels = metric.as_object().into_iter().flatten().filter(|(name, _)| *name != "__name__");
-    let labels: Vec<String> = labels.map(|(name, value)| format!("{name}=\"{}\"", value.as_str().unwrap_or_default())).collect();
+    let labels: Vec<String> = labels
+        .map(|(name, value)| format!("{name}=\"{}\"", value.as_str().unwrap_or_default()))
+        .collect();
     format!("{}{{{}}}", metric["__name__"].as_str().unwrap_or_default(), labels.join(","))
 }
 
@@ -109,9 +142,13 @@ mod tests {
     #[test]
     fn each_function_is_read_and_asked() {
         let read = |query: &str| Lookup::read(query).unwrap();
-        let values = |s: Option<&str>, l: &str| Lookup::LabelValues(s.map(str::to_owned), l.to_owned());
+        let values =
+            |s: Option<&str>, l: &str| Lookup::LabelValues(s.map(str::to_owned), l.to_owned());
         assert_eq!(read("label_values(up, job)"), values(Some("up"), "job"));
-        assert_eq!(read(r#"label_values(up{a="1",b="2"}, job)"#), values(Some(r#"up{a="1",b="2"}"#), "job"));
+        assert_eq!(
+            read(r#"label_values(up{a="1",b="2"}, job)"#),
+            values(Some(r#"up{a="1",b="2"}"#), "job")
+        );
         assert_eq!(read("label_values(job)"), values(None, "job"));
         assert_eq!(Lookup::read("label_values(a b)"), None);
         assert_eq!(Lookup::read(""), None);
@@ -129,15 +166,36 @@ mod tests {
 
     #[test]
     fn answers_become_options() {
-        let variable = &variables(&json!({"templating": {"list": [{"name": "v", "type": "query"}]}}))[0];
-        let options = |query: &str, answer: Value| Lookup::read(query).unwrap().options(variable, &answer);
-        assert_eq!(options("label_values(job)", json!({"data": ["a", "b"]})).unwrap().unwrap(), ["a", "b"]);
+        let variable =
+            &variables(&json!({"templating": {"list": [{"name": "v", "type": "query"}]}}))[0];
+        let options =
+            |query: &str, answer: Value| Lookup::read(query).unwrap().options(variable, &answer);
+        assert_eq!(
+            options("label_values(job)", json!({"data": ["a", "b"]})).unwrap().unwrap(),
+            ["a", "b"]
+        );
         assert_eq!(options("metrics(^a)", json!({"data": ["ab", "ba"]})).unwrap().unwrap(), ["ab"]);
-        assert!(options("metrics(()", json!({"data": []})).unwrap().unwrap_err().contains("metrics("));
+        assert!(
+            options("metrics(()", json!({"data": []})).unwrap().unwrap_err().contains("metrics(")
+        );
         let vector = json!({"data": {"resultType": "vector", "result": [{"metric": {"__name__": "up", "job": "a"}, "value": [1.5, "1"]}]}});
-        assert_eq!(options("query_result(up)", vector).unwrap().unwrap(), [r#"up{job="a"} 1 1500"#]);
-        assert_eq!(options("query_result(1)", json!({"data": {"resultType": "scalar", "result": [1, "7"]}})).unwrap().unwrap(), ["7"]);
-        assert_eq!(options("up", json!({"data": [{"__name__": "up", "job": "a"}]})).unwrap().unwrap(), [r#"up{job="a"}"#]);
+        assert_eq!(
+            options("query_result(up)", vector).unwrap().unwrap(),
+            [r#"up{job="a"} 1 1500"#]
+        );
+        assert_eq!(
+            options(
+                "query_result(1)",
+                json!({"data": {"resultType": "scalar", "result": [1, "7"]}})
+            )
+            .unwrap()
+            .unwrap(),
+            ["7"]
+        );
+        assert_eq!(
+            options("up", json!({"data": [{"__name__": "up", "job": "a"}]})).unwrap().unwrap(),
+            [r#"up{job="a"}"#]
+        );
         assert!(options("label_names()", json!({"status": "error"})).is_none());
     }
 }

@@ -24,7 +24,8 @@ pub(crate) fn panels(dashboard: &Value) -> Vec<PanelModel> {
     let mut found = Vec::new();
     open(dashboard, None, &mut found);
     // Panels are told apart by their titles.
-    let titles: Vec<String> = found.iter().map(|(_, panel): &(Value, PanelModel)| panel.title.clone()).collect();
+    let titles: Vec<String> =
+        found.iter().map(|(_, panel): &(Value, PanelModel)| panel.title.clone()).collect();
     let named = found.into_iter().map(|(id, mut panel)| {
         if titles.iter().filter(|t| **t == panel.title).count() > 1 {
             panel.title = format!("{} (panel {id})", panel.title);
@@ -50,12 +51,18 @@ fn open(holder: &Value, repeated: Option<&str>, into: &mut Vec<(Value, PanelMode
             open(panel, row.as_deref(), into);
         }
         let targets: Vec<Value> = panel["targets"].as_array().cloned().unwrap_or_default();
-        let library = panel["libraryPanel"]["name"].as_str().or(panel["libraryPanel"]["uid"].as_str());
-        let elsewhere = library.filter(|_| targets.is_empty()).map(|name| format!("it is library panel {name}, which is in no file"));
-        if (targets.is_empty() && elsewhere.is_none()) || matches!(panel["type"].as_str(), Some("row" | "text")) {
+        let library =
+            panel["libraryPanel"]["name"].as_str().or(panel["libraryPanel"]["uid"].as_str());
+        let elsewhere = library
+            .filter(|_| targets.is_empty())
+            .map(|name| format!("it is library panel {name}, which is in no file"));
+        if (targets.is_empty() && elsewhere.is_none())
+            || matches!(panel["type"].as_str(), Some("row" | "text"))
+        {
             continue;
         }
-        let title = panel["title"].as_str().or(library).filter(|t| !t.is_empty()).map(str::to_owned);
+        let title =
+            panel["title"].as_str().or(library).filter(|t| !t.is_empty()).map(str::to_owned);
         let model = PanelModel {
             title: title.unwrap_or_else(|| format!("panel {}", panel["id"])),
             datasource: panel["datasource"].clone(),
@@ -76,9 +83,11 @@ impl PanelModel {
 
     /// Whether one of its queries is computed from others.
     pub(crate) fn is_computed(&self) -> bool {
-        self.targets
-            .iter()
-            .any(|t| t["datasource"]["uid"] == "__expr__" || t["datasource"]["type"] == "__expr__" || t["datasource"] == "__expr__")
+        self.targets.iter().any(|t| {
+            t["datasource"]["uid"] == "__expr__"
+                || t["datasource"]["type"] == "__expr__"
+                || t["datasource"] == "__expr__"
+        })
     }
 
     /// The data source that a query names, or else the panel.
@@ -112,7 +121,8 @@ mod tests {
 
     #[test]
     fn repeated_panels_hidden_queries_and_library_panels() {
-        let target = json!([{"refId": "A", "expr": "up"}, {"refId": "B", "expr": "down", "hide": true}]);
+        let target =
+            json!([{"refId": "A", "expr": "up"}, {"refId": "B", "expr": "down", "hide": true}]);
         let dashboard = json!({"panels": [
             {"id": 1, "type": "row", "repeat": "job", "collapsed": false},
             {"id": 2, "type": "stat", "title": "in a repeated row", "targets": target, "repeat": "instance"},
@@ -122,10 +132,23 @@ mod tests {
             {"id": 7, "title": "shared", "libraryPanel": {"uid": "x", "name": "Shared"}},
             {"id": 8, "title": "written out", "libraryPanel": {"uid": "y", "name": "Y"}, "targets": target}]});
         let found = panels(&dashboard);
-        let repeated: Vec<_> = found.iter().map(|p| (p.title.as_str(), p.repeated.join(" "))).collect();
-        let wanted = [("in a repeated row", "job instance"), ("held", "zone"), ("plain", ""), ("shared", ""), ("written out", "")];
+        let repeated: Vec<_> =
+            found.iter().map(|p| (p.title.as_str(), p.repeated.join(" "))).collect();
+        let wanted = [
+            ("in a repeated row", "job instance"),
+            ("held", "zone"),
+            ("plain", ""),
+            ("shared", ""),
+            ("written out", ""),
+        ];
         assert_eq!(repeated, wanted.map(|(title, by)| (title, by.to_owned())));
-        assert_eq!(found[2].shown().map(|(at, t)| (at, t["expr"].as_str().unwrap())).collect::<Vec<_>>(), [(0, "up")]);
-        assert!(found[3].elsewhere.as_ref().unwrap().contains("library panel Shared") && found[4].elsewhere.is_none());
+        assert_eq!(
+            found[2].shown().map(|(at, t)| (at, t["expr"].as_str().unwrap())).collect::<Vec<_>>(),
+            [(0, "up")]
+        );
+        assert!(
+            found[3].elsewhere.as_ref().unwrap().contains("library panel Shared")
+                && found[4].elsewhere.is_none()
+        );
     }
 }

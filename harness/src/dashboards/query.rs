@@ -14,7 +14,8 @@ pub(crate) struct Context {
     pub(crate) sources: Vec<DataSource>,
     /// Values of variables.
     pub(crate) values: Values,
-    /// Variables that have no value, with the reason: queries that use them are not asked, the others are.
+    /// Variables that have no value, with the reason: queries that use them are not asked, the
+    /// others are.
     pub(crate) unresolved: BTreeMap<String, Lack>,
     /// Variables whose filters change every query of a data source, as it is named.
     pub(crate) filters: Vec<(String, Value)>,
@@ -28,11 +29,21 @@ pub(crate) struct Context {
 
 impl Context {
     /// For a dashboard over a time, its variables without values yet.
-    pub(crate) fn new(sources: Vec<DataSource>, dashboard: &Value, start_s: f64, end_s: f64) -> Context {
+    pub(crate) fn new(
+        sources: Vec<DataSource>,
+        dashboard: &Value,
+        start_s: f64,
+        end_s: f64,
+    ) -> Context {
         let (from_ms, to_ms) = ((start_s * 1e3) as i64, (end_s * 1e3) as i64);
         let times = [("__from", from_ms), ("__to", to_ms)];
         let values = times.map(|(name, ms)| (name.to_owned(), Chosen::one(ms.to_string()))).into();
-        let inputs = dashboard["__inputs"].as_array().into_iter().flatten().filter_map(|i| i["name"].as_str().map(str::to_owned)).collect();
+        let inputs = dashboard["__inputs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|i| i["name"].as_str().map(str::to_owned))
+            .collect();
         Context { sources, values, inputs, from_ms, to_ms, ..Context::default() }
     }
 
@@ -51,20 +62,38 @@ impl Context {
         let named = named.map(put).filter(|n| !n.is_empty() && n != "default" && n != mixed);
         let Some(named) = named else {
             let kind = reference["type"].as_str().filter(|_| reference["uid"] != mixed);
-            let default = self.sources.iter().find(|s| s.is_default && kind.is_none_or(|k| k == s.r#type));
+            let default =
+                self.sources.iter().find(|s| s.is_default && kind.is_none_or(|k| k == s.r#type));
             let only = || self.sources.iter().find(|s| kind.is_some_and(|k| k == s.r#type));
-            return default.or_else(only).cloned().ok_or_else(|| Lack::Fails("there is no default data source".into()));
+            return default
+                .or_else(only)
+                .cloned()
+                .ok_or_else(|| Lack::Fails("there is no default data source".into()));
         };
         if named == "__expr__" {
-            return Ok(DataSource { name: named.clone(), uid: named.clone(), r#type: named, ..DataSource::default() });
+            return Ok(DataSource {
+                name: named.clone(),
+                uid: named.clone(),
+                r#type: named,
+                ..DataSource::default()
+            });
         }
         if ["grafana", "-- Grafana --"].contains(&named.as_str()) {
-            return Ok(DataSource { name: "grafana".into(), uid: "grafana".into(), r#type: "datasource".into(), ..DataSource::default() });
+            return Ok(DataSource {
+                name: "grafana".into(),
+                uid: "grafana".into(),
+                r#type: "datasource".into(),
+                ..DataSource::default()
+            });
         }
         if named == "-- Dashboard --" {
             return Err(Lack::NotAsked("it shows what another panel asks for".into()));
         }
-        let found = self.sources.iter().find(|s| s.uid == named).or_else(|| self.sources.iter().find(|s| s.name == named));
+        let found = self
+            .sources
+            .iter()
+            .find(|s| s.uid == named)
+            .or_else(|| self.sources.iter().find(|s| s.name == named));
         found.cloned().ok_or_else(|| {
             let is_input = |name: &String| variables::names(&named).any(|used| used == name);
             Lack::Fails(match self.inputs.iter().any(is_input) {
@@ -77,11 +106,14 @@ impl Context {
         })
     }
 
-    /// The context once for each value of the variables that a panel is repeated for, with what tells them apart.
+    /// The context once for each value of the variables that a panel is repeated for, with what
+    /// tells them apart.
     pub(crate) fn repeated(&self, panel: &PanelModel) -> Vec<(Context, String)> {
         let mut all = vec![(self.clone(), String::new())];
         for name in &panel.repeated {
-            let Some(chosen) = self.values.get(name).filter(|c| !c.values.is_empty()) else { continue };
+            let Some(chosen) = self.values.get(name).filter(|c| !c.values.is_empty()) else {
+                continue;
+            };
             let each = |(context, told): (Context, String)| {
                 let of = move |value: &String| {
                     let mut context = context.clone();
@@ -97,7 +129,13 @@ impl Context {
     }
 
     /// A query as the browser sends it.
-    pub(crate) fn query(&self, target: &Value, index: usize, source: &DataSource, panel: &PanelModel) -> Value {
+    pub(crate) fn query(
+        &self,
+        target: &Value,
+        index: usize,
+        source: &DataSource,
+        panel: &PanelModel,
+    ) -> Value {
         let range_ms = (self.to_ms - self.from_ms).max(1);
         let interval_ms = (range_ms / i64::try_from(panel.max_data_points).unwrap_or(500)).max(1);
         let mut query = target.clone();
@@ -131,7 +169,10 @@ impl Context {
 
 /// Letter of a query.
 pub(crate) fn ref_id(target: &Value, index: usize) -> String {
-    target["refId"].as_str().filter(|r| !r.is_empty()).map_or_else(|| format!("Q{index}"), str::to_owned)
+    target["refId"]
+        .as_str()
+        .filter(|r| !r.is_empty())
+        .map_or_else(|| format!("Q{index}"), str::to_owned)
 }
 
 /// The part of a query that people wrote.
@@ -181,7 +222,11 @@ mod tests {
             (json!("-- Grafana --"), "grafana"),
             (json!({"uid": "__expr__"}), "__expr__"),
         ] {
-            assert_eq!(context.source(&reference).map(|s| s.uid), Ok(uid.to_owned()), "{reference}");
+            assert_eq!(
+                context.source(&reference).map(|s| s.uid),
+                Ok(uid.to_owned()),
+                "{reference}"
+            );
         }
         let fails = |reference: Value| match context.source(&reference) {
             Err(Lack::Fails(why)) => why,
@@ -190,14 +235,22 @@ mod tests {
         assert_eq!(fails(json!({"uid": "gone"})), "data source \"gone\" does not exist");
         assert!(fails(json!({"uid": "${DS_PROMETHEUS}"})).contains("imported by hand"));
         assert!(!fails(json!({"uid": "${DS_OTHER}"})).contains("imported by hand"));
-        assert!(matches!(context.source(&json!({"uid": "-- Dashboard --"})), Err(Lack::NotAsked(_))));
+        assert!(matches!(
+            context.source(&json!({"uid": "-- Dashboard --"})),
+            Err(Lack::NotAsked(_))
+        ));
         assert!(Context::default().source(&Value::Null).is_err());
     }
 
     #[test]
     fn a_repeated_panel_is_asked_for_each_value() {
         let mut context = context();
-        let chosen = Chosen { values: vec!["a".into(), "b.c".into()], list: true, pattern: true, verbatim: false };
+        let chosen = Chosen {
+            values: vec!["a".into(), "b.c".into()],
+            list: true,
+            pattern: true,
+            verbatim: false,
+        };
         context.values.insert("job".into(), chosen);
         let board = json!({"panels": [{"id": 1, "title": "t", "repeat": "job", "targets": [{"expr": "up{job=~\"$job\"}"}]}]});
         let panel = &panels(&board)[0];
@@ -217,7 +270,10 @@ mod tests {
     fn a_variable_without_a_value_keeps_only_its_queries_from_being_asked() {
         let mut context = context();
         context.unresolved.insert("job".into(), Lack::NotAsked("why".into()));
-        assert_eq!(context.lacks(&json!({"expr": "up{job=\"$job\"}"})), Some(Lack::NotAsked("why".into())));
+        assert_eq!(
+            context.lacks(&json!({"expr": "up{job=\"$job\"}"})),
+            Some(Lack::NotAsked("why".into()))
+        );
         assert_eq!(context.lacks(&json!({"expr": "up{job=\"$jobs\"}"})), None);
     }
 }

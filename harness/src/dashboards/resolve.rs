@@ -1,4 +1,5 @@
-//! Values of a dashboard's variables: those that it was saved with, else what their queries give now.
+//! Values of a dashboard's variables: those that it was saved with, else what their queries give
+//! now.
 
 use super::format::Chosen;
 use super::lookup::Lookup;
@@ -30,9 +31,12 @@ async fn value(variable: &Variable, context: &Context, proxy: &dyn Proxy) -> Res
     }
     let selected = &variable.selected;
     let options = match variable.kind.as_str() {
-        "query" if selected.is_empty() || variable.refreshed => queried(variable, context, proxy).await?,
+        "query" if selected.is_empty() || variable.refreshed => {
+            queried(variable, context, proxy).await?
+        }
         "datasource" => {
-            let mut of_kind: Vec<&DataSource> = context.sources.iter().filter(|s| s.r#type == variable.query).collect();
+            let mut of_kind: Vec<&DataSource> =
+                context.sources.iter().filter(|s| s.r#type == variable.query).collect();
             of_kind.sort_by_key(|s| !s.is_default);
             let named = of_kind.iter().map(|s| s.name.clone()).collect();
             let kept = variable.filtered(named).map_err(Lack::Fails)?;
@@ -42,7 +46,8 @@ async fn value(variable: &Variable, context: &Context, proxy: &dyn Proxy) -> Res
             Some(one) if one.starts_with("$__auto_interval") || one == "auto" => {
                 let range_ms = (context.to_ms - context.from_ms).max(0) as u64;
                 let least_ms = super::interval::parsed_ms(&variable.auto.1).unwrap_or(10_000);
-                let ms = super::interval::rounded_ms(range_ms as f64 / variable.auto.0 as f64).max(least_ms);
+                let ms = super::interval::rounded_ms(range_ms as f64 / variable.auto.0 as f64)
+                    .max(least_ms);
                 return Ok(Chosen::one(super::interval::written(ms)));
             }
             _ => variable.listed(),
@@ -50,10 +55,17 @@ async fn value(variable: &Variable, context: &Context, proxy: &dyn Proxy) -> Res
         "query" => Vec::new(),
         _ => variable.listed(),
     };
-    // What was selected and is there no more gives way to the first option; where nothing is asked again it stays.
+    // What was selected and is there no more gives way to the first option; where nothing is asked
+    // again it stays.
     let known = |v: &String| match variable.kind.as_str() {
         "query" => !variable.refreshed || options.is_empty() || options.contains(v),
-        "datasource" => v == "default" || context.sources.iter().any(|s| (s.uid == *v || s.name == *v) && options.contains(&s.uid)),
+        "datasource" => {
+            v == "default"
+                || context
+                    .sources
+                    .iter()
+                    .any(|s| (s.uid == *v || s.name == *v) && options.contains(&s.uid))
+        }
         _ => true,
     };
     let kept: Vec<String> = selected.iter().filter(|v| known(v)).cloned().collect();
@@ -63,27 +75,43 @@ async fn value(variable: &Variable, context: &Context, proxy: &dyn Proxy) -> Res
     let all = variable.all || variable.include_all;
     Ok(match (all, options.is_empty()) {
         (true, false) => Chosen { list: true, ..variable.chosen(options) },
-        (true, true) => Chosen { verbatim: true, ..variable.chosen(vec![variable.all_value.clone().unwrap_or_else(|| ".*".into())]) },
+        (true, true) => Chosen {
+            verbatim: true,
+            ..variable.chosen(vec![variable.all_value.clone().unwrap_or_else(|| ".*".into())])
+        },
         (false, _) => variable.chosen(options.into_iter().take(1).collect()),
     })
 }
 
-async fn queried(variable: &Variable, context: &Context, proxy: &dyn Proxy) -> Result<Vec<String>, Lack> {
+async fn queried(
+    variable: &Variable,
+    context: &Context,
+    proxy: &dyn Proxy,
+) -> Result<Vec<String>, Lack> {
     if let Some(lack) = context.lacks(&Value::from(variable.query.as_str())) {
         return Err(lack);
     }
     let source = context.source(&variable.datasource)?;
     let unasked = |why: String| Lack::NotAsked(format!("variable {}: {why}", variable.name));
     if source.r#type != "prometheus" {
-        return Err(unasked(format!("what it asks of a data source of type {} is not understood", source.r#type)));
+        return Err(unasked(format!(
+            "what it asks of a data source of type {} is not understood",
+            source.r#type
+        )));
     }
     let query = variables::put(&variable.query, &context.values, super::format::Style::Prometheus);
-    let lookup =
-        Lookup::read(&query).ok_or_else(|| unasked(format!("query {query:?} is not understood; label_values(metric, label) is")))?;
-    let (status, text) = proxy.get(&source, lookup.path(context.from_ms, context.to_ms)).await.map_err(Lack::Fails)?;
+    let lookup = Lookup::read(&query).ok_or_else(|| {
+        unasked(format!("query {query:?} is not understood; label_values(metric, label) is"))
+    })?;
+    let (status, text) = proxy
+        .get(&source, lookup.path(context.from_ms, context.to_ms))
+        .await
+        .map_err(Lack::Fails)?;
     let answer: Value = serde_json::from_str(&text).unwrap_or_default();
     let fails = |why: String| Lack::Fails(format!("variable {}: {query}: {why}", variable.name));
-    let options = lookup.options(variable, &answer).ok_or_else(|| fails(format!("HTTP {status}: {}", start_of(text.as_bytes()))))?;
+    let options = lookup
+        .options(variable, &answer)
+        .ok_or_else(|| fails(format!("HTTP {status}: {}", start_of(text.as_bytes()))))?;
     variable.filtered(options.map_err(Lack::Fails)?).map_err(Lack::Fails)
 }
 
@@ -99,8 +127,16 @@ mod tests {
     struct Answers(&'static [(&'static str, &'static str)]);
 
     impl Proxy for Answers {
-        fn get<'a>(&'a self, source: &'a DataSource, path: String) -> BoxFuture<'a, Result<(u16, String), String>> {
-            let found = self.0.iter().find(|(begin, _)| path.starts_with(begin)).map(|(_, text)| (200, (*text).to_owned()));
+        fn get<'a>(
+            &'a self,
+            source: &'a DataSource,
+            path: String,
+        ) -> BoxFuture<'a, Result<(u16, String), String>> {
+            let found = self
+                .0
+                .iter()
+                .find(|(begin, _)| path.starts_with(begin))
+                .map(|(_, text)| (200, (*text).to_owned()));
             let answer = found.ok_or_else(|| format!("{}: nothing at {path}", source.uid));
             async move { answer }.boxed()
         }
@@ -108,7 +144,10 @@ mod tests {
 
     const SERVER: Answers = Answers(&[
         ("api/v1/label/job/values?start", r#"{"data":["api","db","web"]}"#),
-        ("api/v1/label/instance/values?match%5B%5D=up%7Bjob%3D%22api%22%7D", r#"{"data":["a:1","a:2"]}"#),
+        (
+            "api/v1/label/instance/values?match%5B%5D=up%7Bjob%3D%22api%22%7D",
+            r#"{"data":["a:1","a:2"]}"#,
+        ),
         ("api/v1/label/none/values", r#"{"data":[]}"#),
         ("api/v1/label/broken/values", "<html>"),
     ]);
@@ -121,7 +160,11 @@ mod tests {
             is_default,
             ..DataSource::default()
         };
-        let sources = vec![source("m2", "prometheus", false), source("m1", "prometheus", true), source("l1", "elasticsearch", false)];
+        let sources = vec![
+            source("m2", "prometheus", false),
+            source("m1", "prometheus", true),
+            source("l1", "elasticsearch", false),
+        ];
         let dashboard = json!({"templating": {"list": list}});
         let mut context = Context::new(sources, &dashboard, 0.0, 3600.0);
         resolve(&mut context, &dashboard, &SERVER).await;
@@ -193,7 +236,11 @@ mod tests {
         ]))
         .await;
         let why = |name: &str| &context.unresolved[name];
-        assert!(matches!(why("broken"), Lack::Fails(w) if w.contains("variable broken") && w.contains("<html>")), "{:?}", why("broken"));
+        assert!(
+            matches!(why("broken"), Lack::Fails(w) if w.contains("variable broken") && w.contains("<html>")),
+            "{:?}",
+            why("broken")
+        );
         assert_eq!(why("after"), why("broken"));
         assert!(matches!(why("away"), Lack::Fails(w) if w.contains("does not exist")));
         assert!(matches!(why("lucene"), Lack::NotAsked(w) if w.contains("type elasticsearch")));

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Mappings of one kind: none, one, or a list of them. An error names the line and key in it, as for one alone.
+/// Mappings of one kind: none, one, or a list of them. An error names the line and key in it, as
+/// for one alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOrList<T>(Vec<T>);
 
@@ -104,7 +105,10 @@ mod tests {
         let one = roles("dashboards: {kind: grafana, service: g, port: 3000}\n").unwrap();
         let two = roles("dashboards:\n  - {kind: grafana, service: g, port: 3000}\n  - {kind: grafana-files, provisioning: p}\n").unwrap();
         let none = roles("{}\n").unwrap();
-        assert_eq!((one.dashboards.len(), two.dashboards.len(), none.dashboards.is_empty()), (1, 2, true));
+        assert_eq!(
+            (one.dashboards.len(), two.dashboards.len(), none.dashboards.is_empty()),
+            (1, 2, true)
+        );
         assert_eq!(one.dashboards.iter().next(), two.dashboards.iter().next());
         for all in [&one, &two, &none] {
             let written = serde_json::to_value(all).unwrap();
@@ -113,14 +117,22 @@ mod tests {
         // As runs were recorded before there were lists.
         let recorded = serde_json::json!({"dashboards": {"kind": "grafana", "service": "g", "port": 3000, "config": null, "user": null, "password": null}});
         assert_eq!(serde_json::from_value::<Roles>(recorded).unwrap(), one);
-        assert!(serde_json::from_value::<Roles>(serde_json::json!({"dashboards": null})).unwrap().dashboards.is_empty());
+        assert!(
+            serde_json::from_value::<Roles>(serde_json::json!({"dashboards": null}))
+                .unwrap()
+                .dashboards
+                .is_empty()
+        );
         assert!(serde_json::to_value(&one).unwrap()["dashboards"].is_object());
     }
 
     #[test]
     fn an_error_within_names_its_line_and_key() {
         let error = roles("dashboards:\n  - kind: grafana\n    servic: g\n").unwrap_err();
-        assert!(error.line == 3 && error.what.contains("servic") && error.hint.contains("service"), "{error}");
+        assert!(
+            error.line == 3 && error.what.contains("servic") && error.hint.contains("service"),
+            "{error}"
+        );
         let error = roles("dashboards:\n  kind: grafana\n  prot: 1\n").unwrap_err();
         assert!(error.line == 3 && error.what.contains("prot"), "{error}");
         assert!(roles("dashboards: grafana\n").unwrap_err().what.contains("a mapping, or a list"));
@@ -129,10 +141,19 @@ mod tests {
     #[test]
     fn the_first_that_runs_answers() {
         let all = roles("dashboards:\n  - {kind: grafana, service: g, port: 3000}\n  - {kind: grafana-files, provisioning: p}\n").unwrap();
-        let kind = |runs: bool| all.dashboards_where(|service| runs && service == "g").map(|role| role.kind.as_str());
+        let kind = |runs: bool| {
+            all.dashboards_where(|service| runs && service == "g").map(|role| role.kind.as_str())
+        };
         assert_eq!((kind(true), kind(false)), (Some("grafana"), Some("grafana-files")));
-        let alone =
-            Roles { dashboards: vec![Role { kind: "grafana".into(), service: "g".into(), ..Role::default() }].into(), ..Roles::default() };
+        let alone = Roles {
+            dashboards: vec![Role {
+                kind: "grafana".into(),
+                service: "g".into(),
+                ..Role::default()
+            }]
+            .into(),
+            ..Roles::default()
+        };
         assert!(alone.dashboards_where(|_| false).is_none());
         assert_eq!(all.servers().count(), 1);
     }

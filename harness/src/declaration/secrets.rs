@@ -5,13 +5,24 @@ use crate::secret;
 
 /// Learns what a declaration states, of a stack or of a run that was recorded.
 pub fn learn(declaration: &Declaration) {
-    let alerts = declaration.alerts.iter().map(|a| a.name.as_str()).chain(declaration.switches.iter().map(|s| s.name.as_str()));
+    let alerts = declaration
+        .alerts
+        .iter()
+        .map(|a| a.name.as_str())
+        .chain(declaration.switches.iter().map(|s| s.name.as_str()));
     let targets = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().flat_map(|r| [r.name.as_str(), r.host.as_str()]);
     let users = declaration.workload.iter().flat_map(|w| w.users.iter().map(String::as_str));
     let roles: Vec<_> = declaration.roles.servers().collect();
-    let of_roles = roles.iter().flat_map(|r| [Some(r.service.as_str()), r.user.as_deref()].into_iter().flatten());
-    let names = alerts.chain(targets).chain(receivers).chain(users).chain(of_roles).chain([declaration.stack.as_str()]);
+    let of_roles = roles
+        .iter()
+        .flat_map(|r| [Some(r.service.as_str()), r.user.as_deref()].into_iter().flatten());
+    let names = alerts
+        .chain(targets)
+        .chain(receivers)
+        .chain(users)
+        .chain(of_roles)
+        .chain([declaration.stack.as_str()]);
     secret::learn_names(names);
     for receiver in &declaration.receivers {
         if let Some(key) = &receiver.key {
@@ -21,7 +32,11 @@ pub fn learn(declaration: &Declaration) {
             secret::learn_path("path", &receiver.host, &receiver.path);
         }
     }
-    for password in roles.iter().filter_map(|r| r.password.as_ref()).chain(declaration.workload.iter().map(|w| &w.password)) {
+    for password in roles
+        .iter()
+        .filter_map(|r| r.password.as_ref())
+        .chain(declaration.workload.iter().map(|w| &w.password))
+    {
         secret::learn_value("password", password);
     }
 }

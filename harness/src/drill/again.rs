@@ -1,5 +1,6 @@
-//! Drills that are run once more, because something of them was late while the host was contended. What is seen here only decides
-//! about the repetition; what both attempts come to is judged from the history alone.
+//! Drills that are run once more, because something of them was late while the host was contended.
+//! What is seen here only decides about the repetition; what both attempts come to is judged from
+//! the history alone.
 
 use super::{Error, Session, capture};
 use crate::plan::{Plan, PlannedDrill};
@@ -24,7 +25,9 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     let mut history = session.recorder.so_far()?;
     // As if the run ended here.
     let mut seen = Vec::new();
-    for question in capture::alerts(session.traffic_since.wall_s(), now.wall_s(), session.evaluation_s) {
+    for question in
+        capture::alerts(session.traffic_since.wall_s(), now.wall_s(), session.evaluation_s)
+    {
         seen.extend(metrics.ask(&question).await.into_iter().map(EventKind::Observation));
     }
     let ended = EventKind::Run(RunEvent::Ended { complete: true, reason: None });
@@ -37,7 +40,11 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     // What takes long at its true size can't be had a second time.
     for drill in plan.drills.iter().filter(|d| !d.scenario.is_early()) {
         let name = &drill.scenario.name;
-        let Some(why) = attempts::again(&history, plan.expectations.iter().map(|p| &p.expectation), name) else { continue };
+        let Some(why) =
+            attempts::again(&history, plan.expectations.iter().map(|p| &p.expectation), name)
+        else {
+            continue;
+        };
         session.progress.say(&format!("drill {name} is run again: {why}"));
         session.record(RunEvent::DrillAgain { drill: name.clone(), why })?;
         late.push(PlannedDrill { wave, ..drill.clone() });
@@ -46,7 +53,8 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     Ok(late)
 }
 
-/// Waits until the host is not contended, as long as that may take: a repetition under the same load would say no more.
+/// Waits until the host is not contended, as long as that may take: a repetition under the same
+/// load would say no more.
 ///
 /// # Errors
 /// The run was interrupted.
@@ -55,7 +63,9 @@ pub async fn calm(session: &Session) -> Result<(), Error> {
     while began.elapsed() < CALM_WITHIN {
         session.interrupted()?;
         match host::pressure(*session.clock()).fact {
-            Fact::Pressure(p) if p.cpu_some_avg10 > CONTENDED_CPU_SOME_AVG10 => tokio::time::sleep(Duration::from_secs(1)).await,
+            Fact::Pressure(p) if p.cpu_some_avg10 > CONTENDED_CPU_SOME_AVG10 => {
+                tokio::time::sleep(Duration::from_secs(1)).await
+            }
             _ => return Ok(()),
         }
     }

@@ -1,10 +1,10 @@
-//! Load, phases and faults as annotations on the stack's dashboards, so that who looks at them sees what was done when. What can't be
-//! written is noted, and changes no verdict.
+//! Load, phases and faults as annotations on the stack's dashboards, so that who looks at them sees
+//! what was done when. What can't be written is noted, and changes no verdict.
 
-use crate::process::clock::RunClock;
 use crate::declaration::{Declaration, Role};
 use crate::probe::ask::Asker;
 use crate::probe::{self, Question};
+use crate::process::clock::RunClock;
 use crate::stack::Running;
 use reqwest::Method;
 use serde::Deserialize;
@@ -35,22 +35,37 @@ enum Said {
 }
 
 fn said(kind: &EventKind) -> Option<Said> {
-    let begins =
-        |key: String, text: String, kind: &str, name: &str| Some(Said::Begins(key, text, vec![kind.to_owned(), format!("{kind}:{name}")]));
+    let begins = |key: String, text: String, kind: &str, name: &str| {
+        Some(Said::Begins(key, text, vec![kind.to_owned(), format!("{kind}:{name}")]))
+    };
     match kind {
-        EventKind::Load(LoadEvent::Began { rate, stream }) => {
-            begins(format!("load {stream}"), format!("load {stream}: {rate} arrivals a second"), "load", stream)
+        EventKind::Load(LoadEvent::Began { rate, stream }) => begins(
+            format!("load {stream}"),
+            format!("load {stream}: {rate} arrivals a second"),
+            "load",
+            stream,
+        ),
+        EventKind::Load(LoadEvent::Ended { stream, .. }) => {
+            Some(Said::Ends(format!("load {stream}")))
         }
-        EventKind::Load(LoadEvent::Ended { stream, .. }) => Some(Said::Ends(format!("load {stream}"))),
-        EventKind::Fault(FaultEvent::Injected { drill, kind, target, .. }) => {
-            begins(format!("fault {drill}"), format!("fault {kind} on {target} (drill {drill})"), "fault", drill)
+        EventKind::Fault(FaultEvent::Injected { drill, kind, target, .. }) => begins(
+            format!("fault {drill}"),
+            format!("fault {kind} on {target} (drill {drill})"),
+            "fault",
+            drill,
+        ),
+        EventKind::Fault(FaultEvent::Healed { drill }) => {
+            Some(Said::Ends(format!("fault {drill}")))
         }
-        EventKind::Fault(FaultEvent::Healed { drill }) => Some(Said::Ends(format!("fault {drill}"))),
-        EventKind::Run(RunEvent::PhaseBegan { phase: phase @ (Phase::Steady | Phase::Drive | Phase::Drain) }) => {
+        EventKind::Run(RunEvent::PhaseBegan {
+            phase: phase @ (Phase::Steady | Phase::Drive | Phase::Drain),
+        }) => {
             let name = format!("{phase:?}").to_lowercase();
             begins(format!("phase {name}"), format!("phase {name}"), "phase", &name)
         }
-        EventKind::Run(RunEvent::PhaseEnded { phase }) => Some(Said::Ends(format!("phase {phase:?}").to_lowercase())),
+        EventKind::Run(RunEvent::PhaseEnded { phase }) => {
+            Some(Said::Ends(format!("phase {phase:?}").to_lowercase()))
+        }
         _ => None,
     }
 }
@@ -67,8 +82,14 @@ pub struct Annotations {
 
 impl Annotations {
     /// Begins to write, where the stack has dashboards that can be annotated.
-    pub fn begin(declaration: &Declaration, running: &Running, run: &str, clock: RunClock) -> Option<Annotations> {
-        let answers = declaration.roles.dashboards_where(|service| running.services.contains_key(service));
+    pub fn begin(
+        declaration: &Declaration,
+        running: &Running,
+        run: &str,
+        clock: RunClock,
+    ) -> Option<Annotations> {
+        let answers =
+            declaration.roles.dashboards_where(|service| running.services.contains_key(service));
         let role = answers.filter(|r| r.kind == "grafana")?;
         let port = *running.services.get(&role.service)?.ports.get(&role.port)?;
         let uids = declaration.dashboards.iter().map(|d| d.uid.clone()).collect();
@@ -77,7 +98,8 @@ impl Annotations {
 
     /// Notes that a load begins which is driven by itself, at so many arrivals a second.
     pub fn load(declaration: &Declaration, running: &Running, rate: f64) -> Option<Annotations> {
-        let annotations = Annotations::begin(declaration, running, &running.run, RunClock::begin())?;
+        let annotations =
+            Annotations::begin(declaration, running, &running.run, RunClock::begin())?;
         annotations.note(LoadEvent::Began { rate, stream: ALONE.into() });
         Some(annotations)
     }
@@ -93,11 +115,18 @@ impl Annotations {
 
     fn note(&self, event: LoadEvent) {
         // A writer that is gone tells why at the end.
-        let _ = self.events.send(Event { seq: 0, at: self.clock.now(), kind: EventKind::Load(event) });
+        let _ =
+            self.events.send(Event { seq: 0, at: self.clock.now(), kind: EventKind::Load(event) });
     }
 
     /// Writes to the server on a port of 127.0.0.1, on these dashboards; on all, if none is named.
-    pub fn on(role: &Role, port: u16, uids: Vec<String>, run: &str, clock: RunClock) -> Annotations {
+    pub fn on(
+        role: &Role,
+        port: u16,
+        uids: Vec<String>,
+        run: &str,
+        clock: RunClock,
+    ) -> Annotations {
         let login = role.user.clone().map(|user| (user, role.password.clone()));
         let asker = Asker::new(&role.service, port, login, clock);
         let (events, arriving) = unbounded_channel();
@@ -110,7 +139,8 @@ impl Annotations {
         self.events.clone()
     }
 
-    /// Ends what is open, and looks whether all that was written is there. Every other sender must be gone.
+    /// Ends what is open, and looks whether all that was written is there. Every other sender must
+    /// be gone.
     ///
     /// # Errors
     /// Why there is less than should be.
@@ -122,15 +152,21 @@ impl Annotations {
             Ok(Err(e)) => return Err(format!("the writer ended early: {e}")),
             Err(_) => {
                 abort.abort();
-                return Err(format!("not all were written within {} s after the run", LAST.as_secs()));
+                return Err(format!(
+                    "not all were written within {} s after the run",
+                    LAST.as_secs()
+                ));
             }
         };
         let probe = probe::connect(&self.role, self.port, self.clock).map_err(|e| e.to_string())?;
         let question = Question::Annotations { tags: vec![TAG.into(), run_tag(&self.run)] };
-        let observation = probe.ask(&question).await.into_iter().next().ok_or("the dashboards gave no answer")?;
+        let observation =
+            probe.ask(&question).await.into_iter().next().ok_or("the dashboards gave no answer")?;
         match &observation.fact {
             Fact::Annotations { annotations } if annotations.len() >= written => Ok(observation),
-            Fact::Annotations { annotations } => Err(format!("{written} were written, and {} are there", annotations.len())),
+            Fact::Annotations { annotations } => {
+                Err(format!("{written} were written, and {} are there", annotations.len()))
+            }
             Fact::Unreachable { error, .. } => Err(error.clone()),
             other => Err(format!("an answer to another question: {other:?}")),
         }
@@ -147,12 +183,21 @@ struct Added {
     id: u64,
 }
 
-/// Writes until nobody hands in any more; how many there are then. The first error is told at the end: the others are tried all the same.
-async fn write(asker: Asker, mut events: UnboundedReceiver<Event>, mut uids: Vec<String>, run: String) -> Result<usize, String> {
+/// Writes until nobody hands in any more; how many there are then. The first error is told at the
+/// end: the others are tried all the same.
+async fn write(
+    asker: Asker,
+    mut events: UnboundedReceiver<Event>,
+    mut uids: Vec<String>,
+    run: String,
+) -> Result<usize, String> {
     let mut wrong = None;
     if uids.is_empty() {
-        match asker.get::<Vec<Value>>("/api/search", &[("type", "dash-db"), ("limit", "500")]).await {
-            Ok(found) => uids.extend(found.iter().filter_map(|d| d["uid"].as_str().map(str::to_owned))),
+        match asker.get::<Vec<Value>>("/api/search", &[("type", "dash-db"), ("limit", "500")]).await
+        {
+            Ok(found) => {
+                uids.extend(found.iter().filter_map(|d| d["uid"].as_str().map(str::to_owned)))
+            }
             Err(error) => wrong = Some(error),
         }
     }
@@ -162,9 +207,11 @@ async fn write(asker: Asker, mut events: UnboundedReceiver<Event>, mut uids: Vec
         last_ms = event.at.wall_us / 1000;
         match said(&event.kind) {
             Some(Said::Begins(key, text, tags)) => {
-                let tags: Vec<String> = [TAG.to_owned(), run_tag(&run)].into_iter().chain(tags).collect();
+                let tags: Vec<String> =
+                    [TAG.to_owned(), run_tag(&run)].into_iter().chain(tags).collect();
                 for uid in &uids {
-                    let body = json!({"dashboardUID": uid, "time": last_ms, "tags": tags, "text": text});
+                    let body =
+                        json!({"dashboardUID": uid, "time": last_ms, "tags": tags, "text": text});
                     match asker.send::<Added>(Method::POST, "/api/annotations", &[], &body).await {
                         Ok(added) => {
                             written += 1;
@@ -174,7 +221,9 @@ async fn write(asker: Asker, mut events: UnboundedReceiver<Event>, mut uids: Vec
                     }
                 }
             }
-            Some(Said::Ends(key)) => close(&asker, open.remove(&key).unwrap_or_default(), last_ms, &mut wrong).await,
+            Some(Said::Ends(key)) => {
+                close(&asker, open.remove(&key).unwrap_or_default(), last_ms, &mut wrong).await
+            }
             None => {}
         }
     }
@@ -185,7 +234,14 @@ async fn write(asker: Asker, mut events: UnboundedReceiver<Event>, mut uids: Vec
 
 async fn close(asker: &Asker, ids: Vec<u64>, at_ms: i64, wrong: &mut Option<String>) {
     for id in ids {
-        let sent = asker.send::<Value>(Method::PATCH, &format!("/api/annotations/{id}"), &[], &json!({"timeEnd": at_ms})).await;
+        let sent = asker
+            .send::<Value>(
+                Method::PATCH,
+                &format!("/api/annotations/{id}"),
+                &[],
+                &json!({"timeEnd": at_ms}),
+            )
+            .await;
         if let Err(error) = sent {
             wrong.get_or_insert(error);
         }
@@ -225,7 +281,10 @@ mod tests {
             mechanism: "m".into(),
             blast_radius: Default::default(),
         };
-        assert_eq!(key(EventKind::Fault(injected)), key(EventKind::Fault(FaultEvent::Healed { drill: "d".into() })));
+        assert_eq!(
+            key(EventKind::Fault(injected)),
+            key(EventKind::Fault(FaultEvent::Healed { drill: "d".into() }))
+        );
         assert_eq!(said(&EventKind::Run(RunEvent::DrillEnded { drill: "d".into() })), None);
     }
 }

@@ -1,5 +1,5 @@
-//! Everything that judging needs is asked from the backends and recorded: once of the healthy stack before the first drill,
-//! and once after the drain, before `down`.
+//! Everything that judging needs is asked from the backends and recorded: once of the healthy stack
+//! before the first drill, and once after the drain, before `down`.
 
 use super::{Error, Session, lag, steady};
 use crate::plan::{Plan, PlannedDrill};
@@ -19,10 +19,12 @@ use verdict::{At, EventKind, Expectation};
 const LOOKS: u32 = 3;
 /// Bound on the drain.
 const DRAIN_BOUND: Duration = Duration::from_secs(45);
-/// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell which.
+/// A backlog that has not moved for this long is taken for empty, or stuck: the checkers tell
+/// which.
 const DRAIN_STILL: Duration = Duration::from_secs(4);
 
-/// How often it is asked how often rules were evaluated; seldom evaluations are asked for as seldom.
+/// How often it is asked how often rules were evaluated; seldom evaluations are asked for as
+/// seldom.
 const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 
 /// What is asked of the healthy stack.
@@ -46,25 +48,41 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         ask(session, alerting, Question::ManagerReceivers).await?;
     }
     for role in [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten() {
-        session.observe([mounts::mounted(&session.engine, &session.running.project, &role.service, *session.clock()).await])?;
+        session.observe([mounts::mounted(
+            &session.engine,
+            &session.running.project,
+            &role.service,
+            *session.clock(),
+        )
+        .await])?;
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
         ask(session, dashboards, Question::Dashboards).await?;
         ask(session, dashboards, Question::Datasources).await?;
         for dashboard in &declaration.dashboards {
-            ask(session, dashboards, Question::Panels { dashboard: dashboard.uid.clone(), start_s, end_s }).await?;
+            ask(
+                session,
+                dashboards,
+                Question::Panels { dashboard: dashboard.uid.clone(), start_s, end_s },
+            )
+            .await?;
         }
     }
     Ok(())
 }
 
-/// Asks for the targets and the series. One scrape that a busy host made late says nothing about a target, while one that is down is so
-/// each time: while something is missing it is asked again, an interval later, and what is seen last counts.
+/// Asks for the targets and the series. One scrape that a busy host made late says nothing about a
+/// target, while one that is down is so each time: while something is missing it is asked again, an
+/// interval later, and what is seen last counts.
 async fn scraped(session: &Session, metrics: &dyn Probe) -> Result<(), Error> {
     for look in 1..=LOOKS {
         let mut seen = metrics.ask(&Question::Targets).await;
-        seen.extend(metrics.ask(&Question::SeriesCount { selectors: session.declaration.series.clone() }).await);
+        seen.extend(
+            metrics
+                .ask(&Question::SeriesCount { selectors: session.declaration.series.clone() })
+                .await,
+        );
         let (mut missing, mut interval_s) = (false, 0.0);
         for observation in &seen {
             match &observation.fact {
@@ -109,10 +127,15 @@ pub async fn drain(session: &Session) -> Result<(), Error> {
 
 /// How much the stores hold now: documents that answer for operations, and mails seen.
 async fn stored(session: &Session) -> u64 {
-    let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &session.declaration.logs) else { return 0 };
+    let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &session.declaration.logs)
+    else {
+        return 0;
+    };
     let mut total = 0;
     for source in declared.answering() {
-        for observation in logs.ask(&Question::Indices { pattern: format!("{}*", source.index_prefix) }).await {
+        for observation in
+            logs.ask(&Question::Indices { pattern: format!("{}*", source.index_prefix) }).await
+        {
             if let Fact::Indices { indices } = observation.fact {
                 total += indices.iter().map(|i| i.documents).sum::<u64>();
             }
@@ -121,13 +144,19 @@ async fn stored(session: &Session) -> u64 {
     total
 }
 
-/// Asks which alerts were pending or firing, seconds since 1970. A server answers at most 11,000 points a series, so what is long
-/// is asked in pieces.
+/// Asks which alerts were pending or firing, seconds since 1970. A server answers at most 11,000
+/// points a series, so what is long is asked in pieces.
 pub(super) fn alerts(start_s: f64, end_s: f64, step_s: f64) -> impl Iterator<Item = Question> {
     let piece = step_s * 10_000.0;
-    std::iter::successors(Some(start_s), move |from| Some(from + piece + step_s)).take_while(move |from| *from < end_s).map(move |from| {
-        Question::Range { name: ALERTS_SAMPLES.into(), expr: "ALERTS".into(), start_s: from, end_s: (from + piece).min(end_s), step_s }
-    })
+    std::iter::successors(Some(start_s), move |from| Some(from + piece + step_s))
+        .take_while(move |from| *from < end_s)
+        .map(move |from| Question::Range {
+            name: ALERTS_SAMPLES.into(),
+            expr: "ALERTS".into(),
+            start_s: from,
+            end_s: (from + piece).min(end_s),
+            step_s,
+        })
 }
 
 /// What is asked at the end.
@@ -146,10 +175,22 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
             session.ask_inputs(drill).await?;
         }
         for planned in &plan.expectations {
-            let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) = &planned.expectation else { continue };
+            let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) =
+                &planned.expectation
+            else {
+                continue;
+            };
             let Some((from, to)) = session.injected(drill) else { continue };
-            for (name, expr) in [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")] {
-                let question = Question::Range { name, expr: expr.into(), start_s: from.wall_s(), end_s: to.wall_s(), step_s };
+            for (name, expr) in
+                [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")]
+            {
+                let question = Question::Range {
+                    name,
+                    expr: expr.into(),
+                    start_s: from.wall_s(),
+                    end_s: to.wall_s(),
+                    step_s,
+                };
                 ask(session, metrics, question).await?;
             }
         }
@@ -159,7 +200,13 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
             for (name, measure) in &gate.measures {
                 let Source::Query { expr, .. } = &measure.source else { continue };
                 let (name, expr) = (samples_name(name), expr.clone());
-                let question = Question::Range { name, expr, start_s: end_s - gate.window_s, end_s, step_s: gate.window_s / 20.0 };
+                let question = Question::Range {
+                    name,
+                    expr,
+                    start_s: end_s - gate.window_s,
+                    end_s,
+                    step_s: gate.window_s / 20.0,
+                };
                 ask(session, metrics, question).await?;
             }
         }
@@ -167,8 +214,15 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
         if plan.mutation {
-            let overridden = plan.drills.iter().flat_map(|d| &d.scenario.overrides).map(|o| o.alert.as_str()).collect();
-            session.observe(crate::drill::mutants::replays(metrics, start_s, end_s, &overridden).await)?;
+            let overridden = plan
+                .drills
+                .iter()
+                .flat_map(|d| &d.scenario.overrides)
+                .map(|o| o.alert.as_str())
+                .collect();
+            session.observe(
+                crate::drill::mutants::replays(metrics, start_s, end_s, &overridden).await,
+            )?;
         }
         ask(session, metrics, Question::ProcessStarted).await?;
     }
@@ -181,15 +235,22 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
             }
         }
     }
-    if let (Some(traces), Some(declared)) = (session.probes.traces.as_deref(), &declaration.traces) {
-        let services: BTreeSet<String> = declared.steps.iter().flat_map(|s| s.spans.iter().map(|x| x.service.clone())).collect();
-        ask(session, traces, Question::Spans { services: services.into_iter().collect(), start_s, end_s }).await?;
+    if let (Some(traces), Some(declared)) = (session.probes.traces.as_deref(), &declaration.traces)
+    {
+        let services: BTreeSet<String> =
+            declared.steps.iter().flat_map(|s| s.spans.iter().map(|x| x.service.clone())).collect();
+        ask(
+            session,
+            traces,
+            Question::Spans { services: services.into_iter().collect(), start_s, end_s },
+        )
+        .await?;
     }
     session.record_states().await
 }
 
-/// Watches what can't be asked afterwards, until cancelled: the host's pressure, how often rules are evaluated, and, for a gate, how
-/// far stores are behind.
+/// Watches what can't be asked afterwards, until cancelled: the host's pressure, how often rules
+/// are evaluated, and, for a gate, how far stores are behind.
 pub async fn watch(session: &Session, plan: &Plan) {
     tokio::join!(pressure(session), evaluations(session), lag::watch(session, plan.gate.as_ref()));
 }
@@ -204,8 +265,13 @@ async fn evaluations(session: &Session) {
     let Some(metrics) = session.probes.metrics.as_deref() else { return };
     let period = EVALUATIONS_EVERY.max(Duration::from_secs_f64(session.evaluation_s));
     loop {
-        // What is not answered shows as a gap between readings; whether the server answers is asked elsewhere.
-        let answers = metrics.ask(&Question::Evaluations).await.into_iter().filter(|o| matches!(o.fact, Fact::Evaluations { .. }));
+        // What is not answered shows as a gap between readings; whether the server answers is asked
+        // elsewhere.
+        let answers = metrics
+            .ask(&Question::Evaluations)
+            .await
+            .into_iter()
+            .filter(|o| matches!(o.fact, Fact::Evaluations { .. }));
         if session.observe(answers).is_err() {
             return;
         }
@@ -219,14 +285,18 @@ async fn ask(session: &Session, probe: &dyn Probe, question: Question) -> Result
 
 impl Session {
     /// Records observations.
-    pub(super) fn observe(&self, observations: impl IntoIterator<Item = verdict::Observation>) -> Result<(), Error> {
+    pub(super) fn observe(
+        &self,
+        observations: impl IntoIterator<Item = verdict::Observation>,
+    ) -> Result<(), Error> {
         for observation in observations {
             self.recorder.write(EventKind::Observation(observation))?;
         }
         Ok(())
     }
 
-    /// Records what the rules of a drill's alerts were made of, from the injection to the drill's end, or until now.
+    /// Records what the rules of a drill's alerts were made of, from the injection to the drill's
+    /// end, or until now.
     pub(super) async fn ask_inputs(&self, drill: &PlannedDrill) -> Result<(), Error> {
         let Some(metrics) = self.probes.metrics.as_deref() else { return Ok(()) };
         let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
@@ -242,7 +312,8 @@ impl Session {
         Ok(())
     }
 
-    /// From the injection of a drill's fault to the end of the drill, as recorded so far; of its last attempt.
+    /// From the injection of a drill's fault to the end of the drill, as recorded so far; of its
+    /// last attempt.
     fn injected(&self, drill: &str) -> Option<(At, At)> {
         let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (_, begin, end) = marks.iter().rfind(|(d, _, _)| d == drill)?;
@@ -251,7 +322,12 @@ impl Session {
 
     /// When the first fault was injected.
     fn first_injection(&self) -> Option<At> {
-        self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().map(|(_, begin, _)| *begin).min()
+        self.marks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .iter()
+            .map(|(_, begin, _)| *begin)
+            .min()
     }
 
     /// Marks the begin or the end of a phase.
@@ -259,14 +335,20 @@ impl Session {
         if begins {
             self.progress.say(&format!("{phase:?}").to_lowercase());
         }
-        self.record(if begins { RunEvent::PhaseBegan { phase } } else { RunEvent::PhaseEnded { phase } })
+        self.record(if begins {
+            RunEvent::PhaseBegan { phase }
+        } else {
+            RunEvent::PhaseEnded { phase }
+        })
     }
 
     /// Notes when a fault was injected and its drill ended, for the questions asked at the end.
     pub(super) fn mark(&self, event: &EventKind, at: At) {
         let mut marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
-            EventKind::Fault(FaultEvent::Injected { drill, .. }) => marks.push((drill.clone(), at, None)),
+            EventKind::Fault(FaultEvent::Injected { drill, .. }) => {
+                marks.push((drill.clone(), at, None))
+            }
             EventKind::Run(RunEvent::DrillEnded { drill }) => {
                 if let Some(mark) = marks.iter_mut().rfind(|(d, _, _)| d == drill) {
                     mark.2 = Some(at);

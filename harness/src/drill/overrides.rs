@@ -1,21 +1,24 @@
-//! Rules that are changed for a drill: measured, journalled, written into the work copy, taken over by the metrics server.
+//! Rules that are changed for a drill: measured, journalled, written into the work copy, taken over
+//! by the metrics server.
 
 use super::{Error, Session};
 use crate::journal::Undo;
+use crate::plan::scenario::Scenario;
+use crate::probe::Question;
 use config::monitoring::Document;
 use config::overriding::{Measure, Misfit, Override};
-use crate::probe::Question;
-use crate::plan::scenario::Scenario;
 use std::time::Duration;
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
 
 impl Session {
-    /// Changes the rules that a drill asks for, and returns the journal's entries that take the changes back. They stay until the
-    /// drill has ended: what resolves the alert is that the fault is healed.
+    /// Changes the rules that a drill asks for, and returns the journal's entries that take the
+    /// changes back. They stay until the drill has ended: what resolves the alert is that the fault
+    /// is healed.
     ///
     /// # Errors
-    /// A level can't be measured, or the metrics server does not take the change over; nothing is changed then.
+    /// A level can't be measured, or the metrics server does not take the change over; nothing is
+    /// changed then.
     pub(super) async fn override_rules(&self, scenario: &Scenario) -> Result<Vec<u64>, Error> {
         let mut open = Vec::new();
         for change in &scenario.overrides {
@@ -30,15 +33,29 @@ impl Session {
         Ok(open)
     }
 
-    async fn override_rule(&self, scenario: &Scenario, change: &Override, open: &mut Vec<u64>) -> Result<(), Error> {
-        let misfit = |(what, hint): Misfit| Error::Configuration(format!("drill {}: {what}\nhint: {hint}", scenario.name));
+    async fn override_rule(
+        &self,
+        scenario: &Scenario,
+        change: &Override,
+        open: &mut Vec<u64>,
+    ) -> Result<(), Error> {
+        let misfit = |(what, hint): Misfit| {
+            Error::Configuration(format!("drill {}: {what}\nhint: {hint}", scenario.name))
+        };
         let stack = |e: crate::stack::StackError| Error::Stack(e.to_string());
         let work = self.running.work_copy();
         let original = change.file(&self.config).map_err(misfit)?.1.file.as_path();
-        let outside = || Error::Configuration(format!("{}: the run has no copy of it that could be changed", original.display()));
+        let outside = || {
+            Error::Configuration(format!(
+                "{}: the run has no copy of it that could be changed",
+                original.display()
+            ))
+        };
         let path = work.place(original).ok_or_else(outside)?;
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::Stack(format!("{}: {e}", path.display())))?;
-        let file = Document::parse(original, &text).map_err(|e| Error::Configuration(e.to_string()))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Error::Stack(format!("{}: {e}", path.display())))?;
+        let file =
+            Document::parse(original, &text).map_err(|e| Error::Configuration(e.to_string()))?;
         let fit = change.fit(&file).map_err(misfit)?;
         let threshold = match &fit.measure {
             Some(measure) => Some(self.measured(&change.alert, measure).await?),
@@ -47,18 +64,26 @@ impl Session {
         let (changed, after) = change.apply(&file, threshold).map_err(misfit)?;
         let reload = format!("{}/-/reload", self.metrics_url()?);
         let undo = Undo::RestoreFile { path: path.clone(), content: text, reload: reload.clone() };
-        open.extend(self.journal_open(&format!("rule of {} (drill {})", change.alert, scenario.name), vec![undo])?);
+        open.extend(self.journal_open(
+            &format!("rule of {} (drill {})", change.alert, scenario.name),
+            vec![undo],
+        )?);
         work.write(original, changed).map_err(stack)?;
-        let answered = reqwest::Client::new().post(&reload).timeout(Duration::from_secs(10)).send().await;
+        let answered =
+            reqwest::Client::new().post(&reload).timeout(Duration::from_secs(10)).send().await;
         match answered {
             Ok(answer) if answer.status().is_success() => {}
             Ok(answer) => {
                 let status = answer.status();
-                return Err(Error::Stack(format!("{reload} was answered {status}: {}", answer.text().await.unwrap_or_default().trim())));
+                return Err(Error::Stack(format!(
+                    "{reload} was answered {status}: {}",
+                    answer.text().await.unwrap_or_default().trim()
+                )));
             }
             Err(e) => return Err(Error::Stack(format!("{reload}: {e}"))),
         }
-        self.progress.say(&format!("drill {}: alert {} is `{after}` for it", scenario.name, change.alert));
+        self.progress
+            .say(&format!("drill {}: alert {} is `{after}` for it", scenario.name, change.alert));
         self.record(RunEvent::Overridden {
             drill: scenario.name.clone(),
             alert: change.alert.clone(),
@@ -71,18 +96,30 @@ impl Session {
     /// The threshold that lies beyond the level which the metrics server shows now.
     async fn measured(&self, alert: &str, measure: &Measure) -> Result<f64, Error> {
         let now = self.clock().now().wall_s();
-        let question =
-            Question::Range { name: format!("level of {alert}"), expr: measure.expr.clone(), start_s: now, end_s: now, step_s: 1.0 };
+        let question = Question::Range {
+            name: format!("level of {alert}"),
+            expr: measure.expr.clone(),
+            start_s: now,
+            end_s: now,
+            step_s: 1.0,
+        };
         let mut levels = Vec::new();
-        for observation in self.probes.metrics.as_deref().map(|m| m.ask(&question)).ok_or_else(no_server)?.await {
+        for observation in
+            self.probes.metrics.as_deref().map(|m| m.ask(&question)).ok_or_else(no_server)?.await
+        {
             if let Fact::Samples(samples) = &observation.fact {
-                levels.extend(samples.series.iter().flat_map(|s| &s.points).filter_map(|(_, value)| *value));
+                levels.extend(
+                    samples.series.iter().flat_map(|s| &s.points).filter_map(|(_, value)| *value),
+                );
             }
             self.observe([observation])?;
         }
-        measure
-            .threshold(&levels)
-            .ok_or_else(|| Error::Stack(format!("the level that alert {alert} looks at has no value now: `{}`", measure.expr)))
+        measure.threshold(&levels).ok_or_else(|| {
+            Error::Stack(format!(
+                "the level that alert {alert} looks at has no value now: `{}`",
+                measure.expr
+            ))
+        })
     }
 
     fn metrics_url(&self) -> Result<String, Error> {

@@ -1,5 +1,5 @@
-//! The steady state: what `firedrill.yaml` states as healthy, held for a stated time. A drill on a stack that was not healthy
-//! to begin with proves nothing, so each wave is preceded by it.
+//! The steady state: what `firedrill.yaml` states as healthy, held for a stated time. A drill on a
+//! stack that was not healthy to begin with proves nothing, so each wave is preceded by it.
 
 use super::traffic::Stream;
 use super::{Error, Session};
@@ -16,16 +16,22 @@ use verdict::scrapes::{self, STEADY_SCRAPES};
 /// How often it is looked at.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Awaits the steady state, and records whether it held. `before` names the drill or wave that follows.
+/// Awaits the steady state, and records whether it held. `before` names the drill or wave that
+/// follows.
 ///
 /// # Errors
 /// The record can't be written, or the run was interrupted.
-pub async fn hold(session: &Session, load: Option<&Stream>, before: Option<String>) -> Result<bool, Error> {
+pub async fn hold(
+    session: &Session,
+    load: Option<&Stream>,
+    before: Option<String>,
+) -> Result<bool, Error> {
     hold_with(session, load, before, &BTreeSet::new(), &BTreeSet::new()).await
 }
 
-/// The same while faults that were injected early may have raised some alerts, and before drills that are about others: these must be
-/// silent even if they speak of the host, since one that fires already can't be proved.
+/// The same while faults that were injected early may have raised some alerts, and before drills
+/// that are about others: these must be silent even if they speak of the host, since one that fires
+/// already can't be proved.
 ///
 /// # Errors
 /// As [`hold`].
@@ -46,7 +52,11 @@ pub async fn hold_with(
             None => {
                 let held = since.get_or_insert_with(Instant::now).elapsed();
                 if held.as_secs_f64() >= steady.hold_s {
-                    session.record(RunEvent::Steady { held: true, seen: format!("held for {:.1} s", held.as_secs_f64()), before })?;
+                    session.record(RunEvent::Steady {
+                        held: true,
+                        seen: format!("held for {:.1} s", held.as_secs_f64()),
+                        before,
+                    })?;
                     return Ok(true);
                 }
             }
@@ -54,7 +64,9 @@ pub async fn hold_with(
         }
         if began.elapsed().as_secs_f64() > steady.within_s {
             let seen = wrong.unwrap_or_else(|| "it did not hold long enough".into());
-            session.progress.say(&format!("no steady state within {:.0} s: {seen}", steady.within_s));
+            session
+                .progress
+                .say(&format!("no steady state within {:.0} s: {seen}", steady.within_s));
             session.record(RunEvent::Steady { held: false, seen, before })?;
             return Ok(false);
         }
@@ -62,12 +74,17 @@ pub async fn hold_with(
     }
 }
 
-/// Records how long scrapes take, and ends the run if they don't fit into half of their scaled timeouts.
+/// Records how long scrapes take, and ends the run if they don't fit into half of their scaled
+/// timeouts.
 ///
 /// # Errors
 /// They don't; or the record can't be written.
 pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
-    let Some(((written, n), metrics)) = session.to_bear.as_ref().zip(session.probes.metrics.as_deref()) else { return Ok(()) };
+    let Some(((written, n), metrics)) =
+        session.to_bear.as_ref().zip(session.probes.metrics.as_deref())
+    else {
+        return Ok(());
+    };
     let question = Question::Range {
         name: STEADY_SCRAPES.into(),
         expr: "scrape_duration_seconds".into(),
@@ -76,8 +93,12 @@ pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
         step_s: 0.0,
     };
     let answers = metrics.ask(&question).await;
-    let mut samples: Vec<Samples> =
-        answers.iter().filter_map(|o| if let Fact::Samples(samples) = &o.fact { Some(samples.clone()) } else { None }).collect();
+    let mut samples: Vec<Samples> = answers
+        .iter()
+        .filter_map(
+            |o| if let Fact::Samples(samples) = &o.fact { Some(samples.clone()) } else { None },
+        )
+        .collect();
     // A service that is left out does not answer, however long one waits.
     samples.iter_mut().for_each(|samples| left_out::retain(samples, &session.absent));
     let p99: BTreeMap<String, Duration> = samples
@@ -89,21 +110,30 @@ pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
     if scrapes_fit(written, *n, &p99) { Ok(()) } else { Err(Error::TooFast(p99)) }
 }
 
-/// The first target that is down, but for those of services that are left out. That one of these is up is for the verdicts to tell.
+/// The first target that is down, but for those of services that are left out. That one of these is
+/// up is for the verdicts to tell.
 pub(super) fn down(targets: &[Target], absent: &[AbsentService]) -> Option<String> {
     let down = targets.iter().find(|t| !t.up && left_out::owner(absent, t).is_none())?;
     Some(format!("target {} of job {} is down: {}", down.instance, down.job, down.last_error))
 }
 
 /// What is not as it should be, if anything.
-async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&str>, about: &BTreeSet<&str>) -> Option<String> {
+async fn wrong_now(
+    session: &Session,
+    load: Option<&Stream>,
+    raised: &BTreeSet<&str>,
+    about: &BTreeSet<&str>,
+) -> Option<String> {
     let steady = &session.declaration.steady_state;
     if let Some(live) = load.map(|l| *l.live.borrow()) {
         if live.operations == 0 {
             return Some("no operation has ended yet".into());
         }
         if live.error_rate > steady.error_rate {
-            return Some(format!("{:.1} % of operations end otherwise than wanted", live.error_rate * 100.0));
+            return Some(format!(
+                "{:.1} % of operations end otherwise than wanted",
+                live.error_rate * 100.0
+            ));
         }
         if live.p99_ms > steady.p99_ms {
             return Some(format!("the 99th percentile of latency is {:.0} ms", live.p99_ms));
@@ -111,7 +141,12 @@ async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&
     }
     let metrics = session.probes.metrics.as_deref()?;
     // What the host itself suffers from others is no reason to wait.
-    let about_host = session.declaration.alerts.iter().filter(|a| a.about_host && !about.contains(a.name.as_str())).map(|a| &a.name);
+    let about_host = session
+        .declaration
+        .alerts
+        .iter()
+        .filter(|a| a.about_host && !about.contains(a.name.as_str()))
+        .map(|a| &a.name);
     let switches = session.declaration.switches.iter().map(|s| &s.name);
     let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).chain(switches).collect();
     for observation in metrics.ask(&Question::Targets).await {
@@ -121,12 +156,19 @@ async fn wrong_now(session: &Session, load: Option<&Stream>, raised: &BTreeSet<&
                     return Some(down);
                 }
             }
-            Fact::Unreachable { error, .. } => return Some(format!("the metrics server does not answer: {error}")),
+            Fact::Unreachable { error, .. } => {
+                return Some(format!("the metrics server does not answer: {error}"));
+            }
             _ => {}
         }
     }
-    let Some(active) = session.active_alerts().await else { return Some("the metrics server does not say which alerts are active".into()) };
-    active.into_iter().find(|a| !allowed.contains(&a) && !raised.contains(a.as_str())).map(|a| format!("alert {a} is active"))
+    let Some(active) = session.active_alerts().await else {
+        return Some("the metrics server does not say which alerts are active".into());
+    };
+    active
+        .into_iter()
+        .find(|a| !allowed.contains(&a) && !raised.contains(a.as_str()))
+        .map(|a| format!("alert {a} is active"))
 }
 
 #[cfg(test)]
@@ -150,16 +192,34 @@ mod tests {
 
     #[test]
     fn a_target_that_is_down_matters_unless_its_service_is_left_out() {
-        let absent = [AbsentService { service: "boards".into(), jobs: vec!["boards".into()], hosts: vec!["boards".into()] }];
+        let absent = [AbsentService {
+            service: "boards".into(),
+            jobs: vec!["boards".into()],
+            hosts: vec!["boards".into()],
+        }];
         let missing = target("boards", "boards:3000", false);
         let seen = |targets: &[Target], absent: &[AbsentService]| down(targets, absent);
         assert_eq!(seen(&[target("web", "web:80", true), missing.clone()], &absent), None);
-        assert_eq!(seen(std::slice::from_ref(&missing), &[]).unwrap(), "target boards:3000 of job boards is down: no such host");
+        assert_eq!(
+            seen(std::slice::from_ref(&missing), &[]).unwrap(),
+            "target boards:3000 of job boards is down: no such host"
+        );
         let other = target("web", "web:80", false);
-        assert_eq!(seen(&[missing, other.clone()], &absent).unwrap(), "target web:80 of job web is down: no such host");
+        assert_eq!(
+            seen(&[missing, other.clone()], &absent).unwrap(),
+            "target web:80 of job web is down: no such host"
+        );
         // A job that is shared: only the target at the missing service's address is excused.
-        let shared = [AbsentService { service: "boards".into(), jobs: vec![], hosts: vec!["boards".into()] }];
+        let shared = [AbsentService {
+            service: "boards".into(),
+            jobs: vec![],
+            hosts: vec!["boards".into()],
+        }];
         assert_eq!(seen(&[target("web", "boards:3000", false)], &shared), None);
-        assert!(seen(&[target("web", "boards:3000", false), other], &shared).unwrap().contains("web:80"));
+        assert!(
+            seen(&[target("web", "boards:3000", false), other], &shared)
+                .unwrap()
+                .contains("web:80")
+        );
     }
 }

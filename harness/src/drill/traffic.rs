@@ -15,7 +15,10 @@ use verdict::history::load::{LoadEvent, LoadSummary};
 ///
 /// # Errors
 /// A port that it needs is not published.
-pub fn target(declared: &DeclaredWorkload, at: impl Fn(&str) -> Result<String, Error>) -> Result<Target, Error> {
+pub fn target(
+    declared: &DeclaredWorkload,
+    at: impl Fn(&str) -> Result<String, Error>,
+) -> Result<Target, Error> {
     Ok(Target {
         http: at(&declared.http)?,
         imap: declared.imap.as_deref().map(at).transpose()?,
@@ -30,8 +33,11 @@ pub fn target(declared: &DeclaredWorkload, at: impl Fn(&str) -> Result<String, E
 /// It is not written so, or the port is not published.
 pub fn published(running: &Running, place: &str) -> Result<String, Error> {
     let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
-    let (service, port) = parsed
-        .ok_or_else(|| Error::Configuration(format!("{place:?} is not a service and its port\nhint: write it as \"service:5000\"")))?;
+    let (service, port) = parsed.ok_or_else(|| {
+        Error::Configuration(format!(
+            "{place:?} is not a service and its port\nhint: write it as \"service:5000\""
+        ))
+    })?;
     let address = running.address(service, port).ok_or_else(|| {
         Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
     })?;
@@ -54,7 +60,8 @@ impl Stream {
     /// Starts a load of these journeys; it goes on for so long, or until it is stopped.
     ///
     /// # Errors
-    /// The declaration has no workload, its service has no published port, or a journey does not exist.
+    /// The declaration has no workload, its service has no published port, or a journey does not
+    /// exist.
     pub fn start(
         session: &Session,
         name: &str,
@@ -66,10 +73,18 @@ impl Stream {
             Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into())
         })?;
         let target = target(declared, |place| session.published(place))?;
-        // Each stream draws from a seed of its own, so that one more stream does not change the others.
-        let seed = name.bytes().fold(session.seed, |s, b| s.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
-        let workload =
-            Workload { rate, arrival: loadgen::Arrival::Poisson, journeys: journeys.to_vec(), target, seed, stream: name.to_owned() };
+        // Each stream draws from a seed of its own, so that one more stream does not change the
+        // others.
+        let seed =
+            name.bytes().fold(session.seed, |s, b| s.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
+        let workload = Workload {
+            rate,
+            arrival: loadgen::Arrival::Poisson,
+            journeys: journeys.to_vec(),
+            target,
+            seed,
+            stream: name.to_owned(),
+        };
         let clock = loadgen::RunClock {
             start: session.clock().start(),
             wall_at_start_us: session.clock().now().wall_us - session.clock().now().mono_us,
@@ -80,8 +95,14 @@ impl Stream {
         let (live_out, live) = watch::channel(loadgen::Live::default());
         let bounds = loadgen::Bounds { duration, ..loadgen::Bounds::default() };
         let running = stop.clone();
-        let generator = loadgen::on_own_thread(name, move || loadgen::run_with(workload, clock, bounds, running, events, live_out))
-            .map_err(|e| Error::Configuration(format!("load {name} has no thread: {e}\nhint: raise the limit of processes (ulimit -u)")))?;
+        let generator = loadgen::on_own_thread(name, move || {
+            loadgen::run_with(workload, clock, bounds, running, events, live_out)
+        })
+        .map_err(|e| {
+            Error::Configuration(format!(
+                "load {name} has no thread: {e}\nhint: raise the limit of processes (ulimit -u)"
+            ))
+        })?;
         let sink = recorder.clone();
         let writer = tokio::spawn(async move {
             while let Some(event) = arriving.recv().await {
@@ -91,18 +112,29 @@ impl Stream {
                 }
             }
         });
-        Ok(Stream { name: name.to_owned(), stop: stop.drop_guard(), generator, writer, recorder, live })
+        Ok(Stream {
+            name: name.to_owned(),
+            stop: stop.drop_guard(),
+            generator,
+            writer,
+            recorder,
+            live,
+        })
     }
 
-    /// Stops it, waits for what is in flight (bounded by the operations' own deadlines), and records its summary.
+    /// Stops it, waits for what is in flight (bounded by the operations' own deadlines), and
+    /// records its summary.
     pub async fn stop(self) {
         drop(self.stop);
-        let summary = self
-            .generator
-            .await
-            .unwrap_or_else(|e| LoadSummary { invalid: Some(format!("the load generator ended early: {e}")), ..LoadSummary::default() });
+        let summary = self.generator.await.unwrap_or_else(|e| LoadSummary {
+            invalid: Some(format!("the load generator ended early: {e}")),
+            ..LoadSummary::default()
+        });
         let _ = self.writer.await;
-        if let Err(e) = self.recorder.write(EventKind::Load(LoadEvent::Ended { stream: self.name, summary: Box::new(summary) })) {
+        if let Err(e) = self.recorder.write(EventKind::Load(LoadEvent::Ended {
+            stream: self.name,
+            summary: Box::new(summary),
+        })) {
             tracing::error!("the load's summary can't be recorded: {e}");
         }
     }

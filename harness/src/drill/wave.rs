@@ -1,6 +1,7 @@
-//! One wave of drills, side by side: inject, see it bite, wait until people were told, heal, see it leave, wait until the alerts are
-//! over. The news of that may come later, while the next wave runs: an alert manager keeps it for up to a group's interval. What is
-//! seen here only decides how long to wait; the verdicts come from the history alone.
+//! One wave of drills, side by side: inject, see it bite, wait until people were told, heal, see it
+//! leave, wait until the alerts are over. The news of that may come later, while the next wave
+//! runs: an alert manager keeps it for up to a group's interval. What is seen here only decides how
+//! long to wait; the verdicts come from the history alone.
 
 use super::Session;
 use super::traffic::Stream;
@@ -18,7 +19,8 @@ use verdict::{At, EventKind};
 const EFFECT_BOUND: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(200);
-/// How often rules are evaluated at least while a fault is there: that nothing else fires is told of these evaluations.
+/// How often rules are evaluated at least while a fault is there: that nothing else fires is told
+/// of these evaluations.
 const LEAST_EVALUATIONS: f64 = 4.0;
 
 /// A drill whose fault was prepared and tried.
@@ -55,7 +57,8 @@ impl News {
         News { alerts: Vec::new(), since: Instant::now(), bound: Duration::ZERO }
     }
 
-    /// Whether these drills may raise one of the alerts again, or one that meets it at the alert manager: the news would not come then.
+    /// Whether these drills may raise one of the alerts again, or one that meets it at the alert
+    /// manager: the news would not come then.
     fn lost_in(&self, plan: &Plan, drills: &[&PlannedDrill]) -> bool {
         drills.iter().any(|d| plan.meets(&self.alerts, &d.scenario.raises()))
     }
@@ -63,7 +66,9 @@ impl News {
     /// Waits until every receiver was told, or the time for that is over.
     async fn arrive(&self, session: &Session) {
         let since = session.clock().at(self.since);
-        while self.since.elapsed() < self.bound && !self.alerts.iter().all(|a| session.notified(a, true, since)) {
+        while self.since.elapsed() < self.bound
+            && !self.alerts.iter().all(|a| session.notified(a, true, since))
+        {
             if session.interrupted().is_err() || session.watch_alerts().await.is_err() {
                 return;
             }
@@ -72,9 +77,16 @@ impl News {
     }
 }
 
-/// Waits for the news that would not come once these drills have begun; without drills for all of it.
-pub async fn news(session: &Session, plan: &Plan, pending: &mut Vec<News>, before: Option<&[&PlannedDrill]>) {
-    let (awaited, later) = pending.drain(..).partition(|n| before.is_none_or(|drills| n.lost_in(plan, drills)));
+/// Waits for the news that would not come once these drills have begun; without drills for all of
+/// it.
+pub async fn news(
+    session: &Session,
+    plan: &Plan,
+    pending: &mut Vec<News>,
+    before: Option<&[&PlannedDrill]>,
+) {
+    let (awaited, later) =
+        pending.drain(..).partition(|n| before.is_none_or(|drills| n.lost_in(plan, drills)));
     *pending = later;
     let awaited: Vec<News> = awaited;
     futures::future::join_all(awaited.iter().map(|n| n.arrive(session))).await;
@@ -110,24 +122,38 @@ pub async fn heal_early(session: &Session, early: Early<'_>) -> Result<(), Error
     session.heal(&open).await
 }
 
-/// Runs one wave to its end, and returns what receivers are yet to be told. Every fault is healed, also when another drill of the wave
-/// fails.
+/// Runs one wave to its end, and returns what receivers are yet to be told. Every fault is healed,
+/// also when another drill of the wave fails.
 ///
 /// # Errors
 /// The first error of a drill, after all have ended.
-pub async fn run<'p>(session: &Session, plan: &'p Plan, wave: &[&'p PlannedDrill], early: &mut Early<'p>) -> Result<Vec<News>, Error> {
-    let drills: Vec<_> = wave.iter().map(|drill| (*drill, early.remove(&drill.scenario.name))).collect();
+pub async fn run<'p>(
+    session: &Session,
+    plan: &'p Plan,
+    wave: &[&'p PlannedDrill],
+    early: &mut Early<'p>,
+) -> Result<Vec<News>, Error> {
+    let drills: Vec<_> =
+        wave.iter().map(|drill| (*drill, early.remove(&drill.scenario.name))).collect();
     let drills = drills.into_iter().map(|(drill, begun)| one(session, plan, drill, begun));
     futures::future::join_all(drills).await.into_iter().collect()
 }
 
-async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, begun: Option<Begun<'p>>) -> Result<News, Error> {
+async fn one<'p>(
+    session: &Session,
+    plan: &'p Plan,
+    drill: &'p PlannedDrill,
+    begun: Option<Begun<'p>>,
+) -> Result<News, Error> {
     let name = drill.scenario.name.clone();
     session.record(RunEvent::DrillBegan { drill: name.clone(), wave: drill.wave })?;
     let overridden = session.override_rules(&drill.scenario).await?;
     let result = match begun {
         Some(begun) => {
-            session.progress.say(&format!("drill {name}: its fault has been there for {:.0} s", begun.at.elapsed().as_secs_f64()));
+            session.progress.say(&format!(
+                "drill {name}: its fault has been there for {:.0} s",
+                begun.at.elapsed().as_secs_f64()
+            ));
             through(session, plan, begun, true).await
         }
         // It could not be injected when it was to be, before the first wave.
@@ -149,7 +175,12 @@ async fn one<'p>(session: &Session, plan: &'p Plan, drill: &'p PlannedDrill, beg
 }
 
 /// From a fault that is there to its end, and the end of the alerts that it led to.
-async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) -> Result<News, Error> {
+async fn through(
+    session: &Session,
+    plan: &Plan,
+    begun: Begun<'_>,
+    early: bool,
+) -> Result<News, Error> {
     let Begun { drill, fault, open, extra, at, since, bit } = begun;
     let came = if early { Instant::now() } else { at };
     let name = drill.scenario.name.clone();
@@ -165,7 +196,8 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
-    // Its arrivals end with the fault; what it waits for afterwards (mail on its way) must not keep the fault from being healed.
+    // Its arrivals end with the fault; what it waits for afterwards (mail on its way) must not keep
+    // the fault from being healed.
     let ending = extra.map(|stream| tokio::spawn(stream.stop()));
     let healed = session.heal(&open).await;
     session.record_fault(FaultEvent::Healed { drill: name.clone() })?;
@@ -179,7 +211,10 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
     })?;
     session.progress.say(&format!("drill {name}: healed"));
     let scenario = &drill.scenario;
-    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.clears_s.of(a) + plan.budgets.get(a)?.resolve_s));
+    let bounds = scenario
+        .alerts
+        .iter()
+        .filter_map(|a| Some(scenario.clears_s.of(a) + plan.budgets.get(a)?.resolve_s));
     let bound = Duration::from_secs_f64(bounds.fold(0.0, f64::max));
     // Of a fault that never bit no alert is to be over.
     let alerts = if bit { scenario.alerts.clone() } else { Vec::new() };
@@ -192,11 +227,12 @@ async fn through(session: &Session, plan: &Plan, begun: Begun<'_>, early: bool) 
     Ok(news)
 }
 
-/// Journals and injects a fault, and looks for its effect. One that can't be prepared is recorded as such, and there is nothing to
-/// heal: its drill will prove nothing, the others may.
+/// Journals and injects a fault, and looks for its effect. One that can't be prepared is recorded
+/// as such, and there is nothing to heal: its drill will prove nothing, the others may.
 ///
 /// # Errors
-/// Nothing was injected. What goes wrong from the injection on is told later, after the fault is healed.
+/// Nothing was injected. What goes wrong from the injection on is told later, after the fault is
+/// healed.
 async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<Begun<'p>>, Error> {
     let scenario = &drill.scenario;
     let (name, spec) = (scenario.name.clone(), &scenario.fault);
@@ -214,7 +250,13 @@ async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<
     let open = session.journal_open(&what, undo)?;
     let extra = match &scenario.load {
         Some(load) => {
-            match Stream::start(session, &name, load.rate, &[(load.journey.clone(), 1.0)], load.for_s.map(Duration::from_secs_f64)) {
+            match Stream::start(
+                session,
+                &name,
+                load.rate,
+                &[(load.journey.clone(), 1.0)],
+                load.for_s.map(Duration::from_secs_f64),
+            ) {
                 Ok(stream) => Some(stream),
                 Err(error) => {
                     session.heal(&open).await?;
@@ -230,7 +272,12 @@ async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<
 }
 
 /// Injects, and looks for the effect.
-async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, scene: &Scene<'_>) -> Result<bool, Error> {
+async fn strike(
+    session: &Session,
+    drill: &PlannedDrill,
+    fault: &mut dyn Fault,
+    scene: &Scene<'_>,
+) -> Result<bool, Error> {
     let mut blast_radius = drill.scenario.blast_radius();
     // What it learnt of its target while it was prepared counts.
     blast_radius.host = fault.blast_radius().host;
@@ -248,9 +295,10 @@ async fn strike(session: &Session, drill: &PlannedDrill, fault: &mut dyn Fault, 
     session.look_for_bite(drill, fault, "").await
 }
 
-/// Stays until the alerts have reached everybody or their time is over; then the fault must still be there: what was told of one
-/// that ended by itself was told of something else. `came` is when its wave came, from when on nothing else may fire: one whose alerts
-/// have fired long before stays for a few evaluations all the same.
+/// Stays until the alerts have reached everybody or their time is over; then the fault must still
+/// be there: what was told of one that ended by itself was told of something else. `came` is when
+/// its wave came, from when on nothing else may fire: one whose alerts have fired long before stays
+/// for a few evaluations all the same.
 async fn told(
     session: &Session,
     plan: &Plan,
@@ -259,13 +307,20 @@ async fn told(
     (began, came, since): (Instant, Instant, At),
 ) -> Result<(), Error> {
     let scenario = &drill.scenario;
-    let bounds = scenario.alerts.iter().filter_map(|a| Some(scenario.builds_up_s.of(a) + plan.budgets.get(a)?.notify_s));
-    let least = Duration::from_secs_f64(scenario.hold_s.max(session.evaluation_s * LEAST_EVALUATIONS));
+    let bounds = scenario
+        .alerts
+        .iter()
+        .filter_map(|a| Some(scenario.builds_up_s.of(a) + plan.budgets.get(a)?.notify_s));
+    let least =
+        Duration::from_secs_f64(scenario.hold_s.max(session.evaluation_s * LEAST_EVALUATIONS));
     let most = Duration::from_secs_f64(bounds.fold(scenario.hold_s, f64::max));
     loop {
         let told = drill.scenario.alerts.iter().all(|a| session.notified(a, false, since));
         if came.elapsed() >= least && (told || began.elapsed() >= most) {
-            return session.look_for_bite(drill, fault, "it bit, and before it was healed it did no more: ").await.map(drop);
+            return session
+                .look_for_bite(drill, fault, "it bit, and before it was healed it did no more: ")
+                .await
+                .map(drop);
         }
         session.interrupted()?;
         session.watch_alerts().await?;
@@ -273,11 +328,15 @@ async fn told(
     }
 }
 
-/// Waits until the alerts are active no more, or their time is over. Where that can't be asked, their receivers must have been told.
+/// Waits until the alerts are active no more, or their time is over. Where that can't be asked,
+/// their receivers must have been told.
 async fn over(session: &Session, news: &News) {
     while news.since.elapsed() < news.bound {
         let Some(active) = session.active_alerts().await else { return news.arrive(session).await };
-        if !news.alerts.iter().any(|a| active.contains(a)) || session.interrupted().is_err() || session.watch_alerts().await.is_err() {
+        if !news.alerts.iter().any(|a| active.contains(a))
+            || session.interrupted().is_err()
+            || session.watch_alerts().await.is_err()
+        {
             return;
         }
         tokio::time::sleep(POLL).await;
@@ -304,8 +363,14 @@ async fn effect<'a>(
 }
 
 impl Session {
-    /// Looks for the effect of a fault, and records whether it was seen; `otherwise` begins what is said if it was not.
-    async fn look_for_bite(&self, drill: &PlannedDrill, fault: &dyn Fault, otherwise: &str) -> Result<bool, Error> {
+    /// Looks for the effect of a fault, and records whether it was seen; `otherwise` begins what is
+    /// said if it was not.
+    async fn look_for_bite(
+        &self,
+        drill: &PlannedDrill,
+        fault: &dyn Fault,
+        otherwise: &str,
+    ) -> Result<bool, Error> {
         let (scene, drill) = (self.scene(), drill.scenario.name.clone());
         let seen = effect(self, || fault.bites(&scene)).await?;
         let bit = seen.is_ok();
@@ -336,6 +401,10 @@ impl Session {
 
     /// Journals what undoes a fault, before it is injected.
     pub(super) fn journal_open(&self, what: &str, undo: Vec<Undo>) -> Result<Vec<u64>, Error> {
-        undo.into_iter().map(|undo| Ok(self.journal.open(&self.running.run, &self.declaration.stack, what, undo)?)).collect()
+        undo.into_iter()
+            .map(|undo| {
+                Ok(self.journal.open(&self.running.run, &self.declaration.stack, what, undo)?)
+            })
+            .collect()
     }
 }

@@ -1,12 +1,14 @@
-//! Containers: made from a resolved specification, started, stopped, signalled, limited, looked at, removed.
+//! Containers: made from a resolved specification, started, stopped, signalled, limited, looked at,
+//! removed.
 
 use super::spec::ContainerSpec;
 use super::{Asked, Engine, EngineError, create, label};
 use bollard::container::LogOutput;
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use std::collections::{BTreeMap, HashMap};
@@ -96,18 +98,28 @@ impl Engine {
     /// Makes a container and puts its files into it; does not start it. Returns its id.
     ///
     /// # Errors
-    /// [`EngineError::NoImage`] when its image is not there, [`EngineError::Refused`] for what else the engine refuses.
+    /// [`EngineError::NoImage`] when its image is not there, [`EngineError::Refused`] for what else
+    /// the engine refuses.
     pub async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let mut options = CreateContainerOptionsBuilder::default().name(&spec.name);
         if let Some(platform) = &spec.platform {
             options = options.platform(platform);
         }
         let what = || format!("making container {} of image {}", spec.name, spec.image);
-        let made = self.docker.create_container(Some(options.build()), create::body(spec)?).await.asked(what);
+        let made = self
+            .docker
+            .create_container(Some(options.build()), create::body(spec)?)
+            .await
+            .asked(what);
         let id = match made {
             Ok(made) => made.id,
-            Err(EngineError::Refused { status: Some(404), seen, .. }) if seen.to_lowercase().contains("no such image") => {
-                return Err(EngineError::NoImage { image: spec.image.clone(), service: spec.service.clone() });
+            Err(EngineError::Refused { status: Some(404), seen, .. })
+                if seen.to_lowercase().contains("no such image") =>
+            {
+                return Err(EngineError::NoImage {
+                    image: spec.image.clone(),
+                    service: spec.service.clone(),
+                });
             }
             Err(error) => return Err(error),
         };
@@ -118,17 +130,19 @@ impl Engine {
         Ok(id)
     }
 
-    /// What a container's health check says now. An engine before 25 first looks when a whole interval is over; so while such a one still
-    /// says that the container starts, its check is run from here, and what it says counts.
+    /// What a container's health check says now. An engine before 25 first looks when a whole
+    /// interval is over; so while such a one still says that the container starts, its check is run
+    /// from here, and what it says counts.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the container is gone.
     pub async fn health(&self, seen: &ContainerState) -> Result<Health, EngineError> {
-        let command: Vec<&str> = match seen.health_test.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["CMD", command @ ..] => command.to_vec(),
-            ["CMD-SHELL", command] => vec!["/bin/sh", "-c", command],
-            _ => return Ok(seen.health),
-        };
+        let command: Vec<&str> =
+            match seen.health_test.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                ["CMD", command @ ..] => command.to_vec(),
+                ["CMD-SHELL", command] => vec!["/bin/sh", "-c", command],
+                _ => return Ok(seen.health),
+            };
         if self.checks_early || seen.health != Health::Starting || !seen.running || seen.paused {
             return Ok(seen.health);
         }
@@ -145,33 +159,50 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] with the engine's words.
     pub async fn start(&self, container: &str) -> Result<(), EngineError> {
-        match self.docker.start_container(container, None).await.asked(|| format!("starting container {container}")) {
+        match self
+            .docker
+            .start_container(container, None)
+            .await
+            .asked(|| format!("starting container {container}"))
+        {
             Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
             other => other,
         }
     }
 
-    /// Stops a container with its stop signal, and SIGKILL after `grace` (its own grace period if `None`).
+    /// Stops a container with its stop signal, and SIGKILL after `grace` (its own grace period if
+    /// `None`).
     ///
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn stop(&self, container: &str, grace: Option<Duration>) -> Result<(), EngineError> {
-        let options =
-            grace.map(|grace| StopContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build());
-        match self.docker.stop_container(container, options).await.asked(|| format!("stopping container {container}")) {
+        let options = grace.map(|grace| {
+            StopContainerOptionsBuilder::default()
+                .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
+                .build()
+        });
+        match self
+            .docker
+            .stop_container(container, options)
+            .await
+            .asked(|| format!("stopping container {container}"))
+        {
             Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
             other => other,
         }
     }
 
-    /// Sends a signal (`SIGKILL`, `SIGSTOP`, …) to a container's first process. The engine then regards the container as
-    /// stopped by hand and applies no restart policy.
+    /// Sends a signal (`SIGKILL`, `SIGSTOP`, …) to a container's first process. The engine then
+    /// regards the container as stopped by hand and applies no restart policy.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when it does not run.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.docker.kill_container(container, Some(options)).await.asked(|| format!("sending {signal} to container {container}"))
+        self.docker
+            .kill_container(container, Some(options))
+            .await
+            .asked(|| format!("sending {signal} to container {container}"))
     }
 
     /// Freezes all processes of a container; pausing a paused one does nothing.
@@ -179,7 +210,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it does not run.
     pub async fn pause(&self, container: &str) -> Result<(), EngineError> {
-        match self.docker.pause_container(container).await.asked(|| format!("pausing container {container}")) {
+        match self
+            .docker
+            .pause_container(container)
+            .await
+            .asked(|| format!("pausing container {container}"))
+        {
             Err(EngineError::Refused { seen, .. }) if seen.contains("already paused") => Ok(()),
             other => other,
         }
@@ -190,8 +226,17 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn unpause(&self, container: &str) -> Result<(), EngineError> {
-        match self.docker.unpause_container(container).await.asked(|| format!("unpausing container {container}")) {
-            Err(EngineError::Refused { seen, .. }) if seen.contains("is not paused") || seen.contains("is not running") => Ok(()),
+        match self
+            .docker
+            .unpause_container(container)
+            .await
+            .asked(|| format!("unpausing container {container}"))
+        {
+            Err(EngineError::Refused { seen, .. })
+                if seen.contains("is not paused") || seen.contains("is not running") =>
+            {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -201,11 +246,17 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn restart(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
-        let options = RestartContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build();
-        self.docker.restart_container(container, Some(options)).await.asked(|| format!("restarting container {container}"))
+        let options = RestartContainerOptionsBuilder::default()
+            .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
+            .build();
+        self.docker
+            .restart_container(container, Some(options))
+            .await
+            .asked(|| format!("restarting container {container}"))
     }
 
-    /// Removes a container and its anonymous volumes, running or not; removing one that is not there does nothing.
+    /// Removes a container and its anonymous volumes, running or not; removing one that is not
+    /// there does nothing.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine refuses.
@@ -213,7 +264,11 @@ impl Engine {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let what = || format!("removing container {container}");
         match self.docker.remove_container(container, Some(options)).await.asked(what) {
-            Err(EngineError::Refused { status: Some(409), seen, .. }) if seen.contains("already in progress") => Ok(()),
+            Err(EngineError::Refused { status: Some(409), seen, .. })
+                if seen.contains("already in progress") =>
+            {
+                Ok(())
+            }
             Err(error) if !error.is_absent() => Err(error),
             _ => Ok(()),
         }
@@ -224,7 +279,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn inspect(&self, container: &str) -> Result<ContainerState, EngineError> {
-        let seen = self.docker.inspect_container(container, None).await.asked(|| format!("looking at container {container}"))?;
+        let seen = self
+            .docker
+            .inspect_container(container, None)
+            .await
+            .asked(|| format!("looking at container {container}"))?;
         Ok(state(seen))
     }
 
@@ -232,9 +291,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
-    pub async fn containers_with(&self, key: &str, value: Option<&str>) -> Result<Vec<String>, EngineError> {
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&label::filter(key, value)).build();
-        let seen = self.docker.list_containers(Some(options)).await.asked(|| "listing containers".into())?;
+    pub async fn containers_with(
+        &self,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<Vec<String>, EngineError> {
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&label::filter(key, value))
+            .build();
+        let seen = self
+            .docker
+            .list_containers(Some(options))
+            .await
+            .asked(|| "listing containers".into())?;
         Ok(seen.into_iter().filter_map(|container| container.id).collect())
     }
 
@@ -242,10 +312,22 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] when there is none.
-    pub async fn container_of(&self, project: &str, service: &str) -> Result<ContainerState, EngineError> {
-        let labels = vec![format!("{}={project}", label::PROJECT), format!("{}={service}", label::SERVICE)];
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label".to_owned(), labels)])).build();
-        let seen = self.docker.list_containers(Some(options)).await.asked(|| "listing containers".into())?;
+    pub async fn container_of(
+        &self,
+        project: &str,
+        service: &str,
+    ) -> Result<ContainerState, EngineError> {
+        let labels =
+            vec![format!("{}={project}", label::PROJECT), format!("{}={service}", label::SERVICE)];
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&HashMap::from([("label".to_owned(), labels)]))
+            .build();
+        let seen = self
+            .docker
+            .list_containers(Some(options))
+            .await
+            .asked(|| "listing containers".into())?;
         match seen.into_iter().find_map(|container| container.id) {
             Some(id) => self.inspect(&id).await,
             None => Err(EngineError::Refused {
@@ -261,11 +343,16 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn log_tail(&self, container: &str, lines: u32) -> Result<Vec<String>, EngineError> {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let options = LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .tail(&lines.to_string())
+            .build();
         let mut stream = std::pin::pin!(self.docker.logs(container, Some(options)));
         let mut text = Vec::new();
         while let Some(part) = stream.next().await {
-            let part: LogOutput = part.asked(|| format!("reading the log of container {container}"))?;
+            let part: LogOutput =
+                part.asked(|| format!("reading the log of container {container}"))?;
             text.extend_from_slice(part.as_ref());
             if text.len() > 64 * 1024 {
                 break;
@@ -301,7 +388,10 @@ fn state(seen: ContainerInspectResponse) -> ContainerState {
     let mut ports = BTreeMap::new();
     for (key, bindings) in network.ports.unwrap_or_default() {
         let inside = key.strip_suffix("/tcp").and_then(|port| port.parse::<u16>().ok());
-        let outside = bindings.unwrap_or_default().into_iter().find_map(|binding| binding.host_port?.parse::<u16>().ok());
+        let outside = bindings
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|binding| binding.host_port?.parse::<u16>().ok());
         if let (Some(inside), Some(outside)) = (inside, outside) {
             ports.insert(inside, outside);
         }
@@ -351,6 +441,11 @@ fn state(seen: ContainerInspectResponse) -> ContainerState {
             memory: host.memory.filter(|bytes| (0..UNLIMITED_MEMORY).contains(bytes)).unwrap_or(0),
         },
         labels,
-        binds: seen.mounts.unwrap_or_default().into_iter().filter_map(|m| Some((m.destination?, m.source?))).collect(),
+        binds: seen
+            .mounts
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|m| Some((m.destination?, m.source?)))
+            .collect(),
     }
 }

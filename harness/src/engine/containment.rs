@@ -1,9 +1,10 @@
 //! Containment: no new connection leaves a stack, neither to the outside nor to the host.
 //!
-//! A bridge without masquerading reaches nothing that would answer, but its packets still leave, and the host itself is
-//! reached through the gateway. Two rules of the packet filter for each bridge refuse both at once, so that a wrong
-//! destination fails quickly. Both carry the run's id as a comment, by which they are found again. Ports published on
-//! 127.0.0.1 go on working: those connections begin on the host, and answers to them are no new connections.
+//! A bridge without masquerading reaches nothing that would answer, but its packets still leave,
+//! and the host itself is reached through the gateway. Two rules of the packet filter for each
+//! bridge refuse both at once, so that a wrong destination fails quickly. Both carry the run's id
+//! as a comment, by which they are found again. Ports published on 127.0.0.1 go on working: those
+//! connections begin on the host, and answers to them are no new connections.
 
 use crate::engine::EngineError;
 use crate::engine::namespace::{self, Said};
@@ -16,13 +17,17 @@ pub fn comment(run: &str) -> String {
 /// Chains of the host in which rules of ours may stand.
 const CHAINS: [&str; 3] = ["INPUT", "DOCKER-USER", "FORWARD"];
 
-/// Refuses what comes in from a bridge to the host and what goes from it anywhere else. Write down the removal of the run
-/// before: [`lift`] finds the rules by the run's id.
+/// Refuses what comes in from a bridge to the host and what goes from it anywhere else. Write down
+/// the removal of the run before: [`lift`] finds the rules by the run's id.
 ///
 /// # Errors
 /// [`EngineError::Unfit`] when the packet filter refuses or is missing.
 pub async fn seal(bridge: &str, run: &str) -> Result<(), EngineError> {
-    let forward = if iptables(None, &["-S".into(), "DOCKER-USER".into()]).await?.ok { "DOCKER-USER" } else { "FORWARD" };
+    let forward = if iptables(None, &["-S".into(), "DOCKER-USER".into()]).await?.ok {
+        "DOCKER-USER"
+    } else {
+        "FORWARD"
+    };
     let to_host = format!("INPUT -i {bridge}");
     let outside = format!("{forward} -i {bridge} ! -o {bridge}");
     for place in [to_host, outside] {
@@ -49,7 +54,10 @@ pub async fn seal(bridge: &str, run: &str) -> Result<(), EngineError> {
 pub async fn lift(run: &str) -> Result<usize, EngineError> {
     let mut lifted = 0;
     for rule in rules_with(|said| said == comment(run)).await? {
-        delete_rule(None, &rule).await.map_err(|what| EngineError::Unfit { what, hint: "take it away by hand as root".into() })?;
+        delete_rule(None, &rule).await.map_err(|what| EngineError::Unfit {
+            what,
+            hint: "take it away by hand as root".into(),
+        })?;
         lifted += 1;
     }
     Ok(lifted)
@@ -77,9 +85,13 @@ async fn rules_with(wanted: impl Fn(&str) -> bool) -> Result<Vec<Vec<String>>, E
     for chain in CHAINS {
         let said = iptables(None, &["-S".into(), chain.into()]).await?;
         for line in said.stdout.lines().filter(|_| said.ok) {
-            let words: Vec<String> = line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect();
-            let comment = words.iter().position(|word| word == "--comment").and_then(|at| words.get(at + 1));
-            if words.first().is_some_and(|first| first == "-A") && comment.is_some_and(|comment| wanted(comment)) {
+            let words: Vec<String> =
+                line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect();
+            let comment =
+                words.iter().position(|word| word == "--comment").and_then(|at| words.get(at + 1));
+            if words.first().is_some_and(|first| first == "-A")
+                && comment.is_some_and(|comment| wanted(comment))
+            {
                 let mut rule = words;
                 rule[0] = "-D".into();
                 rules.push(rule);
@@ -89,20 +101,22 @@ async fn rules_with(wanted: impl Fn(&str) -> bool) -> Result<Vec<Vec<String>>, E
     Ok(rules)
 }
 
-/// Deletes one rule, as often as it is there, from the host or from the network namespace of process `pid`. `rule` holds
-/// the arguments with `-D`. Deleting one that is not there does nothing.
+/// Deletes one rule, as often as it is there, from the host or from the network namespace of
+/// process `pid`. `rule` holds the arguments with `-D`. Deleting one that is not there does
+/// nothing.
 ///
 /// # Errors
 /// What the packet filter said.
 pub async fn delete_rule(pid: Option<i32>, rule: &[String]) -> Result<(), String> {
-    // A rule may be there several times, if it was injected several times; the bound keeps a confused filter from
-    // holding us for ever.
+    // A rule may be there several times, if it was injected several times; the bound keeps a
+    // confused filter from holding us for ever.
     for _ in 0..64 {
         let said = iptables(pid, rule).await.map_err(|error| error.to_string())?;
         if said.ok {
             continue;
         }
-        let absent = ["does a matching rule exist", "No chain/target/match", "does not exist", "Bad rule"];
+        let absent =
+            ["does a matching rule exist", "No chain/target/match", "does not exist", "Bad rule"];
         if absent.iter().any(|words| said.stderr.contains(words)) {
             return Ok(());
         }

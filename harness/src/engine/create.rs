@@ -3,21 +3,26 @@
 use super::spec::{ContainerSpec, HealthcheckSpec, MountSpec, RestartSpec};
 use super::{EngineError, network};
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType,
+    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::Duration;
 
 pub(super) fn body(spec: &ContainerSpec) -> Result<ContainerCreateBody, EngineError> {
-    let networking = spec
-        .networks
-        .first()
-        .filter(|_| spec.network_mode.is_none())
-        .map(|first| NetworkingConfig { endpoints_config: Some(HashMap::from([(first.network.clone(), network::endpoint(first))])) });
-    let port_key = |container: u16, udp: bool| format!("{container}/{}", if udp { "udp" } else { "tcp" });
+    let networking = spec.networks.first().filter(|_| spec.network_mode.is_none()).map(|first| {
+        NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(
+                first.network.clone(),
+                network::endpoint(first),
+            )])),
+        }
+    });
+    let port_key =
+        |container: u16, udp: bool| format!("{container}/{}", if udp { "udp" } else { "tcp" });
     Ok(ContainerCreateBody {
         hostname: spec.hostname.clone(),
         domainname: spec.domainname.clone(),
@@ -33,7 +38,9 @@ pub(super) fn body(spec: &ContainerSpec) -> Result<ContainerCreateBody, EngineEr
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: spec.stop_timeout,
         healthcheck: spec.healthcheck.as_ref().map(health_config),
-        exposed_ports: Some(spec.ports.iter().map(|port| port_key(port.container, port.udp)).collect()),
+        exposed_ports: Some(
+            spec.ports.iter().map(|port| port_key(port.container, port.udp)).collect(),
+        ),
         host_config: Some(host_config(spec)?),
         networking_config: networking,
         ..Default::default()
@@ -44,14 +51,20 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
     let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &spec.ports {
         let key = format!("{}/{}", port.container, if port.udp { "udp" } else { "tcp" });
-        let binding = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(port.host.to_string()) };
+        let binding = PortBinding {
+            host_ip: Some("127.0.0.1".into()),
+            host_port: Some(port.host.to_string()),
+        };
         ports.entry(key).or_default().get_or_insert_default().push(binding);
     }
     let some = |value: i64| (value != 0).then_some(value);
     let named = spec.network_mode.is_none();
     Ok(HostConfig {
         network_mode: Some(
-            spec.network_mode.clone().or_else(|| spec.networks.first().map(|first| first.network.clone())).unwrap_or_else(|| "none".into()),
+            spec.network_mode
+                .clone()
+                .or_else(|| spec.networks.first().map(|first| first.network.clone()))
+                .unwrap_or_else(|| "none".into()),
         ),
         port_bindings: Some(ports),
         mounts: Some(spec.mounts.iter().map(mount).collect::<Result<_, _>>()?),
@@ -60,7 +73,11 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
         ulimits: Some(
             spec.ulimits
                 .iter()
-                .map(|limit| ResourcesUlimits { name: Some(limit.name.clone()), soft: Some(limit.soft), hard: Some(limit.hard) })
+                .map(|limit| ResourcesUlimits {
+                    name: Some(limit.name.clone()),
+                    soft: Some(limit.soft),
+                    hard: Some(limit.hard),
+                })
                 .collect(),
         ),
         sysctls: Some(spec.sysctls.clone().into_iter().collect()),
@@ -80,12 +97,14 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig, EngineError> {
         security_opt: Some(spec.security_opt.clone()),
         group_add: Some(spec.group_add.clone()),
         oom_score_adj: spec.oom_score_adj,
-        // Names outside the stack must not be resolved: the engine's own name server forwards what it does not know to the
-        // container's loopback, where nobody listens. And failing to resolve must be quick, or clients of a service that
-        // is stopped would hang beyond its return: old engines then give no answer at all, except, where `ndots` is set,
-        // to names without a dot, which services have. Other names are given up after two seconds.
+        // Names outside the stack must not be resolved: the engine's own name server forwards what
+        // it does not know to the container's loopback, where nobody listens. And failing to
+        // resolve must be quick, or clients of a service that is stopped would hang beyond its
+        // return: old engines then give no answer at all, except, where `ndots` is set, to names
+        // without a dot, which services have. Other names are given up after two seconds.
         dns: named.then(|| vec!["127.0.0.1".into()]),
-        dns_options: named.then(|| ["ndots:1", "timeout:1", "attempts:2"].map(String::from).to_vec()),
+        dns_options: named
+            .then(|| ["ndots:1", "timeout:1", "attempts:2"].map(String::from).to_vec()),
         dns_search: named.then(|| vec![".".into()]),
         log_config: spec.logging.as_ref().map(|(driver, options)| HostConfigLogConfig {
             typ: Some(driver.clone()),
@@ -105,13 +124,20 @@ fn mount(spec: &MountSpec) -> Result<Mount, EngineError> {
             bind_options: (propagation.is_some() || *alone)
                 .then(|| {
                     let by_name = |name: &String| {
-                        MountBindOptionsPropagationEnum::from_str(name).map_err(|_| EngineError::Unfit {
-                            what: format!("mount propagation {name} of {target} is unknown"),
-                            hint: "one of private, rprivate, shared, rshared, slave, rslave".into(),
+                        MountBindOptionsPropagationEnum::from_str(name).map_err(|_| {
+                            EngineError::Unfit {
+                                what: format!("mount propagation {name} of {target} is unknown"),
+                                hint: "one of private, rprivate, shared, rshared, slave, rslave"
+                                    .into(),
+                            }
                         })
                     };
                     let propagation = propagation.as_ref().map(by_name).transpose()?;
-                    Ok::<_, EngineError>(MountBindOptions { propagation, non_recursive: alone.then_some(true), ..Default::default() })
+                    Ok::<_, EngineError>(MountBindOptions {
+                        propagation,
+                        non_recursive: alone.then_some(true),
+                        ..Default::default()
+                    })
                 })
                 .transpose()?,
             ..Default::default()
@@ -121,13 +147,18 @@ fn mount(spec: &MountSpec) -> Result<Mount, EngineError> {
             source: source.clone(),
             target: Some(target.clone()),
             read_only: Some(*read_only),
-            volume_options: no_copy.then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            volume_options: no_copy
+                .then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
             ..Default::default()
         },
         MountSpec::Tmpfs { target, size, mode } => Mount {
             typ: Some(MountType::TMPFS),
             target: Some(target.clone()),
-            tmpfs_options: Some(MountTmpfsOptions { size_bytes: *size, mode: mode.map(i64::from), ..Default::default() }),
+            tmpfs_options: Some(MountTmpfsOptions {
+                size_bytes: *size,
+                mode: mode.map(i64::from),
+                ..Default::default()
+            }),
             ..Default::default()
         },
     })
@@ -138,7 +169,9 @@ fn restart_policy(spec: RestartSpec) -> RestartPolicy {
         RestartSpec::No => (RestartPolicyNameEnum::NO, None),
         RestartSpec::Always => (RestartPolicyNameEnum::ALWAYS, None),
         RestartSpec::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
-        RestartSpec::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(times))),
+        RestartSpec::OnFailure(times) => {
+            (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(times)))
+        }
     };
     RestartPolicy { name: Some(name), maximum_retry_count: maximum }
 }
@@ -154,7 +187,9 @@ fn device_mapping(text: &str) -> DeviceMapping {
 }
 
 fn health_config(spec: &HealthcheckSpec) -> HealthConfig {
-    let nanos = |duration: Duration| (!duration.is_zero()).then(|| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
+    let nanos = |duration: Duration| {
+        (!duration.is_zero()).then(|| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+    };
     HealthConfig {
         test: (!spec.test.is_empty()).then(|| spec.test.clone()),
         interval: nanos(spec.interval),

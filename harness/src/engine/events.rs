@@ -37,8 +37,12 @@ pub struct Happened {
 }
 
 impl Engine {
-    /// Follows what happens to the containers of a run from now on. The stream ends with an error when the engine goes.
-    pub fn happenings(&self, run: &str) -> impl Stream<Item = Result<Happened, EngineError>> + Send + use<> {
+    /// Follows what happens to the containers of a run from now on. The stream ends with an error
+    /// when the engine goes.
+    pub fn happenings(
+        &self,
+        run: &str,
+    ) -> impl Stream<Item = Result<Happened, EngineError>> + Send + use<> {
         let mut filters = label::filter(label::RUN, Some(run));
         filters.insert("type".into(), vec!["container".into()]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
@@ -51,7 +55,12 @@ impl Engine {
                     let attributes = actor.attributes.unwrap_or_default();
                     let what = match event.action?.as_str() {
                         "start" => Happening::Start,
-                        "die" => Happening::Die(attributes.get("exitCode").and_then(|code| code.parse().ok()).unwrap_or(-1)),
+                        "die" => Happening::Die(
+                            attributes
+                                .get("exitCode")
+                                .and_then(|code| code.parse().ok())
+                                .unwrap_or(-1),
+                        ),
                         "pause" => Happening::Pause,
                         "unpause" => Happening::Unpause,
                         "oom" => Happening::Oom,
@@ -59,7 +68,8 @@ impl Engine {
                         "health_status: unhealthy" => Happening::Unhealthy,
                         _ => return None,
                     };
-                    let service = attributes.get(label::SERVICE).or_else(|| attributes.get("name")).cloned();
+                    let service =
+                        attributes.get(label::SERVICE).or_else(|| attributes.get("name")).cloned();
                     Some(Ok(Happened {
                         container: actor.id?,
                         service: service.unwrap_or_default(),

@@ -1,4 +1,5 @@
-//! Commands inside a container: only where nothing from outside will do, since the container must have the tool.
+//! Commands inside a container: only where nothing from outside will do, since the container must
+//! have the tool.
 
 use super::{Asked, Engine, EngineError};
 use bollard::container::LogOutput;
@@ -22,8 +23,14 @@ impl Engine {
     /// Runs a command in a running container and waits for it, at most `within`.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] when the container does not run, is paused, or the command takes too long.
-    pub async fn exec(&self, container: &str, command: &[&str], within: Duration) -> Result<Ran, EngineError> {
+    /// [`EngineError::Refused`] when the container does not run, is paused, or the command takes
+    /// too long.
+    pub async fn exec(
+        &self,
+        container: &str,
+        command: &[&str],
+        within: Duration,
+    ) -> Result<Ran, EngineError> {
         let what = || format!("running `{}` in container {container}", command.join(" "));
         let run = async {
             let config = ExecConfig {
@@ -34,7 +41,9 @@ impl Engine {
             };
             let exec = self.docker.create_exec(container, config).await.asked(what)?;
             let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-            if let StartExecResults::Attached { mut output, .. } = self.docker.start_exec(&exec.id, None).await.asked(what)? {
+            if let StartExecResults::Attached { mut output, .. } =
+                self.docker.start_exec(&exec.id, None).await.asked(what)?
+            {
                 while let Some(part) = output.next().await {
                     match part.asked(what)? {
                         LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
@@ -50,7 +59,11 @@ impl Engine {
             })
         };
         tokio::time::timeout(within, run).await.unwrap_or_else(|_| {
-            Err(EngineError::Refused { what: what(), status: None, seen: format!("not done within {} s", within.as_secs_f64()) })
+            Err(EngineError::Refused {
+                what: what(),
+                status: None,
+                seen: format!("not done within {} s", within.as_secs_f64()),
+            })
         })
     }
 }

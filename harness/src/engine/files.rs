@@ -1,13 +1,16 @@
 //! Files into and out of containers, as tar archives. Works on stopped containers too.
 
 use super::{Asked, Engine, EngineError, spec::FileSpec};
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
 use bytes::Bytes;
 use futures::StreamExt;
 use std::io::Read;
 
 impl Engine {
-    /// Puts files into a container. Missing folders are made, owned by root and open to all readers.
+    /// Puts files into a container. Missing folders are made, owned by root and open to all
+    /// readers.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not take the archive.
@@ -33,10 +36,13 @@ impl Engine {
     /// [`EngineError::Refused`] when it is not there or is no file.
     pub async fn read_file(&self, container: &str, path: &str) -> Result<Vec<u8>, EngineError> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut stream = std::pin::pin!(self.docker.download_from_container(container, Some(options)));
+        let mut stream =
+            std::pin::pin!(self.docker.download_from_container(container, Some(options)));
         let mut archive = Vec::new();
         while let Some(part) = stream.next().await {
-            archive.extend_from_slice(&part.asked(|| format!("reading {path} of container {container}"))?);
+            archive.extend_from_slice(
+                &part.asked(|| format!("reading {path} of container {container}"))?,
+            );
         }
         unpack_one(&archive).map_err(|seen| EngineError::Refused {
             what: format!("reading {path} of container {container}"),
@@ -55,7 +61,11 @@ fn archive(files: &[FileSpec]) -> std::io::Result<Vec<u8>> {
         header.set_uid(file.uid);
         header.set_gid(file.gid);
         header.set_mtime(0);
-        builder.append_data(&mut header, file.path.trim_start_matches('/'), file.content.as_slice())?;
+        builder.append_data(
+            &mut header,
+            file.path.trim_start_matches('/'),
+            file.content.as_slice(),
+        )?;
     }
     builder.into_inner()
 }
@@ -63,7 +73,8 @@ fn archive(files: &[FileSpec]) -> std::io::Result<Vec<u8>> {
 fn unpack_one(archive: &[u8]) -> Result<Vec<u8>, String> {
     let mut reader = tar::Archive::new(archive);
     let mut entries = reader.entries().map_err(|error| error.to_string())?;
-    let mut entry = entries.next().ok_or("the archive is empty")?.map_err(|error| error.to_string())?;
+    let mut entry =
+        entries.next().ok_or("the archive is empty")?.map_err(|error| error.to_string())?;
     if !entry.header().entry_type().is_file() {
         return Err("it is no plain file".into());
     }

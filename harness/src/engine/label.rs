@@ -1,4 +1,5 @@
-//! Labels by which everything of ours is found again, and Compose's own, so that `docker compose ps` sees a stack.
+//! Labels by which everything of ours is found again, and Compose's own, so that `docker compose
+//! ps` sees a stack.
 
 use std::collections::{BTreeMap, HashMap};
 

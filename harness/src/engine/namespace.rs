@@ -1,5 +1,5 @@
-//! Commands and sockets of the host inside a container's network namespace. The container needs no tools: only a thread
-//! moves, and what it starts runs there with the host's binaries.
+//! Commands and sockets of the host inside a container's network namespace. The container needs no
+//! tools: only a thread moves, and what it starts runs there with the host's binaries.
 
 use super::EngineError;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -22,11 +22,12 @@ pub struct Said {
     pub stderr: String,
 }
 
-/// Runs `program` inside the network namespace of process `pid` (see [`super::ContainerState::pid`]) and waits for it, at
-/// most 20 s.
+/// Runs `program` inside the network namespace of process `pid` (see
+/// [`super::ContainerState::pid`]) and waits for it, at most 20 s.
 ///
 /// # Errors
-/// [`EngineError::Unfit`] when the namespace can't be entered or the program can't be started or does not end.
+/// [`EngineError::Unfit`] when the namespace can't be entered or the program can't be started or
+/// does not end.
 pub async fn run(pid: i32, program: &str, args: &[String]) -> Result<Said, EngineError> {
     let (name, line) = (program.to_owned(), args.to_vec());
     within(pid, move || command(&name, &line)).await?.map_err(|seen| failed(program, args, seen))
@@ -42,7 +43,8 @@ pub async fn run_on_host(program: &str, args: &[String]) -> Result<Said, EngineE
     ran.unwrap_or_else(|error| Err(error.to_string())).map_err(|seen| failed(program, args, seen))
 }
 
-/// Runs a closure on a thread of its own inside the network namespace of process `pid`. Sockets that it opens stay there.
+/// Runs a closure on a thread of its own inside the network namespace of process `pid`. Sockets
+/// that it opens stay there.
 ///
 /// # Errors
 /// [`EngineError::Unfit`] when the namespace can't be entered.
@@ -54,7 +56,8 @@ where
     on_thread(move || enter(pid), job).await
 }
 
-/// Runs a closure on a thread of its own inside a fresh, empty network namespace: to try what the kernel can do.
+/// Runs a closure on a thread of its own inside a fresh, empty network namespace: to try what the
+/// kernel can do.
 ///
 /// # Errors
 /// [`EngineError::Unfit`] when a namespace can't be made.
@@ -63,7 +66,14 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    on_thread(|| unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("making a network namespace: {error}")), job).await
+    on_thread(
+        || {
+            unshare(CloneFlags::CLONE_NEWNET)
+                .map_err(|error| format!("making a network namespace: {error}"))
+        },
+        job,
+    )
+    .await
 }
 
 fn enter(pid: i32) -> Result<(), String> {
@@ -87,9 +97,11 @@ where
         // The receiver may be gone, if the caller was cancelled; then nobody needs the answer.
         let _ = send.send(enter().map(|()| job()));
     });
-    let unfit = |what: String| EngineError::Unfit {
+    let unfit = |what: String| {
+        EngineError::Unfit {
         what,
         hint: "entering a container's network namespace takes root, or CAP_SYS_ADMIN with ptrace access".into(),
+    }
     };
     started.map_err(|error| unfit(format!("starting a thread: {error}")))?;
     match receive.await {
@@ -102,7 +114,9 @@ where
 fn failed(program: &str, args: &[String], seen: String) -> EngineError {
     EngineError::Unfit {
         what: format!("`{program} {}`: {seen}", args.join(" ")),
-        hint: format!("install {program} (Debian: packages iptables, iproute2); `firedrill doctor` shows what is missing"),
+        hint: format!(
+            "install {program} (Debian: packages iptables, iproute2); `firedrill doctor` shows what is missing"
+        ),
     }
 }
 
@@ -140,5 +154,9 @@ pub(crate) fn command(program: &str, args: &[String]) -> Result<Said, String> {
             None => std::thread::sleep(Duration::from_millis(2)),
         }
     };
-    Ok(Said { ok: status.success(), stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default() })
+    Ok(Said {
+        ok: status.success(),
+        stdout: stdout.join().unwrap_or_default(),
+        stderr: stderr.join().unwrap_or_default(),
+    })
 }

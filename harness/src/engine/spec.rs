@@ -1,4 +1,5 @@
-//! What a container is to be made of. All is resolved: no variable, no relative path, no default left to find.
+//! What a container is to be made of. All is resolved: no variable, no relative path, no default
+//! left to find.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -151,7 +152,9 @@ impl MountSpec {
     /// Path inside.
     pub fn target(&self) -> &str {
         match self {
-            MountSpec::Bind { target, .. } | MountSpec::Volume { target, .. } | MountSpec::Tmpfs { target, .. } => target,
+            MountSpec::Bind { target, .. }
+            | MountSpec::Volume { target, .. }
+            | MountSpec::Tmpfs { target, .. } => target,
         }
     }
 }

@@ -28,18 +28,23 @@ impl Engine {
         self.docker.create_volume(request).await.asked(|| format!("making volume {name}")).map(drop)
     }
 
-    /// The folder of this machine that holds a volume, if its driver tells one; the outer none if there is no such volume.
+    /// The folder of this machine that holds a volume, if its driver tells one; the outer none if
+    /// there is no such volume.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
     pub async fn volume(&self, name: &str) -> Result<Option<Option<PathBuf>>, EngineError> {
         match self.docker.inspect_volume(name).await.asked(|| format!("looking at volume {name}")) {
             // A volume with options is mounted there only while a container uses it.
-            Ok(seen) => Ok(Some(match seen.options.get("device").filter(|_| seen.driver == "local") {
-                Some(device) if seen.options.get("o").is_some_and(|o| is_bind(o)) => Some(PathBuf::from(device)),
-                Some(_) => None,
-                None => Some(PathBuf::from(seen.mountpoint)).filter(|folder| folder.is_dir()),
-            })),
+            Ok(seen) => {
+                Ok(Some(match seen.options.get("device").filter(|_| seen.driver == "local") {
+                    Some(device) if seen.options.get("o").is_some_and(|o| is_bind(o)) => {
+                        Some(PathBuf::from(device))
+                    }
+                    Some(_) => None,
+                    None => Some(PathBuf::from(seen.mountpoint)).filter(|folder| folder.is_dir()),
+                }))
+            }
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
@@ -49,9 +54,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
-    pub async fn volumes_with(&self, key: &str, value: Option<&str>) -> Result<Vec<String>, EngineError> {
-        let options = ListVolumesOptionsBuilder::default().filters(&label::filter(key, value)).build();
-        let seen = self.docker.list_volumes(Some(options)).await.asked(|| "listing volumes".into())?;
+    pub async fn volumes_with(
+        &self,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<Vec<String>, EngineError> {
+        let options =
+            ListVolumesOptionsBuilder::default().filters(&label::filter(key, value)).build();
+        let seen =
+            self.docker.list_volumes(Some(options)).await.asked(|| "listing volumes".into())?;
         Ok(seen.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
     }
 
@@ -61,7 +72,12 @@ impl Engine {
     /// [`EngineError::Refused`] when it is in use.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-        match self.docker.remove_volume(name, Some(options)).await.asked(|| format!("removing volume {name}")) {
+        match self
+            .docker
+            .remove_volume(name, Some(options))
+            .await
+            .asked(|| format!("removing volume {name}"))
+        {
             Err(error) if !error.is_absent() => Err(error),
             _ => Ok(()),
         }

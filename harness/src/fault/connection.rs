@@ -1,5 +1,5 @@
-//! Connections between two services as a fault sees them: from within the client's network namespace, so that neither
-//! container needs a tool.
+//! Connections between two services as a fault sees them: from within the client's network
+//! namespace, so that neither container needs a tool.
 
 use super::{FaultError, Scene, Settings};
 use crate::engine::namespace;
@@ -20,26 +20,58 @@ pub struct Connection {
 
 impl Connection {
     /// Reads the setting `to`, written `service:port`, and refuses unknown settings.
-    pub fn parse(kind: &'static str, from: &str, settings: &Settings, also: &[&str]) -> Result<Connection, FaultError> {
+    pub fn parse(
+        kind: &'static str,
+        from: &str,
+        settings: &Settings,
+        also: &[&str],
+    ) -> Result<Connection, FaultError> {
         super::only(kind, settings, &[&["to"], also].concat())?;
-        let wrong =
-            |what: String| FaultError::Settings { what, hint: "write `to: \"service:port\"`, for example `to: \"postgres:5432\"`".into() };
-        let to = settings.get("to").ok_or_else(|| wrong(format!("fault {kind} lacks the setting `to`")))?;
-        let (service, port) = to.rsplit_once(':').ok_or_else(|| wrong(format!("fault {kind}: `to` is {to:?}")))?;
-        let port = port.parse().map_err(|_| wrong(format!("fault {kind}: {port:?} is not a port")))?;
+        let wrong = |what: String| FaultError::Settings {
+            what,
+            hint: "write `to: \"service:port\"`, for example `to: \"postgres:5432\"`".into(),
+        };
+        let to = settings
+            .get("to")
+            .ok_or_else(|| wrong(format!("fault {kind} lacks the setting `to`")))?;
+        let (service, port) =
+            to.rsplit_once(':').ok_or_else(|| wrong(format!("fault {kind}: `to` is {to:?}")))?;
+        let port =
+            port.parse().map_err(|_| wrong(format!("fault {kind}: {port:?} is not a port")))?;
         Ok(Connection { from: from.into(), to: service.into(), port })
     }
 
-    /// Arguments of `iptables` that match this connection's packets in the client's namespace, `action` being `-I` or `-D`. The
-    /// comment marks the rule as this run's.
+    /// Arguments of `iptables` that match this connection's packets in the client's namespace,
+    /// `action` being `-I` or `-D`. The comment marks the rule as this run's.
     pub fn rule(&self, action: &str, server: IpAddr, run: &str, jump: &[String]) -> Vec<String> {
-        let (server, port, comment) = (server.to_string(), self.port.to_string(), format!("firedrill {run}"));
-        let head = [action, "OUTPUT", "-p", "tcp", "-d", &server, "--dport", &port, "-m", "comment", "--comment", &comment, "-j"];
+        let (server, port, comment) =
+            (server.to_string(), self.port.to_string(), format!("firedrill {run}"));
+        let head = [
+            action,
+            "OUTPUT",
+            "-p",
+            "tcp",
+            "-d",
+            &server,
+            "--dport",
+            &port,
+            "-m",
+            "comment",
+            "--comment",
+            &comment,
+            "-j",
+        ];
         head.iter().map(|s| (*s).to_owned()).chain(jump.iter().cloned()).collect()
     }
 
     /// Puts a rule for this connection first in the client's namespace.
-    pub async fn filter(&self, scene: &Scene<'_>, kind: &'static str, server: Option<IpAddr>, jump: &[String]) -> Result<(), FaultError> {
+    pub async fn filter(
+        &self,
+        scene: &Scene<'_>,
+        kind: &'static str,
+        server: Option<IpAddr>,
+        jump: &[String],
+    ) -> Result<(), FaultError> {
         let server = server.ok_or_else(|| scene.failed(kind, &self.from, "it was not prepared"))?;
         let client = scene.container(&self.from).await?;
         let rule = self.rule("-I", server, scene.run, jump);
@@ -49,11 +81,17 @@ impl Connection {
         if said.ok { Ok(()) } else { Err(scene.failed(kind, &self.from, said.stderr.trim())) }
     }
 
-    /// How long a connection takes without the fault, the fastest of `tries`; or why there is none, in words.
-    pub async fn usual(&self, scene: &Scene<'_>, tries: u32) -> Result<Result<Duration, String>, FaultError> {
+    /// How long a connection takes without the fault, the fastest of `tries`; or why there is none,
+    /// in words.
+    pub async fn usual(
+        &self,
+        scene: &Scene<'_>,
+        tries: u32,
+    ) -> Result<Result<Duration, String>, FaultError> {
         let mut fastest = Err("it was not tried".to_owned());
         for _ in 0..tries {
-            let took = self.attempt(scene, Duration::from_secs(2)).await?.map_err(|e| e.to_string());
+            let took =
+                self.attempt(scene, Duration::from_secs(2)).await?.map_err(|e| e.to_string());
             fastest = match (fastest, took) {
                 (Ok(known), Ok(took)) => Ok(took.min(known)),
                 (Ok(known), Err(_)) => Ok(known),
@@ -63,7 +101,8 @@ impl Connection {
         Ok(fastest)
     }
 
-    /// Nothing is disturbed where nothing worked: a port that nobody uses, a connection that another fault has cut already.
+    /// Nothing is disturbed where nothing worked: a port that nobody uses, a connection that
+    /// another fault has cut already.
     pub fn worked<'a>(
         &self,
         scene: &Scene<'_>,
@@ -71,21 +110,38 @@ impl Connection {
         usual: &'a Result<Duration, String>,
     ) -> Result<&'a Duration, FaultError> {
         usual.as_ref().map_err(|why| {
-            scene.failed(kind, &self.from, format!("nothing to disturb: a connection {self} failed before the fault already: {why}"))
+            scene.failed(
+                kind,
+                &self.from,
+                format!(
+                    "nothing to disturb: a connection {self} failed before the fault already: {why}"
+                ),
+            )
         })
     }
 
-    /// Tries to connect from the client's namespace. The outer error is ours, the inner result is what the client would see.
-    pub async fn attempt(&self, scene: &Scene<'_>, limit: Duration) -> Result<Result<Duration, io::Error>, FaultError> {
+    /// Tries to connect from the client's namespace. The outer error is ours, the inner result is
+    /// what the client would see.
+    pub async fn attempt(
+        &self,
+        scene: &Scene<'_>,
+        limit: Duration,
+    ) -> Result<Result<Duration, io::Error>, FaultError> {
         self.attempt_in(scene, &self.from, limit).await
     }
 
-    /// Whether the server accepts connections at all, asked from its own namespace, where the fault does not act.
+    /// Whether the server accepts connections at all, asked from its own namespace, where the fault
+    /// does not act.
     pub async fn accepted_at_server(&self, scene: &Scene<'_>) -> Result<bool, FaultError> {
         Ok(self.attempt_in(scene, &self.to, Duration::from_secs(2)).await?.is_ok())
     }
 
-    async fn attempt_in(&self, scene: &Scene<'_>, service: &str, limit: Duration) -> Result<Result<Duration, io::Error>, FaultError> {
+    async fn attempt_in(
+        &self,
+        scene: &Scene<'_>,
+        service: &str,
+        limit: Duration,
+    ) -> Result<Result<Duration, io::Error>, FaultError> {
         let place = scene.container(service).await?;
         let server = SocketAddr::new(scene.address(&self.to).await?, self.port);
         let tried = namespace::within(place.pid, move || {

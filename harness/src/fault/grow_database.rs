@@ -1,5 +1,6 @@
-//! A PostgreSQL database becomes large without a byte written: a table of ours is made whose files are extended by holes. The server
-//! counts them as the size of the table and of the database; dropping the table gives everything back.
+//! A PostgreSQL database becomes large without a byte written: a table of ours is made whose files
+//! are extended by holes. The server counts them as the size of the table and of the database;
+//! dropping the table gives everything back.
 
 use super::postgres::{self, Server, value};
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
@@ -11,7 +12,12 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 /// See [`aim`].
-pub const GROW_DATABASE: Kind = Kind { name: "grow_database", what: "its database grows, by holes in files (gib, port)", aim: aim, undo: Some(postgres::undo) };
+pub const GROW_DATABASE: Kind = Kind {
+    name: "grow_database",
+    what: "its database grows, by holes in files (gib, port)",
+    aim,
+    undo: Some(postgres::undo),
+};
 
 const KIND: &str = "grow_database";
 /// Size at which PostgreSQL goes on with a table in another file.
@@ -30,13 +36,19 @@ struct GrowDatabase {
 /// Unknown or senseless settings.
 pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only(KIND, settings, &["gib", "port"])?;
-    let server = Server { kind: KIND, target: target.into(), port: super::port(KIND, settings, 5432)? };
-    Ok(Box::new(GrowDatabase { server, gib: super::number(KIND, settings, "gib", 6, 1..=64)?.into(), before: 0 }))
+    let server =
+        Server { kind: KIND, target: target.into(), port: super::port(KIND, settings, 5432)? };
+    Ok(Box::new(GrowDatabase {
+        server,
+        gib: super::number(KIND, settings, "gib", 6, 1..=64)?.into(),
+        before: 0,
+    }))
 }
 
 /// The table's name in a run.
 fn table(run: &str) -> String {
-    let letters: String = run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let letters: String =
+        run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("firedrill_{letters}")
 }
 
@@ -75,13 +87,20 @@ impl Fault for GrowDatabase {
         vec![Ability::EnterNamespaces]
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let client = self.server.connect(scene).await?;
             self.before = self.server.number(scene, &client, SIZE).await?;
             let container = scene.container(&self.server.target).await?;
             let statement = format!("DROP TABLE IF EXISTS {}", table(scene.run));
-            Ok(vec![Undo::Fault { container: container.id, kind: self.server.kind.into(), state: postgres::state(self.server.port, &statement) }])
+            Ok(vec![Undo::Fault {
+                container: container.id,
+                kind: self.server.kind.into(),
+                state: postgres::state(self.server.port, &statement),
+            }])
         })
     }
 
@@ -92,29 +111,45 @@ impl Fault for GrowDatabase {
             let table = table(scene.run);
             value(&client, &format!("CREATE TABLE {table} (nothing int)")).await.map_err(failed)?;
             let folder = self.server.text(scene, &client, "SHOW data_directory").await?;
-            let file = self.server.text(scene, &client, &format!("SELECT pg_relation_filepath('{table}')")).await?;
+            let file = self
+                .server
+                .text(scene, &client, &format!("SELECT pg_relation_filepath('{table}')"))
+                .await?;
             let container = scene.container(&self.server.target).await?;
             let first = format!("/proc/{}/root{folder}/{file}", container.pid);
-            extend(Path::new(&first), self.gib).map_err(|e| failed(format!("{file} in {folder}: {e}")))
+            extend(Path::new(&first), self.gib)
+                .map_err(|e| failed(format!("{file} in {folder}: {e}")))
         })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let client = self.server.connect(scene).await?;
             let now = self.server.number(scene, &client, SIZE).await?;
             let grown = now - self.before >= (self.gib * SEGMENT) as i64;
-            Ok(grown.then(|| format!("{} says that its database has {now} bytes, {} before", self.server.target, self.before)))
+            Ok(grown.then(|| {
+                format!(
+                    "{} says that its database has {now} bytes, {} before",
+                    self.server.target, self.before
+                )
+            }))
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let client = self.server.connect(scene).await?;
             let now = self.server.number(scene, &client, SIZE).await?;
             // Others write meanwhile.
             let shrunk = now - self.before < (SEGMENT / 2) as i64;
-            Ok(shrunk.then(|| format!("{} says that its database has {now} bytes", self.server.target)))
+            Ok(shrunk
+                .then(|| format!("{} says that its database has {now} bytes", self.server.target)))
         })
     }
 }
@@ -135,7 +170,10 @@ mod tests {
             .map(|m| (m.len(), m.blocks()))
             .collect();
         assert_eq!(sizes, [(SEGMENT, 0); 3]);
-        assert!(extend(&folder.path().join("absent"), 1).is_err(), "a table that is not there is not made");
+        assert!(
+            extend(&folder.path().join("absent"), 1).is_err(),
+            "a table that is not there is not made"
+        );
     }
 
     #[test]

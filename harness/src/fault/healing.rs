@@ -1,10 +1,10 @@
-//! Carrying out what the journal says is to be undone. Each is idempotent, and one that fails keeps no other from being
-//! tried.
+//! Carrying out what the journal says is to be undone. Each is idempotent, and one that fails keeps
+//! no other from being tried.
 
-use crate::journal::{Entry, Journal, JournalError, Undo};
-use crate::engine::containment;
 use super::Remains;
+use crate::engine::containment;
 use crate::engine::{Engine, EngineError};
+use crate::journal::{Entry, Journal, JournalError, Undo};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -20,17 +20,23 @@ pub struct Healed {
     pub failed: Vec<(Entry, String)>,
 }
 
-/// Undoes what is open, newest first, and closes it: all faults of all runs, or of one. Stacks stay up.
+/// Undoes what is open, newest first, and closes it: all faults of all runs, or of one. Stacks stay
+/// up.
 ///
 /// # Errors
 /// [`JournalError`] when the journal itself can't be read or written.
-pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>) -> Result<Healed, JournalError> {
+pub async fn heal(
+    journal: &Journal,
+    engine: Option<&Engine>,
+    run: Option<&str>,
+) -> Result<Healed, JournalError> {
     let open = newest_first(journal, |entry| {
         let mends = entry.undo.as_ref().is_some_and(|undo| !undo.removes_stack());
         mends && run.is_none_or(|run| run == entry.run)
     })?;
-    // What the harness asked for just before it was killed may still be under way, in the engine or in a child of it, and
-    // take effect after it was undone. So all is undone again a little later, and only then closed.
+    // What the harness asked for just before it was killed may still be under way, in the engine or
+    // in a child of it, and take effect after it was undone. So all is undone again a little later,
+    // and only then closed.
     try_all(engine, &open).await;
     if !open.is_empty() {
         tokio::time::sleep(SETTLE).await;
@@ -38,20 +44,32 @@ pub async fn heal(journal: &Journal, engine: Option<&Engine>, run: Option<&str>)
     undo_and_close(journal, engine, open).await
 }
 
-/// Undoes these entries, as far as they are open, newest first, and closes them: what a harness that lives does for itself.
+/// Undoes these entries, as far as they are open, newest first, and closes them: what a harness
+/// that lives does for itself.
 ///
 /// # Errors
 /// [`JournalError`] when the journal itself can't be read or written.
-pub async fn undo(journal: &Journal, engine: Option<&Engine>, entries: &[u64]) -> Result<Healed, JournalError> {
+pub async fn undo(
+    journal: &Journal,
+    engine: Option<&Engine>,
+    entries: &[u64],
+) -> Result<Healed, JournalError> {
     let open = newest_first(journal, |entry| entries.contains(&entry.id))?;
     undo_and_close(journal, engine, open).await
 }
 
-fn newest_first(journal: &Journal, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, JournalError> {
+fn newest_first(
+    journal: &Journal,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Result<Vec<Entry>, JournalError> {
     Ok(journal.open_entries()?.into_iter().rev().filter(wanted).collect())
 }
 
-async fn undo_and_close(journal: &Journal, engine: Option<&Engine>, open: Vec<Entry>) -> Result<Healed, JournalError> {
+async fn undo_and_close(
+    journal: &Journal,
+    engine: Option<&Engine>,
+    open: Vec<Entry>,
+) -> Result<Healed, JournalError> {
     let mut healed = Healed::default();
     let results = try_all(engine, &open).await;
     for (entry, result) in open.into_iter().zip(results) {
@@ -69,13 +87,16 @@ async fn undo_and_close(journal: &Journal, engine: Option<&Engine>, open: Vec<En
 /// Time in which a request of a harness that was killed takes effect.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Carries out all of them. One may hinder another (a paused server does not delete its keys), so those that fail are tried
-/// again as long as others succeed.
+/// Carries out all of them. One may hinder another (a paused server does not delete its keys), so
+/// those that fail are tried again as long as others succeed.
 async fn try_all(engine: Option<&Engine>, entries: &[Entry]) -> Vec<Result<(), String>> {
-    let mut results: Vec<Result<(), String>> = entries.iter().map(|_| Err("not tried".to_owned())).collect();
+    let mut results: Vec<Result<(), String>> =
+        entries.iter().map(|_| Err("not tried".to_owned())).collect();
     loop {
         let mut progress = false;
-        for (entry, result) in entries.iter().zip(&mut results).filter(|(_, result)| result.is_err()) {
+        for (entry, result) in
+            entries.iter().zip(&mut results).filter(|(_, result)| result.is_err())
+        {
             if let Some(undo) = &entry.undo {
                 *result = carry_out(engine, undo).await;
                 progress |= result.is_ok();
@@ -97,7 +118,8 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
         Undo::StartContainer { container } => start(engine()?, container).await,
         Undo::Unpause { container } => gone_is_fine(engine()?.unpause(container).await),
         Undo::EndHelper { pid, start_ticks } => end_helper(*pid, *start_ticks).await,
-        Undo::DeleteContainerRules { container, rules } => match engine()?.inspect(container).await {
+        Undo::DeleteContainerRules { container, rules } => match engine()?.inspect(container).await
+        {
             // A container that does not run has no network namespace left, and no rule in it.
             Ok(seen) if seen.running => delete_rules(Some(seen.pid), rules).await,
             Ok(_) => Ok(()),
@@ -106,9 +128,13 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
         Undo::DeleteHostRules { rules } => delete_rules(None, rules).await,
         Undo::Fault { container, kind, state } => {
             let undo = super::named(kind).and_then(|kind| kind.undo);
-            let undo = undo.ok_or_else(|| format!("this program knows no fault {kind} that leaves something to undo"))?;
+            let undo = undo.ok_or_else(|| {
+                format!("this program knows no fault {kind} that leaves something to undo")
+            })?;
             let remains = match engine()?.inspect(container).await {
-                Ok(seen) => Some(Remains { name: seen.name.clone(), pid: seen.running.then_some(seen.pid) }),
+                Ok(seen) => {
+                    Some(Remains { name: seen.name.clone(), pid: seen.running.then_some(seen.pid) })
+                }
                 Err(error) => gone_is_fine(Err(error)).map(|()| None)?,
             };
             undo(remains, state.clone()).await
@@ -118,8 +144,8 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
     }
 }
 
-/// Starts a container and makes sure that it runs: one that was killed a moment ago still counts as running for the engine,
-/// which then sees nothing to start.
+/// Starts a container and makes sure that it runs: one that was killed a moment ago still counts as
+/// running for the engine, which then sees nothing to start.
 async fn start(engine: &Engine, container: &str) -> Result<(), String> {
     let mut waited = Duration::ZERO;
     loop {
@@ -130,7 +156,10 @@ async fn start(engine: &Engine, container: &str) -> Result<(), String> {
         match seen {
             Ok(seen) if seen.running && is_alive(seen.pid) => return Ok(()),
             Ok(seen) if waited > Duration::from_secs(10) => {
-                return Err(format!("container {} does not stay up: it ended with {} {}", seen.name, seen.exit_code, seen.error));
+                return Err(format!(
+                    "container {} does not stay up: it ended with {} {}",
+                    seen.name, seen.exit_code, seen.error
+                ));
             }
             Ok(_) => {}
             Err(error) => return gone_is_fine(Err(error)),
@@ -140,8 +169,8 @@ async fn start(engine: &Engine, container: &str) -> Result<(), String> {
     }
 }
 
-/// Gives a file of a work copy its content back and has it reloaded. A work copy that is gone needs nothing, and a server that
-/// is gone will read the file when it comes.
+/// Gives a file of a work copy its content back and has it reloaded. A work copy that is gone needs
+/// nothing, and a server that is gone will read the file when it comes.
 async fn restore(path: &Path, content: &str, reload: &str) -> Result<(), String> {
     if !path.is_file() {
         return Ok(());
@@ -199,12 +228,14 @@ async fn end_helper(pid: i32, start_ticks: u64) -> Result<(), String> {
     }
 }
 
-/// Start time of a process in clock ticks since boot: field 22 of its `stat`. `None` if there is no such process.
+/// Start time of a process in clock ticks since boot: field 22 of its `stat`. `None` if there is no
+/// such process.
 pub fn start_ticks_of(pid: i32) -> Option<u64> {
     stat(pid)?.get(19)?.parse().ok()
 }
 
-/// Fields of `/proc/<pid>/stat` after the command, which may hold blanks and parentheses: state is the first.
+/// Fields of `/proc/<pid>/stat` after the command, which may hold blanks and parentheses: state is
+/// the first.
 fn stat(pid: i32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
@@ -221,7 +252,10 @@ fn descendants(family: &BTreeSet<i32>) -> BTreeSet<i32> {
         .filter(|pid| {
             stat(*pid).is_some_and(|fields| {
                 let field = |at: usize| fields.get(at).and_then(|field| field.parse::<i32>().ok());
-                [field(1), field(3)].into_iter().flatten().any(|relative| family.contains(&relative))
+                [field(1), field(3)]
+                    .into_iter()
+                    .flatten()
+                    .any(|relative| family.contains(&relative))
             })
         })
         .collect()
@@ -249,9 +283,12 @@ mod tests {
                 let mut request = vec![0; 1024];
                 let read = link.read(&mut request).await.expect("request");
                 asked.push(String::from_utf8_lossy(&request[..read]).into_owned());
-                link.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
-                    .await
-                    .expect("answer");
+                link.write_all(
+                    format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                        .as_bytes(),
+                )
+                .await
+                .expect("answer");
             }
             asked
         });
@@ -268,7 +305,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_ends_with_its_children_and_a_recycled_id_is_left_alone() {
-        let mut helper = Command::new("sh").args(["-c", "sleep 60 & sleep 60; true"]).process_group(0).spawn().expect("starts");
+        let mut helper = Command::new("sh")
+            .args(["-c", "sleep 60 & sleep 60; true"])
+            .process_group(0)
+            .spawn()
+            .expect("starts");
         let pid = helper.id() as i32;
         let ticks = start_ticks_of(pid).expect("runs");
         let children = loop {
@@ -278,7 +319,9 @@ mod tests {
             }
             tokio::task::yield_now().await;
         };
-        carry_out(None, &Undo::EndHelper { pid, start_ticks: ticks + 1 }).await.expect("another process");
+        carry_out(None, &Undo::EndHelper { pid, start_ticks: ticks + 1 })
+            .await
+            .expect("another process");
         assert!(is_alive(pid));
         carry_out(None, &Undo::EndHelper { pid, start_ticks: ticks }).await.expect("ends");
         assert!(!is_alive(pid) && children.iter().all(|child| !is_alive(*child)));

@@ -1,14 +1,15 @@
-//! Faults that need a live process run in a helper of ours: this program again, with a hidden subcommand, in a session of its own.
+//! Faults that need a live process run in a helper of ours: this program again, with a hidden
+//! subcommand, in a session of its own.
 
-use crate::process::program::program;
-use crate::journal::Undo;
 use crate::fault::healing::start_ticks_of;
+use crate::journal::Undo;
+use crate::process::program::program;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
 use std::io;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -19,7 +20,12 @@ use tokio::process::Command;
 /// It can't be started, or ends before it is ready; the error has its last words.
 pub async fn start(arguments: &[String]) -> io::Result<Undo> {
     let mut command = Command::new(program()?);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(false);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(false);
     command.process_group(0);
     let mut child = command.spawn()?;
     let pid = child.id().ok_or_else(|| io::Error::other("the helper ended at once"))? as i32;
@@ -29,9 +35,13 @@ pub async fn start(arguments: &[String]) -> io::Result<Undo> {
     if !matches!(&ready, Ok(Ok(Some(line))) if line == "ready") {
         let _ = child.start_kill();
         let output = child.wait_with_output().await?;
-        return Err(io::Error::other(format!("the helper did not become ready: {}", String::from_utf8_lossy(&output.stderr).trim())));
+        return Err(io::Error::other(format!(
+            "the helper did not become ready: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )));
     }
-    let start_ticks = start_ticks_of(pid).ok_or_else(|| io::Error::other("the helper ended at once"))?;
+    let start_ticks =
+        start_ticks_of(pid).ok_or_else(|| io::Error::other("the helper ended at once"))?;
     // Reap it whenever it ends, so that no zombie is left while the run goes on.
     tokio::spawn(async move { child.wait().await });
     Ok(Undo::EndHelper { pid, start_ticks })
@@ -45,8 +55,9 @@ pub fn begin(pid: i32) -> io::Result<()> {
     Ok(nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
 }
 
-/// The harness, as a helper sees it. A helper that has done nothing yet ends when its harness is gone: that may have been killed
-/// before it had written down that the helper is there. Afterwards only the journal ends it, so that a fault by hand stays.
+/// The harness, as a helper sees it. A helper that has done nothing yet ends when its harness is
+/// gone: that may have been killed before it had written down that the helper is there. Afterwards
+/// only the journal ends it, so that a fault by hand stays.
 #[derive(Debug, Clone, Copy)]
 pub struct Harness(Pid);
 

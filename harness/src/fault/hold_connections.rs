@@ -1,4 +1,5 @@
-//! A server's connections are taken: authenticated sessions that do nothing are held until the server counts so many clients.
+//! A server's connections are taken: authenticated sessions that do nothing are held until the
+//! server counts so many clients.
 
 use super::postgres::Server;
 use super::sessions::{self, CLIENT_BACKENDS, Helper, Protocol, Sessions, Task};
@@ -7,7 +8,12 @@ use crate::journal::Undo;
 use futures::future::BoxFuture;
 
 /// See [`aim`].
-pub const HOLD_CONNECTIONS: Kind = Kind { name: "hold_connections", what: "its connections are taken by idle sessions (protocol, count or per_cent, port)", aim: aim, undo: None };
+pub const HOLD_CONNECTIONS: Kind = Kind {
+    name: "hold_connections",
+    what: "its connections are taken by idle sessions (protocol, count or per_cent, port)",
+    aim,
+    undo: None,
+};
 
 const KIND: &str = "hold_connections";
 
@@ -34,17 +40,20 @@ struct Counted {
     ours: u32,
 }
 
-/// Settings: `protocol` (postgresql, redis), `count` of clients or `per_cent` of those that the server allows (1 to 95), `port`.
+/// Settings: `protocol` (postgresql, redis), `count` of clients or `per_cent` of those that the
+/// server allows (1 to 95), `port`.
 ///
 /// # Errors
 /// Unknown, missing or senseless settings.
 pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only(KIND, settings, &["protocol", "count", "per_cent", "port"])?;
     let protocol: Protocol =
-        settings.get("protocol").map(String::as_str).unwrap_or_default().parse().map_err(|what| FaultError::Settings {
-            what: format!("fault {KIND}: `protocol` is {what}"),
-            hint: "write `protocol: postgresql` or `protocol: redis`".into(),
-        })?;
+        settings.get("protocol").map(String::as_str).unwrap_or_default().parse().map_err(
+            |what| FaultError::Settings {
+                what: format!("fault {KIND}: `protocol` is {what}"),
+                hint: "write `protocol: postgresql` or `protocol: redis`".into(),
+            },
+        )?;
     let wanted = match (settings.contains_key("count"), settings.contains_key("per_cent")) {
         (true, false) => Wanted::Count(super::number(KIND, settings, "count", 1, 1..=15_000)?),
         (false, true) => Wanted::PerCent(super::number(KIND, settings, "per_cent", 1, 1..=95)?),
@@ -56,7 +65,14 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
         }
     };
     let port = super::port(KIND, settings, protocol.port())?;
-    Ok(Box::new(HoldConnections { target: target.into(), protocol, port, wanted, up_to: 0, helper: Helper::default() }))
+    Ok(Box::new(HoldConnections {
+        target: target.into(),
+        protocol,
+        port,
+        wanted,
+        up_to: 0,
+        helper: Helper::default(),
+    }))
 }
 
 impl HoldConnections {
@@ -66,7 +82,9 @@ impl HoldConnections {
             Protocol::Postgresql => {
                 let server = Server { kind: KIND, target: self.target.clone(), port: self.port };
                 let client = server.connect(scene).await?;
-                let named = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
+                let named = format!(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"
+                );
                 Ok(Counted {
                     clients: server.number(scene, &client, CLIENT_BACKENDS).await? as u32,
                     allowed: server.number(scene, &client, "SHOW max_connections").await? as u32,
@@ -104,7 +122,10 @@ impl Fault for HoldConnections {
         vec![Ability::EnterNamespaces]
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let now = self.count(scene).await?;
             self.up_to = match self.wanted {
@@ -118,7 +139,10 @@ impl Fault for HoldConnections {
                 });
             }
             if self.up_to <= now.clients {
-                let seen = format!("it has {} clients already, {} are wanted: nothing would change", now.clients, self.up_to);
+                let seen = format!(
+                    "it has {} clients already, {} are wanted: nothing would change",
+                    now.clients, self.up_to
+                );
                 return Err(scene.failed(KIND, &self.target, seen));
             }
             let sessions = Sessions {
@@ -138,21 +162,33 @@ impl Fault for HoldConnections {
         Box::pin(async { self.helper.begin(scene, KIND, &self.target) })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             self.helper.lives(scene, KIND, &self.target)?;
             let Counted { clients, allowed, ours } = self.count(scene).await?;
             // Others come and go meanwhile.
             let enough = clients * 100 >= self.up_to * 98 && ours > 0;
-            Ok(enough.then(|| format!("{} has {clients} clients of at most {allowed}; {ours} of them do nothing", self.target)))
+            Ok(enough.then(|| {
+                format!(
+                    "{} has {clients} clients of at most {allowed}; {ours} of them do nothing",
+                    self.target
+                )
+            }))
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let Counted { clients, allowed, ours } = self.count(scene).await?;
-            Ok((ours == 0 && clients < self.up_to)
-                .then(|| format!("{} has {clients} clients of at most {allowed}, none of ours", self.target)))
+            Ok((ours == 0 && clients < self.up_to).then(|| {
+                format!("{} has {clients} clients of at most {allowed}, none of ours", self.target)
+            }))
         })
     }
 }

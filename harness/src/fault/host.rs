@@ -1,6 +1,7 @@
-//! The host itself is loaded, as by any other program on it: `host_cpu` spins on all of its processors, `host_memory` takes a
-//! share of its memory and holds the rest at that level. They are aimed at the service by which the host is watched, which is left
-//! alone. The host's memory is never filled: what is taken is bounded, and much stays available.
+//! The host itself is loaded, as by any other program on it: `host_cpu` spins on all of its
+//! processors, `host_memory` takes a share of its memory and holds the rest at that level. They are
+//! aimed at the service by which the host is watched, which is left alone. The host's memory is
+//! never filled: what is taken is bounded, and much stays available.
 
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings, helper};
 use crate::journal::Undo;
@@ -10,15 +11,26 @@ use std::time::Duration;
 use verdict::history::fault::BlastRadius;
 
 /// See [`cpu`].
-pub const HOST_CPU: Kind = Kind { name: "host_cpu", what: "all processors of the host are kept busy", aim: cpu, undo: None };
+pub const HOST_CPU: Kind = Kind {
+    name: "host_cpu",
+    what: "all processors of the host are kept busy",
+    aim: cpu,
+    undo: None,
+};
 /// See [`memory`].
-pub const HOST_MEMORY: Kind = Kind { name: "host_memory", what: "a share of the host's memory is taken, never all (per_cent)", aim: memory, undo: None };
+pub const HOST_MEMORY: Kind = Kind {
+    name: "host_memory",
+    what: "a share of the host's memory is taken, never all (per_cent)",
+    aim: memory,
+    undo: None,
+};
 
 /// Largest share of the processors' time that is idle while they count as busy.
 const IDLE_MOST: f64 = 0.1;
 /// Share of the host's memory that must stay available.
 const AVAILABLE_LEAST: f64 = 0.2;
-/// Most that a helper takes, as a multiple of what is wanted: others give memory back while it holds the level.
+/// Most that a helper takes, as a multiple of what is wanted: others give memory back while it
+/// holds the level.
 const TAKEN_MOST: u64 = 3;
 /// Step in which memory is taken and given back, bytes.
 const STEP: usize = 4 << 20;
@@ -51,17 +63,28 @@ struct Memory {
 /// Any setting.
 pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("host_cpu", settings, &[])?;
-    Ok(Box::new(Host { kind: Load::Cpu, target: target.into(), before: Memory::default(), helper: None }))
+    Ok(Box::new(Host {
+        kind: Load::Cpu,
+        target: target.into(),
+        before: Memory::default(),
+        helper: None,
+    }))
 }
 
-/// `host_memory`. Setting: `per_cent` of the host's memory by which what is available falls (1 to 20, default 4).
+/// `host_memory`. Setting: `per_cent` of the host's memory by which what is available falls (1 to
+/// 20, default 4).
 ///
 /// # Errors
 /// Unknown or senseless settings.
 pub fn memory(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("host_memory", settings, &["per_cent"])?;
     let per_cent = super::number("host_memory", settings, "per_cent", 4, 1..=20)?;
-    Ok(Box::new(Host { kind: Load::Memory(per_cent), target: target.into(), before: Memory::default(), helper: None }))
+    Ok(Box::new(Host {
+        kind: Load::Memory(per_cent),
+        target: target.into(),
+        before: Memory::default(),
+        helper: None,
+    }))
 }
 
 impl Host {
@@ -108,7 +131,10 @@ impl Fault for Host {
         BlastRadius { host: self.kind == Load::Cpu, ..BlastRadius::default() }
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             // It must be there, though nothing happens to it.
             scene.container(&self.target).await?;
@@ -129,7 +155,8 @@ impl Fault for Host {
                                 AVAILABLE_LEAST * 100.0,
                                 left as f64 / self.before.total as f64 * 100.0
                             ),
-                            hint: "end what else takes memory on this host; it is never filled".into(),
+                            hint: "end what else takes memory on this host; it is never filled"
+                                .into(),
                         });
                     }
                     arguments.extend(["--host-available".into(), left.to_string()]);
@@ -149,28 +176,42 @@ impl Fault for Host {
         })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             match self.kind {
                 Load::Cpu => {
                     let idle = idle_share().await.map_err(|e| self.fails(scene, e))?;
-                    Ok((idle < IDLE_MOST).then(|| format!("the host's processors were idle {:.1} % of a second", idle * 100.0)))
+                    Ok((idle < IDLE_MOST).then(|| {
+                        format!("the host's processors were idle {:.1} % of a second", idle * 100.0)
+                    }))
                 }
                 Load::Memory(_) => {
                     let now = host_memory().map_err(|e| self.fails(scene, e))?;
                     let (before, mib) = (self.before.available, |bytes: u64| bytes >> 20);
                     let fell = before.saturating_sub(now.available);
                     Ok((fell >= self.wanted() / 10 * 9).then(|| {
-                        format!("the host's available memory fell from {} to {} of {} MiB", mib(before), mib(now.available), mib(now.total))
+                        format!(
+                            "the host's available memory fell from {} to {} of {} MiB",
+                            mib(before),
+                            mib(now.available),
+                            mib(now.total)
+                        )
                     }))
                 }
             }
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
-            let (pid, start_ticks) = self.helper().ok_or_else(|| self.fails(scene, "it was not prepared"))?;
+            let (pid, start_ticks) =
+                self.helper().ok_or_else(|| self.fails(scene, "it was not prepared"))?;
             let gone = crate::fault::healing::start_ticks_of(pid) != Some(start_ticks);
             Ok(match self.kind {
                 _ if !gone => None,
@@ -194,7 +235,8 @@ fn host_memory() -> io::Result<Memory> {
     let bytes = |name: &str| {
         let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
         let kib: Option<u64> = line.and_then(|l| l.split_whitespace().next()?.parse().ok());
-        kib.map(|k| k * 1024).ok_or_else(|| io::Error::other(format!("/proc/meminfo shows no {name}")))
+        kib.map(|k| k * 1024)
+            .ok_or_else(|| io::Error::other(format!("/proc/meminfo shows no {name}")))
     };
     Ok(Memory { available: bytes("MemAvailable")?, total: bytes("MemTotal")? })
 }
@@ -208,9 +250,16 @@ struct Processors {
 
 fn processors() -> io::Result<Processors> {
     let text = std::fs::read_to_string("/proc/stat")?;
-    let fields = |line: &str| line.split_whitespace().skip(1).take(8).filter_map(|f| f.parse::<u64>().ok()).collect::<Vec<_>>();
+    let fields = |line: &str| {
+        line.split_whitespace()
+            .skip(1)
+            .take(8)
+            .filter_map(|f| f.parse::<u64>().ok())
+            .collect::<Vec<_>>()
+    };
     let sum = text.lines().find(|l| l.starts_with("cpu ")).map(fields).unwrap_or_default();
-    let idle = sum.get(3).copied().ok_or_else(|| io::Error::other("/proc/stat shows no idle time"))?;
+    let idle =
+        sum.get(3).copied().ok_or_else(|| io::Error::other("/proc/stat shows no idle time"))?;
     let count = text.lines().filter(|l| l.starts_with("cpu") && !l.starts_with("cpu ")).count();
     Ok(Processors { idle, all: sum.iter().sum(), count: count.max(1) })
 }
@@ -223,7 +272,8 @@ async fn idle_share() -> io::Result<f64> {
     Ok((after.idle - before.idle) as f64 / (after.all - before.all).max(1) as f64)
 }
 
-/// Takes memory until so much is available on the host, and holds it there, for ever. Never takes more than `most` bytes.
+/// Takes memory until so much is available on the host, and holds it there, for ever. Never takes
+/// more than `most` bytes.
 ///
 /// # Errors
 /// The kernel does not tell how much is available.
@@ -232,7 +282,8 @@ pub fn hold_memory(available: u64, most: u64) -> io::Result<()> {
     loop {
         let now = host_memory()?.available;
         if now > available && (held.len() * STEP) as u64 + STEP as u64 <= most {
-            // Each page is written, so that it is really there; no two steps are alike, so that they can't be merged.
+            // Each page is written, so that it is really there; no two steps are alike, so that
+            // they can't be merged.
             held.push(vec![held.len() as u8 | 1; STEP]);
         } else {
             if now + 2 * (STEP as u64) < available {
@@ -257,7 +308,11 @@ mod tests {
 
     #[test]
     fn settings_are_checked() {
-        let of = |value: &str| memory("a", &Settings::from([("per_cent".into(), value.into())])).err().map(|e| e.to_string());
+        let of = |value: &str| {
+            memory("a", &Settings::from([("per_cent".into(), value.into())]))
+                .err()
+                .map(|e| e.to_string())
+        };
         assert_eq!(of("4"), None);
         assert!(of("50").unwrap().contains("from 1 to 20") && of("x").is_some());
         assert!(cpu("a", &Settings::from([("threads".into(), "2".into())])).is_err());

@@ -1,5 +1,7 @@
-//! What can be done to a container as a whole: `stop` (asked to end, then killed, as by an operator), `kill` (SIGKILL, as by a
-//! crash; it stays dead, whatever the restart policy), `pause` (frozen: the kernel still accepts connections, nobody answers) and `restart` (over when it works again).
+//! What can be done to a container as a whole: `stop` (asked to end, then killed, as by an
+//! operator), `kill` (SIGKILL, as by a crash; it stays dead, whatever the restart policy), `pause`
+//! (frozen: the kernel still accepts connections, nobody answers) and `restart` (over when it works
+//! again).
 
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
@@ -7,13 +9,21 @@ use futures::future::BoxFuture;
 use std::time::Duration;
 
 /// See [`stop`].
-pub const STOP: Kind = Kind { name: "stop", what: "the container is stopped, as by an operator", aim: stop, undo: None };
+pub const STOP: Kind = Kind {
+    name: "stop",
+    what: "the container is stopped, as by an operator",
+    aim: stop,
+    undo: None,
+};
 /// See [`kill`].
-pub const KILL: Kind = Kind { name: "kill", what: "its processes are killed, as by a crash", aim: kill, undo: None };
+pub const KILL: Kind =
+    Kind { name: "kill", what: "its processes are killed, as by a crash", aim: kill, undo: None };
 /// See [`pause`].
-pub const PAUSE: Kind = Kind { name: "pause", what: "its processes are frozen", aim: pause, undo: None };
+pub const PAUSE: Kind =
+    Kind { name: "pause", what: "its processes are frozen", aim: pause, undo: None };
 /// See [`restart`].
-pub const RESTART: Kind = Kind { name: "restart", what: "it is restarted", aim: restart, undo: None };
+pub const RESTART: Kind =
+    Kind { name: "restart", what: "it is restarted", aim: restart, undo: None };
 
 /// Time that processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -93,7 +103,10 @@ impl Fault for Lifecycle {
         Vec::new()
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let container = scene.alive(self.kind(), &self.target).await?;
             self.container = (container.id.clone(), container.pid);
@@ -117,29 +130,47 @@ impl Fault for Lifecycle {
         })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let (id, before) = &self.container;
-            let state = scene.engine.inspect(id).await.map_err(|e| scene.failed(self.kind(), &self.target, e))?;
+            let state = scene
+                .engine
+                .inspect(id)
+                .await
+                .map_err(|e| scene.failed(self.kind(), &self.target, e))?;
             Ok(match self.action {
-                Action::Stop | Action::Kill => {
-                    (!state.running).then(|| format!("the container of {} has ended, exit code {}", self.target, state.exit_code))
+                Action::Stop | Action::Kill => (!state.running).then(|| {
+                    format!(
+                        "the container of {} has ended, exit code {}",
+                        self.target, state.exit_code
+                    )
+                }),
+                Action::Pause => {
+                    state.paused.then(|| format!("the container of {} is paused", self.target))
                 }
-                Action::Pause => state.paused.then(|| format!("the container of {} is paused", self.target)),
-                Action::Restart => (state.running && state.pid != *before)
-                    .then(|| format!("{} runs as process {} instead of {before}", self.target, state.pid)),
+                Action::Restart => (state.running && state.pid != *before).then(|| {
+                    format!("{} runs as process {} instead of {before}", self.target, state.pid)
+                }),
             })
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             if self.action != Action::Pause {
                 return scene.works(self.kind(), &self.target).await;
             }
-            // The engine calls a paused container unhealthy until its next health check, which may be far.
+            // The engine calls a paused container unhealthy until its next health check, which may
+            // be far.
             let state = scene.container(&self.target).await?;
-            Ok((state.running && !state.paused).then(|| format!("the container of {} is no longer paused", self.target)))
+            Ok((state.running && !state.paused)
+                .then(|| format!("the container of {} is no longer paused", self.target)))
         })
     }
 }

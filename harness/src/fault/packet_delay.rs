@@ -1,4 +1,5 @@
-//! Each packet from a client to a server is late. Other clients of the server, its exporter for one, notice nothing.
+//! Each packet from a client to a server is late. Other clients of the server, its exporter for
+//! one, notice nothing.
 
 use super::connection::Connection;
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
@@ -8,7 +9,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// See [`aim`].
-pub const PACKET_DELAY: Kind = Kind { name: "packet_delay", what: "its packets to another service are late (to, delay_ms)", aim: aim, undo: None };
+pub const PACKET_DELAY: Kind = Kind {
+    name: "packet_delay",
+    what: "its packets to another service are late (to, delay_ms)",
+    aim,
+    undo: None,
+};
 
 const KIND: &str = "packet_delay";
 /// Number of the packet queue; each network namespace has its own numbers.
@@ -37,7 +43,12 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
         what: format!("fault {KIND}: `delay_ms` is {text:?}"),
         hint: "write whole milliseconds from 1 to 60000".into(),
     })?;
-    Ok(Box::new(PacketDelay { connection, delay: Duration::from_millis(delay), server: None, usual: Err("it was not prepared".into()) }))
+    Ok(Box::new(PacketDelay {
+        connection,
+        delay: Duration::from_millis(delay),
+        server: None,
+        usual: Err("it was not prepared".into()),
+    }))
 }
 
 fn jump() -> [String; 4] {
@@ -58,7 +69,10 @@ impl Fault for PacketDelay {
     fn needs(&self) -> Vec<Ability> {
         vec![Ability::EnterNamespaces, Ability::PacketFilter, Ability::PacketQueue]
     }
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let client = scene.alive(KIND, &self.connection.from).await?;
             let server = scene.address(&self.connection.to).await?;
@@ -74,7 +88,9 @@ impl Fault for PacketDelay {
                 self.delay.as_millis().to_string(),
             ];
             // The helper does nothing until a rule hands it packets.
-            let helper = super::helper::start(&arguments).await.map_err(|e| scene.failed(KIND, &self.connection.from, e))?;
+            let helper = super::helper::start(&arguments)
+                .await
+                .map_err(|e| scene.failed(KIND, &self.connection.from, e))?;
             let rule = self.connection.rule("-D", server, scene.run, &jump());
             Ok(vec![Undo::DeleteContainerRules { container: client.id, rules: vec![rule] }, helper])
         })
@@ -83,31 +99,46 @@ impl Fault for PacketDelay {
         Box::pin(async { self.connection.filter(scene, KIND, self.server, &jump()).await })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let usual = *self.connection.worked(scene, KIND, &self.usual)?;
             // A connection is established once its first packet has been let through: one delay.
             let took = self.fastest(scene, self.delay * 3 + Duration::from_secs(1)).await?;
             Ok(took.filter(|t| *t >= usual + self.delay.mul_f64(0.9)).map(|t| {
                 let ms = |d: Duration| d.as_secs_f64() * 1e3;
-                format!("a connection {} took {:.0} ms, before: {:.1} ms", self.connection, ms(t), ms(usual))
+                format!(
+                    "a connection {} took {:.0} ms, before: {:.1} ms",
+                    self.connection,
+                    ms(t),
+                    ms(usual)
+                )
             }))
         })
     }
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let took = self.fastest(scene, Duration::from_secs(2)).await?;
             let usual = self.usual.as_ref().copied().unwrap_or_default();
-            Ok(took
-                .filter(|t| *t < usual + self.delay.mul_f64(0.9))
-                .map(|t| format!("a connection {} took {:.1} ms", self.connection, t.as_secs_f64() * 1e3)))
+            Ok(took.filter(|t| *t < usual + self.delay.mul_f64(0.9)).map(|t| {
+                format!("a connection {} took {:.1} ms", self.connection, t.as_secs_f64() * 1e3)
+            }))
         })
     }
 }
 
 impl PacketDelay {
     /// The fastest of a few connections: a busy host delays one, this fault each.
-    async fn fastest(&self, scene: &Scene<'_>, limit: Duration) -> Result<Option<Duration>, FaultError> {
+    async fn fastest(
+        &self,
+        scene: &Scene<'_>,
+        limit: Duration,
+    ) -> Result<Option<Duration>, FaultError> {
         let mut fastest: Option<Duration> = None;
         let tries = if self.delay > Duration::from_secs(1) { 1 } else { TRIES };
         for _ in 0..tries {

@@ -1,6 +1,9 @@
-//! A client's packets to a server don't arrive: `refuse_connections` answers each with a reset, so that open connections break
-//! and new ones are refused, as if nothing listened there; `flaky_connections` does so to a share of them, drawn at random, so that
-//! some connections are refused and some break; `partition` drops them, so that connections hang. The client's own ports stay reachable (a worker that can't reach its queue still shows its metrics), and other clients notice nothing.
+//! A client's packets to a server don't arrive: `refuse_connections` answers each with a reset, so
+//! that open connections break and new ones are refused, as if nothing listened there;
+//! `flaky_connections` does so to a share of them, drawn at random, so that some connections are
+//! refused and some break; `partition` drops them, so that connections hang. The client's own ports
+//! stay reachable (a worker that can't reach its queue still shows its metrics), and other clients
+//! notice nothing.
 
 use super::connection::Connection;
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
@@ -11,11 +14,26 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// See [`refuse_connections`].
-pub const REFUSE_CONNECTIONS: Kind = Kind { name: "refuse_connections", what: "its connections to another service are refused (to)", aim: refuse_connections, undo: None };
+pub const REFUSE_CONNECTIONS: Kind = Kind {
+    name: "refuse_connections",
+    what: "its connections to another service are refused (to)",
+    aim: refuse_connections,
+    undo: None,
+};
 /// See [`partition`].
-pub const PARTITION: Kind = Kind { name: "partition", what: "its packets to another service vanish (to)", aim: partition, undo: None };
+pub const PARTITION: Kind = Kind {
+    name: "partition",
+    what: "its packets to another service vanish (to)",
+    aim: partition,
+    undo: None,
+};
 /// See [`flaky`].
-pub const FLAKY_CONNECTIONS: Kind = Kind { name: "flaky_connections", what: "a share of its packets to another service is answered by a reset (to, per_cent)", aim: flaky, undo: None };
+pub const FLAKY_CONNECTIONS: Kind = Kind {
+    name: "flaky_connections",
+    what: "a share of its packets to another service is answered by a reset (to, per_cent)",
+    aim: flaky,
+    undo: None,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -59,12 +77,22 @@ pub fn flaky(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultE
     let kind = Action::RefuseSome(0).kind();
     let connection = Connection::parse(kind, target, settings, &["per_cent"])?;
     let action = Action::RefuseSome(super::number(kind, settings, "per_cent", 5, 1..=90)?);
-    Ok(Box::new(PacketFilter { action, connection, server: None, usual: Err("it was not prepared".into()) }))
+    Ok(Box::new(PacketFilter {
+        action,
+        connection,
+        server: None,
+        usual: Err("it was not prepared".into()),
+    }))
 }
 
 fn aim(action: Action, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     let connection = Connection::parse(action.kind(), target, settings, &[])?;
-    Ok(Box::new(PacketFilter { action, connection, server: None, usual: Err("it was not prepared".into()) }))
+    Ok(Box::new(PacketFilter {
+        action,
+        connection,
+        server: None,
+        usual: Err("it was not prepared".into()),
+    }))
 }
 
 impl Action {
@@ -80,9 +108,9 @@ impl Action {
         let words = |w: &str| w.split(' ').map(str::to_owned).collect::<Vec<_>>();
         match self {
             Action::Refuse => words("REJECT --reject-with tcp-reset"),
-            Action::RefuseSome(per_cent) => {
-                words(&format!("REJECT --reject-with tcp-reset -m statistic --mode random --probability 0.{per_cent:02}"))
-            }
+            Action::RefuseSome(per_cent) => words(&format!(
+                "REJECT --reject-with tcp-reset -m statistic --mode random --probability 0.{per_cent:02}"
+            )),
             Action::Drop => words("DROP"),
         }
     }
@@ -93,7 +121,8 @@ impl PacketFilter {
     async fn refused(&self, scene: &Scene<'_>) -> Result<usize, FaultError> {
         let mut refused = 0;
         for _ in 0..TRIED {
-            refused += usize::from(self.connection.attempt(scene, Duration::from_secs(1)).await?.is_err());
+            refused +=
+                usize::from(self.connection.attempt(scene, Duration::from_secs(1)).await?.is_err());
         }
         Ok(refused)
     }
@@ -116,7 +145,10 @@ impl Fault for PacketFilter {
         vec![Ability::EnterNamespaces, Ability::PacketFilter]
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let client = scene.alive(self.kind(), &self.connection.from).await?;
             let server = scene.address(&self.connection.to).await?;
@@ -130,17 +162,24 @@ impl Fault for PacketFilter {
     }
 
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
-        Box::pin(async { self.connection.filter(scene, self.kind(), self.server, &self.action.jump()).await })
+        Box::pin(async {
+            self.connection.filter(scene, self.kind(), self.server, &self.action.jump()).await
+        })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             self.connection.worked(scene, self.kind(), &self.usual)?;
             let limit = Duration::from_millis(1500);
             if let Action::RefuseSome(_) = self.action {
                 let refused = self.refused(scene).await?;
                 let some = (1..TRIED).contains(&refused);
-                return Ok(some.then(|| format!("{refused} of {TRIED} connections {} were refused", self.connection)));
+                return Ok(some.then(|| {
+                    format!("{refused} of {TRIED} connections {} were refused", self.connection)
+                }));
             }
             let Err(error) = self.connection.attempt(scene, limit).await? else { return Ok(None) };
             // It is ours only while the server itself would accept.
@@ -151,22 +190,34 @@ impl Fault for PacketFilter {
                 (Action::Refuse | Action::RefuseSome(_), ErrorKind::ConnectionRefused) => {
                     Some(format!("a connection {} was refused", self.connection))
                 }
-                (Action::Drop, ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
-                    Some(format!("a connection {} got no answer for {:.1} s", self.connection, limit.as_secs_f64()))
-                }
+                (Action::Drop, ErrorKind::TimedOut | ErrorKind::WouldBlock) => Some(format!(
+                    "a connection {} got no answer for {:.1} s",
+                    self.connection,
+                    limit.as_secs_f64()
+                )),
                 _ => None,
             })
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             if let Action::RefuseSome(_) = self.action {
                 let refused = self.refused(scene).await?;
-                return Ok((refused == 0).then(|| format!("{TRIED} connections {} were accepted", self.connection)));
+                return Ok((refused == 0)
+                    .then(|| format!("{TRIED} connections {} were accepted", self.connection)));
             }
             let answer = self.connection.attempt(scene, Duration::from_secs(2)).await?;
-            Ok(answer.ok().map(|took| format!("a connection {} was accepted after {:.0} ms", self.connection, took.as_secs_f64() * 1e3)))
+            Ok(answer.ok().map(|took| {
+                format!(
+                    "a connection {} was accepted after {:.0} ms",
+                    self.connection,
+                    took.as_secs_f64() * 1e3
+                )
+            }))
         })
     }
 }

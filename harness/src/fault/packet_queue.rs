@@ -1,16 +1,19 @@
 //! A packet queue in user space: holds packets of a network namespace back for a stated time.
 //!
-//! The kernels that drills run on often lack `netem`, so delay is made with `NFQUEUE`: a packet filter rule hands packets to
-//! this process, which answers each with a verdict when its time has come. Only metadata is copied, never payload. The
-//! protocol is nfnetlink_queue (`linux/netfilter/nfnetlink_queue.h`); messages are in host byte order with attributes in
-//! network byte order. Measured on 2 cores: 100 ms wanted gives 100.3 ms idle and up to 119 ms with both cores busy.
+//! The kernels that drills run on often lack `netem`, so delay is made with `NFQUEUE`: a packet
+//! filter rule hands packets to this process, which answers each with a verdict when its time has
+//! come. Only metadata is copied, never payload. The protocol is nfnetlink_queue
+//! (`linux/netfilter/nfnetlink_queue.h`); messages are in host byte order with attributes in
+//! network byte order. Measured on 2 cores: 100 ms wanted gives 100.3 ms idle and up to 119 ms with
+//! both cores busy.
 
 use super::helper::Harness;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeSpec;
 use std::collections::VecDeque;
@@ -20,7 +23,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Packets that may wait at once; more pass undelayed (the queue fails open), so a drill can never cut a service off.
+/// Packets that may wait at once; more pass undelayed (the queue fails open), so a drill can never
+/// cut a service off.
 const WAITING_MAX: u32 = 16384;
 
 const SUBSYSTEM_QUEUE: u16 = 3;
@@ -46,12 +50,13 @@ extern "C" fn stop(_: i32) {
     STOP.store(true, Ordering::SeqCst);
 }
 
-/// Holds every packet of queue `queue` in the network namespace of process `pid` back by `delay`, until SIGTERM or SIGINT (or
-/// until the harness is gone, if no packet has come by then); then lets all that wait go. Prints `ready` once packets can be
-/// handed to it.
+/// Holds every packet of queue `queue` in the network namespace of process `pid` back by `delay`,
+/// until SIGTERM or SIGINT (or until the harness is gone, if no packet has come by then); then lets
+/// all that wait go. Prints `ready` once packets can be handed to it.
 ///
 /// # Errors
-/// The namespace can't be entered (needs root, or CAP_SYS_ADMIN with ptrace access), or the kernel refuses the queue.
+/// The namespace can't be entered (needs root, or CAP_SYS_ADMIN with ptrace access), or the kernel
+/// refuses the queue.
 pub fn hold(pid: i32, queue: u16, delay: Duration) -> io::Result<()> {
     for s in [Signal::SIGTERM, Signal::SIGINT] {
         // SAFETY: the handler only stores to an atomic.
@@ -80,13 +85,18 @@ impl Queue {
             SockProtocol::NetlinkNetFilter,
         )?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-        // A burst of packets must not overflow the socket while this process waits for the processor.
-        setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20)).or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &(1 << 20)))?;
+        // A burst of packets must not overflow the socket while this process waits for the
+        // processor.
+        setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20))
+            .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &(1 << 20)))?;
         let queue = Queue { socket, number };
         queue.configure(&[(CONFIG_COMMAND, &[COMMAND_BIND, 0, 0, 0])])?;
         queue.configure(&[(CONFIG_PARAMS, &[0, 0, 0, 0, COPY_META])])?;
         queue.configure(&[(CONFIG_QUEUE_MAXLEN, &WAITING_MAX.to_be_bytes())])?;
-        queue.configure(&[(CONFIG_FLAGS, &FLAGS.to_be_bytes()), (CONFIG_MASK, &FLAGS.to_be_bytes())])?;
+        queue.configure(&[
+            (CONFIG_FLAGS, &FLAGS.to_be_bytes()),
+            (CONFIG_MASK, &FLAGS.to_be_bytes()),
+        ])?;
         Ok(queue)
     }
 
@@ -96,7 +106,11 @@ impl Queue {
         append(&mut message, MESSAGE_CONFIG, request | acknowledge, self.number, attributes);
         send(self.socket.as_raw_fd(), &message, MsgFlags::empty())?;
         let mut answer = [0u8; 512];
-        ppoll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], Some(TimeSpec::new(2, 0)), None)?;
+        ppoll(
+            &mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)],
+            Some(TimeSpec::new(2, 0)),
+            None,
+        )?;
         let read = recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
         // NLMSG_ERROR carries a negative errno, 0 being the acknowledgement.
         match read >= 20 && u16::from_ne_bytes([answer[4], answer[5]]) == 2 {
@@ -104,24 +118,34 @@ impl Queue {
                 0 => Ok(()),
                 code => Err(io::Error::from_raw_os_error(-code)),
             },
-            false => Err(io::Error::other("the kernel gave no acknowledgement for the packet queue")),
+            false => {
+                Err(io::Error::other("the kernel gave no acknowledgement for the packet queue"))
+            }
         }
     }
 
     fn hold(&self, delay: Duration, harness: Harness) -> io::Result<()> {
-        // The delay is the same for all, so packets leave in the order in which they came: a queue is enough.
+        // The delay is the same for all, so packets leave in the order in which they came: a queue
+        // is enough.
         let mut waiting: VecDeque<(Instant, u32)> = VecDeque::new();
         let mut buffer = vec![0u8; 1 << 16];
         let mut used = false;
         while !STOP.load(Ordering::SeqCst) && (used || !harness.is_gone()) {
-            while self.receive(&mut buffer, |id| waiting.push_back((Instant::now() + delay, id)))? {}
+            while self.receive(&mut buffer, |id| waiting.push_back((Instant::now() + delay, id)))? {
+            }
             used |= !waiting.is_empty();
             let now = Instant::now();
             let due = waiting.iter().take_while(|(at, _)| *at <= now).count();
             self.accept(waiting.drain(..due).map(|(_, id)| id))?;
-            let next = waiting.front().map_or(Harness::LOOK, |(at, _)| at.saturating_duration_since(Instant::now()));
+            let next = waiting
+                .front()
+                .map_or(Harness::LOOK, |(at, _)| at.saturating_duration_since(Instant::now()));
             let timeout = TimeSpec::from_duration(next.min(Harness::LOOK));
-            match ppoll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], Some(timeout), None) {
+            match ppoll(
+                &mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)],
+                Some(timeout),
+                None,
+            ) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(e) => return Err(e.into()),
             }
@@ -141,7 +165,8 @@ impl Queue {
         };
         let mut rest = &buffer[..read];
         while rest.len() >= 20 {
-            let length = (u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize).clamp(20, rest.len());
+            let length = (u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize)
+                .clamp(20, rest.len());
             let kind = u16::from_ne_bytes([rest[4], rest[5]]);
             if kind == (SUBSYSTEM_QUEUE << 8) | MESSAGE_PACKET
                 && let Some(id) = packet_id(&rest[20..length])
@@ -197,7 +222,12 @@ fn packet_id(mut attributes: &[u8]) -> Option<u32> {
         let length = (u16::from_ne_bytes([attributes[0], attributes[1]]) as usize).max(4);
         let name = u16::from_ne_bytes([attributes[2], attributes[3]]) & 0x3fff;
         if name == PACKET_HEADER {
-            return Some(u32::from_be_bytes([attributes[4], attributes[5], attributes[6], attributes[7]]));
+            return Some(u32::from_be_bytes([
+                attributes[4],
+                attributes[5],
+                attributes[6],
+                attributes[7],
+            ]));
         }
         attributes = attributes.get(length.next_multiple_of(4)..)?;
     }

@@ -1,11 +1,12 @@
-//! Pressure inside a container: `cpu_pressure` and `memory_pressure`. A helper of ours joins the container's control groups
-//! and spins or fills memory there, so that it competes with the container's own processes for the same share. The host's
-//! memory is never filled: memory pressure needs a limit on the container.
+//! Pressure inside a container: `cpu_pressure` and `memory_pressure`. A helper of ours joins the
+//! container's control groups and spins or fills memory there, so that it competes with the
+//! container's own processes for the same share. The host's memory is never filled: memory pressure
+//! needs a limit on the container.
 
+use super::healing;
 use super::helper::{self, Orders};
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::engine::Limits;
-use super::healing;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::io;
@@ -14,11 +15,22 @@ use std::time::{Duration, Instant};
 use verdict::history::fault::BlastRadius;
 
 /// See [`cpu`].
-pub const CPU_PRESSURE: Kind = Kind { name: "cpu_pressure", what: "helpers spin in its control group (threads)", aim: cpu, undo: None };
+pub const CPU_PRESSURE: Kind = Kind {
+    name: "cpu_pressure",
+    what: "helpers spin in its control group (threads)",
+    aim: cpu,
+    undo: None,
+};
 /// See [`memory`].
-pub const MEMORY_PRESSURE: Kind = Kind { name: "memory_pressure", what: "a helper fills its memory limit (per_cent)", aim: memory, undo: None };
+pub const MEMORY_PRESSURE: Kind = Kind {
+    name: "memory_pressure",
+    what: "a helper fills its memory limit (per_cent)",
+    aim: memory,
+    undo: None,
+};
 
-/// Share of the processor time that is there for the control group, and of what the group takes, that the helper must take.
+/// Share of the processor time that is there for the control group, and of what the group takes,
+/// that the helper must take.
 const CPU_SHARES: (f64, f64) = (0.05, 0.1);
 /// Time over which processor time is measured.
 const LOOK: Duration = Duration::from_millis(500);
@@ -51,18 +63,29 @@ pub fn cpu(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
     aim(Pressed::Cpu(super::number("cpu_pressure", settings, "threads", 2, 1..=64)?), target)
 }
 
-/// `memory_pressure`. Setting: `per_cent` of the container's memory limit (1 to 95, default 90): above, the kernel would kill.
+/// `memory_pressure`. Setting: `per_cent` of the container's memory limit (1 to 95, default 90):
+/// above, the kernel would kill.
 ///
 /// # Errors
 /// Unknown or senseless settings.
 pub fn memory(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only("memory_pressure", settings, &["per_cent"])?;
-    aim(Pressed::Memory(super::number("memory_pressure", settings, "per_cent", 90, 1..=95)?), target)
+    aim(
+        Pressed::Memory(super::number("memory_pressure", settings, "per_cent", 90, 1..=95)?),
+        target,
+    )
 }
 
 fn aim(kind: Pressed, target: &str) -> Result<Box<dyn Fault>, FaultError> {
     let (cgroups, limits) = (Vec::new(), Limits::default());
-    Ok(Box::new(Pressure { kind, target: target.into(), cgroups, limits, held_before: 0.0, helper: (0, 0) }))
+    Ok(Box::new(Pressure {
+        kind,
+        target: target.into(),
+        cgroups,
+        limits,
+        held_before: 0.0,
+        helper: (0, 0),
+    }))
 }
 
 impl Pressure {
@@ -74,7 +97,10 @@ impl Pressure {
     }
 
     fn group(&self) -> io::Result<&Path> {
-        self.cgroups.last().map(PathBuf::as_path).ok_or_else(|| io::Error::other("it was not prepared"))
+        self.cgroups
+            .last()
+            .map(PathBuf::as_path)
+            .ok_or_else(|| io::Error::other("it was not prepared"))
     }
 
     fn helper_lives(&self) -> bool {
@@ -94,10 +120,14 @@ impl Pressure {
     async fn cpu_bites(&self, threads: u32) -> io::Result<Option<String>> {
         let (group, helper) = self.cores().await?;
         let host = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-        let limit = if self.limits.nano_cpus > 0 { self.limits.nano_cpus as f64 / 1e9 } else { host };
+        let limit =
+            if self.limits.nano_cpus > 0 { self.limits.nano_cpus as f64 / 1e9 } else { host };
         let there = limit.min(f64::from(threads)).min(host);
-        // What the helper takes is in the group's figure, unless it never got in there; clock ticks are coarse.
-        let bites = helper >= there * CPU_SHARES.0 && helper >= group * CPU_SHARES.1 && group >= helper * 0.5;
+        // What the helper takes is in the group's figure, unless it never got in there; clock ticks
+        // are coarse.
+        let bites = helper >= there * CPU_SHARES.0
+            && helper >= group * CPU_SHARES.1
+            && group >= helper * 0.5;
         Ok(bites.then(|| format!("the control group of {} takes {group:.2} cores, {helper:.2} of them for the helper", self.target)))
     }
 
@@ -108,7 +138,12 @@ impl Pressure {
         let bites = held >= wanted * 0.9 && ours >= (wanted - self.held_before) * 0.5;
         Ok(bites.then(|| {
             let per_cent = |bytes: f64| bytes / limit * 100.0;
-            format!("{} holds {:.0} % of its memory limit, before: {:.0} %", self.target, per_cent(held), per_cent(self.held_before))
+            format!(
+                "{} holds {:.0} % of its memory limit, before: {:.0} %",
+                self.target,
+                per_cent(held),
+                per_cent(self.held_before)
+            )
         }))
     }
 
@@ -142,7 +177,10 @@ impl Fault for Pressure {
         BlastRadius { services: vec![self.target.clone()], host, ..BlastRadius::default() }
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let container = scene.alive(self.kind(), &self.target).await?;
             self.limits = container.limits;
@@ -153,17 +191,24 @@ impl Fault for Pressure {
                     hint: "give the service `mem_limit` in the Compose file; the host's memory is never filled".into(),
                 });
             }
-            self.cgroups =
-                self.controllers().iter().map(|c| cgroup(container.pid, c)).collect::<io::Result<_>>().map_err(|e| self.fails(scene, e))?;
+            self.cgroups = self
+                .controllers()
+                .iter()
+                .map(|c| cgroup(container.pid, c))
+                .collect::<io::Result<_>>()
+                .map_err(|e| self.fails(scene, e))?;
             let mut arguments = vec!["press".to_owned()];
             for folder in &self.cgroups {
                 arguments.extend(["--cgroup".into(), folder.display().to_string()]);
             }
             match self.kind {
-                Pressed::Cpu(threads) => arguments.extend(["--threads".into(), threads.to_string()]),
+                Pressed::Cpu(threads) => {
+                    arguments.extend(["--threads".into(), threads.to_string()])
+                }
                 Pressed::Memory(per_cent) => {
                     let wanted = self.limits.memory / 100 * i64::from(per_cent);
-                    self.held_before = self.group().and_then(held_bytes).map_err(|e| self.fails(scene, e))?;
+                    self.held_before =
+                        self.group().and_then(held_bytes).map_err(|e| self.fails(scene, e))?;
                     if self.held_before >= wanted as f64 {
                         let share = self.held_before / self.limits.memory as f64 * 100.0;
                         return Err(self.fails(scene, format!("nothing to fill up to {per_cent} %: it holds {share:.0} % of its limit")));
@@ -183,7 +228,10 @@ impl Fault for Pressure {
         Box::pin(async { helper::begin(self.helper.0).map_err(|e| self.fails(scene, e)) })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             if !self.helper_lives() {
                 return Err(self.fails(scene, "its helper has ended"));
@@ -196,7 +244,10 @@ impl Fault for Pressure {
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let works = scene.works(self.kind(), &self.target).await?;
             Ok(works.filter(|_| !self.helper_lives()).map(|w| format!("the helper has ended; {w}")))
@@ -210,7 +261,11 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(number), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let (Some(number), Some(controllers), Some(path)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
         let unified = number == "0" && controllers.is_empty();
         if !unified && !controllers.split(',').any(|c| c == controller) {
             continue;
@@ -221,7 +276,8 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
             let right = if unified {
                 fields.first() == Some(&"cgroup2")
             } else {
-                fields.first() == Some(&"cgroup") && fields.get(2)?.split(',').any(|o| o == controller)
+                fields.first() == Some(&"cgroup")
+                    && fields.get(2)?.split(',').any(|o| o == controller)
             };
             // What is mounted may be a part of the hierarchy.
             let (root, point) = (head.split_whitespace().nth(3)?, head.split_whitespace().nth(4)?);
@@ -229,11 +285,15 @@ fn cgroup(pid: i32, controller: &str) -> io::Result<PathBuf> {
             right.then(|| Path::new(point).join(below.trim_start_matches('/')))
         });
         // On a machine of version 1 the unified hierarchy is there as well, without controllers.
-        if let Some(folder) = folder.filter(|f| f.join("cgroup.procs").exists() && (!unified || f.join("cpu.stat").exists())) {
+        if let Some(folder) = folder.filter(|f| {
+            f.join("cgroup.procs").exists() && (!unified || f.join("cpu.stat").exists())
+        }) {
             return Ok(folder);
         }
     }
-    Err(io::Error::other(format!("process {pid} is in no control group with controller {controller}")))
+    Err(io::Error::other(format!(
+        "process {pid} is in no control group with controller {controller}"
+    )))
 }
 
 /// Processor time that a control group has taken, seconds.
@@ -245,18 +305,23 @@ fn cpu_seconds(group: &Path) -> io::Result<f64> {
 /// Processor time that a process has taken, seconds.
 fn process_seconds(pid: i32) -> io::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
     let a_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
     Ok((ticks(11) + ticks(12)) / a_second)
 }
 
-/// Bytes that a control group holds and can't be made to give back: without the files that it has read or written.
+/// Bytes that a control group holds and can't be made to give back: without the files that it has
+/// read or written.
 fn held_bytes(group: &Path) -> io::Result<f64> {
     let used = read_number(group, &[("memory.usage_in_bytes", None), ("memory.current", None)])?;
     let files = |which: &str| {
         let total = format!("total_{which}_file ");
-        read_number(group, &[("memory.stat", Some(&total)), ("memory.stat", Some(&total["total_".len()..]))])
+        read_number(
+            group,
+            &[("memory.stat", Some(&total)), ("memory.stat", Some(&total["total_".len()..]))],
+        )
     };
     Ok((used - files("active")? - files("inactive")?).max(0.0))
 }
@@ -264,7 +329,9 @@ fn held_bytes(group: &Path) -> io::Result<f64> {
 /// Memory of its own that a process holds, bytes.
 fn process_bytes(pid: i32) -> io::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kib = status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let kib = status
+        .lines()
+        .find_map(|l| l.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse::<f64>().ok());
     Ok(kib.unwrap_or(0.0) * 1024.0)
 }
 
@@ -282,12 +349,18 @@ fn read_number(folder: &Path, candidates: &[(&str, Option<&str>)]) -> io::Result
     Err(io::Error::other(format!("{} shows no usage", folder.display())))
 }
 
-/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of the group, or of the host) until
-/// it is ended. Prints `ready` when it waits, and ends if the harness is gone before the signal.
+/// The helper's work: joins the control groups, waits for SIGUSR1, then spins or fills memory (of
+/// the group, or of the host) until it is ended. Prints `ready` when it waits, and ends if the
+/// harness is gone before the signal.
 ///
 /// # Errors
 /// A control group can't be joined.
-pub fn press(cgroups: &[PathBuf], threads: u32, up_to_bytes: u64, host_available: Option<(u64, u64)>) -> io::Result<()> {
+pub fn press(
+    cgroups: &[PathBuf],
+    threads: u32,
+    up_to_bytes: u64,
+    host_available: Option<(u64, u64)>,
+) -> io::Result<()> {
     let orders = Orders::awaited()?;
     for folder in cgroups {
         std::fs::write(folder.join("cgroup.procs"), std::process::id().to_string())?;

@@ -1,16 +1,22 @@
-//! Redis is filled with keys that may be evicted (they have an expiry), up to a share of its memory limit or until it evicts. Keys
-//! without an expiry, such as queues, stay under the policy `volatile-lru`.
+//! Redis is filled with keys that may be evicted (they have an expiry), up to a share of its memory
+//! limit or until it evicts. Keys without an expiry, such as queues, stay under the policy
+//! `volatile-lru`.
 
 use super::resp::{self, Resp};
 use super::{Ability, Fault, FaultError, Kind, Remains, Scene, Settings, redis_keys};
 use crate::journal::Undo;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use futures::future::BoxFuture;
 use std::io;
 
 /// See [`aim`].
-pub const REDIS_FILL: Kind = Kind { name: "redis_fill", what: "it is filled to a share of its memory, or until it evicts (per_cent, port)", aim: aim, undo: Some(undo) };
+pub const REDIS_FILL: Kind = Kind {
+    name: "redis_fill",
+    what: "it is filled to a share of its memory, or until it evicts (per_cent, port)",
+    aim,
+    undo: Some(undo),
+};
 
 const KIND: &str = "redis_fill";
 /// Size of a value, bytes.
@@ -27,7 +33,8 @@ struct RedisFill {
     used_before: u64,
 }
 
-/// Settings: `per_cent` of the memory limit (1 to 95; without it, until keys are evicted), `port` (default 6379).
+/// Settings: `per_cent` of the memory limit (1 to 95; without it, until keys are evicted), `port`
+/// (default 6379).
 ///
 /// # Errors
 /// Unknown or senseless settings.
@@ -38,7 +45,13 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
         true => Some(u64::from(super::number(KIND, settings, "per_cent", 90, 1..=95)?)),
         false => None,
     };
-    Ok(Box::new(RedisFill { target: target.into(), port, per_cent, evicted_before: 0, used_before: 0 }))
+    Ok(Box::new(RedisFill {
+        target: target.into(),
+        port,
+        per_cent,
+        evicted_before: 0,
+        used_before: 0,
+    }))
 }
 
 fn prefix(run: &str) -> String {
@@ -72,22 +85,37 @@ impl Fault for RedisFill {
         vec![Ability::EnterNamespaces]
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             let container = scene.alive(KIND, &self.target).await?;
             let (evicted, used, limit, policy) = self
-                .speak(scene, |r| Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?, r.field("maxmemory_policy")?)))
+                .speak(scene, |r| {
+                    Ok((
+                        r.info("evicted_keys")?,
+                        r.info("used_memory")?,
+                        r.info("maxmemory")?,
+                        r.field("maxmemory_policy")?,
+                    ))
+                })
                 .await?;
             (self.evicted_before, self.used_before) = (evicted, used);
             if limit == 0 || limit as usize > WRITE_MAX / 2 {
                 let what = format!("fault {KIND}: maxmemory of {} is {limit} bytes", self.target);
                 return Err(FaultError::Settings {
                     what,
-                    hint: format!("set a maxmemory below {} bytes: the host's memory is never filled", WRITE_MAX / 2),
+                    hint: format!(
+                        "set a maxmemory below {} bytes: the host's memory is never filled",
+                        WRITE_MAX / 2
+                    ),
                 });
             }
             if let Some(per_cent) = self.per_cent.filter(|p| used * 100 >= limit * p) {
-                let seen = format!("it uses {used} of {limit} bytes already, {per_cent} % or more: nothing would change");
+                let seen = format!(
+                    "it uses {used} of {limit} bytes already, {per_cent} % or more: nothing would change"
+                );
                 return Err(scene.failed(KIND, &self.target, seen));
             }
             if self.per_cent.is_none() && policy == "noeviction" {
@@ -103,47 +131,76 @@ impl Fault for RedisFill {
 
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
         Box::pin(async {
-            let (prefix, before, per_cent) = (prefix(scene.run), self.evicted_before, self.per_cent);
+            let (prefix, before, per_cent) =
+                (prefix(scene.run), self.evicted_before, self.per_cent);
             self.speak(scene, move |r| {
                 let value = vec![b'x'; VALUE];
                 for n in 0..WRITE_MAX / VALUE {
-                    r.command(&[b"SET", format!("{prefix}{n}").as_bytes(), &value, b"EX", b"3600"])?;
+                    r.command(&[
+                        b"SET",
+                        format!("{prefix}{n}").as_bytes(),
+                        &value,
+                        b"EX",
+                        b"3600",
+                    ])?;
                     let enough = match per_cent {
-                        Some(per_cent) => r.info("used_memory")? * 100 >= r.info("maxmemory")? * per_cent,
-                        // A few dozen evictions, so that one that the server did anyway is not taken for ours.
+                        Some(per_cent) => {
+                            r.info("used_memory")? * 100 >= r.info("maxmemory")? * per_cent
+                        }
+                        // A few dozen evictions, so that one that the server did anyway is not
+                        // taken for ours.
                         None => n % 16 == 0 && r.info("evicted_keys")? > before + 50,
                     };
                     if enough {
                         return Ok(());
                     }
                 }
-                Err(io::Error::other(format!("{WRITE_MAX} bytes were written, and it is neither full nor evicts")))
+                Err(io::Error::other(format!(
+                    "{WRITE_MAX} bytes were written, and it is neither full nor evicts"
+                )))
             })
             .await
         })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
-            let (evicted, used, limit) =
-                self.speak(scene, |r| Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?))).await?;
+            let (evicted, used, limit) = self
+                .speak(scene, |r| {
+                    Ok((r.info("evicted_keys")?, r.info("used_memory")?, r.info("maxmemory")?))
+                })
+                .await?;
             let evicted = evicted.saturating_sub(self.evicted_before);
             Ok(match self.per_cent {
                 // What others use comes and goes a little.
-                Some(per_cent) => (used * 100 >= limit * per_cent.saturating_sub(2))
-                    .then(|| format!("{} uses {used} of {limit} bytes, and evicted {evicted} keys", self.target)),
+                Some(per_cent) => (used * 100 >= limit * per_cent.saturating_sub(2)).then(|| {
+                    format!(
+                        "{} uses {used} of {limit} bytes, and evicted {evicted} keys",
+                        self.target
+                    )
+                }),
                 None => (evicted > 0).then(|| format!("{} evicted {evicted} keys", self.target)),
             })
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let prefix = prefix(scene.run);
-            let (keys, used, limit) =
-                self.speak(scene, move |r| Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))).await?;
+            let (keys, used, limit) = self
+                .speak(scene, move |r| {
+                    Ok((r.keys(&prefix)?.len(), r.info("used_memory")?, r.info("maxmemory")?))
+                })
+                .await?;
             let little = used <= (self.used_before + limit / 20).max(limit * 8 / 10);
-            Ok((keys == 0 && little).then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
+            Ok((keys == 0 && little)
+                .then(|| format!("no key of ours is left; {used} of {limit} bytes are used")))
         })
     }
 }
@@ -158,9 +215,13 @@ fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result<(),
     Box::pin(async move {
         let Keys { port, prefix } = serde_json::from_value(state).map_err(|e| e.to_string())?;
         match remains {
-            Some(Remains { pid: Some(pid), .. }) => redis_keys::delete_keys(pid, port, &prefix).await,
+            Some(Remains { pid: Some(pid), .. }) => {
+                redis_keys::delete_keys(pid, port, &prefix).await
+            }
             // Whether it wrote them to disk before it stopped can't be seen from here.
-            Some(Remains { name, .. }) => Err(format!("container {name} does not run, so its keys can't be deleted")),
+            Some(Remains { name, .. }) => {
+                Err(format!("container {name} does not run, so its keys can't be deleted"))
+            }
             None => Ok(()),
         }
     })

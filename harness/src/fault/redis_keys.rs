@@ -1,5 +1,5 @@
-//! Keys of ours in Redis, deleted by their prefix from inside the server's network namespace: as the journal says, long after the fault
-//! that wrote them.
+//! Keys of ours in Redis, deleted by their prefix from inside the server's network namespace: as
+//! the journal says, long after the fault that wrote them.
 
 use crate::engine::namespace;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,9 @@ use std::time::Duration;
 /// Why that failed, in words.
 pub async fn delete_keys(pid: i32, port: u16, prefix: &str) -> Result<(), String> {
     let prefix = prefix.to_owned();
-    namespace::within(pid, move || delete(port, &prefix)).await.map_err(|error| error.to_string())?
+    namespace::within(pid, move || delete(port, &prefix))
+        .await
+        .map_err(|error| error.to_string())?
 }
 
 fn delete(port: u16, prefix: &str) -> Result<(), String> {
@@ -20,22 +22,32 @@ fn delete(port: u16, prefix: &str) -> Result<(), String> {
         return Err("an empty prefix would delete every key".into());
     }
     let words = |error: std::io::Error| format!("redis on port {port}: {error}");
-    let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5)).map_err(words)?;
+    let stream = TcpStream::connect_timeout(
+        &SocketAddr::from(([127, 0, 0, 1], port)),
+        Duration::from_secs(5),
+    )
+    .map_err(words)?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(words)?;
     stream.set_write_timeout(Some(Duration::from_secs(10))).map_err(words)?;
     let mut link = Link { reader: BufReader::new(stream) };
     // Glob characters of the prefix mean themselves.
-    let pattern: String =
-        prefix.chars().flat_map(|c| if "*?[]\\^".contains(c) { vec!['\\', c] } else { vec![c] }).chain(['*']).collect();
+    let pattern: String = prefix
+        .chars()
+        .flat_map(|c| if "*?[]\\^".contains(c) { vec!['\\', c] } else { vec![c] })
+        .chain(['*'])
+        .collect();
     let mut cursor = b"0".to_vec();
     loop {
-        let reply = link.ask(&[b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"])?;
+        let reply =
+            link.ask(&[b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"])?;
         let Reply::List(parts) = reply else { return Err(format!("SCAN answered {reply:?}")) };
         let [Reply::Bulk(next), Reply::List(keys)] = parts.as_slice() else {
             return Err("SCAN answered something else than a cursor and keys".into());
         };
-        let keys: Vec<&[u8]> =
-            keys.iter().filter_map(|key| if let Reply::Bulk(key) = key { Some(key.as_slice()) } else { None }).collect();
+        let keys: Vec<&[u8]> = keys
+            .iter()
+            .filter_map(|key| if let Reply::Bulk(key) = key { Some(key.as_slice()) } else { None })
+            .collect();
         if !keys.is_empty() {
             let mut command: Vec<&[u8]> = vec![b"DEL"];
             command.extend(keys);
@@ -88,7 +100,10 @@ impl Link {
                 bytes.truncate(length);
                 Ok(Reply::Bulk(bytes))
             }
-            "*" => (0..length()?.max(0)).map(|_| self.reply()).collect::<Result<_, _>>().map(Reply::List),
+            "*" => (0..length()?.max(0))
+                .map(|_| self.reply())
+                .collect::<Result<_, _>>()
+                .map(Reply::List),
             _ => Err(format!("redis answered `{line}`")),
         }
     }

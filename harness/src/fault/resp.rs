@@ -18,11 +18,15 @@ pub async fn ask<T: Send + 'static>(
     work: impl FnOnce(&mut Resp) -> io::Result<T> + Send + 'static,
 ) -> Result<T, FaultError> {
     let container = scene.container(target).await?;
-    let answer = namespace::within(container.pid, move || Resp::connect(port).and_then(|mut r| work(&mut r))).await;
+    let answer = namespace::within(container.pid, move || {
+        Resp::connect(port).and_then(|mut r| work(&mut r))
+    })
+    .await;
     answer.map_err(|e| scene.failed(kind, target, e))?.map_err(|e| scene.failed(kind, target, e))
 }
 
-/// A connection to Redis, as far as faults need its protocol (RESP 2: redis.io/docs/reference/protocol-spec).
+/// A connection to Redis, as far as faults need its protocol (RESP 2:
+/// redis.io/docs/reference/protocol-spec).
 pub struct Resp {
     stream: BufReader<TcpStream>,
 }
@@ -33,7 +37,8 @@ impl Resp {
     /// # Errors
     /// Nothing answers there within 2 s.
     pub fn connect(port: u16) -> io::Result<Resp> {
-        let stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(2))?;
+        let stream =
+            TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(2))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
         Ok(Resp { stream: BufReader::new(stream) })
@@ -60,8 +65,13 @@ impl Resp {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let line = line.trim_end();
-        let (kind, rest) = line.split_at_checked(1).ok_or_else(|| io::Error::other("the server closed the connection"))?;
-        let number = || rest.parse::<i64>().map_err(|_| io::Error::other(format!("{line:?} is not an answer of Redis")));
+        let (kind, rest) = line
+            .split_at_checked(1)
+            .ok_or_else(|| io::Error::other("the server closed the connection"))?;
+        let number = || {
+            rest.parse::<i64>()
+                .map_err(|_| io::Error::other(format!("{line:?} is not an answer of Redis")))
+        };
         match kind {
             "+" | ":" => flat.push(rest.to_owned()),
             "-" => return Err(io::Error::other(rest.to_owned())),
@@ -97,7 +107,9 @@ impl Resp {
     /// The server does not show it.
     pub fn field(&mut self, field: &str) -> io::Result<String> {
         let all = self.command(&[b"INFO"])?.concat();
-        let value = all.lines().find_map(|l| Some(l.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()));
+        let value = all
+            .lines()
+            .find_map(|l| Some(l.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()));
         value.ok_or_else(|| io::Error::other(format!("INFO shows no {field}")))
     }
 
@@ -117,7 +129,12 @@ impl Resp {
     /// The connection breaks.
     pub fn clients_named(&mut self, name: &str) -> io::Result<usize> {
         let list = self.command(&[b"CLIENT", b"LIST"])?.concat();
-        Ok(list.lines().filter(|client| client.split(' ').any(|field| field.strip_prefix("name=") == Some(name))).count())
+        Ok(list
+            .lines()
+            .filter(|client| {
+                client.split(' ').any(|field| field.strip_prefix("name=") == Some(name))
+            })
+            .count())
     }
 
     /// All keys that begin with `prefix`.
@@ -127,8 +144,16 @@ impl Resp {
     pub fn keys(&mut self, prefix: &str) -> io::Result<Vec<String>> {
         let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
         loop {
-            let mut answer =
-                self.command(&[b"SCAN", cursor.as_bytes(), b"MATCH", format!("{prefix}*").as_bytes(), b"COUNT", b"1000"])?.into_iter();
+            let mut answer = self
+                .command(&[
+                    b"SCAN",
+                    cursor.as_bytes(),
+                    b"MATCH",
+                    format!("{prefix}*").as_bytes(),
+                    b"COUNT",
+                    b"1000",
+                ])?
+                .into_iter();
             cursor = answer.next().ok_or_else(|| io::Error::other("SCAN gave no cursor"))?;
             keys.extend(answer);
             if cursor == "0" {

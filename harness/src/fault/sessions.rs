@@ -1,6 +1,7 @@
-//! Sessions with a server, held by a helper of ours within the server's network namespace: many idle ones (`hold_connections`), or
-//! one that says something, once or again and again (`lock_table`, `long_statement`, `slow_commands`). They end with the helper,
-//! and what they held in the server ends with them.
+//! Sessions with a server, held by a helper of ours within the server's network namespace: many
+//! idle ones (`hold_connections`), or one that says something, once or again and again
+//! (`lock_table`, `long_statement`, `slow_commands`). They end with the helper, and what they held
+//! in the server ends with them.
 
 use super::helper::{self, Orders};
 use super::resp::Resp;
@@ -33,7 +34,9 @@ impl FromStr for Protocol {
         match text {
             "postgresql" => Ok(Protocol::Postgresql),
             "redis" => Ok(Protocol::Redis),
-            _ => Err(format!("{text:?} is no protocol that sessions are held in; these are postgresql, redis")),
+            _ => Err(format!(
+                "{text:?} is no protocol that sessions are held in; these are postgresql, redis"
+            )),
         }
     }
 }
@@ -61,7 +64,8 @@ impl Protocol {
 pub enum Task {
     /// Holds as many as bring the server to this number of sessions of clients.
     UpTo(u32),
-    /// Says this in one session (a statement; for Redis the parts of a command), and holds it; says it again after each pause.
+    /// Says this in one session (a statement; for Redis the parts of a command), and holds it; says
+    /// it again after each pause.
     Say(Vec<String>, Option<Duration>),
 }
 
@@ -96,7 +100,12 @@ impl Helper {
     ///
     /// # Errors
     /// It can't be started.
-    pub async fn start(scene: &Scene<'_>, kind: &'static str, target: &str, sessions: Sessions) -> Result<(Helper, Undo), FaultError> {
+    pub async fn start(
+        scene: &Scene<'_>,
+        kind: &'static str,
+        target: &str,
+        sessions: Sessions,
+    ) -> Result<(Helper, Undo), FaultError> {
         let mut arguments = vec!["hold-sessions".to_owned()];
         let mut say = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         say("--pid", sessions.pid.to_string());
@@ -121,24 +130,39 @@ impl Helper {
     ///
     /// # Errors
     /// It is gone.
-    pub fn begin(self, scene: &Scene<'_>, kind: &'static str, target: &str) -> Result<(), FaultError> {
-        helper::begin(self.pid).map_err(|e| scene.failed(kind, target, format!("its helper {}: {e}", self.pid)))
+    pub fn begin(
+        self,
+        scene: &Scene<'_>,
+        kind: &'static str,
+        target: &str,
+    ) -> Result<(), FaultError> {
+        helper::begin(self.pid)
+            .map_err(|e| scene.failed(kind, target, format!("its helper {}: {e}", self.pid)))
     }
 
     /// An error if it has ended by itself.
     ///
     /// # Errors
     /// It has ended.
-    pub fn lives(self, scene: &Scene<'_>, kind: &'static str, target: &str) -> Result<(), FaultError> {
+    pub fn lives(
+        self,
+        scene: &Scene<'_>,
+        kind: &'static str,
+        target: &str,
+    ) -> Result<(), FaultError> {
         match std::fs::metadata(format!("/proc/{}", self.pid)) {
             Ok(_) => Ok(()),
-            Err(_) => Err(scene.failed(kind, target, "its helper has ended by itself: the server refuses what it asks for")),
+            Err(_) => Err(scene.failed(
+                kind,
+                target,
+                "its helper has ended by itself: the server refuses what it asks for",
+            )),
         }
     }
 }
 
-/// The helper's work: enters the server's network namespace, waits for SIGUSR1, then holds its sessions until it is ended. Prints
-/// `ready` when it waits.
+/// The helper's work: enters the server's network namespace, waits for SIGUSR1, then holds its
+/// sessions until it is ended. Prints `ready` when it waits.
 ///
 /// # Errors
 /// The namespace can't be entered, or the server refuses what is said.
@@ -149,7 +173,9 @@ pub fn hold(sessions: &Sessions) -> io::Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let config = match sessions.protocol {
-        Protocol::Postgresql => Some(super::postgres::config(sessions.pid, sessions.port, &sessions.name)?),
+        Protocol::Postgresql => {
+            Some(super::postgres::config(sessions.pid, sessions.port, &sessions.name)?)
+        }
         Protocol::Redis => None,
     };
     setns(File::open(format!("/proc/{}/ns/net", sessions.pid))?, CloneFlags::CLONE_NEWNET)?;
@@ -192,7 +218,9 @@ async fn hold_postgres(config: &tokio_postgres::Config, task: &Task) -> io::Resu
                     held.extend(connect().await);
                     continue;
                 };
-                let counted = super::postgres::value(first, CLIENT_BACKENDS).await.map_err(io::Error::other)?;
+                let counted = super::postgres::value(first, CLIENT_BACKENDS)
+                    .await
+                    .map_err(io::Error::other)?;
                 let there = counted.and_then(|text| text.parse().ok()).unwrap_or(*most);
                 resize(&mut held, there, *most, connect).await;
                 tokio::time::sleep(LOOK).await;
@@ -202,10 +230,17 @@ async fn hold_postgres(config: &tokio_postgres::Config, task: &Task) -> io::Resu
 }
 
 /// Sessions of clients, as PostgreSQL counts them against `max_connections`.
-pub const CLIENT_BACKENDS: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+pub const CLIENT_BACKENDS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
 
-/// Opens sessions until there are enough, or closes those that are too many, so that others find the room that is left.
-async fn resize(held: &mut Vec<Client>, there: u32, wanted: u32, connect: impl AsyncFn() -> io::Result<Client>) {
+/// Opens sessions until there are enough, or closes those that are too many, so that others find
+/// the room that is left.
+async fn resize(
+    held: &mut Vec<Client>,
+    there: u32,
+    wanted: u32,
+    connect: impl AsyncFn() -> io::Result<Client>,
+) {
     for _ in there..wanted {
         match connect().await {
             Ok(client) => held.push(client),

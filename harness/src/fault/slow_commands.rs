@@ -1,5 +1,5 @@
-//! Commands of Redis that take long: a client runs scripts that compute, one after the other. Redis does one thing at a time, so
-//! other clients wait meanwhile, each a little.
+//! Commands of Redis that take long: a client runs scripts that compute, one after the other. Redis
+//! does one thing at a time, so other clients wait meanwhile, each a little.
 
 use super::sessions::{self, Helper, Protocol, Sessions, Task};
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings, resp};
@@ -8,7 +8,12 @@ use futures::future::BoxFuture;
 use std::time::{Duration, Instant};
 
 /// See [`aim`].
-pub const SLOW_COMMANDS: Kind = Kind { name: "slow_commands", what: "it is given commands that take long (take_ms, pause_ms, port)", aim: aim, undo: None };
+pub const SLOW_COMMANDS: Kind = Kind {
+    name: "slow_commands",
+    what: "it is given commands that take long (take_ms, pause_ms, port)",
+    aim,
+    undo: None,
+};
 
 const KIND: &str = "slow_commands";
 
@@ -22,14 +27,17 @@ struct SlowCommands {
     helper: Helper,
 }
 
-/// Settings: `take_ms` of processor time for each (20 to 2000, default 150), `pause_ms` between two (10 to 60000, default 450),
-/// `port` (default 6379).
+/// Settings: `take_ms` of processor time for each (20 to 2000, default 150), `pause_ms` between two
+/// (10 to 60000, default 450), `port` (default 6379).
 ///
 /// # Errors
 /// Unknown or senseless settings.
 pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     super::only(KIND, settings, &["take_ms", "pause_ms", "port"])?;
-    let milliseconds = |key, default, range| super::number(KIND, settings, key, default, range).map(|ms| Duration::from_millis(ms.into()));
+    let milliseconds = |key, default, range| {
+        super::number(KIND, settings, key, default, range)
+            .map(|ms| Duration::from_millis(ms.into()))
+    };
     Ok(Box::new(SlowCommands {
         target: target.into(),
         port: super::port(KIND, settings, Protocol::Redis.port())?,
@@ -48,11 +56,16 @@ impl SlowCommands {
     }
 }
 
-/// Durations in an answer of `SLOWLOG GET` that are of this client and later than the command of this number, milliseconds. Each
-/// entry is a number, a time, a duration in microseconds, the words of the command (of ours three), the client's address and its name.
+/// Durations in an answer of `SLOWLOG GET` that are of this client and later than the command of
+/// this number, milliseconds. Each entry is a number, a time, a duration in microseconds, the words
+/// of the command (of ours three), the client's address and its name.
 fn durations(fields: &[String], client: &str, later_than: i64) -> Vec<f64> {
-    let ours = fields.windows(8).filter(|entry| entry[7] == client && entry[0].parse::<i64>().is_ok_and(|number| number > later_than));
-    ours.filter_map(|entry| entry[2].parse::<f64>().ok()).map(|microseconds| microseconds / 1e3).collect()
+    let ours = fields.windows(8).filter(|entry| {
+        entry[7] == client && entry[0].parse::<i64>().is_ok_and(|number| number > later_than)
+    });
+    ours.filter_map(|entry| entry[2].parse::<f64>().ok())
+        .map(|microseconds| microseconds / 1e3)
+        .collect()
 }
 
 impl Fault for SlowCommands {
@@ -72,10 +85,21 @@ impl Fault for SlowCommands {
         vec![Ability::EnterNamespaces]
     }
 
-    fn prepare<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
+    fn prepare<'a>(
+        &'a mut self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
-            self.newest = self.slow_ones(scene).await?.first().and_then(|number| number.parse().ok()).unwrap_or(-1);
-            let script = format!("local began = os.clock() while os.clock() - began < {} do end", self.takes.as_secs_f64());
+            self.newest = self
+                .slow_ones(scene)
+                .await?
+                .first()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(-1);
+            let script = format!(
+                "local began = os.clock() while os.clock() - began < {} do end",
+                self.takes.as_secs_f64()
+            );
             let sessions = Sessions {
                 pid: scene.alive(KIND, &self.target).await?.pid,
                 protocol: Protocol::Redis,
@@ -93,17 +117,30 @@ impl Fault for SlowCommands {
         Box::pin(async { self.helper.begin(scene, KIND, &self.target) })
     }
 
-    fn bites<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn bites<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             self.helper.lives(scene, KIND, &self.target)?;
-            let took = durations(&self.slow_ones(scene).await?, &sessions::name(KIND, scene.run), self.newest);
-            let slow = took.len() >= 2 && took.iter().all(|ms| *ms >= self.takes.as_secs_f64() * 900.0);
+            let took = durations(
+                &self.slow_ones(scene).await?,
+                &sessions::name(KIND, scene.run),
+                self.newest,
+            );
+            let slow =
+                took.len() >= 2 && took.iter().all(|ms| *ms >= self.takes.as_secs_f64() * 900.0);
             let mean = took.iter().sum::<f64>() / took.len().max(1) as f64;
-            Ok(slow.then(|| format!("each of {} commands took {} {mean:.0} ms", took.len(), self.target)))
+            Ok(slow.then(|| {
+                format!("each of {} commands took {} {mean:.0} ms", took.len(), self.target)
+            }))
         })
     }
 
-    fn left<'a>(&'a self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
+    fn left<'a>(
+        &'a self,
+        scene: &'a Scene<'a>,
+    ) -> BoxFuture<'a, Result<Option<String>, FaultError>> {
         Box::pin(async {
             let name = sessions::name(KIND, scene.run);
             let look = move |r: &mut resp::Resp| {
@@ -113,7 +150,9 @@ impl Fault for SlowCommands {
             };
             let (ours, took) = resp::ask(scene, KIND, &self.target, self.port, look).await?;
             let quick = took < self.takes;
-            Ok((ours == 0 && quick).then(|| format!("our client is gone; a command took {:.1} ms", took.as_secs_f64() * 1e3)))
+            Ok((ours == 0 && quick).then(|| {
+                format!("our client is gone; a command took {:.1} ms", took.as_secs_f64() * 1e3)
+            }))
         })
     }
 }

@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::io::ReaderStream;
 
-/// A build that says nothing for so long is given up. The Go compiler says nothing while it compiles.
+/// A build that says nothing for so long is given up. The Go compiler says nothing while it
+/// compiles.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 /// How much of the output an error shows.
 const TAIL_LINES: usize = 25;
-/// What the host says about how to reach the registries; BuildKit knows these arguments without declaration.
-const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+/// What the host says about how to reach the registries; BuildKit knows these arguments without
+/// declaration.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
 
 /// One build.
 pub(super) struct Build<'a> {
@@ -77,13 +80,21 @@ impl Build<'_> {
                 }
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => return Err(output.failure(self.name, &reason(&error))),
-                Err(_) => return Err(output.failure(self.name, &format!("no output for {} minutes", SILENCE.as_secs() / 60))),
+                Err(_) => {
+                    return Err(output.failure(
+                        self.name,
+                        &format!("no output for {} minutes", SILENCE.as_secs() / 60),
+                    ));
+                }
             }
         }
         // The stream also ends when the engine goes away: only the image itself is proof.
         match docker.inspect_image(self.reference).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(output.failure(self.name, &format!("the build ended without an image: {error}"))),
+            Err(error) => {
+                Err(output
+                    .failure(self.name, &format!("the build ended without an image: {error}")))
+            }
         }
     }
 }
@@ -98,16 +109,28 @@ pub(super) struct Output {
 impl Output {
     /// Begins `<logs>/<name>.log` anew.
     pub fn create(logs: &Path, name: &str) -> Result<Self, Error> {
-        std::fs::create_dir_all(logs).map_err(|source| Error::File { what: "creating", path: logs.into(), source })?;
+        std::fs::create_dir_all(logs).map_err(|source| Error::File {
+            what: "creating",
+            path: logs.into(),
+            source,
+        })?;
         let path = logs.join(format!("{name}.log"));
-        let file = std::fs::File::create(&path).map_err(|source| Error::File { what: "creating", path: path.clone(), source })?;
+        let file = std::fs::File::create(&path).map_err(|source| Error::File {
+            what: "creating",
+            path: path.clone(),
+            source,
+        })?;
         Ok(Self { path, file, tail: VecDeque::new() })
     }
 
     /// Adds a line.
     pub fn line(&mut self, line: &str) -> Result<(), Error> {
         let line = line.trim_end();
-        writeln!(self.file, "{line}").map_err(|source| Error::File { what: "writing", path: self.path.clone(), source })?;
+        writeln!(self.file, "{line}").map_err(|source| Error::File {
+            what: "writing",
+            path: self.path.clone(),
+            source,
+        })?;
         if !line.is_empty() {
             if self.tail.len() == TAIL_LINES {
                 self.tail.pop_front();
@@ -135,7 +158,9 @@ mod tests {
         for n in 0..100 {
             output.line(&format!("line {n}")).expect("line");
         }
-        let Error::Build { tail, log, .. } = output.failure("x", "exit code 1") else { panic!("another error") };
+        let Error::Build { tail, log, .. } = output.failure("x", "exit code 1") else {
+            panic!("another error")
+        };
         assert!(tail.starts_with("  line 75\n") && tail.ends_with("  line 99"), "{tail}");
         assert_eq!(std::fs::read_to_string(log).expect("log").lines().count(), 100);
     }

@@ -44,7 +44,8 @@ impl Image {
         format!("firedrill/{}:{}", self.name, &self.hash[..12])
     }
 
-    /// How the build from packages differs from upstream's image of that tag, for the list of deviations.
+    /// How the build from packages differs from upstream's image of that tag, for the list of
+    /// deviations.
     fn differs(&self, tag: Option<&str>) -> Option<String> {
         if self.kind == Kind::Upstream {
             return None;
@@ -53,7 +54,8 @@ impl Image {
             .filter(|tag| tag.strip_prefix('v').unwrap_or(tag) != self.version)
             .map(|tag| format!("version {} where {tag} was asked for", self.version));
         let all: Vec<String> = version.into_iter().chain(self.deviation.clone()).collect();
-        (!all.is_empty()).then(|| format!("{} from {}: {}", self.name, Origin::Packages, all.join("; ")))
+        (!all.is_empty())
+            .then(|| format!("{} from {}: {}", self.name, Origin::Packages, all.join("; ")))
     }
 
     /// The build argument through which a child's `Dockerfile` takes it.
@@ -88,8 +90,9 @@ impl Catalogue {
     /// Reads every `image.toml` under `folder` and hashes what images are made of.
     ///
     /// # Errors
-    /// A folder without an `image.toml`, a key that is missing, unknown or of the wrong type, a name that is not the folder's,
-    /// a parent that does not exist, and images that need each other. Each names file and line.
+    /// A folder without an `image.toml`, a key that is missing, unknown or of the wrong type, a
+    /// name that is not the folder's, a parent that does not exist, and images that need each
+    /// other. Each names file and line.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let mut raw = BTreeMap::new();
         for path in list(folder)? {
@@ -117,16 +120,18 @@ impl Catalogue {
         self.images.get(name)
     }
 
-    /// What `wanted` stands for: a name of the catalogue, `firedrill/<name>` with or without a tag, or any tag of the
-    /// repository that an image stands for (`prom/prometheus:v2.45.0`).
+    /// What `wanted` stands for: a name of the catalogue, `firedrill/<name>` with or without a tag,
+    /// or any tag of the repository that an image stands for (`prom/prometheus:v2.45.0`).
     ///
     /// # Errors
     /// A `firedrill/…` that the catalogue does not have: such an image is never pulled.
     pub fn find(&self, wanted: &str) -> Result<Found<'_>, Error> {
-        let bare = wanted.strip_prefix("firedrill/").map(|rest| rest.split(':').next().unwrap_or(rest));
+        let bare =
+            wanted.strip_prefix("firedrill/").map(|rest| rest.split(':').next().unwrap_or(rest));
         if let Some(image) = self.images.get(bare.unwrap_or(wanted)) {
             if matches!(image.kind, Kind::Own | Kind::Files) {
-                return Err(self.unknown(wanted, "it is a part that others are built with, no image to run"));
+                return Err(self
+                    .unknown(wanted, "it is a part that others are built with, no image to run"));
             }
             let pull = image.upstream.as_ref().map(|u| format!("{}:{}", u.image, u.tag));
             return Ok(Found::Ours { image, pull, deviation: image.differs(None) });
@@ -149,8 +154,16 @@ impl Catalogue {
     }
 
     pub(super) fn unknown(&self, wanted: &str, hint: &str) -> Error {
-        let known = self.images.values().filter(|i| !matches!(i.kind, Kind::Own | Kind::Files)).map(|i| i.name.as_str());
-        Error::Unknown { wanted: wanted.into(), known: known.collect::<Vec<_>>().join(", "), hint: hint.into() }
+        let known = self
+            .images
+            .values()
+            .filter(|i| !matches!(i.kind, Kind::Own | Kind::Files))
+            .map(|i| i.name.as_str());
+        Error::Unknown {
+            wanted: wanted.into(),
+            known: known.collect::<Vec<_>>().join(", "),
+            hint: hint.into(),
+        }
     }
 }
 
@@ -165,13 +178,15 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Files below a folder with their paths relative to it, sorted by path. `host-ca` belongs to one machine and is left out.
+/// Files below a folder with their paths relative to it, sorted by path. `host-ca` belongs to one
+/// machine and is left out.
 pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(next) = open.pop() {
         for path in list(&next)? {
-            let relative = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            let relative =
+                path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
             if relative == "host-ca" {
                 continue;
             }
@@ -205,23 +220,35 @@ fn check(folder: &Path, file: &Path, text: &str, manifest: &Manifest) -> Result<
     }
     let kind = manifest.kind.span().start;
     match manifest.kind.get_ref() {
-        Kind::Dockerfile | Kind::Own if !folder.join("Dockerfile").is_file() => {
-            Err(wrong(kind, "its folder has no Dockerfile".into(), "add one; it takes its parents as build arguments"))
-        }
-        Kind::Debootstrap if manifest.debootstrap.is_none() => {
-            Err(wrong(kind, "kind is debootstrap without a section [debootstrap]".into(), "add it, with suite, variant and packages"))
-        }
-        Kind::Own if manifest.own.is_none() => {
-            Err(wrong(kind, "kind is own without a section [own]".into(), "add it, with the version of the base's libc"))
-        }
-        Kind::Upstream if folder.join("Dockerfile").is_file() => {
-            Err(wrong(kind, "kind is upstream, and its folder has a Dockerfile: it is never built".into(), "remove it, or change the kind"))
-        }
-        Kind::Upstream => only_pulled(manifest).map_or(Ok(()), |(offset, what, hint)| Err(wrong(offset, what.into(), hint))),
+        Kind::Dockerfile | Kind::Own if !folder.join("Dockerfile").is_file() => Err(wrong(
+            kind,
+            "its folder has no Dockerfile".into(),
+            "add one; it takes its parents as build arguments",
+        )),
+        Kind::Debootstrap if manifest.debootstrap.is_none() => Err(wrong(
+            kind,
+            "kind is debootstrap without a section [debootstrap]".into(),
+            "add it, with suite, variant and packages",
+        )),
+        Kind::Own if manifest.own.is_none() => Err(wrong(
+            kind,
+            "kind is own without a section [own]".into(),
+            "add it, with the version of the base's libc",
+        )),
+        Kind::Upstream if folder.join("Dockerfile").is_file() => Err(wrong(
+            kind,
+            "kind is upstream, and its folder has a Dockerfile: it is never built".into(),
+            "remove it, or change the kind",
+        )),
+        Kind::Upstream => only_pulled(manifest)
+            .map_or(Ok(()), |(offset, what, hint)| Err(wrong(offset, what.into(), hint))),
         other => match &manifest.upstream {
             Some(upstream) if upstream.get_ref().only.is_some() => Err(wrong(
                 upstream.span().start,
-                format!("[upstream] says `only`, but kind is {}: it is built too", format!("{other:?}").to_lowercase()),
+                format!(
+                    "[upstream] says `only`, but kind is {}: it is built too",
+                    format!("{other:?}").to_lowercase()
+                ),
                 "make its kind `upstream`, without [packages], or drop `only`",
             )),
             _ => Ok(()),
@@ -232,13 +259,25 @@ fn check(folder: &Path, file: &Path, text: &str, manifest: &Manifest) -> Result<
 /// What is wrong with an image that can only be pulled: where, what, and what to do.
 fn only_pulled(manifest: &Manifest) -> Option<(usize, &'static str, &'static str)> {
     let Some(upstream) = &manifest.upstream else {
-        return Some((manifest.kind.span().start, "kind is upstream without a section [upstream]", "add it, with image, tag and only"));
+        return Some((
+            manifest.kind.span().start,
+            "kind is upstream without a section [upstream]",
+            "add it, with image, tag and only",
+        ));
     };
     if upstream.get_ref().only.is_none() {
-        return Some((upstream.span().start, "[upstream] does not say why the image can only be pulled", "add `only`, with the reason"));
+        return Some((
+            upstream.span().start,
+            "[upstream] does not say why the image can only be pulled",
+            "add `only`, with the reason",
+        ));
     }
     let packages = manifest.packages.as_ref()?;
-    Some((packages.span().start, "kind is upstream with a section [packages]: it is never built", "remove [packages], or change the kind"))
+    Some((
+        packages.span().start,
+        "kind is upstream with a section [packages]: it is never built",
+        "remove [packages], or change the kind",
+    ))
 }
 
 /// Hashes one image after its parents; `path` holds the images that are being resolved.
@@ -263,16 +302,30 @@ fn resolve(
         };
         match raw.get(parent) {
             None => {
-                return Err(wrong(format!("needs `{parent}`, which the catalogue does not have"), "correct the name, or add its folder"));
+                return Err(wrong(
+                    format!("needs `{parent}`, which the catalogue does not have"),
+                    "correct the name, or add its folder",
+                ));
             }
             Some((_, _, it)) if *it.kind.get_ref() == Kind::Upstream => {
-                return Err(wrong(format!("needs `{parent}`, which can only be pulled"), "build it of images that are built"));
+                return Err(wrong(
+                    format!("needs `{parent}`, which can only be pulled"),
+                    "build it of images that are built",
+                ));
             }
             Some(_) => {}
         }
         if let Some(start) = path.iter().position(|p| p == parent) {
-            let chain = path[start..].iter().chain([parent]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
-            return Err(wrong(format!("images need each other: {chain}"), "remove one of these needs"));
+            let chain = path[start..]
+                .iter()
+                .chain([parent])
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" -> ");
+            return Err(wrong(
+                format!("images need each other: {chain}"),
+                "remove one of these needs",
+            ));
         }
         resolve(parent, raw, done, path)?;
     }
@@ -283,7 +336,8 @@ fn resolve(
     let packages = manifest.packages.as_ref().map(|p| p.get_ref());
     let mut digest = Context::new(&SHA256);
     for (relative, file) in files(folder)? {
-        let bytes = std::fs::read(&file).map_err(|source| Error::Unreadable { path: file.clone(), source })?;
+        let bytes = std::fs::read(&file)
+            .map_err(|source| Error::Unreadable { path: file.clone(), source })?;
         digest.update(format!("file\0{relative}\0{}\0", bytes.len()).as_bytes());
         digest.update(&bytes);
     }

@@ -1,4 +1,5 @@
-//! What a build is given: the image's folder, and the certificate authorities that this machine trusts besides the usual.
+//! What a build is given: the image's folder, and the certificate authorities that this machine
+//! trusts besides the usual.
 
 use super::Error;
 use super::catalogue::files;
@@ -7,17 +8,21 @@ use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 
 /// Where distributions keep authorities that the administrator added.
-const ANCHORS: [&str; 3] =
-    ["/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors", "/etc/ca-certificates/trust-source/anchors"];
+const ANCHORS: [&str; 3] = [
+    "/usr/local/share/ca-certificates",
+    "/etc/pki/ca-trust/source/anchors",
+    "/etc/ca-certificates/trust-source/anchors",
+];
 
-/// A build context as a tar archive, in a file without a name: our own binaries are dozens of MiB each.
+/// A build context as a tar archive, in a file without a name: our own binaries are dozens of MiB
+/// each.
 pub(super) struct Context {
     tar: tar::Builder<File>,
 }
 
 impl Context {
-    /// The files of an image's folder, and `host-ca/` with this machine's own authorities (empty where there are none), which
-    /// is no part of the image's hash.
+    /// The files of an image's folder, and `host-ca/` with this machine's own authorities (empty
+    /// where there are none), which is no part of the image's hash.
     pub fn of(folder: &Path) -> Result<Self, Error> {
         let file = tempfile::tempfile().map_err(packing(Path::new("build context")))?;
         let mut context = Self { tar: tar::Builder::new(file) };
@@ -26,7 +31,8 @@ impl Context {
         }
         context.add_folder("host-ca")?;
         for (index, path) in authorities(&ANCHORS.map(Path::new)).into_iter().enumerate() {
-            let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            let stem =
+                path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
             context.add(&format!("host-ca/{index}-{stem}.crt"), &path, false)?;
         }
         Ok(context)
@@ -34,7 +40,11 @@ impl Context {
 
     /// Adds a file's content under another path.
     pub fn add(&mut self, path: &str, content: &Path, executable: bool) -> Result<(), Error> {
-        let file = File::open(content).map_err(|source| Error::File { what: "reading", path: content.into(), source })?;
+        let file = File::open(content).map_err(|source| Error::File {
+            what: "reading",
+            path: content.into(),
+            source,
+        })?;
         let mut header = tar::Header::new_gnu();
         header.set_size(file.metadata().map_err(packing(content))?.len());
         header.set_mode(if executable { 0o755 } else { 0o644 });
@@ -92,8 +102,11 @@ mod tests {
         std::fs::write(folder.path().join("host-ca/left-over.crt"), b"x").expect("left over");
         let file = Context::of(folder.path()).and_then(Context::finish).expect("context");
         let mut archive = tar::Archive::new(file);
-        let names: Vec<String> =
-            archive.entries().expect("entries").map(|e| e.expect("entry").path().expect("path").display().to_string()).collect();
+        let names: Vec<String> = archive
+            .entries()
+            .expect("entries")
+            .map(|e| e.expect("entry").path().expect("path").display().to_string())
+            .collect();
         assert!(names.contains(&"sub/a".to_owned()), "{names:?}");
         assert!(names.iter().any(|n| n.trim_end_matches('/') == "host-ca"), "{names:?}");
         assert!(!names.contains(&"host-ca/left-over.crt".to_owned()), "{names:?}");

@@ -16,16 +16,28 @@ use tokio_util::codec::{BytesCodec, FramedRead};
 const TOOL: &str = "mmdebstrap";
 
 /// Builds one, tagged by its hash.
-pub(super) async fn build(docker: &Docker, catalogue: &Catalogue, image: &Image, logs: &Path) -> Result<(), Error> {
+pub(super) async fn build(
+    docker: &Docker,
+    catalogue: &Catalogue,
+    image: &Image,
+    logs: &Path,
+) -> Result<(), Error> {
     let Some(root) = &image.debootstrap else { return Ok(()) };
     let mut command = Command::new(TOOL);
     command.arg("--format=tar");
-    command.arg(format!("--variant={}", root.variant)).arg(format!("--include={}", root.packages.join(",")));
+    command
+        .arg(format!("--variant={}", root.variant))
+        .arg(format!("--include={}", root.packages.join(",")));
     for glob in &root.path_exclude {
         command.arg(format!("--dpkgopt=path-exclude={glob}"));
     }
-    for parent in image.needs.iter().filter_map(|n| catalogue.get(n)).filter(|p| p.kind == Kind::Files) {
-        command.arg(format!("--customize-hook=cp -rT --no-preserve=ownership '{}' \"$1\"", parent.folder.join("rootfs").display()));
+    for parent in
+        image.needs.iter().filter_map(|n| catalogue.get(n)).filter(|p| p.kind == Kind::Files)
+    {
+        command.arg(format!(
+            "--customize-hook=cp -rT --no-preserve=ownership '{}' \"$1\"",
+            parent.folder.join("rootfs").display()
+        ));
     }
     for hook in &root.hooks {
         command.arg(format!("--customize-hook={hook}"));
@@ -44,7 +56,9 @@ pub(super) async fn build(docker: &Docker, catalogue: &Catalogue, image: &Image,
         },
         _ => Error::File { what: "starting", path: TOOL.into(), source: e },
     })?;
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else { return Ok(()) };
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Ok(());
+    };
 
     let mut output = Output::create(logs, &image.name)?;
     let mut lines = BufReader::new(stderr).lines();
@@ -56,17 +70,24 @@ pub(super) async fn build(docker: &Docker, catalogue: &Catalogue, image: &Image,
     };
 
     let (repository, tag) = ("firedrill/".to_owned() + &image.name, &image.hash[..12]);
-    // The tag is set only when mmdebstrap has ended well: a half archive may import without complaint.
+    // The tag is set only when mmdebstrap has ended well: a half archive may import without
+    // complaint.
     let unproven = format!("{tag}-unproven");
     let options = CreateImageOptionsBuilder::default()
         .from_src("-")
         .repo(&repository)
         .tag(&unproven)
-        .changes(vec!["ENV LANG=C.UTF-8".into(), "CMD [\"/bin/sh\"]".into(), format!("LABEL {LABEL}={}", image.name)])
+        .changes(vec![
+            "ENV LANG=C.UTF-8".into(),
+            "CMD [\"/bin/sh\"]".into(),
+            format!("LABEL {LABEL}={}", image.name),
+        ])
         .build();
-    let archive = FramedRead::with_capacity(stdout, BytesCodec::new(), 1 << 20).map(|chunk| chunk.map(bytes::BytesMut::freeze));
+    let archive = FramedRead::with_capacity(stdout, BytesCodec::new(), 1 << 20)
+        .map(|chunk| chunk.map(bytes::BytesMut::freeze));
     let importing = async {
-        let mut stream = docker.create_image(Some(options), Some(bollard::body_try_stream(archive)), None);
+        let mut stream =
+            docker.create_image(Some(options), Some(bollard::body_try_stream(archive)), None);
         while let Some(step) = stream.next().await {
             step?;
         }
@@ -82,10 +103,18 @@ pub(super) async fn build(docker: &Docker, catalogue: &Catalogue, image: &Image,
         _ => None,
     };
     if failed.is_none() {
-        let tagging = bollard::query_parameters::TagImageOptionsBuilder::default().repo(&repository).tag(tag).build();
-        docker.tag_image(&unproven, Some(tagging)).await.map_err(Error::engine(format!("tagging {}", image.reference())))?;
+        let tagging = bollard::query_parameters::TagImageOptionsBuilder::default()
+            .repo(&repository)
+            .tag(tag)
+            .build();
+        docker
+            .tag_image(&unproven, Some(tagging))
+            .await
+            .map_err(Error::engine(format!("tagging {}", image.reference())))?;
     }
-    let gone = docker.remove_image(&unproven, None::<bollard::query_parameters::RemoveImageOptions>, None).await;
+    let gone = docker
+        .remove_image(&unproven, None::<bollard::query_parameters::RemoveImageOptions>, None)
+        .await;
     match failed {
         Some(why) => Err(output.failure(&image.name, &why)),
         None => gone.map(drop).map_err(Error::engine(format!("untagging {unproven}"))),

@@ -7,16 +7,21 @@ use std::path::{Path, PathBuf};
 
 /// What must stay free besides.
 const RESERVE_MIB: u64 = 1024;
-/// Fetched modules and compiler caches that Go images share are in each one's figure; together they take less.
+/// Fetched modules and compiler caches that Go images share are in each one's figure; together they
+/// take less.
 const SHARED: f64 = 0.7;
 
-/// Refuses to begin builds that would fill the disk. An engine whose folder is not on this machine is not checked.
+/// Refuses to begin builds that would fill the disk. An engine whose folder is not on this machine
+/// is not checked.
 pub(super) async fn check(docker: &Docker, builds: &[&Image]) -> Result<(), Error> {
     if builds.is_empty() {
         return Ok(());
     }
-    let info = docker.info().await.map_err(Error::engine("asking the engine where it keeps images"))?;
-    let Some(folder) = info.docker_root_dir.map(PathBuf::from).filter(|f| f.is_dir()) else { return Ok(()) };
+    let info =
+        docker.info().await.map_err(Error::engine("asking the engine where it keeps images"))?;
+    let Some(folder) = info.docker_root_dir.map(PathBuf::from).filter(|f| f.is_dir()) else {
+        return Ok(());
+    };
     let Some(seen_mib) = free_mib(&folder) else { return Ok(()) };
     room(builds, seen_mib, &folder)
 }
@@ -50,8 +55,12 @@ mod tests {
     fn too_little_room_says_wanted_seen_and_where() {
         let mut big = image("jaeger", &[]);
         big.disk_mib = 4096;
-        let error = room(&[&big], 2000, Path::new("/var/lib/docker")).expect_err("refused").to_string();
-        assert!(error.contains("jaeger needs 3.8 GiB at /var/lib/docker, seen 2.0 GiB free"), "{error}");
+        let error =
+            room(&[&big], 2000, Path::new("/var/lib/docker")).expect_err("refused").to_string();
+        assert!(
+            error.contains("jaeger needs 3.8 GiB at /var/lib/docker, seen 2.0 GiB free"),
+            "{error}"
+        );
         assert!(room(&[&big], 3892, Path::new("/")).is_ok());
     }
 

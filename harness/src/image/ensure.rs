@@ -1,4 +1,5 @@
-//! Making what a run needs ready: pulled where that is allowed and works, else built, parents first.
+//! Making what a run needs ready: pulled where that is allowed and works, else built, parents
+//! first.
 
 use super::buildkit::Build;
 use super::catalogue::{Catalogue, Found, Image};
@@ -7,7 +8,10 @@ use super::reference::Reference;
 use super::schedule::{AT_ONCE, Schedule, missing};
 use super::stale::remove_stale;
 use super::unavailable::{BuildFailed, Unavailable, pulls};
-use super::{Error, ImageReady, Images, Kind, OnProgress, Origin, Progress, Source, debootstrap, disk, upstream};
+use super::{
+    Error, ImageReady, Images, Kind, OnProgress, Origin, Progress, Source, debootstrap, disk,
+    upstream,
+};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,7 +38,12 @@ impl<'a> Wish<'a> {
     }
 
     fn unavailable(&self, why_not: Option<&str>) -> Unavailable {
-        Unavailable::not_pulled(&self.wanted, self.image, self.pull.as_deref().unwrap_or(&self.wanted), why_not)
+        Unavailable::not_pulled(
+            &self.wanted,
+            self.image,
+            self.pull.as_deref().unwrap_or(&self.wanted),
+            why_not,
+        )
     }
 }
 
@@ -49,13 +58,20 @@ struct Builds {
 }
 
 impl Images<'_> {
-    /// Makes every wanted image ready, in the order asked for. `wanted` are names of the catalogue or references as Compose
-    /// files have them; a reference that stands for no image of the catalogue is pulled, whatever the source.
+    /// Makes every wanted image ready, in the order asked for. `wanted` are names of the catalogue
+    /// or references as Compose files have them; a reference that stands for no image of the
+    /// catalogue is pulled, whatever the source.
     ///
     /// # Errors
-    /// Images that can't be had from the source, all of them; a build that fails, with the end of its output; no room on disk;
-    /// a tool of the host that is missing; an engine that does not answer.
-    pub async fn ensure(&self, wanted: &[&str], source: Source, progress: OnProgress<'_>) -> Result<Vec<ImageReady>, Error> {
+    /// Images that can't be had from the source, all of them; a build that fails, with the end of
+    /// its output; no room on disk; a tool of the host that is missing; an engine that does not
+    /// answer.
+    pub async fn ensure(
+        &self,
+        wanted: &[&str],
+        source: Source,
+        progress: OnProgress<'_>,
+    ) -> Result<Vec<ImageReady>, Error> {
         let (mut ready, mut unavailable) = (Vec::new(), Vec::new());
         for outcome in self.obtain(wanted, source, progress, true).await? {
             match outcome {
@@ -66,12 +82,13 @@ impl Images<'_> {
         if unavailable.is_empty() { Ok(ready) } else { Err(Error::Unavailable(unavailable)) }
     }
 
-    /// Like [`Images::ensure`], but goes on without what can't be had: the outcome of each wanted image, in the order asked for.
-    /// A build that fails, or the failed build of a parent, is the outcome of that image only.
+    /// Like [`Images::ensure`], but goes on without what can't be had: the outcome of each wanted
+    /// image, in the order asked for. A build that fails, or the failed build of a parent, is the
+    /// outcome of that image only.
     ///
     /// # Errors
-    /// What concerns no single image: a name of `firedrill/` that the catalogue does not have, no room on disk, an engine that
-    /// does not answer.
+    /// What concerns no single image: a name of `firedrill/` that the catalogue does not have, no
+    /// room on disk, an engine that does not answer.
     pub async fn ensure_each(
         &self,
         wanted: &[&str],
@@ -81,7 +98,8 @@ impl Images<'_> {
         self.obtain(wanted, source, progress, false).await
     }
 
-    /// With `all_or_none` nothing is built once it is known that something can't be had, and the first build that fails ends it.
+    /// With `all_or_none` nothing is built once it is known that something can't be had, and the
+    /// first build that fails ends it.
     async fn obtain(
         &self,
         wanted: &[&str],
@@ -92,68 +110,105 @@ impl Images<'_> {
         let mut wishes = Vec::new();
         for text in wanted {
             wishes.push(match self.catalogue.find(text)? {
-                Found::Ours { image, pull, deviation } => Wish { wanted: (*text).into(), image: Some(image), pull, deviation },
-                Found::Foreign => Wish { wanted: (*text).into(), image: None, pull: Some(Reference::with_tag(text)), deviation: None },
+                Found::Ours { image, pull, deviation } => {
+                    Wish { wanted: (*text).into(), image: Some(image), pull, deviation }
+                }
+                Found::Foreign => Wish {
+                    wanted: (*text).into(),
+                    image: None,
+                    pull: Some(Reference::with_tag(text)),
+                    deviation: None,
+                },
             });
         }
 
         let began = Instant::now();
         let pulled = self.pull(&wishes, source, progress).await?;
         let lacks = |wish: &&Wish<'_>| !matches!(pulled.get(&wish.wanted), Some(Ok(_)));
-        let can_build = |wish: &Wish<'_>| wish.buildable().is_some() && (source != Source::Upstream || wish.pull.is_none());
-        let lost = |wish: &Wish<'_>| wish.unavailable(pulled.get(&wish.wanted).and_then(|p| p.as_ref().err()).map(String::as_str));
+        let can_build = |wish: &Wish<'_>| {
+            wish.buildable().is_some() && (source != Source::Upstream || wish.pull.is_none())
+        };
+        let lost = |wish: &Wish<'_>| {
+            wish.unavailable(
+                pulled.get(&wish.wanted).and_then(|p| p.as_ref().err()).map(String::as_str),
+            )
+        };
         if all_or_none {
-            let lost: Vec<Unavailable> = wishes.iter().filter(lacks).filter(|w| !can_build(w)).map(lost).collect();
+            let lost: Vec<Unavailable> =
+                wishes.iter().filter(lacks).filter(|w| !can_build(w)).map(lost).collect();
             if !lost.is_empty() {
                 return Err(Error::Unavailable(lost));
             }
         }
-        let mut to_build: Vec<&str> =
-            wishes.iter().filter(lacks).filter(|w| can_build(w)).filter_map(Wish::buildable).map(|i| i.name.as_str()).collect();
+        let mut to_build: Vec<&str> = wishes
+            .iter()
+            .filter(lacks)
+            .filter(|w| can_build(w))
+            .filter_map(Wish::buildable)
+            .map(|i| i.name.as_str())
+            .collect();
         to_build.sort_unstable();
         to_build.dedup();
         let builds = self.build_each(&to_build, progress, all_or_none).await?;
 
         let mut outcomes = Vec::new();
         for wish in wishes {
-            outcomes.push(match (pulled.get(&wish.wanted), wish.buildable().filter(|_| can_build(&wish))) {
-                (Some(Ok((reference, took))), _) => Ok(ImageReady {
-                    name: wish.image.map_or_else(|| wish.wanted.clone(), |i| i.name.clone()),
-                    wanted: wish.wanted,
-                    reference: reference.clone(),
-                    origin: Origin::Upstream,
-                    built: false,
-                    seconds: took.as_secs_f64(),
-                    deviation: None,
-                }),
-                (_, Some(image)) => match builds.failed.get(&image.name) {
-                    Some(error) => Err(Unavailable::not_built(&wish.wanted, image, error)),
-                    None => Ok(ImageReady {
+            outcomes.push(
+                match (pulled.get(&wish.wanted), wish.buildable().filter(|_| can_build(&wish))) {
+                    (Some(Ok((reference, took))), _) => Ok(ImageReady {
+                        name: wish.image.map_or_else(|| wish.wanted.clone(), |i| i.name.clone()),
                         wanted: wish.wanted,
-                        name: image.name.clone(),
-                        reference: image.reference(),
-                        origin: Origin::Packages,
-                        built: builds.built.contains_key(&image.name),
-                        seconds: builds.built.get(&image.name).map_or(0.0, Duration::as_secs_f64),
-                        deviation: wish.deviation,
+                        reference: reference.clone(),
+                        origin: Origin::Upstream,
+                        built: false,
+                        seconds: took.as_secs_f64(),
+                        deviation: None,
                     }),
+                    (_, Some(image)) => match builds.failed.get(&image.name) {
+                        Some(error) => Err(Unavailable::not_built(&wish.wanted, image, error)),
+                        None => Ok(ImageReady {
+                            wanted: wish.wanted,
+                            name: image.name.clone(),
+                            reference: image.reference(),
+                            origin: Origin::Packages,
+                            built: builds.built.contains_key(&image.name),
+                            seconds: builds
+                                .built
+                                .get(&image.name)
+                                .map_or(0.0, Duration::as_secs_f64),
+                            deviation: wish.deviation,
+                        }),
+                    },
+                    (_, None) => Err(lost(&wish)),
                 },
-                (_, None) => Err(lost(&wish)),
-            });
+            );
         }
-        tracing::debug!(seconds = began.elapsed().as_secs_f64(), images = outcomes.len(), "images ready");
+        tracing::debug!(
+            seconds = began.elapsed().as_secs_f64(),
+            images = outcomes.len(),
+            "images ready"
+        );
         Ok(outcomes)
     }
 
-    /// The wanted images by name, each with its reference if [`Images::ensure`] would find it there; nothing is pulled or built.
+    /// The wanted images by name, each with its reference if [`Images::ensure`] would find it
+    /// there; nothing is pulled or built.
     ///
     /// # Errors
     /// A name that is none; an engine that does not answer.
-    pub async fn present(&self, wanted: &[&str], source: Source) -> Result<Vec<(String, Option<String>)>, Error> {
+    pub async fn present(
+        &self,
+        wanted: &[&str],
+        source: Source,
+    ) -> Result<Vec<(String, Option<String>)>, Error> {
         let mut seen = Vec::new();
         for text in wanted {
             let (name, ours, pull) = match self.catalogue.find(text)? {
-                Found::Ours { image, pull, .. } => (image.name.clone(), (image.kind != Kind::Upstream).then(|| image.reference()), pull),
+                Found::Ours { image, pull, .. } => (
+                    image.name.clone(),
+                    (image.kind != Kind::Upstream).then(|| image.reference()),
+                    pull,
+                ),
                 Found::Foreign => ((*text).to_owned(), None, Some(Reference::with_tag(text))),
             };
             let pull = pull.filter(|_| source != Source::Packages || ours.is_none());
@@ -172,39 +227,54 @@ impl Images<'_> {
     }
 
     /// Pulls what the source allows. What is missing in the answer was not tried.
-    async fn pull(&self, wishes: &[Wish<'_>], source: Source, progress: OnProgress<'_>) -> Result<Pulled, Error> {
+    async fn pull(
+        &self,
+        wishes: &[Wish<'_>],
+        source: Source,
+        progress: OnProgress<'_>,
+    ) -> Result<Pulled, Error> {
         let unreachable: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-        // What could be built is not even looked for where packages are asked for; what can't be is taken if it is there.
-        let looked_for = wishes.iter().filter(|w| pulls(source, w.image) || w.buildable().is_none());
-        let results: Vec<_> = futures::stream::iter(looked_for.filter_map(|w| Some((w, w.pull.as_ref()?))).map(|(wish, reference)| {
-            let unreachable = &unreachable;
-            async move {
-                let began = Instant::now();
-                if upstream::present(self.docker, reference).await.map_err(Error::engine(format!("looking for image {reference}")))? {
-                    return Ok::<_, Error>(Some((wish, Ok((reference.clone(), began.elapsed())))));
-                }
-                if !pulls(source, wish.image) {
-                    return Ok(None);
-                }
-                let registry = Reference::parse(reference).registry().to_owned();
-                let known = unreachable.lock().ok().and_then(|u| u.get(&registry).cloned());
-                let outcome = match known {
-                    // Each attempt may take long where packets are dropped: one is enough.
-                    Some(why) => Err(why),
-                    None => {
-                        progress(&Progress::Pulling { reference: reference.clone() });
-                        upstream::pull(self.docker, reference).await
+        // What could be built is not even looked for where packages are asked for; what can't be is
+        // taken if it is there.
+        let looked_for =
+            wishes.iter().filter(|w| pulls(source, w.image) || w.buildable().is_none());
+        let results: Vec<_> = futures::stream::iter(
+            looked_for.filter_map(|w| Some((w, w.pull.as_ref()?))).map(|(wish, reference)| {
+                let unreachable = &unreachable;
+                async move {
+                    let began = Instant::now();
+                    if upstream::present(self.docker, reference)
+                        .await
+                        .map_err(Error::engine(format!("looking for image {reference}")))?
+                    {
+                        return Ok::<_, Error>(Some((
+                            wish,
+                            Ok((reference.clone(), began.elapsed())),
+                        )));
                     }
-                };
-                if let Err(why) = &outcome
-                    && is_unreachable(why)
-                    && let Ok(mut unreachable) = unreachable.lock()
-                {
-                    unreachable.insert(registry, why.clone());
+                    if !pulls(source, wish.image) {
+                        return Ok(None);
+                    }
+                    let registry = Reference::parse(reference).registry().to_owned();
+                    let known = unreachable.lock().ok().and_then(|u| u.get(&registry).cloned());
+                    let outcome = match known {
+                        // Each attempt may take long where packets are dropped: one is enough.
+                        Some(why) => Err(why),
+                        None => {
+                            progress(&Progress::Pulling { reference: reference.clone() });
+                            upstream::pull(self.docker, reference).await
+                        }
+                    };
+                    if let Err(why) = &outcome
+                        && is_unreachable(why)
+                        && let Ok(mut unreachable) = unreachable.lock()
+                    {
+                        unreachable.insert(registry, why.clone());
+                    }
+                    Ok(Some((wish, outcome.map(|()| (reference.clone(), began.elapsed())))))
                 }
-                Ok(Some((wish, outcome.map(|()| (reference.clone(), began.elapsed())))))
-            }
-        }))
+            }),
+        )
         .buffer_unordered(PULLS)
         .collect()
         .await;
@@ -228,17 +298,28 @@ impl Images<'_> {
     }
 
     /// Builds the named images and the parents that they lack.
-    pub(super) async fn build(&self, names: &[&str], progress: OnProgress<'_>) -> Result<(), Error> {
+    pub(super) async fn build(
+        &self,
+        names: &[&str],
+        progress: OnProgress<'_>,
+    ) -> Result<(), Error> {
         self.build_each(names, progress, true).await.map(drop)
     }
 
-    /// Builds the named images and the parents that they lack; with `all_or_none` the first that fails ends it.
-    async fn build_each(&self, names: &[&str], progress: OnProgress<'_>, all_or_none: bool) -> Result<Builds, Error> {
+    /// Builds the named images and the parents that they lack; with `all_or_none` the first that
+    /// fails ends it.
+    async fn build_each(
+        &self,
+        names: &[&str],
+        progress: OnProgress<'_>,
+        all_or_none: bool,
+    ) -> Result<Builds, Error> {
         let mut builds = Builds::default();
         if self.missing(names).await?.is_empty() {
             return Ok(builds);
         }
-        // Another process may be building the same: one builds, the other then finds the images there.
+        // Another process may be building the same: one builds, the other then finds the images
+        // there.
         let _lock = lock().await?;
         let open = self.missing(names).await?;
         disk::check(self.docker, &open).await?;
@@ -253,7 +334,12 @@ impl Images<'_> {
                 let Some(image) = schedule.next() else { break };
                 index += 1;
                 heavy |= Schedule::is_heavy(image);
-                progress(&Progress::Building { name: image.name.clone(), index, of, about_seconds: image.seconds });
+                progress(&Progress::Building {
+                    name: image.name.clone(),
+                    index,
+                    of,
+                    about_seconds: image.seconds,
+                });
                 running.push(async move {
                     let began = Instant::now();
                     (image, self.build_one(image).await.map(|()| began.elapsed()))
@@ -268,9 +354,19 @@ impl Images<'_> {
                     builds.built.insert(image.name.clone(), took);
                 }
                 Err(error) => {
-                    let Some(failed) = error.build_failed().filter(|_| !all_or_none) else { return Err(error) };
-                    progress(&Progress::Failed { name: image.name.clone(), why: failed.why.clone() });
-                    builds.failed.extend(schedule.failed(&image.name).into_iter().map(|lost| (lost.to_owned(), failed.clone())));
+                    let Some(failed) = error.build_failed().filter(|_| !all_or_none) else {
+                        return Err(error);
+                    };
+                    progress(&Progress::Failed {
+                        name: image.name.clone(),
+                        why: failed.why.clone(),
+                    });
+                    builds.failed.extend(
+                        schedule
+                            .failed(&image.name)
+                            .into_iter()
+                            .map(|lost| (lost.to_owned(), failed.clone())),
+                    );
                 }
             }
         }
@@ -283,9 +379,16 @@ impl Images<'_> {
 
     async fn missing(&self, names: &[&str]) -> Result<Vec<&Image>, Error> {
         let mut exists = BTreeSet::new();
-        for image in self.catalogue.images().filter(|i| matches!(i.kind, Kind::Dockerfile | Kind::Debootstrap)) {
+        for image in self
+            .catalogue
+            .images()
+            .filter(|i| matches!(i.kind, Kind::Dockerfile | Kind::Debootstrap))
+        {
             let reference = image.reference();
-            if upstream::present(self.docker, &reference).await.map_err(Error::engine(format!("looking for image {reference}")))? {
+            if upstream::present(self.docker, &reference)
+                .await
+                .map_err(Error::engine(format!("looking for image {reference}")))?
+            {
                 exists.insert(image.name.clone());
             }
         }
@@ -298,7 +401,9 @@ impl Images<'_> {
 
     async fn build_one(&self, image: &Image) -> Result<(), Error> {
         match image.kind {
-            Kind::Debootstrap => debootstrap::build(self.docker, self.catalogue, image, &self.logs).await,
+            Kind::Debootstrap => {
+                debootstrap::build(self.docker, self.catalogue, image, &self.logs).await
+            }
             Kind::Dockerfile => {
                 let reference = image.reference();
                 let build = Build {
@@ -318,7 +423,12 @@ impl Images<'_> {
 
 /// The parents of an image as build arguments.
 pub(super) fn arguments(catalogue: &Catalogue, image: &Image) -> HashMap<String, String> {
-    image.needs.iter().filter_map(|n| catalogue.get(n)).map(|p| (p.argument(), p.reference())).collect()
+    image
+        .needs
+        .iter()
+        .filter_map(|n| catalogue.get(n))
+        .map(|p| (p.argument(), p.reference()))
+        .collect()
 }
 
 /// Whether an error of a pull is about reaching the registry at all, as opposed to that image.
@@ -338,14 +448,18 @@ fn is_unreachable(why: &str) -> bool {
     .any(|sign| why.contains(sign))
 }
 
-/// Held while images are built, by one process of this user at a time; freed by the kernel when the process ends.
+/// Held while images are built, by one process of this user at a time; freed by the kernel when the
+/// process ends.
 async fn lock() -> Result<nix::fcntl::Flock<std::fs::File>, Error> {
-    let path = std::env::temp_dir().join(format!("firedrill-images-{}.lock", nix::unistd::getuid()));
+    let path =
+        std::env::temp_dir().join(format!("firedrill-images-{}.lock", nix::unistd::getuid()));
     let taken = tokio::task::spawn_blocking({
         let path = path.clone();
         move || {
-            let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-            nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).map_err(|(_, errno)| std::io::Error::from(errno))
+            let file =
+                std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
+                .map_err(|(_, errno)| std::io::Error::from(errno))
         }
     });
     let taken = taken.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
@@ -358,7 +472,9 @@ mod tests {
 
     #[test]
     fn an_image_that_is_denied_does_not_close_its_registry() {
-        assert!(is_unreachable("Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: no such host"));
+        assert!(is_unreachable(
+            "Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: no such host"
+        ));
         assert!(!is_unreachable("pull access denied for x, repository does not exist"));
         assert!(!is_unreachable("manifest for redis:0 not found"));
     }

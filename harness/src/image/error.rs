@@ -7,7 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder of the catalogue can't be read.
-    #[error("{path}: {source}\nhint: the catalogue of images is the folder compose/images; run from the repository")]
+    #[error(
+        "{path}: {source}\nhint: the catalogue of images is the folder compose/images; run from the repository"
+    )]
     Unreadable {
         /// File or folder.
         path: PathBuf,

@@ -95,7 +95,8 @@ pub(super) struct Own {
 
 /// Reads one `image.toml`.
 pub(super) fn read(path: &Path) -> Result<(String, Manifest), Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.into(), source })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Unreadable { path: path.into(), source })?;
     let manifest = toml::from_str(&text).map_err(|e| Error::Content {
         path: path.into(),
         line: e.span().map_or(1, |span| line_of(&text, span.start)),

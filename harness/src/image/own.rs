@@ -16,28 +16,39 @@ const FRAME: &str = "own";
 const OWN_LABEL: &str = "firedrill.own";
 
 impl Images<'_> {
-    /// Makes the image `firedrill/<name>:<hash>` of one of our own binaries, unless it is there. Its entrypoint runs the
-    /// binary, so that `command:` holds its arguments. `extra` are further libraries to go along.
+    /// Makes the image `firedrill/<name>:<hash>` of one of our own binaries, unless it is there.
+    /// Its entrypoint runs the binary, so that `command:` holds its arguments. `extra` are further
+    /// libraries to go along.
     ///
     /// # Errors
-    /// A binary or library that can't be read; one that wants a newer libc than the base has on a machine without `ldd`;
-    /// what [`Images::ensure`] can fail with for the base.
-    pub async fn ensure_own(&self, name: &str, binary: &Path, extra: &[PathBuf]) -> Result<ImageReady, Error> {
+    /// A binary or library that can't be read; one that wants a newer libc than the base has on a
+    /// machine without `ldd`; what [`Images::ensure`] can fail with for the base.
+    pub async fn ensure_own(
+        &self,
+        name: &str,
+        binary: &Path,
+        extra: &[PathBuf],
+    ) -> Result<ImageReady, Error> {
         let began = Instant::now();
-        let frame = self
-            .catalogue
-            .images()
-            .find(|i| i.name == FRAME && i.kind == Kind::Own)
-            .ok_or_else(|| self.catalogue.unknown(FRAME, "own binaries need the folder compose/images/own"))?;
-        let wrong = |why: String, hint: &str| Error::Own { path: binary.into(), why, hint: hint.into() };
-        let bytes = std::fs::read(binary).map_err(|e| wrong(e.to_string(), "build it first: `cargo build` in the repository"))?;
-        let file =
-            binary.file_name().and_then(|n| n.to_str()).ok_or_else(|| wrong("its path has no name".into(), "give the path of a file"))?;
+        let frame =
+            self.catalogue.images().find(|i| i.name == FRAME && i.kind == Kind::Own).ok_or_else(
+                || self.catalogue.unknown(FRAME, "own binaries need the folder compose/images/own"),
+            )?;
+        let wrong =
+            |why: String, hint: &str| Error::Own { path: binary.into(), why, hint: hint.into() };
+        let bytes = std::fs::read(binary)
+            .map_err(|e| wrong(e.to_string(), "build it first: `cargo build` in the repository"))?;
+        let file = binary
+            .file_name()
+            .and_then(|n| n.to_str())
+            .ok_or_else(|| wrong("its path has no name".into(), "give the path of a file"))?;
 
         let mut libraries = extra.to_vec();
         let base = frame.own.as_ref().map_or("0", |o| o.libc.as_str());
         if let Some(newest) = newest_libc(&bytes).filter(|n| version(n) > version(base)) {
-            let hint = format!("it wants libc {newest} and the base has {base}: `ldd`, which names its libraries, must be on this machine");
+            let hint = format!(
+                "it wants libc {newest} and the base has {base}: `ldd`, which names its libraries, must be on this machine"
+            );
             libraries.extend(libraries_of(binary).await.map_err(|why| wrong(why, &hint))?);
         }
 
@@ -50,8 +61,13 @@ impl Images<'_> {
         digest.update(&bytes);
         drop(bytes);
         for library in &libraries {
-            let content = std::fs::read(library).map_err(|source| Error::File { what: "reading", path: library.clone(), source })?;
-            let file = library.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let content = std::fs::read(library).map_err(|source| Error::File {
+                what: "reading",
+                path: library.clone(),
+                source,
+            })?;
+            let file =
+                library.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             digest.update(file.as_bytes());
             digest.update(&content);
             context.add(&format!("rootfs/opt/own/lib/{file}"), library, true)?;
@@ -67,13 +83,23 @@ impl Images<'_> {
             seconds: 0.0,
             deviation: None,
         };
-        if !upstream::present(self.docker, &reference).await.map_err(Error::engine(format!("looking for image {reference}")))? {
+        if !upstream::present(self.docker, &reference)
+            .await
+            .map_err(Error::engine(format!("looking for image {reference}")))?
+        {
             let parents: Vec<&str> = frame.needs.iter().map(String::as_str).collect();
             self.build(&parents, &|_| {}).await?;
             let mut arguments = super::ensure::arguments(self.catalogue, frame);
             arguments.insert("BINARY".into(), file.into());
             let labels = HashMap::from([(OWN_LABEL.to_owned(), name.to_owned())]);
-            let build = Build { name, reference: &reference, context: context.finish()?, arguments, labels, logs: &self.logs };
+            let build = Build {
+                name,
+                reference: &reference,
+                context: context.finish()?,
+                arguments,
+                labels,
+                logs: &self.logs,
+            };
             build.run(self.docker).await?;
             remove_stale(self.docker, OWN_LABEL, name, &reference).await;
             ready.built = true;
@@ -83,7 +109,8 @@ impl Images<'_> {
     }
 }
 
-/// The newest version of the C library that a binary asks for (`GLIBC_2.34`), by the names that it is linked with.
+/// The newest version of the C library that a binary asks for (`GLIBC_2.34`), by the names that it
+/// is linked with.
 fn newest_libc(binary: &[u8]) -> Option<String> {
     linked_names(binary)?
         .split(|b| *b == 0)
@@ -93,8 +120,9 @@ fn newest_libc(binary: &[u8]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The string table of dynamic linking of a 64-bit little-endian ELF file: the one that the versions needed (section type
-/// `SHT_GNU_verneed`) refer to. None for any other file and for a static binary.
+/// The string table of dynamic linking of a 64-bit little-endian ELF file: the one that the
+/// versions needed (section type `SHT_GNU_verneed`) refer to. None for any other file and for a
+/// static binary.
 fn linked_names(binary: &[u8]) -> Option<&[u8]> {
     const VERSIONS_NEEDED: usize = 0x6fff_fffe;
     let number = |at: usize, bytes: usize| -> Option<usize> {
@@ -106,7 +134,8 @@ fn linked_names(binary: &[u8]) -> Option<&[u8]> {
     }
     let (table, size, count) = (number(0x28, 8)?, number(0x3a, 2)?, number(0x3c, 2)?);
     let section = |index: usize| table.checked_add(index.checked_mul(size)?);
-    let needed = (0..count).filter_map(section).find(|at| number(at + 4, 4) == Some(VERSIONS_NEEDED))?;
+    let needed =
+        (0..count).filter_map(section).find(|at| number(at + 4, 4) == Some(VERSIONS_NEEDED))?;
     let names = section(number(needed + 40, 4)?)?;
     let (offset, length) = (number(names + 24, 8)?, number(names + 32, 8)?);
     binary.get(offset..offset.checked_add(length)?)
@@ -119,14 +148,19 @@ fn version(text: &str) -> Vec<u32> {
 
 /// All libraries of a binary with the loader, as `ldd` names them.
 async fn libraries_of(binary: &Path) -> Result<Vec<PathBuf>, String> {
-    let output = tokio::process::Command::new("ldd").arg(binary).output().await.map_err(|e| format!("ldd: {e}"))?;
+    let output = tokio::process::Command::new("ldd")
+        .arg(binary)
+        .output()
+        .await
+        .map_err(|e| format!("ldd: {e}"))?;
     if !output.status.success() {
         return Err(format!("ldd: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
     Ok(paths(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// The paths in the output of `ldd`: `libc.so.6 => /lib/libc.so.6 (0x…)` and `/lib64/ld-linux-x86-64.so.2 (0x…)`.
+/// The paths in the output of `ldd`: `libc.so.6 => /lib/libc.so.6 (0x…)` and
+/// `/lib64/ld-linux-x86-64.so.2 (0x…)`.
 fn paths(output: &str) -> Vec<PathBuf> {
     let path = |line: &str| {
         let place = line.split_once("=>").map_or(line, |(_, after)| after);
@@ -151,7 +185,11 @@ mod tests {
     fn libraries_and_the_loader_are_read_from_ldd() {
         let output = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibgcc_s.so.1 => /lib/x86_64-linux-gnu/libgcc_s.so.1 (0x00007f)\n\
                       \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        let names: Vec<String> = paths(output).iter().filter_map(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned()).collect();
+        let names: Vec<String> = paths(output)
+            .iter()
+            .filter_map(|p| p.file_name())
+            .map(|n| n.to_string_lossy().into_owned())
+            .collect();
         assert_eq!(names, ["libgcc_s.so.1", "libc.so.6", "ld-linux-x86-64.so.2"]);
     }
 

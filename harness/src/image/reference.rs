@@ -18,7 +18,9 @@ impl Reference {
             _ => (text, None),
         };
         let repository = match name.split_once('/') {
-            Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.replacen("index.docker.io/", "docker.io/", 1),
+            Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => {
+                name.replacen("index.docker.io/", "docker.io/", 1)
+            }
             Some(_) => format!("docker.io/{name}"),
             None => format!("docker.io/library/{name}"),
         };
@@ -33,7 +35,11 @@ impl Reference {
     /// Whether pulling it is possible under that name, with the tag made explicit.
     pub fn with_tag(text: &str) -> String {
         let parsed = Self::parse(text);
-        if text.contains('@') || parsed.tag.is_some() { text.to_owned() } else { format!("{text}:latest") }
+        if text.contains('@') || parsed.tag.is_some() {
+            text.to_owned()
+        } else {
+            format!("{text}:latest")
+        }
     }
 }
 

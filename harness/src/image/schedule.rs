@@ -30,14 +30,20 @@ impl<'a> Schedule<'a> {
         if self.running.len() >= AT_ONCE {
             return None;
         }
-        let heavy_runs = self.running.iter().any(|n| self.open.get(n).is_some_and(|i| Self::is_heavy(i)));
+        let heavy_runs =
+            self.running.iter().any(|n| self.open.get(n).is_some_and(|i| Self::is_heavy(i)));
         let next = self
             .open
             .values()
             .filter(|i| !self.running.contains(i.name.as_str()))
             .filter(|i| !(heavy_runs && Self::is_heavy(i)))
             .filter(|i| i.needs.iter().all(|n| !self.open.contains_key(n.as_str())))
-            .max_by_key(|i| (self.priority.get(i.name.as_str()).copied().unwrap_or(0), std::cmp::Reverse(i.name.as_str())))
+            .max_by_key(|i| {
+                (
+                    self.priority.get(i.name.as_str()).copied().unwrap_or(0),
+                    std::cmp::Reverse(i.name.as_str()),
+                )
+            })
             .copied()?;
         self.running.insert(&next.name);
         Some(next)
@@ -54,7 +60,11 @@ impl<'a> Schedule<'a> {
         let mut lost: Vec<&str> = self.open.keys().copied().filter(|open| *open == name).collect();
         let mut at = 0;
         while let Some(parent) = lost.get(at).copied() {
-            let children = self.open.values().filter(|i| i.needs.iter().any(|n| n == parent)).map(|i| i.name.as_str());
+            let children = self
+                .open
+                .values()
+                .filter(|i| i.needs.iter().any(|n| n == parent))
+                .map(|i| i.name.as_str());
             let children: Vec<&str> = children.filter(|child| !lost.contains(child)).collect();
             lost.extend(children);
             at += 1;
@@ -72,19 +82,33 @@ impl<'a> Schedule<'a> {
 }
 
 /// Seconds from the begin of a build until all that hangs on it is built.
-fn wait<'a>(name: &'a str, open: &BTreeMap<&'a str, &'a Image>, known: &mut BTreeMap<&'a str, u64>) -> u64 {
+fn wait<'a>(
+    name: &'a str,
+    open: &BTreeMap<&'a str, &'a Image>,
+    known: &mut BTreeMap<&'a str, u64>,
+) -> u64 {
     if let Some(known) = known.get(name) {
         return *known;
     }
-    let after = open.values().filter(|i| i.needs.iter().any(|n| n == name)).map(|i| wait(&i.name, open, known)).max().unwrap_or(0);
+    let after = open
+        .values()
+        .filter(|i| i.needs.iter().any(|n| n == name))
+        .map(|i| wait(&i.name, open, known))
+        .max()
+        .unwrap_or(0);
     let all = open.get(name).map_or(0, |i| i.seconds) + after;
     known.insert(name, all);
     all
 }
 
-/// Adds `name` and those of its parents that are to be built, given which images exist. Of an image that exists, the
-/// parents are not needed.
-pub(super) fn missing<'a>(catalogue: &'a Catalogue, name: &str, exists: &BTreeSet<String>, into: &mut BTreeMap<&'a str, &'a Image>) {
+/// Adds `name` and those of its parents that are to be built, given which images exist. Of an image
+/// that exists, the parents are not needed.
+pub(super) fn missing<'a>(
+    catalogue: &'a Catalogue,
+    name: &str,
+    exists: &BTreeSet<String>,
+    into: &mut BTreeMap<&'a str, &'a Image>,
+) {
     let Some(image) = catalogue.get(name) else { return };
     if exists.contains(name) || image.kind == Kind::Files || into.contains_key(name) {
         return;
@@ -122,7 +146,11 @@ mod tests {
         schedule.done("other");
         schedule.done("gobuild");
         assert_eq!(name(&mut schedule).as_deref(), Some("long"));
-        assert_eq!(name(&mut schedule).as_deref(), Some("small"), "one heavy build at a time, a light one beside it");
+        assert_eq!(
+            name(&mut schedule).as_deref(),
+            Some("small"),
+            "one heavy build at a time, a light one beside it"
+        );
         schedule.done("small");
         assert_eq!(name(&mut schedule), None);
         schedule.done("long");
@@ -133,7 +161,12 @@ mod tests {
 
     #[test]
     fn a_failed_build_takes_along_what_hangs_on_it_and_nothing_else() {
-        let all = [image("base", &[]), image("child", &["base"]), image("grandchild", &["child"]), image("other", &[])];
+        let all = [
+            image("base", &[]),
+            image("child", &["base"]),
+            image("grandchild", &["child"]),
+            image("other", &[]),
+        ];
         let refs: Vec<&Image> = all.iter().collect();
         let mut schedule = Schedule::new(&refs);
         assert_eq!(schedule.next().map(|i| i.name.as_str()), Some("base"));

@@ -20,7 +20,12 @@ pub struct Unavailable {
 
 impl Unavailable {
     /// One that was not pulled; `why_not` is what the engine said, or none if nothing was tried.
-    pub(super) fn not_pulled(wanted: &str, image: Option<&Image>, reference: &str, why_not: Option<&str>) -> Self {
+    pub(super) fn not_pulled(
+        wanted: &str,
+        image: Option<&Image>,
+        reference: &str,
+        why_not: Option<&str>,
+    ) -> Self {
         let (why, hint) = match (image.map(|i| (i, only_upstream(i))), why_not) {
             (Some((_, Some(only))), Some(why)) => (
                 format!("it can only be pulled, not built ({only}), and pulling it failed: {why}"),
@@ -44,7 +49,12 @@ impl Unavailable {
 
     /// One whose build failed, or that of a parent.
     pub(super) fn not_built(wanted: &str, image: &Image, failed: &BuildFailed) -> Self {
-        Self { wanted: wanted.into(), reference: image.reference(), why: failed.why.clone(), hint: failed.hint.clone() }
+        Self {
+            wanted: wanted.into(),
+            reference: image.reference(),
+            why: failed.why.clone(),
+            hint: failed.hint.clone(),
+        }
     }
 }
 
@@ -63,9 +73,10 @@ impl Error {
                 why: format!("building image {name} failed: {why}"),
                 hint: format!("the whole output is in {}", log.display()),
             }),
-            Error::Tool { image, tool, hint } => {
-                Some(BuildFailed { why: format!("image {image} needs the program {tool} on this machine, seen none"), hint: hint.clone() })
-            }
+            Error::Tool { image, tool, hint } => Some(BuildFailed {
+                why: format!("image {image} needs the program {tool} on this machine, seen none"),
+                hint: hint.clone(),
+            }),
             _ => None,
         }
     }
@@ -76,7 +87,8 @@ fn only_upstream(image: &Image) -> Option<&str> {
     (image.kind == Kind::Upstream).then(|| image.upstream.as_ref()?.only.as_deref()).flatten()
 }
 
-/// Whether a source pulls what stands for this image; what is none of the catalogue's is always pulled.
+/// Whether a source pulls what stands for this image; what is none of the catalogue's is always
+/// pulled.
 pub(super) fn pulls(source: Source, image: Option<&Image>) -> bool {
     source != Source::Packages || image.is_none()
 }
@@ -94,7 +106,11 @@ impl fmt::Display for Unavailable {
 /// All of them as one message, each hint once.
 pub(super) fn told(all: &[Unavailable]) -> String {
     let hints: BTreeSet<&str> = all.iter().map(|u| u.hint.as_str()).collect();
-    let lines: Vec<String> = all.iter().map(Unavailable::to_string).chain(hints.iter().map(|hint| format!("hint: {hint}"))).collect();
+    let lines: Vec<String> = all
+        .iter()
+        .map(Unavailable::to_string)
+        .chain(hints.iter().map(|hint| format!("hint: {hint}")))
+        .collect();
     lines.join("\n")
 }
 
@@ -105,38 +121,70 @@ mod tests {
     use super::*;
 
     fn only() -> Image {
-        let upstream = Upstream { image: "x/y".into(), tag: "1".into(), only: Some("it is under the AGPL".into()) };
+        let upstream = Upstream {
+            image: "x/y".into(),
+            tag: "1".into(),
+            only: Some("it is under the AGPL".into()),
+        };
         Image { kind: Kind::Upstream, upstream: Some(upstream), ..image("y", &[]) }
     }
 
     #[test]
     fn what_can_only_be_pulled_says_why_it_is_not_built_and_what_to_do() {
-        let refused = Unavailable::not_pulled("y", Some(&only()), "x/y:1", Some("dial tcp: no such host"));
+        let refused =
+            Unavailable::not_pulled("y", Some(&only()), "x/y:1", Some("dial tcp: no such host"));
         assert_eq!(
             refused.to_string(),
             "image y (x/y:1) can't be had: it can only be pulled, not built (it is under the AGPL), and pulling it failed: dial tcp: no such host"
         );
-        assert_eq!(refused.hint, "reach the registry docker.io, or bring the image with `docker load`");
+        assert_eq!(
+            refused.hint,
+            "reach the registry docker.io, or bring the image with `docker load`"
+        );
         let not_tried = Unavailable::not_pulled("x/y:1", Some(&only()), "x/y:1", None);
-        assert!(not_tried.to_string().starts_with("image x/y:1 can't be had: it can only be pulled"), "{not_tried}");
-        assert!(not_tried.why.ends_with("`--images packages` pulls nothing") && not_tried.hint.contains("--images auto"), "{not_tried:?}");
+        assert!(
+            not_tried.to_string().starts_with("image x/y:1 can't be had: it can only be pulled"),
+            "{not_tried}"
+        );
+        assert!(
+            not_tried.why.ends_with("`--images packages` pulls nothing")
+                && not_tried.hint.contains("--images auto"),
+            "{not_tried:?}"
+        );
     }
 
     #[test]
     fn what_could_be_built_and_what_is_a_strangers_have_other_hints() {
         let ours = Unavailable::not_pulled("a", Some(&image("a", &[])), "x/a:1", Some("denied"));
-        assert!(ours.hint.contains("--images packages") && !ours.why.contains("only be pulled"), "{ours:?}");
+        assert!(
+            ours.hint.contains("--images packages") && !ours.why.contains("only be pulled"),
+            "{ours:?}"
+        );
         let foreign = Unavailable::not_pulled("z/z", None, "z/z:latest", Some("denied"));
-        assert!(foreign.why.contains("the catalogue can't build it: denied") && foreign.hint.contains("firedrill.yaml"), "{foreign:?}");
+        assert!(
+            foreign.why.contains("the catalogue can't build it: denied")
+                && foreign.hint.contains("firedrill.yaml"),
+            "{foreign:?}"
+        );
     }
 
     #[test]
     fn a_failed_build_is_about_its_image_and_an_engine_that_is_gone_is_not() {
-        let failed = Error::Build { name: "base".into(), why: "exit code 1".into(), tail: "  …".into(), log: "/logs/base.log".into() };
-        let told = Unavailable::not_built("a", &image("a", &["base"]), &failed.build_failed().expect("about one image"));
+        let failed = Error::Build {
+            name: "base".into(),
+            why: "exit code 1".into(),
+            tail: "  …".into(),
+            log: "/logs/base.log".into(),
+        };
+        let told = Unavailable::not_built(
+            "a",
+            &image("a", &["base"]),
+            &failed.build_failed().expect("about one image"),
+        );
         assert_eq!(told.why, "building image base failed: exit code 1");
         assert_eq!(told.hint, "the whole output is in /logs/base.log");
-        let unreadable = Error::Unreadable { path: "/x".into(), source: std::io::Error::other("gone") };
+        let unreadable =
+            Error::Unreadable { path: "/x".into(), source: std::io::Error::other("gone") };
         assert_eq!(unreadable.build_failed(), None);
     }
 

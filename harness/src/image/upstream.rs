@@ -9,10 +9,15 @@ use std::time::Duration;
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// Whether the engine has the image already.
-pub(super) async fn present(docker: &Docker, reference: &str) -> Result<bool, bollard::errors::Error> {
+pub(super) async fn present(
+    docker: &Docker,
+    reference: &str,
+) -> Result<bool, bollard::errors::Error> {
     match docker.inspect_image(reference).await {
         Ok(_) => Ok(true),
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

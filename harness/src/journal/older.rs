@@ -1,4 +1,5 @@
-//! Entries that older versions wrote, in today's form: what is open outlives the program that opened it.
+//! Entries that older versions wrote, in today's form: what is open outlives the program that
+//! opened it.
 
 use serde_json::{Value, json};
 
@@ -12,8 +13,10 @@ pub(super) fn renewed(entry: &mut Value) {
         Some("unmount") => ("fill_disk", ["mount_point", "image"]),
         _ => return,
     };
-    let state: serde_json::Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), undo[*key].clone())).collect();
-    *undo = json!({ "undo": "fault", "container": undo["container"], "kind": kind, "state": state });
+    let state: serde_json::Map<String, Value> =
+        keys.iter().map(|key| ((*key).to_owned(), undo[*key].clone())).collect();
+    *undo =
+        json!({ "undo": "fault", "container": undo["container"], "kind": kind, "state": state });
 }
 
 #[cfg(test)]
@@ -24,14 +27,27 @@ mod tests {
     fn what_version_0_1_wrote_is_read() {
         let home = tempfile::tempdir().expect("folder");
         let journal = Journal::at(home.path());
-        let line = |id: u64, undo: &str| format!("{{\"id\":{id},\"run\":\"r\",\"stack\":\"s\",\"what\":\"w\",\"undo\":{undo}}}\n");
-        let text = line(1, r#"{"undo":"delete_redis_keys","container":"c","port":6379,"prefix":"p"}"#)
-            + &line(2, r#"{"undo":"run_statement","container":"c","port":5432,"statement":"DROP TABLE t"}"#)
-            + &line(3, r#"{"undo":"unmount","container":"c","mount_point":"/data","image":"/tmp/i"}"#)
-            + &line(4, r#"{"undo":"start_container","container":"c"}"#);
+        let line = |id: u64, undo: &str| {
+            format!(
+                "{{\"id\":{id},\"run\":\"r\",\"stack\":\"s\",\"what\":\"w\",\"undo\":{undo}}}\n"
+            )
+        };
+        let text = line(
+            1,
+            r#"{"undo":"delete_redis_keys","container":"c","port":6379,"prefix":"p"}"#,
+        ) + &line(
+            2,
+            r#"{"undo":"run_statement","container":"c","port":5432,"statement":"DROP TABLE t"}"#,
+        ) + &line(
+            3,
+            r#"{"undo":"unmount","container":"c","mount_point":"/data","image":"/tmp/i"}"#,
+        ) + &line(4, r#"{"undo":"start_container","container":"c"}"#);
         std::fs::write(journal.file(), text).expect("written");
-        let fault = |kind: &str, state| Some(Undo::Fault { container: "c".into(), kind: kind.into(), state });
-        let undo: Vec<_> = journal.open_entries().expect("reads").into_iter().map(|entry| entry.undo).collect();
+        let fault = |kind: &str, state| {
+            Some(Undo::Fault { container: "c".into(), kind: kind.into(), state })
+        };
+        let undo: Vec<_> =
+            journal.open_entries().expect("reads").into_iter().map(|entry| entry.undo).collect();
         let wanted = [
             fault("redis_fill", serde_json::json!({ "port": 6379, "prefix": "p" })),
             fault("lock_table", serde_json::json!({ "port": 5432, "statement": "DROP TABLE t" })),

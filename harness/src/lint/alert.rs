@@ -25,8 +25,8 @@ pub(crate) enum Known {
 /// All alerts, and the labels that series may bring along.
 pub(crate) struct Alerts<'a> {
     pub(crate) all: Vec<Alert<'a>>,
-    /// Labels that any series may have, as far as the files speak of any: labels of targets and of recorded series, and those
-    /// that expressions select or group by.
+    /// Labels that any series may have, as far as the files speak of any: labels of targets and of
+    /// recorded series, and those that expressions select or group by.
     pub(crate) of_series: BTreeSet<String>,
 }
 
@@ -36,11 +36,21 @@ impl<'a> Alerts<'a> {
         for server in &config.prometheus {
             let view = &server.config.view;
             for job in &view.jobs {
-                of_series.extend(job.static_configs.iter().flat_map(|targets| targets.labels.keys().cloned()));
-                of_series.extend(job.relabels.iter().chain(&job.metric_relabels).map(|relabel| relabel.target_label.clone()));
+                of_series.extend(
+                    job.static_configs.iter().flat_map(|targets| targets.labels.keys().cloned()),
+                );
+                of_series.extend(
+                    job.relabels
+                        .iter()
+                        .chain(&job.metric_relabels)
+                        .map(|relabel| relabel.target_label.clone()),
+                );
             }
-            of_series.extend(view.alert_relabels.iter().map(|relabel| relabel.target_label.clone()));
-            for rule in server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules) {
+            of_series
+                .extend(view.alert_relabels.iter().map(|relabel| relabel.target_label.clone()));
+            for rule in
+                server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules)
+            {
                 if !rule.is_alert() {
                     of_series.extend(rule.labels.keys().cloned());
                 }
@@ -49,9 +59,12 @@ impl<'a> Alerts<'a> {
         }
         let mut all = Vec::new();
         for server in &config.prometheus {
-            let rules = server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules);
+            let rules =
+                server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules);
             let recorded = labels::recorded(rules.clone());
-            all.extend(rules.filter(|rule| rule.is_alert()).map(|rule| Alert::of(rule, server, &recorded)));
+            all.extend(
+                rules.filter(|rule| rule.is_alert()).map(|rule| Alert::of(rule, server, &recorded)),
+            );
         }
         Alerts { all, of_series }
     }
@@ -69,13 +82,19 @@ impl<'a> Alerts<'a> {
     /// Whether an alert satisfies a matcher; none if its series decide.
     pub(crate) fn satisfies(&self, alert: &Alert<'_>, matcher: &LabelMatcher) -> Option<bool> {
         match self.label(alert, &matcher.name) {
-            Known::Value(value) => Some(matcher.matches(&BTreeMap::from([(matcher.name.clone(), value)]))),
+            Known::Value(value) => {
+                Some(matcher.matches(&BTreeMap::from([(matcher.name.clone(), value)])))
+            }
             Known::Open => None,
         }
     }
 
     /// Whether an alert satisfies all of these.
-    pub(crate) fn satisfies_all(&self, alert: &Alert<'_>, matchers: &[LabelMatcher]) -> Option<bool> {
+    pub(crate) fn satisfies_all(
+        &self,
+        alert: &Alert<'_>,
+        matchers: &[LabelMatcher],
+    ) -> Option<bool> {
         matchers
             .iter()
             .try_fold(Some(true), |all, matcher| match self.satisfies(alert, matcher) {
@@ -107,7 +126,9 @@ impl<'a> Alert<'a> {
         set(&mut labels, "alertname", Some(rule.name.clone()));
         for relabel in &server.config.view.alert_relabels {
             match relabel.action.as_str() {
-                "labeldrop" | "labelkeep" | "labelmap" => labels.known.values_mut().for_each(|value| *value = None),
+                "labeldrop" | "labelkeep" | "labelmap" => {
+                    labels.known.values_mut().for_each(|value| *value = None)
+                }
                 _ => set(&mut labels, &relabel.target_label, None),
             }
         }
@@ -116,7 +137,10 @@ impl<'a> Alert<'a> {
 
     /// Jobs that its expression names.
     pub(crate) fn jobs(&self) -> BTreeSet<&'a str> {
-        promql::selectors(&self.rule.expr).into_iter().filter_map(|selector| promql::equal_to(selector, "job")).collect()
+        promql::selectors(&self.rule.expr)
+            .into_iter()
+            .filter_map(|selector| promql::equal_to(selector, "job"))
+            .collect()
     }
 }
 
@@ -124,16 +148,21 @@ impl<'a> Alert<'a> {
 fn spoken_of(expr: &promql_parser::parser::Expr, found: &mut BTreeSet<String>) {
     use promql_parser::parser::{Expr, LabelModifier, VectorMatchCardinality};
     match expr {
-        Expr::VectorSelector(selector) => found.extend(selector.matchers.matchers.iter().map(|matcher| matcher.name.clone())),
-        Expr::MatrixSelector(matrix) => found.extend(matrix.vs.matchers.matchers.iter().map(|matcher| matcher.name.clone())),
+        Expr::VectorSelector(selector) => {
+            found.extend(selector.matchers.matchers.iter().map(|matcher| matcher.name.clone()))
+        }
+        Expr::MatrixSelector(matrix) => {
+            found.extend(matrix.vs.matchers.matchers.iter().map(|matcher| matcher.name.clone()))
+        }
         Expr::Aggregate(aggregate) => {
             if let Some(LabelModifier::Include(names)) = &aggregate.modifier {
                 found.extend(names.labels.iter().cloned());
             }
         }
         Expr::Binary(binary) => {
-            if let Some(VectorMatchCardinality::ManyToOne(names) | VectorMatchCardinality::OneToMany(names)) =
-                binary.modifier.as_ref().map(|modifier| &modifier.card)
+            if let Some(
+                VectorMatchCardinality::ManyToOne(names) | VectorMatchCardinality::OneToMany(names),
+            ) = binary.modifier.as_ref().map(|modifier| &modifier.card)
             {
                 found.extend(names.labels.iter().cloned());
             }

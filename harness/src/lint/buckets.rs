@@ -1,8 +1,10 @@
 //! Where a histogram's buckets end, as far as what a server shows is evidence for it.
 //!
-//! Most programs expose each bucket from the start, filled or not. Some (Redis' latencies by command) expose a bucket only when something
-//! fell into it: their largest bound is what was seen so far, and the next slow command adds another. Only what can't come from growing
-//! is evidence that the buckets end there: a last bucket into which nothing fell, or observations beyond it that made none.
+//! Most programs expose each bucket from the start, filled or not. Some (Redis' latencies by
+//! command) expose a bucket only when something fell into it: their largest bound is what was seen
+//! so far, and the next slow command adds another. Only what can't come from growing is evidence
+//! that the buckets end there: a last bucket into which nothing fell, or observations beyond it
+//! that made none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +45,9 @@ pub(super) fn end(buckets: &[Bucket]) -> Option<f64> {
     let mut sure = Vec::new();
     for histogram in histograms.values_mut() {
         histogram.sort_by(|a, b| a.bound.total_cmp(&b.bound));
-        let Some(at) = histogram.iter().rposition(|bucket| bucket.bound.is_finite()) else { continue };
+        let Some(at) = histogram.iter().rposition(|bucket| bucket.bound.is_finite()) else {
+            continue;
+        };
         let top = histogram[at];
         let below = at.checked_sub(1).map_or(0.0, |before| histogram[before].count);
         let beyond = histogram.last().map_or(top.count, |all| all.count);
@@ -67,8 +71,12 @@ mod tests {
         let mut all = Vec::new();
         for (labels, counts) in series {
             for (le, count) in *counts {
-                let pairs = labels.split(' ').filter_map(|pair| pair.split_once('=')).chain([("__name__", "x_bucket"), ("le", le)]);
-                let labels = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                let pairs = labels
+                    .split(' ')
+                    .filter_map(|pair| pair.split_once('='))
+                    .chain([("__name__", "x_bucket"), ("le", le)]);
+                let labels =
+                    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                 all.extend(Bucket::of(&labels, Some(*count)));
             }
         }
@@ -77,31 +85,65 @@ mod tests {
 
     #[test]
     fn buckets_that_are_there_from_the_start_end_where_they_end() {
-        // As client libraries write them: the largest are empty in a healthy service, and all before the first observation.
+        // As client libraries write them: the largest are empty in a healthy service, and all
+        // before the first observation.
         let healthy = [("0.1", 90.0), ("1", 100.0), ("5", 100.0), ("10", 100.0), ("+Inf", 100.0)];
         assert_eq!(end(&buckets(&[("job=web instance=a path=/", &healthy)])), Some(10.0));
-        assert_eq!(end(&buckets(&[("job=web instance=a", &[("1", 0.0), ("+Inf", 0.0)])])), Some(1.0), "nothing observed yet");
+        assert_eq!(
+            end(&buckets(&[("job=web instance=a", &[("1", 0.0), ("+Inf", 0.0)])])),
+            Some(1.0),
+            "nothing observed yet"
+        );
         // Full up to the last, and beyond it: what fell there made no bucket.
-        assert_eq!(end(&buckets(&[("job=web instance=a", &[("1", 4.0), ("2", 5.0), ("+Inf", 6.0)])])), Some(2.0));
+        assert_eq!(
+            end(&buckets(&[("job=web instance=a", &[("1", 4.0), ("2", 5.0), ("+Inf", 6.0)])])),
+            Some(2.0)
+        );
         // Another program may have others.
-        let other = [("job=web instance=a", &healthy[..]), ("job=api instance=b", &[("20", 1.0), ("30", 1.0), ("+Inf", 1.0)][..])];
+        let other = [
+            ("job=web instance=a", &healthy[..]),
+            ("job=api instance=b", &[("20", 1.0), ("30", 1.0), ("+Inf", 1.0)][..]),
+        ];
         assert_eq!(end(&buckets(&other)), Some(30.0));
     }
 
     #[test]
     fn buckets_that_come_with_the_data_are_no_evidence() {
-        // As redis_exporter writes what Redis 8 answers to LATENCY HISTOGRAM: a bucket for each power of two into which some fell.
-        let get = [("1.007", 121.0), ("2.015", 834.0), ("4.031", 840.0), ("16.127", 841.0), ("+Inf", 841.0)];
+        // As redis_exporter writes what Redis 8 answers to LATENCY HISTOGRAM: a bucket for each
+        // power of two into which some fell.
+        let get = [
+            ("1.007", 121.0),
+            ("2.015", 834.0),
+            ("4.031", 840.0),
+            ("16.127", 841.0),
+            ("+Inf", 841.0),
+        ];
         let set = [("2.015", 12.0), ("8.063", 15.0), ("+Inf", 15.0)];
         let one = [("job=redis instance=r cmd=get", &get[..])];
         assert_eq!(end(&buckets(&one)), None, "one command, each bucket filled");
-        assert_eq!(end(&buckets(&[one[0], ("job=redis instance=r cmd=set", &set[..])])), None, "two commands");
+        assert_eq!(
+            end(&buckets(&[one[0], ("job=redis instance=r cmd=set", &set[..])])),
+            None,
+            "two commands"
+        );
         // All buckets up to the largest that was seen.
-        assert_eq!(end(&buckets(&[("job=a instance=a", &[("1", 0.0), ("2", 3.0), ("3", 3.0), ("4", 7.0), ("+Inf", 7.0)])])), None);
+        assert_eq!(
+            end(&buckets(&[(
+                "job=a instance=a",
+                &[("1", 0.0), ("2", 3.0), ("3", 3.0), ("4", 7.0), ("+Inf", 7.0)]
+            )])),
+            None
+        );
         // One of them looks as if it ended; the other of the same program shows that it does not.
         let fixed = [("1", 1.0), ("2", 1.0), ("+Inf", 1.0)];
         let longer = [("1", 1.0), ("8", 3.0), ("+Inf", 3.0)];
-        assert_eq!(end(&buckets(&[("job=a instance=a cmd=x", &fixed), ("job=a instance=a cmd=y", &longer)])), None);
+        assert_eq!(
+            end(&buckets(&[
+                ("job=a instance=a cmd=x", &fixed),
+                ("job=a instance=a cmd=y", &longer)
+            ])),
+            None
+        );
     }
 
     #[test]

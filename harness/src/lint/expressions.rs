@@ -4,27 +4,46 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use promql_parser::label::MatchOp;
-use promql_parser::parser::token::{T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_MUL, T_SUM};
+use promql_parser::parser::token::{
+    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_MUL, T_SUM,
+};
 use promql_parser::parser::{Expr, VectorSelector};
 
 use super::{Findings, Subject};
+use crate::yaml::suggest;
 use config::monitoring::comparison::{Comparison, comparisons, rate_below};
 use config::monitoring::promql::{self, constant};
 use config::monitoring::{PrometheusServer, Rule, duration};
-use crate::yaml::suggest;
 
 /// Functions that need two samples within their window.
-const TWO_SAMPLES: [&str; 9] = ["rate", "irate", "increase", "delta", "idelta", "deriv", "changes", "resets", "predict_linear"];
+const TWO_SAMPLES: [&str; 9] = [
+    "rate",
+    "irate",
+    "increase",
+    "delta",
+    "idelta",
+    "deriv",
+    "changes",
+    "resets",
+    "predict_linear",
+];
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
-        let rules: Vec<&Rule> = server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules).collect();
+        let rules: Vec<&Rule> = server
+            .rules
+            .iter()
+            .flat_map(|file| &file.view)
+            .flat_map(|group| &group.rules)
+            .collect();
         let known = Known::of(subject, server, &rules);
         for rule in rules {
             known.sources(rule, findings);
             known.windows(rule, &rule.expr, findings);
             if rule.is_alert() {
-                comparisons(&rule.expr).iter().for_each(|comparison| known.comparison(rule, comparison, findings));
+                comparisons(&rule.expr)
+                    .iter()
+                    .for_each(|comparison| known.comparison(rule, comparison, findings));
             }
         }
     }
@@ -56,7 +75,9 @@ impl<'a> Known<'a> {
             foreign_jobs: !view.remote_reads.is_empty()
                 || view.jobs.iter().any(|job| {
                     let relabels = || job.relabels.iter().chain(&job.metric_relabels);
-                    job.honor_labels || job.metrics_path.contains("federate") || relabels().any(|relabel| relabel.target_label == "job")
+                    job.honor_labels
+                        || job.metrics_path.contains("federate")
+                        || relabels().any(|relabel| relabel.target_label == "job")
                 }),
             recorded: server
                 .rules
@@ -64,7 +85,11 @@ impl<'a> Known<'a> {
                 .flat_map(|file| &file.view)
                 .flat_map(|group| {
                     let interval = group.interval.unwrap_or(view.global.evaluation_interval);
-                    group.rules.iter().filter(|rule| !rule.is_alert()).map(move |rule| (rule.name.as_str(), interval))
+                    group
+                        .rules
+                        .iter()
+                        .filter(|rule| !rule.is_alert())
+                        .map(move |rule| (rule.name.as_str(), interval))
                 })
                 .collect(),
             watched: BTreeSet::new(),
@@ -79,7 +104,8 @@ impl<'a> Known<'a> {
 
     /// Learns from an alert's expression what it watches to be there.
     fn watches(&mut self, expr: &'a Expr, absent: bool) {
-        let absent = absent || matches!(expr, Expr::Call(call) if call.func.name.starts_with("absent"));
+        let absent =
+            absent || matches!(expr, Expr::Call(call) if call.func.name.starts_with("absent"));
         if let Expr::VectorSelector(selector) = expr {
             match (promql::metric_name(selector), promql::equal_to(selector, "job")) {
                 (Some("up"), Some(job)) => {
@@ -87,10 +113,13 @@ impl<'a> Known<'a> {
                 }
                 // `up == 0` of all jobs, or of those that a pattern names.
                 (Some("up"), None) => {
-                    let pattern = selector.matchers.matchers.iter().find(|matcher| matcher.name == "job");
+                    let pattern =
+                        selector.matchers.matchers.iter().find(|matcher| matcher.name == "job");
                     match pattern {
                         None => self.all_watched = true,
-                        Some(pattern) => self.watched.extend(self.jobs.iter().filter(|job| pattern.is_match(job))),
+                        Some(pattern) => self
+                            .watched
+                            .extend(self.jobs.iter().filter(|job| pattern.is_match(job))),
                     }
                 }
                 (Some(name), _) if absent => {
@@ -122,13 +151,21 @@ impl<'a> Known<'a> {
             if self.foreign_jobs {
                 continue;
             }
-            for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "job" && !matcher.value.is_empty()) {
+            for matcher in selector
+                .matchers
+                .matchers
+                .iter()
+                .filter(|matcher| matcher.name == "job" && !matcher.value.is_empty())
+            {
                 let positive = matches!(matcher.op, MatchOp::Equal | MatchOp::Re(_));
                 if positive && !self.jobs.iter().any(|job| matcher.is_match(job)) {
                     findings.error(
                         "unknown-job",
                         &rule.expr_place,
-                        format!("`{}` asks for job `{}`, and no scrape job is called so", rule.name, matcher.value),
+                        format!(
+                            "`{}` asks for job `{}`, and no scrape job is called so",
+                            rule.name, matcher.value
+                        ),
                         suggest(&matcher.value, self.jobs.iter().copied(), "scrape jobs"),
                     );
                 }
@@ -139,15 +176,31 @@ impl<'a> Known<'a> {
     /// The time between samples of a series.
     fn interval(&self, selector: &VectorSelector) -> (Duration, String) {
         let view = &self.server.config.view;
-        if let Some((name, interval)) = promql::metric_name(selector).and_then(|name| self.recorded.get_key_value(name)) {
-            return (*interval, format!("`{name}` is recorded every {}", duration::format(*interval)));
+        if let Some((name, interval)) =
+            promql::metric_name(selector).and_then(|name| self.recorded.get_key_value(name))
+        {
+            return (
+                *interval,
+                format!("`{name}` is recorded every {}", duration::format(*interval)),
+            );
         }
         match promql::equal_to(selector, "job").and_then(|job| view.job(job)) {
-            Some(job) => (job.interval, format!("job `{}` is scraped every {}", job.name, duration::format(job.interval))),
+            Some(job) => (
+                job.interval,
+                format!("job `{}` is scraped every {}", job.name, duration::format(job.interval)),
+            ),
             // Whichever job it comes from, it is scraped no more often than this.
             None => {
-                let least = view.jobs.iter().map(|job| job.interval).min().unwrap_or(view.global.scrape_interval);
-                (least, format!("nothing is scraped more often than every {}", duration::format(least)))
+                let least = view
+                    .jobs
+                    .iter()
+                    .map(|job| job.interval)
+                    .min()
+                    .unwrap_or(view.global.scrape_interval);
+                (
+                    least,
+                    format!("nothing is scraped more often than every {}", duration::format(least)),
+                )
             }
         }
     }
@@ -169,7 +222,10 @@ impl<'a> Known<'a> {
                         call.func.name,
                         duration::format(matrix.range)
                     ),
-                    format!("look back over at least {}; four intervals bear a lost scrape", duration::format(interval * 4)),
+                    format!(
+                        "look back over at least {}; four intervals bear a lost scrape",
+                        duration::format(interval * 4)
+                    ),
                 );
             }
         }
@@ -180,7 +236,14 @@ impl<'a> Known<'a> {
 
     fn comparison(&self, rule: &Rule, comparison: &Comparison<'_>, findings: &mut Findings) {
         let Comparison { left, op, limit, decides } = *comparison;
-        let shown = || format!("`{} {} {}`", promql::print(left), comparison.op_text(), promql::number_text(limit));
+        let shown = || {
+            format!(
+                "`{} {} {}`",
+                promql::print(left),
+                comparison.op_text(),
+                promql::number_text(limit)
+            )
+        };
         let (never, always) = match (op, bounds(left)) {
             (T_LSS, Some((least, most))) => (limit <= least, limit > most),
             (T_LTE, Some((least, most))) => (limit < least, limit >= most),
@@ -191,15 +254,24 @@ impl<'a> Known<'a> {
         };
         if never {
             let hint = match inner(left) {
-                Expr::Aggregate(aggregate) if aggregate.op.id() == T_COUNT => "count() of nothing is nothing, not 0: ask with absent()",
+                Expr::Aggregate(aggregate) if aggregate.op.id() == T_COUNT => {
+                    "count() of nothing is nothing, not 0: ask with absent()"
+                }
                 _ => "turn the comparison round, or correct the threshold",
             };
-            findings.error("never-true", &rule.expr_place, format!("alert `{}`: {} is never true", rule.name, shown()), hint);
+            findings.error(
+                "never-true",
+                &rule.expr_place,
+                format!("alert `{}`: {} is never true", rule.name, shown()),
+                hint,
+            );
         }
         // How many there are, and that nothing is there, is asked for by any comparison that holds.
         let presence = match inner(left) {
             Expr::Aggregate(aggregate) => aggregate.op.id() == T_COUNT,
-            Expr::Call(call) => call.func.name.starts_with("absent") || call.func.name.starts_with("present"),
+            Expr::Call(call) => {
+                call.func.name.starts_with("absent") || call.func.name.starts_with("present")
+            }
             _ => false,
         };
         if always && decides && !presence {
@@ -219,7 +291,11 @@ impl<'a> Known<'a> {
             findings.warning(
                 "raw-counter",
                 &rule.expr_place,
-                format!("alert `{}`: {} compares what was counted since the process started", rule.name, shown()),
+                format!(
+                    "alert `{}`: {} compares what was counted since the process started",
+                    rule.name,
+                    shown()
+                ),
                 "compare its rate() or increase()",
             );
         }
@@ -243,7 +319,10 @@ impl<'a> Known<'a> {
                 // A series whose job no file tells: any alert on a target may be the one.
                 || (jobs.is_empty() && !self.watched.is_empty());
             if !covered {
-                let job = jobs.iter().next().map_or_else(|| metric.to_owned(), |job| format!("job `{job}`"));
+                let job = jobs
+                    .iter()
+                    .next()
+                    .map_or_else(|| metric.to_owned(), |job| format!("job `{job}`"));
                 findings.warning(
                     "ratio-falls-silent",
                     &rule.expr_place,
@@ -260,10 +339,14 @@ impl<'a> Known<'a> {
         if let Some(job) = promql::equal_to(selector, "job") {
             return [job.to_owned()].into();
         }
-        let declared = self.subject.declaration.series.iter().filter_map(|text| promql::parse(text).ok());
+        let declared =
+            self.subject.declaration.series.iter().filter_map(|text| promql::parse(text).ok());
         let mut jobs = BTreeSet::new();
         for expr in declared {
-            for selector in promql::selectors(&expr).into_iter().filter(|selector| promql::metric_name(selector) == Some(metric)) {
+            for selector in promql::selectors(&expr)
+                .into_iter()
+                .filter(|selector| promql::metric_name(selector) == Some(metric))
+            {
                 jobs.extend(promql::equal_to(selector, "job").map(str::to_owned));
             }
         }
@@ -288,12 +371,17 @@ fn bounds(expr: &Expr) -> Option<(f64, f64)> {
             _ => None,
         },
         Expr::Call(call) => match call.func.name {
-            "rate" | "irate" | "increase" | "changes" | "resets" | "count_over_time" | "sqrt" | "abs" => Some(FROM_ZERO),
+            "rate" | "irate" | "increase" | "changes" | "resets" | "count_over_time" | "sqrt"
+            | "abs" => Some(FROM_ZERO),
             "absent" | "absent_over_time" | "present_over_time" => Some((1.0, 1.0)),
-            "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" => match call.args.args.first().map(|arg| &**arg)? {
-                Expr::MatrixSelector(matrix) => bounds(&Expr::VectorSelector(matrix.vs.clone())),
-                _ => None,
-            },
+            "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" => {
+                match call.args.args.first().map(|arg| &**arg)? {
+                    Expr::MatrixSelector(matrix) => {
+                        bounds(&Expr::VectorSelector(matrix.vs.clone()))
+                    }
+                    _ => None,
+                }
+            }
             _ => None,
         },
         Expr::Aggregate(aggregate) => match aggregate.op.id() {
@@ -303,8 +391,12 @@ fn bounds(expr: &Expr) -> Option<(f64, f64)> {
             _ => None,
         },
         Expr::Binary(binary) if [T_ADD, T_MUL, T_DIV].contains(&binary.op.id()) => {
-            let from_zero =
-                |expr: &Expr| constant(expr).map_or_else(|| bounds(expr).is_some_and(|(least, _)| least >= 0.0), |value| value >= 0.0);
+            let from_zero = |expr: &Expr| {
+                constant(expr).map_or_else(
+                    || bounds(expr).is_some_and(|(least, _)| least >= 0.0),
+                    |value| value >= 0.0,
+                )
+            };
             (from_zero(&binary.lhs) && from_zero(&binary.rhs)).then_some(FROM_ZERO)
         }
         _ => None,

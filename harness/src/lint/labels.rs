@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::token::{T_BOTTOMK, T_COUNT_VALUES, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_TOPK};
+use promql_parser::parser::token::{
+    T_BOTTOMK, T_COUNT_VALUES, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_TOPK,
+};
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
+use promql_parser::parser::{
+    AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
+};
 
 use config::monitoring::promql;
 
@@ -30,7 +34,10 @@ impl Labels {
     }
 
     fn keep(&self, names: &[String]) -> Labels {
-        let known = names.iter().filter(|name| self.may_carry(name)).map(|name| (name.clone(), self.known.get(name).cloned().flatten()));
+        let known = names
+            .iter()
+            .filter(|name| self.may_carry(name))
+            .map(|name| (name.clone(), self.known.get(name).cloned().flatten()));
         Labels { open: false, known: known.collect(), gone: BTreeSet::new() }
     }
 
@@ -52,10 +59,17 @@ impl Labels {
     fn or(self, other: Labels) -> Labels {
         let mut known = BTreeMap::new();
         for name in self.known.keys().chain(other.known.keys()) {
-            let (one, two) = (self.known.get(name).cloned().flatten(), other.known.get(name).cloned().flatten());
+            let (one, two) =
+                (self.known.get(name).cloned().flatten(), other.known.get(name).cloned().flatten());
             known.insert(name.clone(), if one == two { one } else { None });
         }
-        let gone = self.gone.iter().chain(&other.gone).filter(|name| !self.may_carry(name) && !other.may_carry(name)).cloned().collect();
+        let gone = self
+            .gone
+            .iter()
+            .chain(&other.gone)
+            .filter(|name| !self.may_carry(name) && !other.may_carry(name))
+            .cloned()
+            .collect();
         Labels { open: self.open || other.open, known, gone }
     }
 }
@@ -80,11 +94,14 @@ fn all_matchers(selector: &VectorSelector) -> impl Iterator<Item = &Matcher> {
 }
 
 fn of_selector(selector: &VectorSelector, recorded: &Recorded) -> Labels {
-    let mut labels =
-        promql::metric_name(selector).and_then(|name| recorded.get(name).cloned()).unwrap_or(Labels { open: true, ..Labels::default() });
+    let mut labels = promql::metric_name(selector)
+        .and_then(|name| recorded.get(name).cloned())
+        .unwrap_or(Labels { open: true, ..Labels::default() });
     for matcher in all_matchers(selector) {
         match &matcher.op {
-            MatchOp::Equal if matcher.value.is_empty() => labels = labels.without(std::slice::from_ref(&matcher.name)),
+            MatchOp::Equal if matcher.value.is_empty() => {
+                labels = labels.without(std::slice::from_ref(&matcher.name))
+            }
             MatchOp::Equal => labels = labels.with(&matcher.name, Some(matcher.value.clone())),
             MatchOp::Re(_) if labels.may_carry(&matcher.name) => {
                 labels.known.entry(matcher.name.clone()).or_insert(None);
@@ -118,13 +135,20 @@ fn of_call(call: &Call, recorded: &Recorded) -> Labels {
         Some(Expr::StringLiteral(text)) => Some(text.val.clone()),
         _ => None,
     };
-    let vector = call.args.args.iter().rev().find(|arg| matches!(arg.value_type(), ValueType::Vector | ValueType::Matrix));
+    let vector = call
+        .args
+        .args
+        .iter()
+        .rev()
+        .find(|arg| matches!(arg.value_type(), ValueType::Vector | ValueType::Matrix));
     let inner = vector.map_or_else(Labels::default, |arg| of(arg, recorded));
     match call.func.name {
         "absent" | "absent_over_time" => {
             let mut labels = Labels::default();
             if let Some(selector) = vector.and_then(|arg| promql::selectors(arg).first().copied()) {
-                for matcher in all_matchers(selector).filter(|matcher| matcher.op == MatchOp::Equal && !matcher.value.is_empty()) {
+                for matcher in all_matchers(selector)
+                    .filter(|matcher| matcher.op == MatchOp::Equal && !matcher.value.is_empty())
+                {
                     labels = labels.with(&matcher.name, Some(matcher.value.clone()));
                 }
             }
@@ -165,23 +189,34 @@ fn of_binary(binary: &BinaryExpr, recorded: &Recorded) -> Labels {
         many
     };
     match modifier.map(|modifier| (&modifier.card, &modifier.matching)) {
-        Some((VectorMatchCardinality::ManyToOne(names), _)) => taken(left, &of(&binary.rhs, recorded), &names.labels),
-        Some((VectorMatchCardinality::OneToMany(names), _)) => taken(of(&binary.rhs, recorded), &left, &names.labels),
+        Some((VectorMatchCardinality::ManyToOne(names), _)) => {
+            taken(left, &of(&binary.rhs, recorded), &names.labels)
+        }
+        Some((VectorMatchCardinality::OneToMany(names), _)) => {
+            taken(of(&binary.rhs, recorded), &left, &names.labels)
+        }
         Some((_, Some(LabelModifier::Include(names)))) => left.keep(&names.labels),
         Some((_, Some(LabelModifier::Exclude(names)))) => left.without(&names.labels),
         _ => left,
     }
 }
 
-/// Labels of all series that rules record; those built on others need as many rounds as they are deep.
-pub(crate) fn recorded<'a>(rules: impl Iterator<Item = &'a config::monitoring::Rule> + Clone) -> Recorded {
+/// Labels of all series that rules record; those built on others need as many rounds as they are
+/// deep.
+pub(crate) fn recorded<'a>(
+    rules: impl Iterator<Item = &'a config::monitoring::Rule> + Clone,
+) -> Recorded {
     let mut all = Recorded::new();
     for _ in 0..10 {
         let mut next = Recorded::new();
         for rule in rules.clone().filter(|rule| !rule.is_alert()) {
             let mut labels = of(&rule.expr, &all);
             for (name, value) in &rule.labels {
-                labels = if value.is_empty() { labels.without(std::slice::from_ref(name)) } else { labels.with(name, Some(value.clone())) };
+                labels = if value.is_empty() {
+                    labels.without(std::slice::from_ref(name))
+                } else {
+                    labels.with(name, Some(value.clone()))
+                };
             }
             let joined = match next.remove(&rule.name) {
                 Some(other) => labels.or(other),
@@ -203,7 +238,11 @@ mod tests {
 
     fn shown(expr: &str) -> String {
         let labels = of(&promql::parse(expr).unwrap(), &Recorded::new());
-        let known: Vec<_> = labels.known.iter().map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("?"))).collect();
+        let known: Vec<_> = labels
+            .known
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("?")))
+            .collect();
         let gone: Vec<_> = labels.gone.iter().map(|name| format!("-{name}")).collect();
         format!("{}{}{}", known.join(","), gone.join(","), if labels.open { "+" } else { "" })
     }

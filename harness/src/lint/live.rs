@@ -1,4 +1,5 @@
-//! What only the running stack can tell: which series and labels there are, what the server has loaded, what it scrapes.
+//! What only the running stack can tell: which series and labels there are, what the server has
+//! loaded, what it scrapes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +9,12 @@ use verdict::observation::metrics::{RuleGroup, Series, Target};
 
 use super::buckets::{self, Bucket};
 use super::{Findings, Linted, labels, templates};
+use crate::probe::{self, Probe, Question};
 use crate::process::clock::RunClock;
+use crate::stack::{Running, Stack};
 use crate::yaml::nearest;
 use config::monitoring::comparison::comparisons;
 use config::monitoring::{MonitoringConfig, Place, PrometheusServer, Rule, RuleKind, promql};
-use crate::probe::{self, Probe, Question};
-use crate::stack::{Running, Stack};
 
 /// Names of series that are asked for at once.
 const AT_ONCE: usize = 60;
@@ -22,12 +23,22 @@ const AT_ONCE: usize = 60;
 ///
 /// # Errors
 /// The metrics server does not answer.
-pub async fn add(linted: &mut Linted, stack: &Stack, config: &MonitoringConfig, running: &Running) -> Result<(), String> {
+pub async fn add(
+    linted: &mut Linted,
+    stack: &Stack,
+    config: &MonitoringConfig,
+    running: &Running,
+) -> Result<(), String> {
     let Some(role) = &stack.declaration.roles.metrics else { return Ok(()) };
-    let Some(server) = config.prometheus.iter().find(|server| server.service == role.service) else { return Ok(()) };
-    let address =
-        running.address(&role.service, role.port).ok_or_else(|| format!("port {} of {} is not published", role.port, role.service))?;
-    let probe = probe::connect(role, address.port(), RunClock::begin()).map_err(|error| error.to_string())?;
+    let Some(server) = config.prometheus.iter().find(|server| server.service == role.service)
+    else {
+        return Ok(());
+    };
+    let address = running
+        .address(&role.service, role.port)
+        .ok_or_else(|| format!("port {} of {} is not published", role.port, role.service))?;
+    let probe = probe::connect(role, address.port(), RunClock::begin())
+        .map_err(|error| error.to_string())?;
     let mut seen = Seen::ask(probe.as_ref(), server).await?;
     // That a service does not answer that the run leaves out is as it should be.
     seen.absent = running.left_out.keys().cloned().collect();
@@ -40,9 +51,14 @@ pub async fn add(linted: &mut Linted, stack: &Stack, config: &MonitoringConfig, 
 }
 
 async fn ask(probe: &dyn Probe, question: Question) -> Result<Vec<Fact>, String> {
-    let facts: Vec<Fact> = probe.ask(&question).await.into_iter().map(|observation| observation.fact).collect();
-    match facts.iter().find_map(|fact| if let Fact::Unreachable { error, .. } = fact { Some(error) } else { None }) {
-        Some(error) => Err(format!("{} does not answer ({}): {error}", probe.source(), question.words())),
+    let facts: Vec<Fact> =
+        probe.ask(&question).await.into_iter().map(|observation| observation.fact).collect();
+    match facts.iter().find_map(|fact| {
+        if let Fact::Unreachable { error, .. } = fact { Some(error) } else { None }
+    }) {
+        Some(error) => {
+            Err(format!("{} does not answer ({}): {error}", probe.source(), question.words()))
+        }
         None => Ok(facts),
     }
 }
@@ -79,7 +95,10 @@ impl Seen {
         }
         let all = series(probe, "count by (__name__) ({__name__!=\"\"})").await?;
         seen.names = all.into_iter().filter_map(|mut one| one.labels.remove("__name__")).collect();
-        let read: BTreeSet<&str> = rules(server).flat_map(|rule| promql::selectors(&rule.expr)).filter_map(promql::metric_name).collect();
+        let read: BTreeSet<&str> = rules(server)
+            .flat_map(|rule| promql::selectors(&rule.expr))
+            .filter_map(promql::metric_name)
+            .collect();
         let there: Vec<&str> = read.into_iter().filter(|name| seen.names.contains(*name)).collect();
         for names in there.chunks(AT_ONCE) {
             for mut one in series(probe, &format!("{{__name__=~\"{}\"}}", names.join("|"))).await? {
@@ -98,12 +117,21 @@ impl Seen {
     fn check(&self, server: &PrometheusServer, findings: &mut Findings) {
         let own = Place { file: server.config.doc.file.clone(), line: 0, key: String::new() };
         if let Some(why) = &self.reload {
-            findings.error("reload-failed", &own, format!("{} does not run with this configuration: {why}", server.service), "see its log");
+            findings.error(
+                "reload-failed",
+                &own,
+                format!("{} does not run with this configuration: {why}", server.service),
+                "see its log",
+            );
         }
         self.jobs(server, findings);
         let recorded = labels::recorded(rules(server));
-        let loaded: BTreeMap<(&str, bool), _> =
-            self.groups.iter().flat_map(|group| &group.rules).map(|rule| ((rule.name.as_str(), rule.alerting), rule)).collect();
+        let loaded: BTreeMap<(&str, bool), _> = self
+            .groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .map(|rule| ((rule.name.as_str(), rule.alerting), rule))
+            .collect();
         for rule in rules(server) {
             match loaded.get(&(rule.name.as_str(), rule.is_alert())) {
                 None => findings.error(
@@ -126,7 +154,8 @@ impl Seen {
 
     fn jobs(&self, server: &PrometheusServer, findings: &mut Findings) {
         for job in &server.config.view.jobs {
-            let targets: Vec<_> = self.targets.iter().filter(|target| target.job == job.name).collect();
+            let targets: Vec<_> =
+                self.targets.iter().filter(|target| target.job == job.name).collect();
             if targets.is_empty() {
                 findings.error(
                     "job-without-target",
@@ -135,20 +164,32 @@ impl Seen {
                     "see its discovery and relabelling",
                 );
             }
-            let left_out = |target: &Target| self.absent.iter().any(|service| target.is_at(service));
+            let left_out =
+                |target: &Target| self.absent.iter().any(|service| target.is_at(service));
             for target in targets.into_iter().filter(|target| !target.up && !left_out(target)) {
-                let what = format!("target {} of job `{}` can't be scraped: {}", target.instance, job.name, target.last_error);
-                findings.warning("target-down", &job.place, what, "is its service up, and are port and path right?");
+                let what = format!(
+                    "target {} of job `{}` can't be scraped: {}",
+                    target.instance, job.name, target.last_error
+                );
+                findings.warning(
+                    "target-down",
+                    &job.place,
+                    what,
+                    "is its service up, and are port and path right?",
+                );
             }
         }
     }
 
     fn of(&self, selector: &VectorSelector) -> &[BTreeMap<String, String>] {
-        promql::metric_name(selector).and_then(|name| self.series.get(name)).map_or(&[], Vec::as_slice)
+        promql::metric_name(selector)
+            .and_then(|name| self.series.get(name))
+            .map_or(&[], Vec::as_slice)
     }
 
     fn selectors(&self, rule: &Rule, expr: &Expr, absent: bool, findings: &mut Findings) {
-        let absent = absent || matches!(expr, Expr::Call(call) if call.func.name.starts_with("absent"));
+        let absent =
+            absent || matches!(expr, Expr::Call(call) if call.func.name.starts_with("absent"));
         let selector = match expr {
             Expr::VectorSelector(selector) => Some(selector),
             Expr::MatrixSelector(matrix) => Some(&matrix.vs),
@@ -165,7 +206,13 @@ impl Seen {
         }
     }
 
-    fn selector(&self, rule: &Rule, selector: &VectorSelector, name: &str, findings: &mut Findings) {
+    fn selector(
+        &self,
+        rule: &Rule,
+        selector: &VectorSelector,
+        name: &str,
+        findings: &mut Findings,
+    ) {
         let series = self.of(selector);
         if series.is_empty() {
             let hint = nearest(name, self.names.iter().map(String::as_str)).map_or_else(
@@ -176,14 +223,28 @@ impl Seen {
             findings.error("series-missing", &rule.expr_place, what, hint);
             return;
         }
-        let matchers: Vec<_> = selector.matchers.matchers.iter().filter(|matcher| matcher.name != "__name__").collect();
-        let value = |labels: &BTreeMap<String, String>, name: &str| labels.get(name).cloned().unwrap_or_default();
-        if series.iter().any(|labels| matchers.iter().all(|matcher| matcher.is_match(&value(labels, &matcher.name)))) {
+        let matchers: Vec<_> = selector
+            .matchers
+            .matchers
+            .iter()
+            .filter(|matcher| matcher.name != "__name__")
+            .collect();
+        let value = |labels: &BTreeMap<String, String>, name: &str| {
+            labels.get(name).cloned().unwrap_or_default()
+        };
+        if series.iter().any(|labels| {
+            matchers.iter().all(|matcher| matcher.is_match(&value(labels, &matcher.name)))
+        }) {
             return;
         }
-        let shown = promql::print(&Expr::VectorSelector(VectorSelector { offset: None, at: None, ..selector.clone() }));
-        let lacking =
-            matchers.iter().find(|matcher| !matcher.is_match("") && !series.iter().any(|labels| labels.contains_key(&matcher.name)));
+        let shown = promql::print(&Expr::VectorSelector(VectorSelector {
+            offset: None,
+            at: None,
+            ..selector.clone()
+        }));
+        let lacking = matchers.iter().find(|matcher| {
+            !matcher.is_match("") && !series.iter().any(|labels| labels.contains_key(&matcher.name))
+        });
         match lacking {
             Some(matcher) => findings.error(
                 "series-missing",
@@ -209,7 +270,9 @@ impl Seen {
         {
             let selectors = promql::selectors(&aggregate.expr);
             let series: Vec<_> = selectors.iter().flat_map(|selector| self.of(selector)).collect();
-            let missing = names.labels.iter().find(|name| !series.is_empty() && !series.iter().any(|labels| labels.contains_key(*name)));
+            let missing = names.labels.iter().find(|name| {
+                !series.is_empty() && !series.iter().any(|labels| labels.contains_key(*name))
+            });
             if let Some(name) = missing {
                 findings.warning(
                     "grouped-by-nothing",
@@ -224,12 +287,17 @@ impl Seen {
         }
     }
 
-    /// Quantiles that are compared with what lies beyond the last bucket, where it is sure which is the last.
+    /// Quantiles that are compared with what lies beyond the last bucket, where it is sure which is
+    /// the last.
     fn buckets(&self, server: &PrometheusServer, rule: &Rule, findings: &mut Findings) {
         for comparison in comparisons(&rule.expr) {
             let Some(quantile) = quantile_below(server, comparison.left, 0) else { continue };
-            let buckets: Vec<Bucket> =
-                scraped(server, quantile, 0).iter().filter_map(|name| self.buckets.get(name)).flatten().cloned().collect();
+            let buckets: Vec<Bucket> = scraped(server, quantile, 0)
+                .iter()
+                .filter_map(|name| self.buckets.get(name))
+                .flatten()
+                .cloned()
+                .collect();
             if let Some(last) = buckets::end(&buckets)
                 && matches!(comparison.op_text(), ">" | ">=")
                 && comparison.limit >= last
@@ -251,7 +319,10 @@ impl Seen {
 
     fn templates(&self, rule: &Rule, of_result: &labels::Labels, findings: &mut Findings) {
         let RuleKind::Alert { annotations, .. } = &rule.kind else { return };
-        let series: Vec<_> = promql::selectors(&rule.expr).into_iter().flat_map(|selector| self.of(selector)).collect();
+        let series: Vec<_> = promql::selectors(&rule.expr)
+            .into_iter()
+            .flat_map(|selector| self.of(selector))
+            .collect();
         if series.is_empty() || !of_result.open {
             return;
         }
@@ -279,7 +350,13 @@ fn rules(server: &PrometheusServer) -> impl Iterator<Item = &Rule> + Clone {
 
 async fn series(probe: &dyn Probe, expr: &str) -> Result<Vec<Series>, String> {
     let now = RunClock::begin().now().wall_s();
-    let question = Question::Range { name: "lint".into(), expr: expr.into(), start_s: now, end_s: now, step_s: 1.0 };
+    let question = Question::Range {
+        name: "lint".into(),
+        expr: expr.into(),
+        start_s: now,
+        end_s: now,
+        step_s: 1.0,
+    };
     let mut found = Vec::new();
     for fact in ask(probe, question).await? {
         if let Fact::Samples(samples) = fact {
@@ -295,7 +372,10 @@ fn names_of(series: &[BTreeMap<String, String>]) -> BTreeSet<&str> {
 
 fn makes_labels(expr: &Expr) -> bool {
     let makes = match expr {
-        Expr::Call(call) => ["label_replace", "label_join", "info"].contains(&call.func.name) || call.func.name.starts_with("absent"),
+        Expr::Call(call) => {
+            ["label_replace", "label_join", "info"].contains(&call.func.name)
+                || call.func.name.starts_with("absent")
+        }
         Expr::Aggregate(aggregate) => aggregate.op.to_string() == "count_values",
         // Labels come from either side.
         Expr::Binary(binary) => !binary.op.is_comparison_operator(),
@@ -304,7 +384,8 @@ fn makes_labels(expr: &Expr) -> bool {
     makes || promql::children(expr).into_iter().any(makes_labels)
 }
 
-/// Names of the series that an expression reads in the end: of recorded ones, what they are recorded from.
+/// Names of the series that an expression reads in the end: of recorded ones, what they are
+/// recorded from.
 fn scraped(server: &PrometheusServer, expr: &Expr, depth: usize) -> BTreeSet<String> {
     let names = promql::selectors(expr).into_iter().filter_map(promql::metric_name);
     names
@@ -317,10 +398,16 @@ fn scraped(server: &PrometheusServer, expr: &Expr, depth: usize) -> BTreeSet<Str
 }
 
 /// The quantile that is compared: itself, in parentheses, or recorded.
-fn quantile_below<'a>(server: &'a PrometheusServer, expr: &'a Expr, depth: usize) -> Option<&'a Expr> {
+fn quantile_below<'a>(
+    server: &'a PrometheusServer,
+    expr: &'a Expr,
+    depth: usize,
+) -> Option<&'a Expr> {
     match expr {
         Expr::Paren(paren) => quantile_below(server, &paren.expr, depth),
-        Expr::Call(call) if call.func.name == "histogram_quantile" => call.args.args.last().map(|arg| &**arg),
+        Expr::Call(call) if call.func.name == "histogram_quantile" => {
+            call.args.args.last().map(|arg| &**arg)
+        }
         Expr::VectorSelector(selector) if depth < 5 => {
             let name = promql::metric_name(selector)?;
             let recorded = rules(server).find(|rule| !rule.is_alert() && rule.name == name)?;

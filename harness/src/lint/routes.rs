@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::alert::{Alert, Alerts, Known};
 use super::{Findings, Severity, Subject};
 use crate::yaml::nearest;
+use crate::yaml::suggest;
 use config::monitoring::alertmanager::{Inhibition, Route};
 use config::monitoring::matcher::{LabelMatcher, MatcherOp};
 use config::monitoring::{Alertmanager, IntegrationKind, duration};
-use crate::yaml::suggest;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let alerts = Alerts::of(subject.config);
@@ -75,21 +75,37 @@ fn all_routes(route: &Route) -> Vec<&Route> {
 }
 
 /// Labels that routes and inhibitions look at.
-fn looked_at(view: &Alertmanager) -> Vec<(&LabelMatcher, &config::monitoring::Place, &'static str)> {
-    let routes =
-        all_routes(&view.route).into_iter().flat_map(|route| route.matchers.iter().map(move |matcher| (matcher, &route.place, "a route")));
-    let inhibitions = view
-        .inhibitions
-        .iter()
-        .flat_map(|rule| rule.source.iter().chain(&rule.target).map(move |matcher| (matcher, &rule.place, "an inhibition")));
+fn looked_at(
+    view: &Alertmanager,
+) -> Vec<(&LabelMatcher, &config::monitoring::Place, &'static str)> {
+    let routes = all_routes(&view.route).into_iter().flat_map(|route| {
+        route.matchers.iter().map(move |matcher| (matcher, &route.place, "a route"))
+    });
+    let inhibitions = view.inhibitions.iter().flat_map(|rule| {
+        rule.source
+            .iter()
+            .chain(&rule.target)
+            .map(move |matcher| (matcher, &rule.place, "an inhibition"))
+    });
     routes.chain(inhibitions).collect()
 }
 
 fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Findings) {
-    let set_by_rules: BTreeSet<&str> =
-        alerts.all.iter().flat_map(|alert| alert.rule.labels.keys().map(String::as_str)).chain(["alertname"]).collect();
-    let external = alerts.all.iter().flat_map(|alert| alert.server.config.view.global.external_labels.keys().map(String::as_str));
-    let carried: BTreeSet<&str> = set_by_rules.iter().copied().chain(alerts.of_series.iter().map(String::as_str)).chain(external).collect();
+    let set_by_rules: BTreeSet<&str> = alerts
+        .all
+        .iter()
+        .flat_map(|alert| alert.rule.labels.keys().map(String::as_str))
+        .chain(["alertname"])
+        .collect();
+    let external = alerts.all.iter().flat_map(|alert| {
+        alert.server.config.view.global.external_labels.keys().map(String::as_str)
+    });
+    let carried: BTreeSet<&str> = set_by_rules
+        .iter()
+        .copied()
+        .chain(alerts.of_series.iter().map(String::as_str))
+        .chain(external)
+        .collect();
     let mut said = BTreeSet::new();
     for (matcher, place, what) in looked_at(view) {
         if !carried.contains(matcher.name.as_str())
@@ -99,14 +115,19 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
             findings.warning(
                 "unknown-label",
                 place,
-                format!("{what} looks at label `{}`, which no alert carries as far as the files tell", matcher.name),
+                format!(
+                    "{what} looks at label `{}`, which no alert carries as far as the files tell",
+                    matcher.name
+                ),
                 suggest(&matcher.name, set_by_rules.iter().copied(), "labels of alerts"),
             );
         }
     }
     // Labels that most alerts set, and that decide about routes.
-    let decisive: BTreeSet<&str> =
-        all_routes(&view.route).into_iter().flat_map(|route| route.matchers.iter().map(|matcher| matcher.name.as_str())).collect();
+    let decisive: BTreeSet<&str> = all_routes(&view.route)
+        .into_iter()
+        .flat_map(|route| route.matchers.iter().map(|matcher| matcher.name.as_str()))
+        .collect();
     let values = |label: &str| -> BTreeSet<&str> {
         looked_at(view)
             .into_iter()
@@ -115,7 +136,8 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
             .collect()
     };
     for label in decisive.into_iter().filter(|label| *label != "alertname") {
-        let setting = alerts.all.iter().filter(|alert| alert.rule.labels.contains_key(label)).count();
+        let setting =
+            alerts.all.iter().filter(|alert| alert.rule.labels.contains_key(label)).count();
         let wanted = values(label);
         for alert in &alerts.all {
             if setting * 2 > alerts.all.len() && missing(alerts, alert, label) {
@@ -127,15 +149,26 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
                 );
             }
             // A value that nothing looks at, one letter from one that something does.
-            if let Some(value) = alert.rule.labels.get(label).filter(|value| !wanted.contains(value.as_str()))
-                && !looked_at(view).iter().any(|(matcher, _, _)| matcher.name == label && matcher.op != MatcherOp::Equal)
+            if let Some(value) =
+                alert.rule.labels.get(label).filter(|value| !wanted.contains(value.as_str()))
+                && !looked_at(view)
+                    .iter()
+                    .any(|(matcher, _, _)| matcher.name == label && matcher.op != MatcherOp::Equal)
                 && let Some(near) = nearest(value, wanted.iter().copied())
-                && alerts.all.iter().filter(|other| other.rule.labels.get(label) == Some(value)).count() == 1
+                && alerts
+                    .all
+                    .iter()
+                    .filter(|other| other.rule.labels.get(label) == Some(value))
+                    .count()
+                    == 1
             {
                 findings.warning(
                     "label-value",
                     &alert.rule.place,
-                    format!("alert `{}` has {label}=\"{value}\", which no route looks at", alert.rule.name),
+                    format!(
+                        "alert `{}` has {label}=\"{value}\", which no route looks at",
+                        alert.rule.name
+                    ),
                     format!("did you mean `{near}`?"),
                 );
             }
@@ -147,7 +180,8 @@ fn missing(alerts: &Alerts<'_>, alert: &Alert<'_>, label: &str) -> bool {
     !alert.rule.labels.contains_key(label)
         && match alerts.label(alert, label) {
             Known::Value(value) => value.is_empty(),
-            // A label of targets may well come along; one that only other expressions speak of hardly does.
+            // A label of targets may well come along; one that only other expressions speak of
+            // hardly does.
             Known::Open => false,
         }
 }
@@ -156,16 +190,29 @@ fn dead_routes(reached: &Reached<'_>, route: &Route, findings: &mut Findings) {
     for child in &route.routes {
         if reached.below(child) == 0 {
             let matchers: Vec<_> = child.matchers.iter().map(ToString::to_string).collect();
-            let enters = reached.alerts.all.iter().any(|alert| reached.alerts.satisfies_all(alert, &child.matchers) != Some(false));
+            let enters =
+                reached.alerts.all.iter().any(|alert| {
+                    reached.alerts.satisfies_all(alert, &child.matchers) != Some(false)
+                });
             let (why, hint) = if enters {
-                ("a route above it takes every alert that would", "move it up, or let the one above `continue`")
+                (
+                    "a route above it takes every alert that would",
+                    "move it up, or let the one above `continue`",
+                )
             } else {
-                ("no alert satisfies its matchers", "correct the matchers, or the labels of the alerts")
+                (
+                    "no alert satisfies its matchers",
+                    "correct the matchers, or the labels of the alerts",
+                )
             };
             findings.warning(
                 "dead-route",
                 &child.place,
-                format!("no alert ends in the route {{{}}} to `{}`: {why}", matchers.join(", "), child.receiver),
+                format!(
+                    "no alert ends in the route {{{}}} to `{}`: {why}",
+                    matchers.join(", "),
+                    child.receiver
+                ),
                 hint,
             );
         } else {
@@ -178,8 +225,12 @@ fn receivers(reached: &Reached<'_>, view: &Alertmanager, findings: &mut Findings
     let routes = all_routes(&view.route);
     for receiver in &view.receivers {
         let named: Vec<_> = routes.iter().filter(|route| route.receiver == receiver.name).collect();
-        let alerts: BTreeSet<usize> =
-            named.iter().filter_map(|route| reached.routes.get(route.place.key.as_str())).flatten().copied().collect();
+        let alerts: BTreeSet<usize> = named
+            .iter()
+            .filter_map(|route| reached.routes.get(route.place.key.as_str()))
+            .flatten()
+            .copied()
+            .collect();
         if named.is_empty() {
             findings.warning(
                 "receiver-never-reached",
@@ -187,7 +238,9 @@ fn receivers(reached: &Reached<'_>, view: &Alertmanager, findings: &mut Findings
                 format!("no route leads to receiver `{}`", receiver.name),
                 "name it in a route, or remove it",
             );
-        } else if alerts.is_empty() && named.iter().any(|route| route.place.key != view.route.place.key) {
+        } else if alerts.is_empty()
+            && named.iter().any(|route| route.place.key != view.route.place.key)
+        {
             findings.warning(
                 "receiver-never-reached",
                 &receiver.place,
@@ -196,12 +249,16 @@ fn receivers(reached: &Reached<'_>, view: &Alertmanager, findings: &mut Findings
             );
         }
         if receiver.integrations.is_empty()
-            && let Some(alert) = alerts.iter().map(|at| &reached.alerts.all[*at]).find(|alert| is_critical(alert))
+            && let Some(alert) =
+                alerts.iter().map(|at| &reached.alerts.all[*at]).find(|alert| is_critical(alert))
         {
             findings.warning(
                 "receiver-tells-nobody",
                 &receiver.place,
-                format!("receiver `{}` tells nobody, and critical alert `{}` ends there", receiver.name, alert.rule.name),
+                format!(
+                    "receiver `{}` tells nobody, and critical alert `{}` ends there",
+                    receiver.name, alert.rule.name
+                ),
                 "give it an integration, or route the alert elsewhere",
             );
         }
@@ -233,7 +290,8 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
         .chain(["severity"])
         .collect();
     let side = |matchers: &[LabelMatcher]| -> Vec<&Alert<'_>> {
-        let satisfying = alerts.all.iter().filter(|alert| alerts.satisfies_all(alert, matchers) != Some(false));
+        let satisfying =
+            alerts.all.iter().filter(|alert| alerts.satisfies_all(alert, matchers) != Some(false));
         let mut distinct = BTreeMap::new();
         for alert in satisfying {
             let seen: Vec<Known> = names.iter().map(|name| alerts.label(alert, name)).collect();
@@ -242,41 +300,60 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
         distinct.into_values().collect()
     };
     let (sources, targets) = (side(&rule.source), side(&rule.target));
-    let shown = |matchers: &[LabelMatcher]| matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    for (name, found, matchers) in [("source", &sources, &rule.source), ("target", &targets, &rule.target)] {
+    let shown = |matchers: &[LabelMatcher]| {
+        matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    for (name, found, matchers) in
+        [("source", &sources, &rule.source), ("target", &targets, &rule.target)]
+    {
         if found.is_empty() {
             findings.warning(
                 "dead-inhibition",
                 &rule.place,
-                format!("this inhibition never acts: no alert satisfies its {name} {{{}}}", shown(matchers)),
+                format!(
+                    "this inhibition never acts: no alert satisfies its {name} {{{}}}",
+                    shown(matchers)
+                ),
                 "correct the matchers, or remove the inhibition",
             );
             return;
         }
     }
     // Pairs that it may act on.
-    let alike = |one: &Alert<'_>, two: &Alert<'_>, label: &str| match (alerts.label(one, label), alerts.label(two, label)) {
+    let alike = |one: &Alert<'_>, two: &Alert<'_>, label: &str| match (
+        alerts.label(one, label),
+        alerts.label(two, label),
+    ) {
         (Known::Value(a), Known::Value(b)) => a == b,
         _ => true,
     };
     let itself = |one: &Alert<'_>, two: &Alert<'_>| {
-        alerts.satisfies_all(two, &rule.source) == Some(true) && alerts.satisfies_all(one, &rule.target) == Some(true)
+        alerts.satisfies_all(two, &rule.source) == Some(true)
+            && alerts.satisfies_all(one, &rule.target) == Some(true)
     };
     let pairs: Vec<_> = sources
         .iter()
         .flat_map(|source| targets.iter().map(move |target| (*source, *target)))
-        .filter(|(source, target)| !itself(source, target) && rule.equal.iter().all(|label| alike(source, target, label)))
+        .filter(|(source, target)| {
+            !itself(source, target) && rule.equal.iter().all(|label| alike(source, target, label))
+        })
         .collect();
     let Some(_) = pairs.first() else {
         let what = match rule.equal.is_empty() {
             true => "whatever satisfies one side satisfies the other too".to_owned(),
             false => format!("no source and target have the same {}", rule.equal.join(", ")),
         };
-        findings.warning("dead-inhibition", &rule.place, format!("this inhibition never acts: {what}"), "correct `equal` or the matchers");
+        findings.warning(
+            "dead-inhibition",
+            &rule.place,
+            format!("this inhibition never acts: {what}"),
+            "correct `equal` or the matchers",
+        );
         return;
     };
     // A label that neither side has counts as equal, so that everything silences everything.
-    let nothing = |alert: &Alert<'_>, label: &str| alerts.label(alert, label) == Known::Value(String::new());
+    let nothing =
+        |alert: &Alert<'_>, label: &str| alerts.label(alert, label) == Known::Value(String::new());
     for label in &rule.equal {
         if pairs.iter().all(|(source, target)| nothing(source, label) && nothing(target, label)) {
             findings.warning(
@@ -287,18 +364,26 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
             );
         }
     }
-    if let Some((source, target)) = pairs.iter().find(|(source, target)| is_critical(target) && severity(source) < severity(target)) {
+    if let Some((source, target)) = pairs
+        .iter()
+        .find(|(source, target)| is_critical(target) && severity(source) < severity(target))
+    {
         findings.warning(
             "inhibits-critical",
             &rule.place,
             format!("`{}` silences `{}`, which is more severe", source.rule.name, target.rule.name),
             "add a matcher on severity to `target_matchers`, or turn the inhibition round",
         );
-    } else if let (true, Some((source, target))) = (rule.equal.is_empty(), pairs.iter().find(|(_, target)| is_critical(target))) {
+    } else if let (true, Some((source, target))) =
+        (rule.equal.is_empty(), pairs.iter().find(|(_, target)| is_critical(target)))
+    {
         findings.warning(
             "inhibits-critical",
             &rule.place,
-            format!("`{}` silences critical `{}` wherever it is: `equal` is missing", source.rule.name, target.rule.name),
+            format!(
+                "`{}` silences critical `{}` wherever it is: `equal` is missing",
+                source.rule.name, target.rule.name
+            ),
             "name the labels by which they belong together under `equal`",
         );
     }
@@ -309,20 +394,34 @@ fn severity(alert: &Alert<'_>) -> u8 {
 }
 
 /// Alerts about a service whose every way to people leads through that service.
-fn through_itself(subject: &Subject<'_>, reached: &Reached<'_>, view: &Alertmanager, manager: &str, findings: &mut Findings) {
+fn through_itself(
+    subject: &Subject<'_>,
+    reached: &Reached<'_>,
+    view: &Alertmanager,
+    manager: &str,
+    findings: &mut Findings,
+) {
     let routes = all_routes(&view.route);
     for (at, alert) in reached.alerts.all.iter().enumerate() {
         let about = about(subject, alert);
         if about.is_empty() {
             continue;
         }
-        let ends = routes.iter().filter(|route| reached.routes.get(route.place.key.as_str()).is_some_and(|alerts| alerts.contains(&at)));
-        let told: Vec<_> = ends.filter_map(|route| view.receiver(&route.receiver)).flat_map(|receiver| &receiver.integrations).collect();
+        let ends = routes.iter().filter(|route| {
+            reached.routes.get(route.place.key.as_str()).is_some_and(|alerts| alerts.contains(&at))
+        });
+        let told: Vec<_> = ends
+            .filter_map(|route| view.receiver(&route.receiver))
+            .flat_map(|receiver| &receiver.integrations)
+            .collect();
         let passes = |url: Option<&str>| {
             let host = url?.split("//").nth(1)?.split(['/', ':']).next()?;
             subject.hosts.get(host).filter(|service| about.contains(service.as_str()))
         };
-        let through: Vec<_> = told.iter().filter_map(|one| passes(one.url.as_deref()).map(|service| (service, one))).collect();
+        let through: Vec<_> = told
+            .iter()
+            .filter_map(|one| passes(one.url.as_deref()).map(|service| (service, one)))
+            .collect();
         if let Some((service, one)) = through.first()
             && through.len() == told.len()
         {
@@ -345,26 +444,45 @@ fn through_itself(subject: &Subject<'_>, reached: &Reached<'_>, view: &Alertmana
     }
 }
 
-/// Services that an alert is about: by its label `service` where the rule sets it, and by the jobs that it asks for.
+/// Services that an alert is about: by its label `service` where the rule sets it, and by the jobs
+/// that it asks for.
 fn about<'a>(subject: &'a Subject<'_>, alert: &'a Alert<'_>) -> BTreeSet<&'a str> {
-    let named = alert.rule.labels.get("service").and_then(|name| subject.hosts.get(name)).map(String::as_str);
+    let named = alert
+        .rule
+        .labels
+        .get("service")
+        .and_then(|name| subject.hosts.get(name))
+        .map(String::as_str);
     let jobs = alert.jobs();
-    let declared =
-        subject.declaration.targets.iter().filter(|target| jobs.contains(target.job.as_str())).map(|target| target.service.as_str());
-    let scraped = alert.server.config.view.jobs.iter().filter(|job| jobs.contains(job.name.as_str())).flat_map(|job| {
-        job.static_configs
-            .iter()
-            .flat_map(|targets| &targets.targets)
-            .filter_map(|(target, _)| subject.hosts.get(target.split(':').next()?))
-            .map(String::as_str)
-    });
+    let declared = subject
+        .declaration
+        .targets
+        .iter()
+        .filter(|target| jobs.contains(target.job.as_str()))
+        .map(|target| target.service.as_str());
+    let scraped = alert
+        .server
+        .config
+        .view
+        .jobs
+        .iter()
+        .filter(|job| jobs.contains(job.name.as_str()))
+        .flat_map(|job| {
+            job.static_configs
+                .iter()
+                .flat_map(|targets| &targets.targets)
+                .filter_map(|(target, _)| subject.hosts.get(target.split(':').next()?))
+                .map(String::as_str)
+        });
     named.into_iter().chain(declared).chain(scraped).collect()
 }
 
 /// Reminders that can't come as often as they are asked for, told once where it is inherited.
 fn repeats(route: &Route, above: Option<&Route>, findings: &mut Findings) {
     let asked = (route.repeat_interval, route.group_interval);
-    if route.repeat_interval < route.group_interval && above.is_none_or(|above| (above.repeat_interval, above.group_interval) != asked) {
+    if route.repeat_interval < route.group_interval
+        && above.is_none_or(|above| (above.repeat_interval, above.group_interval) != asked)
+    {
         findings.warning(
             "repeat-below-group-interval",
             &route.place,

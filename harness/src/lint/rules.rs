@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Findings, Severity, Subject};
+use crate::yaml::suggest;
 use config::budget::{self, BudgetError, Circumstances};
 use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
-use crate::yaml::suggest;
 use config::timescale::{Declared, Scale};
 
 /// `for` from which on it is worth a note.
@@ -23,7 +23,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             );
         }
         duplicates(server, findings);
-        for (group, rule) in groups(server).flat_map(|group| group.rules.iter().map(move |rule| (group, rule))) {
+        for (group, rule) in
+            groups(server).flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
+        {
             holds(server, group, rule, findings);
         }
         told_in_time(subject, server, findings);
@@ -86,14 +88,23 @@ fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &m
     }
 }
 
-/// Alerts of which their owner wants to be told sooner than the configuration can promise, however fast everything is.
+/// Alerts of which their owner wants to be told sooner than the configuration can promise, however
+/// fast everything is.
 fn told_in_time(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut Findings) {
     for alert in &subject.declaration.alerts {
-        let Some(within) = alert.within_s.and_then(|s| Duration::try_from_secs_f64(s).ok()) else { continue };
-        let budgets = budget::budgets(subject.config, &alert.name, &alert.labels, &Circumstances::at_best()).unwrap_or_default();
+        let Some(within) = alert.within_s.and_then(|s| Duration::try_from_secs_f64(s).ok()) else {
+            continue;
+        };
+        let budgets =
+            budget::budgets(subject.config, &alert.name, &alert.labels, &Circumstances::at_best())
+                .unwrap_or_default();
         let refused = budgets.iter().find_map(|budget| budget.admits(within).err());
-        let rule = groups(server).flat_map(|group| &group.rules).find(|rule| rule.is_alert() && rule.name == alert.name);
-        if let (Some(BudgetError::Impossible { allowed, wanted, stages, .. }), Some(rule)) = (refused, rule) {
+        let rule = groups(server)
+            .flat_map(|group| &group.rules)
+            .find(|rule| rule.is_alert() && rule.name == alert.name);
+        if let (Some(BudgetError::Impossible { allowed, wanted, stages, .. }), Some(rule)) =
+            (refused, rule)
+        {
             findings.error(
                 "told-too-late",
                 &rule.place,
@@ -109,14 +120,25 @@ fn told_in_time(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut
 
 /// Whether alerts leave the server, to where the stack's Alertmanager is.
 fn told_to_alertmanager(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut Findings) {
-    let Some(alert) = groups(server).flat_map(|group| &group.rules).find(|rule| rule.is_alert()) else { return };
+    let Some(alert) = groups(server).flat_map(|group| &group.rules).find(|rule| rule.is_alert())
+    else {
+        return;
+    };
     let view = &server.config.view;
     let targets: Vec<_> = view.alertmanagers.iter().flat_map(|manager| &manager.targets).collect();
-    if targets.is_empty() && view.alertmanagers.iter().all(|manager| manager.discoveries.is_empty()) {
+    if targets.is_empty() && view.alertmanagers.iter().all(|manager| manager.discoveries.is_empty())
+    {
         findings.error(
             "no-alertmanager",
-            &config::monitoring::Place { file: server.config.doc.file.clone(), line: 0, key: String::new() },
-            format!("{} has alerts (`{}` …) and no Alertmanager to send them to", server.service, alert.name),
+            &config::monitoring::Place {
+                file: server.config.doc.file.clone(),
+                line: 0,
+                key: String::new(),
+            },
+            format!(
+                "{} has alerts (`{}` …) and no Alertmanager to send them to",
+                server.service, alert.name
+            ),
             "name it under `alerting.alertmanagers`",
         );
     }
@@ -127,15 +149,24 @@ fn told_to_alertmanager(subject: &Subject<'_>, server: &PrometheusServer, findin
             (None, _) => findings.error(
                 "alertmanager-address",
                 place,
-                format!("alerts are sent to `{target}`, and no service of the stack is called {host}"),
+                format!(
+                    "alerts are sent to `{target}`, and no service of the stack is called {host}"
+                ),
                 suggest(host, subject.hosts.keys().map(String::as_str), "services"),
             ),
-            (Some(service), Some(role)) if *service == role.service && port != role.port.to_string() => findings.error(
-                "alertmanager-address",
-                place,
-                format!("alerts are sent to port {port} of {host}, which listens on {}", role.port),
-                "correct the port here, or `roles.alerting.port` in firedrill.yaml",
-            ),
+            (Some(service), Some(role))
+                if *service == role.service && port != role.port.to_string() =>
+            {
+                findings.error(
+                    "alertmanager-address",
+                    place,
+                    format!(
+                        "alerts are sent to port {port} of {host}, which listens on {}",
+                        role.port
+                    ),
+                    "correct the port here, or `roles.alerting.port` in firedrill.yaml",
+                )
+            }
             _ => {}
         }
     }
@@ -148,7 +179,10 @@ pub(super) fn time_scale(subject: &Subject<'_>, findings: &mut Findings) {
     let Err(refusal) = scale.declared(declared).apply(subject.config) else { return };
     for reason in refusal.reasons {
         let Some(place) = &reason.place else { continue };
-        let what = format!("{}: time scale {} can't be had: {}", reason.subject, refusal.scale, reason.why);
+        let what = format!(
+            "{}: time scale {} can't be had: {}",
+            reason.subject, refusal.scale, reason.why
+        );
         findings.warning("time-scale", place, what, reason.hint);
     }
 }

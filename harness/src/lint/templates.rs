@@ -1,12 +1,12 @@
-//! Templates of annotations and labels, as Prometheus expands them: that they parse, that their functions exist, and that the
-//! labels they show can be there.
+//! Templates of annotations and labels, as Prometheus expands them: that they parse, that their
+//! functions exist, and that the labels they show can be there.
 
 use std::collections::BTreeSet;
 
 use super::labels::{self, Labels};
 use super::{Findings, Subject};
-use config::monitoring::{Rule, RuleKind};
 use crate::yaml::suggest;
+use config::monitoring::{Rule, RuleKind};
 
 /// Functions of Prometheus' templates and of Go's.
 const FUNCTIONS: [&str; 45] = [
@@ -67,13 +67,22 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         let recorded = labels::recorded(rules.clone());
         for rule in rules {
             let RuleKind::Alert { annotations, .. } = &rule.kind else { continue };
-            let texts = annotations.iter().map(|one| ("annotation", one)).chain(rule.labels.iter().map(|one| ("label", one)));
+            let texts = annotations
+                .iter()
+                .map(|one| ("annotation", one))
+                .chain(rule.labels.iter().map(|one| ("label", one)));
             let mut of_result: Option<Labels> = None;
-            for (kind, (name, text)) in texts.filter(|(_, (_, text))| text.contains("{{") || text.contains("}}")) {
+            for (kind, (name, text)) in
+                texts.filter(|(_, (_, text))| text.contains("{{") || text.contains("}}"))
+            {
                 let shown = match read(text) {
                     Ok(shown) => shown,
                     Err(why) => {
-                        let what = format!("{kind} `{name}` of alert `{}`: {why}; seen `{}`", rule.name, text.trim());
+                        let what = format!(
+                            "{kind} `{name}` of alert `{}`: {why}; seen `{}`",
+                            rule.name,
+                            text.trim()
+                        );
                         findings.error(
                             "template",
                             &rule.place,
@@ -85,7 +94,12 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
                 };
                 let of_result = of_result.get_or_insert_with(|| labels::of(&rule.expr, &recorded));
                 for label in shown.iter().filter(|label| !of_result.may_carry(label)) {
-                    findings.warning("template-label", &rule.place, never_there(rule, kind, name, label), hint(rule, label, of_result));
+                    findings.warning(
+                        "template-label",
+                        &rule.place,
+                        never_there(rule, kind, name, label),
+                        hint(rule, label, of_result),
+                    );
                 }
             }
         }
@@ -93,7 +107,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 pub(super) fn never_there(rule: &Rule, kind: &str, name: &str, label: &str) -> String {
-    format!("{kind} `{name}` of alert `{}` shows label `{label}`, which its expression's results never have", rule.name)
+    format!(
+        "{kind} `{name}` of alert `{}` shows label `{label}`, which its expression's results never have",
+        rule.name
+    )
 }
 
 pub(super) fn hint(rule: &Rule, label: &str, of_result: &Labels) -> String {
@@ -102,7 +119,10 @@ pub(super) fn hint(rule: &Rule, label: &str, of_result: &Labels) -> String {
     } else if of_result.known.is_empty() {
         "its results have no labels at all: group with by (…), or don't show any".into()
     } else {
-        format!("{}; group by it as well, or don't show it", suggest(label, of_result.known.keys().map(String::as_str), "labels"))
+        format!(
+            "{}; group by it as well, or don't show it",
+            suggest(label, of_result.known.keys().map(String::as_str), "labels")
+        )
     }
 }
 
@@ -140,7 +160,8 @@ pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
             _ => {}
         }
         // Within these the dot is something else.
-        let same_dot = !open.iter().any(|word| ["range", "with", "define", "block"].contains(&word.as_str()));
+        let same_dot =
+            !open.iter().any(|word| ["range", "with", "define", "block"].contains(&word.as_str()));
         one_action(&words, same_dot, &mut variables, &mut shown)?;
     }
 }
@@ -164,7 +185,8 @@ fn end_of_action(text: &str) -> Option<usize> {
     None
 }
 
-/// The words of an action: strings with their opening quote, variables with their fields, names, operators.
+/// The words of an action: strings with their opening quote, variables with their fields, names,
+/// operators.
 fn words(action: &str) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     let mut letters = action.char_indices().peekable();
@@ -193,7 +215,9 @@ fn words(action: &str) -> Result<Vec<String>, String> {
             ':' if letters.next_if(|(_, next)| *next == '=').is_some() => found.push(":=".into()),
             _ if letter.is_alphanumeric() || "$._-+'".contains(letter) => {
                 let mut end = at + letter.len_utf8();
-                while let Some((at, next)) = letters.next_if(|(_, next)| next.is_alphanumeric() || "._-+'".contains(*next)) {
+                while let Some((at, next)) =
+                    letters.next_if(|(_, next)| next.is_alphanumeric() || "._-+'".contains(*next))
+                {
                     end = at + next.len_utf8();
                 }
                 found.push(action[at..end].to_owned());
@@ -204,8 +228,16 @@ fn words(action: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-fn one_action(words: &[String], same_dot: bool, variables: &mut BTreeSet<String>, shown: &mut BTreeSet<String>) -> Result<(), String> {
-    const KEYWORDS: [&str; 11] = ["if", "else", "end", "range", "with", "define", "block", "template", "break", "continue", "|"];
+fn one_action(
+    words: &[String],
+    same_dot: bool,
+    variables: &mut BTreeSet<String>,
+    shown: &mut BTreeSet<String>,
+) -> Result<(), String> {
+    const KEYWORDS: [&str; 11] = [
+        "if", "else", "end", "range", "with", "define", "block", "template", "break", "continue",
+        "|",
+    ];
     let opened = words.iter().filter(|word| *word == "(").count();
     let closed = words.iter().filter(|word| *word == ")").count();
     if opened != closed {
@@ -237,9 +269,13 @@ fn one_action(words: &[String], same_dot: bool, variables: &mut BTreeSet<String>
                 shown.insert(label.to_owned());
             }
         } else if first.is_alphabetic() {
-            let known = FUNCTIONS.contains(&word.as_str()) || MORE_FUNCTIONS.contains(&word.as_str());
+            let known =
+                FUNCTIONS.contains(&word.as_str()) || MORE_FUNCTIONS.contains(&word.as_str());
             if !known && !KEYWORDS.contains(&word.as_str()) {
-                return Err(format!("there is no function `{word}`; {}", suggest(word, FUNCTIONS, "functions")));
+                return Err(format!(
+                    "there is no function `{word}`; {}",
+                    suggest(word, FUNCTIONS, "functions")
+                ));
             }
             if word == "index"
                 && matches!(next(1), "$labels" | ".Labels")
@@ -262,13 +298,23 @@ mod tests {
             ("none", ""),
             ("{{ $labels.instance }} is {{ $value | printf \"%.0f\" }} %", "instance"),
             ("{{- with $labels.instance -}}{{ . }}{{else}}none{{ end }}", "instance"),
-            ("{{ .Labels.job }} {{ range query \"up{job='x'} }}\" }}{{ .Labels.other }}{{ end }}", "job"),
+            (
+                "{{ .Labels.job }} {{ range query \"up{job='x'} }}\" }}{{ .Labels.other }}{{ end }}",
+                "job",
+            ),
             ("{{ index $labels \"a.b\" | title }}", "a.b"),
-            ("{{ $x := $labels.a }}{{ if gt $value 1.5e3 }}{{ $x }}{{ else if not $x }}{{ end }}", "a"),
+            (
+                "{{ $x := $labels.a }}{{ if gt $value 1.5e3 }}{{ $x }}{{ else if not $x }}{{ end }}",
+                "a",
+            ),
             ("{{/* nothing */}}{{ humanize (first (query `up`) | value) }}", ""),
             ("{{ range $i, $one := query \"up\" }}{{ $one.Labels.b }}{{ $i }}{{ end }}", ""),
         ] {
-            assert_eq!(read(text).map(|shown| shown.into_iter().collect::<Vec<_>>().join(",")), Ok(wanted.to_owned()), "{text}");
+            assert_eq!(
+                read(text).map(|shown| shown.into_iter().collect::<Vec<_>>().join(",")),
+                Ok(wanted.to_owned()),
+                "{text}"
+            );
         }
     }
 

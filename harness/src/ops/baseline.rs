@@ -1,18 +1,20 @@
-//! `firedrill baseline`: runs of a healthy stack, measured; recorded, or judged against recorded ones.
+//! `firedrill baseline`: runs of a healthy stack, measured; recorded, or judged against recorded
+//! ones.
 //!
-//! Each run is a stack of its own, brought up and taken down: runs on one stack would share what differs from one start to the
-//! next (where data lie, which pool filled first), and differ less than two versions do by chance alone.
+//! Each run is a stack of its own, brought up and taken down: runs on one stack would share what
+//! differs from one start to the next (where data lie, which pool filled first), and differ less
+//! than two versions do by chance alone.
 
 pub mod recorded;
 
+use crate::declaration::Declaration;
 use crate::ops::alerts;
 use crate::ops::console::Silent;
-use crate::ops::verify::leave;
-use crate::declaration::Declaration;
 use crate::ops::live::{Options, Outcome, run_id, up_planned};
+use crate::ops::verify::leave;
+use crate::plan::{Plan, Planned};
 use crate::process::exit::{Exit, Failure};
 use crate::process::host::Host;
-use crate::plan::{Plan, Planned};
 use crate::process::progress::Progress;
 use crate::record::{self, Recorder};
 use crate::report::{self, RunFile};
@@ -48,7 +50,11 @@ impl Subject {
         let recorded = if file.starts_with(&read.stack.folder) {
             file.with_file_name("baseline-recorded.json")
         } else {
-            options.home.scenarios().join("baselines/recorded").join(format!("{}.json", read.subject.declaration.stack))
+            options
+                .home
+                .scenarios()
+                .join("baselines/recorded")
+                .join(format!("{}.json", read.subject.declaration.stack))
         };
         let gate = read.subject.baseline.as_ref().and_then(|b: &Baseline| b.gate.clone()).ok_or_else(|| {
             Failure::new(
@@ -60,11 +66,17 @@ impl Subject {
                 ),
             )
         })?;
-        Ok(Subject { time_scale: read.scaled.scale, declaration: read.subject.declaration, gate, recorded })
+        Ok(Subject {
+            time_scale: read.scaled.scale,
+            declaration: read.subject.declaration,
+            gate,
+            recorded,
+        })
     }
 }
 
-/// Makes a run, and once more if it measured nothing at all: other programs kept the host busy, or somebody set its clock.
+/// Makes a run, and once more if it measured nothing at all: other programs kept the host busy, or
+/// somebody set its clock.
 ///
 /// # Errors
 /// A run could not be carried out.
@@ -73,7 +85,10 @@ async fn measure(options: &Options, gate: &Gate) -> Result<Run, Failure> {
     match run.values.values().next() {
         Some(first) if run.values.values().all(|v| v.value.is_none()) => {
             let progress = Progress::new(options.common.quiet);
-            progress.say(&format!("run {} measured nothing and is made once more: {}", run.id, first.rests_on));
+            progress.say(&format!(
+                "run {} measured nothing and is made once more: {}",
+                run.id, first.rests_on
+            ));
             once(options, gate).await
         }
         _ => Ok(run),
@@ -102,11 +117,12 @@ fn nth(options: &Options, n: usize) -> Options {
     Options { seed: options.seed.wrapping_add(n as u64), ..options.clone() }
 }
 
-/// Makes `runs` runs and records each as soon as it is made, so that a later one that can't be made costs none: after those that
-/// were recorded (`added`), or in their place.
+/// Makes `runs` runs and records each as soon as it is made, so that a later one that can't be made
+/// costs none: after those that were recorded (`added`), or in their place.
 ///
 /// # Errors
-/// Those that were recorded don't fit, a run could not be carried out or did not measure something, or the file can't be written.
+/// Those that were recorded don't fit, a run could not be carried out or did not measure something,
+/// or the file can't be written.
 pub async fn record(options: &Options, runs: usize, added: bool) -> Result<Recorded, Failure> {
     let subject = Subject::read(options)?;
     let progress = Progress::new(options.common.quiet);
@@ -144,7 +160,10 @@ fn complete(run: Run) -> Result<Run, Failure> {
         None => Ok(run),
         Some((name, value)) => Err(Failure::new(
             Exit::Unknown,
-            format!("run {} did not measure {name}: {}\nhint: it is not recorded; mend that first", run.id, value.rests_on),
+            format!(
+                "run {} did not measure {name}: {}\nhint: it is not recorded; mend that first",
+                run.id, value.rests_on
+            ),
         )),
     }
 }
@@ -160,7 +179,8 @@ pub enum Against {
 /// Makes `runs` runs and judges them.
 ///
 /// # Errors
-/// There is nothing to compare with, a run could not be carried out, or the report can't be written.
+/// There is nothing to compare with, a run could not be carried out, or the report can't be
+/// written.
 pub async fn check(options: &Options, runs: usize, against: Against) -> Result<Outcome, Failure> {
     let subject = Subject::read(options)?;
     let progress = Progress::new(options.common.quiet);
@@ -189,12 +209,22 @@ pub async fn check(options: &Options, runs: usize, against: Against) -> Result<O
     judge(options, &subject, &baseline, &candidate)
 }
 
-/// Records what was measured as a history of its own, and judges that: `firedrill judge` does it again.
-fn judge(options: &Options, subject: &Subject, baseline: &[Run], candidate: &[Run]) -> Result<Outcome, Failure> {
+/// Records what was measured as a history of its own, and judges that: `firedrill judge` does it
+/// again.
+fn judge(
+    options: &Options,
+    subject: &Subject,
+    baseline: &[Run],
+    candidate: &[Run],
+) -> Result<Outcome, Failure> {
     let id = run_id(options.seed);
     let folder = options.common.report.join(&id);
-    let unwritable =
-        |e: std::io::Error| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display()));
+    let unwritable = |e: std::io::Error| {
+        Failure::new(
+            Exit::Usage,
+            format!("{}: {e}\nhint: name another folder with --report", folder.display()),
+        )
+    };
     std::fs::create_dir_all(&folder).map_err(unwritable)?;
     let recorder = Recorder::begin(&folder, crate::process::clock::RunClock::begin())?;
     recorder.write(EventKind::Run(RunEvent::Started {
@@ -239,7 +269,13 @@ fn expectations(gate: &Gate, seed: u64) -> Vec<Planned> {
         scenario: "A candidate is no worse than the baseline".into(),
         step: format!("Then {name} is no worse"),
         place: "baseline".into(),
-        expectation: WithinBaseline { name: name.clone(), measure: measure.clone(), question: gate.question(measure), seed }.into(),
+        expectation: WithinBaseline {
+            name: name.clone(),
+            measure: measure.clone(),
+            question: gate.question(measure),
+            seed,
+        }
+        .into(),
     };
     gate.measures.iter().map(planned).collect()
 }

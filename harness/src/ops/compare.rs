@@ -61,20 +61,24 @@ pub struct Row {
     pub before: Option<f64>,
     /// Of the second.
     pub after: Option<f64>,
-    /// By how many per cent the second is above the first; none if one is missing or the first is 0.
+    /// By how many per cent the second is above the first; none if one is missing or the first is
+    /// 0.
     pub change: Option<f64>,
 }
 
 impl Row {
     fn new(name: impl Into<String>, before: Option<f64>, after: Option<f64>) -> Row {
-        let change = before.zip(after).filter(|(b, _)| *b != 0.0).map(|(b, a)| (a / b - 1.0) * 100.0);
+        let change =
+            before.zip(after).filter(|(b, _)| *b != 0.0).map(|(b, a)| (a / b - 1.0) * 100.0);
         Row { name: name.into(), before, after, change }
     }
 }
 
 /// Compares two runs.
 pub fn compare(before: &Report, after: &Report) -> Comparison {
-    let by_id = |r: &Report| -> BTreeMap<String, Told> { r.verdicts.iter().map(|t| (t.id.clone(), t.clone())).collect() };
+    let by_id = |r: &Report| -> BTreeMap<String, Told> {
+        r.verdicts.iter().map(|t| (t.id.clone(), t.clone())).collect()
+    };
     let (first, second) = (by_id(before), by_id(after));
     let (mut verdicts, mut unchanged) = (Vec::new(), 0);
     for id in first.keys().chain(second.keys()).collect::<BTreeSet<_>>() {
@@ -83,12 +87,23 @@ pub fn compare(before: &Report, after: &Report) -> Comparison {
             unchanged += 1;
         } else if let Some(told) = a.or(b) {
             let (before, after) = (b.map(|t| t.status), a.map(|t| t.status));
-            verdicts.push(Change { id: id.clone(), expected: told.expected.clone(), before, after, reason: told.reason.clone() });
+            verdicts.push(Change {
+                id: id.clone(),
+                expected: told.expected.clone(),
+                before,
+                after,
+                reason: told.reason.clone(),
+            });
         }
     }
     // What became worse comes first.
     verdicts.sort_by_key(|c| (std::cmp::Reverse(c.after), c.before, c.id.clone()));
-    Comparison { unlike: unlike(before, after), verdicts, unchanged, figures: figures(before, after) }
+    Comparison {
+        unlike: unlike(before, after),
+        verdicts,
+        unchanged,
+        figures: figures(before, after),
+    }
 }
 
 fn unlike(before: &Report, after: &Report) -> Vec<String> {
@@ -101,8 +116,13 @@ fn unlike(before: &Report, after: &Report) -> Vec<String> {
         why.push(format!("they ran at two time scales: {} and {}", b.time_scale, a.time_scale));
     }
     match (&b.host, &a.host) {
-        (Some(b), Some(a)) => why.extend(a.differs(b).map(|how| format!("they ran on unlike machines: {how} (the first)"))),
-        _ => why.push("whether they ran on machines of one kind is not known: one of them is too old to say".into()),
+        (Some(b), Some(a)) => why.extend(
+            a.differs(b).map(|how| format!("they ran on unlike machines: {how} (the first)")),
+        ),
+        _ => why.push(
+            "whether they ran on machines of one kind is not known: one of them is too old to say"
+                .into(),
+        ),
     }
     if !(b.complete && a.complete) {
         why.push("one of them was cut short: what it does not show proves nothing".into());
@@ -113,13 +133,18 @@ fn unlike(before: &Report, after: &Report) -> Vec<String> {
 fn figures(before: &Report, after: &Report) -> Vec<Figures> {
     let mut all = Vec::new();
     let mut add = |title: &str, unit, rows: Vec<Row>| {
-        let rows: Vec<Row> = rows.into_iter().filter(|r| r.before.is_some() || r.after.is_some()).collect();
+        let rows: Vec<Row> =
+            rows.into_iter().filter(|r| r.before.is_some() || r.after.is_some()).collect();
         if !rows.is_empty() {
             all.push(Figures { title: title.to_owned(), unit, rows });
         }
     };
     let (b, a) = (&before.curves, &after.curves);
-    add("latency while no fault was there", "ms", percentiles(&b.healthy.points, &a.healthy.points));
+    add(
+        "latency while no fault was there",
+        "ms",
+        percentiles(&b.healthy.points, &a.healthy.points),
+    );
     add("latency while a fault was there", "ms", percentiles(&b.broken.points, &a.broken.points));
     add("latency of operations over the whole run, P50 and P99", "ms", parts(before, after));
     let of_load = |name: &str, of: fn(&verdict::history::load::LoadSummary) -> f64| {
@@ -136,11 +161,17 @@ fn figures(before: &Report, after: &Report) -> Vec<Figures> {
         ],
     );
     type Of = fn(&verdict::summary::AlertRow) -> Option<f64>;
-    for (title, of) in [("fired after", (|r| r.detect_s) as Of), ("all receivers told after", |r| r.notify_s)] {
-        let times = |r: &Report| -> BTreeMap<String, f64> { r.alerts.iter().filter_map(|x| Some((x.rule.clone(), of(x)?))).collect() };
+    for (title, of) in
+        [("fired after", (|r| r.detect_s) as Of), ("all receivers told after", |r| r.notify_s)]
+    {
+        let times = |r: &Report| -> BTreeMap<String, f64> {
+            r.alerts.iter().filter_map(|x| Some((x.rule.clone(), of(x)?))).collect()
+        };
         add(title, "s", joined(&times(before), &times(after)));
     }
-    let lost = |r: &Report| -> BTreeMap<String, f64> { r.ledger.iter().filter_map(|l| Some((l.signal.clone(), l.lost? as f64))).collect() };
+    let lost = |r: &Report| -> BTreeMap<String, f64> {
+        r.ledger.iter().filter_map(|l| Some((l.signal.clone(), l.lost? as f64))).collect()
+    };
     add("acknowledged and not stored", "", joined(&lost(before), &lost(after)));
     let (b, a) = (&before.timings, &after.timings);
     add(
@@ -164,21 +195,33 @@ fn percentiles(before: &[CurvePoint], after: &[CurvePoint]) -> Vec<Row> {
         100.0 => "most".to_owned(),
         p => format!("P{p}"),
     };
-    let at = |points: &[CurvePoint], p: f64| points.iter().find(|x| x.percentile == p).map(|x| x.latency_ms);
-    verdict::history::load::CURVE.into_iter().map(|p| Row::new(name(p), at(before, p), at(after, p))).collect()
+    let at = |points: &[CurvePoint], p: f64| {
+        points.iter().find(|x| x.percentile == p).map(|x| x.latency_ms)
+    };
+    verdict::history::load::CURVE
+        .into_iter()
+        .map(|p| Row::new(name(p), at(before, p), at(after, p)))
+        .collect()
 }
 
 fn parts(before: &Report, after: &Report) -> Vec<Row> {
     let of = |r: &Report| -> BTreeMap<String, f64> {
         let parts = r.load.iter().flat_map(|l| &l.parts);
-        parts.flat_map(|(n, p)| [(format!("{n} P50"), p.latency_ms.p50), (format!("{n} P99"), p.latency_ms.p99)]).collect()
+        parts
+            .flat_map(|(n, p)| {
+                [(format!("{n} P50"), p.latency_ms.p50), (format!("{n} P99"), p.latency_ms.p99)]
+            })
+            .collect()
     };
     joined(&of(before), &of(after))
 }
 
 fn joined(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> Vec<Row> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    names.into_iter().map(|n| Row::new(n.clone(), before.get(n).copied(), after.get(n).copied())).collect()
+    names
+        .into_iter()
+        .map(|n| Row::new(n.clone(), before.get(n).copied(), after.get(n).copied()))
+        .collect()
 }
 
 impl Comparison {
@@ -201,17 +244,40 @@ impl Comparison {
         for why in &self.unlike {
             let _ = writeln!(out, "note: {why}");
         }
-        let _ = writeln!(out, "\nVerdicts: {} changed, {} did not", self.verdicts.len(), self.unchanged);
+        let _ = writeln!(
+            out,
+            "\nVerdicts: {} changed, {} did not",
+            self.verdicts.len(),
+            self.unchanged
+        );
         for v in &self.verdicts {
-            let _ = writeln!(out, "  {:>7} -> {:<7}  {}: {}", status(v.before), status(v.after), v.id, v.reason);
+            let _ = writeln!(
+                out,
+                "  {:>7} -> {:<7}  {}: {}",
+                status(v.before),
+                status(v.after),
+                v.id,
+                v.reason
+            );
         }
         for f in &self.figures {
-            let title = if f.unit.is_empty() { f.title.clone() } else { format!("{}, {}", f.title, f.unit) };
-            let _ = writeln!(out, "\n{:<44} {:>11} {:>11} {:>9}", title, "first", "second", "change");
+            let title = if f.unit.is_empty() {
+                f.title.clone()
+            } else {
+                format!("{}, {}", f.title, f.unit)
+            };
+            let _ =
+                writeln!(out, "\n{:<44} {:>11} {:>11} {:>9}", title, "first", "second", "change");
             for r in &f.rows {
                 let number = |n: Option<f64>| n.map_or("–".to_owned(), crate::report::chart::short);
                 let change = r.change.map_or(String::new(), |c| format!("{c:+.1} %"));
-                let _ = writeln!(out, "  {:<42} {:>11} {:>11} {change:>9}", r.name, number(r.before), number(r.after));
+                let _ = writeln!(
+                    out,
+                    "  {:<42} {:>11} {:>11} {change:>9}",
+                    r.name,
+                    number(r.before),
+                    number(r.after)
+                );
             }
         }
         out
@@ -247,10 +313,16 @@ pub fn read(asked: &Path, reports: &Path) -> Result<Side, Failure> {
 ///
 /// # Errors
 /// The page can't be made.
-pub fn page(first: &Side, second: &Side, compared: &Comparison) -> Result<String, minijinja::Error> {
+pub fn page(
+    first: &Side,
+    second: &Side,
+    compared: &Comparison,
+) -> Result<String, minijinja::Error> {
     let (b, a) = (&first.report.curves, &second.report.curves);
     // One scale for both, so that they can be compared.
-    let last = |t: &Timeline| t.latency.last().map_or(0.0, |l| l.at_s) - t.latency.first().map_or(0.0, |f| f.at_s);
+    let last = |t: &Timeline| {
+        t.latency.last().map_or(0.0, |l| l.at_s) - t.latency.first().map_or(0.0, |f| f.at_s)
+    };
     let most = |t: &Timeline| t.latency.iter().map(|b| b.p99_ms).fold(0.0, f64::max);
     let (one, two) = (&first.timeline, &second.timeline);
     let fixed = Some((last(one).max(last(two)), most(one).max(most(two))));

@@ -1,4 +1,5 @@
-//! Where a command says what it has come to while it goes on; what it came to in the end it returns.
+//! Where a command says what it has come to while it goes on; what it came to in the end it
+//! returns.
 
 /// Takes results, line by line.
 pub trait Console: Sync {

@@ -2,18 +2,24 @@
 
 use crate::engine::Engine;
 use crate::fault::{self, Scene, Settings};
+use crate::journal::Journal;
 use crate::ops::live::Options;
 use crate::ops::up;
 use crate::plan::preflight;
 use crate::process::exit::{Exit, Failure};
 use crate::yaml::suggest;
-use crate::journal::Journal;
 
-/// Injects a fault into a stack that is up, and waits until it is seen to bite; the evidence is returned.
+/// Injects a fault into a stack that is up, and waits until it is seen to bite; the evidence is
+/// returned.
 ///
 /// # Errors
 /// The fault or its target is not known, it can't be injected here, or its effect is not seen.
-pub async fn inject(kind: &str, target: &str, settings: &[String], options: &Options) -> Result<String, Failure> {
+pub async fn inject(
+    kind: &str,
+    target: &str,
+    settings: &[String],
+    options: &Options,
+) -> Result<String, Failure> {
     let usage = |e: fault::FaultError| Failure::from(crate::drill::Error::from(e));
     let mut parsed = Settings::new();
     for setting in settings {
@@ -26,7 +32,10 @@ pub async fn inject(kind: &str, target: &str, settings: &[String], options: &Opt
             ));
         };
         if parsed.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(Failure::new(Exit::Usage, format!("setting {key} is given twice\nhint: give each setting once")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("setting {key} is given twice\nhint: give each setting once"),
+            ));
         }
     }
     let mut fault = fault::aim(kind, target, &parsed).map_err(usage)?;
@@ -34,25 +43,38 @@ pub async fn inject(kind: &str, target: &str, settings: &[String], options: &Opt
     let running = up::running(&journal, &options.name_or_word())?;
     let services = || running.services.keys().map(String::as_str);
     let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
-    if let Some(service) = [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s)) {
+    if let Some(service) =
+        [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s))
+    {
         return Err(Failure::new(
             Exit::Usage,
-            format!("stack {} runs no service {service}\nhint: {}", running.stack, suggest(service, services(), "services")),
+            format!(
+                "stack {} runs no service {service}\nhint: {}",
+                running.stack,
+                suggest(service, services(), "services")
+            ),
         ));
     }
     let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
     for ability in fault.needs() {
-        preflight::able(ability).await.map_err(|e| Failure::new(e.exit(), format!("fault {kind} can't be injected here: {e}")))?;
+        preflight::able(ability).await.map_err(|e| {
+            Failure::new(e.exit(), format!("fault {kind} can't be injected here: {e}"))
+        })?;
     }
     let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
     for undo in fault.prepare(&scene).await.map_err(usage)? {
         let what = format!("fault {kind} on {target}, by hand");
-        journal.open(&running.run, &running.stack, &what, undo).map_err(|e| Failure::new(e.exit(), e))?;
+        journal
+            .open(&running.run, &running.stack, &what, undo)
+            .map_err(|e| Failure::new(e.exit(), e))?;
     }
     // From here on there is something to undo, whatever comes of it.
     let open = |e: fault::FaultError| {
         let failure = usage(e);
-        Failure::new(failure.exit, format!("{failure}\nhint: firedrill heal undoes what was injected"))
+        Failure::new(
+            failure.exit,
+            format!("{failure}\nhint: firedrill heal undoes what was injected"),
+        )
     };
     fault.inject(&scene).await.map_err(open)?;
     for _ in 0..100 {
@@ -63,6 +85,8 @@ pub async fn inject(kind: &str, target: &str, settings: &[String], options: &Opt
     }
     Err(Failure::new(
         Exit::Unknown,
-        format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it"),
+        format!(
+            "fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it"
+        ),
     ))
 }

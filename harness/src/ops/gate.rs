@@ -1,15 +1,16 @@
-//! A gate: commands of firedrill one after the other, as a file states them, with one exit code and one report. What a release must
-//! pass is such a file, and what runs at night.
+//! A gate: commands of firedrill one after the other, as a file states them, with one exit code and
+//! one report. What a release must pass is such a file, and what runs at night.
 //!
-//! Each command is a process of its own. Whatever it needs is gone when it ends, so a gate that lasts for hours needs no more memory
-//! than its longest command; and one that ends badly takes nobody with it.
+//! Each command is a process of its own. Whatever it needs is gone when it ends, so a gate that
+//! lasts for hours needs no more memory than its longest command; and one that ends badly takes
+//! nobody with it.
 
 pub mod child;
 pub mod outcome;
 pub mod report;
 mod steps;
 
-pub use steps::{Asked, Ready, Ended};
+pub use steps::{Asked, Ended, Ready};
 
 use crate::yaml;
 use serde::Deserialize;
@@ -46,10 +47,12 @@ fn email() -> String {
 pub struct Step {
     /// Its name.
     pub name: String,
-    /// A command line of firedrill without `firedrill`. `{stack}` stands for the stack, `{share}` for the step's part of the hours as
-    /// a duration, `{drill}` for one drill of the stack after the other, drawn by seed.
+    /// A command line of firedrill without `firedrill`. `{stack}` stands for the stack, `{share}`
+    /// for the step's part of the hours as a duration, `{drill}` for one drill of the stack after
+    /// the other, drawn by seed.
     pub run: String,
-    /// Part of the gate's hours, 0 to 1. Unless the line says `{share}`, it is run again and again until its time is over.
+    /// Part of the gate's hours, 0 to 1. Unless the line says `{share}`, it is run again and again
+    /// until its time is over.
     pub share: Option<f64>,
     /// Ends besides a pass that keep nobody from releasing.
     #[serde(default)]
@@ -86,7 +89,8 @@ pub enum Otherwise {
     Stop,
 }
 
-/// Tells what is wrong with the words of a command line of firedrill in a gate: the command line's own parser knows.
+/// Tells what is wrong with the words of a command line of firedrill in a gate: the command line's
+/// own parser knows.
 pub type CheckLine = fn(&[String]) -> Result<(), String>;
 
 /// What the placeholders of a step stand for.
@@ -108,9 +112,16 @@ impl Gate {
     pub fn find(named: &str, scenarios: &Path) -> Result<PathBuf, yaml::Error> {
         let file = scenarios.join(format!("{named}.yaml"));
         if [Path::new(named), &file].iter().all(|p| !p.is_file()) {
-            let known: Vec<String> = yaml::files(scenarios)?.iter().filter_map(|p| p.file_stem()?.to_str().map(str::to_owned)).collect();
+            let known: Vec<String> = yaml::files(scenarios)?
+                .iter()
+                .filter_map(|p| p.file_stem()?.to_str().map(str::to_owned))
+                .collect();
             let hint = crate::yaml::suggest(named, known.iter().map(String::as_str), "gates");
-            return Err(yaml::Error::of(Path::new(named), "there is no such gate", format!("name one, or a file of yours; {hint}")));
+            return Err(yaml::Error::of(
+                Path::new(named),
+                "there is no such gate",
+                format!("name one, or a file of yours; {hint}"),
+            ));
         }
         Ok(if Path::new(named).is_file() { named.into() } else { file })
     }
@@ -121,28 +132,54 @@ impl Gate {
     /// The file is wrong; the error names file and line.
     pub fn read(path: &Path, check_line: CheckLine) -> Result<Gate, yaml::Error> {
         let gate: Gate = yaml::read(path)?;
-        let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint));
+        let wrong =
+            |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint));
         if gate.schema != SCHEMA {
-            return wrong(&["schema"], format!("schema: seen {}, wanted {SCHEMA}", gate.schema), "write it for this program");
+            return wrong(
+                &["schema"],
+                format!("schema: seen {}, wanted {SCHEMA}", gate.schema),
+                "write it for this program",
+            );
         }
         if gate.steps.is_empty() {
-            return wrong(&["steps"], "steps: there are none, so nothing would be shown".into(), "add a step with `name` and `run`");
+            return wrong(
+                &["steps"],
+                "steps: there are none, so nothing would be shown".into(),
+                "add a step with `name` and `run`",
+            );
         }
         if gate.hours.is_some_and(|h| !usable(h)) {
-            return wrong(&["hours"], format!("hours: seen {:?}, wanted above 0 and at most 1000", gate.hours), "as in hours: 8");
+            return wrong(
+                &["hours"],
+                format!("hours: seen {:?}, wanted above 0 and at most 1000", gate.hours),
+                "as in hours: 8",
+            );
         }
         for (at, step) in gate.steps.iter().enumerate() {
             let told = |key: &str, what: String, hint: String| {
-                yaml::error_at(path, &["steps", &at.to_string(), key], format!("step {}: {what}", step.name), hint)
+                yaml::error_at(
+                    path,
+                    &["steps", &at.to_string(), key],
+                    format!("step {}: {what}", step.name),
+                    hint,
+                )
             };
             step.check(&gate, check_line).map_err(|(key, what, hint)| told(key, what, hint))?;
             if gate.steps[..at].iter().any(|s| s.name == step.name) {
-                return Err(told("name", "the name is there twice".into(), "each step has a name of its own".into()));
+                return Err(told(
+                    "name",
+                    "the name is there twice".into(),
+                    "each step has a name of its own".into(),
+                ));
             }
         }
         let shares: f64 = gate.steps.iter().filter_map(|s| s.share).sum();
         if shares > 1.0 + 1e-9 {
-            return wrong(&["steps"], format!("the shares come to {shares:.2}, wanted at most 1"), "they are parts of the hours");
+            return wrong(
+                &["steps"],
+                format!("the shares come to {shares:.2}, wanted at most 1"),
+                "they are parts of the hours",
+            );
         }
         Ok(gate)
     }
@@ -155,30 +192,60 @@ pub fn usable(hours: f64) -> bool {
 
 impl Step {
     /// What is wrong with it: the key, what, and what to do.
-    fn check(&self, gate: &Gate, check_line: CheckLine) -> Result<(), (&'static str, String, String)> {
+    fn check(
+        &self,
+        gate: &Gate,
+        check_line: CheckLine,
+    ) -> Result<(), (&'static str, String, String)> {
         let wrong = |key, what: String, hint: &str| Err((key, what, hint.to_owned()));
-        if self.name.is_empty() || self.name.contains(|c: char| !(c.is_ascii_alphanumeric() || "-_ ".contains(c))) {
-            return wrong("name", format!("{:?} can't name a folder", self.name), "letters, digits, spaces, - and _");
+        if self.name.is_empty()
+            || self.name.contains(|c: char| !(c.is_ascii_alphanumeric() || "-_ ".contains(c)))
+        {
+            return wrong(
+                "name",
+                format!("{:?} can't name a folder", self.name),
+                "letters, digits, spaces, - and _",
+            );
         }
         if self.share.is_some_and(|s| !(s > 0.0 && s <= 1.0)) {
-            return wrong("share", format!("share: seen {:?}, wanted above 0 and at most 1", self.share), "it is a part of the hours");
+            return wrong(
+                "share",
+                format!("share: seen {:?}, wanted above 0 and at most 1", self.share),
+                "it is a part of the hours",
+            );
         }
         if self.share.is_some() && gate.hours.is_none() {
-            return wrong("share", "share: the gate has no `hours` to take a part of".into(), "state `hours` above the steps");
+            return wrong(
+                "share",
+                "share: the gate has no `hours` to take a part of".into(),
+                "state `hours` above the steps",
+            );
         }
         if self.share.is_none() && self.run.contains("{share}") {
             return wrong("run", "{share} stands for nothing".into(), "state the step's `share`");
         }
         if self.allow.is_empty() == self.because.as_ref().is_some_and(|b| !b.trim().is_empty()) {
             let key = if self.allow.is_empty() { "because" } else { "allow" };
-            return wrong(key, "`allow` and `because` come together".into(), "say why that end is allowed; a pass always is");
+            return wrong(
+                key,
+                "`allow` and `because` come together".into(),
+                "say why that end is allowed; a pass always is",
+            );
         }
         if let Some(within) = &self.within
             && !loadgen::arrival::duration(within).is_ok_and(|d| !d.is_zero())
         {
-            return wrong("within", format!("within: {within:?} is no duration"), "with its unit, as in 90m");
+            return wrong(
+                "within",
+                format!("within: {within:?} is no duration"),
+                "with its unit, as in 90m",
+            );
         }
-        let dummy = Filled { stack: &gate.stack, share: Some(Duration::from_secs(60)), drill: Some("drill") };
+        let dummy = Filled {
+            stack: &gate.stack,
+            share: Some(Duration::from_secs(60)),
+            drill: Some("drill"),
+        };
         check_line(&self.words(dummy)).map_err(|what| {
             let (what, hint) = match what.split_once("\nhint: ") {
                 Some((what, hint)) => (what.to_owned(), hint.to_owned()),
@@ -191,8 +258,11 @@ impl Step {
     /// The words of its command line.
     pub fn words(&self, with: Filled<'_>) -> Vec<String> {
         let share = format!("{}s", with.share.map_or(0, |s| s.as_secs().max(1)));
-        let filled =
-            |word: &str| word.replace("{stack}", with.stack).replace("{share}", &share).replace("{drill}", with.drill.unwrap_or("{drill}"));
+        let filled = |word: &str| {
+            word.replace("{stack}", with.stack)
+                .replace("{share}", &share)
+                .replace("{drill}", with.drill.unwrap_or("{drill}"))
+        };
         self.run.split_whitespace().map(filled).collect()
     }
 

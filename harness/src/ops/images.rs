@@ -8,33 +8,50 @@ use crate::process::home::Home;
 use crate::process::progress::Progress;
 use crate::yaml::suggest;
 
-/// Obtains images, or only looks whether they are there (`present`); says `name reference` of each. Without names it is all of them, but
-/// for those that can only be pulled where that fails.
+/// Obtains images, or only looks whether they are there (`present`); says `name reference` of each.
+/// Without names it is all of them, but for those that can only be pulled where that fails.
 ///
 /// # Errors
 /// There is no such image, or one can't be had.
-pub async fn images(names: &[String], present: bool, common: &Common, console: &dyn Console) -> Result<(), Failure> {
+pub async fn images(
+    names: &[String],
+    present: bool,
+    common: &Common,
+    console: &dyn Console,
+) -> Result<(), Failure> {
     let progress = Progress::new(common.quiet);
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let catalogue = Catalogue::load(&Home::find().images()).map_err(unfit)?;
     // A reference with a registry or a tag may be pulled; a bare name is one of the catalogue's.
-    let is_known = |name: &str| name.contains(['/', ':']) || catalogue.images().any(|i| i.name == name);
+    let is_known =
+        |name: &str| name.contains(['/', ':']) || catalogue.images().any(|i| i.name == name);
     if let Some(unknown) = names.iter().find(|n| !is_known(n)) {
         let known = catalogue.images().map(|i| i.name.as_str());
         return Err(Failure::new(
             Exit::Usage,
-            format!("there is no image {unknown} in the catalogue\nhint: {}", suggest(unknown, known, "images")),
+            format!(
+                "there is no image {unknown} in the catalogue\nhint: {}",
+                suggest(unknown, known, "images")
+            ),
         ));
     }
     let engine =
-        crate::stack::provision::engine(common.provision, &|line: &str| progress.say(line)).await.map_err(|e| Failure::new(e.exit(), e))?;
-    let all: Vec<&str> = catalogue.images().filter(|i| catalogue.find(&i.name).is_ok()).map(|i| i.name.as_str()).collect();
+        crate::stack::provision::engine(common.provision, &|line: &str| progress.say(line))
+            .await
+            .map_err(|e| Failure::new(e.exit(), e))?;
+    let all: Vec<&str> = catalogue
+        .images()
+        .filter(|i| catalogue.find(&i.name).is_ok())
+        .map(|i| i.name.as_str())
+        .collect();
     let only_upstream = |name: &str| catalogue.get(name).is_some_and(|i| i.kind == Kind::Upstream);
     let wanted = if names.is_empty() { all } else { names.iter().map(String::as_str).collect() };
     let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
     if present {
         let mut absent = Vec::new();
-        for (name, reference) in images.present(&wanted, common.images.into()).await.map_err(unfit)? {
+        for (name, reference) in
+            images.present(&wanted, common.images.into()).await.map_err(unfit)?
+        {
             match reference {
                 Some(reference) => console.line(&format!("{name} {reference}")),
                 None if names.is_empty() && only_upstream(&name) => {
@@ -46,10 +63,24 @@ pub async fn images(names: &[String], present: bool, common: &Common, console: &
         return match absent.is_empty() {
             true => Ok(()),
             false => {
-                let told =
-                    |name: &String| format!("{name}{}", if only_upstream(name) { " (it can only be pulled, not built)" } else { "" });
-                let (names, told) = (absent.join(" "), absent.iter().map(told).collect::<Vec<_>>().join(" "));
-                Err(Failure::new(Exit::Unfit, format!("not here as images: {told}\nhint: firedrill images {names} obtains them")))
+                let told = |name: &String| {
+                    format!(
+                        "{name}{}",
+                        if only_upstream(name) {
+                            " (it can only be pulled, not built)"
+                        } else {
+                            ""
+                        }
+                    )
+                };
+                let (names, told) =
+                    (absent.join(" "), absent.iter().map(told).collect::<Vec<_>>().join(" "));
+                Err(Failure::new(
+                    Exit::Unfit,
+                    format!(
+                        "not here as images: {told}\nhint: firedrill images {names} obtains them"
+                    ),
+                ))
             }
         };
     }
@@ -66,7 +97,9 @@ pub async fn images(names: &[String], present: bool, common: &Common, console: &
         match outcome {
             Ok(image) => console.line(&format!("{} {}", image.name, image.reference)),
             // Nobody asked for it by name, and it is not ours to build.
-            Err(image) if only_upstream(&image.wanted) => progress.say(&format!("only upstream: {image}")),
+            Err(image) if only_upstream(&image.wanted) => {
+                progress.say(&format!("only upstream: {image}"))
+            }
             Err(image) => lost.push(image),
         }
     }

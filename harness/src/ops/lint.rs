@@ -1,10 +1,11 @@
-//! What is wrong with a stack's monitoring configuration: from its files, and from the stack if it is up.
+//! What is wrong with a stack's monitoring configuration: from its files, and from the stack if it
+//! is up.
 
+use crate::journal::Journal;
 use crate::lint::{self, Linted};
 use crate::ops::settings::Common;
 use crate::process::exit::{Exit, Failure};
 use crate::stack::{Running, Stack};
-use crate::journal::Journal;
 use std::collections::BTreeMap;
 
 /// Checks a stack; only its files, if so asked or if it is not up.
@@ -13,10 +14,14 @@ use std::collections::BTreeMap;
 /// There is no such stack, or a stack that is up does not answer.
 pub async fn lint(stack: &str, files_only: bool, common: &Common) -> Result<Linted, Failure> {
     let profiles = common.profiles.iter().cloned().collect();
-    let stack = Stack::open_with(stack, &profiles, &BTreeMap::new()).map_err(|e| Failure::new(e.exit(), e))?;
+    let stack = Stack::open_with(stack, &profiles, &BTreeMap::new())
+        .map_err(|e| Failure::new(e.exit(), e))?;
     let (mut linted, config) = lint::files(&stack).map_err(|e| Failure::new(e.exit(), e))?;
-    let up = Running::of_stack(&Journal::of_user(), stack.name()).map_err(|e| Failure::new(e.exit(), e))?;
-    if let Some(running) = up.filter(|running| !files_only && running.kept && running.folder == stack.folder) {
+    let up = Running::of_stack(&Journal::of_user(), stack.name())
+        .map_err(|e| Failure::new(e.exit(), e))?;
+    if let Some(running) =
+        up.filter(|running| !files_only && running.kept && running.folder == stack.folder)
+    {
         lint::live::add(&mut linted, &stack, &config, &running).await.map_err(|why| {
             Failure::new(Exit::Unknown, format!("{why}\nhint: firedrill status shows whether it is up; --files-only leaves it out"))
         })?;

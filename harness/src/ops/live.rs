@@ -1,34 +1,35 @@
-//! From a stack's name to a stack that runs: read, scaled, contained, images made, containers up, stand-ins followed, backends
-//! connected. Several runs may follow one another on it; each has a record of its own.
+//! From a stack's name to a stack that runs: read, scaled, contained, images made, containers up,
+//! stand-ins followed, backends connected. Several runs may follow one another on it; each has a
+//! record of its own.
 
 mod containers;
 mod dashboards;
 mod ready;
 
-use crate::drill::{Inbox, Probes, Session, follow};
-use crate::drill::annotation::Annotations;
-use crate::ops::settings::Common;
-use crate::process::clock::RunClock;
 use crate::declaration::{Declaration, Role, SteadyState};
+use crate::drill::annotation::Annotations;
+use crate::drill::{Inbox, Probes, Session, follow};
 use crate::engine::Engine;
-use crate::process::exit::{Exit, Failure};
-use crate::plan::features::{self, Selection};
+use crate::journal::Journal;
 use crate::ops::console::Console;
 use crate::ops::gate::child;
-use crate::process::home::Home;
-use crate::process::interrupt::Interrupt;
-use crate::journal::Journal;
-use config::monitoring::RenderedFile;
+use crate::ops::settings::Common;
+use crate::plan::features::{self, Selection};
+use crate::plan::subject::{self, Asked, Read};
 use crate::plan::{Plan, Subject};
 use crate::probe;
+use crate::process::clock::RunClock;
+use crate::process::exit::{Exit, Failure};
+use crate::process::home::Home;
+use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
-use crate::stack::reaper::Reaper;
 use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
+use crate::stack::reaper::Reaper;
 use crate::stack::{self, Addition, Running, Stack};
 use crate::yaml::suggest;
-use crate::plan::subject::{self, Asked, Read};
+use config::monitoring::RenderedFile;
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -86,14 +87,23 @@ impl Options {
     /// Options of a command.
     pub fn new(stack: &str, common: &Common) -> Options {
         let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let mut words: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+        let mut words: Vec<String> =
+            std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
         // Whoever runs a step of a gate again runs it by itself.
         if let Some(at) = words.iter().position(|w| w == child::OF_GATE) {
             words.drain(at..(at + 2).min(words.len()));
         }
         let command = words.join(" ");
         let (scrapes, unavailable) = (BTreeMap::new(), BTreeMap::new());
-        Options { stack: stack.into(), common: common.clone(), seed, home: Home::find(), command, scrapes, unavailable }
+        Options {
+            stack: stack.into(),
+            common: common.clone(),
+            seed,
+            home: Home::find(),
+            command,
+            scrapes,
+            unavailable,
+        }
     }
 
     /// What a test runs: a fixed seed, unless the environment names one.
@@ -107,7 +117,8 @@ impl Options {
     /// # Errors
     /// Its files are wrong.
     pub fn read(&self) -> Result<Read, Failure> {
-        subject::read_asked(&self.stack, &self.home, &self.asked()).map_err(|e| Failure::new(e.exit(), e))
+        subject::read_asked(&self.stack, &self.home, &self.asked())
+            .map_err(|e| Failure::new(e.exit(), e))
     }
 
     /// What the stack is read for.
@@ -120,7 +131,8 @@ impl Options {
         }
     }
 
-    /// Whether reports can be written where they are to go, so that this is known before a stack is up for nothing.
+    /// Whether reports can be written where they are to go, so that this is known before a stack is
+    /// up for nothing.
     ///
     /// # Errors
     /// They can't.
@@ -130,19 +142,23 @@ impl Options {
         tried.map(drop).map_err(|e| {
             Failure::new(
                 Exit::Usage,
-                format!("reports can't be written to {}: {e}\nhint: name another folder with --report", folder.display()),
+                format!(
+                    "reports can't be written to {}: {e}\nhint: name another folder with --report",
+                    folder.display()
+                ),
             )
         })
     }
 
-    /// Which services may be left out, and what a run will list as different about the system, as far as it can be told before anything
-    /// starts.
+    /// Which services may be left out, and what a run will list as different about the system, as
+    /// far as it can be told before anything starts.
     ///
     /// # Errors
     /// The stack's files are wrong.
     pub fn foreseen(&self) -> Result<String, Failure> {
         let read = self.read()?;
-        let deviations: String = read.foreseen.iter().map(|d| format!("deviation  {}: {}\n", d.what, d.why)).collect();
+        let deviations: String =
+            read.foreseen.iter().map(|d| format!("deviation  {}: {}\n", d.what, d.why)).collect();
         Ok(read.subject.told_optional() + &deviations)
     }
 
@@ -154,8 +170,8 @@ impl Options {
         Ok(self.read()?.stack.name().to_owned())
     }
 
-    /// Name of the stack, or the word that was given for it if its files can't be read any more: that must not keep what runs
-    /// from being removed.
+    /// Name of the stack, or the word that was given for it if its files can't be read any more:
+    /// that must not keep what runs from being removed.
     pub fn name_or_word(&self) -> String {
         self.stack_name().unwrap_or_else(|_| self.stack.clone())
     }
@@ -179,8 +195,13 @@ impl Options {
         let usage = |e: features::Error| Failure::new(Exit::Usage, e);
         let mut plan = features::plan(&read.features, &subject, &selection).map_err(usage)?;
         let declared = &subject.declaration;
-        if !declared.waivers.is_empty() || declared.optional.iter().any(|o| !o.verdicts.is_empty()) {
-            asked_for(&read.stack, &subject, features::verdicts(&read.features, &subject).map_err(usage)?)?;
+        if !declared.waivers.is_empty() || declared.optional.iter().any(|o| !o.verdicts.is_empty())
+        {
+            asked_for(
+                &read.stack,
+                &subject,
+                features::verdicts(&read.features, &subject).map_err(usage)?,
+            )?;
         }
         // The roll-call is about the whole: a selection by tags can't answer it.
         if self.common.tags.is_empty() {
@@ -190,13 +211,17 @@ impl Options {
     }
 }
 
-/// Whether each verdict that is waived, or skipped with an optional service, is one that somebody asks for: a feature, or `firedrill
-/// alerts` of an alert or a drill.
+/// Whether each verdict that is waived, or skipped with an optional service, is one that somebody
+/// asks for: a feature, or `firedrill alerts` of an alert or a drill.
 fn asked_for(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> Result<(), Failure> {
     asked.extend(subject.declaration.alerts.iter().map(|a| format!("alert.{}.quiet", a.name)));
     for scenario in subject.scenarios.values() {
-        asked.extend(["fault", "quiet_elsewhere"].map(|claim| format!("drill.{}.{claim}", scenario.name)));
-        let of_alert = |alert: &String| ["fires", "reaches", "resolves"].map(|claim| format!("alert.{alert}.{claim}"));
+        asked.extend(
+            ["fault", "quiet_elsewhere"].map(|claim| format!("drill.{}.{claim}", scenario.name)),
+        );
+        let of_alert = |alert: &String| {
+            ["fires", "reaches", "resolves"].map(|claim| format!("alert.{alert}.{claim}"))
+        };
         asked.extend(scenario.alerts.iter().flat_map(of_alert));
     }
     let refuse = |keys: &[&str], verdict: &str, what: String| {
@@ -208,14 +233,21 @@ fn asked_for(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> R
     };
     for (at, waiver) in subject.declaration.waivers.iter().enumerate() {
         if !asked.contains(&waiver.verdict) {
-            let what = format!("the waiver of {} is for a verdict that nobody asks for", waiver.verdict);
+            let what =
+                format!("the waiver of {} is for a verdict that nobody asks for", waiver.verdict);
             return refuse(&["waivers", &at.to_string(), "verdict"], &waiver.verdict, what);
         }
     }
     for (at, optional) in subject.declaration.optional.iter().enumerate() {
-        if let Some((nth, unknown)) = optional.verdicts.iter().enumerate().find(|(_, id)| !asked.contains(*id)) {
+        if let Some((nth, unknown)) =
+            optional.verdicts.iter().enumerate().find(|(_, id)| !asked.contains(*id))
+        {
             let what = format!("optional: verdicts: nobody asks for the verdict {unknown}");
-            return refuse(&["optional", &at.to_string(), "verdicts", &nth.to_string()], unknown, what);
+            return refuse(
+                &["optional", &at.to_string(), "verdicts", &nth.to_string()],
+                unknown,
+                what,
+            );
         }
     }
     Ok(())
@@ -251,9 +283,10 @@ struct Times {
     up: (history::At, history::At),
 }
 
-/// Brings a stack up and carries out its first run, in which it is seen whether scrapes bear the time scale. Where they don't, a scale
-/// that was asked for is refused with the largest that works, and the declared one is lowered: the stack is brought up anew, with the
-/// plan that `plan` makes for it. The stack stays up, also if the run failed.
+/// Brings a stack up and carries out its first run, in which it is seen whether scrapes bear the
+/// time scale. Where they don't, a scale that was asked for is refused with the largest that works,
+/// and the declared one is lowered: the stack is brought up anew, with the plan that `plan` makes
+/// for it. The stack stays up, also if the run failed.
 ///
 /// # Errors
 /// The plan or the scale is wrong, or the stack does not come up; nothing is left then.
@@ -288,7 +321,8 @@ impl Live {
     /// Brings the stack up, without the optional services whose image can't be had.
     ///
     /// # Errors
-    /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become ready. Nothing is left then.
+    /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become
+    /// ready. Nothing is left then.
     pub async fn up(options: &Options) -> Result<Live, Failure> {
         Ready::obtain(options, &Plan::default()).await?.up().await
     }
@@ -310,7 +344,9 @@ impl Live {
             reaper.dismiss();
         }
         let (run, stack) = (&self.running.run, &self.running.stack);
-        console.line(&format!("the stack stays up as run {run}\nhint: firedrill down {stack} removes it"));
+        console.line(&format!(
+            "the stack stays up as run {run}\nhint: firedrill down {stack} removes it"
+        ));
         Ok(())
     }
 
@@ -319,7 +355,9 @@ impl Live {
     /// # Errors
     /// Something could not be removed.
     pub async fn down(mut self) -> Result<(), Failure> {
-        stack::remove_run(Some(&self.engine), &self.journal, &self.running.run).await.map_err(|e| Failure::new(e.exit(), e))?;
+        stack::remove_run(Some(&self.engine), &self.journal, &self.running.run)
+            .await
+            .map_err(|e| Failure::new(e.exit(), e))?;
         if let Some(reaper) = self.reaper.take() {
             reaper.dismiss();
         }
@@ -334,23 +372,40 @@ impl Live {
         self.run_with(plan, self.read.subject.declaration.steady_state.clone()).await
     }
 
-    /// The same with another steady state: a stack that was broken on purpose need not reach the usual one.
+    /// The same with another steady state: a stack that was broken on purpose need not reach the
+    /// usual one.
     ///
     /// # Errors
     /// As [`Live::run`].
-    pub async fn run_with(&self, plan: &Plan, steady_state: SteadyState) -> Result<Outcome, Failure> {
+    pub async fn run_with(
+        &self,
+        plan: &Plan,
+        steady_state: SteadyState,
+    ) -> Result<Outcome, Failure> {
         match self.carry_out(plan, steady_state, false).await? {
             Ran::Done(outcome) => Ok(*outcome),
-            Ran::TooFast(_) => Err(Failure::new(Exit::Defect, "scrapes were judged although nobody asked")),
+            Ran::TooFast(_) => {
+                Err(Failure::new(Exit::Defect, "scrapes were judged although nobody asked"))
+            }
         }
     }
 
-    /// Carries out a plan; `judge_scrapes` ends it before the first drill if the time scale leaves them too little time.
-    async fn carry_out(&self, plan: &Plan, steady_state: SteadyState, judge_scrapes: bool) -> Result<Ran, Failure> {
+    /// Carries out a plan; `judge_scrapes` ends it before the first drill if the time scale leaves
+    /// them too little time.
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        steady_state: SteadyState,
+        judge_scrapes: bool,
+    ) -> Result<Ran, Failure> {
         let id = run_id(self.options.seed);
         let folder = self.options.common.report.join(&id);
-        std::fs::create_dir_all(&folder)
-            .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}\nhint: name another folder with --report", folder.display())))?;
+        std::fs::create_dir_all(&folder).map_err(|e| {
+            Failure::new(
+                Exit::Usage,
+                format!("{}: {e}\nhint: name another folder with --report", folder.display()),
+            )
+        })?;
         let recorder = Recorder::begin(&folder, self.times.clock)?;
         self.prologue(&recorder, &id)?;
         let mut declaration = self.read.subject.observed();
@@ -385,7 +440,12 @@ impl Live {
             Err(crate::drill::Error::TooFast(p99)) => return Ok(Ran::TooFast(p99)),
             driven => driven,
         };
-        if let Err(e @ (crate::drill::Error::Interrupted | crate::drill::Error::Configuration(_) | crate::drill::Error::Record(_))) = driven {
+        if let Err(
+            e @ (crate::drill::Error::Interrupted
+            | crate::drill::Error::Configuration(_)
+            | crate::drill::Error::Record(_)),
+        ) = driven
+        {
             return Err(e.into());
         }
         Ok(Ran::Done(Box::new(Outcome { folder, report: report? })))
@@ -400,7 +460,8 @@ impl Live {
             stack: self.running.stack.clone(),
             time_scale: self.read.scaled.scale,
         })?;
-        for (phase, (from, to)) in [(Phase::Images, self.times.images), (Phase::Up, self.times.up)] {
+        for (phase, (from, to)) in [(Phase::Images, self.times.images), (Phase::Up, self.times.up)]
+        {
             recorder.write_at(EventKind::Run(RunEvent::PhaseBegan { phase }), from)?;
             recorder.write_at(EventKind::Run(RunEvent::PhaseEnded { phase }), to)?;
         }
@@ -410,7 +471,10 @@ impl Live {
         let subject = &self.read.subject;
         for optional in &subject.declaration.optional {
             if let Some(reason) = subject.left_out.get(&optional.service) {
-                run(RunEvent::Skipped { verdict: format!("optional.{}", optional.service), reason: reason.clone() })?;
+                run(RunEvent::Skipped {
+                    verdict: format!("optional.{}", optional.service),
+                    reason: reason.clone(),
+                })?;
             }
         }
         for receiver in &self.read.subject.declaration.receivers {
@@ -422,7 +486,8 @@ impl Live {
             };
             recorder.write(EventKind::Alert(declared))?;
         }
-        for event in self.prologue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+        for event in self.prologue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter()
+        {
             recorder.write(event.clone())?;
         }
         Ok(())
@@ -439,7 +504,14 @@ impl Live {
         }))
     }
 
-    fn session(&self, run: &str, recorder: Recorder, inbox: Inbox, declaration: Declaration, judge_scrapes: bool) -> Session {
+    fn session(
+        &self,
+        run: &str,
+        recorder: Recorder,
+        inbox: Inbox,
+        declaration: Declaration,
+        judge_scrapes: bool,
+    ) -> Session {
         let clock = *recorder.clock();
         let connect = |role: &Option<Role>| {
             let role = role.as_ref()?;
@@ -454,7 +526,13 @@ impl Live {
             logs: connect(&roles.logs),
             traces: connect(&roles.traces),
         };
-        let evaluation = self.read.scaled.config.prometheus.first().map_or(1.0, |p| p.config.view.global.evaluation_interval.as_secs_f64());
+        let evaluation = self
+            .read
+            .scaled
+            .config
+            .prometheus
+            .first()
+            .map_or(1.0, |p| p.config.view.global.evaluation_interval.as_secs_f64());
         Session::new(crate::drill::Parts {
             engine: self.engine.clone(),
             running: self.running.clone(),
@@ -464,7 +542,8 @@ impl Live {
             absent: self.read.subject.absent.clone(),
             evaluation_s: evaluation,
             config: Arc::new(self.read.scaled.config.clone()),
-            to_bear: (judge_scrapes && self.read.scaled.scale > 1.0).then(|| (Arc::new(self.read.written.clone()), self.read.scaled.scale)),
+            to_bear: (judge_scrapes && self.read.scaled.scale > 1.0)
+                .then(|| (Arc::new(self.read.written.clone()), self.read.scaled.scale)),
             recorder,
             journal: self.journal.clone(),
             probes,
@@ -476,41 +555,72 @@ impl Live {
 
     fn versions(&self) -> BTreeMap<String, String> {
         let own = [("firedrill".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-        own.into_iter().chain(self.images.iter().map(|(service, image)| (format!("image of {service}"), image.clone()))).collect()
+        own.into_iter()
+            .chain(
+                self.images
+                    .iter()
+                    .map(|(service, image)| (format!("image of {service}"), image.clone())),
+            )
+            .collect()
     }
 
     fn replay(&self) -> String {
         let command = &self.options.command;
-        let seed = if command.contains("--seed") { String::new() } else { format!(" --seed {}", self.options.seed) };
+        let seed = if command.contains("--seed") {
+            String::new()
+        } else {
+            format!(" --seed {}", self.options.seed)
+        };
         format!("firedrill {command}{seed}").replace("  ", " ")
     }
 }
 
-/// Records what is noted on the dashboards, or that it is not; nobody waits for that who wants to leave.
-fn annotated(recorder: &Recorder, ended: Option<Result<verdict::Observation, String>>) -> Result<(), record::Error> {
+/// Records what is noted on the dashboards, or that it is not; nobody waits for that who wants to
+/// leave.
+fn annotated(
+    recorder: &Recorder,
+    ended: Option<Result<verdict::Observation, String>>,
+) -> Result<(), record::Error> {
     match ended {
         Some(Ok(observation)) => recorder.write(EventKind::Observation(observation)).map(drop),
         Some(Err(why)) => {
             let what = "load and faults are not all noted on the dashboards";
-            recorder.write(EventKind::Run(RunEvent::Deviation(Deviation::new(DeviationKind::System, what, why)))).map(drop)
+            recorder
+                .write(EventKind::Run(RunEvent::Deviation(Deviation::new(
+                    DeviationKind::System,
+                    what,
+                    why,
+                ))))
+                .map(drop)
         }
         None => Ok(()),
     }
 }
 
-/// The monitoring files as the stack runs with them; none at time scale 1, which runs the configuration untouched.
+/// The monitoring files as the stack runs with them; none at time scale 1, which runs the
+/// configuration untouched.
 fn at_scale(read: &Read) -> Vec<RenderedFile> {
     if read.scaled.scale == 1.0 { Vec::new() } else { read.scaled.config.render() }
 }
 
 /// Those of them that are files in the stack's folder, by path relative to it.
 pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
-    let relative = |p: &Path| p.strip_prefix(&read.stack.folder).ok().map(|p| p.to_string_lossy().into_owned());
-    at_scale(read).into_iter().filter(|f| f.within.is_none()).filter_map(|f| Some((relative(&f.original)?, f.text))).collect()
+    let relative = |p: &Path| {
+        p.strip_prefix(&read.stack.folder).ok().map(|p| p.to_string_lossy().into_owned())
+    };
+    at_scale(read)
+        .into_iter()
+        .filter(|f| f.within.is_none())
+        .filter_map(|f| Some((relative(&f.original)?, f.text)))
+        .collect()
 }
 
 pub(crate) fn run_id(seed: u64) -> String {
-    // Time first, so that runs sort by it; the seed's end tells two of one second apart, the process two of one seed.
+    // Time first, so that runs sort by it; the seed's end tells two of one second apart, the
+    // process two of one seed.
     let now = jiff::Zoned::now().strftime("%m%d-%H%M%S").to_string();
-    format!("{now}-{:04x}", (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff)
+    format!(
+        "{now}-{:04x}",
+        (seed ^ u64::from(std::process::id()) ^ u64::from(rand::random::<u16>())) & 0xffff
+    )
 }

@@ -11,8 +11,8 @@ mod url;
 
 pub use table::text;
 
-use crate::ops::settings::Common;
 use crate::ops::console::Console;
+use crate::ops::settings::Common;
 use crate::process::exit::{Exit, Failure};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
@@ -27,29 +27,35 @@ use verdict::history::load::LoadSummary;
 
 /// Arguments of `load`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Latency counts from the instant at which the schedule wanted an operation, service time from when it was sent. A \
+#[command(
+    after_help = "Latency counts from the instant at which the schedule wanted an operation, service time from when it was sent. A \
 load that missed starts, slipped behind its schedule or was itself the bottleneck is invalid: exit code 2, never a pass. Exit code 1 says \
-that an objective does not hold.")]
+that an objective does not hold."
+)]
 pub struct Arguments {
-    /// Stack whose workload (firedrill.yaml) is driven: the one that is up, else it is brought up for it and removed after it.
+    /// Stack whose workload (firedrill.yaml) is driven: the one that is up, else it is brought up
+    /// for it and removed after it.
     #[arg(default_value = "email", conflicts_with = "url")]
     stack: String,
-    /// Drive this URL instead, on the loopback interface or on a network of a stack of ours, nothing else: http, https, smtp (smtps,
-    /// smtp+starttls), imap (imaps), otlp+grpc, otlp+http, lines+tcp://HOST:PORT, or lines+file:PATH.
+    /// Drive this URL instead, on the loopback interface or on a network of a stack of ours,
+    /// nothing else: http, https, smtp (smtps, smtp+starttls), imap (imaps), otlp+grpc, otlp+http,
+    /// lines+tcp://HOST:PORT, or lines+file:PATH.
     #[arg(long)]
     url: Option<String>,
-    /// Arrivals a second, or `max` with --url: each connection sends as soon as it was answered [default: the workload's].
+    /// Arrivals a second, or `max` with --url: each connection sends as soon as it was answered
+    /// [default: the workload's].
     #[arg(long, value_name = "N")]
     rate: Option<Rate>,
     /// How long arrivals go on, with its unit: 500ms, 10s, 2m, 1h [default with a stack: 1m].
     #[arg(long, short, value_name = "D", value_parser = arrival::duration)]
     duration: Option<Duration>,
-    /// Shape of the arrivals: constant, poisson, ramp:TO:OVER, step:BY:EVERY, burst:TO:LASTING:EVERY, replay:FILE (seconds from the
-    /// beginning, one number a line) [default: constant with --url, else poisson].
+    /// Shape of the arrivals: constant, poisson, ramp:TO:OVER, step:BY:EVERY,
+    /// burst:TO:LASTING:EVERY, replay:FILE (seconds from the beginning, one number a line)
+    /// [default: constant with --url, else poisson].
     #[arg(long, value_name = "SHAPE")]
     arrival: Option<String>,
-    /// What must hold, separated by commas: p50, p90, p95, p99, max (of latency) and errors, as in p99<=250ms,errors<=1%.
-    /// [default: errors<=1%]
+    /// What must hold, separated by commas: p50, p90, p95, p99, max (of latency) and errors, as in
+    /// p99<=250ms,errors<=1%. [default: errors<=1%]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = Limit::objective)]
     objective: Vec<Limit>,
     /// 99th percentile of slip behind the schedule beyond which the load is invalid.
@@ -58,7 +64,8 @@ pub struct Arguments {
     /// How long an operation may take.
     #[arg(long, value_name = "D", value_parser = arrival::duration, default_value = "10s")]
     timeout: Duration,
-    /// Journey of the workload and its weight, instead of those in firedrill.yaml; may be given several times.
+    /// Journey of the workload and its weight, instead of those in firedrill.yaml; may be given
+    /// several times.
     #[arg(long, value_name = "NAME=WEIGHT", conflicts_with = "url")]
     journey: Vec<String>,
     /// What it is for.
@@ -79,7 +86,11 @@ impl Arguments {
     /// What must hold.
     fn objectives(&self) -> Vec<Limit> {
         // The default can be read.
-        if self.objective.is_empty() { Limit::objective("errors<=1%").into_iter().collect() } else { self.objective.clone() }
+        if self.objective.is_empty() {
+            Limit::objective("errors<=1%").into_iter().collect()
+        } else {
+            self.objective.clone()
+        }
     }
 }
 
@@ -98,7 +109,9 @@ impl std::str::FromStr for Rate {
         match text.parse::<f64>() {
             _ if text == "max" => Ok(Rate::Max),
             Ok(rate) if rate > 0.0 && rate <= most => Ok(Rate::PerSecond(rate)),
-            _ => Err(format!("wanted a number of arrivals a second above 0 and at most {most}, or `max`\nhint: as in --rate 500")),
+            _ => Err(format!(
+                "wanted a number of arrivals a second above 0 and at most {most}, or `max`\nhint: as in --rate 500"
+            )),
         }
     }
 }
@@ -107,7 +120,8 @@ impl std::str::FromStr for Rate {
 pub struct Outcome {
     /// What was measured.
     pub summary: LoadSummary,
-    /// Each thing that was judged: `pass`, `fail` or `unknown`, and what it is; nothing of a load that was interrupted.
+    /// Each thing that was judged: `pass`, `fail` or `unknown`, and what it is; nothing of a load
+    /// that was interrupted.
     pub verdicts: Vec<(&'static str, String)>,
     /// The exit code.
     pub exit: Exit,
@@ -117,19 +131,32 @@ pub struct Outcome {
 ///
 /// # Errors
 /// The load can't begin, or the page can't be written.
-pub async fn load(arguments: &Arguments, common: &Common, console: &dyn Console) -> Result<Outcome, Failure> {
+pub async fn load(
+    arguments: &Arguments,
+    common: &Common,
+    console: &dyn Console,
+) -> Result<Outcome, Failure> {
     if arguments.timeout.is_zero() || arguments.timeout > LONGEST_TIMEOUT {
         let wanted = LONGEST_TIMEOUT.as_secs();
-        return Err(usage(format!("--timeout {:?} is out of range, wanted above 0 and at most {wanted}s", arguments.timeout)));
+        return Err(usage(format!(
+            "--timeout {:?} is out of range, wanted above 0 and at most {wanted}s",
+            arguments.timeout
+        )));
     }
     if arguments.duration.is_some_and(|d| d.is_zero()) {
         return Err(usage("--duration 0 drives nothing\nhint: as in --duration 10s"));
     }
     // Before anybody listens: see there.
     loadgen::closed_loop::keep_interrupts();
-    let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
+    let interrupt = Interrupt::listen()
+        .map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let seed = common.seed.unwrap_or_else(|| rand::random::<u32>().into());
-    let running = Running { progress: Progress::new(common.quiet), interrupt, seed, watched: Mutex::default() };
+    let running = Running {
+        progress: Progress::new(common.quiet),
+        interrupt,
+        seed,
+        watched: Mutex::default(),
+    };
     running.progress.say(&format!("seed {seed}"));
     let summary = match &arguments.url {
         Some(url) => url::drive(url, arguments, common, &running).await?,
@@ -159,10 +186,14 @@ impl Running {
     /// Tells how far the load is, and keeps it for the page.
     fn tell(&self, live: loadgen::Live, lasted: Duration, duration: Option<Duration>) {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).add(lasted, live);
-        let left = duration.map_or(String::new(), |d| format!(", {:.0} s left", d.saturating_sub(lasted).as_secs_f64()));
+        let left = duration.map_or(String::new(), |d| {
+            format!(", {:.0} s left", d.saturating_sub(lasted).as_secs_f64())
+        });
         let line = format!("{live}{left}");
         // Where lines stay, a long load is told of more seldom: sixty lines or so in all.
-        let every = duration.map_or(Duration::from_secs(10), |d| d / 60).clamp(Duration::from_millis(800), Duration::from_secs(60));
+        let every = duration
+            .map_or(Duration::from_secs(10), |d| d / 60)
+            .clamp(Duration::from_millis(800), Duration::from_secs(60));
         self.progress.live(&line, every);
     }
 }
@@ -173,30 +204,44 @@ fn usage(message: impl std::fmt::Display) -> Failure {
 
 /// A generator that can't begin.
 fn no_thread(error: std::io::Error) -> Failure {
-    Failure::new(Exit::Unfit, format!("the load has no thread: {error}\nhint: raise the limit of processes (ulimit -u)"))
+    Failure::new(
+        Exit::Unfit,
+        format!("the load has no thread: {error}\nhint: raise the limit of processes (ulimit -u)"),
+    )
 }
 
 /// The shape that was asked for, and the rate, which a recording does without.
 fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arrival, f64), Failure> {
     let shape = match arguments.arrival.as_deref() {
         Some(text) => match text.strip_prefix("replay:") {
-            Some(file) => arrival::recording(&read(Path::new(file))?).map_err(|e| usage(format!("{file}: {e}")))?,
+            Some(file) => arrival::recording(&read(Path::new(file))?)
+                .map_err(|e| usage(format!("{file}: {e}")))?,
             None => text.parse().map_err(usage)?,
         },
         None => default.1,
     };
     let rate = match (arguments.rate, &shape) {
-        (Some(_), Arrival::Replay(_)) => return Err(usage("a recording is replayed as it is\nhint: leave out --rate")),
+        (Some(_), Arrival::Replay(_)) => {
+            return Err(usage("a recording is replayed as it is\nhint: leave out --rate"));
+        }
         (None, Arrival::Replay(_)) => 1.0,
         (Some(Rate::PerSecond(rate)), _) => rate,
-        (Some(Rate::Max), _) => return Err(usage("--rate max has no schedule\nhint: leave out --arrival; it is for --url only")),
-        (None, _) => default.0.ok_or_else(|| usage("--rate is missing\nhint: as in --rate 500, arrivals a second, or --rate max"))?,
+        (Some(Rate::Max), _) => {
+            return Err(usage(
+                "--rate max has no schedule\nhint: leave out --arrival; it is for --url only",
+            ));
+        }
+        (None, _) => default.0.ok_or_else(|| {
+            usage("--rate is missing\nhint: as in --rate 500, arrivals a second, or --rate max")
+        })?,
     };
     Ok((shape, rate))
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}\nhint: name a file that can be read", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        usage(format!("{}: {e}\nhint: name a file that can be read", file.display()))
+    })?;
     crate::secret::learn_text(file, &text);
     Ok(text)
 }

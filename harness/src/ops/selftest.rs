@@ -1,5 +1,6 @@
-//! Sabotage: overlays that break a stack's monitoring silently. Each is applied to a running stack, judged like any run, and
-//! taken back. This is how firedrill itself is tested: each must be convicted with the right cause, the healthy stack acquitted.
+//! Sabotage: overlays that break a stack's monitoring silently. Each is applied to a running stack,
+//! judged like any run, and taken back. This is how firedrill itself is tested: each must be
+//! convicted with the right cause, the healthy stack acquitted.
 
 mod overlay;
 
@@ -7,11 +8,11 @@ use crate::declaration::SteadyState;
 use crate::ops::console::Console;
 use crate::ops::live::{Live, Options, settled};
 use crate::ops::verify::leave;
-use crate::process::exit::{Exit, Failure};
 use crate::plan::Plan;
+use crate::process::exit::{Exit, Failure};
 use crate::report::{Report, text};
-use crate::yaml::suggest;
 use crate::yaml;
+use crate::yaml::suggest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,8 +51,9 @@ pub struct Sabotage {
     pub drills: Vec<String>,
 }
 
-/// A change of one file of the stack, relative to its folder: `old` must be there exactly once. `{{around_now}}` in `new` stands for
-/// the ranges of the time of day (UTC) from an hour ago to in an hour, as time intervals of Alertmanager list them.
+/// A change of one file of the stack, relative to its folder: `old` must be there exactly once.
+/// `{{around_now}}` in `new` stands for the ranges of the time of day (UTC) from an hour ago to in
+/// an hour, as time intervals of Alertmanager list them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -67,16 +69,18 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Apply {
-    /// The server of this role is asked to reload; a refusal is what some sabotages are about, so it is no error.
+    /// The server of this role is asked to reload; a refusal is what some sabotages are about, so
+    /// it is no error.
     Reload(String),
     /// The service's container is made anew from the changed Compose file.
     Recreate(String),
     /// A request to a service: method, `service:port`, path, and a file of the stack as body.
     Request(Request),
-    /// A file is changed as most editors do it: another takes its place, under its name. It is restored with all others, before
-    /// anything is taken over.
+    /// A file is changed as most editors do it: another takes its place, under its name. It is
+    /// restored with all others, before anything is taken over.
     Replace(Change),
-    /// A silence is left behind on the alert manager; it is expired when the sabotage is taken back.
+    /// A silence is left behind on the alert manager; it is expired when the sabotage is taken
+    /// back.
     Silence(LeftSilence),
 }
 
@@ -133,7 +137,8 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, yaml::Error
     let mut found = BTreeMap::new();
     for path in yaml::files(folder)? {
         let sabotage: Sabotage = yaml::read(&path)?;
-        if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1 {
+        if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1
+        {
             return Err(yaml::error_at(
                 &path,
                 &["name"],
@@ -161,7 +166,11 @@ impl Change {
     /// The old text is not there, or more than once: the overlay no longer fits the stack.
     pub fn apply(&self, text: &str) -> Result<String, String> {
         match text.matches(&self.old).count() {
-            1 => Ok(text.replacen(&self.old, &self.new.replace("{{around_now}}", &around(jiff::Timestamp::now())), 1)),
+            1 => Ok(text.replacen(
+                &self.old,
+                &self.new.replace("{{around_now}}", &around(jiff::Timestamp::now())),
+                1,
+            )),
             n => Err(format!(
                 "{}: the text {:?} is there {n} times, wanted once\nhint: adapt the sabotage to the stack",
                 self.file, self.old
@@ -176,7 +185,9 @@ fn around(now: jiff::Timestamp) -> String {
     let (from, to) = (minute - 60, minute + 60);
     let ranges = [(from.max(0), to.min(1440)), (from + 1440, 1440), (0, to - 1440)];
     let written = |m: i64| format!("{:02}:{:02}", m / 60, m % 60);
-    let range = |(from, to): &(i64, i64)| format!("{{start_time: '{}', end_time: '{}'}}", written(*from), written(*to));
+    let range = |(from, to): &(i64, i64)| {
+        format!("{{start_time: '{}', end_time: '{}'}}", written(*from), written(*to))
+    };
     let sound = ranges.iter().filter(|(from, to)| (0..*to).contains(from));
     format!("[{}]", sound.map(range).collect::<Vec<_>>().join(", "))
 }
@@ -184,31 +195,46 @@ fn around(now: jiff::Timestamp) -> String {
 impl Sabotage {
     /// All changes of files, those by replacement last.
     pub fn all_changes(&self) -> impl Iterator<Item = &Change> {
-        let replaced = self.apply.iter().filter_map(|a| if let Apply::Replace(change) = a { Some(change) } else { None });
+        let replaced = self
+            .apply
+            .iter()
+            .filter_map(|a| if let Apply::Replace(change) = a { Some(change) } else { None });
         self.changes.iter().chain(replaced)
     }
 
-    /// Whether it fits the stack and the plan; `catalogue` is the folder that it was read from, in the stack's own.
+    /// Whether it fits the stack and the plan; `catalogue` is the folder that it was read from, in
+    /// the stack's own.
     ///
     /// # Errors
     /// A file or its old text is not there, or no feature asks for the verdict or the drills.
     pub fn check(&self, catalogue: &Path, plan: &Plan) -> Result<(), yaml::Error> {
         let file = catalogue.join(format!("{}.yaml", self.name));
-        let wrong = |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&file, keys, what, hint));
+        let wrong =
+            |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&file, keys, what, hint));
         let stack = catalogue.parent().unwrap_or(catalogue);
         for (at, change) in self.all_changes().enumerate() {
             let keys = ["changes", &at.to_string(), "file"];
             match std::fs::read_to_string(stack.join(&change.file)) {
                 Err(e) => {
-                    return wrong(&keys, format!("{} can't be read: {e}", change.file), "name a file of the stack, relative to its folder");
+                    return wrong(
+                        &keys,
+                        format!("{} can't be read: {e}", change.file),
+                        "name a file of the stack, relative to its folder",
+                    );
                 }
                 Ok(text) => {
                     let times = text.matches(&change.old).count();
                     // A change may follow another in the same file, which makes room for it.
-                    if times != 1 && self.all_changes().filter(|c| c.file == change.file).count() == 1 {
+                    if times != 1
+                        && self.all_changes().filter(|c| c.file == change.file).count() == 1
+                    {
                         return wrong(
                             &keys,
-                            format!("the text `{}` is {times} times in {}, wanted once", change.old.trim(), change.file),
+                            format!(
+                                "the text `{}` is {times} times in {}, wanted once",
+                                change.old.trim(),
+                                change.file
+                            ),
                             "adapt the sabotage to the stack",
                         );
                     }
@@ -218,7 +244,12 @@ impl Sabotage {
         if self.left_out(plan).is_some() {
             return Ok(());
         }
-        if let Some((at, unknown)) = self.drills.iter().enumerate().find(|(_, n)| !plan.drills.iter().any(|d| d.scenario.name == **n)) {
+        if let Some((at, unknown)) = self
+            .drills
+            .iter()
+            .enumerate()
+            .find(|(_, n)| !plan.drills.iter().any(|d| d.scenario.name == **n))
+        {
             return wrong(
                 &["drills", &at.to_string()],
                 format!("there is no drill {unknown} in the plan"),
@@ -237,15 +268,20 @@ impl Sabotage {
 }
 
 impl Sabotage {
-    /// Why it can't be tried, if so: its verdict, or what a drill of it is judged by, is skipped with a service that is left out.
+    /// Why it can't be tried, if so: its verdict, or what a drill of it is judged by, is skipped
+    /// with a service that is left out.
     pub fn left_out(&self, plan: &Plan) -> Option<String> {
-        let drills: Vec<String> = self.drills.iter().map(|drill| format!("drill.{drill}.fault")).collect();
-        let skipped = plan.left_out.iter().find(|l| l.verdicts.iter().any(|id| *id == self.expect.verdict || drills.contains(id)))?;
+        let drills: Vec<String> =
+            self.drills.iter().map(|drill| format!("drill.{drill}.fault")).collect();
+        let skipped = plan.left_out.iter().find(|l| {
+            l.verdicts.iter().any(|id| *id == self.expect.verdict || drills.contains(id))
+        })?;
         Some(format!("{} is not judged: {}", self.expect.verdict, skipped.reason))
     }
 }
 
-/// Applies a sabotage to a running stack, runs what is needed to see it, judges, and takes it back, whatever happened.
+/// Applies a sabotage to a running stack, runs what is needed to see it, judges, and takes it back,
+/// whatever happened.
 ///
 /// # Errors
 /// It can't be applied or taken back, or the run fails.
@@ -284,7 +320,10 @@ async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failu
     let convicted = told.status == Status::Fail && told.cause == Some(sabotage.expect.cause);
     let mut words = text::verdict(told, report);
     if !convicted {
-        words = format!("not convicted: wanted fail with cause {}\n{words}", sabotage.expect.cause.name());
+        words = format!(
+            "not convicted: wanted fail with cause {}\n{words}",
+            sabotage.expect.cause.name()
+        );
     }
     Ok((convicted, words))
 }
@@ -293,14 +332,21 @@ async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failu
 ///
 /// # Errors
 /// There is no such sabotage, or a run could not be carried out.
-pub async fn selftest(options: &Options, wanted: &Wanted, console: &dyn Console) -> Result<Exit, Failure> {
+pub async fn selftest(
+    options: &Options,
+    wanted: &Wanted,
+    console: &dyn Console,
+) -> Result<Exit, Failure> {
     let folder = options.sabotage_folder()?;
     let catalogue = read_all(&folder)?;
     let only: &[String] = if let Wanted::Named(names) = wanted { names } else { &[] };
     if let Some(unknown) = only.iter().find(|n| !catalogue.contains_key(*n)) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("there is no sabotage {unknown}\nhint: {}", suggest(unknown, catalogue.keys().map(String::as_str), "sabotages")),
+            format!(
+                "there is no sabotage {unknown}\nhint: {}",
+                suggest(unknown, catalogue.keys().map(String::as_str), "sabotages")
+            ),
         ));
     }
     let chosen: Vec<String> = match wanted {
@@ -309,7 +355,10 @@ pub async fn selftest(options: &Options, wanted: &Wanted, console: &dyn Console)
         Wanted::All => catalogue.keys().cloned().collect(),
     };
     if chosen.is_empty() {
-        return Err(Failure::new(Exit::Usage, "no sabotage is selected\nhint: the catalogue is the folder `sabotage` of the stack"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "no sabotage is selected\nhint: the catalogue is the folder `sabotage` of the stack",
+        ));
     }
     // What the files say wrongly is found before a stack is up for it.
     let plan = |options: &Options| {
@@ -319,10 +368,24 @@ pub async fn selftest(options: &Options, wanted: &Wanted, console: &dyn Console)
         }
         // What is about a service that is left out is told with the others, and not tried.
         let gone = |name: &&String| catalogue[*name].left_out(&plan);
-        if let Some(reason) = chosen.iter().map(|name| gone(&name)).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next()) {
-            return Err(Failure::new(Exit::Unfit, format!("no sabotage can be tried: {reason}\nhint: firedrill images obtains images")));
+        if let Some(reason) = chosen
+            .iter()
+            .map(|name| gone(&name))
+            .collect::<Option<Vec<_>>>()
+            .and_then(|all| all.into_iter().next())
+        {
+            return Err(Failure::new(
+                Exit::Unfit,
+                format!(
+                    "no sabotage can be tried: {reason}\nhint: firedrill images obtains images"
+                ),
+            ));
         }
-        let verdicts = chosen.iter().filter(|name| gone(name).is_none()).map(|n| catalogue[n].expect.verdict.clone()).collect();
+        let verdicts = chosen
+            .iter()
+            .filter(|name| gone(name).is_none())
+            .map(|n| catalogue[n].expect.verdict.clone())
+            .collect();
         plan.only_verdicts(&verdicts);
         Ok(plan)
     };
@@ -390,9 +453,15 @@ mod tests {
     fn an_hour_around_now_is_told_in_one_day() {
         let at = |text: &str| around(text.parse().unwrap());
         assert_eq!(at("2026-01-01T12:30:59Z"), "[{start_time: '11:30', end_time: '13:30'}]");
-        assert_eq!(at("2026-01-01T00:10:00Z"), "[{start_time: '00:00', end_time: '01:10'}, {start_time: '23:10', end_time: '24:00'}]");
+        assert_eq!(
+            at("2026-01-01T00:10:00Z"),
+            "[{start_time: '00:00', end_time: '01:10'}, {start_time: '23:10', end_time: '24:00'}]"
+        );
         assert_eq!(at("2026-01-01T23:00:00Z"), "[{start_time: '22:00', end_time: '24:00'}]");
-        assert_eq!(at("2026-01-01T23:59:00Z"), "[{start_time: '22:59', end_time: '24:00'}, {start_time: '00:00', end_time: '00:59'}]");
+        assert_eq!(
+            at("2026-01-01T23:59:00Z"),
+            "[{start_time: '22:59', end_time: '24:00'}, {start_time: '00:00', end_time: '00:59'}]"
+        );
     }
 
     #[test]

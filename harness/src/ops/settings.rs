@@ -6,20 +6,24 @@ use std::path::PathBuf;
 /// Options that all commands share.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Folder in which each run gets a folder of its own: report.html, report.json, junit.xml, history.jsonl.
+    /// Folder in which each run gets a folder of its own: report.html, report.json, junit.xml,
+    /// history.jsonl.
     #[arg(long, global = true, value_name = "DIR", default_value = "report")]
     pub report: PathBuf,
-    /// Seed from which all choices flow. Without it one is drawn; it is printed first, so that a run can be repeated.
+    /// Seed from which all choices flow. Without it one is drawn; it is printed first, so that a
+    /// run can be repeated.
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
-    /// Divide the durations of the monitoring configuration by N, 1 to 10000; 1 runs it untouched [default: what firedrill.yaml
-    /// states, or the largest below it that works].
+    /// Divide the durations of the monitoring configuration by N, 1 to 10000; 1 runs it untouched
+    /// [default: what firedrill.yaml states, or the largest below it that works].
     #[arg(long, global = true, value_name = "N")]
     pub time_scale: Option<f64>,
-    /// Only scenarios of the features with one of these tags, separated by commas. Without it all but @nightly.
+    /// Only scenarios of the features with one of these tags, separated by commas. Without it all
+    /// but @nightly.
     #[arg(long, global = true, value_name = "TAGS", value_delimiter = ',')]
     pub tags: Vec<String>,
-    /// Turn a Compose profile on; may be given several times, `*` turns on all. The images of its services must be had then.
+    /// Turn a Compose profile on; may be given several times, `*` turns on all. The images of its
+    /// services must be had then.
     #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
     /// Where images come from.
@@ -46,7 +50,8 @@ pub enum Images {
     Auto,
     /// Pull the pinned public images.
     Upstream,
-    /// Build from package registries, for machines that reach no image registry; what can't be built must be there already.
+    /// Build from package registries, for machines that reach no image registry; what can't be
+    /// built must be there already.
     Packages,
 }
 
@@ -61,14 +66,17 @@ impl From<Images> for crate::image::Source {
 }
 
 impl Common {
-    /// What tests run with: the defaults, changed by the environment (FIREDRILL_PROVISION, FIREDRILL_SEED, FIREDRILL_TAGS).
+    /// What tests run with: the defaults, changed by the environment (FIREDRILL_PROVISION,
+    /// FIREDRILL_SEED, FIREDRILL_TAGS).
     pub fn of_tests(report: PathBuf) -> Common {
         let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         Common {
             report,
             seed: text("FIREDRILL_SEED").and_then(|s| s.parse().ok()),
             time_scale: None,
-            tags: text("FIREDRILL_TAGS").map(|t| t.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            tags: text("FIREDRILL_TAGS")
+                .map(|t| t.split(',').map(str::to_owned).collect())
+                .unwrap_or_default(),
             profiles: Vec::new(),
             images: Images::Auto,
             keep: false,

@@ -1,15 +1,16 @@
-//! Recorded runs over time: verdicts, durations, latency and detection times, apart for whatever can't be compared.
+//! Recorded runs over time: verdicts, durations, latency and detection times, apart for whatever
+//! can't be compared.
 
 mod page;
 
 pub use page::page;
 
-use crate::process::host::Host;
 use crate::ops::baseline::recorded::Recorded;
+use crate::process::home::Home;
+use crate::process::host::Host;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use crate::process::home::Home;
 use std::path::{Path, PathBuf};
 use verdict::Status;
 use verdict::gate::least_median_most;
@@ -137,7 +138,8 @@ pub fn read(folder: &Path, recorded: &[PathBuf]) -> std::io::Result<Trend> {
     let mut files = Vec::new();
     find(folder, DEPTH, &mut files)?;
     files.sort();
-    let (mut groups, mut left_out) = (BTreeMap::<(String, String, String, String), Group>::new(), Vec::new());
+    let (mut groups, mut left_out) =
+        (BTreeMap::<(String, String, String, String), Group>::new(), Vec::new());
     for file in files {
         match run(&file, folder) {
             Ok((key, group)) => match groups.get_mut(&key) {
@@ -179,10 +181,16 @@ type Key = (String, String, String, String);
 
 fn run(file: &Path, below: &Path) -> Result<(Key, Group), String> {
     let bytes = std::fs::read(file).map_err(|e| e.to_string())?;
-    let brief: Brief = serde_json::from_slice(&bytes).map_err(|e| format!("no report of this format: {e}"))?;
-    let started: jiff::Timestamp =
-        brief.run.started.parse().map_err(|e| format!("run.started: {:?} is no time: {e}", brief.run.started))?;
-    let point = |p: f64| brief.curves.healthy.points.iter().find(|x| x.percentile == p).map(|x| x.latency_ms);
+    let brief: Brief =
+        serde_json::from_slice(&bytes).map_err(|e| format!("no report of this format: {e}"))?;
+    let started: jiff::Timestamp = brief
+        .run
+        .started
+        .parse()
+        .map_err(|e| format!("run.started: {:?} is no time: {e}", brief.run.started))?;
+    let point = |p: f64| {
+        brief.curves.healthy.points.iter().find(|x| x.percentile == p).map(|x| x.latency_ms)
+    };
     let load = brief.load.as_ref();
     let folder = file.parent().unwrap_or(below);
     let run = Run {
@@ -200,14 +208,20 @@ fn run(file: &Path, below: &Path) -> Result<(Key, Group), String> {
         detect_s: brief.alerts.into_iter().filter_map(|a| Some((a.rule, a.detect_s?))).collect(),
     };
     let machine = brief.run.host.as_ref().map_or("a machine that is not known".to_owned(), machine);
-    let (stack, command, time_scale) = (brief.run.stack, command(&brief.run.replay), brief.run.time_scale);
+    let (stack, command, time_scale) =
+        (brief.run.stack, command(&brief.run.replay), brief.run.time_scale);
     let key = (stack.clone(), command.clone(), time_scale.to_string(), machine.clone());
     Ok((key, Group { stack, command, time_scale, machine, runs: vec![run] }))
 }
 
 /// A machine in words: what its speed depends on. A newer kernel alone is no other machine.
 fn machine(host: &Host) -> String {
-    format!("{} × {}, {} GiB", host.processors, if host.model.is_empty() { "processor" } else { &host.model }, host.memory_gib)
+    format!(
+        "{} × {}, {} GiB",
+        host.processors,
+        if host.model.is_empty() { "processor" } else { &host.model },
+        host.memory_gib
+    )
 }
 
 /// A replay command without what differs from run to run, or does not change what is measured.
@@ -239,21 +253,31 @@ fn baseline(recorded: &Recorded) -> Baseline {
         day: recorded.day.clone(),
         machine: machine(&recorded.host),
         runs: recorded.runs.len(),
-        measures: values.into_iter().filter_map(|(name, all)| Some((name.to_owned(), least_median_most(all)?))).collect(),
+        measures: values
+            .into_iter()
+            .filter_map(|(name, all)| Some((name.to_owned(), least_median_most(all)?)))
+            .collect(),
     }
 }
 
 impl Group {
     /// In words.
     pub fn title(&self) -> String {
-        let scale = if self.time_scale == 1.0 { "true durations".to_owned() } else { format!("durations divided by {}", self.time_scale) };
+        let scale = if self.time_scale == 1.0 {
+            "true durations".to_owned()
+        } else {
+            format!("durations divided by {}", self.time_scale)
+        };
         format!("{}: {}, {scale}, on {}", self.stack, self.command, self.machine)
     }
 
-    /// Detection times of each alert, from the oldest run to the newest; none where it was not drilled.
+    /// Detection times of each alert, from the oldest run to the newest; none where it was not
+    /// drilled.
     pub fn detections(&self) -> BTreeMap<&str, Vec<Option<f64>>> {
         let names = self.runs.iter().flat_map(|r| r.detect_s.keys());
-        names.map(|n| (n.as_str(), self.runs.iter().map(|r| r.detect_s.get(n).copied()).collect())).collect()
+        names
+            .map(|n| (n.as_str(), self.runs.iter().map(|r| r.detect_s.get(n).copied()).collect()))
+            .collect()
     }
 }
 
@@ -267,7 +291,16 @@ impl Trend {
             let _ = writeln!(
                 out,
                 "  {:<20} {:<18} {:<8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>8} {:>9}",
-                "began", "run", "", "passed", "failed", "unknown", "took, s", "P50, ms", "P99, ms", "errors, %"
+                "began",
+                "run",
+                "",
+                "passed",
+                "failed",
+                "unknown",
+                "took, s",
+                "P50, ms",
+                "P99, ms",
+                "errors, %"
             );
             let shown = group.runs.len().saturating_sub(last);
             if shown > 0 {
@@ -291,23 +324,43 @@ impl Trend {
             }
             let detections = group.detections();
             if !detections.is_empty() {
-                let _ =
-                    writeln!(out, "  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}", "fired after, s", "runs", "least", "median", "most", "newest");
+                let _ = writeln!(
+                    out,
+                    "  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}",
+                    "fired after, s", "runs", "least", "median", "most", "newest"
+                );
             }
             for (alert, values) in detections {
-                let Some((least, median, most)) = least_median_most(values.iter().flatten().copied()) else { continue };
+                let Some((least, median, most)) =
+                    least_median_most(values.iter().flatten().copied())
+                else {
+                    continue;
+                };
                 let newest = values.iter().flatten().next_back().copied();
-                let [least, median, most, newest] = [Some(least), Some(median), Some(most), newest].map(number);
+                let [least, median, most, newest] =
+                    [Some(least), Some(median), Some(most), newest].map(number);
                 let runs = values.iter().flatten().count();
-                let _ = writeln!(out, "  {alert:<34} {runs:>5} {least:>8} {median:>8} {most:>8} {newest:>8}");
+                let _ = writeln!(
+                    out,
+                    "  {alert:<34} {runs:>5} {least:>8} {median:>8} {most:>8} {newest:>8}"
+                );
             }
             out.push('\n');
         }
         for b in &self.baselines {
-            let _ = writeln!(out, "baseline of {}, recorded {} in {} runs on {}", b.stack, b.day, b.runs, b.machine);
-            let _ = writeln!(out, "  {:<34} {:>10} {:>10} {:>10}", "measure", "least", "median", "most");
+            let _ = writeln!(
+                out,
+                "baseline of {}, recorded {} in {} runs on {}",
+                b.stack, b.day, b.runs, b.machine
+            );
+            let _ = writeln!(
+                out,
+                "  {:<34} {:>10} {:>10} {:>10}",
+                "measure", "least", "median", "most"
+            );
             for (name, (least, median, most)) in &b.measures {
-                let [least, median, most] = [*least, *median, *most].map(crate::report::chart::short);
+                let [least, median, most] =
+                    [*least, *median, *most].map(crate::report::chart::short);
                 let _ = writeln!(out, "  {name:<34} {least:>10} {median:>10} {most:>10}");
             }
             out.push('\n');
@@ -316,15 +369,24 @@ impl Trend {
             let _ = writeln!(out, "left out: {}: {why}", path.display());
         }
         let runs: usize = self.groups.iter().map(|g| g.runs.len()).sum();
-        let _ = writeln!(out, "{runs} runs in {} groups, {} files left out", self.groups.len(), self.left_out.len());
+        let _ = writeln!(
+            out,
+            "{runs} runs in {} groups, {} files left out",
+            self.groups.len(),
+            self.left_out.len()
+        );
         out
     }
 }
 
 /// Recorded baselines of our own stacks.
 pub fn recorded() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(Home::find().scenarios().join("baselines/recorded")).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
+    let entries = std::fs::read_dir(Home::find().scenarios().join("baselines/recorded"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut files: Vec<PathBuf> =
+        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
     files.sort();
     files
 }
@@ -372,12 +434,16 @@ mod tests {
         assert_eq!(together.detections()["Down"], [Some(3.0), Some(4.0), Some(5.0)]);
         assert!(!together.detections().contains_key("Quiet"));
         assert_eq!((together.runs[0].p50_ms, together.runs[0].p99_ms), (Some(4.0), Some(20.0)));
-        let left_out: Vec<String> = trend.left_out.iter().map(|(p, _)| p.display().to_string()).collect();
+        let left_out: Vec<String> =
+            trend.left_out.iter().map(|(p, _)| p.display().to_string()).collect();
         assert_eq!(left_out.len(), 3, "{left_out:?}");
         let text = trend.text(2);
-        for words in
-            ["mail: verify mail, durations divided by 20", "… 1 earlier ones", "broken/report.json", "5 runs in 3 groups, 3 files left out"]
-        {
+        for words in [
+            "mail: verify mail, durations divided by 20",
+            "… 1 earlier ones",
+            "broken/report.json",
+            "5 runs in 3 groups, 3 files left out",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
     }
@@ -385,6 +451,9 @@ mod tests {
     #[test]
     fn a_command_is_told_without_what_differs_from_run_to_run() {
         assert_eq!(command("firedrill --seed 20"), "verify");
-        assert_eq!(command("firedrill run redis_slow --seed=7 --time-scale 5 -q --report x"), "run redis_slow --time-scale 5");
+        assert_eq!(
+            command("firedrill run redis_slow --seed=7 --time-scale 5 -q --report x"),
+            "run redis_slow --time-scale 5"
+        );
     }
 }

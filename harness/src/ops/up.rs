@@ -1,9 +1,9 @@
 //! Stacks that stay between commands.
 
+use crate::journal::Journal;
 use crate::process::exit::{Exit, Failure};
 use crate::stack::Running;
 use crate::yaml::suggest;
-use crate::journal::Journal;
 use std::collections::BTreeSet;
 
 /// The newest run of a stack that was told to stay up.
@@ -12,7 +12,11 @@ use std::collections::BTreeSet;
 /// It is not up.
 pub fn running(journal: &Journal, stack: &str) -> Result<Running, Failure> {
     // A run that is under way belongs to the program that drives it.
-    let all: Vec<Running> = Running::all(journal).map_err(|e| Failure::new(e.exit(), e))?.into_iter().filter(|r| r.kept).collect();
+    let all: Vec<Running> = Running::all(journal)
+        .map_err(|e| Failure::new(e.exit(), e))?
+        .into_iter()
+        .filter(|r| r.kept)
+        .collect();
     let up: BTreeSet<String> = all.iter().map(|r| r.stack.clone()).collect();
     all.into_iter().rfind(|r| r.stack == stack).ok_or_else(|| {
         let hint = match up.is_empty() {

@@ -26,17 +26,24 @@ pub async fn verify(
     Ok(Outcome { report, ..outcome })
 }
 
-/// Takes the stack down, or leaves it (`--keep`), however the work on it ended, and tells both endings.
+/// Takes the stack down, or leaves it (`--keep`), however the work on it ended, and tells both
+/// endings.
 ///
 /// # Errors
 /// The work's, or that what was started can't be removed.
-pub async fn leave<T>(live: Live, keep: bool, ended: Result<T, Failure>, console: &dyn Console) -> Result<T, Failure> {
+pub async fn leave<T>(
+    live: Live,
+    keep: bool,
+    ended: Result<T, Failure>,
+    console: &dyn Console,
+) -> Result<T, Failure> {
     let left = if keep { live.keep(console).await } else { live.down().await };
     match (ended, left) {
         (Ok(done), left) => left.map(|()| done),
-        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => {
-            Err(Failure::new(failure.exit, format!("{}, what was started is removed", failure.message)))
-        }
+        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => Err(Failure::new(
+            failure.exit,
+            format!("{}, what was started is removed", failure.message),
+        )),
         (Err(failure), Ok(())) => Err(failure),
         (Err(failure), Err(second)) => Err(Failure::new(
             failure.exit,

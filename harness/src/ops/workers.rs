@@ -1,19 +1,20 @@
-//! Workers of a load as containers in the networks of a stack that is up, so that they reach its services by name and share what the
-//! network is like in there. They are a run of their own: journalled, watched by a reaper, removed with the load; the stack stays.
+//! Workers of a load as containers in the networks of a stack that is up, so that they reach its
+//! services by name and share what the network is like in there. They are a run of their own:
+//! journalled, watched by a reaper, removed with the load; the stack stays.
 
 mod serving;
 
 pub use serving::{PORT, ours, serve, token};
 
-use crate::ops::settings::Common;
-use crate::ops::live::run_id;
 use crate::engine::label::{self, Owner};
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec};
 use crate::engine::{Engine, EngineError};
-use crate::process::exit::{Exit, Failure};
-use crate::process::home::Home;
 use crate::image::{Catalogue, Images};
 use crate::journal::{Journal, Undo};
+use crate::ops::live::run_id;
+use crate::ops::settings::Common;
+use crate::process::exit::{Exit, Failure};
+use crate::process::home::Home;
 use crate::stack::reaper::Reaper;
 use crate::stack::{Running, StackError, remove_run};
 use loadgen::fleet::{Place, Token};
@@ -23,8 +24,9 @@ use std::time::{Duration, Instant};
 const TOKEN_PATH: &str = "/etc/firedrill/worker-token";
 /// The user that workers run as: nobody.
 const NOBODY: u64 = 65534;
-/// Limits of each: a processor, and memory for 20,000 connections and half a million arrivals that wait. The limit of open files is the
-/// engine's own: not every host may raise it, and a worker that comes short of it says so.
+/// Limits of each: a processor, and memory for 20,000 connections and half a million arrivals that
+/// wait. The limit of open files is the engine's own: not every host may raise it, and a worker
+/// that comes short of it says so.
 const NANO_CPUS: i64 = 1_000_000_000;
 const MEMORY: i64 = 512 << 20;
 /// How long a worker may take until it listens.
@@ -57,8 +59,8 @@ pub async fn own_image(engine: &Engine, common: &Common) -> Result<String, Failu
 }
 
 impl WorkerContainers {
-    /// Starts so many of them and waits until they listen. Nothing is left if one does not; if this is dropped before it returns, or
-    /// its process is killed, the reaper removes what is there.
+    /// Starts so many of them and waits until they listen. Nothing is left if one does not; if this
+    /// is dropped before it returns, or its process is killed, the reaper removes what is there.
     ///
     /// # Errors
     /// The journal can't be written, or a container does not become ready.
@@ -75,7 +77,14 @@ impl WorkerContainers {
         journal.open(&run, &stack.stack, &what, Undo::RemoveRun { run: run.clone() })?;
         let reaper = Reaper::spawn(&run)?;
         match start(engine, stack, image, count, &run).await {
-            Ok((places, token)) => Ok(WorkerContainers { run, places, token, engine: engine.clone(), journal: journal.clone(), reaper }),
+            Ok((places, token)) => Ok(WorkerContainers {
+                run,
+                places,
+                token,
+                engine: engine.clone(),
+                journal: journal.clone(),
+                reaper,
+            }),
             Err(error) => {
                 if remove_run(Some(engine), journal, &run).await.is_ok() {
                     reaper.dismiss();
@@ -96,11 +105,21 @@ impl WorkerContainers {
     }
 }
 
-async fn start(engine: &Engine, stack: &Running, image: &str, count: u32, run: &str) -> Result<(Vec<Place>, Token), StackError> {
+async fn start(
+    engine: &Engine,
+    stack: &Running,
+    image: &str,
+    count: u32,
+    run: &str,
+) -> Result<(Vec<Place>, Token), StackError> {
     let secret = Token::draw().and_then(|text| Ok((Token::new(&text)?, text)));
-    let (token, text) = secret.map_err(|e| EngineError::Unfit { what: e.to_string(), hint: "a kernel with getrandom is needed".into() })?;
+    let (token, text) = secret.map_err(|e| EngineError::Unfit {
+        what: e.to_string(),
+        hint: "a kernel with getrandom is needed".into(),
+    })?;
     let subnets = engine.subnets_with(label::RUN, Some(&stack.run)).await?;
-    let specs: Vec<ContainerSpec> = (1..=count).map(|n| spec(stack, image, n, run, &text, &subnets)).collect();
+    let specs: Vec<ContainerSpec> =
+        (1..=count).map(|n| spec(stack, image, n, run, &text, &subnets)).collect();
     // All are started before the first is waited for.
     let made = specs.iter().map(|spec| async move {
         let id = engine.create(spec).await?;
@@ -109,32 +128,60 @@ async fn start(engine: &Engine, stack: &Running, image: &str, count: u32, run: &
     let ids = futures::future::try_join_all(made).await?;
     let mut places = Vec::new();
     for (spec, id) in specs.iter().zip(ids) {
-        places.push(Place { name: spec.service.clone(), address: listening(engine, &spec.service, &id).await? });
+        places.push(Place {
+            name: spec.service.clone(),
+            address: listening(engine, &spec.service, &id).await?,
+        });
     }
     Ok((places, token))
 }
 
-/// A worker's container: our own program, as nobody, without any capability, which drives the stack's networks only.
-fn spec(stack: &Running, image: &str, number: u32, run: &str, token: &str, subnets: &[String]) -> ContainerSpec {
-    let owner = Owner { run: run.into(), stack: stack.stack.clone(), project: format!("firedrill-load-{run}") };
+/// A worker's container: our own program, as nobody, without any capability, which drives the
+/// stack's networks only.
+fn spec(
+    stack: &Running,
+    image: &str,
+    number: u32,
+    run: &str,
+    token: &str,
+    subnets: &[String],
+) -> ContainerSpec {
+    let owner = Owner {
+        run: run.into(),
+        stack: stack.stack.clone(),
+        project: format!("firedrill-load-{run}"),
+    };
     let service = format!("firedrill-worker-{number}");
     let listen = format!("0.0.0.0:{}", PORT);
-    let command = ["worker", "--listen", &listen, "--token-file", TOKEN_PATH].map(str::to_owned).into_iter();
+    let command =
+        ["worker", "--listen", &listen, "--token-file", TOKEN_PATH].map(str::to_owned).into_iter();
     let mut labels = owner.labels();
     labels.insert(label::SERVICE.into(), service.clone());
     ContainerSpec {
         name: format!("{}-{service}-1", owner.project),
         image: image.into(),
-        command: Some(command.chain(subnets.iter().flat_map(|s| ["--allow".into(), s.clone()])).collect()),
+        command: Some(
+            command.chain(subnets.iter().flat_map(|s| ["--allow".into(), s.clone()])).collect(),
+        ),
         labels,
         user: Some(format!("{NOBODY}:{NOBODY}")),
-        networks: stack.networks.iter().map(|n| Attachment { network: n.clone(), aliases: vec![service.clone()], ipv4: None }).collect(),
+        networks: stack
+            .networks
+            .iter()
+            .map(|n| Attachment { network: n.clone(), aliases: vec![service.clone()], ipv4: None })
+            .collect(),
         cap_drop: vec!["ALL".into()],
         security_opt: vec!["no-new-privileges".into()],
         nano_cpus: NANO_CPUS,
         memory: MEMORY,
         pids_limit: 64,
-        files: vec![FileSpec { path: TOKEN_PATH.into(), content: token.into(), mode: 0o400, uid: NOBODY, gid: NOBODY }],
+        files: vec![FileSpec {
+            path: TOKEN_PATH.into(),
+            content: token.into(),
+            mode: 0o400,
+            uid: NOBODY,
+            gid: NOBODY,
+        }],
         service,
         ..ContainerSpec::default()
     }
@@ -145,7 +192,9 @@ async fn listening(engine: &Engine, service: &str, id: &str) -> Result<String, S
     let began = Instant::now();
     loop {
         let (seen, said) = (engine.inspect(id).await?, engine.log_tail(id, 15).await?);
-        if let Some(address) = seen.ip().filter(|_| said.iter().any(|line| line.starts_with("listening on "))) {
+        if let Some(address) =
+            seen.ip().filter(|_| said.iter().any(|line| line.starts_with("listening on ")))
+        {
             return Ok(format!("{address}:{}", PORT));
         }
         let late = began.elapsed() > READY_WITHIN;

@@ -1,9 +1,9 @@
-//! Features: what is expected, told in Gherkin. Reading them builds the [`Plan`]; judging it answers them, one test case for
-//! each scenario, which fails at its `Then` line.
+//! Features: what is expected, told in Gherkin. Reading them builds the [`Plan`]; judging it
+//! answers them, one test case for each scenario, which fails at its `Then` line.
 
+use crate::plan::steps::Telling;
 use crate::plan::{LeftOut, Plan, Subject};
 use crate::yaml::suggest;
-use crate::plan::steps::Telling;
 use cucumber::World as _;
 use cucumber::feature::Ext as _;
 use cucumber::gherkin;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// What is asked for by tags.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Tag expressions of the user, without `@`; a scenario is taken if it has one of them. Empty takes all but `nightly`.
+    /// Tag expressions of the user, without `@`; a scenario is taken if it has one of them. Empty
+    /// takes all but `nightly`.
     pub tags: Vec<String>,
 }
 
@@ -67,14 +68,17 @@ pub enum Error {
         folder: PathBuf,
     },
     /// All that is about the stack is left out.
-    #[error("all scenarios of stack {0} are left out\nhint: those tagged @nightly run with --tags nightly")]
+    #[error(
+        "all scenarios of stack {0} are left out\nhint: those tagged @nightly run with --tags nightly"
+    )]
     AllLeftOut(String),
 }
 
-/// Reads the feature files of a folder and builds the plan from those scenarios that are selected and apply to the stack.
+/// Reads the feature files of a folder and builds the plan from those scenarios that are selected
+/// and apply to the stack.
 ///
-/// A feature or scenario tagged `@stack:NAME` applies to that stack only; one tagged `@stack:other` to those stacks that no
-/// other feature names.
+/// A feature or scenario tagged `@stack:NAME` applies to that stack only; one tagged `@stack:other`
+/// to those stacks that no other feature names.
 ///
 /// # Errors
 /// See [`Error`].
@@ -100,7 +104,11 @@ pub fn verdicts(folder: &Path, subject: &Arc<Subject>) -> Result<BTreeSet<String
 }
 
 /// What the selected scenarios expect, or all of them.
-fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>) -> Result<Plan, Error> {
+fn collect(
+    folder: &Path,
+    subject: &Arc<Subject>,
+    selection: Option<&Selection>,
+) -> Result<Plan, Error> {
     let features = read(folder)?;
     let name = &subject.declaration.stack;
     let named = features.iter().any(|f| {
@@ -111,12 +119,18 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
         check_tags(&features, name, named, selection)?;
     }
     let collection = Telling::collection();
-    let (budgets, apart, absent) = (subject.budgets.clone(), subject.apart.clone(), subject.absent.clone());
+    let (budgets, apart, absent) =
+        (subject.budgets.clone(), subject.apart.clone(), subject.absent.clone());
     let mut plan = Plan { budgets, apart, absent, ..Plan::default() };
     let mut selected = 0;
     for feature in &features {
         for (background, scenario) in scenarios(feature) {
-            let tags: Vec<&str> = feature.tags.iter().chain(&scenario.tags).map(|t| t.trim_start_matches('@')).collect();
+            let tags: Vec<&str> = feature
+                .tags
+                .iter()
+                .chain(&scenario.tags)
+                .map(|t| t.trim_start_matches('@'))
+                .collect();
             if !applies(&tags, name, named) {
                 continue;
             }
@@ -141,8 +155,8 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
                 tell(&collection, &mut telling, feature, step)?;
             }
             plan = telling.plan;
-            // What the other steps expect stays; what has no subject is listed as skipped. The roll-call tells an owner's choice from
-            // an expectation that got lost.
+            // What the other steps expect stays; what has no subject is listed as skipped. The
+            // roll-call tells an owner's choice from an expectation that got lost.
             if let Some(reason) = telling.absent {
                 plan.left_out.push(LeftOut {
                     feature: feature.name.clone(),
@@ -163,25 +177,44 @@ fn collect(folder: &Path, subject: &Arc<Subject>, selection: Option<&Selection>)
     Ok(plan)
 }
 
-/// The line at which the parser stopped, which it tells in words only ("Error at 3:5: …"); 0 if it does not.
+/// The line at which the parser stopped, which it tells in words only ("Error at 3:5: …"); 0 if it
+/// does not.
 fn line_of(error: &impl std::fmt::Display) -> usize {
     let told = error.to_string();
     told.split(|c: char| !c.is_ascii_digit()).find_map(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Each tag that is asked for must be on a scenario that applies: a misspelt one would leave out silently what it was meant for.
-fn check_tags(features: &[gherkin::Feature], stack: &str, named: bool, selection: &Selection) -> Result<(), Error> {
+/// Each tag that is asked for must be on a scenario that applies: a misspelt one would leave out
+/// silently what it was meant for.
+fn check_tags(
+    features: &[gherkin::Feature],
+    stack: &str,
+    named: bool,
+    selection: &Selection,
+) -> Result<(), Error> {
     let mut known = BTreeSet::new();
     for feature in features {
         for (_, scenario) in scenarios(feature) {
-            let tags: Vec<&str> = feature.tags.iter().chain(&scenario.tags).map(|t| t.trim_start_matches('@')).collect();
+            let tags: Vec<&str> = feature
+                .tags
+                .iter()
+                .chain(&scenario.tags)
+                .map(|t| t.trim_start_matches('@'))
+                .collect();
             if applies(&tags, stack, named) {
                 known.extend(tags);
             }
         }
     }
-    let Some(tag) = selection.tags.iter().find(|t| !known.contains(t.trim_start_matches('@'))) else { return Ok(()) };
-    Err(Error::UnknownTag { tag: tag.clone(), stack: stack.into(), hint: suggest(tag, known, "tags") })
+    let Some(tag) = selection.tags.iter().find(|t| !known.contains(t.trim_start_matches('@')))
+    else {
+        return Ok(());
+    };
+    Err(Error::UnknownTag {
+        tag: tag.clone(),
+        stack: stack.into(),
+        hint: suggest(tag, known, "tags"),
+    })
 }
 
 fn applies(tags: &[&str], stack: &str, named: bool) -> bool {
@@ -191,14 +224,19 @@ fn applies(tags: &[&str], stack: &str, named: bool) -> bool {
 
 fn left_out(tags: &[&str], selection: &Selection) -> Option<String> {
     if selection.tags.is_empty() {
-        return tags.contains(&"nightly").then(|| "@nightly: a slow drill; run it with --tags nightly".to_owned());
+        return tags
+            .contains(&"nightly")
+            .then(|| "@nightly: a slow drill; run it with --tags nightly".to_owned());
     }
     let taken = tags.iter().any(|t| selection.tags.iter().any(|w| w.trim_start_matches('@') == *t));
     (!taken).then(|| format!("not selected by --tags {}", selection.tags.join(",")))
 }
 
-fn scenarios(feature: &gherkin::Feature) -> impl Iterator<Item = (Vec<gherkin::Step>, &gherkin::Scenario)> {
-    let steps = |b: &Option<gherkin::Background>| b.as_ref().map(|b| b.steps.clone()).unwrap_or_default();
+fn scenarios(
+    feature: &gherkin::Feature,
+) -> impl Iterator<Item = (Vec<gherkin::Step>, &gherkin::Scenario)> {
+    let steps =
+        |b: &Option<gherkin::Background>| b.as_ref().map(|b| b.steps.clone()).unwrap_or_default();
     let own = steps(&feature.background);
     let direct = {
         let own = own.clone();
@@ -213,15 +251,28 @@ fn scenarios(feature: &gherkin::Feature) -> impl Iterator<Item = (Vec<gherkin::S
 }
 
 fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
-    let gherkin =
-        "a line begins with Feature:, Rule:, Background:, Scenario:, Scenario Outline:, Examples:, Given, When, Then, And, But, | or @";
-    let unreadable = |path: &Path, line: usize, what: String| Error::Unreadable { path: path.into(), line, what, hint: gherkin.into() };
+    let gherkin = "a line begins with Feature:, Rule:, Background:, Scenario:, Scenario Outline:, Examples:, Given, When, Then, And, But, | or @";
+    let unreadable = |path: &Path, line: usize, what: String| Error::Unreadable {
+        path: path.into(),
+        line,
+        what,
+        hint: gherkin.into(),
+    };
     let not_gherkin = |path: &Path, e: gherkin::ParseFileError| match e {
-        gherkin::ParseFileError::Reading { source, .. } => unreadable(path, 0, format!("can't be read: {source}")),
-        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => {
-            unreadable(path, line_of(&source), format!("this is no Gherkin: {}", error.to_string().trim_end_matches('.').to_lowercase()))
+        gherkin::ParseFileError::Reading { source, .. } => {
+            unreadable(path, 0, format!("can't be read: {source}"))
         }
-        gherkin::ParseFileError::Parsing { source, .. } => unreadable(path, line_of(&source), "this is no Gherkin".into()),
+        gherkin::ParseFileError::Parsing { error: Some(error), source, .. } => unreadable(
+            path,
+            line_of(&source),
+            format!(
+                "this is no Gherkin: {}",
+                error.to_string().trim_end_matches('.').to_lowercase()
+            ),
+        ),
+        gherkin::ParseFileError::Parsing { source, .. } => {
+            unreadable(path, line_of(&source), "this is no Gherkin".into())
+        }
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|e| unreadable(folder, 0, e.to_string()))?
@@ -231,7 +282,8 @@ fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
     paths.sort();
     let mut features = Vec::new();
     for path in paths {
-        let feature = gherkin::Feature::parse_path(&path, gherkin::GherkinEnv::default()).map_err(|e| not_gherkin(&path, e))?;
+        let feature = gherkin::Feature::parse_path(&path, gherkin::GherkinEnv::default())
+            .map_err(|e| not_gherkin(&path, e))?;
         features.push(feature.expand_examples().map_err(|e| unreadable(&path, 0, e.to_string()))?);
     }
     Ok(features)
@@ -243,10 +295,20 @@ fn tell(
     feature: &gherkin::Feature,
     step: &gherkin::Step,
 ) -> Result<(), Error> {
-    let file = feature.path.as_deref().and_then(Path::file_name).map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = feature
+        .path
+        .as_deref()
+        .and_then(Path::file_name)
+        .map(|f| f.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let place = format!("{file}:{}", step.position.line);
-    let whole = feature.path.as_deref().map(|p| format!("{}:{}", p.display(), step.position.line)).unwrap_or_else(|| place.clone());
-    let error = |what: String, hint: &str| Error::Step { place: whole.clone(), what, hint: hint.into() };
+    let whole = feature
+        .path
+        .as_deref()
+        .map(|p| format!("{}:{}", p.display(), step.position.line))
+        .unwrap_or_else(|| place.clone());
+    let error =
+        |what: String, hint: &str| Error::Step { place: whole.clone(), what, hint: hint.into() };
     telling.place.clone_from(&place);
     telling.step = format!("{} {}", step.keyword.trim(), step.value);
     match collection.find(step) {
@@ -262,6 +324,9 @@ fn tell(
             format!("there is no step \"{}\"", step.value),
             "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/steps has one file for each domain, features/ shows them in use",
         )),
-        Err(ambiguous) => Err(error(format!("{:?} matches several steps: {ambiguous}", step.value), "make one of the steps more precise")),
+        Err(ambiguous) => Err(error(
+            format!("{:?} matches several steps: {ambiguous}", step.value),
+            "make one of the steps more precise",
+        )),
     }
 }

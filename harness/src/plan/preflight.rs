@@ -1,4 +1,5 @@
-//! Can this machine run it, and if not, what is missing: each ability is tried, not guessed from a version.
+//! Can this machine run it, and if not, what is missing: each ability is tried, not guessed from a
+//! version.
 
 use crate::engine::containment;
 use crate::engine::namespace::{self, command};
@@ -72,7 +73,11 @@ pub async fn examine() -> Vec<Finding> {
     checks.push(from("containment of stacks", true, containable().await.map(|()| "works".into())));
     checks.push(from("traffic shaping (tbf)", false, shaping().await.map(|()| "works".into())));
     if let Ok(engine) = &engine {
-        checks.push(from("disk space for images", true, disk(engine, "obtaining all images", DISK_FOR_IMAGES).await));
+        checks.push(from(
+            "disk space for images",
+            true,
+            disk(engine, "obtaining all images", DISK_FOR_IMAGES).await,
+        ));
     }
     checks.push(memory());
     checks.push(pressure());
@@ -85,7 +90,11 @@ pub fn needs(plan: &Plan) -> Vec<(Ability, String)> {
     let mut needs: Vec<(Ability, String)> = Vec::new();
     for scenario in plan.drills.iter().map(|drill| &drill.scenario) {
         // Whether it can be aimed at all was told when its file was read.
-        let Ok(fault) = fault::aim(&scenario.fault.kind, &scenario.fault.target, &scenario.fault.settings) else { continue };
+        let Ok(fault) =
+            fault::aim(&scenario.fault.kind, &scenario.fault.target, &scenario.fault.settings)
+        else {
+            continue;
+        };
         for ability in fault.needs() {
             if !needs.iter().any(|(known, _)| *known == ability) {
                 needs.push((ability, format!("drill {} (fault {})", scenario.name, fault.kind())));
@@ -95,13 +104,15 @@ pub fn needs(plan: &Plan) -> Vec<(Ability, String)> {
     needs
 }
 
-/// Refuses to bring a stack up where it can't be contained, where there is no room for what it writes, or where an ability is
-/// missing that somebody needs.
+/// Refuses to bring a stack up where it can't be contained, where there is no room for what it
+/// writes, or where an ability is missing that somebody needs.
 ///
 /// # Errors
 /// [`EngineError::Unfit`] naming the first thing that is missing, and for whom.
 pub async fn require(engine: &Engine, needs: &[(Ability, String)]) -> Result<(), EngineError> {
-    containable().await.map_err(|error| needed(error, "containment, without which no stack is started,"))?;
+    containable()
+        .await
+        .map_err(|error| needed(error, "containment, without which no stack is started,"))?;
     for (ability, who) in needs {
         able(*ability).await.map_err(|error| needed(error, who))?;
     }
@@ -110,7 +121,10 @@ pub async fn require(engine: &Engine, needs: &[(Ability, String)]) -> Result<(),
 
 fn needed(error: EngineError, who: &str) -> EngineError {
     match error {
-        EngineError::Unfit { what, hint } => EngineError::Unfit { what: format!("{who} needs what this machine lacks: {what}"), hint },
+        EngineError::Unfit { what, hint } => EngineError::Unfit {
+            what: format!("{who} needs what this machine lacks: {what}"),
+            hint,
+        },
         other => other,
     }
 }
@@ -122,25 +136,44 @@ fn needed(error: EngineError, who: &str) -> EngineError {
 pub async fn able(ability: Ability) -> Result<(), EngineError> {
     match ability {
         Ability::EnterNamespaces => {
-            // Making one takes the same right as entering another's; entering our own shows that the call is let through.
+            // Making one takes the same right as entering another's; entering our own shows that
+            // the call is let through.
             namespace::in_fresh(|| ()).await?;
             namespace::within(i32::try_from(std::process::id()).unwrap_or(0), || ()).await
         }
-        Ability::PacketFilter => try_in_fresh("iptables", "-w 10 -A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset").await,
-        Ability::PacketQueue => try_in_fresh("iptables", "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass").await,
+        Ability::PacketFilter => {
+            try_in_fresh(
+                "iptables",
+                "-w 10 -A INPUT -p tcp --dport 9 -j REJECT --reject-with tcp-reset",
+            )
+            .await
+        }
+        Ability::PacketQueue => {
+            try_in_fresh(
+                "iptables",
+                "-w 10 -A OUTPUT -p tcp --dport 9 -j NFQUEUE --queue-num 7 --queue-bypass",
+            )
+            .await
+        }
         Ability::ControlGroups => control_groups(),
         Ability::LoopDevices => loop_devices(),
     }
 }
 
-/// Whether a process may be put into a control group: it is put into the one in which it is, which changes nothing.
+/// Whether a process may be put into a control group: it is put into the one in which it is, which
+/// changes nothing.
 fn control_groups() -> Result<(), EngineError> {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let places = own.lines().filter_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         let first = controllers.split(',').next().unwrap_or_default();
         let first = if first.is_empty() { "." } else { first };
-        Some(Path::new("/sys/fs/cgroup").join(first).join(path.trim_start_matches('/')).join("cgroup.procs"))
+        Some(
+            Path::new("/sys/fs/cgroup")
+                .join(first)
+                .join(path.trim_start_matches('/'))
+                .join("cgroup.procs"),
+        )
     });
     // With namespaces of control groups between us and the engine, only some can be seen.
     let mut seen = "none can be seen under /sys/fs/cgroup".to_owned();
@@ -152,11 +185,13 @@ fn control_groups() -> Result<(), EngineError> {
     }
     Err(EngineError::Unfit {
         what: format!("processes can't be put into control groups: {seen}"),
-        hint: "run as root with /sys/fs/cgroup mounted for writing; faults of pressure need it".into(),
+        hint: "run as root with /sys/fs/cgroup mounted for writing; faults of pressure need it"
+            .into(),
     })
 }
 
-/// Whether a file system can be made in a file and mounted: looks for the programs and for a free device.
+/// Whether a file system can be made in a file and mounted: looks for the programs and for a free
+/// device.
 fn loop_devices() -> Result<(), EngineError> {
     for (program, argument) in [("losetup", "--find"), ("mkfs.ext4", "-V")] {
         let seen = match command(program, &[argument.to_owned()]) {
@@ -209,11 +244,12 @@ fn unfit(tried: String, seen: &str) -> EngineError {
 async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
     let seen = match engine {
         Err(error) => Err(error.to_string()),
-        Ok(engine) => engine
-            .version()
-            .await
-            .map_err(|error| error.to_string())
-            .map(|version| format!("{} (API {}, {}, kernel {})", version.engine, version.api, version.os, version.kernel)),
+        Ok(engine) => engine.version().await.map_err(|error| error.to_string()).map(|version| {
+            format!(
+                "{} (API {}, {}, kernel {})",
+                version.engine, version.api, version.os, version.kernel
+            )
+        }),
     };
     check("container engine", true, seen)
 }
@@ -223,15 +259,27 @@ async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
 /// # Errors
 /// [`EngineError::Unfit`] if it has less than `wanted` bytes.
 pub async fn disk(engine: &Engine, what_for: &str, wanted: u64) -> Result<String, EngineError> {
-    let info = engine.docker.info().await.map_err(|error| EngineError::from_bollard("asking the engine", error))?;
+    let info = engine
+        .docker
+        .info()
+        .await
+        .map_err(|error| EngineError::from_bollard("asking the engine", error))?;
     let root = info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".into());
     // An engine elsewhere, or one whose folder we may not see, can't be judged from here.
-    let Ok(seen) = statvfs(root.as_str()) else { return Ok(format!("{root} can't be seen from here")) };
+    let Ok(seen) = statvfs(root.as_str()) else {
+        return Ok(format!("{root} can't be seen from here"));
+    };
     let free = seen.blocks_available() * seen.fragment_size();
     if free < wanted {
         return Err(EngineError::Unfit {
-            what: format!("no room on disk: {root} has {} free, {what_for} needs {}", gib(free), gib(wanted)),
-            hint: "make room, for example with `docker image prune`, or move the engine's data-root".into(),
+            what: format!(
+                "no room on disk: {root} has {} free, {what_for} needs {}",
+                gib(free),
+                gib(wanted)
+            ),
+            hint:
+                "make room, for example with `docker image prune`, or move the engine's data-root"
+                    .into(),
         });
     }
     Ok(format!("{} free in {root}", gib(free)))
@@ -259,17 +307,20 @@ fn memory() -> Finding {
 fn pressure() -> Finding {
     let seen = match std::fs::read_to_string("/proc/pressure/cpu") {
         Ok(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
-        Err(error) => {
-            Err(format!("/proc/pressure/cpu: {error}\nhint: boot with psi=1; without it a late verdict can't be told from a busy host"))
-        }
+        Err(error) => Err(format!(
+            "/proc/pressure/cpu: {error}\nhint: boot with psi=1; without it a late verdict can't be told from a busy host"
+        )),
     };
     check("pressure stall information", false, seen)
 }
 
 fn user() -> Finding {
     let id = nix::unistd::geteuid();
-    let seen =
-        if id.is_root() { Ok("root".to_owned()) } else { Err(format!("user {id}\nhint: containment and faults take root: run with sudo")) };
+    let seen = if id.is_root() {
+        Ok("root".to_owned())
+    } else {
+        Err(format!("user {id}\nhint: containment and faults take root: run with sudo"))
+    };
     check("user", true, seen)
 }
 
@@ -295,6 +346,9 @@ mod tests {
     #[test]
     fn a_failure_is_split_from_its_hint() {
         let seen = check("x", true, Err("no room\nhint: make room".into()));
-        assert_eq!((seen.ok, seen.seen.as_str(), seen.hint.as_str()), (false, "no room", "make room"));
+        assert_eq!(
+            (seen.ok, seen.seen.as_str(), seen.hint.as_str()),
+            (false, "no room", "make room")
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! A scenario: one drill as data. `scenarios/<stack>/<what_goes_wrong>.yaml`, or `scenarios/` inside a user's stack.
+//! A scenario: one drill as data. `scenarios/<stack>/<what_goes_wrong>.yaml`, or `scenarios/`
+//! inside a user's stack.
 
 use crate::fault::FaultError;
-use config::overriding::Override;
 use crate::yaml;
+use config::overriding::Override;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,8 @@ pub struct Scenario {
     /// Services that it may disturb, besides its target.
     #[serde(default)]
     pub disturbs: Vec<String>,
-    /// Services that must be left in peace by others while it runs, since its signal passes through them.
+    /// Services that must be left in peace by others while it runs, since its signal passes through
+    /// them.
     #[serde(default)]
     pub needs: Vec<String>,
     /// Journeys without which its signal does not come about: others must leave them in peace.
@@ -45,12 +47,13 @@ pub struct Scenario {
     /// Journeys that go on as usual all the same.
     #[serde(default)]
     pub leaves_journeys: Vec<String>,
-    /// Seconds from the injection until the alerts' condition holds, where that takes more than the fault's own effect: a queue
-    /// fills at the load's rate. It is added to the budgets, which know the configuration only.
+    /// Seconds from the injection until the alerts' condition holds, where that takes more than the
+    /// fault's own effect: a queue fills at the load's rate. It is added to the budgets, which know
+    /// the configuration only.
     #[serde(default)]
     pub builds_up_s: Seconds,
-    /// Seconds from healing until the alerts' condition is over, where that takes more than the fault's end: a backlog is worked
-    /// off. It is added to the budgets for resolving.
+    /// Seconds from healing until the alerts' condition is over, where that takes more than the
+    /// fault's end: a backlog is worked off. It is added to the budgets for resolving.
     #[serde(default)]
     pub clears_s: Seconds,
     /// Least seconds that the fault stays, even if all was seen before.
@@ -59,8 +62,9 @@ pub struct Scenario {
     /// When the fault is injected.
     #[serde(default)]
     pub begins: Begins,
-    /// Rules that are changed while the drill runs, since their own condition can't be had within bounds. Each is listed as a
-    /// deviation, and its alert counts as proved by an overridden threshold.
+    /// Rules that are changed while the drill runs, since their own condition can't be had within
+    /// bounds. Each is listed as a deviation, and its alert counts as proved by an overridden
+    /// threshold.
     #[serde(default)]
     pub overrides: Vec<Override>,
 }
@@ -106,8 +110,9 @@ pub enum Begins {
     /// In the drill's own wave.
     #[default]
     InWave,
-    /// Before the first wave, beside everything, for a condition that takes long at its true size (`builds_up_s`): the drill's
-    /// wave is the last one, where it is seen still to bite, its alerts are awaited, and it is healed.
+    /// Before the first wave, beside everything, for a condition that takes long at its true size
+    /// (`builds_up_s`): the drill's wave is the last one, where it is seen still to bite, its
+    /// alerts are awaited, and it is healed.
     Early,
 }
 
@@ -132,8 +137,8 @@ pub struct ExtraLoad {
     pub journey: String,
     /// Arrivals a second.
     pub rate: f64,
-    /// How long from its beginning, shortly before the injection, seconds; without it until the fault is healed. What piles up has to
-    /// be worked off again before the next drill.
+    /// How long from its beginning, shortly before the injection, seconds; without it until the
+    /// fault is healed. What piles up has to be worked off again before the next drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<f64>,
 }
@@ -142,9 +147,14 @@ impl Scenario {
     /// What it may disturb: the fault by itself, and what the scenario adds.
     pub fn blast_radius(&self) -> BlastRadius {
         let spec = &self.fault;
-        let fault = crate::fault::aim(&spec.kind, &spec.target, &spec.settings).map(|f| f.blast_radius());
-        // A fault that can't be aimed was refused when the scenario was read; until then it may disturb its target.
-        let mut radius = fault.unwrap_or_else(|_| BlastRadius { services: vec![spec.target.clone()], ..BlastRadius::default() });
+        let fault =
+            crate::fault::aim(&spec.kind, &spec.target, &spec.settings).map(|f| f.blast_radius());
+        // A fault that can't be aimed was refused when the scenario was read; until then it may
+        // disturb its target.
+        let mut radius = fault.unwrap_or_else(|_| BlastRadius {
+            services: vec![spec.target.clone()],
+            ..BlastRadius::default()
+        });
         radius.services.extend(self.disturbs.iter().cloned());
         radius.alerts.extend(self.raises().into_iter().map(str::to_owned));
         radius.journeys |= self.journeys_disturbed;
@@ -170,12 +180,15 @@ impl Scenario {
             return Some(("overrides", "a rule is changed only while its drill's wave runs"));
         }
         let disturbs = self.journeys_disturbed || !self.disturbs.is_empty();
-        disturbs
-            .then_some((if self.journeys_disturbed { "journeys_disturbed" } else { "disturbs" }, "it is there during every other drill"))
+        disturbs.then_some((
+            if self.journeys_disturbed { "journeys_disturbed" } else { "disturbs" },
+            "it is there during every other drill",
+        ))
     }
 
-    /// Whether two drills must not run side by side: what one needs is disturbed by the other, both may raise the same alert or
-    /// disturb the same service or the traffic, or one loads the whole host.
+    /// Whether two drills must not run side by side: what one needs is disturbed by the other, both
+    /// may raise the same alert or disturb the same service or the traffic, or one loads the whole
+    /// host.
     pub fn conflicts(&self, other: &Scenario) -> bool {
         let (mine, others) = (self.blast_radius(), other.blast_radius());
         if self.is_early() || other.is_early() {
@@ -190,8 +203,10 @@ impl Scenario {
             || (mine.journeys && others.journeys)
             || self.needs.iter().any(|n| others_touched.contains(n))
             || other.needs.iter().any(|n| mine_touched.contains(n))
-            || (others.journeys && self.needs_journeys.iter().any(|n| !other.leaves_journeys.contains(n)))
-            || (mine.journeys && other.needs_journeys.iter().any(|n| !self.leaves_journeys.contains(n)))
+            || (others.journeys
+                && self.needs_journeys.iter().any(|n| !other.leaves_journeys.contains(n)))
+            || (mine.journeys
+                && other.needs_journeys.iter().any(|n| !self.leaves_journeys.contains(n)))
     }
 }
 
@@ -211,13 +226,18 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, yaml::Error
 /// Reads one scenario.
 ///
 /// # Errors
-/// A file that can't be read or understood, whose `name` is not its file's, or that asks for a fault, setting or journey that
-/// does not exist.
+/// A file that can't be read or understood, whose `name` is not its file's, or that asks for a
+/// fault, setting or journey that does not exist.
 pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
     let scenario: Scenario = yaml::read(path)?;
-    let wrong = |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
+    let wrong =
+        |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
     if scenario.schema != 1 {
-        return wrong(&["schema"], format!("schema: seen {}, wanted 1", scenario.schema), "this program reads version 1".into());
+        return wrong(
+            &["schema"],
+            format!("schema: seen {}, wanted 1", scenario.schema),
+            "this program reads version 1".into(),
+        );
     }
     let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     if scenario.name != stem {
@@ -228,12 +248,19 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
         );
     }
     let fault = &scenario.fault;
-    if let Err(FaultError::Settings { what, hint }) = crate::fault::aim(&fault.kind, &fault.target, &fault.settings) {
-        let about = if crate::fault::kinds().contains(&fault.kind.as_str()) { "settings" } else { "kind" };
+    if let Err(FaultError::Settings { what, hint }) =
+        crate::fault::aim(&fault.kind, &fault.target, &fault.settings)
+    {
+        let about =
+            if crate::fault::kinds().contains(&fault.kind.as_str()) { "settings" } else { "kind" };
         return wrong(&["fault", about], what, hint);
     }
     if let Some((key, why)) = scenario.not_early().filter(|_| scenario.is_early()) {
-        return wrong(&[key], format!("begins: early does not go with {key}: {why}"), "remove one of the two".into());
+        return wrong(
+            &[key],
+            format!("begins: early does not go with {key}: {why}"),
+            "remove one of the two".into(),
+        );
     }
     for (at, changed) in scenario.overrides.iter().enumerate() {
         if !scenario.alerts.contains(&changed.alert) {
@@ -246,22 +273,36 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
     }
     let each = |seconds: &Seconds| match seconds {
         Seconds::All(seconds) => vec![(None, *seconds)],
-        Seconds::By(alerts) => alerts.iter().map(|(alert, seconds)| (Some(alert.clone()), *seconds)).collect(),
+        Seconds::By(alerts) => {
+            alerts.iter().map(|(alert, seconds)| (Some(alert.clone()), *seconds)).collect()
+        }
     };
-    let stated =
-        [("hold_s", vec![(None, scenario.hold_s)]), ("builds_up_s", each(&scenario.builds_up_s)), ("clears_s", each(&scenario.clears_s))];
-    for (key, (alert, seen)) in stated.into_iter().flat_map(|(key, all)| all.into_iter().map(move |one| (key, one))) {
+    let stated = [
+        ("hold_s", vec![(None, scenario.hold_s)]),
+        ("builds_up_s", each(&scenario.builds_up_s)),
+        ("clears_s", each(&scenario.clears_s)),
+    ];
+    for (key, (alert, seen)) in
+        stated.into_iter().flat_map(|(key, all)| all.into_iter().map(move |one| (key, one)))
+    {
         let keys: Vec<&str> = [key].into_iter().chain(alert.as_deref()).collect();
         if let Some(alert) = alert.as_ref().filter(|a| !scenario.alerts.contains(a)) {
             let hint = format!("its alerts are {}", scenario.alerts.join(", "));
             return wrong(&keys, format!("{key}: the drill is not about alert {alert}"), hint);
         }
         if !(0.0..=86_400.0).contains(&seen) {
-            return wrong(&keys, format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"), "correct the number".into());
+            return wrong(
+                &keys,
+                format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"),
+                "correct the number".into(),
+            );
         }
     }
     let journeys = loadgen::journey::names();
-    for (key, named) in [("needs_journeys", &scenario.needs_journeys), ("leaves_journeys", &scenario.leaves_journeys)] {
+    for (key, named) in [
+        ("needs_journeys", &scenario.needs_journeys),
+        ("leaves_journeys", &scenario.leaves_journeys),
+    ] {
         if let Some(unknown) = named.iter().find(|j| !journeys.contains(&j.as_str())) {
             let hint = format!("the journeys are {}", journeys.join(", "));
             return wrong(&[key], format!("{key}: there is no journey {unknown}"), hint);
@@ -278,12 +319,16 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
         if !(0.01..=100_000.0).contains(&load.rate) {
             return wrong(
                 &["load", "rate"],
-                format!("load.rate: seen {}, wanted arrivals a second from 0.01 to 100000", load.rate),
+                format!(
+                    "load.rate: seen {}, wanted arrivals a second from 0.01 to 100000",
+                    load.rate
+                ),
                 "correct the number".into(),
             );
         }
         if let Some(seen) = load.for_s.filter(|s| !(0.1..=86_400.0).contains(s)) {
-            let what = format!("load.for_s: seen {seen}, wanted a number of seconds from 0.1 to 86400");
+            let what =
+                format!("load.for_s: seen {seen}, wanted a number of seconds from 0.1 to 86400");
             return wrong(&["load", "for_s"], what, "correct the number, or leave it out".into());
         }
     }

@@ -1,5 +1,5 @@
-//! The steps of the features, one file for each domain. *Given* and *When* append to a plan, *Then* appends an
-//! expectation; each step calls one function and never speaks to the engine.
+//! The steps of the features, one file for each domain. *Given* and *When* append to a plan, *Then*
+//! appends an expectation; each step calls one function and never speaks to the engine.
 
 pub mod alerts;
 pub mod dashboards;
@@ -10,8 +10,8 @@ pub mod stack;
 pub mod traces;
 
 use crate::declaration::{Declaration, Role};
-use crate::plan::{LeftOut, Plan, Planned, Subject};
 use crate::plan::scenario::Scenario;
+use crate::plan::{LeftOut, Plan, Planned, Subject};
 use std::sync::Arc;
 use verdict::Expectation;
 
@@ -59,13 +59,15 @@ impl Telling {
         });
     }
 
-    /// The declaration states nothing under `key`, so a step has nothing to speak about, and its scenario is left out with the
-    /// reason. Where the stack names a server for it (`role`) that is no absence but an omission, and refused: nothing would be asked
-    /// of that server.
+    /// The declaration states nothing under `key`, so a step has nothing to speak about, and its
+    /// scenario is left out with the reason. Where the stack names a server for it (`role`) that is
+    /// no absence but an omission, and refused: nothing would be asked of that server.
     fn not_stated(&mut self, key: &str, role: bool, meaning: &str) {
         if role {
             self.refuse(
-                format!("firedrill.yaml names a server under `roles` for it, but states no `{key}`"),
+                format!(
+                    "firedrill.yaml names a server under `roles` for it, but states no `{key}`"
+                ),
                 format!("state {meaning} under `{key}`, or remove the role"),
             );
         } else {
@@ -73,7 +75,8 @@ impl Telling {
         }
     }
 
-    /// Appends an expectation, or, if a service that it can't do without is left out, that its verdict is skipped.
+    /// Appends an expectation, or, if a service that it can't do without is left out, that its
+    /// verdict is skipped.
     fn expect_unless(&mut self, gone: Option<(&str, String)>, expectation: impl Into<Expectation>) {
         let Some((service, reason)) = gone else { return self.expect(expectation) };
         self.plan.left_out.push(LeftOut {
@@ -87,7 +90,10 @@ impl Telling {
 
     /// The first of these servers that is left out, so that nobody answers.
     fn unanswered<'s>(subject: &'s Subject, roles: &[&Option<Role>]) -> Option<(&'s str, String)> {
-        roles.iter().filter_map(|role| role.as_ref()).find_map(|role| subject.is_left_out(&role.service))
+        roles
+            .iter()
+            .filter_map(|role| role.as_ref())
+            .find_map(|role| subject.is_left_out(&role.service))
     }
 
     /// What the features speak about.

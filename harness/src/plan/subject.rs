@@ -1,21 +1,22 @@
-//! What is known of a stack before anything starts: its declaration, Compose file, monitoring configuration (as written and at
-//! the time scale), scenarios, baseline, roll-call and detection budgets.
+//! What is known of a stack before anything starts: its declaration, Compose file, monitoring
+//! configuration (as written and at the time scale), scenarios, baseline, roll-call and detection
+//! budgets.
 
 mod apart;
 mod check;
 mod data;
 pub mod source;
 
-use config::budget::{self, Circumstances};
-use crate::stack::compose::{Absence, Project};
 use crate::declaration::{Declaration, GRAFANA_FILES};
-use crate::process::home::Home;
-use config::monitoring::{MonitoringConfig, Place};
-use crate::plan::{AlertBudget, Subject};
-use crate::stack::{self, Mounts, Stack, StackError};
-use config::timescale::{Declared, Scale, Scaled, Traffic};
 use crate::plan::scenario;
+use crate::plan::{AlertBudget, Subject};
+use crate::process::home::Home;
+use crate::stack::compose::{Absence, Project};
+use crate::stack::{self, Mounts, Stack, StackError};
 use crate::yaml;
+use config::budget::{self, Circumstances};
+use config::monitoring::{MonitoringConfig, Place};
+use config::timescale::{Declared, Scale, Scaled, Traffic};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -72,7 +73,8 @@ fn one() -> u64 {
     1
 }
 
-/// Time that a stage may take because other programs use the host: an allowance of its own in every budget, seconds.
+/// Time that a stage may take because other programs use the host: an allowance of its own in every
+/// budget, seconds.
 pub const HOST_NOISE_S: f64 = 6.0;
 /// 99th percentile of a scrape on the shared two cores that this was measured on, seconds.
 const SCRAPE_TAKES_S: f64 = 0.3;
@@ -94,7 +96,8 @@ pub struct Read {
     pub features: PathBuf,
     /// Differences to list, found while reading.
     pub deviations: Vec<Deviation>,
-    /// What a run will list as different about the system, as far as it can be told before anything starts: a dry run prints it.
+    /// What a run will list as different about the system, as far as it can be told before anything
+    /// starts: a dry run prints it.
     pub foreseen: Vec<Deviation>,
     /// What its containers mount.
     pub mounts: Mounts,
@@ -102,7 +105,8 @@ pub struct Read {
     pub baseline_file: PathBuf,
 }
 
-/// Reads a stack at a time scale; `None` takes the declared one, which lowers itself where it must and says so.
+/// Reads a stack at a time scale; `None` takes the declared one, which lowers itself where it must
+/// and says so.
 ///
 /// # Errors
 /// See [`Error`].
@@ -115,8 +119,8 @@ pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Resul
 pub struct Asked {
     /// Time scale that is asked for; without one, the declared one.
     pub time_scale: Option<f64>,
-    /// How long scrapes were measured to take (99th percentile, by job): a scale at which they don't fit into half of their timeouts is
-    /// refused, or lowered where it is the declared one.
+    /// How long scrapes were measured to take (99th percentile, by job): a scale at which they
+    /// don't fit into half of their timeouts is refused, or lowered where it is the declared one.
     pub scrapes: BTreeMap<String, Duration>,
     /// Compose profiles that are turned on.
     pub profiles: BTreeSet<String>,
@@ -130,46 +134,103 @@ pub struct Asked {
 /// See [`Error`].
 pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Read, Error> {
     let stack = Stack::open_with(folder_or_name, &asked.profiles, &asked.unavailable)?;
-    let (folder, declaration, project) = (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
+    let (folder, declaration, project) =
+        (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
     let (written, unreadable) = source::load(&sources(folder, &declaration, &project)?);
     if let Some(error) = unreadable.into_iter().next() {
         return Err(error.into());
     }
     let files = written.render();
     let mounts = data::mounts(&stack, &files)?;
-    let mut deviations: Vec<Deviation> =
-        declaration.deviations.iter().map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why)).collect();
+    let mut deviations: Vec<Deviation> = declaration
+        .deviations
+        .iter()
+        .map(|d| Deviation::new(DeviationKind::System, &d.what, &d.why))
+        .collect();
     let mut foreseen = deviations.clone();
     let unscalable = data::unscalable(&mounts, &files);
-    let scaled = scaled(&declaration, &written, asked.time_scale, &asked.scrapes, unscalable, &mut deviations)?;
+    let scaled = scaled(
+        &declaration,
+        &written,
+        asked.time_scale,
+        &asked.scrapes,
+        unscalable,
+        &mut deviations,
+    )?;
     if scaled.scale != asked.time_scale.unwrap_or(declaration.time_scale) {
         // That the scale lowers itself is the first that scaling tells.
         foreseen.extend(deviations.get(foreseen.len()).cloned());
     }
-    foreseen.extend(stack::foreseen(&stack, &mounts)?.into_iter().map(|d| Deviation::new(DeviationKind::System, d.what, d.why)));
+    foreseen.extend(
+        stack::foreseen(&stack, &mounts)?
+            .into_iter()
+            .map(|d| Deviation::new(DeviationKind::System, d.what, d.why)),
+    );
     let own = |name: &str| folder.join(name);
-    let scenarios_folder = first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
+    let scenarios_folder =
+        first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
     let scenarios = scenario::read_all(&scenarios_folder)?;
     check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config, &mounts)?;
-    let baseline_file =
-        first_that_exists(&[own("baseline.yaml"), home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack))]);
-    let baseline = if baseline_file.is_file() { Some(check::baseline(&baseline_file, &declaration, &scenarios)?) } else { None };
-    let required = if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
-    let (services, left_out) = (project.services.keys().cloned().collect(), left_out(&declaration, &project));
+    let baseline_file = first_that_exists(&[
+        own("baseline.yaml"),
+        home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack)),
+    ]);
+    let baseline = if baseline_file.is_file() {
+        Some(check::baseline(&baseline_file, &declaration, &scenarios)?)
+    } else {
+        None
+    };
+    let required =
+        if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
+    let (services, left_out) =
+        (project.services.keys().cloned().collect(), left_out(&declaration, &project));
     let budgets = budgets(&declaration, &scaled.config);
     check::contained(&declaration, &project, &written)?;
     check::bounds(&stack.declaration_file, &declaration, &written)?;
     for (name, why) in &left_out {
-        deviations.push(Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why));
+        deviations.push(Deviation::new(
+            DeviationKind::Absent,
+            format!("service {name} does not run"),
+            why,
+        ));
     }
-    deviations.extend(from_files(&declaration, |service| project.services.contains_key(service) && !left_out.contains_key(service)));
+    deviations.extend(from_files(&declaration, |service| {
+        project.services.contains_key(service) && !left_out.contains_key(service)
+    }));
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
     let absent = left_out.keys().map(|name| seen_as(name, &declaration, &project)).collect();
-    let unavailable = project.left_out.iter().filter(|(_, left)| matches!(left.why, Absence::Told(_))).map(|(n, _)| n.clone()).collect();
+    let unavailable = project
+        .left_out
+        .iter()
+        .filter(|(_, left)| matches!(left.why, Absence::Told(_)))
+        .map(|(n, _)| n.clone())
+        .collect();
     let time_scale = scaled.scale;
-    let subject = Subject { declaration, time_scale, scenarios, baseline, budgets, apart, services, left_out, unavailable, absent };
-    Ok(Read { stack, subject, written, scaled, required, features, deviations, foreseen, mounts, baseline_file })
+    let subject = Subject {
+        declaration,
+        time_scale,
+        scenarios,
+        baseline,
+        budgets,
+        apart,
+        services,
+        left_out,
+        unavailable,
+        absent,
+    };
+    Ok(Read {
+        stack,
+        subject,
+        written,
+        scaled,
+        required,
+        features,
+        deviations,
+        foreseen,
+        mounts,
+        baseline_file,
+    })
 }
 
 /// That dashboards are judged from their files, where they are.
@@ -188,11 +249,20 @@ fn first_that_exists(candidates: &[PathBuf]) -> PathBuf {
 fn roll_call(path: &Path) -> Result<Vec<Required>, Error> {
     let call: RollCall = yaml::read(path)?;
     if call.schema != 1 {
-        return Err(
-            yaml::error_at(path, &["schema"], format!("schema: seen {}, wanted 1", call.schema), "this program reads version 1").into()
-        );
+        return Err(yaml::error_at(
+            path,
+            &["schema"],
+            format!("schema: seen {}, wanted 1", call.schema),
+            "this program reads version 1",
+        )
+        .into());
     }
-    let required = |c: Called| Required { id: c.id, least_evidence: c.least_evidence, may_skip: c.may_skip, without: BTreeMap::new() };
+    let required = |c: Called| Required {
+        id: c.id,
+        least_evidence: c.least_evidence,
+        may_skip: c.may_skip,
+        without: BTreeMap::new(),
+    };
     Ok(call.verdicts.into_iter().map(required).collect())
 }
 
@@ -204,11 +274,15 @@ fn scaled(
     unscalable: Vec<(Place, String)>,
     deviations: &mut Vec<Deviation>,
 ) -> Result<Scaled, Error> {
-    let exponents = declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
+    let exponents =
+        declaration.scaling.iter().map(|(name, d)| (name.clone(), d.exponent)).collect();
     let mut scale = Scale::new(asked.unwrap_or(declaration.time_scale))?
         .declared(Declared { exponents, ..Declared::default() })
         .at(jiff::Timestamp::now().as_second());
-    scale = scale.traffic(traffic(declaration)).measured_scrapes(scrapes.clone()).unscalable(unscalable);
+    scale = scale
+        .traffic(traffic(declaration))
+        .measured_scrapes(scrapes.clone())
+        .unscalable(unscalable);
     let scaled = match asked {
         Some(_) => scale.apply(written)?,
         None => {
@@ -224,27 +298,49 @@ fn scaled(
         }
     };
     for left in &scaled.not_scaled {
-        deviations.push(Deviation::new(DeviationKind::NotScaled, format!("{} {}", left.what, left.value), &left.why));
+        deviations.push(Deviation::new(
+            DeviationKind::NotScaled,
+            format!("{} {}", left.what, left.value),
+            &left.why,
+        ));
     }
     for rounding in &scaled.roundings {
-        let why = if rounding.why.is_empty() { "servers read whole milliseconds" } else { &rounding.why };
-        let what = format!("scaled to {} ms instead of {:.3} ms: {}", rounding.used_ms, rounding.exact_ms, rounding.what);
+        let why =
+            if rounding.why.is_empty() { "servers read whole milliseconds" } else { &rounding.why };
+        let what = format!(
+            "scaled to {} ms instead of {:.3} ms: {}",
+            rounding.used_ms, rounding.exact_ms, rounding.what
+        );
         deviations.push(Deviation::new(DeviationKind::NotScaled, what, why));
     }
     Ok(scaled)
 }
 
-/// What windows will hold, as far as the declaration tells: the jobs of the service that the workload talks to.
+/// What windows will hold, as far as the declaration tells: the jobs of the service that the
+/// workload talks to.
 fn traffic(declaration: &Declaration) -> Option<Traffic> {
     let workload = declaration.workload.as_ref()?;
     let service = workload.http.split(':').next()?;
-    let jobs = declaration.targets.iter().filter(|target| target.service == service).map(|target| target.job.clone()).collect();
-    Some(Traffic { jobs, arrivals_per_s: workload.rate, error_rate: declaration.steady_state.error_rate, alpha: declaration.alpha })
+    let jobs = declaration
+        .targets
+        .iter()
+        .filter(|target| target.service == service)
+        .map(|target| target.job.clone())
+        .collect();
+    Some(Traffic {
+        jobs,
+        arrivals_per_s: workload.rate,
+        error_rate: declaration.steady_state.error_rate,
+        alpha: declaration.alpha,
+    })
 }
 
-/// Services that are left out, with the reason: what kept them out, and what their owner states about that.
+/// Services that are left out, with the reason: what kept them out, and what their owner states
+/// about that.
 fn left_out(declaration: &Declaration, project: &Project) -> BTreeMap<String, String> {
-    let stated = |name: &String| declaration.optional.iter().find(|o| o.service == *name).map(|o| o.why.clone());
+    let stated = |name: &String| {
+        declaration.optional.iter().find(|o| o.service == *name).map(|o| o.why.clone())
+    };
     let why = |name: &String, why: &Absence| match (stated(name), why) {
         (Some(stated), Absence::Profiles(_)) => stated,
         (Some(stated), Absence::Told(_)) => format!("{why} ({stated})"),
@@ -253,20 +349,33 @@ fn left_out(declaration: &Declaration, project: &Project) -> BTreeMap<String, St
     project.left_out.iter().map(|(name, left)| (name.clone(), why(name, &left.why))).collect()
 }
 
-/// How a service that is left out would be seen: by its names, and by jobs that scrape nothing else.
+/// How a service that is left out would be seen: by its names, and by jobs that scrape nothing
+/// else.
 fn seen_as(name: &str, declaration: &Declaration, project: &Project) -> AbsentService {
     let is_out = |service: &str| project.left_out.contains_key(service);
-    let of_job = |job: &str| declaration.targets.iter().filter(|t| t.job == job).all(|t| is_out(t.scraped()));
-    let jobs = declaration.targets.iter().filter(|t| t.scraped() == name && of_job(&t.job)).map(|t| t.job.clone()).collect();
-    let mut hosts: Vec<String> =
-        project.left_out.get(name).map(|left| left.service.names().map(str::to_owned).collect()).unwrap_or_default();
+    let of_job = |job: &str| {
+        declaration.targets.iter().filter(|t| t.job == job).all(|t| is_out(t.scraped()))
+    };
+    let jobs = declaration
+        .targets
+        .iter()
+        .filter(|t| t.scraped() == name && of_job(&t.job))
+        .map(|t| t.job.clone())
+        .collect();
+    let mut hosts: Vec<String> = project
+        .left_out
+        .get(name)
+        .map(|left| left.service.names().map(str::to_owned).collect())
+        .unwrap_or_default();
     // A name that a service has as well which runs says nothing.
-    hosts.retain(|host| !project.services.values().any(|running| running.names().any(|n| n == host)));
+    hosts.retain(|host| {
+        !project.services.values().any(|running| running.names().any(|n| n == host))
+    });
     AbsentService { service: name.to_owned(), jobs, hosts }
 }
 
-/// The slowest path of each declared alert. One that the configuration lacks gets the slowest of all: it will be convicted of
-/// not being loaded, and the drill needs a bound until then.
+/// The slowest path of each declared alert. One that the configuration lacks gets the slowest of
+/// all: it will be convicted of not being loaded, and the drill needs a bound until then.
 fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<String, AlertBudget> {
     let circumstances = Circumstances {
         scrape_takes: Duration::from_secs_f64(SCRAPE_TAKES_S),
@@ -285,7 +394,8 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
     };
     let mut known = BTreeMap::new();
     for alert in &declaration.alerts {
-        let found = budget::budgets(config, &alert.name, &alert.labels, &circumstances).unwrap_or_default();
+        let found =
+            budget::budgets(config, &alert.name, &alert.labels, &circumstances).unwrap_or_default();
         let slowest = found.iter().map(seconds).reduce(|a, b| AlertBudget {
             fire_s: a.fire_s.max(b.fire_s),
             resolve_s: a.resolve_s.max(b.resolve_s),
@@ -297,8 +407,12 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
         }
     }
     let most = |f: fn(&AlertBudget) -> f64| known.values().map(f).fold(30.0, f64::max);
-    let fallback =
-        AlertBudget { fire_s: most(|b| b.fire_s), notify_s: most(|b| b.notify_s), resolve_s: most(|b| b.resolve_s), stages: Vec::new() };
+    let fallback = AlertBudget {
+        fire_s: most(|b| b.fire_s),
+        notify_s: most(|b| b.notify_s),
+        resolve_s: most(|b| b.resolve_s),
+        stages: Vec::new(),
+    };
     for alert in &declaration.alerts {
         known.entry(alert.name.clone()).or_insert_with(|| fallback.clone());
     }

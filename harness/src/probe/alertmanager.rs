@@ -24,25 +24,34 @@ impl Alertmanager {
         match question {
             Question::ManagedAlerts => {
                 let alerts: Vec<Alert> = self.asker.get("/api/v2/alerts", &[]).await?;
-                // Only its groups tell what mutes an alert, and only its configuration how long they wait.
+                // Only its groups tell what mutes an alert, and only its configuration how long
+                // they wait.
                 let groups: Vec<Group> = self.asker.get("/api/v2/alerts/groups", &[]).await?;
                 let routing = self.routing().await.map(|(routing, _)| routing);
-                Ok(vec![Fact::ManagedAlerts { alerts: managed(alerts, &groups, routing.as_ref().ok()) }])
+                Ok(vec![Fact::ManagedAlerts {
+                    alerts: managed(alerts, &groups, routing.as_ref().ok()),
+                }])
             }
             Question::Silences => {
                 let silences: Vec<FoundSilence> = self.asker.get("/api/v2/silences", &[]).await?;
-                let silences = silences.into_iter().map(silence).filter(|s| s.state != "expired").collect();
+                let silences =
+                    silences.into_iter().map(silence).filter(|s| s.state != "expired").collect();
                 Ok(vec![Fact::Silences { silences }])
             }
             Question::ManagerReceivers => {
                 let receivers: Vec<Named> = self.asker.get("/api/v2/receivers", &[]).await?;
-                Ok(vec![Fact::ManagerReceivers { names: receivers.into_iter().map(|r| r.name).collect() }])
+                Ok(vec![Fact::ManagerReceivers {
+                    names: receivers.into_iter().map(|r| r.name).collect(),
+                }])
             }
             Question::ProcessStarted => {
                 let (_, since) = self.routing().await?;
                 Ok(vec![Fact::ProcessStarted { at_s: seconds(since) }])
             }
-            Question::Reload => Ok(vec![Fact::Reload(exposition::reload(&self.asker.text("/metrics").await?, "alertmanager")?)]),
+            Question::Reload => Ok(vec![Fact::Reload(exposition::reload(
+                &self.asker.text("/metrics").await?,
+                "alertmanager",
+            )?)]),
             other => Err(format!("alertmanager has no answer to this question: {}", other.words())),
         }
     }
@@ -50,8 +59,13 @@ impl Alertmanager {
     /// The configuration in force, and since when the process runs.
     async fn routing(&self) -> Result<(configuration::Alertmanager, jiff::Timestamp), String> {
         let status: ServerStatus = self.asker.get("/api/v2/status", &[]).await?;
-        let document = Document::parse(Path::new("the configuration in force"), &status.config.original).map_err(|e| e.to_string())?;
-        Ok((configuration::Alertmanager::read(&document).map_err(|e| e.to_string())?, status.uptime))
+        let document =
+            Document::parse(Path::new("the configuration in force"), &status.config.original)
+                .map_err(|e| e.to_string())?;
+        Ok((
+            configuration::Alertmanager::read(&document).map_err(|e| e.to_string())?,
+            status.uptime,
+        ))
     }
 }
 
@@ -61,7 +75,9 @@ impl Probe for Alertmanager {
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
-        Box::pin(async move { self.asker.observe(&question.words(), REQUEST, self.answer(question)).await })
+        Box::pin(async move {
+            self.asker.observe(&question.words(), REQUEST, self.answer(question)).await
+        })
     }
 }
 
@@ -121,7 +137,10 @@ fn seconds(t: jiff::Timestamp) -> f64 {
 }
 
 /// The times of the routes that an alert ends in.
-fn routes(config: &configuration::Alertmanager, labels: &BTreeMap<String, String>) -> Vec<ManagedRoute> {
+fn routes(
+    config: &configuration::Alertmanager,
+    labels: &BTreeMap<String, String>,
+) -> Vec<ManagedRoute> {
     let route = |end: RouteMatch<'_>| ManagedRoute {
         receiver: end.route.receiver.clone(),
         group_wait_s: end.route.group_wait.as_secs_f64(),
@@ -131,19 +150,31 @@ fn routes(config: &configuration::Alertmanager, labels: &BTreeMap<String, String
     config.route_for(labels).into_iter().map(route).collect()
 }
 
-fn managed(alerts: Vec<Alert>, groups: &[Group], routing: Option<&configuration::Alertmanager>) -> Vec<ManagedAlert> {
+fn managed(
+    alerts: Vec<Alert>,
+    groups: &[Group],
+    routing: Option<&configuration::Alertmanager>,
+) -> Vec<ManagedAlert> {
     let muted_by = |fingerprint: &str| {
-        let grouped = groups.iter().flat_map(|g| &g.alerts).filter(|a| a.fingerprint == fingerprint);
+        let grouped =
+            groups.iter().flat_map(|g| &g.alerts).filter(|a| a.fingerprint == fingerprint);
         grouped.flat_map(|a| a.status.muted_by.iter().cloned()).collect::<BTreeSet<String>>()
     };
     // An inhibiting alert is given by its fingerprint; its name says more.
-    let names: HashMap<String, String> =
-        alerts.iter().filter_map(|a| Some((a.fingerprint.clone(), a.labels.get("alertname")?.clone()))).collect();
+    let names: HashMap<String, String> = alerts
+        .iter()
+        .filter_map(|a| Some((a.fingerprint.clone(), a.labels.get("alertname")?.clone())))
+        .collect();
     let alert = |a: Alert| ManagedAlert {
         routes: routing.map(|config| routes(config, &a.labels)).unwrap_or_default(),
         labels: a.labels,
         state: a.status.state,
-        inhibited_by: a.status.inhibited_by.into_iter().map(|f| names.get(&f).cloned().unwrap_or(f)).collect(),
+        inhibited_by: a
+            .status
+            .inhibited_by
+            .into_iter()
+            .map(|f| names.get(&f).cloned().unwrap_or(f))
+            .collect(),
         silenced_by: a.status.silenced_by,
         muted_by: muted_by(&a.fingerprint).into_iter().collect(),
         receivers: a.receivers.into_iter().map(|r| r.name).collect(),
@@ -192,5 +223,10 @@ fn silence(s: FoundSilence) -> Silence {
         };
         format!("{}{operator}{:?}", m.name, m.value)
     };
-    Silence { id: s.id, matchers: s.matchers.into_iter().map(matcher).collect(), created_by: s.created_by, state: s.status.state }
+    Silence {
+        id: s.id,
+        matchers: s.matchers.into_iter().map(matcher).collect(),
+        created_by: s.created_by,
+        state: s.status.state,
+    }
 }

@@ -1,7 +1,7 @@
 //! Asking a backend over HTTP: bounded, timed, and turned into observations whatever happens.
 
-use crate::secret::start_of;
 use crate::process::clock::RunClock;
+use crate::secret::start_of;
 use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -34,10 +34,16 @@ impl Observer {
         let facts = match tokio::time::timeout(bound, work).await {
             Ok(Ok(facts)) => facts,
             Ok(Err(error)) => vec![unreachable_fact(question, error)],
-            Err(_) => vec![unreachable_fact(question, format!("no answer within {} s", bound.as_secs_f64()))],
+            Err(_) => vec![unreachable_fact(
+                question,
+                format!("no answer within {} s", bound.as_secs_f64()),
+            )],
         };
         let answered = self.clock.now();
-        facts.into_iter().map(|fact| Observation { source: self.source.clone(), asked, answered, fact }).collect()
+        facts
+            .into_iter()
+            .map(|fact| Observation { source: self.source.clone(), asked, answered, fact })
+            .collect()
     }
 }
 
@@ -52,12 +58,25 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// A backend on this port of 127.0.0.1.
-    pub(crate) fn new(source: &str, port: u16, login: Option<(String, Option<String>)>, clock: RunClock) -> Asker {
-        let mut base = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
+    pub(crate) fn new(
+        source: &str,
+        port: u16,
+        login: Option<(String, Option<String>)>,
+        clock: RunClock,
+    ) -> Asker {
+        let mut base =
+            Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
         let _ = base.set_port(Some(port));
-        let client = reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
+        let client =
+            reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
         let observer = Observer { source: source.to_owned(), clock };
-        Asker { observer, base, client: client.build().unwrap_or_default(), login, headers: Vec::new() }
+        Asker {
+            observer,
+            base,
+            client: client.build().unwrap_or_default(),
+            login,
+            headers: Vec::new(),
+        }
     }
 
     /// With these headers on each request.
@@ -91,7 +110,11 @@ impl Asker {
     }
 
     /// GET with parameters; the answer is JSON.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, String> {
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<T, String> {
         let what = format!("GET {path}");
         let body = self.answer(&what, self.request(Method::GET, path, parameters)).await?;
         understood(&what, &body)
@@ -99,17 +122,25 @@ impl Asker {
 
     /// GET; the answer is text.
     pub(crate) async fn text(&self, path: &str) -> Result<String, String> {
-        let body = self.answer(&format!("GET {path}"), self.request(Method::GET, path, &[])).await?;
+        let body =
+            self.answer(&format!("GET {path}"), self.request(Method::GET, path, &[])).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// POST of a form, for parameters that may be long.
-    pub(crate) async fn post_form<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, String> {
+    pub(crate) async fn post_form<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<T, String> {
         let what = format!("POST {path}");
         let mut form = self.base.clone();
         form.query_pairs_mut().extend_pairs(parameters);
         let body = form.query().unwrap_or_default().to_owned();
-        let request = self.request(Method::POST, path, &[]).header("content-type", "application/x-www-form-urlencoded").body(body);
+        let request = self
+            .request(Method::POST, path, &[])
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
         understood(&what, &self.answer(&what, request).await?)
     }
 
@@ -127,7 +158,12 @@ impl Asker {
     }
 
     /// As `send`, but an answer with an error status is returned too, with the status.
-    pub(crate) async fn send_any(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<(u16, String), String> {
+    pub(crate) async fn send_any(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<(u16, String), String> {
         self.send_any_within(REQUEST, method, path, body).await
     }
 
@@ -146,7 +182,8 @@ impl Asker {
         self.any_answer(bound, &format!("{method} {path}"), request).await
     }
 
-    /// POST of a text of this type; an answer with an error status is returned too, with the status.
+    /// POST of a text of this type; an answer with an error status is returned too, with the
+    /// status.
     pub(crate) async fn post_any_within(
         &self,
         bound: Duration,
@@ -154,11 +191,17 @@ impl Asker {
         content_type: &str,
         body: String,
     ) -> Result<(u16, String), String> {
-        let request = self.request(Method::POST, path, &[]).header("content-type", content_type).body(body);
+        let request =
+            self.request(Method::POST, path, &[]).header("content-type", content_type).body(body);
         self.any_answer(bound, &format!("POST {path}"), request).await
     }
 
-    async fn any_answer(&self, bound: Duration, what: &str, request: RequestBuilder) -> Result<(u16, String), String> {
+    async fn any_answer(
+        &self,
+        bound: Duration,
+        what: &str,
+        request: RequestBuilder,
+    ) -> Result<(u16, String), String> {
         let request = request.timeout(bound);
         let failed = |e: reqwest::Error| failure(what, bound, &e);
         let response = request.send().await.map_err(failed)?;
@@ -176,7 +219,10 @@ impl Asker {
         if !parameters.is_empty() {
             url.query_pairs_mut().extend_pairs(parameters);
         }
-        let request = self.headers.iter().fold(self.client.request(method, url), |request, (name, value)| request.header(name, value));
+        let request =
+            self.headers.iter().fold(self.client.request(method, url), |request, (name, value)| {
+                request.header(name, value)
+            });
         match &self.login {
             Some((user, password)) => request.basic_auth(user, password.as_ref()),
             None => request,
@@ -187,7 +233,11 @@ impl Asker {
         let response = request.send().await.map_err(|e| failure(what, REQUEST, &e))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|e| failure(what, REQUEST, &e))?;
-        if status.is_success() { Ok(body.to_vec()) } else { Err(format!("{what}: HTTP {status}: {}", start_of(&body))) }
+        if status.is_success() {
+            Ok(body.to_vec())
+        } else {
+            Err(format!("{what}: HTTP {status}: {}", start_of(&body)))
+        }
     }
 }
 
@@ -197,7 +247,8 @@ pub(crate) fn unreachable_fact(question: &str, error: impl Into<String>) -> Fact
 }
 
 fn understood<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|e| format!("{what}: answer not understood: {e}: {}", start_of(body)))
+    serde_json::from_slice(body)
+        .map_err(|e| format!("{what}: answer not understood: {e}: {}", start_of(body)))
 }
 
 /// The innermost reason of a failed request: the outer ones only repeat the address.

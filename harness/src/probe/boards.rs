@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use verdict::observation::dashboards::Panel;
 use verdict::observation::{Fact, Observation};
 
-/// Bound of a panel's query. People wait no longer, and Grafana itself gives up on a data source by then (`dataproxy.timeout`).
+/// Bound of a panel's query. People wait no longer, and Grafana itself gives up on a data source by
+/// then (`dataproxy.timeout`).
 pub(crate) const PANEL: Duration = Duration::from_secs(30);
 
 /// Queries to run together, because one is computed from the others, or just one.
@@ -56,7 +57,10 @@ pub(crate) enum Failed {
 /// Who runs the queries of panels.
 pub(crate) trait Runner: Proxy {
     /// The data sources, and the dashboard of a uid.
-    fn dashboard<'a>(&'a self, uid: &'a str) -> BoxFuture<'a, Result<(Vec<DataSource>, Value), String>>;
+    fn dashboard<'a>(
+        &'a self,
+        uid: &'a str,
+    ) -> BoxFuture<'a, Result<(Vec<DataSource>, Value), String>>;
     /// Runs queries and gives the answer of the one that is wanted.
     fn run<'a>(&'a self, together: Together<'a>) -> BoxFuture<'a, Result<Answer, Failed>>;
     /// Whether it answers anything now.
@@ -81,7 +85,11 @@ pub(crate) async fn ask(
     let (context, models) = match prepared.await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return observer.observe(question, BULK, async { Err(error) }).await,
-        Err(_) => return observer.observe(question, BULK, async { Err("no answer within 60 s".into()) }).await,
+        Err(_) => {
+            return observer
+                .observe(question, BULK, async { Err("no answer within 60 s".into()) })
+                .await;
+        }
     };
     let mut observations = Vec::new();
     for panel in &models {
@@ -90,7 +98,9 @@ pub(crate) async fn ask(
             observations.extend(observer.observe(question, BULK, async { Err(error) }).await);
             break;
         }
-        observations.extend(observer.observe(question, BULK, ask_panel(runner, uid, panel, &context)).await);
+        observations.extend(
+            observer.observe(question, BULK, ask_panel(runner, uid, panel, &context)).await,
+        );
     }
     if models.is_empty() {
         let error = format!("dashboard {uid} has no panel with a query");
@@ -101,14 +111,35 @@ pub(crate) async fn ask(
     observations
 }
 
-async fn ask_panel(runner: &dyn Runner, uid: &str, panel: &PanelModel, context: &Context) -> Result<Vec<Fact>, String> {
+async fn ask_panel(
+    runner: &dyn Runner,
+    uid: &str,
+    panel: &PanelModel,
+    context: &Context,
+) -> Result<Vec<Fact>, String> {
     let fact = |query: String, datasource: String, answer: Answer, skipped: Option<String>| {
         let Answer { frames, values, error } = answer;
         let (dashboard, panel) = (uid.to_owned(), panel.title.clone());
-        Panel { dashboard, panel, query, datasource, frames, values, error, took_s: 0.0, timed_out: false, skipped }
+        Panel {
+            dashboard,
+            panel,
+            query,
+            datasource,
+            frames,
+            values,
+            error,
+            took_s: 0.0,
+            timed_out: false,
+            skipped,
+        }
     };
     if let Some(why) = &panel.elsewhere {
-        return Ok(vec![Fact::Panel(fact(String::new(), String::new(), Answer::default(), Some(why.clone())))]);
+        return Ok(vec![Fact::Panel(fact(
+            String::new(),
+            String::new(),
+            Answer::default(),
+            Some(why.clone()),
+        ))]);
     }
     let mut facts = Vec::new();
     for (context, told) in context.repeated(panel) {
@@ -129,7 +160,8 @@ async fn ask_panel(runner: &dyn Runner, uid: &str, panel: &PanelModel, context: 
             let (answer, skipped) = match ran {
                 Ok(answer) => (answer, None),
                 Err(Failed::NotAsked(why)) => (Answer::default(), Some(why)),
-                // Whoever answers something else meanwhile is there: it is the query that takes so long.
+                // Whoever answers something else meanwhile is there: it is the query that takes so
+                // long.
                 Err(Failed::Server(error)) if timed_out && runner.is_there().await => {
                     datasource = as_written(panel.reference(target));
                     (Answer::failed(error), None)
@@ -138,16 +170,29 @@ async fn ask_panel(runner: &dyn Runner, uid: &str, panel: &PanelModel, context: 
             };
             let timed_out = timed_out && answer.error.is_some();
             let took_s = if skipped.is_some() { 0.0 } else { took.as_secs_f64() };
-            facts.push(Fact::Panel(Panel { took_s, timed_out, ..fact(query, datasource, answer, skipped) }));
+            facts.push(Fact::Panel(Panel {
+                took_s,
+                timed_out,
+                ..fact(query, datasource, answer, skipped)
+            }));
         }
     }
     Ok(facts)
 }
 
-/// What must be run to have the answer of the query at `wanted`, and the name of its data source; or why that can't be.
-fn together<'a>(panel: &'a PanelModel, context: &'a Context, wanted: usize) -> Result<(String, Together<'a>), (String, Lack)> {
+/// What must be run to have the answer of the query at `wanted`, and the name of its data source;
+/// or why that can't be.
+fn together<'a>(
+    panel: &'a PanelModel,
+    context: &'a Context,
+    wanted: usize,
+) -> Result<(String, Together<'a>), (String, Lack)> {
     // A computed query needs those that it is computed from in the same request.
-    let all = panel.targets.iter().enumerate().filter(|(index, _)| *index == wanted || panel.is_computed());
+    let all = panel
+        .targets
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index == wanted || panel.is_computed());
     let (mut queries, mut name) = (Vec::new(), String::new());
     for (index, target) in all {
         let reference = panel.reference(target);
@@ -156,9 +201,14 @@ fn together<'a>(panel: &'a PanelModel, context: &'a Context, wanted: usize) -> R
             return Err(lacks(lack));
         }
         let source = context.source(reference).map_err(lacks)?;
-        let filtered = context.filters.iter().find(|(_, of)| context.source(of).is_ok_and(|s| s.uid == source.uid));
+        let filtered = context
+            .filters
+            .iter()
+            .find(|(_, of)| context.source(of).is_ok_and(|s| s.uid == source.uid));
         if let Some((variable, _)) = filtered {
-            return Err(lacks(Lack::NotAsked(format!("the filters of variable {variable} are not put into it"))));
+            return Err(lacks(Lack::NotAsked(format!(
+                "the filters of variable {variable} are not put into it"
+            ))));
         }
         if index == wanted {
             name.clone_from(&source.name);
@@ -171,10 +221,14 @@ fn together<'a>(panel: &'a PanelModel, context: &'a Context, wanted: usize) -> R
 impl Together<'_> {
     /// The data source of the query that is wanted, and the query as it is written.
     pub(crate) fn asked(&self) -> Option<(&DataSource, &Value)> {
-        self.queries.iter().find(|(index, _, _)| *index == self.wanted).map(|(_, source, target)| (source, *target))
+        self.queries
+            .iter()
+            .find(|(index, _, _)| *index == self.wanted)
+            .map(|(_, source, target)| (source, *target))
     }
 
-    /// A query of it with the variables' values, for a data source that is asked without its plug-in.
+    /// A query of it with the variables' values, for a data source that is asked without its
+    /// plug-in.
     pub(crate) fn plain(&self, target: &Value) -> Value {
         let mut target = target.clone();
         variables::put_all(&mut target, &self.context.values, Style::Glob);

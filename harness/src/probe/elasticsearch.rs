@@ -14,7 +14,8 @@ use verdict::observation::{Fact, Newest, Observation};
 
 /// Documents in one page.
 const PAGE: usize = 2_000;
-/// Lines that are looked at for the newest operation: it may have several, and others may have been stamped later.
+/// Lines that are looked at for the newest operation: it may have several, and others may have been
+/// stamped later.
 const NEWEST: usize = 10;
 /// Documents in one answer. Ask for shorter times where there may be more.
 const MOST: usize = 200_000;
@@ -31,51 +32,99 @@ impl Elasticsearch {
 
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
         match question {
-            Question::Documents { pattern, start_s, end_s } => self.documents(pattern, *start_s, *end_s, PAGE, MOST).await,
-            Question::NewestLines { signal, pattern, id_field } => self.newest(signal, pattern, id_field).await,
+            Question::Documents { pattern, start_s, end_s } => {
+                self.documents(pattern, *start_s, *end_s, PAGE, MOST).await
+            }
+            Question::NewestLines { signal, pattern, id_field } => {
+                self.newest(signal, pattern, id_field).await
+            }
             Question::FieldTypes { pattern } => {
                 let path = format!("/{pattern}/_mapping");
-                let found: BTreeMap<String, Mapped> = self.asker.get(&path, &MISSING_IS_EMPTY).await?;
+                let found: BTreeMap<String, Mapped> =
+                    self.asker.get(&path, &MISSING_IS_EMPTY).await?;
                 let types = |(index, mapped): (String, Mapped)| {
-                    Fact::FieldTypes(FieldTypes { index, types: flattened(&mapped.mappings.properties) })
+                    Fact::FieldTypes(FieldTypes {
+                        index,
+                        types: flattened(&mapped.mappings.properties),
+                    })
                 };
                 Ok(found.into_iter().map(types).collect())
             }
             Question::Indices { pattern } => {
                 let path = format!("/_cat/indices/{pattern}");
-                let found: Vec<CatIndex> =
-                    self.asker.get(&path, &[("format", "json"), ("h", "index,docs.count"), ("expand_wildcards", "all")]).await?;
+                let found: Vec<CatIndex> = self
+                    .asker
+                    .get(
+                        &path,
+                        &[
+                            ("format", "json"),
+                            ("h", "index,docs.count"),
+                            ("expand_wildcards", "all"),
+                        ],
+                    )
+                    .await?;
                 let mut indices: Vec<Index> = found.into_iter().map(CatIndex::index).collect();
                 indices.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(vec![Fact::Indices { indices }])
             }
-            other => Err(format!("elasticsearch has no answer to this question: {}", other.words())),
+            other => {
+                Err(format!("elasticsearch has no answer to this question: {}", other.words()))
+            }
         }
     }
 
     /// What a search finds now: a line is found once its shard was refreshed.
-    async fn newest(&self, signal: &str, pattern: &str, id_field: &str) -> Result<Vec<Fact>, String> {
+    async fn newest(
+        &self,
+        signal: &str,
+        pattern: &str,
+        id_field: &str,
+    ) -> Result<Vec<Fact>, String> {
         let search = json!({
             "size": NEWEST,
             "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
             "query": {"exists": {"field": id_field}},
             "_source": [id_field, "@timestamp"],
         });
-        let found: Page = self.asker.send(Method::POST, &format!("/{pattern}/_search"), &MISSING_IS_EMPTY, &search).await?;
-        let lines: Vec<Map<String, Value>> = found.hits.hits.into_iter().map(|hit| hit.source.parsed()).collect();
-        let texts = |field: &str| lines.iter().filter_map(|l| l.get(field)?.as_str()).map(str::to_owned).collect::<Vec<_>>();
-        let at_s = texts("@timestamp").first().and_then(|t| t.parse::<jiff::Timestamp>().ok()).map(|t| t.as_microsecond() as f64 / 1e6);
+        let found: Page = self
+            .asker
+            .send(Method::POST, &format!("/{pattern}/_search"), &MISSING_IS_EMPTY, &search)
+            .await?;
+        let lines: Vec<Map<String, Value>> =
+            found.hits.hits.into_iter().map(|hit| hit.source.parsed()).collect();
+        let texts = |field: &str| {
+            lines
+                .iter()
+                .filter_map(|l| l.get(field)?.as_str())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let at_s = texts("@timestamp")
+            .first()
+            .and_then(|t| t.parse::<jiff::Timestamp>().ok())
+            .map(|t| t.as_microsecond() as f64 / 1e6);
         Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids: texts(id_field), at_s })])
     }
 
     /// All documents by pages of a scroll, which sees the indices as they were at the first page.
-    async fn documents(&self, pattern: &str, start_s: f64, end_s: f64, page: usize, most: usize) -> Result<Vec<Fact>, String> {
+    async fn documents(
+        &self,
+        pattern: &str,
+        start_s: f64,
+        end_s: f64,
+        page: usize,
+        most: usize,
+    ) -> Result<Vec<Fact>, String> {
         let deadline = Instant::now() + BULK - REQUEST;
         let range = json!({"gte": (start_s * 1e3).floor() as i64, "lte": (end_s * 1e3).ceil() as i64, "format": "epoch_millis"});
-        let search = json!({"size": page, "sort": ["_doc"], "query": {"range": {"@timestamp": range}}});
+        let search =
+            json!({"size": page, "sort": ["_doc"], "query": {"range": {"@timestamp": range}}});
         let mut parameters = vec![("scroll", "1m")];
         parameters.extend(MISSING_IS_EMPTY);
-        let mut found: Page = self.asker.send(Method::POST, &format!("/{pattern}/_search"), &parameters, &search).await?;
+        let mut found: Page = self
+            .asker
+            .send(Method::POST, &format!("/{pattern}/_search"), &parameters, &search)
+            .await?;
         let (mut documents, mut truncated) = (Vec::new(), false);
         let last_scroll = loop {
             truncated |= found.timed_out || found.shards.failed > 0;
@@ -93,8 +142,12 @@ impl Elasticsearch {
             found = self.asker.send(Method::POST, "/_search/scroll", &[], &next).await?;
         };
         if let Some(id) = last_scroll {
-            // It would end by itself after a minute; that it can't be ended early is no failure of the question.
-            let _ = self.asker.send_any(Method::DELETE, "/_search/scroll", Some(&json!({"scroll_id": id}))).await;
+            // It would end by itself after a minute; that it can't be ended early is no failure of
+            // the question.
+            let _ = self
+                .asker
+                .send_any(Method::DELETE, "/_search/scroll", Some(&json!({"scroll_id": id})))
+                .await;
         }
         documents.truncate(most);
         Ok(vec![Fact::Documents { documents, truncated }])
@@ -108,12 +161,15 @@ impl Probe for Elasticsearch {
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         let bound = if matches!(question, Question::Documents { .. }) { BULK } else { REQUEST };
-        Box::pin(async move { self.asker.observe(&question.words(), bound, self.answer(question)).await })
+        Box::pin(async move {
+            self.asker.observe(&question.words(), bound, self.answer(question)).await
+        })
     }
 }
 
 /// A pattern that matches no index has no documents and no types; it is no error.
-const MISSING_IS_EMPTY: [(&str, &str); 2] = [("ignore_unavailable", "true"), ("allow_no_indices", "true")];
+const MISSING_IS_EMPTY: [(&str, &str); 2] =
+    [("ignore_unavailable", "true"), ("allow_no_indices", "true")];
 
 #[derive(Deserialize)]
 struct Page {
@@ -199,7 +255,10 @@ struct CatIndex {
 
 impl CatIndex {
     fn index(self) -> Index {
-        Index { name: self.index, documents: self.documents.and_then(|d| d.parse().ok()).unwrap_or(0) }
+        Index {
+            name: self.index,
+            documents: self.documents.and_then(|d| d.parse().ok()).unwrap_or(0),
+        }
     }
 }
 
@@ -212,11 +271,18 @@ mod tests {
         use axum::routing::{delete, post};
         let (first, next) = (first.to_string(), next.to_string());
         let scroll = post(move || async move { next }).merge(delete(|| async { "{}" }));
-        let router = axum::Router::new().route("/logs-x/_search", post(move || async move { first })).route("/_search/scroll", scroll);
+        let router = axum::Router::new()
+            .route("/logs-x/_search", post(move || async move { first }))
+            .route("/_search/scroll", scroll);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Elasticsearch::new(Asker::new("logs", port, None, crate::process::clock::RunClock::begin()));
+        let probe = Elasticsearch::new(Asker::new(
+            "logs",
+            port,
+            None,
+            crate::process::clock::RunClock::begin(),
+        ));
         match probe.documents("logs-x", 0.0, 1.0, 3, most).await.unwrap().remove(0) {
             Fact::Documents { documents, truncated } => (documents.len(), truncated),
             other => panic!("{other:?}"),

@@ -10,7 +10,8 @@ pub(crate) fn value(text: &str, metric: &str) -> Option<f64> {
     })
 }
 
-/// Values of a metric in the text format, by one of its labels; series without that label are left out.
+/// Values of a metric in the text format, by one of its labels; series without that label are left
+/// out.
 pub(crate) fn by_label(text: &str, metric: &str, label: &str) -> BTreeMap<String, f64> {
     text.lines()
         .filter_map(|line| {
@@ -47,14 +48,21 @@ fn labels(text: &str) -> Option<(Vec<(String, String)>, &str)> {
 }
 
 /// What `<prefix>_config_last_reload_*` say about a server's last reload.
-pub(crate) fn reload(text: &str, prefix: &str) -> Result<verdict::observation::metrics::Reload, String> {
+pub(crate) fn reload(
+    text: &str,
+    prefix: &str,
+) -> Result<verdict::observation::metrics::Reload, String> {
     let metric = |name: &str| {
         let name = format!("{prefix}_config_last_reload_{name}");
         value(text, &name).ok_or_else(|| format!("GET /metrics: {name} is missing"))
     };
     let successful = metric("successful")? == 1.0;
     let last_success_s = metric("success_timestamp_seconds")?;
-    let seen = if successful { String::new() } else { format!("{prefix}_config_last_reload_successful is 0") };
+    let seen = if successful {
+        String::new()
+    } else {
+        format!("{prefix}_config_last_reload_successful is 0")
+    };
     Ok(verdict::observation::metrics::Reload { successful, last_success_s, seen })
 }
 
@@ -79,7 +87,11 @@ mod tests {
 
     #[test]
     fn a_server_without_the_metric_is_no_answer() {
-        assert!(reload("x 1\n", "prometheus").unwrap_err().contains("prometheus_config_last_reload_successful"));
+        assert!(
+            reload("x 1\n", "prometheus")
+                .unwrap_err()
+                .contains("prometheus_config_last_reload_successful")
+        );
         let text = "alertmanager_config_last_reload_successful 0\nalertmanager_config_last_reload_success_timestamp_seconds 12\n";
         let got = reload(text, "alertmanager").unwrap();
         assert!(!got.successful && got.last_success_s == 12.0 && !got.seen.is_empty());

@@ -1,14 +1,15 @@
-//! The dashboards, asked over Grafana's HTTP API: each panel's queries are run as the browser would run them.
+//! The dashboards, asked over Grafana's HTTP API: each panel's queries are run as the browser would
+//! run them.
 
 mod frames;
 
 use super::ask::{Asker, BULK, REQUEST};
-use crate::secret::start_of;
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
 use crate::dashboards::panels::panels;
 use crate::dashboards::query::ref_id;
 use crate::dashboards::{DataSource, Proxy, health_path};
+use crate::secret::start_of;
 use frames::Results;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -43,7 +44,8 @@ impl Grafana {
             uid: String,
             title: String,
         }
-        let all: Vec<Found> = self.asker.get("/api/search", &[("type", "dash-db"), ("limit", "5000")]).await?;
+        let all: Vec<Found> =
+            self.asker.get("/api/search", &[("type", "dash-db"), ("limit", "5000")]).await?;
         let mut dashboards = Vec::new();
         for Found { uid, title } in all {
             let panels = panels(&self.board(&uid).await?).len() as u64;
@@ -54,24 +56,51 @@ impl Grafana {
 
     async fn answered(&self, together: &Together<'_>) -> Result<Answer, Failed> {
         let Together { panel, context, wanted, .. } = together;
-        if let Some((source, target)) = together.asked().filter(|(source, _)| source.r#type == "jaeger") {
+        if let Some((source, target)) =
+            together.asked().filter(|(source, _)| source.r#type == "jaeger")
+        {
             // Its queries run in the browser, through the proxy.
-            return self.traces(source, &together.plain(target), (context.from_ms, context.to_ms)).await;
+            return self
+                .traces(source, &together.plain(target), (context.from_ms, context.to_ms))
+                .await;
         }
-        let queries: Vec<Value> =
-            together.queries.iter().map(|(index, source, target)| context.query(target, *index, source, panel)).collect();
+        let queries: Vec<Value> = together
+            .queries
+            .iter()
+            .map(|(index, source, target)| context.query(target, *index, source, panel))
+            .collect();
         let body = json!({"queries": queries, "from": context.from_ms.to_string(), "to": context.to_ms.to_string()});
-        let (status, text) = self.asker.send_any_within(PANEL, Method::POST, "/api/ds/query", Some(&body)).await.map_err(Failed::Server)?;
+        let (status, text) = self
+            .asker
+            .send_any_within(PANEL, Method::POST, "/api/ds/query", Some(&body))
+            .await
+            .map_err(Failed::Server)?;
         let mut answer: Results = serde_json::from_str(&text).map_err(|e| {
-            Failed::Server(format!("POST /api/ds/query: HTTP {status}, not understood: {e}: {}", start_of(text.as_bytes())))
+            Failed::Server(format!(
+                "POST /api/ds/query: HTTP {status}, not understood: {e}: {}",
+                start_of(text.as_bytes())
+            ))
         })?;
-        Ok(match answer.results.remove(&ref_id(panel.targets.get(*wanted).unwrap_or(&Value::Null), *wanted)) {
-            Some(outcome) => outcome.answer(),
-            None => Answer::failed(format!("HTTP {status}: {}", answer.message.unwrap_or_else(|| "no result".into()))),
-        })
+        Ok(
+            match answer
+                .results
+                .remove(&ref_id(panel.targets.get(*wanted).unwrap_or(&Value::Null), *wanted))
+            {
+                Some(outcome) => outcome.answer(),
+                None => Answer::failed(format!(
+                    "HTTP {status}: {}",
+                    answer.message.unwrap_or_else(|| "no result".into())
+                )),
+            },
+        )
     }
 
-    async fn traces(&self, source: &DataSource, target: &Value, (from_ms, to_ms): (i64, i64)) -> Result<Answer, Failed> {
+    async fn traces(
+        &self,
+        source: &DataSource,
+        target: &Value,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Result<Answer, Failed> {
         let path = match target["service"].as_str() {
             Some(service) if target["queryType"] == "search" => {
                 let (start, end) = (from_ms * 1000, to_ms * 1000);
@@ -105,7 +134,8 @@ impl Grafana {
             tags: Vec<String>,
         }
         let limit = [("limit", "10000")];
-        let parameters: Vec<(&str, &str)> = tags.iter().map(|t| ("tags", t.as_str())).chain(limit).collect();
+        let parameters: Vec<(&str, &str)> =
+            tags.iter().map(|t| ("tags", t.as_str())).chain(limit).collect();
         let found: Vec<Found> = self.asker.get("/api/annotations", &parameters).await?;
         let annotation = |f: Found| Annotation {
             dashboard: f.dashboard.unwrap_or_default(),
@@ -124,37 +154,64 @@ impl Grafana {
                 Ok(seen) => (true, seen),
                 Err(error) => (false, error),
             };
-            facts.push(Fact::Datasource(Datasource { name: source.name, uid: source.uid, kind: source.r#type, ok, seen }));
+            facts.push(Fact::Datasource(Datasource {
+                name: source.name,
+                uid: source.uid,
+                kind: source.r#type,
+                ok,
+                seen,
+            }));
         }
         Ok(facts)
     }
 
-    /// A real query through the data source: the plug-in's own health check where it has one, else by the proxy, as those
-    /// plug-ins work that live in the browser.
+    /// A real query through the data source: the plug-in's own health check where it has one, else
+    /// by the proxy, as those plug-ins work that live in the browser.
     async fn health(&self, source: &DataSource) -> Result<String, String> {
         if let Some(path) = health_path(source) {
             let (status, text) = self.get(source, path.clone()).await?;
-            let seen = format!("GET {path} by the proxy: HTTP {status}: {}", start_of(text.as_bytes()));
+            let seen =
+                format!("GET {path} by the proxy: HTTP {status}: {}", start_of(text.as_bytes()));
             return if status == 200 { Ok(seen) } else { Err(seen) };
         }
-        let (status, text) = self.asker.send_any(Method::GET, &format!("/api/datasources/uid/{}/health", source.uid), None).await?;
+        let (status, text) = self
+            .asker
+            .send_any(Method::GET, &format!("/api/datasources/uid/{}/health", source.uid), None)
+            .await?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-        let seen = format!("HTTP {status}: {}", answer["message"].as_str().map_or_else(|| start_of(text.as_bytes()), str::to_owned));
+        let seen = format!(
+            "HTTP {status}: {}",
+            answer["message"].as_str().map_or_else(|| start_of(text.as_bytes()), str::to_owned)
+        );
         if status == 200 && answer["status"] == "OK" { Ok(seen) } else { Err(seen) }
     }
 }
 
 impl Proxy for Grafana {
-    fn get<'a>(&'a self, source: &'a DataSource, path: String) -> BoxFuture<'a, Result<(u16, String), String>> {
+    fn get<'a>(
+        &'a self,
+        source: &'a DataSource,
+        path: String,
+    ) -> BoxFuture<'a, Result<(u16, String), String>> {
         async move {
-            self.asker.send_any_within(PANEL, Method::GET, &format!("/api/datasources/proxy/uid/{}/{path}", source.uid), None).await
+            self.asker
+                .send_any_within(
+                    PANEL,
+                    Method::GET,
+                    &format!("/api/datasources/proxy/uid/{}/{path}", source.uid),
+                    None,
+                )
+                .await
         }
         .boxed()
     }
 }
 
 impl Runner for Grafana {
-    fn dashboard<'a>(&'a self, uid: &'a str) -> BoxFuture<'a, Result<(Vec<DataSource>, Value), String>> {
+    fn dashboard<'a>(
+        &'a self,
+        uid: &'a str,
+    ) -> BoxFuture<'a, Result<(Vec<DataSource>, Value), String>> {
         async move { Ok((self.sources().await?, self.board(uid).await?)) }.boxed()
     }
 
@@ -178,12 +235,16 @@ impl Probe for Grafana {
             match question {
                 Question::Dashboards => self.asker.observe(&words, BULK, self.dashboards()).await,
                 Question::Datasources => self.asker.observe(&words, BULK, self.datasources()).await,
-                Question::Annotations { tags } => self.asker.observe(&words, BULK, self.annotations(tags)).await,
+                Question::Annotations { tags } => {
+                    self.asker.observe(&words, BULK, self.annotations(tags)).await
+                }
                 Question::Panels { dashboard, start_s, end_s } => {
-                    boards::ask(self, self.asker.observer(), &words, dashboard, (*start_s, *end_s)).await
+                    boards::ask(self, self.asker.observer(), &words, dashboard, (*start_s, *end_s))
+                        .await
                 }
                 other => {
-                    let error = format!("grafana has no answer to this question: {}", other.words());
+                    let error =
+                        format!("grafana has no answer to this question: {}", other.words());
                     self.asker.observe(&words, REQUEST, async { Err(error) }).await
                 }
             }

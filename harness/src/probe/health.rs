@@ -1,9 +1,10 @@
-//! Documented health endpoints, asked as their users do: over HTTP, or by connecting and reading the greeting.
+//! Documented health endpoints, asked as their users do: over HTTP, or by connecting and reading
+//! the greeting.
 
 use super::ask::REQUEST;
-use crate::secret::start_of;
-use crate::process::clock::RunClock;
 use crate::declaration::HealthEndpoint;
+use crate::process::clock::RunClock;
+use crate::secret::start_of;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -25,16 +26,32 @@ pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -
         Some(path) => over_http(endpoint, path, host_port).await,
         None => over_tcp(endpoint.banner.as_deref().unwrap_or_default(), host_port).await,
     };
-    let answer = HealthAnswer { service: endpoint.service.clone(), endpoint: endpoint_name(endpoint), ok, seen };
-    Observation { source: endpoint.service.clone(), asked, answered: clock.now(), fact: Fact::Health(answer) }
+    let answer = HealthAnswer {
+        service: endpoint.service.clone(),
+        endpoint: endpoint_name(endpoint),
+        ok,
+        seen,
+    };
+    Observation {
+        source: endpoint.service.clone(),
+        asked,
+        answered: clock.now(),
+        fact: Fact::Health(answer),
+    }
 }
 
 async fn over_http(endpoint: &HealthEndpoint, path: &str, port: u16) -> (bool, String) {
-    let client = reqwest::Client::builder().no_proxy().timeout(REQUEST).redirect(reqwest::redirect::Policy::none()).build();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(REQUEST)
+        .redirect(reqwest::redirect::Policy::none())
+        .build();
     let asked = async { client?.get(format!("http://127.0.0.1:{port}{path}")).send().await };
     let response = match asked.await {
         Ok(response) => response,
-        Err(error) if error.is_timeout() => return (false, format!("no answer within {} s", REQUEST.as_secs())),
+        Err(error) if error.is_timeout() => {
+            return (false, format!("no answer within {} s", REQUEST.as_secs()));
+        }
         Err(error) => return (false, innermost(&error)),
     };
     let status = response.status().as_u16();
@@ -56,7 +73,8 @@ async fn over_tcp(banner: &str, port: u16) -> (bool, String) {
         if banner.is_empty() {
             // Whoever publishes the port accepts for a server that is gone, and closes at once.
             let mut byte = [0];
-            let closed = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut byte)).await;
+            let closed =
+                tokio::time::timeout(Duration::from_millis(100), stream.read(&mut byte)).await;
             return match closed {
                 Ok(Ok(0)) => Err(std::io::Error::other("connected and was closed at once")),
                 Ok(Err(error)) => Err(error),

@@ -9,17 +9,23 @@ use verdict::observation::{Fact, Observation};
 /// Reads the kernel's pressure stall information.
 pub fn pressure(clock: RunClock) -> Observation {
     let asked = clock.now();
-    let fact = read(Path::new("/proc/pressure")).map_or_else(|e| unreachable_fact("pressure of the host", e), Fact::Pressure);
+    let fact = read(Path::new("/proc/pressure"))
+        .map_or_else(|e| unreachable_fact("pressure of the host", e), Fact::Pressure);
     Observation { source: "host".into(), asked, answered: clock.now(), fact }
 }
 
 fn read(folder: &Path) -> Result<Pressure, String> {
     let some = |name: &str| {
         let path = folder.join(name);
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         avg10(&text).ok_or_else(|| format!("{}: no line `some avg10=…`", path.display()))
     };
-    Ok(Pressure { cpu_some_avg10: some("cpu")?, memory_some_avg10: some("memory")?, io_some_avg10: some("io")? })
+    Ok(Pressure {
+        cpu_some_avg10: some("cpu")?,
+        memory_some_avg10: some("memory")?,
+        io_some_avg10: some("io")?,
+    })
 }
 
 fn avg10(text: &str) -> Option<f64> {
@@ -33,7 +39,10 @@ mod tests {
 
     #[test]
     fn reads_the_share_of_the_last_ten_seconds() {
-        assert_eq!(avg10("some avg10=12.50 avg60=1.00 avg300=0.10 total=1\nfull avg10=3.00 avg60=0\n"), Some(12.5));
+        assert_eq!(
+            avg10("some avg10=12.50 avg60=1.00 avg300=0.10 total=1\nfull avg10=3.00 avg60=0\n"),
+            Some(12.5)
+        );
         assert_eq!(avg10("full avg10=3.00\n"), None);
     }
 

@@ -41,16 +41,29 @@ impl Jaeger {
         }
     }
 
-    async fn newest(&self, signal: &str, services: &[String], id_attribute: &str, since_s: f64) -> Result<Vec<Fact>, String> {
+    async fn newest(
+        &self,
+        signal: &str,
+        services: &[String],
+        id_attribute: &str,
+        since_s: f64,
+    ) -> Result<Vec<Fact>, String> {
         let (found, _) = self.spans(services, since_s, self.asker.now().wall_s(), PAGE).await?;
         let ids = found.iter().filter_map(|span| span.attributes.text(id_attribute)).collect();
         let at_s = found.iter().map(|span| span.start_us).max().map(|us| us as f64 / 1e6);
         Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids, at_s })])
     }
 
-    /// The spans of all traces in which one of the services took part; of all services that the store knows, if none is
-    /// named. A trace that the window cuts is given whole. And whether there were more.
-    async fn spans(&self, services: &[String], start_s: f64, end_s: f64, page: usize) -> Result<(Vec<Span>, bool), String> {
+    /// The spans of all traces in which one of the services took part; of all services that the
+    /// store knows, if none is named. A trace that the window cuts is given whole. And whether
+    /// there were more.
+    async fn spans(
+        &self,
+        services: &[String],
+        start_s: f64,
+        end_s: f64,
+        page: usize,
+    ) -> Result<(Vec<Span>, bool), String> {
         let deadline = Instant::now() + BULK * 9 / 10;
         let all;
         let services = if services.is_empty() {
@@ -60,7 +73,8 @@ impl Jaeger {
             services
         };
         let (start, end) = ((start_s * 1e6).floor() as i64, (end_s * 1e6).ceil() as i64);
-        let mut windows: Vec<(&String, i64, i64)> = services.iter().map(|s| (s, start, end)).collect();
+        let mut windows: Vec<(&String, i64, i64)> =
+            services.iter().map(|s| (s, start, end)).collect();
         let (mut spans, mut seen, mut truncated) = (Vec::new(), HashSet::new(), false);
         while let Some((service, from, to)) = windows.pop() {
             if spans.len() >= MOST || Instant::now() > deadline {
@@ -68,8 +82,14 @@ impl Jaeger {
                 break;
             }
             let (start, end, limit) = (from.to_string(), to.to_string(), page.to_string());
-            let parameters = [("service", service.as_str()), ("start", &start), ("end", &end), ("limit", &limit)];
-            let traces = self.asker.get::<Answer<Vec<Trace>>>("/api/traces", &parameters).await?.data()?;
+            let parameters = [
+                ("service", service.as_str()),
+                ("start", &start),
+                ("end", &end),
+                ("limit", &limit),
+            ];
+            let traces =
+                self.asker.get::<Answer<Vec<Trace>>>("/api/traces", &parameters).await?.data()?;
             if traces.len() >= page {
                 if to - from > SHORTEST_US {
                     let middle = from + (to - from) / 2;
@@ -94,7 +114,9 @@ impl Probe for Jaeger {
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
-        Box::pin(async move { self.asker.observe(&question.words(), BULK, self.answer(question)).await })
+        Box::pin(
+            async move { self.asker.observe(&question.words(), BULK, self.answer(question)).await },
+        )
     }
 }
 
@@ -165,14 +187,22 @@ impl Trace {
         let processes = self.processes;
         self.spans.into_iter().map(move |s| {
             // A parent in another trace is a link, not a parent.
-            let parent = s.references.iter().find(|r| r.ref_type == "CHILD_OF" && r.trace_id == s.trace_id);
+            let parent =
+                s.references.iter().find(|r| r.ref_type == "CHILD_OF" && r.trace_id == s.trace_id);
             Span {
                 parent_id: parent.map(|r| padded(&r.span_id, 16)),
-                service: processes.get(&s.process_id).map(|p| p.service_name.clone()).unwrap_or_default(),
+                service: processes
+                    .get(&s.process_id)
+                    .map(|p| p.service_name.clone())
+                    .unwrap_or_default(),
                 name: s.operation_name,
                 start_us: s.start_time,
                 duration_us: s.duration,
-                attributes: s.tags.into_iter().map(|t| (t.key, Value::from(text(&t.value)))).collect(),
+                attributes: s
+                    .tags
+                    .into_iter()
+                    .map(|t| (t.key, Value::from(text(&t.value))))
+                    .collect(),
                 trace_id: padded(&s.trace_id, 32),
                 span_id: padded(&s.span_id, 16),
             }
@@ -202,8 +232,14 @@ mod tests {
         assert_eq!(spans[0].trace_id, "000000000000000000000000000000ab");
         assert_eq!((spans[0].parent_id.as_deref(), spans[0].service.as_str()), (None, "web"));
         assert_eq!(spans[1].parent_id.as_deref(), Some("0000000000000001"));
-        assert_eq!((spans[0].attributes.text("n"), spans[0].attributes.text("ok")), (Some("3".into()), Some("true".into())));
-        assert_eq!((spans[1].attributes.text("s").as_deref(), spans[1].service.as_str()), (Some("x"), "db"));
+        assert_eq!(
+            (spans[0].attributes.text("n"), spans[0].attributes.text("ok")),
+            (Some("3".into()), Some("true".into()))
+        );
+        assert_eq!(
+            (spans[1].attributes.text("s").as_deref(), spans[1].service.as_str()),
+            (Some("x"), "db")
+        );
     }
 
     #[tokio::test]
@@ -215,9 +251,11 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let router = axum::Router::new().fallback(move || async move { body });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Jaeger::new(Asker::new("traces", port, None, crate::process::clock::RunClock::begin()));
+        let probe =
+            Jaeger::new(Asker::new("traces", port, None, crate::process::clock::RunClock::begin()));
         for (page, wanted) in [(2, true), (3, false)] {
-            let (spans, truncated) = probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();
+            let (spans, truncated) =
+                probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();
             assert_eq!((spans.len(), truncated), (1, wanted));
         }
     }

@@ -1,19 +1,27 @@
-//! Files that are mounted into a server's container one by one: whether the container still sees what lies on disk. One that is
-//! replaced there by another of its name, as most editors do it, stays in the container as it was.
+//! Files that are mounted into a server's container one by one: whether the container still sees
+//! what lies on disk. One that is replaced there by another of its name, as most editors do it,
+//! stays in the container as it was.
 
 use super::ask::unreachable_fact;
-use crate::process::clock::RunClock;
 use crate::engine::Engine;
+use crate::process::clock::RunClock;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use verdict::observation::host::MountedFile;
 use verdict::observation::{Fact, Observation};
 
 /// Looks through the eyes of the container of a service of a project, and at the disk.
-pub async fn mounted(engine: &Engine, project: &str, service: &str, clock: RunClock) -> Observation {
+pub async fn mounted(
+    engine: &Engine,
+    project: &str,
+    service: &str,
+    clock: RunClock,
+) -> Observation {
     let asked = clock.now();
-    let fact =
-        files(engine, project, service).await.map_or_else(|e| unreachable_fact("mounted files", e), |files| Fact::MountedFiles { files });
+    let fact = files(engine, project, service).await.map_or_else(
+        |e| unreachable_fact("mounted files", e),
+        |files| Fact::MountedFiles { files },
+    );
     Observation { source: service.to_owned(), asked, answered: clock.now(), fact }
 }
 
@@ -32,7 +40,8 @@ async fn files(engine: &Engine, project: &str, service: &str) -> Result<Vec<Moun
 
 /// Whether the path names another file by now, or none.
 fn replaced(seen: &std::fs::Metadata, outside: &Path) -> bool {
-    std::fs::metadata(outside).map_or(true, |now| (now.dev(), now.ino()) != (seen.dev(), seen.ino()))
+    std::fs::metadata(outside)
+        .map_or(true, |now| (now.dev(), now.ino()) != (seen.dev(), seen.ino()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use verdict::check::alerts::CONDITION_SAMPLES;
-use verdict::observation::metrics::{Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target};
+use verdict::observation::metrics::{
+    Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target,
+};
 use verdict::observation::{Fact, Observation};
 
 /// Queries that run at the same time.
@@ -38,32 +40,55 @@ impl Prometheus {
             Question::Range { name, expr, start_s, end_s, step_s } => {
                 let series = self.range(expr, *start_s, *end_s, *step_s).await?;
                 let (name, expr) = (name.clone(), expr.clone());
-                Ok(vec![Fact::Samples(Samples { name, expr, start_s: *start_s, end_s: *end_s, step_s: *step_s, series })])
+                Ok(vec![Fact::Samples(Samples {
+                    name,
+                    expr,
+                    start_s: *start_s,
+                    end_s: *end_s,
+                    step_s: *step_s,
+                    series,
+                })])
             }
             Question::Rules => Ok(vec![Fact::Rules { groups: self.rules().await? }]),
             Question::Evaluations => self.evaluations().await,
-            Question::RuleInputs { alert, drill, start_s, end_s } => self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await,
+            Question::RuleInputs { alert, drill, start_s, end_s } => {
+                self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await
+            }
             Question::Reload => self.reload().await,
             Question::ProcessStarted => {
                 let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
-                Ok(vec![Fact::ProcessStarted { at_s: runtime.start_time.as_microsecond() as f64 / 1e6 }])
+                Ok(vec![Fact::ProcessStarted {
+                    at_s: runtime.start_time.as_microsecond() as f64 / 1e6,
+                }])
             }
             other => Err(format!("prometheus has no answer to this question: {}", other.words())),
         }
     }
 
-    async fn api<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, String> {
+    async fn api<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<T, String> {
         let answer: Answer<T> = match parameters {
             [] => self.asker.get(path, &[]).await?,
             _ => self.asker.post_form(path, parameters).await?,
         };
-        answer.data.ok_or_else(|| format!("{path}: {}: {}", answer.status, answer.error.unwrap_or_default()))
+        answer.data.ok_or_else(|| {
+            format!("{path}: {}: {}", answer.status, answer.error.unwrap_or_default())
+        })
     }
 
     async fn targets(&self) -> Result<Vec<Fact>, String> {
         let asked = self.asker.now().wall_s();
-        let found: Targets = self.asker.get::<Answer<_>>("/api/v1/targets", &[("state", "active")]).await?.data.ok_or("no data")?;
-        let targets = found.active_targets.into_iter().map(|t| target(t, asked)).collect::<Result<_, _>>()?;
+        let found: Targets = self
+            .asker
+            .get::<Answer<_>>("/api/v1/targets", &[("state", "active")])
+            .await?
+            .data
+            .ok_or("no data")?;
+        let targets =
+            found.active_targets.into_iter().map(|t| target(t, asked)).collect::<Result<_, _>>()?;
         Ok(vec![Fact::Targets { targets }])
     }
 
@@ -106,13 +131,22 @@ impl Prometheus {
         found.series()
     }
 
-    /// Samples over a range, in as many requests as the server's limit of points takes; with step 0, the samples as stored.
-    async fn range(&self, expr: &str, start_s: f64, end_s: f64, step_s: f64) -> Result<Vec<Series>, String> {
+    /// Samples over a range, in as many requests as the server's limit of points takes; with step
+    /// 0, the samples as stored.
+    async fn range(
+        &self,
+        expr: &str,
+        start_s: f64,
+        end_s: f64,
+        step_s: f64,
+    ) -> Result<Vec<Series>, String> {
         if end_s < start_s {
             return Err(format!("range from {start_s} to {end_s}: the end comes first"));
         }
         if step_s <= 0.0 {
-            return self.instant(&format!("{expr}[{}ms]", millis(end_s - start_s)), Some(end_s)).await;
+            return self
+                .instant(&format!("{expr}[{}ms]", millis(end_s - start_s)), Some(end_s))
+                .await;
         }
         let mut all: BTreeMap<BTreeMap<String, String>, Points> = BTreeMap::new();
         let steps = ((end_s - start_s) / step_s).floor();
@@ -136,23 +170,42 @@ impl Prometheus {
         Ok(found.groups.into_iter().map(group).collect())
     }
 
-    /// From its own metrics, so that it need not scrape itself. Iterations count those that were missed as well.
+    /// From its own metrics, so that it need not scrape itself. Iterations count those that were
+    /// missed as well.
     async fn evaluations(&self) -> Result<Vec<Fact>, String> {
         let text = self.asker.text("/metrics").await?;
-        exposition::value(&text, "prometheus_config_last_reload_successful").ok_or("GET /metrics: these are not Prometheus' own")?;
+        exposition::value(&text, "prometheus_config_last_reload_successful")
+            .ok_or("GET /metrics: these are not Prometheus' own")?;
         let of = |metric: &str| exposition::by_label(&text, metric, "rule_group");
-        let (missed, failed) = (of("prometheus_rule_group_iterations_missed_total"), of("prometheus_rule_evaluation_failures_total"));
-        let groups = of("prometheus_rule_group_iterations_total").into_iter().map(|(key, iterations)| {
-            let (file, name) = key.split_once(';').ok_or_else(|| format!("GET /metrics: rule_group={key:?}, wanted file;name"))?;
-            let count = |of: &BTreeMap<String, f64>| of.get(&key).copied().unwrap_or(0.0);
-            let evaluated = (iterations - count(&missed)).max(0.0) as u64;
-            Ok(GroupEvaluations { file: file.to_owned(), name: name.to_owned(), evaluated, failed: count(&failed) as u64 })
-        });
+        let (missed, failed) = (
+            of("prometheus_rule_group_iterations_missed_total"),
+            of("prometheus_rule_evaluation_failures_total"),
+        );
+        let groups =
+            of("prometheus_rule_group_iterations_total").into_iter().map(|(key, iterations)| {
+                let (file, name) = key
+                    .split_once(';')
+                    .ok_or_else(|| format!("GET /metrics: rule_group={key:?}, wanted file;name"))?;
+                let count = |of: &BTreeMap<String, f64>| of.get(&key).copied().unwrap_or(0.0);
+                let evaluated = (iterations - count(&missed)).max(0.0) as u64;
+                Ok(GroupEvaluations {
+                    file: file.to_owned(),
+                    name: name.to_owned(),
+                    evaluated,
+                    failed: count(&failed) as u64,
+                })
+            });
         Ok(vec![Fact::Evaluations { groups: groups.collect::<Result<_, String>>()? }])
     }
 
     /// One fact for each rule of that name; one without an expression if none is loaded.
-    async fn rule_inputs(&self, alert: &str, drill: Option<&str>, start_s: f64, end_s: f64) -> Result<Vec<Fact>, String> {
+    async fn rule_inputs(
+        &self,
+        alert: &str,
+        drill: Option<&str>,
+        start_s: f64,
+        end_s: f64,
+    ) -> Result<Vec<Fact>, String> {
         let mut facts = Vec::new();
         for group in self.rules().await? {
             for rule in group.rules.iter().filter(|r| r.alerting && r.name == alert) {
@@ -177,12 +230,20 @@ impl Prometheus {
         Ok(facts)
     }
 
-    async fn inputs_of(&self, rule: &Rule, drill: Option<&str>, (start, end): (f64, f64), interval: f64) -> Result<Fact, String> {
-        let parts = expression::parts(&rule.expr).map_err(|e| format!("expression of {} can't be taken apart: {e}", rule.name))?;
+    async fn inputs_of(
+        &self,
+        rule: &Rule,
+        drill: Option<&str>,
+        (start, end): (f64, f64),
+        interval: f64,
+    ) -> Result<Fact, String> {
+        let parts = expression::parts(&rule.expr)
+            .map_err(|e| format!("expression of {} can't be taken apart: {e}", rule.name))?;
         let window = millis(end - start);
         let comparisons = stream::iter(parts.comparisons).map(|c| async move {
             let series = self.range(&c.left, start, end, interval).await?;
-            let points: Vec<Option<f64>> = series.iter().flat_map(|s| &s.points).map(|(_, v)| *v).collect();
+            let points: Vec<Option<f64>> =
+                series.iter().flat_map(|s| &s.points).map(|(_, v)| *v).collect();
             let values: Vec<f64> = points.iter().filter_map(|v| *v).collect();
             Ok::<_, String>(Comparison {
                 left: c.left,
@@ -196,19 +257,38 @@ impl Prometheus {
         });
         let comparisons: Vec<Comparison> = comparisons.buffered(AT_ONCE).try_collect().await?;
         let selectors = stream::iter(parts.selectors).map(|selector| async move {
-            let count = self.count(&format!("count(last_over_time({selector}[{window}ms]))"), Some(end)).await?;
+            let count = self
+                .count(&format!("count(last_over_time({selector}[{window}ms]))"), Some(end))
+                .await?;
             Ok::<_, String>(SeriesCount { selector, count })
         });
         let selectors: Vec<SeriesCount> = selectors.buffered(AT_ONCE).try_collect().await?;
         let mut bounds: Vec<f64> = Vec::new();
         for selector in &parts.buckets {
-            let by_bound = self.instant(&format!("count by (le) (last_over_time({selector}[{window}ms]))"), Some(end)).await?;
-            bounds.extend(by_bound.iter().filter_map(|s| s.labels.get("le")?.parse::<f64>().ok()).filter(|b| b.is_finite()));
+            let by_bound = self
+                .instant(
+                    &format!("count by (le) (last_over_time({selector}[{window}ms]))"),
+                    Some(end),
+                )
+                .await?;
+            bounds.extend(
+                by_bound
+                    .iter()
+                    .filter_map(|s| s.labels.get("le")?.parse::<f64>().ok())
+                    .filter(|b| b.is_finite()),
+            );
         }
         bounds.sort_by(f64::total_cmp);
         bounds.dedup();
         let (alert, expr) = (rule.name.clone(), rule.expr.clone());
-        Ok(Fact::RuleInputs(RuleInputs { alert, drill: drill.map(str::to_owned), expr, comparisons, selectors, bucket_bounds: bounds }))
+        Ok(Fact::RuleInputs(RuleInputs {
+            alert,
+            drill: drill.map(str::to_owned),
+            expr,
+            comparisons,
+            selectors,
+            bucket_bounds: bounds,
+        }))
     }
 
     async fn reload(&self) -> Result<Vec<Fact>, String> {
@@ -216,7 +296,10 @@ impl Prometheus {
         let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
         if !runtime.reload_config_success {
             reload.successful = false;
-            reload.seen = format!("the last reload failed; the configuration of {} is still in force", runtime.last_config_time);
+            reload.seen = format!(
+                "the last reload failed; the configuration of {} is still in force",
+                runtime.last_config_time
+            );
         }
         Ok(vec![Fact::Reload(reload)])
     }
@@ -229,10 +312,14 @@ impl Probe for Prometheus {
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         let bound = match question {
-            Question::SeriesCount { .. } | Question::Range { .. } | Question::RuleInputs { .. } => BULK,
+            Question::SeriesCount { .. } | Question::Range { .. } | Question::RuleInputs { .. } => {
+                BULK
+            }
             _ => REQUEST,
         };
-        Box::pin(async move { self.asker.observe(&question.words(), bound, self.answer(question)).await })
+        Box::pin(async move {
+            self.asker.observe(&question.words(), bound, self.answer(question)).await
+        })
     }
 }
 
@@ -269,7 +356,10 @@ struct ActiveTarget {
 
 fn target(t: ActiveTarget, asked_s: f64) -> Result<Target, String> {
     // A target that was never scraped has the zero time of the year 1.
-    let scraped = t.last_scrape.parse::<jiff::Timestamp>().map_err(|e| format!("time {:?} of a scrape: {e}", t.last_scrape))?;
+    let scraped = t
+        .last_scrape
+        .parse::<jiff::Timestamp>()
+        .map_err(|e| format!("time {:?} of a scrape: {e}", t.last_scrape))?;
     let scraped_s = scraped.as_microsecond() as f64 / 1e6;
     let of = |label: &str| t.labels.get(label).cloned();
     Ok(Target {
@@ -320,17 +410,30 @@ struct MatrixSeries {
 
 impl QueryResult {
     fn series(self) -> Result<Vec<Series>, String> {
-        let point = |(time, value): (f64, String)| (time, value.parse::<f64>().ok().filter(|v| v.is_finite()));
+        let point = |(time, value): (f64, String)| {
+            (time, value.parse::<f64>().ok().filter(|v| v.is_finite()))
+        };
         Ok(match self {
             QueryResult::Vector(all) => {
-                let series = |s: VectorSample| Series { labels: s.metric, points: s.value.into_iter().map(point).collect() };
+                let series = |s: VectorSample| Series {
+                    labels: s.metric,
+                    points: s.value.into_iter().map(point).collect(),
+                };
                 all.into_iter().map(series).collect()
             }
-            QueryResult::Matrix(all) => {
-                all.into_iter().map(|s| Series { labels: s.metric, points: s.values.into_iter().map(point).collect() }).collect()
+            QueryResult::Matrix(all) => all
+                .into_iter()
+                .map(|s| Series {
+                    labels: s.metric,
+                    points: s.values.into_iter().map(point).collect(),
+                })
+                .collect(),
+            QueryResult::Scalar(value) => {
+                vec![Series { labels: BTreeMap::new(), points: vec![point(value)] }]
             }
-            QueryResult::Scalar(value) => vec![Series { labels: BTreeMap::new(), points: vec![point(value)] }],
-            QueryResult::String((_, text)) => return Err(format!("the query gives the string {text:?}; series wanted")),
+            QueryResult::String((_, text)) => {
+                return Err(format!("the query gives the string {text:?}; series wanted"));
+            }
         })
     }
 }
@@ -389,7 +492,10 @@ fn group(g: LoadedGroup) -> RuleGroup {
         name: g.name,
         interval_s: g.interval,
         // A group that was never evaluated has the zero time of the year 1.
-        last_evaluation_s: g.last_evaluation.map(|t| t.as_microsecond() as f64 / 1e6).filter(|s| *s > 0.0),
+        last_evaluation_s: g
+            .last_evaluation
+            .map(|t| t.as_microsecond() as f64 / 1e6)
+            .filter(|s| *s > 0.0),
         rules: g.rules.into_iter().map(rule).collect(),
     }
 }

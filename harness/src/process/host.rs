@@ -18,14 +18,20 @@ pub struct Host {
 }
 
 impl Host {
-    /// This machine. What can't be read is left empty, and then fits only a machine of which it could not be read either.
+    /// This machine. What can't be read is left empty, and then fits only a machine of which it
+    /// could not be read either.
     pub fn here() -> Host {
         let field = |text: &str, key: &str| -> String {
-            let value = |l: &str| l.split_once(':').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_owned());
+            let value = |l: &str| {
+                l.split_once(':').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_owned())
+            };
             text.lines().find_map(value).unwrap_or_default()
         };
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let kib: f64 = field(&file("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or_default();
+        let kib: f64 = field(&file("/proc/meminfo"), "MemTotal")
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap_or_default();
         let release = file("/proc/sys/kernel/osrelease");
         Host {
             processors: std::thread::available_parallelism().map_or(0, usize::from),

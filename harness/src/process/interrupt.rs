@@ -1,5 +1,5 @@
-//! Ctrl-C and its kin: the first asks to stop, heal and clean up; a second one ends the program at once and leaves that to the
-//! reaper.
+//! Ctrl-C and its kin: the first asks to stop, heal and clean up; a second one ends the program at
+//! once and leaves that to the reaper.
 
 use crate::process::exit::Exit;
 use std::future::Future;
@@ -17,7 +17,8 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT, SIGTERM and SIGHUP from now on; they no longer end the program by themselves.
+    /// Listens for SIGINT, SIGTERM and SIGHUP from now on; they no longer end the program by
+    /// themselves.
     ///
     /// # Errors
     /// The system refuses.
@@ -65,7 +66,8 @@ impl Interrupt {
         self.asked.cancelled().await;
     }
 
-    /// Does some work, unless the user asks to stop before it is done: then it is dropped, and there is no result.
+    /// Does some work, unless the user asks to stop before it is done: then it is dropped, and
+    /// there is no result.
     pub async fn unless<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

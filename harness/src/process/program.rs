@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// States which program is firedrill: for tests, which have no subcommands themselves. The first who states it is believed.
+/// States which program is firedrill: for tests, which have no subcommands themselves. The first
+/// who states it is believed.
 pub fn use_program(path: &str) {
     let _ = PROGRAM.set(path.into());
 }

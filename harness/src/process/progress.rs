@@ -1,5 +1,5 @@
-//! Progress for people, on the error stream: plain lines, each with the seconds since the run began. On a terminal, what changes all
-//! the time is one line that is written anew.
+//! Progress for people, on the error stream: plain lines, each with the seconds since the run
+//! began. On a terminal, what changes all the time is one line that is written anew.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,12 @@ struct Shown {
 impl Progress {
     /// Progress from now on; `quiet` tells nothing.
     pub fn new(quiet: bool) -> Progress {
-        Progress { began: Instant::now(), quiet, terminal: std::io::stderr().is_terminal(), shown: Arc::default() }
+        Progress {
+            began: Instant::now(),
+            quiet,
+            terminal: std::io::stderr().is_terminal(),
+            shown: Arc::default(),
+        }
     }
 
     /// Tells one line.
@@ -37,7 +42,8 @@ impl Progress {
         self.write(false, line);
     }
 
-    /// Tells what is now and will be otherwise soon: on a terminal at once, elsewhere as a line, not more often than this.
+    /// Tells what is now and will be otherwise soon: on a terminal at once, elsewhere as a line,
+    /// not more often than this.
     pub fn live(&self, line: &str, every: Duration) {
         let due = self.lock().last.is_none_or(|last| last.elapsed() >= every);
         if self.terminal || due {
@@ -58,7 +64,8 @@ impl Progress {
             return;
         }
         let mut shown = self.lock();
-        let (clear, after) = (if shown.live { CLEAR } else { "" }, self.began.elapsed().as_secs_f64());
+        let (clear, after) =
+            (if shown.live { CLEAR } else { "" }, self.began.elapsed().as_secs_f64());
         // Without wrapping, a narrow terminal shows the beginning of the line and no more.
         let (before, end) = if live { ("\x1b[?7l", "\x1b[?7h") } else { ("", "\n") };
         // A terminal that is gone is no reason to fail.

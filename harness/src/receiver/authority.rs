@@ -1,16 +1,19 @@
-//! The run's own certificate authority. The stand-ins' certificates are issued by it, and clients inside the stack trust
-//! it through `SSL_CERT_FILE`; its key never leaves the process and ends with it.
+//! The run's own certificate authority. The stand-ins' certificates are issued by it, and clients
+//! inside the stack trust it through `SSL_CERT_FILE`; its key never leaves the process and ends
+//! with it.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// A host name that no certificate can carry.
-    #[error("certificate for {names:?}: {source}\nhint: a stand-in's `host` must be a DNS name in ASCII")]
+    #[error(
+        "certificate for {names:?}: {source}\nhint: a stand-in's `host` must be a DNS name in ASCII"
+    )]
     Names {
         /// Names asked for.
         names: Vec<String>,
@@ -55,7 +58,8 @@ impl Authority {
     /// Issues one server certificate for all of `names`.
     pub fn issue<S: AsRef<str>>(&self, names: &[S]) -> Result<Issued, AuthorityError> {
         let names: Vec<String> = names.iter().map(|n| n.as_ref().to_owned()).collect();
-        let mut params = CertificateParams::new(names.clone()).map_err(|source| AuthorityError::Names { names: names.clone(), source })?;
+        let mut params = CertificateParams::new(names.clone())
+            .map_err(|source| AuthorityError::Names { names: names.clone(), source })?;
         params.distinguished_name = name(names.first().map_or("firedrill", String::as_str));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -63,7 +67,10 @@ impl Authority {
         lifetime(&mut params);
         let key = KeyPair::generate()?;
         let cert = params.signed_by(&key, &self.issuer)?;
-        Ok(Issued { cert_pem: format!("{}{}", cert.pem(), self.ca_pem()), key_pem: key.serialize_pem() })
+        Ok(Issued {
+            cert_pem: format!("{}{}", cert.pem(), self.ca_pem()),
+            key_pem: key.serialize_pem(),
+        })
     }
 }
 
@@ -95,10 +102,19 @@ mod tests {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(issued.cert_pem.as_bytes()).map(Result::unwrap).collect();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(issued.cert_pem.as_bytes())
+            .map(Result::unwrap)
+            .collect();
         let verify = |host: &'static str| {
-            verifier.verify_server_cert(&chain[0], &chain[1..], &ServerName::try_from(host).unwrap(), &[], UnixTime::now())
+            verifier.verify_server_cert(
+                &chain[0],
+                &chain[1..],
+                &ServerName::try_from(host).unwrap(),
+                &[],
+                UnixTime::now(),
+            )
         };
         verify("hooks.slack.com").unwrap();
         verify("webhook.test").unwrap();

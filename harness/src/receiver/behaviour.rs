@@ -11,8 +11,8 @@ use std::time::Duration;
 pub struct Behaviour {
     /// Stand-in, by name.
     pub receiver: String,
-    /// Status that it answers with what it would accept: an HTTP status from 400 to 599, for SMTP a reply code of the same
-    /// range (429 and 500 become 451).
+    /// Status that it answers with what it would accept: an HTTP status from 400 to 599, for SMTP a
+    /// reply code of the same range (429 and 500 become 451).
     #[serde(default)]
     pub answer: Option<u16>,
     /// Milliseconds by which its answers are late.
@@ -40,10 +40,13 @@ impl Behaviours {
         }
     }
 
-    /// What to do with a notification that `receiver` would accept: the status in place of the usual one, and the delay.
+    /// What to do with a notification that `receiver` would accept: the status in place of the
+    /// usual one, and the delay.
     pub(crate) fn next(&self, receiver: Option<&str>) -> (Option<u16>, Duration) {
         let mut all = self.by_receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(behaviour) = receiver.and_then(|r| all.get_mut(r)) else { return (None, Duration::ZERO) };
+        let Some(behaviour) = receiver.and_then(|r| all.get_mut(r)) else {
+            return (None, Duration::ZERO);
+        };
         let does = (behaviour.answer, Duration::from_millis(behaviour.delay_ms));
         if let Some(times) = &mut behaviour.times {
             *times = times.saturating_sub(1);
@@ -69,7 +72,10 @@ mod tests {
         let seen: Vec<_> = (0..3).map(|_| all.next(Some("a")).0).collect();
         assert_eq!(seen, [Some(500), Some(500), None]);
         all.put(of(Some(429), None));
-        assert_eq!((all.next(Some("a")).0, all.next(Some("b")).0, all.next(None).0), (Some(429), None, None));
+        assert_eq!(
+            (all.next(Some("a")).0, all.next(Some("b")).0, all.next(None).0),
+            (Some(429), None, None)
+        );
         all.put(of(None, None));
         assert_eq!(all.next(Some("a")).0, None);
     }

@@ -39,8 +39,13 @@ pub struct Client {
 impl Client {
     /// A client for this port of 127.0.0.1.
     pub fn new(port: u16) -> Client {
-        // Only a broken build of the client's defaults can fail here; the plain client then reports it when it is used.
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(2)).build().unwrap_or_default();
+        // Only a broken build of the client's defaults can fail here; the plain client then reports
+        // it when it is used.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(2))
+            .build()
+            .unwrap_or_default();
         Client { port, http }
     }
 
@@ -59,7 +64,13 @@ impl Client {
 
     /// Asks a stand-in to misbehave, or to behave again.
     pub async fn behave(&self, behaviour: &Behaviour) -> Result<(), ClientError> {
-        let sent = self.http.put(self.url("behaviour")).timeout(Duration::from_secs(2)).json(behaviour).send().await;
+        let sent = self
+            .http
+            .put(self.url("behaviour"))
+            .timeout(Duration::from_secs(2))
+            .json(behaviour)
+            .send()
+            .await;
         self.accepted(sent).await.map(drop)
     }
 
@@ -69,8 +80,8 @@ impl Client {
         self.get(&what, wait + Duration::from_secs(5)).await
     }
 
-    /// All notifications, from the first that was recorded, in order and each once, for as long as the stream is polled.
-    /// Lost connections and restarts of the stand-ins are survived.
+    /// All notifications, from the first that was recorded, in order and each once, for as long as
+    /// the stream is polled. Lost connections and restarts of the stand-ins are survived.
     pub fn follow(port: u16) -> impl Stream<Item = Notification> + Send + Unpin {
         Client::new(port).follow_from(0).map(|recorded| recorded.notification)
     }
@@ -110,13 +121,20 @@ impl Client {
         }))
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, what: &str, timeout: Duration) -> Result<T, ClientError> {
+    async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &str,
+        timeout: Duration,
+    ) -> Result<T, ClientError> {
         let sent = self.http.get(self.url(what)).timeout(timeout).send().await;
         let unreachable = |source| ClientError::Unreachable { port: self.port, source };
         self.accepted(sent).await?.json().await.map_err(unreachable)
     }
 
-    async fn accepted(&self, sent: reqwest::Result<reqwest::Response>) -> Result<reqwest::Response, ClientError> {
+    async fn accepted(
+        &self,
+        sent: reqwest::Result<reqwest::Response>,
+    ) -> Result<reqwest::Response, ClientError> {
         let port = self.port;
         let response = sent.map_err(|source| ClientError::Unreachable { port, source })?;
         if response.status().is_success() {

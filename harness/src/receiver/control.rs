@@ -1,4 +1,5 @@
-//! The plain HTTP interface that the harness reads: what arrived, health, and misbehaviour asked for.
+//! The plain HTTP interface that the harness reads: what arrived, health, and misbehaviour asked
+//! for.
 
 use super::record::Recorded;
 use super::{Behaviour, Shared};
@@ -55,13 +56,21 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn notifications(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> Json<Page> {
-    let wait = Duration::from_secs_f64(asked.wait_s.filter(|s| s.is_finite()).unwrap_or(25.0).clamp(0.0, MAX_WAIT_S));
+async fn notifications(
+    State(shared): State<Arc<Shared>>,
+    Query(asked): Query<Asked>,
+) -> Json<Page> {
+    let wait = Duration::from_secs_f64(
+        asked.wait_s.filter(|s| s.is_finite()).unwrap_or(25.0).clamp(0.0, MAX_WAIT_S),
+    );
     let mut last = shared.record.last();
     // More than there are means another record: answer at once, so that the asker sees it.
     let more = last.wait_for(|last| *last != asked.after);
     let _ = tokio::time::timeout(wait, more).await;
-    Json(Page { record: shared.record.id().to_owned(), notifications: shared.record.after(asked.after) })
+    Json(Page {
+        record: shared.record.id().to_owned(),
+        notifications: shared.record.after(asked.after),
+    })
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Json<Health> {
@@ -69,18 +78,23 @@ async fn health(State(shared): State<Arc<Shared>>) -> Json<Health> {
     Json(Health { status: "ok".into(), receivers: shared.receivers.len(), notifications })
 }
 
-async fn behaviour(State(shared): State<Arc<Shared>>, asked: Result<Json<Behaviour>, JsonRejection>) -> Response {
+async fn behaviour(
+    State(shared): State<Arc<Shared>>,
+    asked: Result<Json<Behaviour>, JsonRejection>,
+) -> Response {
     let behaviour = match asked {
         Ok(Json(behaviour)) => behaviour,
         Err(error) => return (StatusCode::BAD_REQUEST, error.body_text()).into_response(),
     };
     if !shared.receivers.iter().any(|r| r.name == behaviour.receiver) {
         let known: Vec<&str> = shared.receivers.iter().map(|r| r.name.as_str()).collect();
-        let error = format!("receiver {:?} is not declared; {} are", behaviour.receiver, known.join(", "));
+        let error =
+            format!("receiver {:?} is not declared; {} are", behaviour.receiver, known.join(", "));
         return (StatusCode::NOT_FOUND, error).into_response();
     }
     if let Some(answer) = behaviour.answer.filter(|a| !(400..600).contains(a)) {
-        return (StatusCode::BAD_REQUEST, format!("answer {answer} seen, 400 to 599 wanted")).into_response();
+        return (StatusCode::BAD_REQUEST, format!("answer {answer} seen, 400 to 599 wanted"))
+            .into_response();
     }
     shared.behaviours.put(behaviour);
     StatusCode::NO_CONTENT.into_response()

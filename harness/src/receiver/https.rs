@@ -42,19 +42,36 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) -> Result<(), String> {
     let handshake = tokio::time::timeout(HANDSHAKE, shared.tls.accept(stream)).await;
-    let tls = handshake.map_err(|_| "no handshake within 10 s".to_owned())?.map_err(|e| format!("handshake: {e}"))?;
+    let tls = handshake
+        .map_err(|_| "no handshake within 10 s".to_owned())?
+        .map_err(|e| format!("handshake: {e}"))?;
     let named = tls.get_ref().1.server_name().map(str::to_owned);
     let service = service_fn(move |request| {
         let (shared, named) = (shared.clone(), named.clone());
         async move { Ok::<_, Infallible>(answer(request, named, shared).await) }
     });
-    let served = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(tls), service);
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(tls), service);
     served.await.or_else(|e| if e.is_incomplete_message() { Ok(()) } else { Err(e.to_string()) })
 }
 
-async fn answer(request: hyper::Request<Incoming>, named: Option<String>, shared: Arc<Shared>) -> Response<Full<Bytes>> {
-    let header = |name| request.headers().get(name).and_then(|v: &hyper::header::HeaderValue| v.to_str().ok()).map(str::to_owned);
-    let host = header(HOST).or_else(|| request.uri().host().map(str::to_owned)).or(named).unwrap_or_default();
+async fn answer(
+    request: hyper::Request<Incoming>,
+    named: Option<String>,
+    shared: Arc<Shared>,
+) -> Response<Full<Bytes>> {
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|v: &hyper::header::HeaderValue| v.to_str().ok())
+            .map(str::to_owned)
+    };
+    let host = header(HOST)
+        .or_else(|| request.uri().host().map(str::to_owned))
+        .or(named)
+        .unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let authorization = header(AUTHORIZATION);
     let method = request.method().as_str().to_owned();
@@ -64,16 +81,43 @@ async fn answer(request: hyper::Request<Incoming>, named: Option<String>, shared
         Err(error) => return plain(StatusCode::BAD_REQUEST, format!("body: {error}")),
     };
     let received_wall_us = wall_us();
-    let request = Request { method: &method, host: &host, path: &path, authorization: authorization.as_deref(), body: &body };
-    let judged = shared.record.incidents(|incidents| protocol::judge(&shared.receivers, incidents, request));
-    let Judged { protocol, receiver, mut status, content_type, body, key, alerts, mut error, incident } = judged;
+    let request = Request {
+        method: &method,
+        host: &host,
+        path: &path,
+        authorization: authorization.as_deref(),
+        body: &body,
+    };
+    let judged =
+        shared.record.incidents(|incidents| protocol::judge(&shared.receivers, incidents, request));
+    let Judged {
+        protocol,
+        receiver,
+        mut status,
+        content_type,
+        body,
+        key,
+        alerts,
+        mut error,
+        incident,
+    } = judged;
     let (instead, delay) = shared.behaviours.next(receiver.as_deref());
     if let Some(instead) = instead {
         status = instead;
         error = Some(format!("told to answer {instead}"));
     }
     let answered = status;
-    let notification = Notification { receiver, protocol, host, path, key, answered, alerts, error, received_wall_us };
+    let notification = Notification {
+        receiver,
+        protocol,
+        host,
+        path,
+        key,
+        answered,
+        alerts,
+        error,
+        received_wall_us,
+    };
     let record = shared.record.clone();
     let recorded = tokio::task::spawn_blocking(move || record.append(notification, incident)).await;
     if let Err(lost) = recorded.map_err(std::io::Error::other).and_then(|r| r) {
@@ -87,7 +131,9 @@ async fn answer(request: hyper::Request<Incoming>, named: Option<String>, shared
         return plain(code, code.canonical_reason().unwrap_or("error").to_ascii_lowercase());
     }
     let mut response = plain(code, body);
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
     response
 }
 

@@ -12,7 +12,11 @@ pub(crate) fn read(message: &[u8]) -> Result<Vec<NotifiedAlert>, String> {
     let mut alerts = Vec::new();
     for part in mail.text_bodies().chain(mail.html_bodies()) {
         let body = part.text_contents().unwrap_or_default();
-        alerts = if part.is_text_html() { text::alerts(&lines_of(body), resolved) } else { text::alerts(body, resolved) };
+        alerts = if part.is_text_html() {
+            text::alerts(&lines_of(body), resolved)
+        } else {
+            text::alerts(body, resolved)
+        };
         alerts.retain(|a| a.labels.contains_key("alertname"));
         if !alerts.is_empty() {
             break;
@@ -35,13 +39,23 @@ fn lines_of(html: &str) -> String {
         let Some(end) = rest[start..].find('>') else { break };
         let tag = rest[start + 1..start + end].trim_start_matches('/');
         let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect();
-        if !["a", "b", "i", "em", "span", "font", "code"].contains(&name.to_ascii_lowercase().as_str()) {
+        if !["a", "b", "i", "em", "span", "font", "code"]
+            .contains(&name.to_ascii_lowercase().as_str())
+        {
             text.push('\n');
         }
         rest = &rest[start + end + 1..];
     }
     text.push_str(rest);
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&#43;", "+"), ("&nbsp;", " ")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#43;", "+"),
+        ("&nbsp;", " "),
+    ];
     entities.iter().fold(text, |text, (entity, is)| text.replace(entity, is)).replace("&amp;", "&")
 }
 
@@ -59,7 +73,8 @@ mod tests {
     #[test]
     fn reads_alertmanagers_html() {
         let alerts = read(HTML.as_bytes()).unwrap();
-        let seen: Vec<_> = alerts.iter().map(|a| (a.resolved, a.labels["alertname"].as_str())).collect();
+        let seen: Vec<_> =
+            alerts.iter().map(|a| (a.resolved, a.labels["alertname"].as_str())).collect();
         assert_eq!(seen, [(false, "PostfixDown"), (true, "Other")]);
         assert_eq!(alerts[0].labels["instance"], "a+b");
         assert_eq!(alerts[0].labels.len(), 2);

@@ -1,5 +1,5 @@
-//! What each HTTP service does with a request, without any network: which stand-in accepts it, what it answers, and
-//! which alerts it carries. One file below for each protocol.
+//! What each HTTP service does with a request, without any network: which stand-in accepts it, what
+//! it answers, and which alerts it carries. One file below for each protocol.
 
 mod opsgenie;
 mod pagerduty;
@@ -49,7 +49,12 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    fn answer(protocol: Protocol, status: u16, content_type: &'static str, body: impl Into<String>) -> Judged {
+    fn answer(
+        protocol: Protocol,
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<String>,
+    ) -> Judged {
         Judged {
             protocol,
             receiver: None,
@@ -82,7 +87,8 @@ impl Judged {
         self
     }
 
-    /// Sets the alerts; none at all is an error of its own, since a page without an alert's name tells nobody anything.
+    /// Sets the alerts; none at all is an error of its own, since a page without an alert's name
+    /// tells nobody anything.
     fn alerts(mut self, alerts: Vec<NotifiedAlert>) -> Judged {
         if alerts.is_empty() && self.error.is_none() {
             self.error = Some("no alert could be recovered from it".into());
@@ -97,7 +103,8 @@ impl Judged {
     }
 }
 
-/// Alerts of incidents that are open, by service and incident id. A later message may only name the incident.
+/// Alerts of incidents that are open, by service and incident id. A later message may only name the
+/// incident.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
     open: HashMap<(String, String), Vec<NotifiedAlert>>,
@@ -116,27 +123,43 @@ impl Incidents {
     /// All alerts that the incident is about, as resolved.
     fn resolved(&self, receiver: &str, incident: &str) -> Vec<NotifiedAlert> {
         let known = self.open.get(&(receiver.to_owned(), incident.to_owned()));
-        known.into_iter().flatten().map(|a| NotifiedAlert { resolved: true, labels: a.labels.clone() }).collect()
+        known
+            .into_iter()
+            .flatten()
+            .map(|a| NotifiedAlert { resolved: true, labels: a.labels.clone() })
+            .collect()
     }
 }
 
 /// Answers a request as the real service behind its host would.
 pub(crate) fn judge(stand_ins: &[StandIn], incidents: &Incidents, request: Request<'_>) -> Judged {
-    let here: Vec<&StandIn> =
-        stand_ins.iter().filter(|s| s.protocol != Protocol::Smtp && s.host.eq_ignore_ascii_case(request.host)).collect();
-    let spoken = here.iter().find(|s| request.path.starts_with(s.path.as_str())).or(here.first()).map(|s| s.protocol);
+    let here: Vec<&StandIn> = stand_ins
+        .iter()
+        .filter(|s| s.protocol != Protocol::Smtp && s.host.eq_ignore_ascii_case(request.host))
+        .collect();
+    let spoken = here
+        .iter()
+        .find(|s| request.path.starts_with(s.path.as_str()))
+        .or(here.first())
+        .map(|s| s.protocol);
     match spoken {
         None => Judged::answer(Protocol::Webhook, 404, "text/plain", "not found")
             .error(format!("no stand-in takes over host {:?}", request.host)),
         Some(Protocol::Slack) => slack::judge(&here, request),
-        Some(Protocol::PagerdutyV1 | Protocol::PagerdutyV2) => pagerduty::judge(&here, incidents, request),
+        Some(Protocol::PagerdutyV1 | Protocol::PagerdutyV2) => {
+            pagerduty::judge(&here, incidents, request)
+        }
         Some(Protocol::Opsgenie) => opsgenie::judge(&here, incidents, request),
         Some(Protocol::Webhook | Protocol::Smtp) => webhook::judge(&here, request),
     }
 }
 
-/// Completes alerts with the name that the subject line shows; an alert of which the text lists nothing is made of it.
-fn named(mut alerts: Vec<NotifiedAlert>, subject: Option<super::text::Subject>) -> Vec<NotifiedAlert> {
+/// Completes alerts with the name that the subject line shows; an alert of which the text lists
+/// nothing is made of it.
+fn named(
+    mut alerts: Vec<NotifiedAlert>,
+    subject: Option<super::text::Subject>,
+) -> Vec<NotifiedAlert> {
     let Some(super::text::Subject { resolved, name: Some(name) }) = subject else { return alerts };
     if alerts.is_empty() {
         alerts.push(NotifiedAlert { resolved, labels: Default::default() });

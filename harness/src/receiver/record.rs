@@ -1,4 +1,5 @@
-//! The stand-ins' record: one JSON line for each notification, synced before it is answered, read again after a restart.
+//! The stand-ins' record: one JSON line for each notification, synced before it is answered, read
+//! again after a restart.
 
 use super::protocol::Incidents;
 use serde::{Deserialize, Serialize};
@@ -40,19 +41,24 @@ struct Inner {
 }
 
 impl Record {
-    /// Opens the record, or begins one. A last line that a crash tore is cut off: its notification was never answered, so
-    /// its sender tries again.
+    /// Opens the record, or begins one. A last line that a crash tore is cut off: its notification
+    /// was never answered, so its sender tries again.
     pub(crate) fn open(path: &Path) -> io::Result<Record> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let (mut id, mut whole, mut inner_all, mut incidents) = (None, 0u64, Vec::new(), Incidents::default());
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let (mut id, mut whole, mut inner_all, mut incidents) =
+            (None, 0u64, Vec::new(), Incidents::default());
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
             let broken = |e: serde_json::Error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {e}; remove the file", inner_all.len() + 1))
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("line {}: {e}; remove the file", inner_all.len() + 1),
+                )
             };
             if id.is_none() {
                 id = Some(serde_json::from_slice::<Head>(&line).map_err(broken)?.record);
@@ -100,7 +106,11 @@ impl Record {
     }
 
     /// Writes and syncs a notification.
-    pub(crate) fn append(&self, notification: Notification, incident: Option<String>) -> io::Result<u64> {
+    pub(crate) fn append(
+        &self,
+        notification: Notification,
+        incident: Option<String>,
+    ) -> io::Result<u64> {
         let mut inner = self.lock();
         let recorded = Recorded { seq: inner.all.len() as u64 + 1, notification, incident };
         append(&mut inner.file, &recorded)?;
@@ -132,7 +142,9 @@ fn append(file: &mut File, line: &impl Serialize) -> io::Result<()> {
 
 fn learn(incidents: &mut Incidents, recorded: &Recorded) {
     let n = &recorded.notification;
-    if let (Some(receiver), Some(incident), true) = (&n.receiver, &recorded.incident, n.answered < 300) {
+    if let (Some(receiver), Some(incident), true) =
+        (&n.receiver, &recorded.incident, n.answered < 300)
+    {
         incidents.learn(receiver, incident, &n.alerts);
     }
 }
@@ -165,11 +177,19 @@ mod tests {
         assert_eq!(first.append(notification("/2"), None).unwrap(), 2);
         let id = first.id().to_owned();
         drop(first);
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"seq\":3,\"notif").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"seq\":3,\"notif")
+            .unwrap();
         let again = Record::open(&path).unwrap();
         assert_eq!((again.id(), *again.last().borrow()), (id.as_str(), 2));
         assert_eq!(again.append(notification("/3"), None).unwrap(), 3);
-        assert_eq!(again.after(1).iter().map(|r| r.notification.path.as_str()).collect::<Vec<_>>(), ["/2", "/3"]);
+        assert_eq!(
+            again.after(1).iter().map(|r| r.notification.path.as_str()).collect::<Vec<_>>(),
+            ["/2", "/3"]
+        );
         drop(again);
         assert_eq!(Record::open(&path).unwrap().after(0).len(), 3);
         assert!(Record::open(&path).unwrap().after(99).is_empty());

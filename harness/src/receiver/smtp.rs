@@ -1,8 +1,8 @@
 //! The mail relay: SMTP with STARTTLS and authentication, as a submission service has it.
 
 use super::{Shared, mail};
-use crate::process::clock::wall_us;
 use crate::declaration::StandIn;
+use crate::process::clock::wall_us;
 use base64::Engine as _;
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ const MAX_MAIL: usize = 8 << 20;
 const MAX_LINE: u64 = 4096;
 /// A client that says nothing for this long is left.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Port on which relays take mail from each other: TLS and authentication are offered and not demanded there.
+/// Port on which relays take mail from each other: TLS and authentication are offered and not
+/// demanded there.
 const RELAY_PORT: u16 = 25;
 /// Port on which TLS comes before the greeting.
 const IMPLICIT_TLS_PORT: u16 = 465;
@@ -32,7 +33,9 @@ pub(crate) async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>)
             Ok((stream, peer)) => {
                 let session = Session::new(shared.clone(), port != RELAY_PORT);
                 tokio::spawn(async move {
-                    if let Err(error) = session.run(Box::new(stream), port == IMPLICIT_TLS_PORT).await {
+                    if let Err(error) =
+                        session.run(Box::new(stream), port == IMPLICIT_TLS_PORT).await
+                    {
                         eprintln!("smtp from {peer}: {error}");
                     }
                 });
@@ -65,7 +68,14 @@ enum Next {
 
 impl Session {
     fn new(shared: Arc<Shared>, demands_tls: bool) -> Session {
-        Session { shared, demands_tls, over_tls: false, credentials: None, sender: None, recipients: Vec::new() }
+        Session {
+            shared,
+            demands_tls,
+            over_tls: false,
+            credentials: None,
+            sender: None,
+            recipients: Vec::new(),
+        }
     }
 
     async fn run(mut self, stream: Box<dyn Wire>, tls_first: bool) -> io::Result<()> {
@@ -88,9 +98,17 @@ impl Session {
         Ok(())
     }
 
-    /// Goes on over TLS. What a client sent in the clear behind its STARTTLS must not be taken as if it had come through it.
-    async fn secure(&mut self, wire: BufStream<Box<dyn Wire>>) -> io::Result<BufStream<Box<dyn Wire>>> {
-        let handshake = tokio::time::timeout(Duration::from_secs(10), self.shared.tls.accept(wire.into_inner())).await;
+    /// Goes on over TLS. What a client sent in the clear behind its STARTTLS must not be taken as
+    /// if it had come through it.
+    async fn secure(
+        &mut self,
+        wire: BufStream<Box<dyn Wire>>,
+    ) -> io::Result<BufStream<Box<dyn Wire>>> {
+        let handshake = tokio::time::timeout(
+            Duration::from_secs(10),
+            self.shared.tls.accept(wire.into_inner()),
+        )
+        .await;
         let secured = handshake.map_err(|_| io::Error::other("no handshake within 10 s"))??;
         (self.over_tls, self.credentials, self.sender) = (true, None, None);
         self.recipients.clear();
@@ -101,14 +119,25 @@ impl Session {
         self.shared.receivers.iter().enumerate().filter(|(_, r)| r.protocol == Protocol::Smtp)
     }
 
-    async fn command(&mut self, wire: &mut BufStream<Box<dyn Wire>>, host: &str, line: &str) -> io::Result<Next> {
+    async fn command(
+        &mut self,
+        wire: &mut BufStream<Box<dyn Wire>>,
+        host: &str,
+        line: &str,
+    ) -> io::Result<Next> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let reply = match verb.to_ascii_uppercase().as_str() {
             "EHLO" => {
                 self.forget_mail();
                 let tls = if self.over_tls { "" } else { "250-STARTTLS\r\n" };
-                let auth = if self.over_tls || !self.demands_tls { "250-AUTH PLAIN LOGIN\r\n" } else { "" };
-                format!("250-{host}\r\n250-PIPELINING\r\n250-SIZE {MAX_MAIL}\r\n{tls}{auth}250 8BITMIME")
+                let auth = if self.over_tls || !self.demands_tls {
+                    "250-AUTH PLAIN LOGIN\r\n"
+                } else {
+                    ""
+                };
+                format!(
+                    "250-{host}\r\n250-PIPELINING\r\n250-SIZE {MAX_MAIL}\r\n{tls}{auth}250 8BITMIME"
+                )
             }
             "HELO" => format!("250 {host}"),
             "STARTTLS" if self.over_tls => "503 5.5.1 TLS is on already".into(),
@@ -119,7 +148,9 @@ impl Session {
                 self.forget_mail();
                 "250 2.0.0 ok".into()
             }
-            "AUTH" | "MAIL" if self.demands_tls && !self.over_tls => "530 5.7.0 must issue a STARTTLS command first".into(),
+            "AUTH" | "MAIL" if self.demands_tls && !self.over_tls => {
+                "530 5.7.0 must issue a STARTTLS command first".into()
+            }
             "AUTH" => return self.authenticate(wire, rest).await,
             "MAIL" => match address(rest, "FROM:") {
                 None => "501 5.5.4 syntax: MAIL FROM:<address>".into(),
@@ -153,8 +184,13 @@ impl Session {
         self.recipients.clear();
     }
 
-    /// AUTH PLAIN and LOGIN. A user is known if a stand-in's key says so: `user:password`, or the password alone.
-    async fn authenticate(&mut self, wire: &mut BufStream<Box<dyn Wire>>, rest: &str) -> io::Result<Next> {
+    /// AUTH PLAIN and LOGIN. A user is known if a stand-in's key says so: `user:password`, or the
+    /// password alone.
+    async fn authenticate(
+        &mut self,
+        wire: &mut BufStream<Box<dyn Wire>>,
+        rest: &str,
+    ) -> io::Result<Next> {
         let (mechanism, initial) = rest.split_once(' ').unwrap_or((rest, ""));
         let said = match mechanism.to_ascii_uppercase().as_str() {
             "PLAIN" => {
@@ -166,7 +202,11 @@ impl Session {
                 })
             }
             "LOGIN" => {
-                let user = if initial.is_empty() { ask(wire, "Username:").await? } else { decode(initial) };
+                let user = if initial.is_empty() {
+                    ask(wire, "Username:").await?
+                } else {
+                    decode(initial)
+                };
                 let password = ask(wire, "Password:").await?;
                 user.zip(password).map(|(user, password)| format!("{user}:{password}"))
             }
@@ -179,30 +219,50 @@ impl Session {
             say(wire, "501 5.5.2 can't decode").await?;
             return Ok(Next::Continue);
         };
-        let known = self.relays().any(|(_, r)| r.key.as_deref().is_none_or(|key| opens(key, &said)));
+        let known =
+            self.relays().any(|(_, r)| r.key.as_deref().is_none_or(|key| opens(key, &said)));
         if known {
             self.credentials = Some(said);
             say(wire, "235 2.7.0 authentication successful").await?;
         } else {
             let user = said.split(':').next().unwrap_or_default().to_owned();
-            self.record(None, "", Some(user.clone()), 535, Vec::new(), Some(format!("user {user} or its password is not valid"))).await?;
+            self.record(
+                None,
+                "",
+                Some(user.clone()),
+                535,
+                Vec::new(),
+                Some(format!("user {user} or its password is not valid")),
+            )
+            .await?;
             say(wire, "535 5.7.8 authentication failed").await?;
         }
         Ok(Next::Continue)
     }
 
     async fn recipient(&mut self, to: String) -> String {
-        let here: Vec<(usize, &StandIn)> = self.relays().filter(|(_, r)| r.path.eq_ignore_ascii_case(&to)).collect();
+        let here: Vec<(usize, &StandIn)> =
+            self.relays().filter(|(_, r)| r.path.eq_ignore_ascii_case(&to)).collect();
         let said = self.credentials.as_deref();
-        let fits = here.iter().find(|(_, r)| r.key.as_deref().is_none_or(|key| said.is_some_and(|said| opens(key, said))));
+        let fits = here.iter().find(|(_, r)| {
+            r.key.as_deref().is_none_or(|key| said.is_some_and(|said| opens(key, said)))
+        });
         if let Some((index, _)) = fits {
             self.recipients.push((*index, to));
             return "250 2.1.5 ok".into();
         }
         let (code, reply, error) = if here.is_empty() {
-            (550, format!("550 5.1.1 <{to}>: recipient address rejected: no such mailbox"), format!("no mailbox {to}"))
+            (
+                550,
+                format!("550 5.1.1 <{to}>: recipient address rejected: no such mailbox"),
+                format!("no mailbox {to}"),
+            )
         } else {
-            (530, "530 5.7.0 authentication required".to_owned(), "recipient without authentication".to_owned())
+            (
+                530,
+                "530 5.7.0 authentication required".to_owned(),
+                "recipient without authentication".to_owned(),
+            )
         };
         let user = said.and_then(|s| s.split(':').next()).map(str::to_owned);
         match self.record(None, &to, user, code, Vec::new(), Some(error)).await {
@@ -223,9 +283,14 @@ impl Session {
             let name = self.shared.receivers[index].name.clone();
             let (instead, delay) = self.shared.behaviours.next(Some(&name));
             let instead = instead.map(|code| if matches!(code, 429 | 500) { 451 } else { code });
-            let error = instead.map(|code| format!("told to answer {code}")).or_else(|| error.clone());
+            let error =
+                instead.map(|code| format!("told to answer {code}")).or_else(|| error.clone());
             let code = instead.unwrap_or(250);
-            if self.record(Some(name), &to, user.clone(), code, alerts.clone(), error).await.is_err() {
+            if self
+                .record(Some(name), &to, user.clone(), code, alerts.clone(), error)
+                .await
+                .is_err()
+            {
                 return "451 4.3.0 not recorded".into();
             }
             (worst, late) = (worst.max(code), late.max(delay));
@@ -248,31 +313,55 @@ impl Session {
         error: Option<String>,
     ) -> io::Result<()> {
         let host = self.relays().next().map(|(_, r)| r.host.clone()).unwrap_or_default();
-        let host = receiver.as_ref().and_then(|n| self.relays().find(|(_, r)| r.name == *n)).map_or(host, |(_, r)| r.host.clone());
+        let host = receiver
+            .as_ref()
+            .and_then(|n| self.relays().find(|(_, r)| r.name == *n))
+            .map_or(host, |(_, r)| r.host.clone());
         let (protocol, path, received_wall_us) = (Protocol::Smtp, path.to_owned(), wall_us());
-        let notification = Notification { receiver, protocol, host, path, key, answered, alerts, error, received_wall_us };
+        let notification = Notification {
+            receiver,
+            protocol,
+            host,
+            path,
+            key,
+            answered,
+            alerts,
+            error,
+            received_wall_us,
+        };
         let record = self.shared.record.clone();
         let recorded = tokio::task::spawn_blocking(move || record.append(notification, None)).await;
-        recorded.map_err(io::Error::other).and_then(|r| r).map(drop).inspect_err(|e| eprintln!("record: {e}"))
+        recorded
+            .map_err(io::Error::other)
+            .and_then(|r| r)
+            .map(drop)
+            .inspect_err(|e| eprintln!("record: {e}"))
     }
 }
 
 /// Whether `user:password` is what a stand-in's key asks for.
 fn opens(key: &str, said: &str) -> bool {
-    key == said || (!key.contains(':') && said.split_once(':').is_some_and(|(_, password)| password == key))
+    key == said
+        || (!key.contains(':') && said.split_once(':').is_some_and(|(_, password)| password == key))
 }
 
 /// `FROM:<a@b> SIZE=1` → `a@b`.
 fn address(rest: &str, prefix: &str) -> Option<String> {
     let rest = rest.trim();
-    let after = rest.get(..prefix.len()).filter(|p| p.eq_ignore_ascii_case(prefix)).map(|_| rest[prefix.len()..].trim())?;
+    let after = rest
+        .get(..prefix.len())
+        .filter(|p| p.eq_ignore_ascii_case(prefix))
+        .map(|_| rest[prefix.len()..].trim())?;
     let (address, _) = after.strip_prefix('<')?.split_once('>')?;
     Some(address.to_owned())
 }
 
 fn decode(text: &str) -> Option<String> {
     let text = if text == "=" { "" } else { text };
-    base64::engine::general_purpose::STANDARD.decode(text.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    base64::engine::general_purpose::STANDARD
+        .decode(text.trim())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 async fn ask(wire: &mut BufStream<Box<dyn Wire>>, what: &str) -> io::Result<Option<String>> {
@@ -296,7 +385,8 @@ async fn read_line(wire: &mut BufStream<Box<dyn Wire>>) -> io::Result<Option<Str
     Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()))
 }
 
-/// The mail up to the line with a single dot, with doubled dots made single; `None` if it is too big.
+/// The mail up to the line with a single dot, with doubled dots made single; `None` if it is too
+/// big.
 async fn read_mail(wire: &mut BufStream<Box<dyn Wire>>) -> io::Result<Option<Vec<u8>>> {
     let mut mail = Vec::new();
     let mut line = Vec::new();
@@ -318,7 +408,9 @@ async fn read_mail(wire: &mut BufStream<Box<dyn Wire>>) -> io::Result<Option<Vec
 /// Bounds an operation in time.
 trait Within: Future<Output = io::Result<usize>> + Sized {
     async fn await_within(self, bound: Duration) -> io::Result<usize> {
-        tokio::time::timeout(bound, self).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        tokio::time::timeout(bound, self)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }
 impl<F: Future<Output = io::Result<usize>>> Within for F {}
@@ -334,6 +426,8 @@ mod tests {
         assert_eq!(address("FROM:<>", "FROM:").as_deref(), Some(""));
         assert_eq!(address("a@b", "TO:"), None);
         assert_eq!(address("é", "TO:"), None);
-        assert!(opens("u:p", "u:p") && opens("p", "u:p") && !opens("u:p", "v:p") && !opens("q", "u:p"));
+        assert!(
+            opens("u:p", "u:p") && opens("p", "u:p") && !opens("u:p", "v:p") && !opens("q", "u:p")
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! Recovers alerts from the text that Alertmanager's templates make of them. Its own templates list each alert as
-//! `Labels:` with one `name = value` a line, firing ones before resolved ones; users' templates often write `name: value`.
-//! What is not written can't be recovered: the result carries the labels that the text shows and no others.
+//! Recovers alerts from the text that Alertmanager's templates make of them. Its own templates list
+//! each alert as `Labels:` with one `name = value` a line, firing ones before resolved ones; users'
+//! templates often write `name: value`. What is not written can't be recovered: the result carries
+//! the labels that the text shows and no others.
 
 use std::collections::BTreeMap;
 use verdict::history::alert::NotifiedAlert;
 
-/// What the subject line of Alertmanager's templates says: `[FIRING:2] Name more (rest)` or `[RESOLVED] Name …`.
+/// What the subject line of Alertmanager's templates says: `[FIRING:2] Name more (rest)` or
+/// `[RESOLVED] Name …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     /// Whether it says resolved.
@@ -18,7 +20,8 @@ pub(crate) struct Subject {
 pub(crate) fn subject(line: &str) -> Option<Subject> {
     let start = line.find('[')?;
     let end = start + line[start..].find(']')?;
-    let status = line[start + 1..end].split(':').next().unwrap_or_default().trim().to_ascii_uppercase();
+    let status =
+        line[start + 1..end].split(':').next().unwrap_or_default().trim().to_ascii_uppercase();
     let resolved = match status.as_str() {
         "FIRING" => false,
         "RESOLVED" => true,
@@ -29,8 +32,8 @@ pub(crate) fn subject(line: &str) -> Option<Subject> {
     Some(Subject { resolved, name: (!name.is_empty()).then(|| name.to_owned()) })
 }
 
-/// The alerts that `text` lists. `resolved` holds until a heading (`Firing`, `Alerts Resolved:`, `[2] Resolved`) says
-/// otherwise.
+/// The alerts that `text` lists. `resolved` holds until a heading (`Firing`, `Alerts Resolved:`,
+/// `[2] Resolved`) says otherwise.
 pub(crate) fn alerts(text: &str, resolved: bool) -> Vec<NotifiedAlert> {
     let listed = labelled_sections(text, resolved);
     if listed.is_empty() { loose_pairs(text, resolved) } else { listed }
@@ -46,7 +49,9 @@ fn labelled_sections(text: &str, mut resolved: bool) -> Vec<NotifiedAlert> {
         } else if is_title(line, "labels") {
             inside = true;
             found.push(NotifiedAlert { resolved, labels: BTreeMap::new() });
-        } else if is_title(line, "annotations") || is_title(line.split(':').next().unwrap_or_default(), "source") {
+        } else if is_title(line, "annotations")
+            || is_title(line.split(':').next().unwrap_or_default(), "source")
+        {
             inside = false;
         } else if inside
             && let Some((name, value)) = pair(raw.trim().trim_start_matches("- "), '=')
@@ -67,7 +72,9 @@ fn loose_pairs(text: &str, mut resolved: bool) -> Vec<NotifiedAlert> {
             resolved = says;
             continue;
         }
-        let Some((name, value)) = pair(line, '=').or_else(|| pair(line, ':').filter(|(_, value)| !value.starts_with("//"))) else {
+        let Some((name, value)) = pair(line, '=')
+            .or_else(|| pair(line, ':').filter(|(_, value)| !value.starts_with("//")))
+        else {
             continue;
         };
         let value = value.trim_start_matches(['*', '`', ' ']).to_owned();
@@ -83,7 +90,9 @@ fn loose_pairs(text: &str, mut resolved: bool) -> Vec<NotifiedAlert> {
 
 /// A line without list marks and emphasis.
 fn bare(line: &str) -> &str {
-    line.trim().trim_start_matches(['-', '*', '•', '>', ' ', '_', '`']).trim_end_matches(['*', '_', '`', ' '])
+    line.trim()
+        .trim_start_matches(['-', '*', '•', '>', ' ', '_', '`'])
+        .trim_end_matches(['*', '_', '`', ' '])
 }
 
 fn is_title(line: &str, title: &str) -> bool {
@@ -113,7 +122,8 @@ fn pair(line: &str, separator: char) -> Option<(String, String)> {
     let (name, value) = line.split_once(separator)?;
     let name = name.trim().trim_end_matches(['*', '`']);
     let mut chars = name.chars();
-    let named = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let named = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     let value = value.trim();
     (named && !value.is_empty()).then(|| (name.to_owned(), value.to_owned()))
 }
@@ -130,8 +140,14 @@ mod tests {
     #[test]
     fn subjects_tell_status_and_name() {
         let says = |s| subject(s).map(|s| (s.resolved, s.name));
-        assert_eq!(says("[FIRING:2] PostfixDown postfix (critical mail)"), Some((false, Some("PostfixDown".into()))));
-        assert_eq!(says("[RESOLVED] PostfixDown postfix "), Some((true, Some("PostfixDown".into()))));
+        assert_eq!(
+            says("[FIRING:2] PostfixDown postfix (critical mail)"),
+            Some((false, Some("PostfixDown".into())))
+        );
+        assert_eq!(
+            says("[RESOLVED] PostfixDown postfix "),
+            Some((true, Some("PostfixDown".into())))
+        );
         assert_eq!(says("[FIRING:1]  (warning)"), Some((false, Some("warning".into()))));
         assert_eq!(says("[other] x"), None);
         assert_eq!(says("nothing"), None);
@@ -141,7 +157,10 @@ mod tests {
     fn text_of_alertmanagers_own_template() {
         let text = "Labels:\n - alertname = A\n - severity = critical\nAnnotations:\n - summary = down: x = 1\nSource: http://p/g?a=b\n\
                     Labels:\n - alertname = A\n - instance = b:1\nAnnotations:\nSource: \n";
-        let want = [labels(&[("alertname", "A"), ("severity", "critical")]), labels(&[("alertname", "A"), ("instance", "b:1")])];
+        let want = [
+            labels(&[("alertname", "A"), ("severity", "critical")]),
+            labels(&[("alertname", "A"), ("instance", "b:1")]),
+        ];
         let got = alerts(text, false);
         assert!(got.iter().all(|a| !a.resolved));
         assert_eq!(got.into_iter().map(|a| a.labels).collect::<Vec<_>>(), want);
@@ -150,10 +169,16 @@ mod tests {
     #[test]
     fn headings_tell_firing_from_resolved() {
         let text = "summary\nAlerts Firing:\nLabels:\n - alertname = A\nAnnotations:\n\nAlerts Resolved:\nLabels:\n - alertname = B\n";
-        let got: Vec<_> = alerts(text, false).into_iter().map(|a| (a.resolved, a.labels["alertname"].clone())).collect();
+        let got: Vec<_> = alerts(text, false)
+            .into_iter()
+            .map(|a| (a.resolved, a.labels["alertname"].clone()))
+            .collect();
         assert_eq!(got, [(false, "A".to_owned()), (true, "B".to_owned())]);
         let mail = "[1] Firing\nLabels\nalertname = A\nAnnotations\nsummary = s\nSource\n[1] Resolved\nLabels\nalertname = B\nSource";
-        let got: Vec<_> = alerts(mail, true).into_iter().map(|a| (a.resolved, a.labels["alertname"].clone())).collect();
+        let got: Vec<_> = alerts(mail, true)
+            .into_iter()
+            .map(|a| (a.resolved, a.labels["alertname"].clone()))
+            .collect();
         assert_eq!(got, [(false, "A".to_owned()), (true, "B".to_owned())]);
     }
 

@@ -1,5 +1,6 @@
-//! Line charts as SVG. Colours come from the page's style sheet; lines differ in their dashes and marks as well, so that they can be
-//! told apart without colours. Whoever shows a chart shows its figures in a table too.
+//! Line charts as SVG. Colours come from the page's style sheet; lines differ in their dashes and
+//! marks as well, so that they can be told apart without colours. Whoever shows a chart shows its
+//! figures in a table too.
 
 use std::fmt::Write as _;
 
@@ -70,7 +71,8 @@ pub struct Chart {
     pub bands: Vec<Band>,
     /// Points of a line that are further apart than this are not joined.
     pub gap: Option<f64>,
-    /// Both axes may be fixed, so that two charts can be compared: left, right, and the largest value.
+    /// Both axes may be fixed, so that two charts can be compared: left, right, and the largest
+    /// value.
     pub fixed: Option<(f64, f64, f64)>,
     /// Width and height, pixels.
     pub size: (f64, f64),
@@ -79,21 +81,33 @@ pub struct Chart {
 impl Chart {
     /// A wide chart without shades.
     pub fn new(id: &str, title: &str, across: Across, up: Up, lines: Vec<Line>) -> Chart {
-        Chart { id: id.into(), title: title.into(), across, up, lines, bands: Vec::new(), gap: None, fixed: None, size: (1200.0, 300.0) }
+        Chart {
+            id: id.into(),
+            title: title.into(),
+            across,
+            up,
+            lines,
+            bands: Vec::new(),
+            gap: None,
+            fixed: None,
+            size: (1200.0, 300.0),
+        }
     }
 
     /// The picture; `None` if no line has a point.
     pub fn render(&self) -> Option<String> {
         let points = || self.lines.iter().flat_map(|l| &l.points);
         points().next()?;
-        let (mut from, mut to) = points().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), (x, _)| (a.min(*x), b.max(*x)));
+        let (mut from, mut to) = points()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), (x, _)| (a.min(*x), b.max(*x)));
         let mut most = points().map(|(_, y)| *y).fold(0.0, f64::max);
         if let Some((left, right, largest)) = self.fixed {
             (from, to, most) = (left, right, largest);
         }
         match self.across {
             Across::Nines => {
-                // The largest value has no percentile of its own: it stands at the right, a little beyond the last that has one.
+                // The largest value has no percentile of its own: it stands at the right, a little
+                // beyond the last that has one.
                 let last = points().map(|(x, _)| *x).filter(|x| *x < 100.0).fold(0.0, f64::max);
                 (from, to) = (0.0, nines(last).max(1.0) + 0.3);
             }
@@ -101,7 +115,13 @@ impl Chart {
             _ => {}
         }
         let least = points().map(|(_, y)| *y).filter(|y| *y > 0.0).fold(f64::INFINITY, f64::min);
-        let frame = Frame { chart: self, from, to, scale: Scale::of(self.up, least, most), top: self.legend_height() };
+        let frame = Frame {
+            chart: self,
+            from,
+            to,
+            scale: Scale::of(self.up, least, most),
+            top: self.legend_height(),
+        };
         let mut svg = format!(
             r#"<svg viewBox="0 0 {w} {h}" xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{title}</title><desc id="{id}-desc">{desc}</desc>"#,
             w = self.size.0,
@@ -128,7 +148,8 @@ impl Chart {
             let [a, b, most] = [first.1, last.1, most].map(|v| self.up.words(v));
             Some(format!("{}: from {a} to {b}, at most {most}", l.name))
         };
-        self.lines.iter().filter_map(line).collect::<Vec<_>>().join("; ") + ". The same figures stand in a table."
+        self.lines.iter().filter_map(line).collect::<Vec<_>>().join("; ")
+            + ". The same figures stand in a table."
     }
 
     /// Where each entry of the legend goes: left edge and row.
@@ -154,7 +175,13 @@ impl Chart {
             let y = row * LEGEND + 12.0;
             let _ = write!(svg, r#"<path class="line s{0}" d="M{x:.1} {y:.1}h26"/>"#, n % LINES);
             mark(svg, n % LINES, x + 13.0, y, "");
-            let _ = write!(svg, r#"<text x="{:.1}" y="{:.1}">{}</text>"#, x + 33.0, y + 4.0, escaped(&line.name));
+            let _ = write!(
+                svg,
+                r#"<text x="{:.1}" y="{:.1}">{}</text>"#,
+                x + 33.0,
+                y + 4.0,
+                escaped(&line.name)
+            );
         }
     }
 }
@@ -190,15 +217,21 @@ impl Scale {
 
     fn height(self, value: f64) -> f64 {
         match self {
-            Scale::Decades(low, high) => ((value.max(1e-9).log10() - low) / (high - low)).clamp(0.0, 1.0),
+            Scale::Decades(low, high) => {
+                ((value.max(1e-9).log10() - low) / (high - low)).clamp(0.0, 1.0)
+            }
             Scale::Even(most, _) => (value / most).clamp(0.0, 1.0),
         }
     }
 
     fn ticks(self) -> Vec<f64> {
         match self {
-            Scale::Decades(low, high) => (low as i32..=high as i32).map(|e| 10f64.powi(e)).collect(),
-            Scale::Even(most, step) => (0..=(most / step).round() as u32).map(|i| f64::from(i) * step).collect(),
+            Scale::Decades(low, high) => {
+                (low as i32..=high as i32).map(|e| 10f64.powi(e)).collect()
+            }
+            Scale::Even(most, step) => {
+                (0..=(most / step).round() as u32).map(|i| f64::from(i) * step).collect()
+            }
         }
     }
 }
@@ -206,7 +239,11 @@ impl Scale {
 /// The next of 1, 2, 5 times a power of ten.
 fn round_step(at_least: f64) -> f64 {
     let power = 10f64.powf(at_least.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= at_least * 0.999).unwrap_or(power * 10.0)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|s| *s >= at_least * 0.999)
+        .unwrap_or(power * 10.0)
 }
 
 struct Frame<'a> {
@@ -220,7 +257,8 @@ struct Frame<'a> {
 impl Frame<'_> {
     fn x(&self, value: f64) -> f64 {
         let at = if self.chart.across == Across::Nines { nines(value) } else { value };
-        LEFT + (self.chart.size.0 - LEFT - RIGHT) * ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+        LEFT + (self.chart.size.0 - LEFT - RIGHT)
+            * ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
 
     fn bottom(&self) -> f64 {
@@ -262,12 +300,18 @@ impl Frame<'_> {
         let (ticks, about) = match self.chart.across {
             Across::Nines => (percentile_ticks(self.to), "percentile"),
             Across::Seconds => (even_ticks(self.from, self.to), "seconds since the beginning"),
-            Across::Date => (date_ticks(self.from, self.to, ((right - LEFT) / 105.0).floor()), "date, UTC"),
+            Across::Date => {
+                (date_ticks(self.from, self.to, ((right - LEFT) / 105.0).floor()), "date, UTC")
+            }
         };
         for (value, text) in ticks {
             let x = self.x(value);
             // Near the edge a long word would be cut.
-            let (anchor, at) = if x + 3.3 * text.len() as f64 > self.chart.size.0 { ("end", right + 8.0) } else { ("middle", x) };
+            let (anchor, at) = if x + 3.3 * text.len() as f64 > self.chart.size.0 {
+                ("end", right + 8.0)
+            } else {
+                ("middle", x)
+            };
             let _ = write!(
                 svg,
                 r#"<line class="grid" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"/><text class="small" x="{at:.1}" y="{:.1}" text-anchor="{anchor}">{text}</text>"#,
@@ -289,7 +333,13 @@ impl Frame<'_> {
         for (x, y) in &line.points {
             // What was not measured is a gap, not a line across it.
             let joins = before.is_some_and(|b| self.chart.gap.is_none_or(|gap| x - b <= gap));
-            let _ = write!(path, "{}{:.1} {:.1}", if joins { "L" } else { "M" }, self.x(*x), self.y(*y));
+            let _ = write!(
+                path,
+                "{}{:.1} {:.1}",
+                if joins { "L" } else { "M" },
+                self.x(*x),
+                self.y(*y)
+            );
             before = Some(*x);
         }
         let _ = write!(svg, r#"<path class="line s{n}" d="{path}"/>"#);
@@ -302,7 +352,13 @@ impl Frame<'_> {
                     Across::Seconds => format!("{} s", short(*x)),
                     Across::Date => date(*x, "%Y-%m-%d %H:%M"),
                 };
-                mark(svg, n, self.x(*x), self.y(*y), &format!("{}, {at}: {}", line.name, self.chart.up.words(*y)));
+                mark(
+                    svg,
+                    n,
+                    self.x(*x),
+                    self.y(*y),
+                    &format!("{}, {at}: {}", line.name, self.chart.up.words(*y)),
+                );
             }
         }
     }
@@ -312,7 +368,11 @@ impl Frame<'_> {
 fn mark(svg: &mut String, n: usize, x: f64, y: f64, title: &str) {
     let shape = match n % 4 {
         0 => format!(r#"<circle class="mark s{n}" cx="{x:.1}" cy="{y:.1}" r="3.2">"#),
-        1 => format!(r#"<rect class="mark s{n}" x="{:.1}" y="{:.1}" width="6" height="6">"#, x - 3.0, y - 3.0),
+        1 => format!(
+            r#"<rect class="mark s{n}" x="{:.1}" y="{:.1}" width="6" height="6">"#,
+            x - 3.0,
+            y - 3.0
+        ),
         2 => format!(r#"<path class="mark s{n}" d="M{x:.1} {:.1}l4 7h-8z">"#, y - 4.0),
         _ => format!(r#"<path class="mark s{n}" d="M{x:.1} {:.1}l4 4l-4 4l-4-4z">"#, y - 4.0),
     };
@@ -326,30 +386,58 @@ fn nines(percentile: f64) -> f64 {
 }
 
 fn percentile_ticks(to: f64) -> Vec<(f64, String)> {
-    [0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999].into_iter().filter(|p| nines(*p) <= to + 1e-6).map(|p| (p, format!("P{p}"))).collect()
+    [0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999]
+        .into_iter()
+        .filter(|p| nines(*p) <= to + 1e-6)
+        .map(|p| (p, format!("P{p}")))
+        .collect()
 }
 
 fn even_ticks(from: f64, to: f64) -> Vec<(f64, String)> {
-    let steps = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0];
+    let steps = [
+        0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
+        7200.0, 21600.0,
+    ];
     let step = steps.into_iter().find(|s| (to - from) / s <= 14.0).unwrap_or(86_400.0);
-    ((from / step).ceil() as i64..=(to / step).floor() as i64).map(|i| i as f64 * step).map(|t| (t, format!("{} s", short(t)))).collect()
+    ((from / step).ceil() as i64..=(to / step).floor() as i64)
+        .map(|i| i as f64 * step)
+        .map(|t| (t, format!("{} s", short(t))))
+        .collect()
 }
 
 /// At most so many of them.
 fn date_ticks(from: f64, to: f64, most: f64) -> Vec<(f64, String)> {
-    let steps = [15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0, 2_592_000.0, 7_776_000.0];
+    let steps = [
+        15.0,
+        60.0,
+        300.0,
+        900.0,
+        3600.0,
+        10_800.0,
+        21_600.0,
+        86_400.0,
+        172_800.0,
+        604_800.0,
+        2_592_000.0,
+        7_776_000.0,
+    ];
     let step = steps.into_iter().find(|s| (to - from) / s <= most - 1.0).unwrap_or(31_536_000.0);
     let form = match step {
         step if step < 60.0 => "%m-%d %H:%M:%S",
         step if step < 86_400.0 => "%m-%d %H:%M",
         _ => "%Y-%m-%d",
     };
-    ((from / step).ceil() as i64..=(to / step).floor() as i64).map(|i| i as f64 * step).map(|t| (t, date(t, form))).collect()
+    ((from / step).ceil() as i64..=(to / step).floor() as i64)
+        .map(|i| i as f64 * step)
+        .map(|t| (t, date(t, form)))
+        .collect()
 }
 
 /// Seconds since the epoch as a date, UTC.
 fn date(at_s: f64, form: &str) -> String {
-    jiff::Timestamp::from_second(at_s as i64).map(|t| t.to_zoned(jiff::tz::TimeZone::UTC).strftime(form).to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(at_s as i64)
+        .map(|t| t.to_zoned(jiff::tz::TimeZone::UTC).strftime(form).to_string())
+        .unwrap_or_default()
 }
 
 /// A number without digits that tell nothing.
@@ -361,7 +449,11 @@ pub fn short(value: f64) -> String {
         _ => 4,
     };
     let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// Milliseconds, in the unit that fits.
@@ -388,10 +480,24 @@ mod tests {
 
     #[test]
     fn a_chart_without_points_is_none_and_one_with_them_is_told_in_words() {
-        assert_eq!(Chart::new("a", "t", Across::Seconds, Up::Count, vec![line("x", &[])]).render(), None);
-        let chart = Chart::new("a", "latency", Across::Nines, Up::Milliseconds, vec![line("<b>", &[(50.0, 2.0), (99.0, 1500.0)])]);
+        assert_eq!(
+            Chart::new("a", "t", Across::Seconds, Up::Count, vec![line("x", &[])]).render(),
+            None
+        );
+        let chart = Chart::new(
+            "a",
+            "latency",
+            Across::Nines,
+            Up::Milliseconds,
+            vec![line("<b>", &[(50.0, 2.0), (99.0, 1500.0)])],
+        );
         let svg = chart.render().unwrap_or_default();
-        for part in [r#"role="img""#, "<title id=\"a-title\">latency</title>", "&lt;b&gt;: from 2 ms to 1.5 s, at most 1.5 s", "P99"] {
+        for part in [
+            r#"role="img""#,
+            "<title id=\"a-title\">latency</title>",
+            "&lt;b&gt;: from 2 ms to 1.5 s, at most 1.5 s",
+            "P99",
+        ] {
             assert!(svg.contains(part), "{part}: {svg}");
         }
         assert!(!svg.contains("<b>") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
@@ -399,10 +505,20 @@ mod tests {
 
     #[test]
     fn lines_have_gaps_where_nothing_was_measured() {
-        let mut chart = Chart::new("a", "t", Across::Seconds, Up::Count, vec![line("x", &[(0.0, 1.0), (1.0, 1.0), (9.0, 1.0)])]);
+        let mut chart = Chart::new(
+            "a",
+            "t",
+            Across::Seconds,
+            Up::Count,
+            vec![line("x", &[(0.0, 1.0), (1.0, 1.0), (9.0, 1.0)])],
+        );
         chart.gap = Some(2.0);
         let svg = chart.render().unwrap_or_default();
-        let path = svg.rsplit("class=\"line s0\" d=\"").next().and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let path = svg
+            .rsplit("class=\"line s0\" d=\"")
+            .next()
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default();
         assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 1), "{path}");
     }
 
@@ -413,13 +529,19 @@ mod tests {
                 let scale = Scale::of(up, most.max(0.001), most);
                 let ticks = scale.ticks();
                 assert!(ticks.len() >= 2 && ticks.len() <= 9, "{up:?} {most}: {ticks:?}");
-                assert!(ticks.last().is_some_and(|t| *t >= most * 0.999), "{up:?} {most}: {ticks:?}");
+                assert!(
+                    ticks.last().is_some_and(|t| *t >= most * 0.999),
+                    "{up:?} {most}: {ticks:?}"
+                );
             }
         }
         for end in [0.5, 3.0, 374.0, 90_000.0] {
             assert!(even_ticks(0.0, end).len() <= 15 && !even_ticks(0.0, end).is_empty(), "{end}");
         }
         assert!(nines(0.0).abs() < 1e-12 && (nines(99.0) - 2.0).abs() < 1e-9);
-        assert_eq!([milliseconds(0.05), milliseconds(2.5), milliseconds(12_000.0)], ["50 µs", "2.5 ms", "12 s"]);
+        assert_eq!(
+            [milliseconds(0.05), milliseconds(2.5), milliseconds(12_000.0)],
+            ["50 µs", "2.5 ms", "12 s"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The report as one HTML file, readable without network and by screen readers, and what all pages share.
+//! The report as one HTML file, readable without network and by screen readers, and what all pages
+//! share.
 
 use super::{Report, compared, plots, timeline};
 use crate::process::exit::{Exit, Failure};
@@ -31,9 +32,12 @@ const TEMPLATES: [(&str, &str); 11] = [
 pub(crate) fn page(name: &str, context: Value) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.add_filter("seconds", |s: Option<f64>| s.map_or("–".to_owned(), |s| format!("{s:.1} s")));
+    environment.add_filter("seconds", |s: Option<f64>| {
+        s.map_or("–".to_owned(), |s| format!("{s:.1} s"))
+    });
     environment.add_filter("ms", |ms: f64| format!("{ms:.1}"));
-    environment.add_filter("number", |n: Option<f64>| n.map_or("–".to_owned(), super::chart::short));
+    environment
+        .add_filter("number", |n: Option<f64>| n.map_or("–".to_owned(), super::chart::short));
     for (name, text) in TEMPLATES {
         environment.add_template(name, text)?;
     }
@@ -45,7 +49,8 @@ pub(crate) fn page(name: &str, context: Value) -> Result<String, minijinja::Erro
 /// # Errors
 /// As [`page`].
 pub fn render(report: &Report, history: &History) -> Result<String, minijinja::Error> {
-    let drilled = report.alerts.iter().filter(|a| !a.drills.is_empty()).map(|a| a.rule.clone()).collect();
+    let drilled =
+        report.alerts.iter().filter(|a| !a.drills.is_empty()).map(|a| a.rule.clone()).collect();
     let outline = summary::outline(&report.verdicts);
     let shown = summary::timeline(history);
     let context = minijinja::context! {
@@ -64,7 +69,14 @@ pub fn render(report: &Report, history: &History) -> Result<String, minijinja::E
 /// # Errors
 /// It could not be made, or can't be written.
 pub fn write_page(file: &Path, page: Result<String, minijinja::Error>) -> Result<(), Failure> {
-    let page = page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
-    let unwritable = |e| format!("the page can't be written to {}: {e}\nhint: name another file with --html", file.display());
-    secret::write_file(file, &page).map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
+    let page =
+        page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
+    let unwritable = |e| {
+        format!(
+            "the page can't be written to {}: {e}\nhint: name another file with --html",
+            file.display()
+        )
+    };
+    secret::write_file(file, &page)
+        .map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
 }

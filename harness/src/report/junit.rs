@@ -7,7 +7,8 @@ use verdict::Status;
 
 /// The report as JUnit XML: a suite for each feature, a case for each verdict.
 pub fn render(report: &Report) -> String {
-    let mut junit = quick_junit::Report::new(format!("firedrill {} {}", report.run.stack, report.run.id));
+    let mut junit =
+        quick_junit::Report::new(format!("firedrill {} {}", report.run.stack, report.run.id));
     for told in &report.verdicts {
         let status = match told.status {
             Status::Pass | Status::Waived => TestCaseStatus::success(),
@@ -17,7 +18,11 @@ pub fn render(report: &Report) -> String {
                 skipped
             }
             bad => {
-                let kind = if bad == Status::Fail { NonSuccessKind::Failure } else { NonSuccessKind::Error };
+                let kind = if bad == Status::Fail {
+                    NonSuccessKind::Failure
+                } else {
+                    NonSuccessKind::Error
+                };
                 let mut status = TestCaseStatus::non_success(kind);
                 status.set_message(&told.reason);
                 if let Some(cause) = told.cause {
@@ -41,5 +46,7 @@ pub fn render(report: &Report) -> String {
             }
         }
     }
-    junit.to_string().unwrap_or_else(|e| format!("<!-- the report could not be written as XML: {e} -->"))
+    junit
+        .to_string()
+        .unwrap_or_else(|e| format!("<!-- the report could not be written as XML: {e} -->"))
 }

@@ -1,4 +1,5 @@
-//! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in one line; the result last.
+//! The report on a terminal: what went wrong first and in full, then what holds, like verdicts in
+//! one line; the result last.
 
 mod compared;
 mod coverage;
@@ -7,7 +8,9 @@ mod mutation;
 use super::{Report, Told};
 use std::fmt::Write as _;
 use verdict::check::alerts::StageRow;
-use verdict::summary::{AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline, slowest_stage};
+use verdict::summary::{
+    AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline, slowest_stage,
+};
 use verdict::{Evidence, Status};
 
 /// Longest text of a line that tells of a pass, characters; the page has it whole.
@@ -23,21 +26,41 @@ pub fn verdict(told: &Told, report: &Report) -> String {
 fn trouble(trouble: &Trouble<'_>, report: &Report) -> String {
     let told = trouble.first;
     let mut out = String::new();
-    let scale = if report.run.time_scale == 1.0 { String::new() } else { format!(", time scale {}", report.run.time_scale) };
-    let _ = writeln!(out, "{}: {} ({}{scale})", told.status.word(), told.expected, report.run.stack);
-    let label = if matches!(told.status, Status::Fail | Status::Waived) { "seen" } else { "because" };
+    let scale = if report.run.time_scale == 1.0 {
+        String::new()
+    } else {
+        format!(", time scale {}", report.run.time_scale)
+    };
+    let _ =
+        writeln!(out, "{}: {} ({}{scale})", told.status.word(), told.expected, report.run.stack);
+    let label =
+        if matches!(told.status, Status::Fail | Status::Waived) { "seen" } else { "because" };
     let _ = writeln!(out, "  {label}: {}", told.reason);
     let stopped = told.stopped_at.as_ref().map(|s| format!("stopped at: {s}"));
     let cause = told.cause.map(|c| format!("cause: {}", c.name()));
-    let witnesses = (!told.witnesses.is_empty())
-        .then(|| format!("witnesses: events {} of run {}", some(told.witnesses.iter().map(u64::to_string), 5), report.run.id));
+    let witnesses = (!told.witnesses.is_empty()).then(|| {
+        format!(
+            "witnesses: events {} of run {}",
+            some(told.witnesses.iter().map(u64::to_string), 5),
+            report.run.id
+        )
+    });
     let line: Vec<String> = [stopped, cause, witnesses].into_iter().flatten().collect();
     if !line.is_empty() {
         let _ = writeln!(out, "  {}", line.join("; "));
     }
-    let _ = writeln!(out, "  told in: {} [{}]", [told.place.as_str(), told.scenario.as_str()].join(" ").trim(), told.id);
+    let _ = writeln!(
+        out,
+        "  told in: {} [{}]",
+        [told.place.as_str(), told.scenario.as_str()].join(" ").trim(),
+        told.id
+    );
     if !trouble.others.is_empty() {
-        let _ = writeln!(out, "  for the same reason: {}", some(trouble.others.iter().map(|t| t.id.clone()), OTHERS));
+        let _ = writeln!(
+            out,
+            "  for the same reason: {}",
+            some(trouble.others.iter().map(|t| t.id.clone()), OTHERS)
+        );
     }
     if let Some(hint) = &told.hint {
         let _ = writeln!(out, "hint: {hint}");
@@ -79,7 +102,8 @@ pub fn render(report: &Report) -> String {
     out
 }
 
-/// What `firedrill alerts` prints: what went wrong, each alert from its cause to its end, and the result.
+/// What `firedrill alerts` prints: what went wrong, each alert from its cause to its end, and the
+/// result.
 pub fn alerts_only(report: &Report) -> String {
     let mut out = String::new();
     let outline = outline(&report.verdicts);
@@ -104,15 +128,30 @@ fn features(section: &Section<'_>, out: &mut String) {
     for fold in &section.folds {
         let _ = match fold.status {
             Status::Pass => writeln!(out, "  pass: {}{}", clipped(&fold.text), rests_on(fold)),
-            Status::Waived => writeln!(out, "  waived: {}; {}", fold.text, fold.verdicts.first().map_or("", |t| &t.reason)),
+            Status::Waived => writeln!(
+                out,
+                "  waived: {}; {}",
+                fold.text,
+                fold.verdicts.first().map_or("", |t| &t.reason)
+            ),
             _ => Ok(()),
         };
     }
     for status in [Status::Fail, Status::Unknown] {
-        let told: Vec<String> =
-            section.folds.iter().filter(|f| f.status == status).flat_map(|f| &f.verdicts).map(|t| t.id.clone()).collect();
+        let told: Vec<String> = section
+            .folds
+            .iter()
+            .filter(|f| f.status == status)
+            .flat_map(|f| &f.verdicts)
+            .map(|t| t.id.clone())
+            .collect();
         if !told.is_empty() {
-            let _ = writeln!(out, "  {}, as told above: {}", status.word(), some(told.into_iter(), OTHERS));
+            let _ = writeln!(
+                out,
+                "  {}, as told above: {}",
+                status.word(),
+                some(told.into_iter(), OTHERS)
+            );
         }
     }
 }
@@ -125,7 +164,8 @@ fn clipped(text: &str) -> String {
 }
 
 fn rests_on(fold: &Fold<'_>) -> String {
-    let evidence: Vec<String> = fold.evidence.iter().map(|Evidence { what, count }| format!("{count} {what}")).collect();
+    let evidence: Vec<String> =
+        fold.evidence.iter().map(|Evidence { what, count }| format!("{count} {what}")).collect();
     if evidence.is_empty() { String::new() } else { format!(" ({})", evidence.join(", ")) }
 }
 
@@ -149,7 +189,8 @@ fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
             continue;
         }
         let resolved = if a.resolved { "resolved" } else { "not seen to resolve" };
-        let stopped = a.stopped_at.as_ref().map(|s| format!("; stopped at: {s}")).unwrap_or_default();
+        let stopped =
+            a.stopped_at.as_ref().map(|s| format!("; stopped at: {s}")).unwrap_or_default();
         let _ = writeln!(
             out,
             "  {:<width$}  {:<20} fires after {:>6}, told after {:>6} of {:>6}, {resolved}: {}{stopped}",
@@ -165,7 +206,8 @@ fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
         }
     }
     if let Some((alert, row)) = slowest_stage(alerts.iter().copied()) {
-        let _ = writeln!(out, "  the slowest stage for its time is of {}: {}", alert.rule, stage(row));
+        let _ =
+            writeln!(out, "  the slowest stage for its time is of {}: {}", alert.rule, stage(row));
     }
     let p = report.proved;
     let by = [
@@ -173,14 +215,20 @@ fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
         (p.overridden_threshold, "by an overridden threshold"),
         (p.synthetic_signal, "by a synthetic signal"),
     ];
-    let how: Vec<String> = by.iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("{n} {how}")).collect();
+    let how: Vec<String> =
+        by.iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("{n} {how}")).collect();
     let proved = p.real_cause + p.overridden_threshold + p.synthetic_signal;
     let how = if how.is_empty() { String::new() } else { format!(": {}", how.join(", ")) };
     let _ = writeln!(out, "  {proved} of {} alerts are proved{how}", proved + p.not_proved);
 }
 
 fn stage(row: &StageRow) -> String {
-    format!("{} took {} of {}", row.stage, seconds(Some(row.measured_s)), seconds(Some(row.allowed_s)))
+    format!(
+        "{} took {} of {}",
+        row.stage,
+        seconds(Some(row.measured_s)),
+        seconds(Some(row.allowed_s))
+    )
 }
 
 fn figures(report: &Report, out: &mut String) {
@@ -188,7 +236,10 @@ fn figures(report: &Report, out: &mut String) {
         let width = report.ledger.iter().map(|l| l.signal.chars().count()).max().unwrap_or(0);
         let _ = writeln!(out, "\nLedger");
         for l in &report.ledger {
-            let lost = l.lost.map_or_else(|| "the others left out by the sampler".to_owned(), |n| format!("{n} lost"));
+            let lost = l.lost.map_or_else(
+                || "the others left out by the sampler".to_owned(),
+                |n| format!("{n} lost"),
+            );
             let _ = writeln!(
                 out,
                 "  {:<width$}  {} acknowledged, {} stored, {lost}, {} duplicated, 99 % followed within {}",
@@ -206,7 +257,14 @@ fn figures(report: &Report, out: &mut String) {
         let _ = writeln!(
             out,
             "  {:.1} of {:.1} operations a second, {} in all, slip P99 {:.1} ms; latency P50 {:.1} P90 {:.1} P99 {:.1} max {:.0} ms",
-            load.achieved_rate, load.offered_rate, load.operations, load.slip_p99_ms, l.p50, l.p90, l.p99, l.max
+            load.achieved_rate,
+            load.offered_rate,
+            load.operations,
+            load.slip_p99_ms,
+            l.p50,
+            l.p90,
+            l.p99,
+            l.max
         );
         if let Some(invalid) = &load.invalid {
             let _ = writeln!(out, "  it can't be relied on: {invalid}");
@@ -217,8 +275,15 @@ fn figures(report: &Report, out: &mut String) {
 
 fn timings(report: &Report, out: &mut String) {
     let t = &report.timings;
-    let parts = [("images", t.images_s), ("up", t.up_s), ("drive", t.drive_s), ("capture", t.capture_s), ("down", t.down_s)];
-    let known: Vec<String> = parts.iter().filter_map(|(name, s)| s.map(|s| format!("{name} {s:.1} s"))).collect();
+    let parts = [
+        ("images", t.images_s),
+        ("up", t.up_s),
+        ("drive", t.drive_s),
+        ("capture", t.capture_s),
+        ("down", t.down_s),
+    ];
+    let known: Vec<String> =
+        parts.iter().filter_map(|(name, s)| s.map(|s| format!("{name} {s:.1} s"))).collect();
     if !known.is_empty() {
         let _ = writeln!(out, "\nTimings\n  {}", known.join(", "));
     }
@@ -243,7 +308,11 @@ fn deviations(report: &Report, out: &mut String) {
     .flatten()
     .collect();
     if !kinds.is_empty() {
-        let _ = writeln!(out, "\nDeviations from the described system: {}, each with its reason in report.html", kinds.join(", "));
+        let _ = writeln!(
+            out,
+            "\nDeviations from the described system: {}, each with its reason in report.html",
+            kinds.join(", ")
+        );
     }
 }
 
@@ -265,7 +334,11 @@ fn last(report: &Report, troubles: &[Trouble<'_>], out: &mut String) {
         report.run.seed
     );
     for t in troubles.iter().take(OTHERS) {
-        let more = if t.others.is_empty() { String::new() } else { format!(" and {} more", t.others.len()) };
+        let more = if t.others.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} more", t.others.len())
+        };
         let _ = writeln!(out, "  {}: {}{more}", t.first.status.word(), t.first.id);
     }
     if troubles.len() > OTHERS {

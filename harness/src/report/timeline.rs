@@ -1,5 +1,6 @@
-//! The run on one time axis, as SVG: phases, faults, alerts, notifications, and the latency and failures that users saw. Colours
-//! come from the page's style sheet; shapes differ as well, so that it can be read without colours.
+//! The run on one time axis, as SVG: phases, faults, alerts, notifications, and the latency and
+//! failures that users saw. Colours come from the page's style sheet; shapes differ as well, so
+//! that it can be read without colours.
 
 use super::chart::{self, escaped};
 use std::collections::BTreeSet;
@@ -24,9 +25,12 @@ struct Drawing<'a> {
     y: f64,
 }
 
-/// The picture as SVG; `None` if nothing happened that could be shown. `drilled` are the alerts that a drill is about.
+/// The picture as SVG; `None` if nothing happened that could be shown. `drilled` are the alerts
+/// that a drill is about.
 pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String> {
-    if timeline.end_s <= timeline.from_s || (timeline.faults.is_empty() && timeline.alerts.is_empty() && timeline.latency.is_empty()) {
+    if timeline.end_s <= timeline.from_s
+        || (timeline.faults.is_empty() && timeline.alerts.is_empty() && timeline.latency.is_empty())
+    {
         return None;
     }
     let mut d = Drawing { timeline, lanes: String::new(), y: 4.0 };
@@ -52,18 +56,34 @@ pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String>
     );
     for fault in &timeline.faults {
         let (x, width) = d.stretch(fault.from_s, fault.to_s, 1.0);
-        let _ = write!(svg, r#"<rect class="band" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{:.1}"/>"#, bottom - top);
+        let _ = write!(
+            svg,
+            r#"<rect class="band" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{:.1}"/>"#,
+            bottom - top
+        );
     }
     for t in ticks(timeline.from_s, timeline.end_s) {
-        let _ = write!(svg, r#"<line class="grid" x1="{0:.1}" x2="{0:.1}" y1="{top:.1}" y2="{bottom:.1}"/>"#, d.x(t));
+        let _ = write!(
+            svg,
+            r#"<line class="grid" x1="{0:.1}" x2="{0:.1}" y1="{top:.1}" y2="{bottom:.1}"/>"#,
+            d.x(t)
+        );
     }
-    let _ = write!(svg, r#"<line class="rule" x1="0" x2="{WIDTH}" y1="{0:.1}" y2="{0:.1}"/>{1}</svg>"#, lanes_end + 6.0, d.lanes);
+    let _ = write!(
+        svg,
+        r#"<line class="rule" x1="0" x2="{WIDTH}" y1="{0:.1}" y2="{0:.1}"/>{1}</svg>"#,
+        lanes_end + 6.0,
+        d.lanes
+    );
     Some(svg)
 }
 
 impl Drawing<'_> {
     fn x(&self, t: f64) -> f64 {
-        LABELS + (WIDTH - LABELS - RIGHT) * ((t - self.timeline.from_s) / (self.timeline.end_s - self.timeline.from_s)).clamp(0.0, 1.0)
+        LABELS
+            + (WIDTH - LABELS - RIGHT)
+                * ((t - self.timeline.from_s) / (self.timeline.end_s - self.timeline.from_s))
+                    .clamp(0.0, 1.0)
     }
 
     /// Left edge and width of a stretch, at least `least` wide.
@@ -74,7 +94,12 @@ impl Drawing<'_> {
 
     fn heading(&mut self, text: &str) {
         self.y += HEADING;
-        let _ = write!(self.lanes, r#"<text class="heading" x="0" y="{:.1}">{}</text>"#, self.y - 8.0, escaped(text));
+        let _ = write!(
+            self.lanes,
+            r#"<text class="heading" x="0" y="{:.1}">{}</text>"#,
+            self.y - 8.0,
+            escaped(text)
+        );
     }
 
     fn label(&mut self, text: &str) {
@@ -89,7 +114,8 @@ impl Drawing<'_> {
 
     fn bar(&mut self, class: &str, from: f64, to: f64, title: &str) {
         let (x, width) = self.stretch(from, to, 2.0);
-        let (inset, height) = if class == "pending" { (7.0, LANE - 14.0) } else { (3.5, LANE - 7.0) };
+        let (inset, height) =
+            if class == "pending" { (7.0, LANE - 14.0) } else { (3.5, LANE - 7.0) };
         let _ = write!(
             self.lanes,
             r#"<rect class="{class}" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}" rx="2"><title>{}</title></rect>"#,
@@ -118,8 +144,12 @@ impl Drawing<'_> {
                 );
             }
         }
-        let _ =
-            write!(self.lanes, r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">phase</text>"#, LABELS - 10.0, self.y + 12.5);
+        let _ = write!(
+            self.lanes,
+            r#"<text class="lane" x="{:.1}" y="{:.1}" text-anchor="end">phase</text>"#,
+            LABELS - 10.0,
+            self.y + 12.5
+        );
         self.y += 18.0;
     }
 
@@ -142,7 +172,12 @@ impl Drawing<'_> {
         self.heading("faults");
         for fault in &self.timeline.faults {
             self.label(&fault.name);
-            self.bar("fault", fault.from_s, fault.to_s, &span(&fault.name, fault.from_s, fault.to_s));
+            self.bar(
+                "fault",
+                fault.from_s,
+                fault.to_s,
+                &span(&fault.name, fault.from_s, fault.to_s),
+            );
             self.y += LANE;
         }
     }
@@ -156,7 +191,11 @@ impl Drawing<'_> {
         for lane in lanes {
             self.label(&lane.alert);
             for (state, from, to) in &lane.spans {
-                let (class, word) = if *state == State::Firing { ("firing", "firing") } else { ("pending", "pending") };
+                let (class, word) = if *state == State::Firing {
+                    ("firing", "firing")
+                } else {
+                    ("pending", "pending")
+                };
                 self.bar(class, *from, *to, &span(&format!("{} {word}", lane.alert), *from, *to));
             }
             self.y += LANE;
@@ -172,9 +211,13 @@ impl Drawing<'_> {
             self.label(receiver.receiver.as_deref().unwrap_or("accepted by none"));
             for mark in &receiver.marks {
                 let (x, y) = (self.x(mark.at_s), self.y + LANE / 2.0);
-                let (class, word) = if mark.resolved { ("over", "is over") } else { ("told", "fires") };
+                let (class, word) =
+                    if mark.resolved { ("over", "is over") } else { ("told", "fires") };
                 let title = escaped(&format!("{} {word}, {:.1} s", mark.alert, mark.at_s));
-                let _ = write!(self.lanes, r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="4.5"><title>{title}</title></circle>"#);
+                let _ = write!(
+                    self.lanes,
+                    r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="4.5"><title>{title}</title></circle>"#
+                );
             }
             self.y += LANE;
         }
@@ -211,7 +254,13 @@ impl Drawing<'_> {
             for bin in bins {
                 // A bin without operations is a gap, not a line across it.
                 let joins = before.is_some_and(|t| bin.at_s - t < self.timeline.bin_s * 1.5);
-                let _ = write!(path, "{}{:.1} {:.1}", if joins { "L" } else { "M" }, self.x(bin.at_s), y(of(bin)));
+                let _ = write!(
+                    path,
+                    "{}{:.1} {:.1}",
+                    if joins { "L" } else { "M" },
+                    self.x(bin.at_s),
+                    y(of(bin))
+                );
                 before = Some(bin.at_s);
             }
             let _ = write!(self.lanes, r#"<path class="{class}" d="{path}"/>"#);
@@ -221,17 +270,26 @@ impl Drawing<'_> {
 
     /// Operations that ended otherwise than wanted.
     fn failures(&mut self) {
-        let Some(most) = self.timeline.latency.iter().map(|b| b.failed).max().filter(|n| *n > 0) else { return };
+        let Some(most) = self.timeline.latency.iter().map(|b| b.failed).max().filter(|n| *n > 0)
+        else {
+            return;
+        };
         self.heading("operations that failed, per bin");
         self.y += 6.0;
         let (base, scale) = (self.y + FAILURES, FAILURES / most as f64);
-        let width = (self.x(self.timeline.from_s + self.timeline.bin_s) - self.x(self.timeline.from_s) - 0.6).max(0.8);
+        let width = (self.x(self.timeline.from_s + self.timeline.bin_s)
+            - self.x(self.timeline.from_s)
+            - 0.6)
+            .max(0.8);
         for (n, at) in [(most, self.y), (0, base)] {
             self.grid_line(at, &n.to_string());
         }
         for bin in self.timeline.latency.iter().filter(|b| b.failed > 0) {
             let height = bin.failed as f64 * scale;
-            let title = format!("{} of {} operations due about {:.0} s", bin.failed, bin.operations, bin.at_s);
+            let title = format!(
+                "{} of {} operations due about {:.0} s",
+                bin.failed, bin.operations, bin.at_s
+            );
             let _ = write!(
                 self.lanes,
                 r#"<rect class="failed" x="{:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#,
@@ -245,7 +303,9 @@ impl Drawing<'_> {
 
 /// Round instants, at most about fourteen of them.
 fn ticks(from_s: f64, end_s: f64) -> Vec<f64> {
-    let steps = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0];
+    let steps = [
+        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0,
+    ];
     let step = steps.into_iter().find(|s| (end_s - from_s) / s <= 14.0).unwrap_or(86_400.0);
     ((from_s / step).ceil() as u32..=(end_s / step) as u32).map(|i| f64::from(i) * step).collect()
 }
@@ -257,7 +317,11 @@ fn span(what: &str, from: f64, to: f64) -> String {
 /// A label that fits its column; the whole name is in the table.
 fn short(text: &str) -> String {
     let most = 29;
-    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most - 1).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]
@@ -273,7 +337,11 @@ mod tests {
     #[test]
     fn names_from_a_stack_are_text_and_never_markup() {
         let faults = vec![Stretch { name: "<script>&".into(), from_s: 1.0, to_s: 2.0 }];
-        let svg = render(&Timeline { end_s: 10.0, bin_s: 2.0, faults, ..Timeline::default() }, &BTreeSet::new()).unwrap_or_default();
+        let svg = render(
+            &Timeline { end_s: 10.0, bin_s: 2.0, faults, ..Timeline::default() },
+            &BTreeSet::new(),
+        )
+        .unwrap_or_default();
         assert!(svg.contains("&lt;script&gt;&amp;") && !svg.contains("<script"));
     }
 

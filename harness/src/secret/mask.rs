@@ -1,5 +1,5 @@
-//! Secrets that are known by where they stand: keys and webhook paths of stand-ins, passwords of a declaration. They are masked
-//! whatever their length, and whether or not anybody learned them.
+//! Secrets that are known by where they stand: keys and webhook paths of stand-ins, passwords of a
+//! declaration. They are masked whatever their length, and whether or not anybody learned them.
 
 use config::secret::scrub::{is_mask, mask};
 use serde_json::Value;
@@ -24,10 +24,13 @@ fn hide(field: &str, value: &mut String, texts: &mut [&mut String]) {
     *value = shown;
 }
 
-/// Hides what an event tells of a receiver's key. Which host, protocol and receiver it is stays, and so do all verdicts.
+/// Hides what an event tells of a receiver's key. Which host, protocol and receiver it is stays,
+/// and so do all verdicts.
 pub fn event(kind: &mut EventKind) {
     match kind {
-        EventKind::Alert(AlertEvent::Declared { protocol, path, .. }) if is_webhook(*protocol) => hide("path", path, &mut []),
+        EventKind::Alert(AlertEvent::Declared { protocol, path, .. }) if is_webhook(*protocol) => {
+            hide("path", path, &mut [])
+        }
         EventKind::Alert(AlertEvent::Notification(n)) => {
             let mut error = n.error.take().unwrap_or_default();
             if is_webhook(n.protocol) {
@@ -35,7 +38,9 @@ pub fn event(kind: &mut EventKind) {
             }
             // Slack's is the channel.
             if let Some(key) = n.key.as_mut().filter(|_| n.protocol != Protocol::Slack) {
-                if let Some((_, password)) = key.clone().split_once(':').filter(|_| n.protocol == Protocol::Smtp) {
+                if let Some((_, password)) =
+                    key.clone().split_once(':').filter(|_| n.protocol == Protocol::Smtp)
+                {
                     error = error.replace(password, &mask("password", password));
                 }
                 hide("key", key, &mut [&mut error]);
@@ -51,13 +56,25 @@ pub fn fields(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(fields),
         Value::Object(entries) => {
-            let protocol: Option<Protocol> = entries.get("protocol").and_then(|p| serde_json::from_value(p.clone()).ok());
-            let stand_in = protocol.filter(|_| entries.contains_key("host") && entries.contains_key("path"));
+            let protocol: Option<Protocol> =
+                entries.get("protocol").and_then(|p| serde_json::from_value(p.clone()).ok());
+            let stand_in =
+                protocol.filter(|_| entries.contains_key("host") && entries.contains_key("path"));
             for (name, value) in entries.iter_mut() {
                 match (value, stand_in) {
-                    (Value::String(text), _) if name == "password" => hide("password", text, &mut []),
-                    (Value::String(text), Some(protocol)) if name == "path" && is_webhook(protocol) => hide("path", text, &mut []),
-                    (Value::String(text), Some(protocol)) if name == "key" && protocol != Protocol::Slack => hide("key", text, &mut []),
+                    (Value::String(text), _) if name == "password" => {
+                        hide("password", text, &mut [])
+                    }
+                    (Value::String(text), Some(protocol))
+                        if name == "path" && is_webhook(protocol) =>
+                    {
+                        hide("path", text, &mut [])
+                    }
+                    (Value::String(text), Some(protocol))
+                        if name == "key" && protocol != Protocol::Slack =>
+                    {
+                        hide("key", text, &mut [])
+                    }
                     (value, _) => fields(value),
                 }
             }
@@ -78,7 +95,10 @@ pub fn texts(value: &mut Value, change: &dyn Fn(&str) -> Option<String>) {
         Value::Object(entries) => {
             entries.iter_mut().for_each(|(_, value)| texts(value, change));
             if entries.keys().any(|name| change(name).is_some()) {
-                *entries = std::mem::take(entries).into_iter().map(|(name, value)| (change(&name).unwrap_or(name), value)).collect();
+                *entries = std::mem::take(entries)
+                    .into_iter()
+                    .map(|(name, value)| (change(&name).unwrap_or(name), value))
+                    .collect();
             }
         }
         _ => {}
@@ -112,14 +132,32 @@ mod tests {
 
     #[test]
     fn what_arrives_at_a_stand_in_is_recorded_without_path_and_key() {
-        let n = notification(Protocol::Slack, "/services/T1/B1/abcdefgh", "#ops", "no webhook has path /services/T1/B1/abcdefgh");
+        let n = notification(
+            Protocol::Slack,
+            "/services/T1/B1/abcdefgh",
+            "#ops",
+            "no webhook has path /services/T1/B1/abcdefgh",
+        );
         assert_eq!((n.path.as_str(), n.key.as_deref()), ("/[path …efgh]", Some("#ops")));
         assert_eq!(n.error.as_deref(), Some("no webhook has path /[path …efgh]"));
         let n = notification(Protocol::Webhook, "/a", "t0", "key t0 is not valid");
-        assert_eq!((n.path.as_str(), n.key.as_deref(), n.error.as_deref()), ("/[path]", Some("[key]"), Some("key [key] is not valid")));
-        let n = notification(Protocol::PagerdutyV2, "/v2/enqueue", "R0123456789abcdef", "routing_key R0123456789abcdef is not valid");
+        assert_eq!(
+            (n.path.as_str(), n.key.as_deref(), n.error.as_deref()),
+            ("/[path]", Some("[key]"), Some("key [key] is not valid"))
+        );
+        let n = notification(
+            Protocol::PagerdutyV2,
+            "/v2/enqueue",
+            "R0123456789abcdef",
+            "routing_key R0123456789abcdef is not valid",
+        );
         assert_eq!((n.path.as_str(), n.key.as_deref()), ("/v2/enqueue", Some("[key …cdef]")));
-        let n = notification(Protocol::Smtp, "mail@ops.test", "user:hunter2", "user:hunter2 is not valid");
+        let n = notification(
+            Protocol::Smtp,
+            "mail@ops.test",
+            "user:hunter2",
+            "user:hunter2 is not valid",
+        );
         assert_eq!((n.path.as_str(), n.key.as_deref()), ("mail@ops.test", Some("[key]")));
         assert!(!format!("{n:?}").contains("hunter2"));
     }

@@ -1,4 +1,5 @@
-//! Our own programs, which enter images as they were built: `firedrill` (the stand-ins) and `apps` (the synthetic services).
+//! Our own programs, which enter images as they were built: `firedrill` (the stand-ins) and `apps`
+//! (the synthetic services).
 
 use crate::process::home::Home;
 use crate::process::progress::Progress;
@@ -16,7 +17,8 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Finds them beside this program, and builds `apps` with the same profile if it is missing or older than its source.
+    /// Finds them beside this program, and builds `apps` with the same profile if it is missing or
+    /// older than its source.
     ///
     /// # Errors
     /// It can't be built: cargo is missing, or its own words.
@@ -27,8 +29,16 @@ impl Binaries {
         let source = home.root().join("compose/apps");
         if source.is_dir() && modified(&apps) < newest(&source) {
             progress.say("building apps");
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(home.root()).args(["build", "--quiet", "--package", "apps", "--bin", "apps"]);
+            let mut cargo =
+                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo.current_dir(home.root()).args([
+                "build",
+                "--quiet",
+                "--package",
+                "apps",
+                "--bin",
+                "apps",
+            ]);
             if folder.file_name().is_some_and(|n| n == "release") {
                 cargo.arg("--release");
             }
@@ -36,13 +46,14 @@ impl Binaries {
                 cargo.env("CARGO_TARGET_DIR", target);
             }
             // Somebody who stops the program does not want to wait for a compiler.
-            let output = cargo
-                .kill_on_drop(true)
-                .output()
-                .await
-                .map_err(|e| format!("apps can't be built: {e}\nhint: cargo must be on the PATH"))?;
+            let output = cargo.kill_on_drop(true).output().await.map_err(|e| {
+                format!("apps can't be built: {e}\nhint: cargo must be on the PATH")
+            })?;
             if !output.status.success() {
-                return Err(format!("apps can't be built: {}", String::from_utf8_lossy(&output.stderr).trim()));
+                return Err(format!(
+                    "apps can't be built: {}",
+                    String::from_utf8_lossy(&output.stderr).trim()
+                ));
             }
         }
         if !apps.is_file() {
@@ -58,6 +69,10 @@ fn modified(path: &Path) -> SystemTime {
 
 /// When something in a folder was last changed.
 fn newest(folder: &Path) -> SystemTime {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|e| e.path());
-    entries.map(|p| if p.is_dir() { newest(&p) } else { modified(&p) }).max().unwrap_or(SystemTime::UNIX_EPOCH)
+    let entries =
+        std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|e| e.path());
+    entries
+        .map(|p| if p.is_dir() { newest(&p) } else { modified(&p) })
+        .max()
+        .unwrap_or(SystemTime::UNIX_EPOCH)
 }

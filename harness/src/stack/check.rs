@@ -1,8 +1,9 @@
-//! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is there.
+//! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is
+//! there.
 
 use super::Stack;
-use crate::yaml::{ConfigError, suggest};
 use crate::declaration::{GRAFANA_FILES, Role};
+use crate::yaml::{ConfigError, suggest};
 use std::collections::BTreeSet;
 
 /// Kinds of servers that are known, by role.
@@ -20,7 +21,12 @@ pub(super) type Checked = Result<(), ConfigError>;
 
 impl Stack {
     /// An error about a place of the declaration: keys and list indices from the top.
-    pub fn error(&self, path: &[&str], what: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+    pub fn error(
+        &self,
+        path: &[&str],
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ConfigError {
         ConfigError::at(&self.mark(path), what, hint)
     }
 
@@ -28,10 +34,17 @@ impl Stack {
     pub(super) fn check(&self) -> Checked {
         let declared = &self.declaration;
         if declared.schema != 1 {
-            return Err(self.error(&["schema"], format!("schema: seen {}, wanted 1", declared.schema), "this program reads version 1"));
+            return Err(self.error(
+                &["schema"],
+                format!("schema: seen {}, wanted 1", declared.schema),
+                "this program reads version 1",
+            ));
         }
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if declared.stack.is_empty() || declared.stack.len() > 30 || !declared.stack.chars().all(named) {
+        if declared.stack.is_empty()
+            || declared.stack.len() > 30
+            || !declared.stack.chars().all(named)
+        {
             return Err(self.error(
                 &["stack"],
                 format!("stack: seen `{}`", declared.stack),
@@ -49,23 +62,44 @@ impl Stack {
 
     /// A service of the Compose file must have this name.
     pub(super) fn service(&self, path: &[&str], name: &str) -> Checked {
-        let known: BTreeSet<&str> = self.project.services.keys().chain(self.project.left_out.keys()).map(String::as_str).collect();
+        let known: BTreeSet<&str> = self
+            .project
+            .services
+            .keys()
+            .chain(self.project.left_out.keys())
+            .map(String::as_str)
+            .collect();
         if known.contains(name) {
             return Ok(());
         }
-        let what = format!("{}: there is no service {name} in {}", path.join("."), self.project.file.display());
+        let what = format!(
+            "{}: there is no service {name} in {}",
+            path.join("."),
+            self.project.file.display()
+        );
         Err(self.error(path, what, suggest(name, known, "services")))
     }
 
     fn role(&self, path: &[&str], kinds: &[&str], role: &Role) -> Checked {
-        let below = |key: &'static str| -> Vec<&str> { path.iter().copied().chain([key]).collect() };
+        let below =
+            |key: &'static str| -> Vec<&str> { path.iter().copied().chain([key]).collect() };
         let named = path.join(".");
         if !kinds.contains(&role.kind.as_str()) {
             let what = format!("{named}.kind: seen `{}`, wanted {}", role.kind, kinds.join(" or "));
-            return Err(self.error(&below("kind"), what, suggest(&role.kind, kinds.iter().copied(), "kinds for this role")));
+            return Err(self.error(
+                &below("kind"),
+                what,
+                suggest(&role.kind, kinds.iter().copied(), "kinds for this role"),
+            ));
         }
         let files = role.kind == GRAFANA_FILES;
-        let missing = |key: &str| Err(self.error(path, format!("{named}: the key `{key}` is missing"), format!("add `{key}:` here")));
+        let missing = |key: &str| {
+            Err(self.error(
+                path,
+                format!("{named}: the key `{key}` is missing"),
+                format!("add `{key}:` here"),
+            ))
+        };
         match files {
             true if role.provisioning.is_none() => return missing("provisioning"),
             false if role.service.is_empty() => return missing("service"),
@@ -73,11 +107,19 @@ impl Stack {
             false if role.provisioning.is_some() || !role.paths.is_empty() => {
                 let key = if role.provisioning.is_some() { "provisioning" } else { "paths" };
                 let hint = format!("remove it, or state a role of kind {GRAFANA_FILES} with it");
-                return Err(self.error(&below(key), format!("{named}.{key}: a server of kind {} reads its files itself", role.kind), hint));
+                return Err(self.error(
+                    &below(key),
+                    format!("{named}.{key}: a server of kind {} reads its files itself", role.kind),
+                    hint,
+                ));
             }
             _ => {}
         }
-        if role.service.is_empty() { Ok(()) } else { self.service(&below("service"), &role.service) }
+        if role.service.is_empty() {
+            Ok(())
+        } else {
+            self.service(&below("service"), &role.service)
+        }
     }
 
     fn numbers(&self) -> Checked {
@@ -86,7 +128,11 @@ impl Stack {
             if seen.is_finite() && (least..=most).contains(&seen) {
                 return Ok(());
             }
-            Err(self.error(path, format!("{}: seen {seen}, wanted a number from {least} to {most}", path.join(".")), "correct the number"))
+            Err(self.error(
+                path,
+                format!("{}: seen {seen}, wanted a number from {least} to {most}", path.join(".")),
+                "correct the number",
+            ))
         };
         within(&["time_scale"], declared.time_scale, 1.0, 10_000.0)?;
         within(&["alpha"], declared.alpha, 1e-9, 0.5)?;
@@ -125,7 +171,10 @@ impl Stack {
             let places = stated.len();
             for (at, role) in stated.iter().enumerate() {
                 let at = at.to_string();
-                let path: Vec<&str> = ["roles", name].into_iter().chain((places > 1).then_some(at.as_str())).collect();
+                let path: Vec<&str> = ["roles", name]
+                    .into_iter()
+                    .chain((places > 1).then_some(at.as_str()))
+                    .collect();
                 self.role(&path, kinds, role)?;
             }
         }
@@ -162,10 +211,14 @@ impl Stack {
     fn spans(&self) -> Checked {
         let steps = self.declaration.traces.iter().flat_map(|t| t.steps.iter().enumerate());
         for (at, trace) in steps {
-            let known: Vec<String> = trace.spans.iter().map(|s| format!("{}: {}", s.service, s.name)).collect();
+            let known: Vec<String> =
+                trace.spans.iter().map(|s| format!("{}: {}", s.service, s.name)).collect();
             for (nth, span) in trace.spans.iter().enumerate() {
                 if let Some(parent) = span.parent.as_ref().filter(|p| !known.contains(p)) {
-                    let what = format!("span {} has the parent `{parent}`, which is no span of {}", span.name, trace.step);
+                    let what = format!(
+                        "span {} has the parent `{parent}`, which is no span of {}",
+                        span.name, trace.step
+                    );
                     return Err(self.error(
                         &["traces", "steps", &at.to_string(), "spans", &nth.to_string(), "parent"],
                         what,
@@ -183,7 +236,13 @@ impl Stack {
             let Some(address) = address else { continue };
             match address.rsplit_once(':').map(|(name, port)| (name, port.parse::<u16>())) {
                 Some((name, Ok(_))) => self.service(&["workload", key], name)?,
-                _ => return Err(self.error(&["workload", key], format!("workload.{key}: seen `{address}`"), "write service:port")),
+                _ => {
+                    return Err(self.error(
+                        &["workload", key],
+                        format!("workload.{key}: seen `{address}`"),
+                        "write service:port",
+                    ));
+                }
             }
         }
         let journeys = loadgen::journey::names();
@@ -202,7 +261,11 @@ impl Stack {
             ));
         }
         if workload.users.is_empty() {
-            return Err(self.error(&["workload", "users"], "workload.users: there is no user", "name at least one, by full address"));
+            return Err(self.error(
+                &["workload", "users"],
+                "workload.users: there is no user",
+                "name at least one, by full address",
+            ));
         }
         Ok(())
     }
@@ -230,9 +293,17 @@ impl Stack {
                     "state each alert once, with all its receivers",
                 ));
             }
-            if let Some(missing) = alert.receivers.iter().find(|r| !receivers.contains(r.as_str())) {
-                let what = format!("alert {} names the receiver {missing}, which is not declared", alert.name);
-                return Err(self.error(&["alerts", &at, "receivers"], what, suggest(missing, receivers, "receivers")));
+            if let Some(missing) = alert.receivers.iter().find(|r| !receivers.contains(r.as_str()))
+            {
+                let what = format!(
+                    "alert {} names the receiver {missing}, which is not declared",
+                    alert.name
+                );
+                return Err(self.error(
+                    &["alerts", &at, "receivers"],
+                    what,
+                    suggest(missing, receivers, "receivers"),
+                ));
             }
         }
         for (at, switch) in declared.switches.iter().enumerate() {
@@ -244,14 +315,28 @@ impl Stack {
                     "an alert that always fires stands under `switches`, once, and not under `alerts`",
                 ));
             }
-            if let Some(missing) = switch.receivers.iter().find(|r| !receivers.contains(r.as_str())) {
-                let what = format!("switches: {} names the receiver {missing}, which is not declared", switch.name);
-                return Err(self.error(&["switches", &at, "receivers"], what, suggest(missing, receivers, "receivers")));
+            if let Some(missing) = switch.receivers.iter().find(|r| !receivers.contains(r.as_str()))
+            {
+                let what = format!(
+                    "switches: {} names the receiver {missing}, which is not declared",
+                    switch.name
+                );
+                return Err(self.error(
+                    &["switches", &at, "receivers"],
+                    what,
+                    suggest(missing, receivers, "receivers"),
+                ));
             }
-            if switch.receivers.is_empty() || !(switch.every_s.is_finite() && switch.every_s > 0.0) {
+            if switch.receivers.is_empty() || !(switch.every_s.is_finite() && switch.every_s > 0.0)
+            {
                 return Err(self.error(
                     &["switches", &at],
-                    format!("switches: {} has {} receivers and every_s {}", switch.name, switch.receivers.len(), switch.every_s),
+                    format!(
+                        "switches: {} has {} receivers and every_s {}",
+                        switch.name,
+                        switch.receivers.len(),
+                        switch.every_s
+                    ),
                     "name at least one receiver, and the longest silence in seconds, above 0",
                 ));
             }
@@ -264,13 +349,27 @@ impl Stack {
             for (key, text) in [("owner", &waiver.owner), ("reason", &waiver.reason)] {
                 if text.trim().is_empty() {
                     let what = format!("the waiver of {} has no {key}", waiver.verdict);
-                    return Err(self.error(&["waivers", &at.to_string(), key], what, "say who accepts the failure, and why"));
+                    return Err(self.error(
+                        &["waivers", &at.to_string(), key],
+                        what,
+                        "say who accepts the failure, and why",
+                    ));
                 }
             }
-            let is_day = waiver.expires.parse::<jiff::civil::Date>().is_ok_and(|day| day.to_string() == waiver.expires);
+            let is_day = waiver
+                .expires
+                .parse::<jiff::civil::Date>()
+                .is_ok_and(|day| day.to_string() == waiver.expires);
             if !is_day {
-                let what = format!("the waiver of {} expires on `{}`, which is no day", waiver.verdict, waiver.expires);
-                return Err(self.error(&["waivers", &at.to_string(), "expires"], what, "write it as YYYY-MM-DD"));
+                let what = format!(
+                    "the waiver of {} expires on `{}`, which is no day",
+                    waiver.verdict, waiver.expires
+                );
+                return Err(self.error(
+                    &["waivers", &at.to_string(), "expires"],
+                    what,
+                    "write it as YYYY-MM-DD",
+                ));
             }
         }
         Ok(())

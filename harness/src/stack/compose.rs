@@ -1,7 +1,8 @@
-//! Compose files, read into a typed model. What is not supported is refused by file, line and key, never ignored.
+//! Compose files, read into a typed model. What is not supported is refused by file, line and key,
+//! never ignored.
 //!
-//! [`interpolate`] fills in variables as Compose does, [`load`] follows
-//! `include` and `extends`, [`service`] and [`model`] turn the tree into types, [`quantity`] reads durations, sizes and
+//! [`interpolate`] fills in variables as Compose does, [`load`] follows `include` and `extends`,
+//! [`service`] and [`model`] turn the tree into types, [`quantity`] reads durations, sizes and
 //! command lines.
 
 pub mod dotenv;

@@ -3,17 +3,19 @@
 pub mod files;
 
 use super::Stack;
+use crate::declaration::GRAFANA_FILES;
+use crate::stack::dashboards::files::{Files, Place, hosts};
 use crate::yaml::ConfigError;
 use crate::yaml::tree::Mark;
-use crate::stack::dashboards::files::{Files, Place, hosts};
-use crate::declaration::GRAFANA_FILES;
 
 impl Stack {
     /// Reads them where a role says so, whether or not dashboards will be judged from them.
     pub(super) fn dashboards_from_files(&self) -> Result<Option<(Place, Files)>, ConfigError> {
         let declared = &self.declaration;
         let roles = || declared.roles.dashboards.iter().enumerate();
-        let Some((at, role)) = roles().find(|(_, role)| role.kind == GRAFANA_FILES) else { return Ok(None) };
+        let Some((at, role)) = roles().find(|(_, role)| role.kind == GRAFANA_FILES) else {
+            return Ok(None);
+        };
         let Some(provisioning) = &role.provisioning else { return Ok(None) };
         let other = roles().map(|(_, role)| &role.service).find(|service| !service.is_empty());
         let service = Some(&role.service).filter(|service| !service.is_empty()).or(other);
@@ -29,10 +31,17 @@ impl Stack {
         let place = Place::new(&self.folder, provisioning, named, service, &role.paths);
         let files = place.read()?;
         let marked = |names: Vec<&String>, path: &dyn Fn(&str) -> Mark| -> Vec<(String, Mark)> {
-            names.into_iter().enumerate().map(|(at, name)| (name.clone(), path(&at.to_string()))).collect()
+            names
+                .into_iter()
+                .enumerate()
+                .map(|(at, name)| (name.clone(), path(&at.to_string())))
+                .collect()
         };
-        let uids = marked(declared.dashboards.iter().map(|d| &d.uid).collect(), &|at| self.mark(&["dashboards", at, "uid"]));
-        let sources = marked(declared.datasources.iter().collect(), &|at| self.mark(&["datasources", at]));
+        let uids = marked(declared.dashboards.iter().map(|d| &d.uid).collect(), &|at| {
+            self.mark(&["dashboards", at, "uid"])
+        });
+        let sources =
+            marked(declared.datasources.iter().collect(), &|at| self.mark(&["datasources", at]));
         files.check(&uids, &sources, &hosts(&self.project))?;
         Ok(Some((place, files)))
     }

@@ -1,5 +1,5 @@
-//! Taking a run away: what faults left, containers, networks, volumes, rules, files, journal entries. Idempotent, and as
-//! complete after a crash as after a clean run.
+//! Taking a run away: what faults left, containers, networks, volumes, rules, files, journal
+//! entries. Idempotent, and as complete after a crash as after a clean run.
 
 use super::StackError;
 use super::running::Running;
@@ -28,33 +28,56 @@ pub struct Removed {
 ///
 /// # Errors
 /// As [`remove_run`].
-pub async fn down(engine: &Engine, journal: &Journal, running: &Running) -> Result<Removed, StackError> {
+pub async fn down(
+    engine: &Engine,
+    journal: &Journal,
+    running: &Running,
+) -> Result<Removed, StackError> {
     remove_run(Some(engine), journal, &running.run).await
 }
 
-/// Takes everything of a run away, whether it was up, half up, or its harness was killed. Everything is tried; the first
-/// failure is returned at the end, and the journal keeps the run open then, so that it can be tried again. Without an
-/// engine only what needs none is done, and that counts as a failure.
+/// Takes everything of a run away, whether it was up, half up, or its harness was killed.
+/// Everything is tried; the first failure is returned at the end, and the journal keeps the run
+/// open then, so that it can be tried again. Without an engine only what needs none is done, and
+/// that counts as a failure.
 ///
 /// # Errors
 /// [`StackError`] for the first thing that could not be removed.
-pub async fn remove_run(engine: Option<&Engine>, journal: &Journal, run: &str) -> Result<Removed, StackError> {
+pub async fn remove_run(
+    engine: Option<&Engine>,
+    journal: &Journal,
+    run: &str,
+) -> Result<Removed, StackError> {
     let mut first: Option<StackError> = None;
     let mut keep = |error: StackError| {
         first.get_or_insert(error);
     };
-    let entries: Vec<_> = journal.open_entries()?.into_iter().filter(|entry| entry.run == run).collect();
-    // Helpers and rules of the host outlive containers; the other entries are about containers that go anyway.
+    let entries: Vec<_> =
+        journal.open_entries()?.into_iter().filter(|entry| entry.run == run).collect();
+    // Helpers and rules of the host outlive containers; the other entries are about containers that
+    // go anyway.
     for entry in entries.iter().rev() {
         if let Some(undo @ (Undo::EndHelper { .. } | Undo::DeleteHostRules { .. })) = &entry.undo
             && let Err(seen) = carry_out(engine, undo).await
         {
-            keep(EngineError::Unfit { what: format!("undoing {}: {seen}", entry.what), hint: "try `firedrill heal`".into() }.into());
+            keep(
+                EngineError::Unfit {
+                    what: format!("undoing {}: {seen}", entry.what),
+                    hint: "try `firedrill heal`".into(),
+                }
+                .into(),
+            );
         }
     }
     let mut removed = Removed::default();
     match engine {
-        None => keep(EngineError::Missing { at: "its socket".into(), seen: format!("containers of run {run} may still be there") }.into()),
+        None => keep(
+            EngineError::Missing {
+                at: "its socket".into(),
+                seen: format!("containers of run {run} may still be there"),
+            }
+            .into(),
+        ),
         Some(engine) => {
             if let Err(error) = remove_all(engine, run, &mut removed).await {
                 keep(error.into());
@@ -69,7 +92,10 @@ pub async fn remove_run(engine: Option<&Engine>, journal: &Journal, run: &str) -
         let folder = run_folder(journal, run);
         match std::fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StackError::Files { what: format!("removing {}", folder.display()), source });
+                return Err(StackError::Files {
+                    what: format!("removing {}", folder.display()),
+                    source,
+                });
             }
             _ => {}
         }
@@ -88,11 +114,16 @@ pub async fn down_all(engine: &Engine, journal: &Journal) -> Result<Removed, Sta
     remove_runs(engine, journal, None).await
 }
 
-/// Takes all runs away, or all those of one stack, whether they were up, half up, or are known by a label only.
+/// Takes all runs away, or all those of one stack, whether they were up, half up, or are known by a
+/// label only.
 ///
 /// # Errors
 /// As [`remove_run`], for the first run that can't be removed; the others are.
-pub async fn remove_runs(engine: &Engine, journal: &Journal, stack: Option<&str>) -> Result<Removed, StackError> {
+pub async fn remove_runs(
+    engine: &Engine,
+    journal: &Journal,
+    stack: Option<&str>,
+) -> Result<Removed, StackError> {
     let mut total = Removed::default();
     let mut first = None;
     for run in known_runs(engine, journal, stack).await? {
@@ -109,15 +140,27 @@ pub async fn remove_runs(engine: &Engine, journal: &Journal, stack: Option<&str>
     first.map_or(Ok(total), Err)
 }
 
-/// Runs that anything here speaks of: the journal, the state folder, labels, rules. `stack` selects those of one stack.
+/// Runs that anything here speaks of: the journal, the state folder, labels, rules. `stack` selects
+/// those of one stack.
 ///
 /// # Errors
 /// [`StackError`] when one of them can't be asked.
-pub async fn known_runs(engine: &Engine, journal: &Journal, stack: Option<&str>) -> Result<Vec<String>, StackError> {
-    let mut runs: Vec<String> =
-        journal.open_entries()?.into_iter().filter(|entry| stack.is_none_or(|stack| stack == entry.stack)).map(|entry| entry.run).collect();
+pub async fn known_runs(
+    engine: &Engine,
+    journal: &Journal,
+    stack: Option<&str>,
+) -> Result<Vec<String>, StackError> {
+    let mut runs: Vec<String> = journal
+        .open_entries()?
+        .into_iter()
+        .filter(|entry| stack.is_none_or(|stack| stack == entry.stack))
+        .map(|entry| entry.run)
+        .collect();
     runs.extend(
-        Running::all(journal)?.into_iter().filter(|running| stack.is_none_or(|stack| stack == running.stack)).map(|running| running.run),
+        Running::all(journal)?
+            .into_iter()
+            .filter(|running| stack.is_none_or(|stack| stack == running.stack))
+            .map(|running| running.run),
     );
     let (key, value) = stack.map_or((label::RUN, None), |stack| (label::STACK, Some(stack)));
     for id in engine.containers_with(key, value).await? {
@@ -136,8 +179,8 @@ pub async fn known_runs(engine: &Engine, journal: &Journal, stack: Option<&str>)
     Ok(runs)
 }
 
-/// A request of a harness that was just killed may still be under way in the engine: it is clean when two looks in a row,
-/// this far apart, find nothing.
+/// A request of a harness that was just killed may still be under way in the engine: it is clean
+/// when two looks in a row, this far apart, find nothing.
 const SETTLE: Duration = Duration::from_millis(300);
 /// How often it is tried.
 const TRIES: usize = 40;
@@ -173,10 +216,17 @@ async fn remove_all(engine: &Engine, run: &str, removed: &mut Removed) -> Result
 }
 
 /// Removes what is there now; says whether there was anything.
-async fn remove_once(engine: &Engine, run: &str, removed: &mut Removed) -> Result<bool, EngineError> {
+async fn remove_once(
+    engine: &Engine,
+    run: &str,
+    removed: &mut Removed,
+) -> Result<bool, EngineError> {
     let containers = engine.containers_with(label::RUN, Some(run)).await?;
-    let results: Vec<Result<(), EngineError>> =
-        futures::stream::iter(&containers).map(|id| engine.remove(id)).buffer_unordered(8).collect().await;
+    let results: Vec<Result<(), EngineError>> = futures::stream::iter(&containers)
+        .map(|id| engine.remove(id))
+        .buffer_unordered(8)
+        .collect()
+        .await;
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
     removed.containers += containers.len();
     let networks = engine.networks_with(label::RUN, Some(run)).await?;

@@ -4,20 +4,31 @@ use std::path::Path;
 
 /// The process that listens on a TCP port of the host, in words.
 pub(super) fn of_port(port: u16) -> String {
-    let Some(inode) = listening_inode(port) else { return "a process that can't be seen from here".into() };
+    let Some(inode) = listening_inode(port) else {
+        return "a process that can't be seen from here".into();
+    };
     let wanted = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
         let files = std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
-        let holds = files.into_iter().any(|file| std::fs::read_link(file.path()).is_ok_and(|link| link == Path::new(&wanted)));
+        let holds = files.into_iter().any(|file| {
+            std::fs::read_link(file.path()).is_ok_and(|link| link == Path::new(&wanted))
+        });
         if holds {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             let line = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
             let line = line.replace('\0', " ");
-            let container = line.split_once("-container-ip ").map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+            let container = line
+                .split_once("-container-ip ")
+                .map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
             return match container {
-                Some(address) => format!("a container with address {address} (docker-proxy, process {pid})"),
+                Some(address) => {
+                    format!("a container with address {address} (docker-proxy, process {pid})")
+                }
                 None => format!("{} (process {pid})", name.trim()),
             };
         }

@@ -1,5 +1,5 @@
-//! What each mount of a Compose file becomes in a run, decided before anything starts, without an engine: nothing of the owner's is
-//! ever mounted writable.
+//! What each mount of a Compose file becomes in a run, decided before anything starts, without an
+//! engine: nothing of the owner's is ever mounted writable.
 //!
 //! | what is named | what is mounted |
 //! |---|---|
@@ -16,10 +16,10 @@ pub(crate) mod place;
 
 use super::Deviation;
 use super::work_copy::LEFT_OUT;
-use crate::stack::compose::{Content, Project, Service, ServiceVolume, Volume, VolumeSource};
-use crate::engine::volume::is_bind;
-use crate::yaml::ConfigError;
 use crate::declaration::OwnerData;
+use crate::engine::volume::is_bind;
+use crate::stack::compose::{Content, Project, Service, ServiceVolume, Volume, VolumeSource};
+use crate::yaml::ConfigError;
 use place::{Place, Special};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -89,8 +89,8 @@ enum What {
 pub(super) enum Origin {
     /// It is the run's own.
     Own,
-    /// An external one: if nobody writes to it, itself; else one of the run's own with a copy of what is in it if that can be had
-    /// and is small, or with nothing.
+    /// An external one: if nobody writes to it, itself; else one of the run's own with a copy of
+    /// what is in it if that can be had and is small, or with nothing.
     External { name: String, written: bool, empty: bool },
     /// Its driver would reach beyond the stack: an empty one of the run's own.
     Elsewhere,
@@ -111,24 +111,35 @@ struct Bind<'a> {
     place: Place,
 }
 
-/// The path that a volume of the local driver is a bind mount of, and whether it says that it is read-only.
+/// The path that a volume of the local driver is a bind mount of, and whether it says that it is
+/// read-only.
 fn bound(volume: &Volume) -> Option<(&Path, bool)> {
     let local = volume.driver.as_deref().is_none_or(|driver| driver == "local");
     let options = volume.driver_opts.get("o").map_or("", String::as_str);
-    let binds = is_bind(options) || volume.driver_opts.get("type").is_some_and(|kind| kind == "none");
-    let device = volume.driver_opts.get("device").filter(|_| local && binds && volume.external.is_none())?;
+    let binds =
+        is_bind(options) || volume.driver_opts.get("type").is_some_and(|kind| kind == "none");
+    let device =
+        volume.driver_opts.get("device").filter(|_| local && binds && volume.external.is_none())?;
     Some((Path::new(device), options.split(',').any(|option| option.trim() == "ro")))
 }
 
-/// Paths of the host, and texts, that a service sees, by the path inside: bind mounts, volumes that are such in fact, configs, secrets.
-pub(crate) fn shown<'a>(project: &'a Project, service: &'a Service) -> impl Iterator<Item = (&'a str, Shown<'a>)> {
+/// Paths of the host, and texts, that a service sees, by the path inside: bind mounts, volumes that
+/// are such in fact, configs, secrets.
+pub(crate) fn shown<'a>(
+    project: &'a Project,
+    service: &'a Service,
+) -> impl Iterator<Item = (&'a str, Shown<'a>)> {
     let volumes = service.volumes.iter().filter_map(|volume| match &volume.source {
         VolumeSource::Bind { path, .. } => Some((volume.target.as_str(), Shown::Path(path))),
-        VolumeSource::Named { name, .. } => Some((volume.target.as_str(), Shown::Path(bound(project.volumes.get(name)?)?.0))),
+        VolumeSource::Named { name, .. } => {
+            Some((volume.target.as_str(), Shown::Path(bound(project.volumes.get(name)?)?.0)))
+        }
         _ => None,
     });
-    let configs = service.configs.iter().map(|mount| (mount, "configs", project.configs.get(&mount.source)));
-    let secrets = service.secrets.iter().map(|mount| (mount, "secrets", project.secrets.get(&mount.source)));
+    let configs =
+        service.configs.iter().map(|mount| (mount, "configs", project.configs.get(&mount.source)));
+    let secrets =
+        service.secrets.iter().map(|mount| (mount, "secrets", project.secrets.get(&mount.source)));
     volumes.chain(configs.chain(secrets).filter_map(|(mount, group, content)| {
         let shown = match content? {
             Content::File(path) => Shown::Path(path),
@@ -147,12 +158,18 @@ pub(crate) enum Shown<'a> {
 }
 
 impl Mounts {
-    /// Decides. `folder` is the stack's, real; `need` says of a real path whether it must be copied.
+    /// Decides. `folder` is the stack's, real; `need` says of a real path whether it must be
+    /// copied.
     ///
     /// # Errors
-    /// A mount without a source that may not be made, and, all at once, data of the owner's that would be written and is too much to
-    /// copy.
-    pub fn plan(project: &Project, folder: &Path, owners: &OwnerData, need: &dyn Fn(&Path) -> Need) -> Result<Mounts, ConfigError> {
+    /// A mount without a source that may not be made, and, all at once, data of the owner's that
+    /// would be written and is too much to copy.
+    pub fn plan(
+        project: &Project,
+        folder: &Path,
+        owners: &OwnerData,
+        need: &dyn Fn(&Path) -> Need,
+    ) -> Result<Mounts, ConfigError> {
         let wanted = wanted(project, folder);
         let mut mounts = Mounts {
             folder: folder.to_owned(),
@@ -179,7 +196,11 @@ impl Mounts {
                 _ => None,
             })
             .collect();
-        let empty: BTreeSet<PathBuf> = owners.empty.iter().map(|path| place::real(&crate::stack::compose::absolute(path, folder)).0).collect();
+        let empty: BTreeSet<PathBuf> = owners
+            .empty
+            .iter()
+            .map(|path| place::real(&crate::stack::compose::absolute(path, folder)).0)
+            .collect();
         let mut refused = Vec::new();
         for mount in &wanted {
             let granted = match &mount.bind {
@@ -198,7 +219,8 @@ impl Mounts {
     }
 
     fn note(&mut self, mount: &Wanted<'_>, what: String, why: &str) {
-        self.deviations.insert(Deviation { what: format!("{}: {what}", mount.service), why: why.to_owned() });
+        self.deviations
+            .insert(Deviation { what: format!("{}: {what}", mount.service), why: why.to_owned() });
     }
 
     fn bind(
@@ -216,7 +238,8 @@ impl Mounts {
             propagation: bind.propagation.map(str::to_owned),
             what: What::Anonymous,
         };
-        let original = |path: &Path| What::Original { path: path.to_owned(), alone: false, too_much: None };
+        let original =
+            |path: &Path| What::Original { path: path.to_owned(), alone: false, too_much: None };
         granted.what = match &bind.place {
             Place::Folder(real, there) => {
                 if !there && !bind.create {
@@ -248,7 +271,10 @@ impl Mounts {
             Place::Owners(real) if empty.contains(real) => {
                 self.note(
                     mount,
-                    format!("an empty {} takes the place of {shown} at {target}", if real.is_file() { "file" } else { "folder" }),
+                    format!(
+                        "an empty {} takes the place of {shown} at {target}",
+                        if real.is_file() { "file" } else { "folder" }
+                    ),
                     "the owner says so: `owner_data.empty` in firedrill.yaml",
                 );
                 What::Empty(real.clone())
@@ -260,7 +286,9 @@ impl Mounts {
         };
         if let What::Original { .. } = granted.what {
             granted.read_only = true;
-            if let Some(shared) = granted.propagation.as_deref().filter(|mode| mode.ends_with("shared")) {
+            if let Some(shared) =
+                granted.propagation.as_deref().filter(|mode| mode.ends_with("shared"))
+            {
                 self.note(
                     mount,
                     format!("{shown} is mounted with propagation rslave instead of {shared}"),
@@ -269,7 +297,11 @@ impl Mounts {
                 granted.propagation = Some("rslave".into());
             }
         } else if granted.propagation.take().is_some_and(|mode| !mode.ends_with("private")) {
-            self.note(mount, format!("{shown} is mounted without propagation"), "nothing is mounted below the run's own copy");
+            self.note(
+                mount,
+                format!("{shown} is mounted without propagation"),
+                "nothing is mounted below the run's own copy",
+            );
         }
         Ok(Ok(granted))
     }
@@ -312,11 +344,20 @@ impl Mounts {
     }
 
     /// Data of the owner's: the original, a copy, or why there can be neither.
-    fn owners(&mut self, mount: &Wanted<'_>, bind: &Bind<'_>, real: &Path, written: &BTreeSet<&Path>, need: Need) -> Result<What, String> {
+    fn owners(
+        &mut self,
+        mount: &Wanted<'_>,
+        bind: &Bind<'_>,
+        real: &Path,
+        written: &BTreeSet<&Path>,
+        need: Need,
+    ) -> Result<What, String> {
         let (shown, target) = (bind.path.display(), &mount.volume.target);
-        let is_written = written.iter().any(|path| path.starts_with(real) || real.starts_with(path));
+        let is_written =
+            written.iter().any(|path| path.starts_with(real) || real.starts_with(path));
         let mounts_below = place::has_mounts_below(real);
-        let original = |too_much| What::Original { path: real.to_owned(), alone: mounts_below, too_much };
+        let original =
+            |too_much| What::Original { path: real.to_owned(), alone: mounts_below, too_much };
         if let Some(socket) = place::engine_below(real) {
             self.note(
                 mount,
@@ -342,7 +383,8 @@ impl Mounts {
                     return Err(why);
                 }
                 if is_written {
-                    let what = format!("{shown} is mounted as it is at {target}: {why}, too much to copy");
+                    let what =
+                        format!("{shown} is mounted as it is at {target}: {why}, too much to copy");
                     self.note(
                         mount,
                         what,
@@ -365,28 +407,46 @@ impl Mounts {
     }
 
     fn alone(&mut self, mount: &Wanted<'_>, bind: &Bind<'_>) {
-        let what = format!("{} is mounted at {} without the file systems below it", bind.path.display(), mount.volume.target);
+        let what = format!(
+            "{} is mounted at {} without the file systems below it",
+            bind.path.display(),
+            mount.volume.target
+        );
         self.note(mount, what, "engines before version 25 would leave them writable");
     }
 
     fn volume(&mut self, project: &Project, mount: &Wanted<'_>, owners: &OwnerData) -> Granted {
         let what = match &mount.volume.source {
             VolumeSource::Named { name, no_copy } => {
-                let origin = project.volumes.get(name).map_or(Origin::Own, |volume| origin(volume, name, owners));
+                let origin = project
+                    .volumes
+                    .get(name)
+                    .map_or(Origin::Own, |volume| origin(volume, name, owners));
                 let known = self.volumes.entry(name.clone()).or_insert(origin);
                 if let Origin::External { written, .. } = known {
                     *written |= !mount.read_only;
                 }
                 if *known == Origin::Elsewhere {
-                    let what = format!("an empty volume of the run's own takes the place of volume {name}");
-                    self.note(mount, what, "its driver or its options lead to data outside of the stack");
+                    let what = format!(
+                        "an empty volume of the run's own takes the place of volume {name}"
+                    );
+                    self.note(
+                        mount,
+                        what,
+                        "its driver or its options lead to data outside of the stack",
+                    );
                 }
                 What::Volume { name: name.clone(), no_copy: *no_copy }
             }
             VolumeSource::Tmpfs { size, mode } => What::Tmpfs { size: *size, mode: *mode },
             VolumeSource::Anonymous | VolumeSource::Bind { .. } => What::Anonymous,
         };
-        Granted { target: mount.volume.target.trim_end_matches('/').to_owned(), read_only: mount.read_only, propagation: None, what }
+        Granted {
+            target: mount.volume.target.trim_end_matches('/').to_owned(),
+            read_only: mount.read_only,
+            propagation: None,
+            what,
+        }
     }
 }
 
@@ -414,12 +474,18 @@ fn wanted<'a>(project: &'a Project, folder: &Path) -> Vec<Wanted<'a>> {
                 _ => None,
             };
             let bind = match (&volume.source, named) {
-                (VolumeSource::Bind { path, create, propagation }, _) => Some((path.as_path(), *create, propagation.as_deref())),
+                (VolumeSource::Bind { path, create, propagation }, _) => {
+                    Some((path.as_path(), *create, propagation.as_deref()))
+                }
                 (_, Some((path, _))) => Some((path, false, None)),
                 _ => None,
             };
-            let bind =
-                bind.map(|(path, create, propagation)| Bind { path, create, propagation, place: place::look(path, folder, &LEFT_OUT) });
+            let bind = bind.map(|(path, create, propagation)| Bind {
+                path,
+                create,
+                propagation,
+                place: place::look(path, folder, &LEFT_OUT),
+            });
             let read_only = volume.read_only || named.is_some_and(|(_, read_only)| read_only);
             // The later of two mounts at one place wins, as in Compose.
             let at = |volume: &ServiceVolume| volume.target.trim_end_matches('/').to_owned();
@@ -437,7 +503,11 @@ fn origin(volume: &Volume, name: &str, owners: &OwnerData) -> Origin {
     }
     let local = volume.driver.as_deref().is_none_or(|driver| driver == "local");
     let memory = volume.driver_opts.get("type").is_some_and(|kind| kind == "tmpfs");
-    if local && (memory || !volume.driver_opts.contains_key("device")) { Origin::Own } else { Origin::Elsewhere }
+    if local && (memory || !volume.driver_opts.contains_key("device")) {
+        Origin::Own
+    } else {
+        Origin::Elsewhere
+    }
 }
 
 fn missing(mount: &Wanted<'_>, path: &Path) -> ConfigError {
@@ -454,7 +524,13 @@ fn too_much(refused: &[(&Wanted<'_>, &Path, String)]) -> ConfigError {
         .iter()
         .map(|(mount, path, why)| {
             let (mark, target) = (&mount.volume.mark, &mount.volume.target);
-            format!("\n  {}:{}: {} at {target} of {}: {why}", mark.file.display(), mark.line, path.display(), mount.service)
+            format!(
+                "\n  {}:{}: {} at {target} of {}: {why}",
+                mark.file.display(),
+                mark.line,
+                path.display(),
+                mount.service
+            )
         })
         .collect();
     let (most, files) = (copy::MOST_BYTES >> 20, copy::MOST_FILES);

@@ -1,13 +1,13 @@
 //! Finding and reading a stack.
 
 use super::{StackError, secrets};
-use crate::yaml::tree::{Mark, Node, parse};
-use crate::stack::compose::{Project, Source, load};
-use crate::yaml::{ConfigError, nearest, suggest};
-use crate::stack::dashboards::files::{Files, Place, hosts};
 use crate::declaration::{self, Declaration};
 use crate::process::home::Home;
 use crate::secret;
+use crate::stack::compose::{Project, Source, load};
+use crate::stack::dashboards::files::{Files, Place, hosts};
+use crate::yaml::tree::{Mark, Node, parse};
+use crate::yaml::{ConfigError, nearest, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,8 @@ pub struct Stack {
     pub project: Project,
     /// Where that was read from.
     pub source: Source,
-    /// Where the files of its dashboards are, if they may have to be judged from these, and what they hold.
+    /// Where the files of its dashboards are, if they may have to be judged from these, and what
+    /// they hold.
     pub dashboards: Option<(Place, Files)>,
     marks: Node,
 }
@@ -33,33 +34,44 @@ pub struct Stack {
 const DECLARATION: &str = "firedrill.yaml";
 
 impl Stack {
-    /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of our own home.
+    /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of
+    /// our own home.
     ///
     /// # Errors
-    /// [`StackError::NotFound`] when there is none, [`StackError::Config`] for what is wrong in its files.
+    /// [`StackError::NotFound`] when there is none, [`StackError::Config`] for what is wrong in its
+    /// files.
     pub fn open(folder_or_name: &str) -> Result<Stack, StackError> {
         Stack::open_with(folder_or_name, &BTreeSet::new(), &BTreeMap::new())
     }
 
-    /// Opens a stack with Compose profiles turned on, and without some services, each with the reason; what needs one of those is left
-    /// out as well.
+    /// Opens a stack with Compose profiles turned on, and without some services, each with the
+    /// reason; what needs one of those is left out as well.
     ///
     /// # Errors
     /// As [`Stack::open`]; no service has one of the profiles.
-    pub fn open_with(folder_or_name: &str, profiles: &BTreeSet<String>, without: &BTreeMap<String, String>) -> Result<Stack, StackError> {
+    pub fn open_with(
+        folder_or_name: &str,
+        profiles: &BTreeSet<String>,
+        without: &BTreeMap<String, String>,
+    ) -> Result<Stack, StackError> {
         let folder = find(folder_or_name)?;
         // Before anything is said about one of these files.
         secret::learn_folder(&folder);
         let file = folder.join(DECLARATION);
         let text = std::fs::read_to_string(&file).map_err(|error| {
-            ConfigError::of(&file, format!("can't be read: {error}"), "check its permissions; it must be text in UTF-8")
+            ConfigError::of(
+                &file,
+                format!("can't be read: {error}"),
+                "check its permissions; it must be text in UTF-8",
+            )
         })?;
         let declaration: Declaration = crate::yaml::parse(&file, &text)?;
         declaration::secrets::learn(&declaration);
         let marks = parse(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
-            let mark = marks.get("compose").map_or_else(|| marks.mark.clone(), |node| node.mark.clone());
+            let mark =
+                marks.get("compose").map_or_else(|| marks.mark.clone(), |node| node.mark.clone());
             return Err(ConfigError::at(
                 &mark,
                 format!("compose: there is no file {}", compose.display()),
@@ -70,7 +82,15 @@ impl Stack {
         let source = Source { profiles: profiles.clone(), ..Source::new(compose) };
         let project = load(&source)?;
         secrets::learn_project(&project);
-        let mut stack = Stack { folder, declaration, declaration_file: file, project, source, dashboards: None, marks };
+        let mut stack = Stack {
+            folder,
+            declaration,
+            declaration_file: file,
+            project,
+            source,
+            dashboards: None,
+            marks,
+        };
         stack.known(profiles)?;
         stack.check()?;
         stack.dashboards = stack.dashboards_from_files()?;
@@ -83,12 +103,20 @@ impl Stack {
 
     /// Some service must have each of the profiles.
     fn known(&self, profiles: &BTreeSet<String>) -> Result<(), StackError> {
-        let all = self.project.services.values().chain(self.project.left_out.values().map(|left| &left.service));
-        let known: BTreeSet<&str> = all.flat_map(|service| &service.profiles).map(String::as_str).collect();
+        let all = self
+            .project
+            .services
+            .values()
+            .chain(self.project.left_out.values().map(|left| &left.service));
+        let known: BTreeSet<&str> =
+            all.flat_map(|service| &service.profiles).map(String::as_str).collect();
         match profiles.iter().find(|p| *p != "*" && !known.contains(p.as_str())) {
             None => Ok(()),
             Some(unknown) => Err(StackError::NotFound {
-                what: format!("no service of {} has the profile {unknown}", self.project.file.display()),
+                what: format!(
+                    "no service of {} has the profile {unknown}",
+                    self.project.file.display()
+                ),
                 hint: suggest(unknown, known, "profiles"),
             }),
         }
@@ -104,10 +132,12 @@ impl Stack {
         self.marks.at(path).mark.clone()
     }
 
-    /// Services and ports inside the network that the declaration speaks of: the harness has to reach them.
+    /// Services and ports inside the network that the declaration speaks of: the harness has to
+    /// reach them.
     pub fn declared_ports(&self) -> BTreeSet<(String, u16)> {
         let declared = &self.declaration;
-        let mut ports: BTreeSet<(String, u16)> = declared.roles.servers().map(|role| (role.service.clone(), role.port)).collect();
+        let mut ports: BTreeSet<(String, u16)> =
+            declared.roles.servers().map(|role| (role.service.clone(), role.port)).collect();
         if let Some((_, files)) = &self.dashboards {
             ports.extend(files.ports(&hosts(&self.project)));
         }
@@ -124,13 +154,22 @@ impl Stack {
 }
 
 /// Services to be left out, with those that can't be started without one of them.
-fn with_dependants(project: &Project, without: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn with_dependants(
+    project: &Project,
+    without: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let mut all = without.clone();
     loop {
-        let next = project.services.values().filter(|service| !all.contains_key(&service.name)).find_map(|service| {
-            let lacks = service.needs().find(|name| all.contains_key(*name))?;
-            Some((service.name.clone(), format!("it needs {lacks}, which is left out: {}", all[lacks])))
-        });
+        let next =
+            project.services.values().filter(|service| !all.contains_key(&service.name)).find_map(
+                |service| {
+                    let lacks = service.needs().find(|name| all.contains_key(*name))?;
+                    Some((
+                        service.name.clone(),
+                        format!("it needs {lacks}, which is left out: {}", all[lacks]),
+                    ))
+                },
+            );
         match next {
             Some((name, why)) => drop(all.insert(name, why)),
             None => return all,
@@ -148,14 +187,18 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
     let is_name = !folder_or_name.contains('/');
     let mut known = Vec::new();
     if is_name {
-        for root in here.ancestors().map(Path::to_path_buf).chain([Home::find().root().to_path_buf()]) {
+        for root in
+            here.ancestors().map(Path::to_path_buf).chain([Home::find().root().to_path_buf()])
+        {
             let stacks = root.join("compose/stacks");
             if stacks.join(folder_or_name).join(DECLARATION).is_file() {
                 return Ok(absolute(stacks.join(folder_or_name)));
             }
             let entries = std::fs::read_dir(&stacks).into_iter().flatten().flatten();
             known.extend(
-                entries.filter(|entry| entry.path().join(DECLARATION).is_file()).filter_map(|entry| entry.file_name().into_string().ok()),
+                entries
+                    .filter(|entry| entry.path().join(DECLARATION).is_file())
+                    .filter_map(|entry| entry.file_name().into_string().ok()),
             );
         }
     }
@@ -178,7 +221,11 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
         None if known.is_empty() => "give the path of a folder with a firedrill.yaml".into(),
         None => format!("give a folder with a firedrill.yaml, or one of {}", known.join(", ")),
     };
-    let what = if is_name { format!("there is no stack {folder_or_name}") } else { format!("there is no folder {}", as_folder.display()) };
+    let what = if is_name {
+        format!("there is no stack {folder_or_name}")
+    } else {
+        format!("there is no folder {}", as_folder.display())
+    };
     Err(StackError::NotFound { what, hint })
 }
 
@@ -188,8 +235,11 @@ mod tests {
 
     fn open(declaration: &str) -> Result<Stack, StackError> {
         let home = tempfile::tempdir().expect("folder");
-        std::fs::write(home.path().join("docker-compose.yml"), "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n")
-            .expect("file");
+        std::fs::write(
+            home.path().join("docker-compose.yml"),
+            "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n",
+        )
+        .expect("file");
         std::fs::write(home.path().join(DECLARATION), declaration).expect("file");
         Stack::open(&home.path().to_string_lossy())
     }
@@ -201,7 +251,10 @@ mod tests {
         )
         .expect("opens");
         assert_eq!(stack.name(), "a-1");
-        assert_eq!(stack.declared_ports(), [("store".to_owned(), 9090), ("web".to_owned(), 80)].into());
+        assert_eq!(
+            stack.declared_ports(),
+            [("store".to_owned(), 9090), ("web".to_owned(), 80)].into()
+        );
         assert_eq!(stack.mark(&["health", "0", "path"]).line, 6);
     }
 
@@ -212,7 +265,11 @@ mod tests {
             ("schema: 1\nstack: a\nroles: {}\ntime_scal: 2\n", 4, "time_scal"),
             ("schema: 2\nstack: a\nroles: {}\n", 1, "2"),
             ("schema: 1\nstack: A b\nroles: {}\n", 2, "A b"),
-            ("schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: stor, port: 1}\n", 4, "stor"),
+            (
+                "schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: stor, port: 1}\n",
+                4,
+                "stor",
+            ),
             (
                 "schema: 1\nstack: a\nroles: {}\nhealth:\n  - {service: web, port: 80, path: /}\n  - {service: wep, port: 80, path: /}\n",
                 6,
@@ -228,14 +285,21 @@ mod tests {
         }
     }
 
-    const OPTIONAL: &str = "schema: 1\nstack: a\nroles: {}\noptional:\n  - {service: store, why: large}\n";
+    const OPTIONAL: &str =
+        "schema: 1\nstack: a\nroles: {}\noptional:\n  - {service: store, why: large}\n";
 
-    fn open_with(compose: &str, declaration: &str, profiles: &[&str], without: &[(&str, &str)]) -> Result<Stack, StackError> {
+    fn open_with(
+        compose: &str,
+        declaration: &str,
+        profiles: &[&str],
+        without: &[(&str, &str)],
+    ) -> Result<Stack, StackError> {
         let home = tempfile::tempdir().expect("folder");
         std::fs::write(home.path().join("docker-compose.yml"), compose).expect("file");
         std::fs::write(home.path().join(DECLARATION), declaration).expect("file");
         let profiles = profiles.iter().map(|p| (*p).to_owned()).collect();
-        let without = without.iter().map(|(name, why)| ((*name).to_owned(), (*why).to_owned())).collect();
+        let without =
+            without.iter().map(|(name, why)| ((*name).to_owned(), (*why).to_owned())).collect();
         Stack::open_with(&home.path().to_string_lossy(), &profiles, &without)
     }
 
@@ -250,12 +314,18 @@ mod tests {
         std::fs::write(home.path().join("docker-compose.yml"), compose).expect("file");
         std::fs::write(home.path().join(DECLARATION), &declared).expect("file");
         let without = BTreeMap::from([("store".to_owned(), "no image".to_owned())]);
-        let stack = Stack::open_with(&home.path().to_string_lossy(), &BTreeSet::new(), &without).expect("opens");
+        let stack = Stack::open_with(&home.path().to_string_lossy(), &BTreeSet::new(), &without)
+            .expect("opens");
         assert_eq!(stack.project.services.keys().collect::<Vec<_>>(), ["web"]);
-        let why: Vec<String> = stack.project.left_out.values().map(|left| left.why.to_string()).collect();
+        let why: Vec<String> =
+            stack.project.left_out.values().map(|left| left.why.to_string()).collect();
         assert_eq!(why, ["no image", "it needs store, which is left out: no image"]);
-        // Read again from the same source, as it is when its containers are made, it has the same services.
-        assert_eq!(load(&stack.source).expect("reads").services.keys().collect::<Vec<_>>(), ["web"]);
+        // Read again from the same source, as it is when its containers are made, it has the same
+        // services.
+        assert_eq!(
+            load(&stack.source).expect("reads").services.keys().collect::<Vec<_>>(),
+            ["web"]
+        );
     }
 
     #[test]
@@ -263,7 +333,8 @@ mod tests {
         let plain = "services:\n  web: {image: w}\n  store: {image: s}\n  extra: {image: e, profiles: [more, all]}\n";
         let declared = |rest: &str| format!("schema: 1\nstack: a\nroles: {{}}\noptional:\n{rest}");
         let needs = "services:\n  web: {image: w, depends_on: [store]}\n  store: {image: s}\n";
-        let shares = "services:\n  web: {image: w, network_mode: \"service:store\"}\n  store: {image: s}\n";
+        let shares =
+            "services:\n  web: {image: w, network_mode: \"service:store\"}\n  store: {image: s}\n";
         let twice = "  - {service: store, why: x}\n  - {service: store, why: x}\n";
         let cases = [
             (plain, declared("  - {service: stor, why: x}\n"), 5, "stor", "did you mean store?"),
@@ -283,19 +354,30 @@ mod tests {
             ),
         ];
         for (compose, declaration, line, what, hint) in cases {
-            let Err(StackError::Config(error)) = open_with(compose, &declaration, &[], &[]) else { panic!("opened:\n{declaration}") };
+            let Err(StackError::Config(error)) = open_with(compose, &declaration, &[], &[]) else {
+                panic!("opened:\n{declaration}")
+            };
             assert_eq!(error.line, line, "{error}");
             assert!(error.what.contains(what) && error.hint.contains(hint), "{error}");
         }
-        open_with(plain, &declared("  - {service: extra, profile: more, why: x}\n  - {service: store, why: x}\n"), &[], &[])
-            .expect("opens");
+        open_with(
+            plain,
+            &declared(
+                "  - {service: extra, profile: more, why: x}\n  - {service: store, why: x}\n",
+            ),
+            &[],
+            &[],
+        )
+        .expect("opens");
     }
 
     #[test]
     fn a_profile_is_turned_on_by_name_and_an_unknown_one_is_refused() {
         let compose = "services:\n  web: {image: w}\n  extra: {image: e, profiles: [more]}\n";
         let declared = "schema: 1\nstack: a\nroles: {}\n";
-        let running = |profiles: &[&str]| open_with(compose, declared, profiles, &[]).map(|s| s.project.services.len());
+        let running = |profiles: &[&str]| {
+            open_with(compose, declared, profiles, &[]).map(|s| s.project.services.len())
+        };
         assert_eq!(running(&[]).expect("opens"), 1);
         assert_eq!(running(&["more"]).expect("opens"), 2);
         assert_eq!(running(&["*"]).expect("opens"), 2);
@@ -307,7 +389,11 @@ mod tests {
     #[test]
     fn a_stack_that_is_not_there_is_named() {
         let error = Stack::open("no-such-stack-at-all").expect_err("missing");
-        assert!(matches!(error, StackError::NotFound { .. }) && error.to_string().contains("no-such-stack-at-all"), "{error}");
+        assert!(
+            matches!(error, StackError::NotFound { .. })
+                && error.to_string().contains("no-such-stack-at-all"),
+            "{error}"
+        );
         let empty = tempfile::tempdir().expect("folder");
         let error = Stack::open(&empty.path().to_string_lossy()).expect_err("no declaration");
         assert!(error.to_string().contains(DECLARATION), "{error}");

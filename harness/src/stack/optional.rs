@@ -12,16 +12,29 @@ impl Stack {
         let roles = [("metrics", &declared.roles.metrics), ("alerting", &declared.roles.alerting)];
         for (at, optional) in declared.optional.iter().enumerate() {
             let (nth, name) = (at.to_string(), &optional.service);
-            let wrong = |key: &str, what: String, hint: String| Err(self.error(&["optional", &nth, key], what, hint));
+            let wrong = |key: &str, what: String, hint: String| {
+                Err(self.error(&["optional", &nth, key], what, hint))
+            };
             self.service(&["optional", &nth, "service"], name)?;
             if declared.optional[..at].iter().any(|o| o.service == *name) {
-                return wrong("service", format!("optional: {name} stands there twice"), "state it once".into());
+                return wrong(
+                    "service",
+                    format!("optional: {name} stands there twice"),
+                    "state it once".into(),
+                );
             }
-            let service = self.project.services.get(name).or(self.project.left_out.get(name).map(|left| &left.service));
+            let service = self.project.services.get(name).or(self
+                .project
+                .left_out
+                .get(name)
+                .map(|left| &left.service));
             let profiles = service.map_or(&[][..], |s| &s.profiles);
             match &optional.profile {
                 Some(profile) if profiles.is_empty() => {
-                    let what = format!("optional: profile: seen `{profile}`, but service {name} has no profile in {}", self.compose());
+                    let what = format!(
+                        "optional: profile: seen `{profile}`, but service {name} has no profile in {}",
+                        self.compose()
+                    );
                     return wrong(
                         "profile",
                         what,
@@ -29,38 +42,93 @@ impl Stack {
                     );
                 }
                 Some(profile) if !profiles.contains(profile) => {
-                    let what = format!("optional: profile: seen `{profile}`, which service {name} does not have in {}", self.compose());
-                    return wrong("profile", what, suggest(profile, profiles.iter().map(String::as_str), "profiles of the service"));
+                    let what = format!(
+                        "optional: profile: seen `{profile}`, which service {name} does not have in {}",
+                        self.compose()
+                    );
+                    return wrong(
+                        "profile",
+                        what,
+                        suggest(
+                            profile,
+                            profiles.iter().map(String::as_str),
+                            "profiles of the service",
+                        ),
+                    );
                 }
                 None if !profiles.is_empty() => {
                     let all = profiles.join(", ");
-                    let what = format!("optional: service {name} is in profiles {all}, so that it runs only where --profile asks for one");
-                    return wrong("service", what, format!("state `profile: {}`, or take it out of the profiles", profiles[0]));
+                    let what = format!(
+                        "optional: service {name} is in profiles {all}, so that it runs only where --profile asks for one"
+                    );
+                    return wrong(
+                        "service",
+                        what,
+                        format!("state `profile: {}`, or take it out of the profiles", profiles[0]),
+                    );
                 }
                 _ => {}
             }
-            if let Some((role, _)) = roles.iter().find(|(_, role)| role.as_ref().is_some_and(|r| r.service == *name)) {
+            if let Some((role, _)) =
+                roles.iter().find(|(_, role)| role.as_ref().is_some_and(|r| r.service == *name))
+            {
                 let what = format!("optional: service {name} answers for roles.{role}");
-                return wrong("service", what, "take it out of `optional`: without it nothing is judged".into());
+                return wrong(
+                    "service",
+                    what,
+                    "take it out of `optional`: without it nothing is judged".into(),
+                );
             }
-            if let Some(unknown) = optional.datasources.iter().find(|d| !declared.datasources.contains(d)) {
-                let known = suggest(unknown, declared.datasources.iter().map(String::as_str), "`datasources`");
-                return wrong("datasources", format!("optional: datasources: {unknown} is not declared"), known);
+            if let Some(unknown) =
+                optional.datasources.iter().find(|d| !declared.datasources.contains(d))
+            {
+                let known = suggest(
+                    unknown,
+                    declared.datasources.iter().map(String::as_str),
+                    "`datasources`",
+                );
+                return wrong(
+                    "datasources",
+                    format!("optional: datasources: {unknown} is not declared"),
+                    known,
+                );
             }
-            let traffic = declared.workload.iter().flat_map(|w| std::iter::once(&w.http).chain(&w.imap));
-            if traffic.filter_map(|address| address.split(':').next()).any(|service| service == name) {
+            let traffic =
+                declared.workload.iter().flat_map(|w| std::iter::once(&w.http).chain(&w.imap));
+            if traffic
+                .filter_map(|address| address.split(':').next())
+                .any(|service| service == name)
+            {
                 let what = format!("optional: the workload talks to service {name}");
-                return wrong("service", what, "take it out of `optional`: without it there is no traffic".into());
+                return wrong(
+                    "service",
+                    what,
+                    "take it out of `optional`: without it there is no traffic".into(),
+                );
             }
             if optional.profile.is_some() {
                 // Compose itself refuses what needs a service whose profile is off.
                 continue;
             }
-            let may_go = |other: &str| declared.optional.iter().any(|o| o.service == other && o.profile.is_none());
-            if let Some(other) = self.project.services.values().find(|s| !may_go(&s.name) && s.needs().any(|n| n == name)) {
-                let what =
-                    format!("optional: service {} needs the optional service {name} ({}:{})", other.name, self.compose(), other.mark.line);
-                let hint = format!("write `required: false` under its `depends_on`, or declare {} under `optional` too", other.name);
+            let may_go = |other: &str| {
+                declared.optional.iter().any(|o| o.service == other && o.profile.is_none())
+            };
+            if let Some(other) = self
+                .project
+                .services
+                .values()
+                .find(|s| !may_go(&s.name) && s.needs().any(|n| n == name))
+            {
+                let what = format!(
+                    "optional: service {} needs the optional service {name} ({}:{})",
+                    other.name,
+                    self.compose(),
+                    other.mark.line
+                );
+                let hint = format!(
+                    "write `required: false` under its `depends_on`, or declare {} under `optional` too",
+                    other.name
+                );
                 return wrong("service", what, hint);
             }
         }

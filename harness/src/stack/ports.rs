@@ -1,9 +1,9 @@
 //! Host ports: chosen free when the plan is made, and fixed from then on.
 
 use super::{Stack, StackError, holder};
-use crate::stack::compose::Project;
 use crate::declaration::HostPorts;
 use crate::engine::spec::{ContainerSpec, PortSpec};
+use crate::stack::compose::Project;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{TcpListener, UdpSocket};
@@ -11,24 +11,31 @@ use std::net::{TcpListener, UdpSocket};
 /// Ports of each service.
 pub type PortPlan = BTreeMap<String, Vec<PortSpec>>;
 
-/// Ports are chosen below those that the kernel hands out to outgoing connections, which would collide with them.
+/// Ports are chosen below those that the kernel hands out to outgoing connections, which would
+/// collide with them.
 const FROM: u16 = 20_000;
 /// How many there are to choose from.
 const COUNT: u16 = 12_000;
 
-/// Plans the host ports of a stack, as its declaration wants them: what the Compose file publishes, what the declaration
-/// speaks of, and what further services publish (their host port 0 is chosen).
+/// Plans the host ports of a stack, as its declaration wants them: what the Compose file publishes,
+/// what the declaration speaks of, and what further services publish (their host port 0 is chosen).
 ///
 /// # Errors
 /// [`StackError::PortInUse`] when a port that is wanted as written is taken, or none is free.
-pub fn plan_ports(stack: &Stack, project: &Project, extra: &[ContainerSpec], run: &str) -> Result<PortPlan, StackError> {
+pub fn plan_ports(
+    stack: &Stack,
+    project: &Project,
+    extra: &[ContainerSpec],
+    run: &str,
+) -> Result<PortPlan, StackError> {
     let as_written = stack.declaration.ports == HostPorts::AsWritten;
     let mut chooser = Chooser::new(run);
     let mut plan = PortPlan::new();
     for (name, service) in &project.services {
         let mut ports: Vec<PortSpec> = Vec::new();
         for port in &service.ports {
-            if ports.iter().any(|known| known.container == port.container && known.udp == port.udp) {
+            if ports.iter().any(|known| known.container == port.container && known.udp == port.udp)
+            {
                 continue;
             }
             let host = match port.host.filter(|_| as_written) {
@@ -58,7 +65,8 @@ pub fn plan_ports(stack: &Stack, project: &Project, extra: &[ContainerSpec], run
     for service in extra {
         let mut ports = Vec::new();
         for port in &service.ports {
-            let host = if port.host == 0 { chooser.next(&service.service, port.udp)? } else { port.host };
+            let host =
+                if port.host == 0 { chooser.next(&service.service, port.udp)? } else { port.host };
             ports.push(PortSpec { host, ..port.clone() });
         }
         plan.insert(service.service.clone(), ports);
@@ -80,7 +88,11 @@ impl Chooser {
 
     /// Whether a port is free; it counts as taken from then on.
     fn take(&mut self, port: u16, udp: bool) -> bool {
-        let free = if udp { UdpSocket::bind(("127.0.0.1", port)).is_ok() } else { TcpListener::bind(("127.0.0.1", port)).is_ok() };
+        let free = if udp {
+            UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        } else {
+            TcpListener::bind(("127.0.0.1", port)).is_ok()
+        };
         free && self.taken.insert(port)
     }
 
@@ -108,7 +120,8 @@ mod tests {
     #[test]
     fn ports_are_free_and_differ() {
         let mut chooser = Chooser::new("r");
-        let ports: BTreeSet<u16> = (0..50).map(|_| chooser.next("a", false).expect("free")).collect();
+        let ports: BTreeSet<u16> =
+            (0..50).map(|_| chooser.next("a", false).expect("free")).collect();
         assert_eq!(ports.len(), 50);
         let held = TcpListener::bind("127.0.0.1:0").expect("binds");
         assert!(!chooser.take(held.local_addr().expect("address").port(), false));

@@ -1,5 +1,5 @@
-//! Installing and starting Docker on a Debian machine, as root, when the user asks for it (`--provision`, or
-//! `FIREDRILL_PROVISION=1`). What is installed stays.
+//! Installing and starting Docker on a Debian machine, as root, when the user asks for it
+//! (`--provision`, or `FIREDRILL_PROVISION=1`). What is installed stays.
 
 use crate::engine::{Engine, EngineError};
 use std::fs::OpenOptions;
@@ -11,8 +11,13 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 /// Programs that are needed, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 5] =
-    [("dockerd", "docker.io"), ("iptables", "iptables"), ("tc", "iproute2"), ("nsenter", "util-linux"), ("mmdebstrap", "mmdebstrap")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("dockerd", "docker.io"),
+    ("iptables", "iptables"),
+    ("tc", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("mmdebstrap", "mmdebstrap"),
+];
 
 /// Longest time that the engine may take to answer after it was started.
 const START: Duration = Duration::from_secs(60);
@@ -22,17 +27,26 @@ pub fn asked_by_environment() -> bool {
     std::env::var("FIREDRILL_PROVISION").is_ok_and(|value| value == "1" || value == "true")
 }
 
-/// Connects to the engine. If `provision`, installs what is missing of Docker, `iptables`, `iproute2` and `mmdebstrap`
-/// first, and starts the engine if none answers. `say` is told of each step.
+/// Connects to the engine. If `provision`, installs what is missing of Docker, `iptables`,
+/// `iproute2` and `mmdebstrap` first, and starts the engine if none answers. `say` is told of each
+/// step.
 ///
 /// # Errors
-/// [`EngineError::Missing`] without `provision`; else [`EngineError::Unfit`] for the step that failed.
-pub async fn engine(provision: bool, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Engine, EngineError> {
+/// [`EngineError::Missing`] without `provision`; else [`EngineError::Unfit`] for the step that
+/// failed.
+pub async fn engine(
+    provision: bool,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Engine, EngineError> {
     let connected = Engine::connect().await;
     if !provision {
         return connected;
     }
-    let mut packages: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
     if connected.is_ok() {
         // An engine that answers may have come from elsewhere, and need no daemon of Debian's.
         packages.retain(|package| *package != "docker.io");
@@ -66,13 +80,17 @@ async fn install(packages: &[&str], say: &(dyn Fn(&str) + Send + Sync)) -> Resul
     }
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     if !is_debian(&release) || find("apt-get").is_none() {
-        return Err(EngineError::Unfit { what: format!("{list} missing, and --provision knows Debian only"), hint: by_hand });
+        return Err(EngineError::Unfit {
+            what: format!("{list} missing, and --provision knows Debian only"),
+            hint: by_hand,
+        });
     }
     say(&format!("installing {list}"));
     run("apt-get", &["-qq", "-o", "DPkg::Lock::Timeout=120", "update"]).await?;
     let mut args = vec!["-qq", "-y", "-o", "DPkg::Lock::Timeout=120", "install"];
     args.extend_from_slice(packages);
-    // With what they recommend: that mounts control groups where no init system does, and lets mmdebstrap check signatures.
+    // With what they recommend: that mounts control groups where no init system does, and lets
+    // mmdebstrap check signatures.
     run("apt-get", &args).await
 }
 
@@ -119,16 +137,28 @@ async fn start(say: &(dyn Fn(&str) + Send + Sync)) -> Result<Engine, EngineError
     if Path::new("/run/systemd/system").is_dir() {
         run("systemctl", &["start", "docker"]).await?;
     } else {
-        let unfit = |what: String| EngineError::Unfit { what, hint: "start `dockerd` as root".into() };
+        let unfit =
+            |what: String| EngineError::Unfit { what, hint: "start `dockerd` as root".into() };
         let program = find("dockerd").ok_or_else(|| unfit("there is no program dockerd".into()))?;
-        let output =
-            OpenOptions::new().create(true).append(true).open(log).map_err(|error| unfit(format!("{}: {error}", log.display())))?;
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|error| unfit(format!("{}: {error}", log.display())))?;
         let errors = output.try_clone().map_err(|error| unfit(error.to_string()))?;
         // A group of its own: it stays when we and our terminal go.
         let mut command = std::process::Command::new("setsid");
-        command.arg("--fork").arg(&program).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+        command
+            .arg("--fork")
+            .arg(&program)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
         command.env("PATH", daemon_path()).current_dir("/");
-        let started = command.spawn().map_err(|error| unfit(format!("`setsid {}`: {error}", program.display())))?;
+        let started = command
+            .spawn()
+            .map_err(|error| unfit(format!("`setsid {}`: {error}", program.display())))?;
         daemon = Some(started);
     }
     let since = Instant::now();

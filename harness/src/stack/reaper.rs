@@ -1,8 +1,9 @@
-//! The reaper: a process of its own that takes a run's stack away when the harness is gone, however it went.
+//! The reaper: a process of its own that takes a run's stack away when the harness is gone, however
+//! it went.
 //!
-//! It holds the reading end of a pipe whose writing end only the harness has. The end of that pipe without a word means
-//! that the harness died. A run that stays (`--keep`) or is down already is told to it first. Stacks started by `up`, and
-//! faults injected by hand, never get one.
+//! It holds the reading end of a pipe whose writing end only the harness has. The end of that pipe
+//! without a word means that the harness died. A run that stays (`--keep`) or is down already is
+//! told to it first. Stacks started by `up`, and faults injected by hand, never get one.
 
 use crate::engine::Engine;
 use crate::journal::{Journal, STATE_VARIABLE};
@@ -29,13 +30,14 @@ pub struct Reaper {
 }
 
 impl Reaper {
-    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is this very program, whose
-    /// command line must hand the subcommand to [`main`].
+    /// Starts a reaper for a run of the user's journal, before anything of that run is made. It is
+    /// this very program, whose command line must hand the subcommand to [`main`].
     ///
     /// # Errors
     /// [`StackError::Files`] when it can't be started.
     pub fn spawn(run: &str) -> Result<Reaper, StackError> {
-        let program = crate::process::program::program().map_err(StackError::files("looking for our own program"))?;
+        let program = crate::process::program::program()
+            .map_err(StackError::files("looking for our own program"))?;
         Reaper::spawn_as(&program, &Journal::of_user(), run)
     }
 
@@ -46,24 +48,30 @@ impl Reaper {
     pub fn spawn_as(program: &Path, journal: &Journal, run: &str) -> Result<Reaper, StackError> {
         let start = || {
             std::fs::create_dir_all(journal.home())?;
-            let log = OpenOptions::new().create(true).append(true).open(journal.home().join("reaper.log"))?;
+            let log = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(journal.home().join("reaper.log"))?;
             Command::new(program)
                 .args([SUBCOMMAND, "--run", run])
                 .env(STATE_VARIABLE, journal.home())
                 .current_dir("/")
-                // A group of its own, so that Ctrl-C at the terminal does not end it together with the harness.
+                // A group of its own, so that Ctrl-C at the terminal does not end it together with
+                // the harness.
                 .process_group(0)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(log)
                 .spawn()
         };
-        let mut child = start().map_err(StackError::files(format!("starting the reaper of run {run}")))?;
+        let mut child =
+            start().map_err(StackError::files(format!("starting the reaper of run {run}")))?;
         let pipe = child.stdin.take();
         Ok(Reaper { child, pipe })
     }
 
-    /// Tells the reaper that nothing is to be removed, because the run is down already or stays, and waits for its end.
+    /// Tells the reaper that nothing is to be removed, because the run is down already or stays,
+    /// and waits for its end.
     pub fn dismiss(mut self) {
         if let Some(mut pipe) = self.pipe.take() {
             // A reaper that is gone already needs no word.
@@ -79,15 +87,17 @@ impl Reaper {
     }
 }
 
-/// The reaper's own life: waits for the end of the pipe on standard input, then removes the run unless it was dismissed.
-/// What it did stands in `reaper.log` beside the journal.
+/// The reaper's own life: waits for the end of the pipe on standard input, then removes the run
+/// unless it was dismissed. What it did stands in `reaper.log` beside the journal.
 ///
 /// # Errors
 /// [`StackError`] when the run could not be removed; the journal keeps it open then.
 pub async fn main(run: &str) -> Result<(), StackError> {
-    // What ends a whole session or machine politely must not end the one process that cleans up after the others. A handler
-    // that does nothing stays for the life of the process.
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+    // What ends a whole session or machine politely must not end the one process that cleans up
+    // after the others. A handler that does nothing stays for the life of the process.
+    for kind in
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()]
+    {
         if let Err(error) = signal(kind) {
             eprintln!("reaper of run {run}: {error}");
         }
@@ -98,7 +108,8 @@ pub async fn main(run: &str) -> Result<(), StackError> {
     if words == DISMISSED {
         return Ok(());
     }
-    let engine = Engine::connect().await.inspect_err(|error| eprintln!("reaper of run {run}: {error}")).ok();
+    let engine =
+        Engine::connect().await.inspect_err(|error| eprintln!("reaper of run {run}: {error}")).ok();
     let removed = remove_run(engine.as_ref(), &Journal::of_user(), run).await;
     match &removed {
         Ok(removed) => eprintln!("reaper of run {run}: the harness is gone; removed {removed:?}"),

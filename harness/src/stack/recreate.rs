@@ -1,19 +1,21 @@
-//! One service made anew in a stack that is up, for changes that a server takes over only when it starts.
+//! One service made anew in a stack that is up, for changes that a server takes over only when it
+//! starts.
 
 use super::resolve::{self, Context, Host};
 use super::up::{Addition, Job};
 use super::{Running, Stack, StackError, volumes};
-use crate::stack::compose::{Source, load};
 use crate::engine::Engine;
 use crate::engine::label::Owner;
 use crate::engine::spec::PortSpec;
+use crate::stack::compose::{Source, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Makes a service's container anew from the work copy's Compose file as it is now, at its old ports, and waits until it is
-/// ready. What was added to the old one has to be added again. Later commands find the new container; `running` itself still
-/// names the old one, so ask the engine by service.
+/// Makes a service's container anew from the work copy's Compose file as it is now, at its old
+/// ports, and waits until it is ready. What was added to the old one has to be added again. Later
+/// commands find the new container; `running` itself still names the old one, so ask the engine by
+/// service.
 ///
 /// # Errors
 /// [`StackError`]; once it is one about the engine, the old container is gone.
@@ -25,20 +27,39 @@ pub async fn recreate(
     addition: Option<&Addition>,
 ) -> Result<(), StackError> {
     let work = running.work_copy();
-    let owner = Owner { run: running.run.clone(), stack: running.stack.clone(), project: running.project.clone() };
-    let source = Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
+    let owner = Owner {
+        run: running.run.clone(),
+        stack: running.stack.clone(),
+        project: running.project.clone(),
+    };
+    let source =
+        Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
     let project = load(&source)?;
-    let missing =
-        || StackError::NotFound { what: format!("there is no running service {name}"), hint: "name a service of the Compose file".into() };
+    let missing = || StackError::NotFound {
+        what: format!("there is no running service {name}"),
+        hint: "name a service of the Compose file".into(),
+    };
     let service = project.services.get(name).ok_or_else(missing)?;
     let old = running.services.get(name).ok_or_else(missing)?;
-    let ports: Vec<_> = old.ports.iter().map(|(container, host)| PortSpec { container: *container, host: *host, udp: false }).collect();
+    let ports: Vec<_> = old
+        .ports
+        .iter()
+        .map(|(container, host)| PortSpec { container: *container, host: *host, udp: false })
+        .collect();
     let host = Host::look();
     let mounts = work.mounts(&project, &stack.declaration.owner_data)?;
     mounts.bring(&work)?;
     let as_they_are = volumes::as_they_are(engine, &owner.project, &mounts).await?;
-    let context = Context { owner: &owner, project: &project, work: &work, host: &host, mounts: &mounts, as_they_are: &as_they_are };
-    let spec = resolve::service(&context, service, &old.image, &ports, addition, &mut BTreeSet::new())?;
+    let context = Context {
+        owner: &owner,
+        project: &project,
+        work: &work,
+        host: &host,
+        mounts: &mounts,
+        as_they_are: &as_they_are,
+    };
+    let spec =
+        resolve::service(&context, service, &old.image, &ports, addition, &mut BTreeSet::new())?;
     let before = engine.container_of(&running.project, name).await?;
     engine.remove(&before.id).await?;
     let job = Job {

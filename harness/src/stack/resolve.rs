@@ -1,12 +1,15 @@
-//! From a service of the Compose file to a container that this host can grant. What it can't is cut down and listed.
+//! From a service of the Compose file to a container that this host can grant. What it can't is cut
+//! down and listed.
 
 use super::mounts::Mounts;
 use super::work_copy::WorkCopy;
 use super::{Addition, Deviation, StackError};
+use crate::engine::label::{self, Owner};
+use crate::engine::spec::{
+    Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit,
+};
 use crate::stack::compose::{Content, Healthcheck, Project, Service};
 use crate::yaml::ConfigError;
-use crate::engine::label::{self, Owner};
-use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit};
 use nix::sys::resource::{Resource, getrlimit};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,17 +86,30 @@ impl Host {
     /// Looks at this machine, on which the engine is taken to run too.
     pub fn look() -> Host {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let bits = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-        Host { capabilities: bits.unwrap_or(u64::MAX), cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64) }
+        let bits = status
+            .lines()
+            .find_map(|line| line.strip_prefix("CapBnd:"))
+            .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        Host {
+            capabilities: bits.unwrap_or(u64::MAX),
+            cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
+        }
     }
 
     fn grants(&self, capability: &str) -> bool {
         let name = capability.trim_start_matches("CAP_");
-        CAPABILITIES.iter().position(|known| *known == name).is_none_or(|bit| self.capabilities & (1 << bit) != 0)
+        CAPABILITIES
+            .iter()
+            .position(|known| *known == name)
+            .is_none_or(|bit| self.capabilities & (1 << bit) != 0)
     }
 
     fn missing(&self) -> Vec<String> {
-        CAPABILITIES.iter().filter(|name| !self.grants(name)).map(|name| (*name).to_owned()).collect()
+        CAPABILITIES
+            .iter()
+            .filter(|name| !self.grants(name))
+            .map(|name| (*name).to_owned())
+            .collect()
     }
 
     /// The highest hard limit that a process here may have; `None` if there is none.
@@ -135,7 +151,8 @@ pub(super) fn service(
 ) -> Result<ContainerSpec, StackError> {
     let host = context.host;
     let mut note = |what: String, why: &str| {
-        deviations.insert(Deviation { what: format!("{}: {what}", service.name), why: why.to_owned() });
+        deviations
+            .insert(Deviation { what: format!("{}: {what}", service.name), why: why.to_owned() });
     };
     let (cap_add, cap_drop) = capabilities(service, host, &mut note);
     let mut spec = ContainerSpec {
@@ -150,7 +167,12 @@ pub(super) fn service(
         hostname: service.hostname.clone(),
         domainname: service.domainname.clone(),
         networks: attachments(context, service, &mut note),
-        mounts: context.mounts.specs(&service.name, context.work, &context.owner.project, context.as_they_are),
+        mounts: context.mounts.specs(
+            &service.name,
+            context.work,
+            &context.owner.project,
+            context.as_they_are,
+        ),
         ports: ports.to_vec(),
         cap_add,
         cap_drop,
@@ -165,7 +187,9 @@ pub(super) fn service(
         shm_size: service.shm_size,
         restart: restart(&service.restart),
         stop_signal: service.stop_signal.clone(),
-        stop_timeout: service.stop_grace_period.map(|grace| i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)),
+        stop_timeout: service
+            .stop_grace_period
+            .map(|grace| i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)),
         init: service.init,
         read_only: service.read_only,
         tty: service.tty,
@@ -181,14 +205,23 @@ pub(super) fn service(
         note(format!("cpus {} cut to {}", service.cpus, host.cores), "the host has no more cores");
     }
     if spec.oom_score_adj.is_some_and(|score| score < 0) && !host.grants("SYS_RESOURCE") {
-        note("oom_score_adj left out".into(), "the host lacks CAP_SYS_RESOURCE, which lowering it takes");
+        note(
+            "oom_score_adj left out".into(),
+            "the host lacks CAP_SYS_RESOURCE, which lowering it takes",
+        );
         spec.oom_score_adj = None;
     }
     for (name, value) in &service.sysctls {
-        if ["net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."].iter().any(|own| name.starts_with(own)) {
+        if ["net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."]
+            .iter()
+            .any(|own| name.starts_with(own))
+        {
             spec.sysctls.insert(name.clone(), value.clone());
         } else {
-            note(format!("sysctl {name} left out"), "it belongs to the whole host and not to a container");
+            note(
+                format!("sysctl {name} left out"),
+                "it belongs to the whole host and not to a container",
+            );
         }
     }
     for device in &service.devices {
@@ -202,34 +235,59 @@ pub(super) fn service(
         let rights = parts.next().unwrap_or("rwm");
         // Behind a block device lie the owner's file systems.
         if found.file_type().is_block_device() && rights != "r" {
-            note(format!("the host's device {path} can only be read at {inside}"), "a run never writes to the owner's disks");
+            note(
+                format!("the host's device {path} can only be read at {inside}"),
+                "a run never writes to the owner's disks",
+            );
             spec.devices.push(format!("{path}:{inside}:r"));
         } else {
-            note(format!("the host's device {path} is there at {inside}"), "what the service does with it reaches the host");
+            note(
+                format!("the host's device {path} is there at {inside}"),
+                "what the service does with it reaches the host",
+            );
             spec.devices.push(device.clone());
         }
     }
     if !service.dns.is_empty() {
         note("dns left out".into(), "a contained stack resolves its own names only");
     }
-    let other = |mode: &str| mode.strip_prefix("service:").map(|name| container_name(&context.owner.project, name));
+    let other = |mode: &str| {
+        mode.strip_prefix("service:").map(|name| container_name(&context.owner.project, name))
+    };
     if let Some(mode) = &service.network_mode {
-        spec.network_mode = Some(other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")));
+        spec.network_mode =
+            Some(other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")));
         spec.networks.clear();
         spec.hostname = None;
         spec.ports.clear();
         spec.extra_hosts.clear();
     }
-    let namespace =
-        |mode: &Option<String>| mode.as_ref().map(|mode| other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}")));
+    let namespace = |mode: &Option<String>| {
+        mode.as_ref().map(|mode| {
+            other(mode).map_or_else(|| mode.clone(), |name| format!("container:{name}"))
+        })
+    };
     spec.pid = namespace(&service.pid);
     spec.ipc = namespace(&service.ipc);
-    for (key, mode, reaches) in [("pid", &spec.pid, "sees and may signal the processes"), ("ipc", &spec.ipc, "shares the memory")] {
+    for (key, mode, reaches) in [
+        ("pid", &spec.pid, "sees and may signal the processes"),
+        ("ipc", &spec.ipc, "shares the memory"),
+    ] {
         let why = "what it does there leaves the stack: containment holds only as far as this service is trusted";
         match mode.as_deref() {
-            Some("host") => note(format!("{key}: host, so that it {reaches} of the whole host"), why),
-            Some(other) if other.starts_with("container:") && !other.starts_with(&format!("container:{}-", context.owner.project)) => {
-                note(format!("{key}: {other}, so that it {reaches} of a container that is not the run's"), why);
+            Some("host") => {
+                note(format!("{key}: host, so that it {reaches} of the whole host"), why)
+            }
+            Some(other)
+                if other.starts_with("container:")
+                    && !other.starts_with(&format!("container:{}-", context.owner.project)) =>
+            {
+                note(
+                    format!(
+                        "{key}: {other}, so that it {reaches} of a container that is not the run's"
+                    ),
+                    why,
+                );
             }
             _ => {}
         }
@@ -283,7 +341,9 @@ pub(super) fn finish_labels(spec: &mut ContainerSpec, owner: &Owner, project: Op
                     let condition = match dependency.condition {
                         crate::stack::compose::Condition::Started => "service_started",
                         crate::stack::compose::Condition::Healthy => "service_healthy",
-                        crate::stack::compose::Condition::Completed => "service_completed_successfully",
+                        crate::stack::compose::Condition::Completed => {
+                            "service_completed_successfully"
+                        }
                     };
                     format!("{name}:{condition}:false")
                 })
@@ -293,7 +353,11 @@ pub(super) fn finish_labels(spec: &mut ContainerSpec, owner: &Owner, project: Op
     }
 }
 
-fn capabilities(service: &Service, host: &Host, note: &mut impl FnMut(String, &str)) -> (Vec<String>, Vec<String>) {
+fn capabilities(
+    service: &Service,
+    host: &Host,
+    note: &mut impl FnMut(String, &str),
+) -> (Vec<String>, Vec<String>) {
     let plain = |name: &String| name.trim_start_matches("CAP_").to_uppercase();
     let mut add: Vec<String> = service.cap_add.iter().map(plain).collect();
     let mut drop: Vec<String> = service.cap_drop.iter().map(plain).collect();
@@ -345,18 +409,31 @@ fn ulimits(service: &Service, host: &Host, note: &mut impl FnMut(String, &str)) 
         .collect()
 }
 
-fn attachments(context: &Context, service: &Service, note: &mut impl FnMut(String, &str)) -> Vec<Attachment> {
+fn attachments(
+    context: &Context,
+    service: &Service,
+    note: &mut impl FnMut(String, &str),
+) -> Vec<Attachment> {
     service
         .networks
         .iter()
         .map(|(name, network)| {
-            if let Some(external) = context.project.networks.get(name).and_then(|network| network.external.as_ref()) {
-                note(format!("external network {external} replaced by one of the run's own"), "a run touches nothing that it did not make");
+            if let Some(external) =
+                context.project.networks.get(name).and_then(|network| network.external.as_ref())
+            {
+                note(
+                    format!("external network {external} replaced by one of the run's own"),
+                    "a run touches nothing that it did not make",
+                );
             }
             let mut aliases = vec![service.name.clone()];
             aliases.extend(service.container_name.clone());
             aliases.extend(network.aliases.iter().cloned());
-            Attachment { network: network_name(&context.owner.project, name), aliases, ipv4: network.ipv4.clone() }
+            Attachment {
+                network: network_name(&context.owner.project, name),
+                aliases,
+                ipv4: network.ipv4.clone(),
+            }
         })
         .collect()
 }
@@ -376,7 +453,9 @@ fn content_files(context: &Context, service: &Service) -> Result<Vec<FileSpec>, 
         .configs
         .iter()
         .map(|mount| (mount, context.project.configs.get(&mount.source)))
-        .chain(service.secrets.iter().map(|mount| (mount, context.project.secrets.get(&mount.source))));
+        .chain(
+            service.secrets.iter().map(|mount| (mount, context.project.secrets.get(&mount.source))),
+        );
     let mut files: Vec<FileSpec> = Vec::new();
     for (mount, content) in named {
         let content = match content {
@@ -384,12 +463,23 @@ fn content_files(context: &Context, service: &Service) -> Result<Vec<FileSpec>, 
             Some(Content::File(path)) => {
                 // Where the run has a copy, it may hold what takes the original's place.
                 let copy = context.work.place(path).filter(|copy| copy.exists());
-                std::fs::read(copy.as_deref().unwrap_or(path))
-                    .map_err(|error| ConfigError::at(&mount.mark, format!("{} can't be read: {error}", path.display()), "check the path"))?
+                std::fs::read(copy.as_deref().unwrap_or(path)).map_err(|error| {
+                    ConfigError::at(
+                        &mount.mark,
+                        format!("{} can't be read: {error}", path.display()),
+                        "check the path",
+                    )
+                })?
             }
             None => continue,
         };
-        files.push(FileSpec { path: mount.target.clone(), content, mode: mount.mode, uid: mount.uid, gid: mount.gid });
+        files.push(FileSpec {
+            path: mount.target.clone(),
+            content,
+            mode: mount.mode,
+            uid: mount.uid,
+            gid: mount.gid,
+        });
     }
     Ok(files)
 }
@@ -414,7 +504,9 @@ fn restart(policy: &str) -> RestartSpec {
         "always" => RestartSpec::Always,
         "unless-stopped" => RestartSpec::UnlessStopped,
         _ => match policy.strip_prefix("on-failure") {
-            Some(times) => RestartSpec::OnFailure(times.trim_start_matches(':').parse().unwrap_or(0)),
+            Some(times) => {
+                RestartSpec::OnFailure(times.trim_start_matches(':').parse().unwrap_or(0))
+            }
             None => RestartSpec::No,
         },
     }
@@ -427,7 +519,11 @@ mod tests {
     #[test]
     fn a_host_without_a_capability_grants_the_others() {
         let bare = Host { capabilities: !(1 << 24), cores: 2.0 };
-        assert!(!bare.grants("SYS_RESOURCE") && !bare.grants("CAP_SYS_RESOURCE") && bare.grants("NET_ADMIN"));
+        assert!(
+            !bare.grants("SYS_RESOURCE")
+                && !bare.grants("CAP_SYS_RESOURCE")
+                && bare.grants("NET_ADMIN")
+        );
         assert_eq!(bare.missing(), ["SYS_RESOURCE"]);
         assert!(Host { capabilities: u64::MAX, cores: 2.0 }.hard_limit("nofile").is_none());
     }

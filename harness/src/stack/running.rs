@@ -71,7 +71,11 @@ impl Running {
     /// Ports of services inside the network, with those of 127.0.0.1 at which they are reached.
     pub fn published(&self) -> BTreeMap<(String, u16), u16> {
         let of = |(name, service): (&String, &RunningService)| {
-            service.ports.iter().map(|(inside, host)| ((name.clone(), *inside), *host)).collect::<Vec<_>>()
+            service
+                .ports
+                .iter()
+                .map(|(inside, host)| ((name.clone(), *inside), *host))
+                .collect::<Vec<_>>()
         };
         self.services.iter().flat_map(of).collect()
     }
@@ -120,7 +124,8 @@ impl Running {
     /// [`StackError::Files`] when it can't be read.
     pub fn load(journal: &Journal, run: &str) -> Result<Option<Running>, StackError> {
         let file = run_folder(journal, run).join("running.json");
-        let fail = |source| StackError::Files { what: format!("reading {}", file.display()), source };
+        let fail =
+            |source| StackError::Files { what: format!("reading {}", file.display()), source };
         match std::fs::read(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(fail(error)),
@@ -138,8 +143,10 @@ impl Running {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(StackError::files(format!("reading {}", folder.display())))?,
         };
-        let mut all: Vec<Running> =
-            entries.flatten().filter_map(|entry| Running::load(journal, entry.file_name().to_str()?).ok().flatten()).collect();
+        let mut all: Vec<Running> = entries
+            .flatten()
+            .filter_map(|entry| Running::load(journal, entry.file_name().to_str()?).ok().flatten())
+            .collect();
         all.sort_by(|a, b| a.since.cmp(&b.since));
         // What their containers say may hold their keys.
         all.iter().for_each(|running| crate::secret::learn_folder(&running.folder));

@@ -1,19 +1,19 @@
-//! Bringing a stack up: networks, volumes, then all services in parallel as far as their dependencies allow, each until it
-//! is ready.
+//! Bringing a stack up: networks, volumes, then all services in parallel as far as their
+//! dependencies allow, each until it is ready.
 
 use super::mounts::Mounts;
 use super::resolve::{self, Context, Host};
 use super::running::{Deviation, Running, RunningService};
 use super::work_copy::{WorkCopy, announce};
 use super::{PortPlan, Stack, StackError, plan_ports, remove_run, volumes};
-use crate::stack::compose::{Condition, Project, Source, load};
-use crate::yaml::ConfigError;
 use crate::engine::containment;
 use crate::engine::label::Owner;
 use crate::engine::network::{NetworkSpec, bridge_name};
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, RestartSpec};
 use crate::engine::{ContainerState, Engine, EngineError, Health};
 use crate::journal::Journal;
+use crate::stack::compose::{Condition, Project, Source, load};
+use crate::yaml::ConfigError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,8 +33,8 @@ pub struct Up<'a> {
     pub work: &'a WorkCopy,
     /// Image reference of each service; those not named keep the one in the Compose file.
     pub images: BTreeMap<String, String>,
-    /// Further services, started before all others: the stand-ins. Their names, networks (unless they name some) and labels
-    /// are filled in; a host port 0 is chosen.
+    /// Further services, started before all others: the stand-ins. Their names, networks (unless
+    /// they name some) and labels are filled in; a host port 0 is chosen.
     pub extra_services: Vec<ContainerSpec>,
     /// What is added to services of the Compose file.
     pub additions: BTreeMap<String, Addition>,
@@ -68,7 +68,8 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How many lines of its log a service that is not ready shows.
 const TAIL: u32 = 15;
 
-/// Brings a stack up and returns when all services are ready. When that fails, everything of the run is removed again.
+/// Brings a stack up and returns when all services are ready. When that fails, everything of the
+/// run is removed again.
 ///
 /// # Errors
 /// [`StackError`]; for a service that is not ready, with what was seen last and the end of its log.
@@ -88,8 +89,13 @@ pub async fn up(request: Up<'_>) -> Result<Running, StackError> {
 async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     let Up { engine, journal, stack, work, .. } = request;
     let run = work.run.as_str();
-    let owner = Owner { run: run.to_owned(), stack: stack.name().to_owned(), project: project_name(stack.name(), run) };
-    let source = Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
+    let owner = Owner {
+        run: run.to_owned(),
+        stack: stack.name().to_owned(),
+        project: project_name(stack.name(), run),
+    };
+    let source =
+        Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
     let project = load(&source)?;
     announce(journal, run, stack.name())?;
     let ports = match request.ports {
@@ -111,7 +117,14 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     mounts.bring(work)?;
     deviations.extend(mounts.deviations.iter().cloned());
     let externals = volumes::externals(engine, &mounts, &mut deviations).await?;
-    let context = Context { owner: &owner, project: &project, work, host: &host, mounts: &mounts, as_they_are: &externals.as_they_are };
+    let context = Context {
+        owner: &owner,
+        project: &project,
+        work,
+        host: &host,
+        mounts: &mounts,
+        as_they_are: &externals.as_they_are,
+    };
     let mut specs: BTreeMap<String, ContainerSpec> = BTreeMap::new();
     for (name, service) in &project.services {
         let image = request.images.get(name).or(service.image.as_ref()).ok_or_else(|| {
@@ -124,19 +137,34 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         })?;
         let ports = ports.get(name).map_or(&[][..], Vec::as_slice);
         let addition = request.additions.get(name);
-        specs.insert(name.clone(), resolve::service(&context, service, image, ports, addition, &mut deviations)?);
+        specs.insert(
+            name.clone(),
+            resolve::service(&context, service, image, ports, addition, &mut deviations)?,
+        );
     }
-    let default_network = resolve::network_name(&owner.project, networks.keys().next().map_or("default", String::as_str));
+    let default_network = resolve::network_name(
+        &owner.project,
+        networks.keys().next().map_or("default", String::as_str),
+    );
     let mut extra_names = BTreeSet::new();
     for mut spec in request.extra_services {
         spec.name = resolve::container_name(&owner.project, &spec.service);
         if let Some(ports) = ports.get(&spec.service) {
             spec.ports.clone_from(ports);
         }
-        let aliases: Vec<String> = spec.networks.drain(..).flat_map(|network| network.aliases).chain([spec.service.clone()]).collect();
+        let aliases: Vec<String> = spec
+            .networks
+            .drain(..)
+            .flat_map(|network| network.aliases)
+            .chain([spec.service.clone()])
+            .collect();
         spec.networks = networks
             .keys()
-            .map(|network| Attachment { network: resolve::network_name(&owner.project, network), aliases: aliases.clone(), ipv4: None })
+            .map(|network| Attachment {
+                network: resolve::network_name(&owner.project, network),
+                aliases: aliases.clone(),
+                ipv4: None,
+            })
             .collect();
         resolve::finish_labels(&mut spec, &owner, None);
         extra_names.insert(spec.service.clone());
@@ -144,7 +172,11 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     }
     for spec in specs.values() {
         if !engine.has_image(&spec.image).await? {
-            return Err(EngineError::NoImage { image: spec.image.clone(), service: spec.service.clone() }.into());
+            return Err(EngineError::NoImage {
+                image: spec.image.clone(),
+                service: spec.service.clone(),
+            }
+            .into());
         }
     }
 
@@ -152,7 +184,11 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         let spec = NetworkSpec {
             name: resolve::network_name(&owner.project, name),
             subnets: subnets.clone(),
-            labels: owner.labels().into_iter().chain([("com.docker.compose.network".to_owned(), name.clone())]).collect(),
+            labels: owner
+                .labels()
+                .into_iter()
+                .chain([("com.docker.compose.network".to_owned(), name.clone())])
+                .collect(),
         };
         // Sealed before it is there, so that nothing ever runs in it unsealed.
         containment::seal(&bridge_name(&spec.name), run).await?;
@@ -192,20 +228,39 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
 
 fn warnings(project: &Project) -> BTreeSet<Deviation> {
     let why = "as Compose itself would warn, or as containment demands";
-    project.warnings.iter().map(|warning| Deviation { what: warning.clone(), why: why.into() }).collect()
+    project
+        .warnings
+        .iter()
+        .map(|warning| Deviation { what: warning.clone(), why: why.into() })
+        .collect()
 }
 
-/// What a run of a stack will list as different from what is written, as far as its files and this machine tell: nothing is started,
-/// no engine is asked.
+/// What a run of a stack will list as different from what is written, as far as its files and this
+/// machine tell: nothing is started, no engine is asked.
 ///
 /// # Errors
 /// [`StackError::Config`] for a config or secret that can't be read.
 pub fn foreseen(stack: &Stack, mounts: &Mounts) -> Result<BTreeSet<Deviation>, StackError> {
     let project = &stack.project;
-    let owner = Owner { run: String::new(), stack: stack.name().to_owned(), project: project_name(stack.name(), "") };
-    let work = WorkCopy { run: String::new(), original: stack.folder.clone(), folder: stack.folder.clone() };
+    let owner = Owner {
+        run: String::new(),
+        stack: stack.name().to_owned(),
+        project: project_name(stack.name(), ""),
+    };
+    let work = WorkCopy {
+        run: String::new(),
+        original: stack.folder.clone(),
+        folder: stack.folder.clone(),
+    };
     let (host, as_they_are) = (Host::look(), BTreeMap::new());
-    let context = Context { owner: &owner, project, work: &work, host: &host, mounts, as_they_are: &as_they_are };
+    let context = Context {
+        owner: &owner,
+        project,
+        work: &work,
+        host: &host,
+        mounts,
+        as_they_are: &as_they_are,
+    };
     let mut deviations = warnings(project);
     deviations.extend(mounts.deviations.iter().cloned().chain(mounts.told_externals()));
     for service in project.services.values() {
@@ -216,7 +271,8 @@ pub fn foreseen(stack: &Stack, mounts: &Mounts) -> Result<BTreeSet<Deviation>, S
 
 /// Name of the Compose project of a run.
 fn project_name(stack: &str, run: &str) -> String {
-    let run: String = run.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    let run: String =
+        run.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     format!("firedrill-{stack}-{run}")
 }
 
@@ -225,14 +281,19 @@ fn networks_of(project: &Project) -> BTreeMap<String, Vec<(String, Option<String
     let mut networks = BTreeMap::new();
     for service in project.services.values().filter(|service| service.network_mode.is_none()) {
         for name in service.networks.keys() {
-            let subnets = project.networks.get(name).map(|network| network.subnets.clone()).unwrap_or_default();
+            let subnets = project
+                .networks
+                .get(name)
+                .map(|network| network.subnets.clone())
+                .unwrap_or_default();
             networks.insert(name.clone(), subnets);
         }
     }
     networks
 }
 
-/// How far a service is. Later ones include earlier ones, except `Completed` and `Ready`, which exclude each other.
+/// How far a service is. Later ones include earlier ones, except `Completed` and `Ready`, which
+/// exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Waiting,
@@ -259,12 +320,20 @@ async fn start_all(start: Start<'_>) -> Result<BTreeMap<String, RunningService>,
     let mut tasks = JoinSet::new();
     for (name, spec) in start.specs {
         let needs = dependencies(start.project, start.extra, name);
-        let completes = start
-            .project
-            .services
-            .values()
-            .any(|other| other.depends_on.get(name).is_some_and(|dependency| dependency.condition == Condition::Completed));
-        let job = Job { engine: start.engine.clone(), spec: spec.clone(), needs, completes, ready_within: start.ready_within, began };
+        let completes = start.project.services.values().any(|other| {
+            other
+                .depends_on
+                .get(name)
+                .is_some_and(|dependency| dependency.condition == Condition::Completed)
+        });
+        let job = Job {
+            engine: start.engine.clone(),
+            spec: spec.clone(),
+            needs,
+            completes,
+            ready_within: start.ready_within,
+            began,
+        };
         let (stages, events) = (stages.clone(), events.clone());
         tasks.spawn(async move { job.run(&stages, &events).await });
     }
@@ -299,17 +368,27 @@ async fn start_all(start: Start<'_>) -> Result<BTreeMap<String, RunningService>,
     Ok(services)
 }
 
-/// What a service waits for. Everything waits for the further services to be started, so that the names they take over
-/// are there.
-fn dependencies(project: &Project, extra: &BTreeSet<String>, name: &str) -> Vec<(String, Condition)> {
+/// What a service waits for. Everything waits for the further services to be started, so that the
+/// names they take over are there.
+fn dependencies(
+    project: &Project,
+    extra: &BTreeSet<String>,
+    name: &str,
+) -> Vec<(String, Condition)> {
     if extra.contains(name) {
         return Vec::new();
     }
-    let mut needs: Vec<(String, Condition)> = extra.iter().map(|name| (name.clone(), Condition::Started)).collect();
+    let mut needs: Vec<(String, Condition)> =
+        extra.iter().map(|name| (name.clone(), Condition::Started)).collect();
     let Some(service) = project.services.get(name) else { return needs };
     let present = |name: &&String| project.services.contains_key(*name);
-    needs
-        .extend(service.depends_on.iter().filter(|(name, _)| present(name)).map(|(name, dependency)| (name.clone(), dependency.condition)));
+    needs.extend(
+        service
+            .depends_on
+            .iter()
+            .filter(|(name, _)| present(name))
+            .map(|(name, dependency)| (name.clone(), dependency.condition)),
+    );
     for mode in [&service.network_mode, &service.pid, &service.ipc] {
         if let Some(other) = mode.as_deref().and_then(|mode| mode.strip_prefix("service:")) {
             needs.push((other.to_owned(), Condition::Started));
@@ -339,7 +418,8 @@ impl Job {
             // Nobody listens any more once another service has failed.
             let _ = events.send(event);
         };
-        // Made while its dependencies come up; only starting waits for them. A shared namespace must be there to be made.
+        // Made while its dependencies come up; only starting waits for them. A shared namespace
+        // must be there to be made.
         let shares = [&self.spec.network_mode, &self.spec.pid, &self.spec.ipc]
             .iter()
             .any(|mode| mode.as_deref().is_some_and(|mode| mode.starts_with("container:")));
@@ -362,28 +442,51 @@ impl Job {
             None => self.engine.create(&self.spec).await?,
         };
         self.start(&id).await?;
-        tell(StackEvent::Started { service: name.clone(), container: id.clone(), image: self.spec.image.clone() });
+        tell(StackEvent::Started {
+            service: name.clone(),
+            container: id.clone(),
+            image: self.spec.image.clone(),
+        });
         if let Some(stage) = stages.get(&name) {
             stage.send_replace(Stage::Started);
         }
         let (stage, condition) = self.ready(&id).await?;
-        tell(StackEvent::Ready { service: name.clone(), after_s: self.began.elapsed().as_secs_f64(), condition: condition.to_owned() });
+        tell(StackEvent::Ready {
+            service: name.clone(),
+            after_s: self.began.elapsed().as_secs_f64(),
+            condition: condition.to_owned(),
+        });
         if let Some(sender) = stages.get(&name) {
             sender.send_replace(stage);
         }
-        let ports = self.spec.ports.iter().filter(|port| !port.udp).map(|port| (port.container, port.host)).collect();
+        let ports = self
+            .spec
+            .ports
+            .iter()
+            .filter(|port| !port.udp)
+            .map(|port| (port.container, port.host))
+            .collect();
         Ok((name, RunningService { container: id, image: self.spec.image, ports }))
     }
 
     async fn start(&self, id: &str) -> Result<(), StackError> {
         match self.engine.start(id).await {
             Err(EngineError::Refused { seen, .. })
-                if seen.contains("port is already allocated") || seen.contains("address already in use") =>
+                if seen.contains("port is already allocated")
+                    || seen.contains("address already in use") =>
             {
-                let port = self.spec.ports.iter().find(|port| seen.contains(&format!(":{}", port.host)));
-                Err(EngineError::PortInUse { port: port.map_or(0, |port| port.host), service: self.spec.service.clone(), seen }.into())
+                let port =
+                    self.spec.ports.iter().find(|port| seen.contains(&format!(":{}", port.host)));
+                Err(EngineError::PortInUse {
+                    port: port.map_or(0, |port| port.host),
+                    service: self.spec.service.clone(),
+                    seen,
+                }
+                .into())
             }
-            Err(EngineError::Refused { seen, .. }) => Err(self.not_ready(id, format!("it can't be started: {seen}")).await),
+            Err(EngineError::Refused { seen, .. }) => {
+                Err(self.not_ready(id, format!("it can't be started: {seen}")).await)
+            }
             other => other.map_err(StackError::from),
         }
     }
@@ -411,7 +514,11 @@ impl Job {
                 }
                 match health {
                     Health::Healthy => return Ok((Stage::Ready, "healthcheck")),
-                    Health::None if before.as_ref().is_some_and(|before| before.running && before.started_at == seen.started_at) => {
+                    Health::None
+                        if before.as_ref().is_some_and(|before| {
+                            before.running && before.started_at == seen.started_at
+                        }) =>
+                    {
                         return Ok((Stage::Ready, "running"));
                     }
                     _ => {}
@@ -421,11 +528,15 @@ impl Job {
                 let within = self.ready_within.as_secs_f64();
                 let last = match (seen.running, seen.health) {
                     (false, _) => died(&seen),
-                    (true, Health::None) if self.completes => "it still runs, wanted to end with 0".to_owned(),
-                    (true, Health::None) => format!("it was restarted {} times", seen.restarts),
-                    (true, health) => {
-                        format!("its health check is {health:?}: {}", or(&seen.health_output, "it printed nothing")).to_lowercase()
+                    (true, Health::None) if self.completes => {
+                        "it still runs, wanted to end with 0".to_owned()
                     }
+                    (true, Health::None) => format!("it was restarted {} times", seen.restarts),
+                    (true, health) => format!(
+                        "its health check is {health:?}: {}",
+                        or(&seen.health_output, "it printed nothing")
+                    )
+                    .to_lowercase(),
                 };
                 return Err(self.not_ready(id, format!("not within {within:.0} s; {last}")).await);
             }
@@ -446,7 +557,11 @@ fn died(seen: &ContainerState) -> String {
         (false, "") => String::new(),
         (false, error) => format!(", {error}"),
     };
-    let restarts = if seen.restarts > 0 { format!(" after {} restarts", seen.restarts) } else { String::new() };
+    let restarts = if seen.restarts > 0 {
+        format!(" after {} restarts", seen.restarts)
+    } else {
+        String::new()
+    };
     format!("it ended with exit code {}{why}{restarts}", seen.exit_code)
 }
 

@@ -1,13 +1,13 @@
-//! The run's own copy of a stack's folder. Scaled and sabotaged configuration is written there; the owner's files are
-//! never touched, and bind mounts of the stack resolve there.
+//! The run's own copy of a stack's folder. Scaled and sabotaged configuration is written there; the
+//! owner's files are never touched, and bind mounts of the stack resolve there.
 
 use super::mounts::place::real;
 use super::mounts::{Mounts, Need};
 use super::{Stack, StackError};
-use crate::stack::compose::Project;
-use crate::yaml::ConfigError;
 use crate::declaration::OwnerData;
 use crate::journal::{Journal, Undo};
+use crate::stack::compose::Project;
+use crate::yaml::ConfigError;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,11 +31,13 @@ pub(super) fn run_folder(journal: &Journal, run: &str) -> PathBuf {
 /// Names that are never copied: what tools keep beside a stack, and no configuration of it.
 pub(super) const LEFT_OUT: [&str; 4] = [".git", "node_modules", "target", "report"];
 
-/// File in the run's folder that lists what was copied from outside of the stack's folder: a copy's own parents are there, too.
+/// File in the run's folder that lists what was copied from outside of the stack's folder: a copy's
+/// own parents are there, too.
 const COPIED: &str = "outside.list";
 
 impl WorkCopy {
-    /// Copies the stack's folder, with permissions and symbolic links. That the run is to be removed is written down first.
+    /// Copies the stack's folder, with permissions and symbolic links. That the run is to be
+    /// removed is written down first.
     ///
     /// # Errors
     /// [`StackError::Files`] when something can't be read or written.
@@ -69,7 +71,10 @@ impl WorkCopy {
             return Ok(());
         }
         let listed = || {
-            let mut list = std::fs::OpenOptions::new().create(true).append(true).open(self.run_folder().join(COPIED))?;
+            let mut list = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(self.run_folder().join(COPIED))?;
             writeln!(list, "{}", real.display())
         };
         let done = super::mounts::copy::copy(real, &to, &self.runs()).and_then(|()| listed());
@@ -95,13 +100,17 @@ impl WorkCopy {
         folder.parent().unwrap_or(folder).to_path_buf()
     }
 
-    /// Where the run's copy of a file is: an absolute path, or one relative to the stack's folder. None if it has no copy, so that
-    /// nothing is ever written to an original.
+    /// Where the run's copy of a file is: an absolute path, or one relative to the stack's folder.
+    /// None if it has no copy, so that nothing is ever written to an original.
     pub fn place(&self, file: impl AsRef<Path>) -> Option<PathBuf> {
         let (original, _) = real(&self.original.join(file));
         let place = match original.strip_prefix(&self.original) {
             Ok(rest) => self.folder.join(rest),
-            Err(_) => self.copied().iter().any(|copied| original.starts_with(copied)).then(|| self.outside(&original))?,
+            Err(_) => self
+                .copied()
+                .iter()
+                .any(|copied| original.starts_with(copied))
+                .then(|| self.outside(&original))?,
         };
         // A link in the copy may lead out of it again.
         let (end, _) = real(&place);
@@ -119,14 +128,26 @@ impl WorkCopy {
         Mounts::plan(project, &self.original, owners, &need)
     }
 
-    /// Writes a file in place, so that a container into which that very file is mounted sees the change: the inode stays.
+    /// Writes a file in place, so that a container into which that very file is mounted sees the
+    /// change: the inode stays.
     ///
     /// # Errors
     /// [`StackError::Files`] when it can't be written, or the run has no copy of it.
-    pub fn write(&self, file: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<(), StackError> {
+    pub fn write(
+        &self,
+        file: impl AsRef<Path>,
+        content: impl AsRef<[u8]>,
+    ) -> Result<(), StackError> {
         let file = file.as_ref();
-        let outside = || std::io::Error::other("it lies outside of the stack's folder, and the run has no copy of it");
-        let path = self.place(file).ok_or_else(outside).map_err(StackError::files(format!("writing {}", file.display())))?;
+        let outside = || {
+            std::io::Error::other(
+                "it lies outside of the stack's folder, and the run has no copy of it",
+            )
+        };
+        let path = self
+            .place(file)
+            .ok_or_else(outside)
+            .map_err(StackError::files(format!("writing {}", file.display())))?;
         write_in_place(&path, content.as_ref())
     }
 
@@ -136,17 +157,20 @@ impl WorkCopy {
     /// [`StackError::Files`] when it can't be read.
     pub fn read(&self, relative: &str) -> Result<String, StackError> {
         let path = self.path(relative);
-        std::fs::read_to_string(&path).map_err(StackError::files(format!("reading {}", path.display())))
+        std::fs::read_to_string(&path)
+            .map_err(StackError::files(format!("reading {}", path.display())))
     }
 }
 
 /// Writes a file that may be mounted.
 pub(crate) fn write_in_place(path: &Path, content: &[u8]) -> Result<(), StackError> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(StackError::files(format!("making {}", parent.display())))?;
+        std::fs::create_dir_all(parent)
+            .map_err(StackError::files(format!("making {}", parent.display())))?;
     }
     let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         file.write_all(content)?;
         file.sync_all()
     };
@@ -179,9 +203,15 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), StackError> {
         let kind = entry.file_type().map_err(fail(&source))?;
         if kind.is_symlink() {
             let leads = std::fs::read_link(&source).map_err(fail(&source))?;
-            // A link that leads out of the folder by a relative path would lead elsewhere from the copy.
-            let leads =
-                if leads.is_absolute() || source.canonicalize().is_ok_and(|end| end.starts_with(from)) { leads } else { from.join(leads) };
+            // A link that leads out of the folder by a relative path would lead elsewhere from the
+            // copy.
+            let leads = if leads.is_absolute()
+                || source.canonicalize().is_ok_and(|end| end.starts_with(from))
+            {
+                leads
+            } else {
+                from.join(leads)
+            };
             std::os::unix::fs::symlink(leads, &target).map_err(fail(&source))?;
         } else if kind.is_dir() {
             copy(&source, &target)?;
@@ -205,10 +235,15 @@ mod tests {
         let (from, to) = (home.path().join("from"), home.path().join("to"));
         std::fs::create_dir_all(from.join("sub/.git")).expect("folder");
         std::fs::write(from.join("sub/a"), "a").expect("file");
-        std::fs::set_permissions(from.join("sub/a"), std::fs::Permissions::from_mode(0o755)).expect("mode");
+        std::fs::set_permissions(from.join("sub/a"), std::fs::Permissions::from_mode(0o755))
+            .expect("mode");
         std::os::unix::fs::symlink("a", from.join("sub/link")).expect("link");
         copy(&from, &to).expect("copies");
-        let work = WorkCopy { run: "r".into(), original: from.canonicalize().expect("real"), folder: to.clone() };
+        let work = WorkCopy {
+            run: "r".into(),
+            original: from.canonicalize().expect("real"),
+            folder: to.clone(),
+        };
         assert_eq!(work.read("sub/link").expect("reads"), "a");
         assert!(!to.join("sub/.git").exists());
         let before = std::fs::metadata(to.join("sub/a")).expect("file");
@@ -228,7 +263,8 @@ mod tests {
         std::fs::create_dir_all(from.join("conf")).expect("folder");
         std::fs::create_dir(&live).expect("folder");
         std::fs::write(live.join("rules.yml"), "the owner's").expect("file");
-        std::os::unix::fs::symlink("../../live/rules.yml", from.join("conf/rules.yml")).expect("link");
+        std::os::unix::fs::symlink("../../live/rules.yml", from.join("conf/rules.yml"))
+            .expect("link");
         std::os::unix::fs::symlink(&live, from.join("data")).expect("link");
         copy(&from, &to).expect("copies");
         let work = WorkCopy { run: "r".into(), original: from, folder: to };
@@ -240,7 +276,10 @@ mod tests {
         // With a copy of its own it can be written.
         work.bring(&live).expect("copies");
         work.write("conf/rules.yml", "the run's").expect("writes");
-        assert_eq!(std::fs::read_to_string(work.outside(&live.join("rules.yml"))).expect("file"), "the run's");
+        assert_eq!(
+            std::fs::read_to_string(work.outside(&live.join("rules.yml"))).expect("file"),
+            "the run's"
+        );
         assert_eq!(std::fs::read_to_string(live.join("rules.yml")).expect("file"), "the owner's");
     }
 }

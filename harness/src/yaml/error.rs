@@ -22,7 +22,12 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error at a mark.
     pub fn at(mark: &Mark, what: impl Into<String>, hint: impl Into<String>) -> Self {
-        ConfigError { file: mark.file.to_path_buf(), line: mark.line, what: what.into(), hint: hint.into() }
+        ConfigError {
+            file: mark.file.to_path_buf(),
+            line: mark.line,
+            what: what.into(),
+            hint: hint.into(),
+        }
     }
 
     /// An error about a whole file.

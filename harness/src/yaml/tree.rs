@@ -73,12 +73,15 @@ impl Node {
     /// The child under a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node),
+            Value::Map(entries) => {
+                entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node)
+            }
             _ => None,
         }
     }
 
-    /// What is under keys and list indices from here, for example `["alerts", "2", "receivers"]`; the deepest that is there.
+    /// What is under keys and list indices from here, for example `["alerts", "2", "receivers"]`;
+    /// the deepest that is there.
     pub fn at(&self, keys: &[&str]) -> &Node {
         let mut node = self;
         for key in keys {
@@ -97,7 +100,9 @@ impl Node {
     /// The child under a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {
-            Value::Map(entries) => entries.iter_mut().find(|(name, _)| name.name == key).map(|(_, node)| node),
+            Value::Map(entries) => {
+                entries.iter_mut().find(|(name, _)| name.name == key).map(|(_, node)| node)
+            }
             _ => None,
         }
     }
@@ -125,18 +130,28 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    let raw: Option<Spanned<Raw>> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error.location().map_or(0, |location| location.line());
-        let written = text.lines().nth(usize::try_from(line).unwrap_or(0).saturating_sub(1)).unwrap_or_default();
-        let told = without_place(error.without_snippet().to_string());
-        ConfigError {
-            file: file.to_path_buf(),
-            line,
-            what: format!("not readable as YAML: {}", crate::secret::shown_problem(written, &told)),
-            hint: "check indentation, quotes and keys written twice".into(),
-        }
-    })?;
-    Ok(raw.map_or_else(|| Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } }, |raw| marked(raw, &file)))
+    let raw: Option<Spanned<Raw>> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let line = error.location().map_or(0, |location| location.line());
+            let written = text
+                .lines()
+                .nth(usize::try_from(line).unwrap_or(0).saturating_sub(1))
+                .unwrap_or_default();
+            let told = without_place(error.without_snippet().to_string());
+            ConfigError {
+                file: file.to_path_buf(),
+                line,
+                what: format!(
+                    "not readable as YAML: {}",
+                    crate::secret::shown_problem(written, &told)
+                ),
+                hint: "check indentation, quotes and keys written twice".into(),
+            }
+        })?;
+    Ok(raw.map_or_else(
+        || Node { value: Value::Map(Vec::new()), mark: Mark { file: file.clone(), line: 1 } },
+        |raw| marked(raw, &file),
+    ))
 }
 
 /// A message of the parser without the place at its end, which we show in front.
@@ -157,7 +172,12 @@ fn marked(raw: Spanned<Raw>, file: &Arc<Path>) -> Node {
         Raw::Text(value) => Value::Text(value),
         Raw::List(items) => Value::List(items.into_iter().map(|item| marked(item, file)).collect()),
         Raw::Map(entries) => Value::Map(
-            entries.into_iter().map(|(key, node)| (Key { name: key.value, mark: mark(key.defined.line()) }, marked(node, file))).collect(),
+            entries
+                .into_iter()
+                .map(|(key, node)| {
+                    (Key { name: key.value, mark: mark(key.defined.line()) }, marked(node, file))
+                })
+                .collect(),
         ),
     };
     Node { value, mark: mark(raw.defined.line()) }
@@ -240,7 +260,9 @@ mod tests {
 
     #[test]
     fn keys_and_values_remember_their_lines_through_merges() {
-        let tree = read("x-base: &base\n  restart: always\n  tty: true\nservices:\n  a:\n    <<: *base\n    image: one\n");
+        let tree = read(
+            "x-base: &base\n  restart: always\n  tty: true\nservices:\n  a:\n    <<: *base\n    image: one\n",
+        );
         let service = tree.get("services").and_then(|services| services.get("a")).expect("service");
         assert_eq!(service.get("image").expect("image").mark.line, 7);
         let restart = service.get("restart").expect("merged");

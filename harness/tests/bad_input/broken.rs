@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 /// A socket that nobody listens on.
 pub const NO_ENGINE: &str = "unix:///does/not/exist/docker.sock";
 
-/// A copy of a stack in a folder of its own, with scenarios, features and baseline beside it, and a state folder.
+/// A copy of a stack in a folder of its own, with scenarios, features and baseline beside it, and a
+/// state folder.
 pub struct Broken {
     pub home: tempfile::TempDir,
 }
@@ -68,8 +69,8 @@ impl Broken {
         std::fs::write(path, text.replacen(old, new, 1)).expect("file");
     }
 
-    /// Takes the drill out of the e-mail stack's gate: how soon an alert fires is two of a run's five minutes, which those who ask
-    /// for other measures need not wait.
+    /// Takes the drill out of the e-mail stack's gate: how soon an alert fires is two of a run's
+    /// five minutes, which those who ask for other measures need not wait.
     pub fn without_drill(&self) {
         self.edit("baseline.yaml", "drills: [beat_stopped]", "drills: []");
         self.edit("baseline.yaml", "detection: {source", "#");
@@ -89,8 +90,15 @@ impl Broken {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
         let folder = self.folder().display().to_string();
         command.args(arguments.iter().map(|a| a.replace("STACK", &folder)));
-        command.current_dir(self.home.path()).env("XDG_STATE_HOME", self.home.path().join("state")).env("HOME", self.home.path());
-        command.env("DOCKER_HOST", NO_ENGINE).env_remove("FIREDRILL_PROVISION").env_remove("FIREDRILL_STATE").env("RUST_BACKTRACE", "0");
+        command
+            .current_dir(self.home.path())
+            .env("XDG_STATE_HOME", self.home.path().join("state"))
+            .env("HOME", self.home.path());
+        command
+            .env("DOCKER_HOST", NO_ENGINE)
+            .env_remove("FIREDRILL_PROVISION")
+            .env_remove("FIREDRILL_STATE")
+            .env("RUST_BACKTRACE", "0");
         command
     }
 
@@ -105,7 +113,11 @@ impl Broken {
     pub fn state(&self) -> Vec<PathBuf> {
         fn below(folder: &Path, found: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                if entry.path().is_dir() { below(&entry.path(), found) } else { found.push(entry.path()) }
+                if entry.path().is_dir() {
+                    below(&entry.path(), found)
+                } else {
+                    found.push(entry.path())
+                }
             }
         }
         let mut found = Vec::new();
@@ -121,10 +133,16 @@ impl Ended {
         assert_eq!(self.exit, exit, "exit code: {told}");
         let errors = self.stderr.lines().filter(|l| l.starts_with("error: ")).count();
         assert_eq!(errors, 1, "one message: {told}");
-        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("defect"), "no panic: {told}");
+        assert!(
+            !self.stderr.contains("panicked") && !self.stderr.contains("defect"),
+            "no panic: {told}"
+        );
         for words in says {
             assert!(self.stderr.contains(words), "the message does not say {words:?}: {told}");
         }
-        assert!(self.stderr.lines().any(|l| l.trim_start().starts_with("hint: ")), "no hint: {told}");
+        assert!(
+            self.stderr.lines().any(|l| l.trim_start().starts_with("hint: ")),
+            "no hint: {told}"
+        );
     }
 }

@@ -10,7 +10,8 @@ struct Case {
     edits: &'static [(&'static str, &'static str, &'static str)],
     /// `STACK` stands for the folder.
     arguments: &'static [&'static str],
-    /// File, and a text that stands first on the line which the message must name; none if no line is meant.
+    /// File, and a text that stands first on the line which the message must name; none if no line
+    /// is meant.
     at: Option<(&'static str, &'static str)>,
     says: &'static [&'static str],
 }
@@ -38,7 +39,11 @@ const fn email(
 }
 
 /// A case about arguments, on the mini stack as it is.
-const fn asked(name: &'static str, arguments: &'static [&'static str], says: &'static [&'static str]) -> Case {
+const fn asked(
+    name: &'static str,
+    arguments: &'static [&'static str],
+    says: &'static [&'static str],
+) -> Case {
     Case { name, stack: "mini", edits: &[], arguments, at: None, says }
 }
 
@@ -49,7 +54,8 @@ macro_rules! load {
     };
 }
 
-/// A case about recorded runs; of optimised programs where `$optimised` holds of how tests are built.
+/// A case about recorded runs; of optimised programs where `$optimised` holds of how tests are
+/// built.
 macro_rules! recorded {
     ($name:literal, $schema:literal, $stack:literal, $optimised:meta, $line:literal, $says:expr) => {
         Case {
@@ -79,8 +85,11 @@ macro_rules! recorded {
 }
 
 /// How these programs are built, as it is told of recorded runs that are built otherwise.
-const BUILT: &str =
-    if cfg!(debug_assertions) { "that are optimised, these are not optimised" } else { "that are not optimised, these are optimised" };
+const BUILT: &str = if cfg!(debug_assertions) {
+    "that are optimised, these are not optimised"
+} else {
+    "that are not optimised, these are optimised"
+};
 const COMPOSE: &str = "docker-compose.yml";
 const OWN: &str = "firedrill.yaml";
 const RULES: &str = "prometheus/rules/alerts.yml";
@@ -94,7 +103,13 @@ const CASES: &[Case] = &[
         "a bound below what the configuration promises",
         &[(OWN, "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: 4}")],
         (OWN, "- {name: ExporterDown"),
-        &["ExporterDown", "within 4 s", "promises 5 s", "evaluation 1 s + hold 3 s + group_wait 1 s", "shorten `for`"],
+        &[
+            "ExporterDown",
+            "within 4 s",
+            "promises 5 s",
+            "evaluation 1 s + hold 3 s + group_wait 1 s",
+            "shorten `for`",
+        ],
     ),
     mini(
         "a bound that is no number of seconds",
@@ -119,7 +134,12 @@ const CASES: &[Case] = &[
         (COMPOSE, "    volumes:\n      - ./alertmanager"),
         &["not readable as YAML"],
     ),
-    mini("duration without unit", &[(COMPOSE, "interval: 2s", "interval: 2 parsecs")], (COMPOSE, "parsecs"), &["interval", "2 parsecs"]),
+    mini(
+        "duration without unit",
+        &[(COMPOSE, "interval: 2s", "interval: 2 parsecs")],
+        (COMPOSE, "parsecs"),
+        &["interval", "2 parsecs"],
+    ),
     mini(
         "volume that is not declared",
         &[(COMPOSE, "- prometheus-data:/prometheus", "- prometheus-dat:/prometheus")],
@@ -128,7 +148,11 @@ const CASES: &[Case] = &[
     ),
     mini(
         "dependency that does not exist",
-        &[(COMPOSE, "    image: firedrill/apps\n", "    image: firedrill/apps\n    depends_on: [promethius]\n")],
+        &[(
+            COMPOSE,
+            "    image: firedrill/apps\n",
+            "    image: firedrill/apps\n    depends_on: [promethius]\n",
+        )],
         (COMPOSE, "  exporter:"),
         &["promethius", "did you mean prometheus?"],
     ),
@@ -145,7 +169,12 @@ const CASES: &[Case] = &[
         (OWN, "stedy_state:"),
         &["unknown key `stedy_state`", "did you mean `steady_state`?"],
     ),
-    mini("unknown key below", &[(OWN, "hold_s: 6", "hold_for: 6")], (OWN, "hold_for"), &["unknown key `hold_for`", "hold_s"]),
+    mini(
+        "unknown key below",
+        &[(OWN, "hold_s: 6", "hold_for: 6")],
+        (OWN, "hold_for"),
+        &["unknown key `hold_for`", "hold_s"],
+    ),
     mini(
         "missing key",
         &[(OWN, ", receivers: [pager, chat]}", "}")],
@@ -164,25 +193,49 @@ const CASES: &[Case] = &[
         (OWN, "{status: healthy}"),
         &["in quotes"],
     ),
-    mini("wrong type", &[(OWN, "time_scale: 1", "time_scale: fast")], (OWN, "time_scale: fast"), &["fast"]),
-    mini("number out of range", &[(OWN, "hold_s: 6", "hold_s: -6")], (OWN, "hold_s"), &["steady_state.hold_s", "-6", "from 0"]),
+    mini(
+        "wrong type",
+        &[(OWN, "time_scale: 1", "time_scale: fast")],
+        (OWN, "time_scale: fast"),
+        &["fast"],
+    ),
+    mini(
+        "number out of range",
+        &[(OWN, "hold_s: 6", "hold_s: -6")],
+        (OWN, "hold_s"),
+        &["steady_state.hold_s", "-6", "from 0"],
+    ),
     mini(
         "time scale out of range in the file",
         &[(OWN, "time_scale: 1", "time_scale: 0.5")],
         (OWN, "time_scale"),
         &["0.5", "from 1 to 10000"],
     ),
-    mini("newer schema", &[(OWN, "schema: 1", "schema: 2")], (OWN, "schema: 2"), &["seen 2, wanted 1"]),
+    mini(
+        "newer schema",
+        &[(OWN, "schema: 1", "schema: 2")],
+        (OWN, "schema: 2"),
+        &["seen 2, wanted 1"],
+    ),
     mini(
         "receiver that is not declared",
         &[(OWN, "receivers: [pager, chat]", "receivers: [pagr, chat]")],
         (OWN, "pagr"),
         &["ExporterDown", "pagr", "did you mean pager?"],
     ),
-    mini("unknown protocol", &[(OWN, "protocol: webhook", "protocol: webhok")], (OWN, "webhok,"), &["`webhok`", "did you mean `webhook`?"]),
+    mini(
+        "unknown protocol",
+        &[(OWN, "protocol: webhook", "protocol: webhok")],
+        (OWN, "webhok,"),
+        &["`webhok`", "did you mean `webhook`?"],
+    ),
     mini(
         "role of a service that is not there",
-        &[(OWN, "service: alertmanager, port: 9093, config", "service: alertmanger, port: 9093, config")],
+        &[(
+            OWN,
+            "service: alertmanager, port: 9093, config",
+            "service: alertmanger, port: 9093, config",
+        )],
         (OWN, "alertmanger,"),
         &["alertmanger", "did you mean alertmanager?"],
     ),
@@ -236,13 +289,21 @@ const CASES: &[Case] = &[
     ),
     email(
         "files of dashboards without a folder",
-        &[(OWN, "{kind: grafana-files, provisioning: grafana/provisioning}", "{kind: grafana-files}")],
+        &[(
+            OWN,
+            "{kind: grafana-files, provisioning: grafana/provisioning}",
+            "{kind: grafana-files}",
+        )],
         (OWN, "{kind: grafana-files}"),
         &["roles.dashboards.1: the key `provisioning` is missing"],
     ),
     email(
         "a folder of a server that reads its files itself",
-        &[(OWN, "user: admin, password: admin}", "user: admin, password: admin, provisioning: grafana/provisioning}")],
+        &[(
+            OWN,
+            "user: admin, password: admin}",
+            "user: admin, password: admin, provisioning: grafana/provisioning}",
+        )],
         (OWN, "{kind: grafana, service"),
         &["roles.dashboards.0.provisioning", "reads its files itself"],
     ),
@@ -286,7 +347,11 @@ const CASES: &[Case] = &[
     ),
     mini(
         "waiver without owner",
-        &[(OWN, "steady_state:", "waivers:\n  - {verdict: alert.SpareDown.fires, reason: known, expires: 2026-12-31}\nsteady_state:")],
+        &[(
+            OWN,
+            "steady_state:",
+            "waivers:\n  - {verdict: alert.SpareDown.fires, reason: known, expires: 2026-12-31}\nsteady_state:",
+        )],
         (OWN, "{verdict: alert.SpareDown.fires, reason"),
         &["owner"],
     ),
@@ -308,7 +373,10 @@ const CASES: &[Case] = &[
             "waivers:\n  - {verdict: alert.SpareDown.fire, owner: me, reason: known, expires: 2999-12-31}\nsteady_state:",
         )],
         (OWN, "alert.SpareDown.fire"),
-        &["the waiver of alert.SpareDown.fire is for a verdict that nobody asks for", "did you mean alert.SpareDown.fires?"],
+        &[
+            "the waiver of alert.SpareDown.fire is for a verdict that nobody asks for",
+            "did you mean alert.SpareDown.fires?",
+        ],
     ),
     mini(
         "waiver on a day that does not exist",
@@ -320,7 +388,12 @@ const CASES: &[Case] = &[
         (OWN, "2026-02-30"),
         &["2026-02-30", "no day"],
     ),
-    email("unknown journey", &[(OWN, "send_mail:", "sendmail:")], (OWN, "{sendmail:"), &["no journey sendmail", "did you mean send_mail?"]),
+    email(
+        "unknown journey",
+        &[(OWN, "send_mail:", "sendmail:")],
+        (OWN, "{sendmail:"),
+        &["no journey sendmail", "did you mean send_mail?"],
+    ),
     email(
         "address without port",
         &[(OWN, "http: email-service:5000", "http: email-service")],
@@ -354,7 +427,11 @@ const CASES: &[Case] = &[
     ),
     mini(
         "receiver outside the stack",
-        &[("alertmanager/alertmanager.yml", "https://chat.test/rooms/ops", "https://chat.example.com/rooms/ops")],
+        &[(
+            "alertmanager/alertmanager.yml",
+            "https://chat.test/rooms/ops",
+            "https://chat.example.com/rooms/ops",
+        )],
         ("alertmanager/alertmanager.yml", "chat.example.com"),
         &["leads out of the stack", "chat.example.com", "nothing was started"],
     ),
@@ -365,10 +442,19 @@ const CASES: &[Case] = &[
         &["pagr"],
     ),
     // Scenarios.
-    mini("unknown fault", &[(STOPPED, "kind: stop", "kind: stopp")], (STOPPED, "kind: stopp"), &["no fault stopp", "did you mean stop?"]),
+    mini(
+        "unknown fault",
+        &[(STOPPED, "kind: stop", "kind: stopp")],
+        (STOPPED, "kind: stopp"),
+        &["no fault stopp", "did you mean stop?"],
+    ),
     mini(
         "unknown fault on a line below",
-        &[(STOPPED, "fault: {kind: stop, target: exporter}", "fault:\n  target: exporter\n  kind: explode")],
+        &[(
+            STOPPED,
+            "fault: {kind: stop, target: exporter}",
+            "fault:\n  target: exporter\n  kind: explode",
+        )],
         (STOPPED, "kind: explode"),
         &["no fault explode", "the faults are stop, kill"],
     ),
@@ -378,7 +464,12 @@ const CASES: &[Case] = &[
         (STOPPED, "hard"),
         &["hard", "stop"],
     ),
-    mini("setting that is missing", &[(STOPPED, "kind: stop", "kind: packet_delay")], (STOPPED, "packet_delay"), &["packet_delay", "to"]),
+    mini(
+        "setting that is missing",
+        &[(STOPPED, "kind: stop", "kind: packet_delay")],
+        (STOPPED, "packet_delay"),
+        &["packet_delay", "to"],
+    ),
     mini(
         "fault on a service that is not there",
         &[(STOPPED, "target: exporter", "target: exportr")],
@@ -403,7 +494,12 @@ const CASES: &[Case] = &[
         (STOPPED, "name: exporter_halted"),
         &["exporter_halted", "exporter_stopped", "same name"],
     ),
-    mini("negative time", &[(STOPPED, "alerts: [", "hold_s: -1\nalerts: [")], (STOPPED, "hold_s"), &["hold_s", "-1", "from 0"]),
+    mini(
+        "negative time",
+        &[(STOPPED, "alerts: [", "hold_s: -1\nalerts: [")],
+        (STOPPED, "hold_s"),
+        &["hold_s", "-1", "from 0"],
+    ),
     mini(
         "time that is no number",
         &[(STOPPED, "alerts: [", "builds_up_s: .nan\nalerts: [")],
@@ -416,7 +512,12 @@ const CASES: &[Case] = &[
         (STOPPED, "load:"),
         &["no `workload`"],
     ),
-    mini("other schema of a scenario", &[(STOPPED, "schema: 1", "schema: 3")], (STOPPED, "schema: 3"), &["seen 3, wanted 1"]),
+    mini(
+        "other schema of a scenario",
+        &[(STOPPED, "schema: 1", "schema: 3")],
+        (STOPPED, "schema: 3"),
+        &["seen 3, wanted 1"],
+    ),
     mini(
         "other schema of a roll-call",
         &[("verdicts.yaml", "schema: 1", "schema: 3")],
@@ -460,7 +561,11 @@ const CASES: &[Case] = &[
     ),
     email(
         "lag of a signal that no source sends",
-        &[("baseline.yaml", "{lag: {signal: \"log:email-service\"}}", "{lag: {signal: \"log:email-servce\"}}")],
+        &[(
+            "baseline.yaml",
+            "{lag: {signal: \"log:email-service\"}}",
+            "{lag: {signal: \"log:email-servce\"}}",
+        )],
         ("baseline.yaml", "{lag: {signal: \"log:email-servce"),
         &["nothing answers for log:email-servce", "did you mean log:email-service?"],
     ),
@@ -492,10 +597,35 @@ const CASES: &[Case] = &[
         "\"schema\"",
         &["seen 1, wanted 2", "record the baseline again"]
     ),
-    recorded!("recorded runs of another stack", 2, "booking", not(debug_assertions), "\"stack\"", &["recorded of booking, wanted email"]),
-    recorded!("recorded runs of programs that are built otherwise", 2, "email", debug_assertions, "\"optimised\"", &[BUILT, "--release"]),
-    recorded!("recorded runs of another machine", 2, "email", not(debug_assertions), "\"host\"", &["999 processors, here", "--versus"]),
-    asked("stack whose baseline measures nothing", &["baseline", "record", "STACK"], &["has no gate", "state under `gate`"]),
+    recorded!(
+        "recorded runs of another stack",
+        2,
+        "booking",
+        not(debug_assertions),
+        "\"stack\"",
+        &["recorded of booking, wanted email"]
+    ),
+    recorded!(
+        "recorded runs of programs that are built otherwise",
+        2,
+        "email",
+        debug_assertions,
+        "\"optimised\"",
+        &[BUILT, "--release"]
+    ),
+    recorded!(
+        "recorded runs of another machine",
+        2,
+        "email",
+        not(debug_assertions),
+        "\"host\"",
+        &["999 processors, here", "--versus"]
+    ),
+    asked(
+        "stack whose baseline measures nothing",
+        &["baseline", "record", "STACK"],
+        &["has no gate", "state under `gate`"],
+    ),
     email(
         "error rate in per cent",
         &[("baseline.yaml", "error_rate_max: 0.01", "error_rate_max: 5")],
@@ -515,36 +645,68 @@ const CASES: &[Case] = &[
     ),
     mini(
         "unknown drill in a feature",
-        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    When drill \"spare_pausd\" is run\n")],
+        &[(
+            "features/own.feature",
+            "",
+            "Feature: Own\n  Scenario: One\n    When drill \"spare_pausd\" is run\n",
+        )],
         ("features/own.feature", "spare_pausd"),
         &["no drill spare_pausd", "did you mean spare_paused?"],
     ),
     mini(
         "unknown step",
-        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    Then all is swell\n")],
+        &[(
+            "features/own.feature",
+            "",
+            "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    Then all is swell\n",
+        )],
         ("features/own.feature", "swell"),
         &["no step \"all is swell\""],
     ),
     mini(
         "feature that is no Gherkin",
-        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    Perhaps all is well\n")],
+        &[(
+            "features/own.feature",
+            "",
+            "Feature: Own\n  Scenario: One\n    Given the healthy stack\n    Perhaps all is well\n",
+        )],
         ("features/own.feature", "Perhaps"),
         &["Gherkin", "Given, When, Then"],
     ),
     mini(
         "verdict asked for twice",
-        &[("features/own.feature", "", "Feature: Own\n  Scenario: One\n    Then every service is ready\n")],
+        &[(
+            "features/own.feature",
+            "",
+            "Feature: Own\n  Scenario: One\n    Then every service is ready\n",
+        )],
         (RULES, ""),
         &["health.services is asked for twice", "own.feature:3", "health.feature:7"],
     ),
     // Arguments.
     asked("no such stack", &["verify", "emial"], &["no stack emial", "did you mean email?"]),
     asked("no such folder", &["verify", "./shopp"], &["no folder", "shopp"]),
-    asked("folder without firedrill.yaml", &["verify", "STACK/features"], &["has no firedrill.yaml", "compose/stacks/mini/firedrill.yaml"]),
-    asked("file in place of a folder", &["verify", "STACK/firedrill.yaml"], &["is a file, wanted the folder"]),
+    asked(
+        "folder without firedrill.yaml",
+        &["verify", "STACK/features"],
+        &["has no firedrill.yaml", "compose/stacks/mini/firedrill.yaml"],
+    ),
+    asked(
+        "file in place of a folder",
+        &["verify", "STACK/firedrill.yaml"],
+        &["is a file, wanted the folder"],
+    ),
     asked("unknown tag", &["verify", "STACK", "--tags", "nightli"], &["tag nightli"]),
-    asked("one known tag does not excuse an unknown one", &["verify", "email", "--tags", "stack:email,slow-ish"], &["tag slow-ish"]),
-    asked("time scale out of range", &["verify", "STACK", "--time-scale", "0"], &["time scale 0 is out of range, wanted 1 to 10000"]),
+    asked(
+        "one known tag does not excuse an unknown one",
+        &["verify", "email", "--tags", "stack:email,slow-ish"],
+        &["tag slow-ish"],
+    ),
+    asked(
+        "time scale out of range",
+        &["verify", "STACK", "--time-scale", "0"],
+        &["time scale 0 is out of range, wanted 1 to 10000"],
+    ),
     asked(
         "time scale that can't be had",
         &["verify", "STACK", "--time-scale", "5000"],
@@ -560,50 +722,128 @@ const CASES: &[Case] = &[
         &["selftest", "STACK", "--only", "scrape_wrong_prt"],
         &["no sabotage scrape_wrong_prt", "did you mean scrape_wrong_port?"],
     ),
-    asked("unknown image", &["images", "grafanna"], &["no image grafanna", "did you mean grafana?"]),
-    asked("unknown fault by hand", &["fault", "inject", "stpo", "exporter"], &["no fault stpo", "did you mean stop?"]),
-    asked("unknown setting by hand", &["fault", "inject", "packet_delay", "exporter", "to=spare", "by=5"], &["by"]),
-    asked("setting without value", &["fault", "inject", "packet_delay", "exporter", "to"], &["setting to is not written key=value"]),
+    asked(
+        "unknown image",
+        &["images", "grafanna"],
+        &["no image grafanna", "did you mean grafana?"],
+    ),
+    asked(
+        "unknown fault by hand",
+        &["fault", "inject", "stpo", "exporter"],
+        &["no fault stpo", "did you mean stop?"],
+    ),
+    asked(
+        "unknown setting by hand",
+        &["fault", "inject", "packet_delay", "exporter", "to=spare", "by=5"],
+        &["by"],
+    ),
+    asked(
+        "setting without value",
+        &["fault", "inject", "packet_delay", "exporter", "to"],
+        &["setting to is not written key=value"],
+    ),
     asked(
         "fault on a stack that is not up",
         &["fault", "inject", "stop", "exporter", "--stack", "STACK"],
         &["stack mini is not up", "no stack is up"],
     ),
-    asked("load of a rate of zero", &["load", "--url", "http://127.0.0.1:9/", "--rate", "0", "--duration", "1s"], &["--rate", "above 0"]),
+    asked(
+        "load of a rate of zero",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "0", "--duration", "1s"],
+        &["--rate", "above 0"],
+    ),
     asked(
         "load for a duration without unit",
         &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "10"],
         &["--duration", "\"10\" is not a number with a unit", "10s"],
     ),
-    asked("load without duration", &["load", "--url", "http://127.0.0.1:9/", "--rate", "5"], &["--duration is missing", "10s"]),
-    asked("load without rate", &["load", "--url", "http://127.0.0.1:9/", "--duration", "5s"], &["--rate is missing", "--rate 500"]),
+    asked(
+        "load without duration",
+        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5"],
+        &["--duration is missing", "10s"],
+    ),
+    asked(
+        "load without rate",
+        &["load", "--url", "http://127.0.0.1:9/", "--duration", "5s"],
+        &["--rate is missing", "--rate 500"],
+    ),
     asked(
         "load of somebody else",
         &["load", "--url", "http://192.0.2.1/", "--rate", "5", "--duration", "1s"],
         &["192.0.2.1", "neither on the loopback interface nor on a network of ours"],
     ),
-    load!("load over TLS without an authority", "https://127.0.0.1:9/", [], &["--ca is missing", "--ca FILE"]),
-    load!("load with an authority that is not there", "https://127.0.0.1:9/", ["--ca", "nowhere.pem"], &["nowhere.pem", "can be read"]),
+    load!(
+        "load over TLS without an authority",
+        "https://127.0.0.1:9/",
+        [],
+        &["--ca is missing", "--ca FILE"]
+    ),
+    load!(
+        "load with an authority that is not there",
+        "https://127.0.0.1:9/",
+        ["--ca", "nowhere.pem"],
+        &["nowhere.pem", "can be read"]
+    ),
     load!(
         "load with an authority that is none",
         "https://127.0.0.1:9/",
         ["--ca", "STACK/firedrill.yaml"],
         &["firedrill.yaml", "no certificate", "BEGIN CERTIFICATE"]
     ),
-    load!("load of a scheme that does not exist", "ftp://127.0.0.1:9/", [], &["scheme ftp", "otlp+grpc, ", "lines+file"]),
-    load!("load of somebody else's mail server", "smtp://192.0.2.1", ["--to", "a@mail.test"], &["192.0.2.1", "network of ours"]),
-    load!("load of mail for nobody", "smtp://127.0.0.1:9", [], &["--to is missing", "--to alice@mail.test"]),
-    load!("load of mail for what is no address", "smtp://127.0.0.1:9", ["--to", "alice"], &["\"alice\" is no mail address"]),
-    load!("load of a mailbox of nobody", "imap://127.0.0.1:9/INBOX", [], &["names no user", "imap://alice:PASSWORD@"]),
+    load!(
+        "load of a scheme that does not exist",
+        "ftp://127.0.0.1:9/",
+        [],
+        &["scheme ftp", "otlp+grpc, ", "lines+file"]
+    ),
+    load!(
+        "load of somebody else's mail server",
+        "smtp://192.0.2.1",
+        ["--to", "a@mail.test"],
+        &["192.0.2.1", "network of ours"]
+    ),
+    load!(
+        "load of mail for nobody",
+        "smtp://127.0.0.1:9",
+        [],
+        &["--to is missing", "--to alice@mail.test"]
+    ),
+    load!(
+        "load of mail for what is no address",
+        "smtp://127.0.0.1:9",
+        ["--to", "alice"],
+        &["\"alice\" is no mail address"]
+    ),
+    load!(
+        "load of a mailbox of nobody",
+        "imap://127.0.0.1:9/INBOX",
+        [],
+        &["names no user", "imap://alice:PASSWORD@"]
+    ),
     load!(
         "load with another protocol's option",
         "otlp+http://127.0.0.1:9",
         ["--to", "a@mail.test"],
         &["--to does not go with this URL", "smtp://"]
     ),
-    load!("load into a file that can't be", "lines+file:/nowhere/at/all.log", [], &["/nowhere/at/all.log", "lines+file:"]),
-    load!("load of several lines as one", "lines+tcp://127.0.0.1:9", ["--body", "a\nb"], &["several lines", "--body"]),
-    load!("load with bodies of no size", "http://127.0.0.1:9/", ["--body-bytes", "9..5"], &["--body-bytes", "100..2000"]),
+    load!(
+        "load into a file that can't be",
+        "lines+file:/nowhere/at/all.log",
+        [],
+        &["/nowhere/at/all.log", "lines+file:"]
+    ),
+    load!(
+        "load of several lines as one",
+        "lines+tcp://127.0.0.1:9",
+        ["--body", "a\nb"],
+        &["several lines", "--body"]
+    ),
+    load!(
+        "load with bodies of no size",
+        "http://127.0.0.1:9/",
+        ["--body-bytes", "9..5"],
+        &["--body-bytes", "100..2000"]
+    ),
     Case {
         edits: &[("feed.csv", "", "user,word\na,b\n")],
         ..load!(
@@ -633,7 +873,17 @@ const CASES: &[Case] = &[
     },
     asked(
         "load of a shape that does not exist",
-        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--arrival", "rampp:5:1s"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--arrival",
+            "rampp:5:1s",
+        ],
         &["rampp:5:1s", "ramp:TO:OVER"],
     ),
     asked(
@@ -641,11 +891,25 @@ const CASES: &[Case] = &[
         &["load", "--url", "http://127.0.0.1:9/{what}", "--rate", "5", "--duration", "1s"],
         &["{what}", "{feed.COLUMN}"],
     ),
-    asked("load of a journey that does not exist", &["load", "email", "--journey", "lst=3"], &["no journey lst", "did you mean list?"]),
+    asked(
+        "load of a journey that does not exist",
+        &["load", "email", "--journey", "lst=3"],
+        &["no journey lst", "did you mean list?"],
+    ),
     asked("load of a stack without workload", &["load", "STACK"], &["has no workload", "--url"]),
     asked(
         "load with an objective that is none",
-        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--objective", "p99<250"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--objective",
+            "p99<250",
+        ],
         &["p99<250", "p99<=250ms"],
     ),
     asked(
@@ -655,12 +919,32 @@ const CASES: &[Case] = &[
     ),
     asked(
         "load by users at a rate",
-        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--rate", "5", "--duration", "1s"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--users",
+            "5",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+        ],
         &["--rate and --users contradict each other", "have no rate"],
     ),
     asked(
         "load by users who think without unit",
-        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--think-time", "1..3", "--duration", "1s"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--users",
+            "5",
+            "--think-time",
+            "1..3",
+            "--duration",
+            "1s",
+        ],
         &["--think-time", "is not a number with a unit"],
     ),
     asked(
@@ -670,7 +954,17 @@ const CASES: &[Case] = &[
     ),
     asked(
         "load along a plan that is too short",
-        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--plan", "spike", "--duration", "3s"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--rate",
+            "5",
+            "--plan",
+            "spike",
+            "--duration",
+            "3s",
+        ],
         &["3s is too short for --plan", "at least 9s"],
     ),
     asked(
@@ -685,17 +979,48 @@ const CASES: &[Case] = &[
     ),
     asked(
         "knee of a ramp",
-        &["load", "--url", "http://127.0.0.1:9/", "--find-knee", "--objective", "p99<=1s", "--rate", "5", "--arrival", "ramp:9:1s"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--find-knee",
+            "--objective",
+            "p99<=1s",
+            "--rate",
+            "5",
+            "--arrival",
+            "ramp:9:1s",
+        ],
         &["one rate", "constant or poisson"],
     ),
     asked(
         "load with a condition that is none",
-        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--stop-when", "error_rate > 0.05"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--stop-when",
+            "error_rate > 0.05",
+        ],
         &["error_rate > 0.05", "error_rate > 5%"],
     ),
     asked(
         "load by workers without a token",
-        &["load", "--url", "http://127.0.0.1:9/", "--rate", "5", "--duration", "1s", "--workers", "127.0.0.1:9"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--workers",
+            "127.0.0.1:9",
+        ],
         &["there is no token", "--token-file", "FIREDRILL_WORKER_TOKEN"],
     ),
     asked(
@@ -717,22 +1042,60 @@ const CASES: &[Case] = &[
     ),
     asked(
         "load by containers without a stack",
-        &["load", "--url", "http://web:80/", "--rate", "5", "--duration", "1s", "--worker-containers", "2"],
+        &[
+            "load",
+            "--url",
+            "http://web:80/",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--worker-containers",
+            "2",
+        ],
         &["no stack is up", "firedrill up"],
     ),
-    asked("worker that may drive the internet", &["worker", "--allow", "0.0.0.0/0"], &["--allow 0.0.0.0/0", "not private", "10.20.0.0/16"]),
+    asked(
+        "worker that may drive the internet",
+        &["worker", "--allow", "0.0.0.0/0"],
+        &["--allow 0.0.0.0/0", "not private", "10.20.0.0/16"],
+    ),
     asked("worker without a token", &["worker"], &["there is no token", "/dev/urandom"]),
     asked(
         "load by workers who have users",
-        &["load", "--url", "http://127.0.0.1:9/", "--users", "5", "--duration", "1s", "--workers", "127.0.0.1:9"],
+        &[
+            "load",
+            "--url",
+            "http://127.0.0.1:9/",
+            "--users",
+            "5",
+            "--duration",
+            "1s",
+            "--workers",
+            "127.0.0.1:9",
+        ],
         &["workers drive a --rate", "--users"],
     ),
     asked(
         "load of log lines by workers",
-        &["load", "--url", "lines+tcp://127.0.0.1:9", "--rate", "5", "--duration", "1s", "--workers", "127.0.0.1:9"],
+        &[
+            "load",
+            "--url",
+            "lines+tcp://127.0.0.1:9",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--workers",
+            "127.0.0.1:9",
+        ],
         &["workers drive http:// only"],
     ),
-    asked("tags without scenarios", &["up", "STACK", "--tags", "nightly"], &["--tags selects scenarios"]),
+    asked(
+        "tags without scenarios",
+        &["up", "STACK", "--tags", "nightly"],
+        &["--tags selects scenarios"],
+    ),
     Case {
         name: "sabotage that no longer fits",
         stack: "mini",
@@ -762,19 +1125,33 @@ fn wrong_with(case: &Case) -> Result<(), String> {
         ended.is_one_message(64, case.says);
         if let Some((file, text)) = case.at.filter(|(_, text)| !text.is_empty()) {
             let place = broken.place(file, text);
-            assert!(ended.stderr.contains(&format!("{place}:")), "not at {place}:\n{}", ended.stderr);
+            assert!(
+                ended.stderr.contains(&format!("{place}:")),
+                "not at {place}:\n{}",
+                ended.stderr
+            );
         }
         assert!(broken.state().is_empty(), "something was begun: {:?}", broken.state());
-        assert!(!broken.report().exists() || std::fs::read_dir(broken.report()).is_ok_and(|mut f| f.next().is_none()), "a run was begun");
+        assert!(
+            !broken.report().exists()
+                || std::fs::read_dir(broken.report()).is_ok_and(|mut f| f.next().is_none()),
+            "a run was begun"
+        );
     });
     tried.map_err(|panic| {
-        panic.downcast_ref::<String>().cloned().unwrap_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?").to_owned())
+        panic
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?").to_owned())
     })
 }
 
 #[test]
 fn each_mistake_gives_one_message_with_place_word_and_hint() {
-    let wrong: Vec<String> = CASES.iter().filter_map(|c| wrong_with(c).err().map(|e| format!("--- {}\n{e}", c.name))).collect();
+    let wrong: Vec<String> = CASES
+        .iter()
+        .filter_map(|c| wrong_with(c).err().map(|e| format!("--- {}\n{e}", c.name)))
+        .collect();
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
 }
 
@@ -799,13 +1176,21 @@ fn help_is_there_for_every_command() {
         .filter_map(|l| l.split_whitespace().next())
         .collect();
     assert!(listed.len() >= 10, "{whole}");
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))
+        .expect("README");
     for command in listed.into_iter().filter(|c| *c != "help") {
         let help = broken.run(&[command, "--help"]);
         assert_eq!(help.exit, 0, "{command}");
         assert!(help.stdout.contains("Usage: firedrill"), "{command}: {}", help.stdout);
-        let commands = readme.split("## Commands").nth(1).and_then(|r| r.split("\n## ").next()).expect("a section");
-        assert!(commands.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == command), "the README's list lacks {command}");
+        let commands = readme
+            .split("## Commands")
+            .nth(1)
+            .and_then(|r| r.split("\n## ").next())
+            .expect("a section");
+        assert!(
+            commands.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == command),
+            "the README's list lacks {command}"
+        );
     }
     for wrong in [
         &["verfy"][..],

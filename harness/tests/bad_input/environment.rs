@@ -32,7 +32,8 @@ fn a_target_where_nobody_listens_is_said() {
     let address = held.local_addr().expect("address");
     drop(held);
     let url = format!("http://{address}/");
-    let ended = Broken::copy_of("mini").run(&["load", "--url", &url, "--rate", "5", "--duration", "1s"]);
+    let ended =
+        Broken::copy_of("mini").run(&["load", "--url", &url, "--rate", "5", "--duration", "1s"]);
     ended.is_one_message(3, &[&address.to_string(), "refused", "start the server"]);
 }
 
@@ -44,17 +45,27 @@ fn a_port_in_use_is_refused_before_anything_starts_and_names_line_port_and_servi
     broken.edit("firedrill.yaml", "time_scale: 1", "time_scale: 1\nports: as_written");
     // The other ports of the stack are made free ones, whatever this machine runs.
     for inside in ["9090", "9000", "9001"] {
-        let free = TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("address").port();
-        broken.edit("docker-compose.yml", &format!("127.0.0.1:{inside}:{inside}"), &format!("127.0.0.1:{free}:{inside}"));
+        let free =
+            TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("address").port();
+        broken.edit(
+            "docker-compose.yml",
+            &format!("127.0.0.1:{inside}:{inside}"),
+            &format!("127.0.0.1:{free}:{inside}"),
+        );
     }
     broken.edit("docker-compose.yml", "127.0.0.1:9093:9093", &format!("127.0.0.1:{port}:9093"));
     let place = broken.place("docker-compose.yml", &format!(":{port}:9093"));
     let ended = broken.run(&["verify", "STACK", "--report", "report"]);
-    ended.is_one_message(3, &[&place, &format!("port {port} on 127.0.0.1"), "alertmanager", "ports: chosen"]);
+    ended.is_one_message(
+        3,
+        &[&place, &format!("port {port} on 127.0.0.1"), "alertmanager", "ports: chosen"],
+    );
     assert!(broken.state().is_empty(), "{:?}", broken.state());
     drop(held);
     // With the port free the next thing that is missing is the engine.
-    broken.run(&["verify", "STACK", "--report", "report"]).is_one_message(3, &["no container engine answers"]);
+    broken
+        .run(&["verify", "STACK", "--report", "report"])
+        .is_one_message(3, &["no container engine answers"]);
 }
 
 #[test]
@@ -72,7 +83,12 @@ fn reports_that_can_not_be_written_are_refused_before_a_stack_is_up_for_nothing(
 fn a_reader_that_goes_away_is_no_panic() {
     use std::process::Stdio;
     let broken = Broken::copy_of("mini");
-    let mut child = broken.command(&["fault", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut child = broken
+        .command(&["fault", "list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("ends");
     let told = String::from_utf8_lossy(&output.stderr);

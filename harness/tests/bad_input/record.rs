@@ -5,9 +5,10 @@ use crate::broken::Broken;
 #[test]
 fn what_is_no_run_is_told() {
     let broken = Broken::copy_of("mini");
-    broken
-        .run(&["judge", "0101-000000-aaaa", "--report", "report"])
-        .is_one_message(64, &["0101-000000-aaaa is no recorded run", "history.jsonl", "report holds none"]);
+    broken.run(&["judge", "0101-000000-aaaa", "--report", "report"]).is_one_message(
+        64,
+        &["0101-000000-aaaa is no recorded run", "history.jsonl", "report holds none"],
+    );
     broken.run(&["judge", "STACK"]).is_one_message(64, &["is no recorded run"]);
 }
 

@@ -18,9 +18,15 @@ impl Clock {
         let clock = Clock { folder: tempfile::tempdir()? };
         clock.set(0)?;
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clock/set.c");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O2", source, "-o"]).arg(clock.library()).output()?;
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O2", source, "-o"])
+            .arg(clock.library())
+            .output()?;
         if !built.status.success() {
-            return Err(io::Error::other(format!("cc {source}: {}", String::from_utf8_lossy(&built.stderr))));
+            return Err(io::Error::other(format!(
+                "cc {source}: {}",
+                String::from_utf8_lossy(&built.stderr)
+            )));
         }
         Ok(clock)
     }
@@ -45,7 +51,11 @@ impl Clock {
     pub fn set(&self, ahead_s: i64) -> io::Result<()> {
         use std::io::Write;
         // Written in place: programs have it mapped.
-        let mut file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.ahead())?;
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.ahead())?;
         file.write_all(&ahead_s.to_ne_bytes())
     }
 }

@@ -29,8 +29,15 @@ const KINDS: &[&str] = &[
     "redis_fill",
 ];
 
-/// It must be refused while it is prepared, with these words, and so before it is journalled or injected.
-async fn refused(stage: &Stage, kind: &str, target: &str, settings: &[(&str, &str)], words: &[&str]) -> Outcome {
+/// It must be refused while it is prepared, with these words, and so before it is journalled or
+/// injected.
+async fn refused(
+    stage: &Stage,
+    kind: &str,
+    target: &str,
+    settings: &[(&str, &str)],
+    words: &[&str],
+) -> Outcome {
     let told = match aimed(kind, target, settings) {
         Err(error) => error.to_string(),
         Ok(mut fault) => match fault.prepare(&stage.scene()).await {
@@ -49,10 +56,20 @@ async fn refused(stage: &Stage, kind: &str, target: &str, settings: &[(&str, &st
 pub async fn not_running(stage: &Stage) -> Outcome {
     let id = stage.container("client")?;
     stage.engine.kill(id, "SIGKILL").await?;
-    crate::stage::until(async || stage.engine.inspect(id).await.map_err(Into::into).and_then(|s| check(!s.running, s.running))).await?;
+    crate::stage::until(async || {
+        stage
+            .engine
+            .inspect(id)
+            .await
+            .map_err(Into::into)
+            .and_then(|s| check(!s.running, s.running))
+    })
+    .await?;
     let mut told = Ok(());
     for kind in KINDS {
-        told = told.and(refused(stage, kind, "client", settings(kind), &[kind, "client", "does not run"]).await);
+        told = told.and(
+            refused(stage, kind, "client", settings(kind), &[kind, "client", "does not run"]).await,
+        );
     }
     stage.engine.start(id).await?;
     told?;
@@ -71,7 +88,12 @@ pub async fn nobody(stage: &Stage) -> Outcome {
 }
 
 /// Injects it, and wants to be told by `bites` that there is nothing to disturb.
-async fn does_not_bite(stage: &Stage, kind: &str, settings: &[(&str, &str)], words: &str) -> Outcome {
+async fn does_not_bite(
+    stage: &Stage,
+    kind: &str,
+    settings: &[(&str, &str)],
+    words: &str,
+) -> Outcome {
     let scene = stage.scene();
     let mut fault = aimed(kind, "client", settings)?;
     let undo = fault.prepare(&scene).await?;
@@ -89,8 +111,10 @@ async fn does_not_bite(stage: &Stage, kind: &str, settings: &[(&str, &str)], wor
 
 pub async fn unused_port(stage: &Stage) -> Outcome {
     for kind in ["refuse_connections", "partition", "packet_delay"] {
-        let settings: Vec<(&str, &str)> =
-            settings(kind).iter().map(|(k, v)| if *k == "to" { (*k, "store:6380") } else { (*k, *v) }).collect();
+        let settings: Vec<(&str, &str)> = settings(kind)
+            .iter()
+            .map(|(k, v)| if *k == "to" { (*k, "store:6380") } else { (*k, *v) })
+            .collect();
         does_not_bite(stage, kind, &settings, "failed before the fault already").await?;
     }
     Ok(())
@@ -103,7 +127,9 @@ pub async fn cut_already(stage: &Stage) -> Outcome {
     first.inject(&scene).await?;
     let mut told = Ok(());
     for kind in ["partition", "packet_delay"] {
-        told = told.and(does_not_bite(stage, kind, settings(kind), "failed before the fault already").await);
+        told = told.and(
+            does_not_bite(stage, kind, settings(kind), "failed before the fault already").await,
+        );
     }
     for one in &undo {
         carry_out(Some(&stage.engine), one).await?;
@@ -115,17 +141,33 @@ pub async fn cut_already(stage: &Stage) -> Outcome {
     stage.ask("CONFIG SET port 6390")?;
     let claim = fault.bites(&scene).await;
     let id = stage.container("store")?;
-    let back =
-        stage.engine.exec(id, &["redis-cli", "-p", "6390", "config", "set", "port", "6379"], std::time::Duration::from_secs(10)).await?;
+    let back = stage
+        .engine
+        .exec(
+            id,
+            &["redis-cli", "-p", "6390", "config", "set", "port", "6379"],
+            std::time::Duration::from_secs(10),
+        )
+        .await?;
     check(back.code == 0, back)?;
     check(claim.as_ref().is_ok_and(Option::is_none), claim)
 }
 
 pub async fn no_pressure(stage: &Stage) -> Outcome {
-    refused(stage, "cpu_pressure", "client", &[("threads", "0")], &["threads", "from 1 to 64"]).await?;
-    refused(stage, "memory_pressure", "store", &[("per_cent", "0")], &["per_cent", "from 1 to"]).await?;
-    refused(stage, "memory_pressure", "store", &[("per_cent", "1")], &["nothing to fill up to 1 %"]).await?;
-    refused(stage, "memory_pressure", "client", &[], &["client has no memory limit", "mem_limit"]).await
+    refused(stage, "cpu_pressure", "client", &[("threads", "0")], &["threads", "from 1 to 64"])
+        .await?;
+    refused(stage, "memory_pressure", "store", &[("per_cent", "0")], &["per_cent", "from 1 to"])
+        .await?;
+    refused(
+        stage,
+        "memory_pressure",
+        "store",
+        &[("per_cent", "1")],
+        &["nothing to fill up to 1 %"],
+    )
+    .await?;
+    refused(stage, "memory_pressure", "client", &[], &["client has no memory limit", "mem_limit"])
+        .await
 }
 
 pub async fn never_evicts(stage: &Stage) -> Outcome {
@@ -133,7 +175,8 @@ pub async fn never_evicts(stage: &Stage) -> Outcome {
     let first = refused(stage, "redis_fill", "store", &[], &["noeviction", "never evicts"]).await;
     stage.ask("CONFIG SET maxmemory-policy volatile-lru")?;
     stage.ask("CONFIG SET maxmemory 0")?;
-    let second = refused(stage, "redis_fill", "store", &[], &["maxmemory of store is 0 bytes"]).await;
+    let second =
+        refused(stage, "redis_fill", "store", &[], &["maxmemory of store is 0 bytes"]).await;
     stage.ask("CONFIG SET maxmemory 24mb")?;
     first.and(second)?;
     refused(stage, "redis_fill", "client", &[], &["redis_fill on client", "refused"]).await

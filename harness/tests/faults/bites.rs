@@ -15,7 +15,10 @@ async fn ended(stage: &Stage, kind: &str, code: i64) -> Outcome {
     let well = async || stage.store_answers();
     let disturbed = async || {
         let state = stage.engine.inspect(stage.container("store")?).await?;
-        check(stage.store_answers().is_err() && !state.running && state.exit_code == code, (state.running, state.exit_code))
+        check(
+            stage.store_answers().is_err() && !state.running && state.exit_code == code,
+            (state.running, state.exit_code),
+        )
     };
     stage.strike(kind, "store", &[], well, disturbed).await.map(drop)
 }
@@ -34,32 +37,47 @@ pub async fn pause(stage: &Stage) -> Outcome {
 pub async fn restart(stage: &Stage) -> Outcome {
     let before = stage.info("run_id")?;
     let well = async || stage.store_answers();
-    let disturbed = async || check(stage.info("run_id")? != before, "the server is the one that it was");
+    let disturbed =
+        async || check(stage.info("run_id")? != before, "the server is the one that it was");
     stage.strike("restart", "store", &[], well, disturbed).await.map(drop)
 }
 
 pub async fn cpu(stage: &Stage) -> Outcome {
     let (usual, other) = (stage.cores("client").await?, stage.counted("narrow").await?.0);
-    let well = async || stage.cores("client").await.and_then(|cores| check(cores < 0.01 + usual * 2.0, cores));
-    let disturbed = async || stage.cores("client").await.and_then(|cores| check(cores > 0.05 + usual * 10.0, cores));
+    let well = async || {
+        stage.cores("client").await.and_then(|cores| check(cores < 0.01 + usual * 2.0, cores))
+    };
+    let disturbed = async || {
+        stage.cores("client").await.and_then(|cores| check(cores > 0.05 + usual * 10.0, cores))
+    };
     stage.strike("cpu_pressure", "client", &[("threads", "1")], well, disturbed).await?;
     let other = stage.counted("narrow").await?.0 - other;
     check(other < 0.1, format!("another container took {other} s"))
 }
 
-/// Under a limit of a tenth of a core, nothing takes more: the helper takes it from the container's own.
+/// Under a limit of a tenth of a core, nothing takes more: the helper takes it from the container's
+/// own.
 pub async fn cpu_limited(stage: &Stage) -> Outcome {
     let usual = stage.cores("narrow").await?;
-    let well = async || stage.cores("narrow").await.and_then(|cores| check(cores < 0.005 + usual * 2.0, cores));
-    let disturbed = async || stage.cores("narrow").await.and_then(|cores| check((0.01 + usual * 5.0..0.3).contains(&cores), cores));
+    let well = async || {
+        stage.cores("narrow").await.and_then(|cores| check(cores < 0.005 + usual * 2.0, cores))
+    };
+    let disturbed = async || {
+        stage
+            .cores("narrow")
+            .await
+            .and_then(|cores| check((0.01 + usual * 5.0..0.3).contains(&cores), cores))
+    };
     stage.strike("cpu_pressure", "narrow", &[("threads", "2")], well, disturbed).await.map(drop)
 }
 
 pub async fn memory(stage: &Stage) -> Outcome {
     let limit = stage.engine.inspect(stage.container("store")?).await?.limits.memory as f64;
-    let share = async || Ok::<_, Box<dyn std::error::Error>>(stage.counted("store").await?.1 / limit);
+    let share =
+        async || Ok::<_, Box<dyn std::error::Error>>(stage.counted("store").await?.1 / limit);
     let well = async || share().await.and_then(|share| check(share < 0.5, share));
-    let disturbed = async || share().await.and_then(|share| check((0.75..=1.0).contains(&share), share));
+    let disturbed =
+        async || share().await.and_then(|share| check((0.75..=1.0).contains(&share), share));
     let first = stage.info("run_id")?;
     stage.strike("memory_pressure", "store", &[("per_cent", "80")], well, disturbed).await?;
     let state = stage.engine.inspect(stage.container("store")?).await?;
@@ -97,23 +115,40 @@ pub async fn delay(stage: &Stage) -> Outcome {
     };
     let usual = best("client").await?;
     let delayed = Cell::new(0.0);
-    let well = async || best("client").await.and_then(|took| check(took < usual * 5.0 + delayed.get() / 5.0, (took, usual)));
+    let well = async || {
+        best("client")
+            .await
+            .and_then(|took| check(took < usual * 5.0 + delayed.get() / 5.0, (took, usual)))
+    };
     let disturbed = async || {
         delayed.set(best("client").await?);
         // Ten times what it took before, and each connection is late.
         check(delayed.get() > usual * 10.0, (delayed.get(), usual))?;
-        best("narrow").await.and_then(|other| check(other < delayed.get() / 5.0, format!("another client: {other} s")))
+        best("narrow").await.and_then(|other| {
+            check(other < delayed.get() / 5.0, format!("another client: {other} s"))
+        })
     };
     // So long that a busy host does not take it for usual.
     let ms = ((usual * 40_000.0) as u64).clamp(400, 2000).to_string();
-    stage.strike("packet_delay", "client", &[("to", "store:6379"), ("delay_ms", &ms)], well, disturbed).await.map(drop)
+    stage
+        .strike(
+            "packet_delay",
+            "client",
+            &[("to", "store:6379"), ("delay_ms", &ms)],
+            well,
+            disturbed,
+        )
+        .await
+        .map(drop)
 }
 
 pub async fn fill(stage: &Stage) -> Outcome {
     stage.ask("SET queue task")?;
-    let evicted = async || Ok::<u64, Box<dyn std::error::Error>>(stage.info("evicted_keys")?.parse()?);
+    let evicted =
+        async || Ok::<u64, Box<dyn std::error::Error>>(stage.info("evicted_keys")?.parse()?);
     let before = evicted().await?;
-    let well = async || stage.ask("DBSIZE").and_then(|said| check(said.starts_with(":1\r\n"), said));
+    let well =
+        async || stage.ask("DBSIZE").and_then(|said| check(said.starts_with(":1\r\n"), said));
     let disturbed = async || evicted().await.and_then(|now| check(now > before, (now, before)));
     stage.strike("redis_fill", "store", &[], well, disturbed).await?;
     let said = stage.ask("GETDEL queue")?;

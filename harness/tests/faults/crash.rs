@@ -1,5 +1,5 @@
-//! SIGKILL of a fault's helper, and of the harness before it has told the helper anything. The faults are injected by the built
-//! program, as by hand, which has ended when they are looked at.
+//! SIGKILL of a fault's helper, and of the harness before it has told the helper anything. The
+//! faults are injected by the built program, as by hand, which has ended when they are looked at.
 
 use crate::stage::{Outcome, Stage, check, ended_helper, until};
 use firedrill::engine::namespace;
@@ -18,18 +18,32 @@ const BY_HAND: [&[&str]; 3] = [
 pub async fn killed_helpers(stage: &Stage) -> Outcome {
     for arguments in BY_HAND {
         for killed in [true, false] {
-            by_hand(stage, arguments, killed).await.map_err(|e| format!("{arguments:?}, its helper killed: {killed}: {e}"))?;
+            by_hand(stage, arguments, killed)
+                .await
+                .map_err(|e| format!("{arguments:?}, its helper killed: {killed}: {e}"))?;
         }
     }
     let healed = stage.program(&["heal"])?;
-    check(healed.status.success() && String::from_utf8_lossy(&healed.stdout).contains("0 healed, 0 could not be"), healed)
+    check(
+        healed.status.success()
+            && String::from_utf8_lossy(&healed.stdout).contains("0 healed, 0 could not be"),
+        healed,
+    )
 }
 
 async fn by_hand(stage: &Stage, arguments: &[&str], killed: bool) -> Outcome {
-    let injected = stage.program(&[&["fault", "inject", "--stack", &stage.running.stack], arguments].concat())?;
-    check(injected.status.success() && String::from_utf8_lossy(&injected.stdout).contains("firedrill heal"), &injected)?;
+    let injected = stage
+        .program(&[&["fault", "inject", "--stack", &stage.running.stack], arguments].concat())?;
+    check(
+        injected.status.success()
+            && String::from_utf8_lossy(&injected.stdout).contains("firedrill heal"),
+        &injected,
+    )?;
     let open = stage.faults_open()?;
-    let helper = open.iter().find_map(|u| if let Undo::EndHelper { pid, .. } = u { Some(*pid) } else { None }).ok_or("no helper")?;
+    let helper = open
+        .iter()
+        .find_map(|u| if let Undo::EndHelper { pid, .. } = u { Some(*pid) } else { None })
+        .ok_or("no helper")?;
     check(ended_helper(helper).is_err(), "the helper ended with the program that started it")?;
     if killed {
         kill(Pid::from_raw(helper), Signal::SIGKILL)?;
@@ -50,10 +64,23 @@ async fn by_hand(stage: &Stage, arguments: &[&str], killed: bool) -> Outcome {
 
 pub async fn orphans(stage: &Stage) -> Outcome {
     let client = stage.engine.inspect(stage.container("client")?).await?.pid.to_string();
-    let sessions = ["hold-sessions", "--pid", &client, "--protocol", "redis", "--port", "6379", "--name", "orphan", "--up-to", "9"];
+    let sessions = [
+        "hold-sessions",
+        "--pid",
+        &client,
+        "--protocol",
+        "redis",
+        "--port",
+        "6379",
+        "--name",
+        "orphan",
+        "--up-to",
+        "9",
+    ];
     let packets = ["hold-packets", "--pid", &client, "--queue", "7399", "--delay-ms", "100"];
     for arguments in [&["press", "--threads", "1"][..], &packets, &sessions] {
-        // A shell stands for the harness: it starts the helper and waits for it, until it is killed.
+        // A shell stands for the harness: it starts the helper and waits for it, until it is
+        // killed.
         let mut harness = Command::new("sh")
             .args(["-c", r#""$0" "$@" & echo $!; wait"#, env!("CARGO_BIN_EXE_firedrill")])
             .args(arguments)

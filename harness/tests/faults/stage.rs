@@ -1,10 +1,10 @@
-//! The stack that all cases share, and how it is looked at without the harness's faults: over published ports, with tools inside
-//! the containers, through the engine's own figures.
+//! The stack that all cases share, and how it is looked at without the harness's faults: over
+//! published ports, with tools inside the containers, through the engine's own figures.
 
 use crate::images;
 use firedrill::engine::{Engine, label};
-use firedrill::fault::{self, Fault, FaultError, Scene};
 use firedrill::fault::healing::{carry_out, heal};
+use firedrill::fault::{self, Fault, FaultError, Scene};
 use firedrill::journal::{Journal, STATE_VARIABLE, Undo};
 use firedrill::stack::{Running, Stack, Up, WorkCopy, remove_run, up};
 use futures::StreamExt;
@@ -56,7 +56,10 @@ impl Stage {
         let folder = home.path().join("stack");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("docker-compose.yml"), images::filled(COMPOSE, IMAGES))?;
-        std::fs::write(folder.join("firedrill.yaml"), format!("schema: 1\nstack: {name}\nroles: {{}}\n"))?;
+        std::fs::write(
+            folder.join("firedrill.yaml"),
+            format!("schema: 1\nstack: {name}\nroles: {{}}\n"),
+        )?;
         let stack = Stack::open(&folder.to_string_lossy())?;
         let run = format!("faults{}", std::process::id());
         let work = WorkCopy::make(&journal, &stack, &run)?;
@@ -83,7 +86,11 @@ impl Stage {
         remove_run(Some(&self.engine), &self.journal, run).await?;
         let containers = self.engine.containers_with(label::RUN, Some(run)).await?;
         let open = self.journal.open_entries()?;
-        if containers.is_empty() && open.is_empty() { Ok(()) } else { Err(format!("{containers:?} {open:?}").into()) }
+        if containers.is_empty() && open.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{containers:?} {open:?}").into())
+        }
     }
 
     /// No fault is open; what a failed case left is undone, so that the next finds the stack well.
@@ -106,7 +113,13 @@ impl Stage {
 
     /// What the journal holds open besides the stack, read from disk.
     pub fn faults_open(&self) -> Outcome<Vec<Undo>> {
-        Ok(self.journal.open_entries()?.into_iter().filter_map(|e| e.undo).filter(|u| !u.removes_stack()).collect())
+        Ok(self
+            .journal
+            .open_entries()?
+            .into_iter()
+            .filter_map(|e| e.undo)
+            .filter(|u| !u.removes_stack())
+            .collect())
     }
 
     /// The built program, with this journal.
@@ -129,12 +142,14 @@ impl Stage {
     /// A field of the store's INFO.
     pub fn info(&self, field: &str) -> Outcome<String> {
         let all = self.ask("INFO")?;
-        let value = all.lines().find_map(|l| Some(l.strip_prefix(field)?.strip_prefix(':')?.to_owned()));
+        let value =
+            all.lines().find_map(|l| Some(l.strip_prefix(field)?.strip_prefix(':')?.to_owned()));
         Ok(value.ok_or_else(|| format!("no {field}"))?)
     }
 
     pub fn store_answers(&self) -> Outcome {
-        self.ask("PING").and_then(|said| if said.starts_with("+PONG") { Ok(()) } else { Err(said.into()) })
+        self.ask("PING")
+            .and_then(|said| if said.starts_with("+PONG") { Ok(()) } else { Err(said.into()) })
     }
 
     /// How a service's container connects to the store: seconds, or the words of what went wrong.
@@ -142,7 +157,8 @@ impl Stage {
         let script = r#"began=$EPOCHREALTIME; timeout 5 bash -c 'exec 3<>/dev/tcp/store/6379' || { echo "code $?"; exit; }
                         echo "$began $EPOCHREALTIME""#;
         let ran = self.engine.exec(self.container(from)?, &["bash", "-c", script], BOUND).await?;
-        let times: Vec<f64> = ran.stdout.split_whitespace().filter_map(|t| t.parse().ok()).collect();
+        let times: Vec<f64> =
+            ran.stdout.split_whitespace().filter_map(|t| t.parse().ok()).collect();
         Ok(match times[..] {
             [began, ended] => Ok(ended - began),
             _ => Err(format!("{}{}", ran.stdout, ran.stderr)),
@@ -151,10 +167,15 @@ impl Stage {
 
     /// Processor time that the engine has counted for a container, seconds, and its memory, bytes.
     pub async fn counted(&self, service: &str) -> Outcome<(f64, f64)> {
-        let options = bollard::query_parameters::StatsOptionsBuilder::default().stream(false).one_shot(true).build();
-        let mut stream = std::pin::pin!(self.engine.docker.stats(self.container(service)?, Some(options)));
+        let options = bollard::query_parameters::StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let mut stream =
+            std::pin::pin!(self.engine.docker.stats(self.container(service)?, Some(options)));
         let seen = stream.next().await.ok_or("no figures")??;
-        let cpu = seen.cpu_stats.and_then(|c| c.cpu_usage?.total_usage).ok_or("no processor time")?;
+        let cpu =
+            seen.cpu_stats.and_then(|c| c.cpu_usage?.total_usage).ok_or("no processor time")?;
         let memory = seen.memory_stats.and_then(|m| m.usage).ok_or("no memory")?;
         Ok((cpu as f64 / 1e9, memory as f64))
     }
@@ -166,8 +187,16 @@ impl Stage {
         Ok((self.counted(service).await?.0 - before) / began.elapsed().as_secs_f64())
     }
 
-    /// Strikes, and looks from both sides: by the fault's own claims, and by `well` and `disturbed` (each says why not).
-    pub async fn strike<W, D>(&self, kind: &str, target: &str, settings: &[(&str, &str)], well: W, disturbed: D) -> Outcome<Vec<Undo>>
+    /// Strikes, and looks from both sides: by the fault's own claims, and by `well` and `disturbed`
+    /// (each says why not).
+    pub async fn strike<W, D>(
+        &self,
+        kind: &str,
+        target: &str,
+        settings: &[(&str, &str)],
+        well: W,
+        disturbed: D,
+    ) -> Outcome<Vec<Undo>>
     where
         W: AsyncFn() -> Outcome,
         D: AsyncFn() -> Outcome,
@@ -182,13 +211,20 @@ impl Stage {
         let ended = self.struck(fault.as_mut(), &undo, &well, &disturbed).await;
         let healed = heal(&self.journal, Some(&self.engine), Some(&self.running.run)).await?;
         ended?;
-        if healed.undone.len() != undo.len() || !healed.failed.is_empty() || !self.faults_open()?.is_empty() {
+        if healed.undone.len() != undo.len()
+            || !healed.failed.is_empty()
+            || !self.faults_open()?.is_empty()
+        {
             return Err(format!("healing: {healed:?}").into());
         }
-        let evidence = until(async || Ok(fault.left(&scene).await?.ok_or("it does not say that it left")?)).await?;
+        let evidence =
+            until(async || Ok(fault.left(&scene).await?.ok_or("it does not say that it left")?))
+                .await?;
         until(&well).await.map_err(|e| format!("after healing (it says: {evidence}): {e}"))?;
         for one in &undo {
-            carry_out(Some(&self.engine), one).await.map_err(|e| format!("undone a second time: {e}"))?;
+            carry_out(Some(&self.engine), one)
+                .await
+                .map_err(|e| format!("undone a second time: {e}"))?;
             if let Undo::EndHelper { pid, .. } = one {
                 ended_helper(*pid)?;
             }
@@ -197,14 +233,22 @@ impl Stage {
         Ok(undo)
     }
 
-    async fn struck<W, D>(&self, fault: &mut dyn Fault, undo: &[Undo], well: &W, disturbed: &D) -> Outcome
+    async fn struck<W, D>(
+        &self,
+        fault: &mut dyn Fault,
+        undo: &[Undo],
+        well: &W,
+        disturbed: &D,
+    ) -> Outcome
     where
         W: AsyncFn() -> Outcome,
         D: AsyncFn() -> Outcome,
     {
         let scene = self.scene();
         if undo.is_empty() || self.faults_open()? != undo {
-            return Err(format!("it has {undo:?} to undo, the journal {:?}", self.faults_open()?).into());
+            return Err(
+                format!("it has {undo:?} to undo, the journal {:?}", self.faults_open()?).into()
+            );
         }
         // What is only prepared disturbs nothing, and does not claim to.
         well().await.map_err(|e| format!("prepared: {e}"))?;
@@ -212,8 +256,13 @@ impl Stage {
             return Err(format!("it claims to bite before it is injected: {claim}").into());
         }
         fault.inject(&scene).await?;
-        let evidence = until(async || Ok(fault.bites(&scene).await?.ok_or("it does not say that it bites")?)).await?;
-        until(disturbed).await.map_err(|e| format!("it says that it bites ({evidence}), but: {e}"))?;
+        let evidence = until(async || {
+            Ok(fault.bites(&scene).await?.ok_or("it does not say that it bites")?)
+        })
+        .await?;
+        until(disturbed)
+            .await
+            .map_err(|e| format!("it says that it bites ({evidence}), but: {e}"))?;
         match fault.bites(&scene).await? {
             Some(_) => Ok(()),
             None => Err("it no longer says that it bites".into()),
@@ -221,8 +270,16 @@ impl Stage {
     }
 }
 
-pub fn aimed(kind: &str, target: &str, settings: &[(&str, &str)]) -> Result<Box<dyn Fault>, FaultError> {
-    fault::aim(kind, target, &settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+pub fn aimed(
+    kind: &str,
+    target: &str,
+    settings: &[(&str, &str)],
+) -> Result<Box<dyn Fault>, FaultError> {
+    fault::aim(
+        kind,
+        target,
+        &settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    )
 }
 
 /// Looks until it is so; else says what was seen last.
@@ -241,7 +298,11 @@ pub async fn until<T>(look: impl AsyncFn() -> Outcome<T>) -> Outcome<T> {
 pub fn ended_helper(pid: i32) -> Outcome {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
-    if state.is_empty() || state.starts_with('Z') { Ok(()) } else { Err(format!("process {pid} lives: {stat}").into()) }
+    if state.is_empty() || state.starts_with('Z') {
+        Ok(())
+    } else {
+        Err(format!("process {pid} lives: {stat}").into())
+    }
 }
 
 /// `Ok` if it holds; else what was seen.

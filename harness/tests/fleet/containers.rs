@@ -19,7 +19,10 @@ impl Drop for Mini {
     fn drop(&mut self) {
         let removed = command(self.home.path(), &["down", "mini"]).and_then(Process::ended);
         if !removed.as_ref().is_ok_and(|told| told.exit == Some(0)) {
-            eprintln!("the mini stack could not be removed: {:?}", removed.map(|t| t.words()).map_err(|e| e.message().map(str::to_owned)));
+            eprintln!(
+                "the mini stack could not be removed: {:?}",
+                removed.map(|t| t.words()).map_err(|e| e.message().map(str::to_owned))
+            );
         }
     }
 }
@@ -39,14 +42,30 @@ impl Mini {
     }
 
     fn load(&self, url: &str, rate: &str, duration: &str) -> Result<Process, Failed> {
-        let arguments = ["load", "--url", url, "--worker-containers", "2", "--rate", rate, "--duration", duration];
-        command(self.home.path(), &[&arguments[..], &["--max-slip", "10s", "--format", "json"]].concat())
+        let arguments = [
+            "load",
+            "--url",
+            url,
+            "--worker-containers",
+            "2",
+            "--rate",
+            rate,
+            "--duration",
+            duration,
+        ];
+        command(
+            self.home.path(),
+            &[&arguments[..], &["--max-slip", "10s", "--format", "json"]].concat(),
+        )
     }
 
     /// Containers of a load that says its run on its error stream.
     fn containers(&self, said: &str) -> Result<Vec<String>, Failed> {
-        let run =
-            said.lines().find_map(|l| l.split_once("] run ")?.1.split_once(": 2 workers")).ok_or_else(|| format!("no run: {said}"))?.0;
+        let run = said
+            .lines()
+            .find_map(|l| l.split_once("] run ")?.1.split_once(": 2 workers"))
+            .ok_or_else(|| format!("no run: {said}"))?
+            .0;
         Ok(self.runtime.block_on(self.engine.containers_with(label::RUN, Some(run)))?)
     }
 
@@ -63,12 +82,20 @@ pub fn in_a_stack() -> Result<(), Failed> {
     let told = mini.load("http://exporter:9000/metrics", "50", "2s")?.ended()?;
     let summary = told.summary.as_ref().ok_or_else(|| told.words())?;
     assert_eq!((summary.operations, summary.error_rate), (100, 0.0), "{}", told.words());
-    let names: Vec<(&str, WorkerState)> = summary.workers.iter().map(|w| (w.name.as_str(), w.state)).collect();
-    assert_eq!(names, [("firedrill-worker-1", WorkerState::Ended), ("firedrill-worker-2", WorkerState::Ended)], "{}", told.words());
+    let names: Vec<(&str, WorkerState)> =
+        summary.workers.iter().map(|w| (w.name.as_str(), w.state)).collect();
+    assert_eq!(
+        names,
+        [("firedrill-worker-1", WorkerState::Ended), ("firedrill-worker-2", WorkerState::Ended)],
+        "{}",
+        told.words()
+    );
     assert_eq!((mini.containers(&told.stderr)?.len(), mini.open()?), (0, own), "removed");
 
     // They drive nothing but the stack.
-    mini.load("http://192.0.2.1/", "50", "2s")?.ended()?.refused(64, "neither on the loopback interface")?;
+    mini.load("http://192.0.2.1/", "50", "2s")?
+        .ended()?
+        .refused(64, "neither on the loopback interface")?;
 
     // One that is killed.
     let load = mini.load("http://exporter:9000/metrics", "50", "6s")?;
@@ -79,7 +106,12 @@ pub fn in_a_stack() -> Result<(), Failed> {
     let told = load.ended()?;
     let summary = told.summary.as_ref().ok_or_else(|| told.words())?;
     let lost = summary.workers.iter().filter(|w| w.state == WorkerState::Lost).count();
-    assert_eq!((told.exit, lost, summary.invalid.is_some()), (Some(2), 1, true), "{}", told.words());
+    assert_eq!(
+        (told.exit, lost, summary.invalid.is_some()),
+        (Some(2), 1, true),
+        "{}",
+        told.words()
+    );
     assert_eq!((mini.containers(&told.stderr)?.len(), mini.open()?), (0, own), "removed");
 
     // The coordinator is killed: its reaper takes them away, and the stack stays.
@@ -87,10 +119,17 @@ pub fn in_a_stack() -> Result<(), Failed> {
     load.says(" s left")?;
     load.signal(Signal::SIGKILL)?;
     let said = load.said();
-    until("the reaper has removed them", || Ok(mini.containers(&said)?.is_empty() && mini.open()? == own))?;
+    until("the reaper has removed them", || {
+        Ok(mini.containers(&said)?.is_empty() && mini.open()? == own)
+    })?;
     let status = command(mini.home.path(), &["status"])?.ended()?;
     assert_eq!(status.exit, Some(0), "{}", status.words());
     let told = mini.load("http://exporter:9000/metrics", "50", "1s")?.ended()?;
-    assert_eq!(told.summary.as_ref().map(|s| s.operations), Some(50), "the stack still serves: {}", told.words());
+    assert_eq!(
+        told.summary.as_ref().map(|s| s.operations),
+        Some(50),
+        "the stack still serves: {}",
+        told.words()
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Workers and coordinators as processes of the built program, and a server that remembers what it was asked.
+//! Workers and coordinators as processes of the built program, and a server that remembers what it
+//! was asked.
 
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
@@ -46,7 +47,8 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Result<Server, Failed> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let (address, numbers) = (listener.local_addr()?, Arc::new(Mutex::new(Vec::new())));
         let kept = numbers.clone();
@@ -85,7 +87,8 @@ async fn answer(mut stream: TcpStream, numbers: Arc<Mutex<Vec<u64>>>) -> Option<
     }
 }
 
-/// A process of the built program that does not outlive the test, with what it said on its error stream so far.
+/// A process of the built program that does not outlive the test, with what it said on its error
+/// stream so far.
 pub struct Process {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -93,7 +96,8 @@ pub struct Process {
 
 impl Process {
     pub fn start(command: &mut Command) -> Result<Process, Failed> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take().ok_or("no error stream")?;
         let said = Arc::new(Mutex::new(String::new()));
         let kept = said.clone();
@@ -189,15 +193,23 @@ impl Told {
     /// Fails unless it was refused with this exit code, in one message with these words and a hint.
     pub fn refused(&self, exit: i32, words: &str) -> Result<(), Failed> {
         let one = self.stderr.matches("error: ").count() == 1 && self.stderr.contains("hint: ");
-        let fits = self.exit == Some(exit) && self.summary.is_none() && self.stderr.contains(words) && one;
-        if fits { Ok(()) } else { Err(format!("wanted exit {exit} and {words:?}: {}", self.words()).into()) }
+        let fits =
+            self.exit == Some(exit) && self.summary.is_none() && self.stderr.contains(words) && one;
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("wanted exit {exit} and {words:?}: {}", self.words()).into())
+        }
     }
 }
 
 /// The built program with a state folder of its own.
 pub fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
-    command.current_dir(home).env("FIREDRILL_STATE", home.join("state")).env_remove("FIREDRILL_WORKER_TOKEN");
+    command
+        .current_dir(home)
+        .env("FIREDRILL_STATE", home.join("state"))
+        .env_remove("FIREDRILL_WORKER_TOKEN");
     command
 }
 
@@ -211,8 +223,10 @@ impl Crew {
             command.args(["worker", "--listen", "127.0.0.1:0", "--token-file"]).arg(crew.token());
             let mut process = Process::start(&mut command)?;
             let mut line = String::new();
-            BufReader::new(process.child.stdout.as_mut().ok_or("no output")?).read_line(&mut line)?;
-            let address = line.trim().strip_prefix("listening on ").ok_or_else(|| process.said())?.parse()?;
+            BufReader::new(process.child.stdout.as_mut().ok_or("no output")?)
+                .read_line(&mut line)?;
+            let address =
+                line.trim().strip_prefix("listening on ").ok_or_else(|| process.said())?.parse()?;
             crew.workers.push(Worker { process, address });
         }
         Ok(crew)
@@ -230,9 +244,18 @@ impl Crew {
     }
 
     /// Begins a load of others.
-    pub fn load_on(&self, workers: &str, token: &Path, url: &str, arguments: &[&str]) -> Result<Process, Failed> {
+    pub fn load_on(
+        &self,
+        workers: &str,
+        token: &Path,
+        url: &str,
+        arguments: &[&str],
+    ) -> Result<Process, Failed> {
         let mut command = program(self.home.path());
-        command.args(["load", "--url", url, "--workers", workers, "--token-file"]).arg(token).args(arguments);
+        command
+            .args(["load", "--url", url, "--workers", workers, "--token-file"])
+            .arg(token)
+            .args(arguments);
         // Slip is for others to judge: these machines are shared.
         command.args(["--max-slip", "10s", "--seed", "7", "--format", "json"]);
         Process::start(&mut command)

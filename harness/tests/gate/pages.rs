@@ -14,16 +14,28 @@ pub fn is_readable(page: &str) {
     }
     for address in all(page, r#"https?://[^\s"'<)]+"#) {
         // The name of the language is no address, and a target that was loaded is text.
-        assert!(address == "http://www.w3.org/2000/svg" || !page.contains(&format!("=\"{address}")), "{address}");
+        assert!(
+            address == "http://www.w3.org/2000/svg" || !page.contains(&format!("=\"{address}")),
+            "{address}"
+        );
     }
-    assert!(page.contains("<html lang=\"en\">") && page.contains("prefers-color-scheme") && page.contains("<main>"));
+    assert!(
+        page.contains("<html lang=\"en\">")
+            && page.contains("prefers-color-scheme")
+            && page.contains("<main>")
+    );
     assert_eq!(all(page, "<h1").len(), 1, "one heading of the page");
     for table in all(page, "<table>(?s:.*?)</table>") {
         assert!(table.contains("<th scope="), "a table without headings: {table}");
-        assert_eq!(all(table, "<th[ >]").len(), all(table, "<th scope=").len(), "a heading of nothing: {table}");
+        assert_eq!(
+            all(table, "<th[ >]").len(),
+            all(table, "<th scope=").len(),
+            "a heading of nothing: {table}"
+        );
     }
     for picture in all(page, "<svg(?s:.*?)</svg>") {
-        let named = picture.contains("role=\"img\"") && (picture.contains("<desc") || picture.contains("aria-label=\""));
+        let named = picture.contains("role=\"img\"")
+            && (picture.contains("<desc") || picture.contains("aria-label=\""));
         // Those of a key are shown beside their words, which are read instead.
         assert!(named || picture.len() < 200, "a picture without words: {}", &picture[..200]);
     }

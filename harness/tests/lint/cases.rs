@@ -9,7 +9,8 @@ pub struct Case {
     /// The check that finds it.
     pub check: &'static str,
     pub severity: &'static str,
-    /// File, and a text that begins on the line that must be named; empty if the file as a whole is meant.
+    /// File, and a text that begins on the line that must be named; empty if the file as a whole is
+    /// meant.
     pub at: (&'static str, &'static str),
 }
 
@@ -19,11 +20,23 @@ const MANAGER: &str = "alertmanager/alertmanager.yml";
 
 type Edits = &'static [(&'static str, &'static str, &'static str)];
 
-const fn mini(name: &'static str, check: &'static str, severity: &'static str, edits: Edits, at: (&'static str, &'static str)) -> Case {
+const fn mini(
+    name: &'static str,
+    check: &'static str,
+    severity: &'static str,
+    edits: Edits,
+    at: (&'static str, &'static str),
+) -> Case {
     Case { name, stack: "mini", edits, check, severity, at }
 }
 
-const fn email(name: &'static str, check: &'static str, severity: &'static str, edits: Edits, at: (&'static str, &'static str)) -> Case {
+const fn email(
+    name: &'static str,
+    check: &'static str,
+    severity: &'static str,
+    edits: Edits,
+    at: (&'static str, &'static str),
+) -> Case {
     Case { name, stack: "email", edits, check, severity, at }
 }
 
@@ -53,7 +66,11 @@ pub const CASES: &[Case] = &[
         "error",
         &[
             (RULES, "alert: SpareDown", "alert: ExporterDown"),
-            (RULES, "labels: {severity: warning, service: spare}", "labels: {severity: critical, service: exporter}"),
+            (
+                RULES,
+                "labels: {severity: warning, service: spare}",
+                "labels: {severity: critical, service: exporter}",
+            ),
         ],
         (RULES, "- alert: ExporterDown\n        expr: up{job=\"spare\"}"),
     ),
@@ -64,12 +81,25 @@ pub const CASES: &[Case] = &[
         &[(RULES, "for: 3s", "for: 300ms")],
         (RULES, "- alert: ExporterDown"),
     ),
-    mini("a `for` of an hour", "for-long", "note", &[(RULES, "for: 3s", "for: 1h")], (RULES, "- alert: ExporterDown")),
+    mini(
+        "a `for` of an hour",
+        "for-long",
+        "note",
+        &[(RULES, "for: 3s", "for: 1h")],
+        (RULES, "- alert: ExporterDown"),
+    ),
     mini(
         "a `for` beyond what its owner bears",
         "told-too-late",
         "error",
-        &[(RULES, "for: 3s", "for: 40s"), ("firedrill.yaml", "receivers: [pager, chat]}", "receivers: [pager, chat], within_s: 30}")],
+        &[
+            (RULES, "for: 3s", "for: 40s"),
+            (
+                "firedrill.yaml",
+                "receivers: [pager, chat]}",
+                "receivers: [pager, chat], within_s: 30}",
+            ),
+        ],
         (RULES, "- alert: ExporterDown"),
     ),
     mini(
@@ -115,8 +145,20 @@ pub const CASES: &[Case] = &[
         &[(RULES, VALUE, "rate(scripted_requests_total{job=\"exporter\"}[1s]) > 100")],
         (RULES, "expr: rate"),
     ),
-    mini("a threshold inverted", "never-true", "error", &[(RULES, SPARE, "up{job=\"spare\"} < 0")], (RULES, "expr: up{job=\"spare\"}")),
-    mini("a count of nothing", "never-true", "error", &[(RULES, SPARE, "count(up{job=\"spare\"} == 1) == 0")], (RULES, "expr: count")),
+    mini(
+        "a threshold inverted",
+        "never-true",
+        "error",
+        &[(RULES, SPARE, "up{job=\"spare\"} < 0")],
+        (RULES, "expr: up{job=\"spare\"}"),
+    ),
+    mini(
+        "a count of nothing",
+        "never-true",
+        "error",
+        &[(RULES, SPARE, "count(up{job=\"spare\"} == 1) == 0")],
+        (RULES, "expr: count"),
+    ),
     mini(
         "a comparison that always holds",
         "always-true",
@@ -135,7 +177,11 @@ pub const CASES: &[Case] = &[
         "a ratio that falls silent",
         "ratio-falls-silent",
         "warning",
-        &[(RULES, "up{job=\"exporter\"} == 0 or absent(up{job=\"exporter\"})", "scripted_value{job=\"exporter\"} > 900")],
+        &[(
+            RULES,
+            "up{job=\"exporter\"} == 0 or absent(up{job=\"exporter\"})",
+            "scripted_value{job=\"exporter\"} > 900",
+        )],
         // Text in several lines stands where it begins.
         (RULES, "sum by (job) (rate("),
     ),
@@ -180,7 +226,10 @@ pub const CASES: &[Case] = &[
         "a route in the shadow of another",
         "dead-route",
         "warning",
-        &[(MANAGER, "      continue: true\n", ""), (MANAGER, "severity=\"critical\"", "severity=~\".+\"")],
+        &[
+            (MANAGER, "      continue: true\n", ""),
+            (MANAGER, "severity=\"critical\"", "severity=~\".+\""),
+        ],
         (MANAGER, "- matchers: [severity=~\".+\"]\n      receiver: chat"),
     ),
     mini(
@@ -194,21 +243,33 @@ pub const CASES: &[Case] = &[
         "a severity misspelt",
         "label-value",
         "warning",
-        &[(RULES, "severity: critical, component: infrastructure", "severity: critcal, component: infrastructure")],
+        &[(
+            RULES,
+            "severity: critical, component: infrastructure",
+            "severity: critcal, component: infrastructure",
+        )],
         (RULES, "- alert: OutOfMemory"),
     ),
     mini(
         "a receiver that no route names",
         "receiver-never-reached",
         "warning",
-        &[(MANAGER, "receivers:\n", "receivers:\n  - name: attic\n    webhook_configs: [{url: 'https://chat.test/attic'}]\n")],
+        &[(
+            MANAGER,
+            "receivers:\n",
+            "receivers:\n  - name: attic\n    webhook_configs: [{url: 'https://chat.test/attic'}]\n",
+        )],
         (MANAGER, "- name: attic"),
     ),
     mini(
         "a receiver that tells nobody",
         "receiver-tells-nobody",
         "warning",
-        &[(MANAGER, "    webhook_configs:\n      - url: https://webhook.test/hook\n        send_resolved: true\n", "")],
+        &[(
+            MANAGER,
+            "    webhook_configs:\n      - url: https://webhook.test/hook\n        send_resolved: true\n",
+            "",
+        )],
         (MANAGER, "- name: pager"),
     ),
     mini(
@@ -238,7 +299,11 @@ pub const CASES: &[Case] = &[
         "warning",
         &[
             (MANAGER, "alertname=\"ExporterDown\"", "alertname=\"ScriptedValueHigh\""),
-            (MANAGER, "alertname=~\"ScriptedValueHigh|ScriptedErrorRate\"", "alertname=~\"ExporterDown|ScriptedErrorRate\""),
+            (
+                MANAGER,
+                "alertname=~\"ScriptedValueHigh|ScriptedErrorRate\"",
+                "alertname=~\"ExporterDown|ScriptedErrorRate\"",
+            ),
         ],
         (MANAGER, "- source_matchers"),
     ),

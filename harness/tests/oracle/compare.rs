@@ -1,5 +1,6 @@
-//! What a command returned when it was last agreed on: verdict ids and statuses, as data beside this file. Whoever changes them on purpose
-//! writes them anew with `FIREDRILL_ORACLE=write` and says in the commit which changed and why.
+//! What a command returned when it was last agreed on: verdict ids and statuses, as data beside
+//! this file. Whoever changes them on purpose writes them anew with `FIREDRILL_ORACLE=write` and
+//! says in the commit which changed and why.
 
 // Each test program uses its part of this.
 #![allow(dead_code)]
@@ -22,7 +23,8 @@ pub fn agreed(command: &str) -> Result<Returned, String> {
     serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// Compares what a command returned with what was agreed on, or writes it where the environment asks for that.
+/// Compares what a command returned with what was agreed on, or writes it where the environment
+/// asks for that.
 pub fn hold(command: &str, returned: &Returned) -> Result<(), String> {
     if std::env::var("FIREDRILL_ORACLE").is_ok_and(|v| v == "write") {
         let text = serde_json::to_string_pretty(returned).map_err(|e| e.to_string())? + "\n";
@@ -45,7 +47,12 @@ pub fn differences(agreed: &Returned, returned: &Returned) -> Vec<String> {
             Some(_) => {}
         }
     }
-    found.extend(returned.iter().filter(|(id, _)| !agreed.contains_key(*id)).map(|(id, is)| format!("{id} appeared; it is {is}")));
+    found.extend(
+        returned
+            .iter()
+            .filter(|(id, _)| !agreed.contains_key(*id))
+            .map(|(id, is)| format!("{id} appeared; it is {is}")),
+    );
     found
 }
 

@@ -19,7 +19,8 @@ receivers: [{name: ops}, {name: critical}]
 
 pub async fn answers() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let file = folder.path().join("alertmanager.yml");
     std::fs::write(&file, CONFIG).unwrap();
     let mut lab = Lab::new().await;
@@ -51,8 +52,14 @@ pub async fn answers() {
         text
     };
     let alert = |name: &str, severity: &str| json!({"labels": {"alertname": name, "severity": severity, "service": "s"}});
-    post("alerts", json!([alert("Down", "critical"), alert("Slow", "warning"), alert("Quiet", "warning")])).await;
-    let stamp = |seconds: f64| jiff::Timestamp::from_microsecond(((now_s() + seconds) * 1e6) as i64).unwrap().to_string();
+    post(
+        "alerts",
+        json!([alert("Down", "critical"), alert("Slow", "warning"), alert("Quiet", "warning")]),
+    )
+    .await;
+    let stamp = |seconds: f64| {
+        jiff::Timestamp::from_microsecond(((now_s() + seconds) * 1e6) as i64).unwrap().to_string()
+    };
     let matchers = json!([{"name": "alertname", "value": "Qui.t", "isRegex": true, "isEqual": true},
                           {"name": "service", "value": "x", "isRegex": false, "isEqual": false}]);
     let silence = json!({"matchers": matchers, "startsAt": stamp(0.0), "endsAt": stamp(600.0), "createdBy": "me", "comment": "c"});
@@ -64,7 +71,10 @@ pub async fn answers() {
 
     let managed = eventually(20 * SECOND, || async {
         match fact(&*probe, Question::ManagedAlerts).await {
-            Fact::ManagedAlerts { alerts } if alerts.len() == 3 && alerts.iter().filter(|a| a.state == "suppressed").count() == 2 => {
+            Fact::ManagedAlerts { alerts }
+                if alerts.len() == 3
+                    && alerts.iter().filter(|a| a.state == "suppressed").count() == 2 =>
+            {
                 Ok(alerts)
             }
             other => Err(format!("{other:?}")),
@@ -76,14 +86,24 @@ pub async fn answers() {
         (of("Down").state.as_str(), of("Down").receivers.as_slice()),
         ("active", ["critical".to_owned(), "ops".to_owned()].as_slice())
     );
-    assert_eq!((of("Slow").state.as_str(), of("Slow").inhibited_by.as_slice()), ("suppressed", ["Down".to_owned()].as_slice()));
+    assert_eq!(
+        (of("Slow").state.as_str(), of("Slow").inhibited_by.as_slice()),
+        ("suppressed", ["Down".to_owned()].as_slice())
+    );
     assert_eq!(of("Quiet").silenced_by, [id["silenceID"].as_str().unwrap().to_owned()]);
-    assert!((of("Down").starts_at_s - now_s()).abs() < 60.0 && of("Down").ends_at_s > now_s(), "{:?}", of("Down"));
+    assert!(
+        (of("Down").starts_at_s - now_s()).abs() < 60.0 && of("Down").ends_at_s > now_s(),
+        "{:?}",
+        of("Down")
+    );
     match fact(&*probe, Question::Silences).await {
         Fact::Silences { silences } => {
             assert_eq!(silences.len(), 1, "{silences:?}");
             assert_eq!(silences[0].matchers, [r#"alertname=~"Qui.t""#, r#"service!="x""#]);
-            assert_eq!((silences[0].created_by.as_str(), silences[0].state.as_str()), ("me", "active"));
+            assert_eq!(
+                (silences[0].created_by.as_str(), silences[0].state.as_str()),
+                ("me", "active")
+            );
         }
         other => panic!("{other:?}"),
     }

@@ -1,22 +1,31 @@
-//! Real servers for component tests: started on 127.0.0.1, labelled, removed when the test ends however it ends.
+//! Real servers for component tests: started on 127.0.0.1, labelled, removed when the test ends
+//! however it ends.
 
 // Each test program uses its part of this.
 #![allow(dead_code)]
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig,
+    PortBinding,
+};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder, WaitContainerOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    WaitContainerOptions,
 };
 use futures::StreamExt;
 use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Labels of all that a lab makes: by the first, `firedrill down --all` finds what a killed test has left.
+/// Labels of all that a lab makes: by the first, `firedrill down --all` finds what a killed test
+/// has left.
 fn labels(network: &str) -> HashMap<String, String> {
-    HashMap::from([("firedrill.run", network), ("firedrill.stack", "probes-test")].map(|(key, value)| (key.to_owned(), value.to_owned())))
+    HashMap::from(
+        [("firedrill.run", network), ("firedrill.stack", "probes-test")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    )
 }
 
 /// A container to start.
@@ -57,7 +66,11 @@ impl Lab {
     pub async fn new() -> Lab {
         let docker = Docker::connect_with_local_defaults().unwrap();
         let network = format!("firedrill-probes-test-{}", uuid::Uuid::new_v4().simple());
-        let request = NetworkCreateRequest { name: network.clone(), labels: Some(labels(&network)), ..Default::default() };
+        let request = NetworkCreateRequest {
+            name: network.clone(),
+            labels: Some(labels(&network)),
+            ..Default::default()
+        };
         docker.create_network(request).await.unwrap();
         Lab { docker, network, containers: Vec::new() }
     }
@@ -66,9 +79,13 @@ impl Lab {
         let mut ports = HashMap::new();
         let mut bindings = HashMap::new();
         for inside in &spec.ports {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let free =
+                std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             ports.insert(*inside, free);
-            let binding = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(free.to_string()) };
+            let binding = PortBinding {
+                host_ip: Some("127.0.0.1".into()),
+                host_port: Some(free.to_string()),
+            };
             bindings.insert(format!("{inside}/tcp"), Some(vec![binding]));
         }
         let endpoint = EndpointSettings { aliases: Some(spec.aliases), ..Default::default() };
@@ -85,7 +102,9 @@ impl Lab {
                 network_mode: Some(self.network.clone()),
                 ..Default::default()
             }),
-            networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])) }),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),
+            }),
             ..Default::default()
         };
         let name = format!("firedrill-probes-test-{}", uuid::Uuid::new_v4().simple());
@@ -120,21 +139,28 @@ impl Lab {
 
     /// Sends SIGHUP, on which servers read their configuration again.
     pub async fn hang_up(&self, container: &Container) {
-        let signal = bollard::query_parameters::KillContainerOptionsBuilder::default().signal("HUP").build();
+        let signal =
+            bollard::query_parameters::KillContainerOptionsBuilder::default().signal("HUP").build();
         self.docker.kill_container(&container.id, Some(signal)).await.unwrap();
     }
 
     /// What the container wrote, for messages of failing tests.
     pub async fn log(&self, container: &Container) -> String {
-        let running = self.docker.inspect_container(&container.id, None::<InspectContainerOptions>).await;
+        let running =
+            self.docker.inspect_container(&container.id, None::<InspectContainerOptions>).await;
         let state = running.ok().and_then(|c| c.state);
         format!("{state:?}\n{}", self.written(container).await)
     }
 
     /// Waits until the container has ended; its exit code and what it wrote.
     pub async fn ended(&self, container: &Container) -> (Option<i64>, String) {
-        let _: Vec<_> = self.docker.wait_container(&container.id, None::<WaitContainerOptions>).collect().await;
-        let seen = self.docker.inspect_container(&container.id, None::<InspectContainerOptions>).await.unwrap();
+        let _: Vec<_> =
+            self.docker.wait_container(&container.id, None::<WaitContainerOptions>).collect().await;
+        let seen = self
+            .docker
+            .inspect_container(&container.id, None::<InspectContainerOptions>)
+            .await
+            .unwrap();
         (seen.state.and_then(|state| state.exit_code), self.written(container).await)
     }
 
@@ -150,11 +176,13 @@ impl Drop for Lab {
         let (containers, network) = (std::mem::take(&mut self.containers), self.network.clone());
         // A runtime of its own: the test's may be unwinding.
         let removed = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let docker = Docker::connect_with_local_defaults().unwrap();
                 for id in containers {
-                    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+                    let options =
+                        RemoveContainerOptionsBuilder::default().force(true).v(true).build();
                     docker.remove_container(&id, Some(options)).await?;
                 }
                 docker.remove_network(&network).await
@@ -169,10 +197,14 @@ impl Drop for Lab {
 }
 
 /// Asks again until `ask` gives something, at most for `bound`.
-pub async fn eventually<T, F: Future<Output = Result<T, String>>>(bound: Duration, mut ask: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
+    bound: Duration,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let began = Instant::now();
     loop {
-        // A connection that Docker's proxy took before the server listened was once never heard of again.
+        // A connection that Docker's proxy took before the server listened was once never heard of
+        // again.
         let asked = tokio::time::timeout(bound.max(Duration::from_secs(30)) / 3, ask()).await;
         match asked.unwrap_or_else(|_| Err("no answer".into())) {
             Ok(seen) => return seen,

@@ -12,20 +12,31 @@ use verdict::observation::{Fact, Newest};
 const NOON: f64 = 1_700_000_000.0;
 
 pub async fn start(lab: &mut Lab) -> Container {
-    let watermarks = ["low", "high", "flood_stage"].map(|w| format!("cluster.routing.allocation.disk.watermark.{w}=1gb"));
-    let mut env = vec!["discovery.type=single-node".to_owned(), "ES_JAVA_OPTS=-Xms384m -Xmx384m".to_owned()];
+    let watermarks = ["low", "high", "flood_stage"]
+        .map(|w| format!("cluster.routing.allocation.disk.watermark.{w}=1gb"));
+    let mut env =
+        vec!["discovery.type=single-node".to_owned(), "ES_JAVA_OPTS=-Xms384m -Xmx384m".to_owned()];
     env.extend(watermarks);
-    let (image, ports, aliases) = (images::reference("elasticsearch"), vec![9200], vec!["elasticsearch".into()]);
+    let (image, ports, aliases) =
+        (images::reference("elasticsearch"), vec![9200], vec!["elasticsearch".into()]);
     let container = lab.start(Spec { image, env, ports, aliases, ..Spec::default() }).await;
-    let health = format!("http://127.0.0.1:{}/_cluster/health?wait_for_status=yellow&timeout=1s", container.port(9200));
-    let ready = || async { reqwest::get(&health).await.and_then(|r| r.error_for_status()).map_err(|e| e.to_string()) };
+    let health = format!(
+        "http://127.0.0.1:{}/_cluster/health?wait_for_status=yellow&timeout=1s",
+        container.port(9200)
+    );
+    let ready = || async {
+        reqwest::get(&health).await.and_then(|r| r.error_for_status()).map_err(|e| e.to_string())
+    };
     eventually(90 * SECOND, ready).await;
     container
 }
 
 pub async fn call(container: &Container, method: Method, path: &str, body: String) -> Value {
     let url = format!("http://127.0.0.1:{}{path}", container.port(9200));
-    let request = reqwest::Client::new().request(method, url).header("content-type", "application/json").body(body);
+    let request = reqwest::Client::new()
+        .request(method, url)
+        .header("content-type", "application/json")
+        .body(body);
     let answer = request.send().await.unwrap();
     let status = answer.status();
     let text = answer.text().await.unwrap();
@@ -39,8 +50,12 @@ pub async fn fill(container: &Container, prefix: &str, count: usize, first_s: f6
     for n in 0..count {
         let index = format!("{prefix}-{}", if n % 2 == 0 { "2023.11.14" } else { "2023.11.15" });
         let at = jiff::Timestamp::from_millisecond((first_s * 1e3) as i64 + n as i64).unwrap();
-        lines.push_str(&format!("{}\n", json!({"index": {"_index": index, "_id": format!("{n}")}})));
-        lines.push_str(&format!("{}\n", json!({"@timestamp": at.to_string(), "n": n, "nested": {"text": "x"}})));
+        lines
+            .push_str(&format!("{}\n", json!({"index": {"_index": index, "_id": format!("{n}")}})));
+        lines.push_str(&format!(
+            "{}\n",
+            json!({"@timestamp": at.to_string(), "n": n, "nested": {"text": "x"}})
+        ));
     }
     let done = call(container, Method::POST, "/_bulk?refresh=true", lines).await;
     assert_eq!(done["errors"], false, "{done}");
@@ -73,7 +88,10 @@ pub async fn answers() {
     assert_eq!(all.iter().map(|d| (&d.index, &d.id)).collect::<HashSet<_>>().len(), DOCUMENTS);
     let seven = all.iter().find(|d| d.id == "7").unwrap();
     let fields = seven.fields.parsed();
-    assert_eq!((seven.index.as_str(), &fields["n"], &fields["nested"]["text"]), ("logs-web-2023.11.15", &json!(7), &json!("x")));
+    assert_eq!(
+        (seven.index.as_str(), &fields["n"], &fields["nested"]["text"]),
+        ("logs-web-2023.11.15", &json!(7), &json!("x"))
+    );
     // Both ends count, and nothing beyond.
     assert_eq!(documents("logs-web-*", NOON + 0.010, NOON + 0.019).await.len(), 10);
     assert!(documents("logs-web-*", NOON + 10.0, NOON + 20.0).await.is_empty());
@@ -93,11 +111,20 @@ pub async fn answers() {
             })
             .unwrap()
     };
-    let first: Vec<_> = of("logs-web-2023.11.14").iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let want = [("@timestamp", "date"), ("message", "text"), ("message.raw", "keyword"), ("n", "long"), ("nested.text", "keyword")];
+    let first: Vec<_> =
+        of("logs-web-2023.11.14").iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let want = [
+        ("@timestamp", "date"),
+        ("message", "text"),
+        ("message.raw", "keyword"),
+        ("n", "long"),
+        ("nested.text", "keyword"),
+    ];
     assert_eq!(first, want);
     assert_eq!(of("logs-web-2023.11.15")["nested.text"], "text");
-    assert!(ask(&*probe, Question::FieldTypes { pattern: "logs-nobody-*".into() }).await.is_empty());
+    assert!(
+        ask(&*probe, Question::FieldTypes { pattern: "logs-nobody-*".into() }).await.is_empty()
+    );
     match fact(&*probe, Question::Indices { pattern: "logs-*".into() }).await {
         Fact::Indices { indices } => {
             let seen: Vec<_> = indices.iter().map(|i| (i.name.as_str(), i.documents)).collect();
@@ -122,11 +149,14 @@ async fn newest(container: &Container, probe: &dyn Probe) {
         format!("{}\n{line}\n", json!({"index": {"_index": "logs-late-2023.11.14"}}))
     };
     // The line that came last answers for nobody.
-    let lines = [line(2, Some("b")), line(3, Some("c")), line(1, Some("a")), line(4, None)].concat();
+    let lines =
+        [line(2, Some("b")), line(3, Some("c")), line(1, Some("a")), line(4, None)].concat();
     call(container, Method::POST, "/_bulk", lines).await;
     let found = async || {
         let (signal, id_field) = ("log:late".to_owned(), "operation_id".to_owned());
-        match fact(probe, Question::NewestLines { signal, pattern: "logs-late-*".into(), id_field }).await {
+        match fact(probe, Question::NewestLines { signal, pattern: "logs-late-*".into(), id_field })
+            .await
+        {
             Fact::Newest(newest) => newest,
             other => panic!("{other:?}"),
         }
@@ -134,5 +164,8 @@ async fn newest(container: &Container, probe: &dyn Probe) {
     assert_eq!(found().await, Newest { signal: "log:late".into(), ids: Vec::new(), at_s: None });
     call(container, Method::POST, "/logs-late-*/_refresh", String::new()).await;
     let ids = ["c", "b", "a"].map(str::to_owned).to_vec();
-    assert_eq!(found().await, Newest { signal: "log:late".into(), ids, at_s: Some(1_699_963_203.5) });
+    assert_eq!(
+        found().await,
+        Newest { signal: "log:late".into(), ids, at_s: Some(1_699_963_203.5) }
+    );
 }

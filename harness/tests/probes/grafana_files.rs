@@ -1,11 +1,12 @@
-//! Dashboards from files over a real Prometheus: panels that have data, have none, fail, and take their time.
+//! Dashboards from files over a real Prometheus: panels that have data, have none, fail, and take
+//! their time.
 
 use super::docker::{Lab, eventually};
 use super::{SECOND, ask, now_s, prometheus};
-use firedrill::process::clock::RunClock;
-use firedrill::yaml::tree::Mark;
-use firedrill::dashboards::Place;
 use firedrill::probe::{GrafanaFiles, Question, Reach};
+use firedrill::process::clock::RunClock;
+use firedrill::stack::dashboards::files::Place;
+use firedrill::yaml::tree::Mark;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,7 +80,11 @@ pub async fn answers() {
     let probe = GrafanaFiles::new(place, reach, RunClock::begin());
 
     let ask_panels = async || -> BTreeMap<String, Panel> {
-        let facts = ask(&probe, Question::Panels { dashboard: "board".into(), start_s: now_s() - 60.0, end_s: now_s() }).await;
+        let facts = ask(
+            &probe,
+            Question::Panels { dashboard: "board".into(), start_s: now_s() - 60.0, end_s: now_s() },
+        )
+        .await;
         let panel = |f| match f {
             Fact::Panel(p) => (p.panel.clone(), p),
             other => panic!("{other:?}"),
@@ -97,13 +102,24 @@ pub async fn answers() {
     assert_eq!(panels.len(), 8);
     for title in with_data {
         let p = &panels[title];
-        assert!(p.error.is_none() && p.skipped.is_none() && p.frames > 0 && p.took_s > 0.0, "{p:?}");
+        assert!(
+            p.error.is_none() && p.skipped.is_none() && p.frames > 0 && p.took_s > 0.0,
+            "{p:?}"
+        );
     }
     assert!(panels["dead"].values == 0 && panels["dead"].error.is_none(), "{:?}", panels["dead"]);
-    assert!(panels["broken"].error.as_ref().is_some_and(|e| e.contains("parse error")), "{:?}", panels["broken"]);
+    assert!(
+        panels["broken"].error.as_ref().is_some_and(|e| e.contains("parse error")),
+        "{:?}",
+        panels["broken"]
+    );
     // What takes the data source long is told to: the slowest of the others is no panel of seconds.
     let others = with_data[..5].iter().map(|t| panels[*t].took_s).fold(0.0, f64::max);
-    assert!(panels["slow"].took_s > 3.0 * others, "slow {} s, others {others} s", panels["slow"].took_s);
+    assert!(
+        panels["slow"].took_s > 3.0 * others,
+        "slow {} s, others {others} s",
+        panels["slow"].took_s
+    );
 
     let health = async || match ask(&probe, Question::Datasources).await.as_slice() {
         [Fact::Datasource(d)] => (d.ok, d.seen.clone()),
@@ -114,8 +130,10 @@ pub async fn answers() {
     // A metric that is renamed in the file while all else runs.
     let text = board().to_string();
     assert!(text.contains("prometheus_http_requests_total{job=\\\"$job\\\", code"));
-    let renamed: Value =
-        serde_json::from_str(&text.replace("sum by (code) (rate(prometheus_http", "sum by (code) (rate(prom_http")).unwrap();
+    let renamed: Value = serde_json::from_str(
+        &text.replace("sum by (code) (rate(prometheus_http", "sum by (code) (rate(prom_http"),
+    )
+    .unwrap();
     write(folder.path(), "boards/board.json", &renamed);
     let panels = ask_panels().await;
     assert!(panels["rate"].values == 0 && panels["instant"].values > 0, "{:?}", panels["rate"]);
@@ -124,5 +142,9 @@ pub async fn answers() {
     let (ok, seen) = health().await;
     assert!(!ok && seen.contains("refused"), "{seen}");
     let panels = ask_panels().await;
-    assert!(panels["instant"].error.is_some() && panels["instant"].values == 0, "{:?}", panels["instant"]);
+    assert!(
+        panels["instant"].error.is_some() && panels["instant"].values == 0,
+        "{:?}",
+        panels["instant"]
+    );
 }

@@ -1,17 +1,29 @@
 //! Health endpoints, HTTP and TCP.
 
-use firedrill::process::clock::RunClock;
 use firedrill::declaration::HealthEndpoint;
 use firedrill::probe::{health, host};
+use firedrill::process::clock::RunClock;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use verdict::observation::Fact;
 use verdict::observation::health::HealthAnswer;
 
-async fn check(port: u16, path: Option<&str>, status: Option<u16>, contains: Option<&str>, banner: Option<&str>) -> HealthAnswer {
+async fn check(
+    port: u16,
+    path: Option<&str>,
+    status: Option<u16>,
+    contains: Option<&str>,
+    banner: Option<&str>,
+) -> HealthAnswer {
     let text = |t: Option<&str>| t.map(str::to_owned);
-    let endpoint =
-        HealthEndpoint { service: "web".into(), port: 80, path: text(path), status, contains: text(contains), banner: text(banner) };
+    let endpoint = HealthEndpoint {
+        service: "web".into(),
+        port: 80,
+        path: text(path),
+        status,
+        contains: text(contains),
+        banner: text(banner),
+    };
     let observation = health::check(&endpoint, port, RunClock::begin()).await;
     assert_eq!(observation.source, "web");
     match observation.fact {
@@ -25,12 +37,23 @@ pub async fn endpoints() {
     let http = listener.local_addr().unwrap().port();
     let router = axum::Router::new()
         .route("/health", axum::routing::get(|| async { r#"{"status":"healthy"}"# }))
-        .route("/sick", axum::routing::get(|| async { (axum::http::StatusCode::SERVICE_UNAVAILABLE, "database") }))
-        .route("/moved", axum::routing::get(|| async { axum::response::Redirect::temporary("/health") }));
+        .route(
+            "/sick",
+            axum::routing::get(|| async {
+                (axum::http::StatusCode::SERVICE_UNAVAILABLE, "database")
+            }),
+        )
+        .route(
+            "/moved",
+            axum::routing::get(|| async { axum::response::Redirect::temporary("/health") }),
+        );
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let good = check(http, Some("/health"), None, Some("healthy"), None).await;
-    assert!(good.ok && good.endpoint == "http://web:80/health" && good.seen.starts_with("HTTP 200"), "{good:?}");
+    assert!(
+        good.ok && good.endpoint == "http://web:80/health" && good.seen.starts_with("HTTP 200"),
+        "{good:?}"
+    );
     let text = check(http, Some("/health"), None, Some("green"), None).await;
     assert!(!text.ok && text.seen.contains("\"green\" is not in it"), "{text:?}");
     let sick = check(http, Some("/sick"), None, None, None).await;
@@ -49,7 +72,10 @@ pub async fn endpoints() {
         }
     });
     let greeted = check(smtp, None, None, None, Some("ESMTP")).await;
-    assert!(greeted.ok && greeted.endpoint == "tcp://web:80" && greeted.seen == "220 mail ESMTP", "{greeted:?}");
+    assert!(
+        greeted.ok && greeted.endpoint == "tcp://web:80" && greeted.seen == "220 mail ESMTP",
+        "{greeted:?}"
+    );
     assert!(check(smtp, None, None, None, Some("")).await.ok);
 
     let closer = TcpListener::bind("127.0.0.1:0").await.unwrap();

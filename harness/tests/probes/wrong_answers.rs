@@ -1,4 +1,5 @@
-//! Servers that answer with errors, with nonsense, or not at all: each question to each probe is an observation.
+//! Servers that answer with errors, with nonsense, or not at all: each question to each probe is an
+//! observation.
 
 use super::{assert_unreachable, connect};
 use firedrill::probe::{KINDS, Question};
@@ -25,9 +26,16 @@ fn questions(kind: &str) -> Vec<Question> {
             Question::Indices { pattern: "logs-*".into() },
         ],
         "jaeger" => {
-            vec![Question::Spans { services: vec!["a".into()], start_s, end_s }, Question::Spans { services: vec![], start_s, end_s }]
+            vec![
+                Question::Spans { services: vec!["a".into()], start_s, end_s },
+                Question::Spans { services: vec![], start_s, end_s },
+            ]
         }
-        "grafana" => vec![Question::Dashboards, Question::Panels { dashboard: "d".into(), start_s, end_s }, Question::Datasources],
+        "grafana" => vec![
+            Question::Dashboards,
+            Question::Panels { dashboard: "d".into(), start_s, end_s },
+            Question::Datasources,
+        ],
         other => panic!("no questions for {other}"),
     }
 }
@@ -42,13 +50,19 @@ async fn serve(status: u16, body: &'static str) -> u16 {
 
 pub async fn all() {
     let refused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let ports = [refused, serve(500, r#"{"status":"error"}"#).await, serve(200, "<html>").await, serve(200, "{}").await];
+    let ports = [
+        refused,
+        serve(500, r#"{"status":"error"}"#).await,
+        serve(200, "<html>").await,
+        serve(200, "{}").await,
+    ];
     for kind in KINDS {
         for port in ports {
             let probe = connect(kind, port);
             for question in questions(kind) {
                 // An empty object is an honest answer to these: there is nothing.
-                let nothing = matches!(question, Question::FieldTypes { .. } | Question::Spans { .. });
+                let nothing =
+                    matches!(question, Question::FieldTypes { .. } | Question::Spans { .. });
                 if !(nothing && port == ports[3]) {
                     assert_unreachable(&*probe, question).await;
                 }
@@ -62,13 +76,22 @@ pub async fn all() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let probe = connect("prometheus", silent.local_addr().unwrap().port());
     let given_up = async {
-        tokio::join!(assert_unreachable(&*probe, Question::Targets), assert_unreachable(&*probe, Question::Reload));
+        tokio::join!(
+            assert_unreachable(&*probe, Question::Targets),
+            assert_unreachable(&*probe, Question::Reload)
+        );
         Instant::now()
     };
-    let slow = connect("prometheus", serve_late(r#"{"status":"success","data":{"activeTargets":[]}}"#).await);
+    let slow = connect(
+        "prometheus",
+        serve_late(r#"{"status":"success","data":{"activeTargets":[]}}"#).await,
+    );
     let answered = async {
         let facts = slow.ask(&Question::Targets).await;
-        assert!(matches!(facts.as_slice(), [Observation { fact: Fact::Targets { .. }, .. }]), "{facts:?}");
+        assert!(
+            matches!(facts.as_slice(), [Observation { fact: Fact::Targets { .. }, .. }]),
+            "{facts:?}"
+        );
         Instant::now()
     };
     let (given_up, answered) = tokio::join!(given_up, answered);

@@ -1,8 +1,9 @@
-//! What a client on the wire sees, without any container: TLS by the run's authority, HTTP answers, the SMTP dialogue.
+//! What a client on the wire sees, without any container: TLS by the run's authority, HTTP answers,
+//! the SMTP dialogue.
 
 use super::{SECOND, stand_ins};
-use firedrill::receiver::authority::Authority;
 use firedrill::declaration::StandIn;
+use firedrill::receiver::authority::Authority;
 use firedrill::receiver::{self, Behaviour, Client, Config, Serves, Serving};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -26,7 +27,8 @@ async fn scene() -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new().unwrap();
     let anywhere = |s: StandIn| StandIn { port: Some(0), ..s };
-    let mut config = Config::new(stand_ins().into_iter().map(anywhere).collect(), &authority).unwrap();
+    let mut config =
+        Config::new(stand_ins().into_iter().map(anywhere).collect(), &authority).unwrap();
     config.record = folder.path().join("record.jsonl");
     config.control_port = 0;
     let serving = receiver::start(config, IpAddr::from([127, 0, 0, 1])).await.unwrap();
@@ -43,11 +45,17 @@ impl Scene {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
         TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
     }
 
-    async fn secure(&self, stream: TcpStream, host: &'static str) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        host: &'static str,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         self.connector().connect(ServerName::try_from(host).unwrap(), stream).await
     }
 
@@ -56,7 +64,9 @@ impl Scene {
         let stream = TcpStream::connect(self.address(Serves::Https)).await.unwrap();
         let mut tls = self.secure(stream, host).await.unwrap();
         let length = body.len();
-        let request = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
         tls.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = tls.read_to_end(&mut answer).await;
@@ -69,19 +79,24 @@ impl Scene {
     }
 }
 
-const WEBHOOK: &str = r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"A"}}]}"#;
+const WEBHOOK: &str =
+    r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"A"}}]}"#;
 
 pub async fn https() {
     let scene = scene().await;
     let health = scene.client.health().await.unwrap();
-    assert_eq!((health.status.as_str(), health.receivers, health.notifications), ("ok", stand_ins().len(), 0));
+    assert_eq!(
+        (health.status.as_str(), health.receivers, health.notifications),
+        ("ok", stand_ins().len(), 0)
+    );
     assert!(scene.post("webhook.test", "/hook", WEBHOOK).await.starts_with("HTTP/1.1 200"));
     let other = scene.post("webhook.test", "/other", WEBHOOK).await;
     assert!(other.starts_with("HTTP/1.1 404"), "{other}");
     // Hosts are told apart by what the client asks for, not by the port.
     assert!(scene.post("hooks.slack.com", "/hook", WEBHOOK).await.ends_with("no_service"));
 
-    // What talks without TLS, or asks for a host that was not taken over, is turned away and harms nobody.
+    // What talks without TLS, or asks for a host that was not taken over, is turned away and harms
+    // nobody.
     let mut plain = TcpStream::connect(scene.address(Serves::Https)).await.unwrap();
     plain.write_all(b"POST /hook HTTP/1.1\r\n\r\n").await.unwrap();
     let mut rest = Vec::new();
@@ -90,7 +105,8 @@ pub async fn https() {
     let stranger = TcpStream::connect(scene.address(Serves::Https)).await.unwrap();
     assert!(scene.secure(stranger, "example.org").await.is_err());
 
-    // Late is late by that much, and recorded when it came; the next, which comes meanwhile, is answered before it.
+    // Late is late by that much, and recorded when it came; the next, which comes meanwhile, is
+    // answered before it.
     let late = Behaviour { receiver: "hook".into(), answer: None, delay_ms: 2000, times: Some(1) };
     scene.client.behave(&late).await.unwrap();
     let post = || async { (scene.post("webhook.test", "/hook", WEBHOOK).await, Instant::now()) };
@@ -104,15 +120,30 @@ pub async fn https() {
     assert_eq!(early.unwrap().notifications[0].notification.receiver.as_deref(), Some("hook"));
     assert!(next.starts_with("HTTP/1.1 200") && next_answered < answered, "it behaves again");
 
-    let seen: Vec<_> = scene.recorded().await.into_iter().map(|n| (n.host, n.path, n.answered, n.receiver.is_some())).collect();
-    let hook = |path: &str, answered, known| ("webhook.test".to_owned(), path.to_owned(), answered, known);
+    let seen: Vec<_> = scene
+        .recorded()
+        .await
+        .into_iter()
+        .map(|n| (n.host, n.path, n.answered, n.receiver.is_some()))
+        .collect();
+    let hook =
+        |path: &str, answered, known| ("webhook.test".to_owned(), path.to_owned(), answered, known);
     let slack = ("hooks.slack.com".to_owned(), "/hook".to_owned(), 404, false);
-    let wanted = [hook("/hook", 200, true), hook("/other", 404, false), slack, hook("/hook", 200, true), hook("/hook", 200, true)];
+    let wanted = [
+        hook("/hook", 200, true),
+        hook("/other", 404, false),
+        slack,
+        hook("/hook", 200, true),
+        hook("/hook", 200, true),
+    ];
     assert_eq!(seen, wanted);
 }
 
 /// Says a line and reads the reply to it; the first digits of its last line.
-async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(wire: &mut BufStream<S>, line: &str) -> u16 {
+async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    wire: &mut BufStream<S>,
+    line: &str,
+) -> u16 {
     if !line.is_empty() {
         wire.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
         wire.flush().await.unwrap();
@@ -135,12 +166,17 @@ pub async fn smtp() {
     assert_eq!(say(&mut wire, "MAIL FROM:<a@stack.test>").await, 530);
     assert_eq!(say(&mut wire, "AUTH PLAIN AHJlbGF5LXVzZXIAZXhhbXBsZS1wYXNzd29yZA==").await, 530);
     assert_eq!(say(&mut wire, "STARTTLS").await, 220);
-    let mut wire = BufStream::new(scene.secure(wire.into_inner(), "smtp.relay.test").await.unwrap());
+    let mut wire =
+        BufStream::new(scene.secure(wire.into_inner(), "smtp.relay.test").await.unwrap());
     assert_eq!(say(&mut wire, "EHLO client").await, 250);
     assert_eq!(say(&mut wire, "STARTTLS").await, 503);
     assert_eq!(say(&mut wire, "RCPT TO:<mail-team@ops.test>").await, 503);
     assert_eq!(say(&mut wire, "MAIL FROM:<a@stack.test>").await, 250);
-    assert_eq!(say(&mut wire, "RCPT TO:<mail-team@ops.test>").await, 530, "not without authentication");
+    assert_eq!(
+        say(&mut wire, "RCPT TO:<mail-team@ops.test>").await,
+        530,
+        "not without authentication"
+    );
     // LOGIN with a wrong password, then PLAIN with the right one.
     assert_eq!(say(&mut wire, "AUTH LOGIN").await, 334);
     assert_eq!(say(&mut wire, "cmVsYXktdXNlcg==").await, 334);
@@ -154,7 +190,8 @@ pub async fn smtp() {
     assert_eq!(say(&mut wire, "DATA").await, 354);
     let mail = "Subject: [FIRING:1] A\r\n\r\n..dotted\r\nLabels:\r\n - alertname = A\r\n - team = mail\r\nAnnotations:\r\n.";
     assert_eq!(say(&mut wire, mail).await, 250);
-    let busy = Behaviour { receiver: "mailbox".into(), answer: Some(429), delay_ms: 0, times: None };
+    let busy =
+        Behaviour { receiver: "mailbox".into(), answer: Some(429), delay_ms: 0, times: None };
     scene.client.behave(&busy).await.unwrap();
     for line in ["MAIL FROM:<a@stack.test>", "RCPT TO:<mail-team@ops.test>"] {
         assert_eq!(say(&mut wire, line).await, 250);
@@ -166,9 +203,19 @@ pub async fn smtp() {
 
     let recorded = scene.recorded().await;
     assert!(recorded.iter().all(|n| n.protocol == Protocol::Smtp && n.host == "smtp.relay.test"));
-    let seen: Vec<_> = recorded.iter().map(|n| (n.answered, n.receiver.as_deref(), n.error.is_some())).collect();
+    let seen: Vec<_> =
+        recorded.iter().map(|n| (n.answered, n.receiver.as_deref(), n.error.is_some())).collect();
     let mailbox = Some("mailbox");
-    assert_eq!(seen, [(530, None, true), (535, None, true), (550, None, true), (250, mailbox, false), (451, mailbox, true)]);
+    assert_eq!(
+        seen,
+        [
+            (530, None, true),
+            (535, None, true),
+            (550, None, true),
+            (250, mailbox, false),
+            (451, mailbox, true)
+        ]
+    );
     assert_eq!(recorded[3].alerts[0].labels["team"], "mail");
     assert_eq!(recorded[3].key.as_deref(), Some("relay-user"), "never the password");
 }

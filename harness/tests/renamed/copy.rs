@@ -1,14 +1,24 @@
-//! A renamed copy of a stack: its folder with the scenarios, features and baseline that apply to it.
+//! A renamed copy of a stack: its folder with the scenarios, features and baseline that apply to
+//! it.
 
 use crate::names::{Kind, Names};
 use crate::rewrite::{Manner, Rewriter};
-use firedrill::process::home::Home;
 use firedrill::plan::subject::Read;
+use firedrill::process::home::Home;
 use std::path::Path;
 
-/// Folders whose files are configuration in a program's own language, where the stack's names are hosts of addresses.
-const FOREIGN: [&str; 8] =
-    ["otel-collector", "postfix", "dovecot", "blackbox-exporter", "postgres-exporter", "elasticsearch", "logstash", "redis"];
+/// Folders whose files are configuration in a program's own language, where the stack's names are
+/// hosts of addresses.
+const FOREIGN: [&str; 8] = [
+    "otel-collector",
+    "postfix",
+    "dovecot",
+    "blackbox-exporter",
+    "postgres-exporter",
+    "elasticsearch",
+    "logstash",
+    "redis",
+];
 
 /// Writes the copy into a folder.
 pub fn make(read: &Read, home: &Home, names: &Names, to: &Path) -> std::io::Result<()> {
@@ -40,12 +50,21 @@ pub fn make(read: &Read, home: &Home, names: &Names, to: &Path) -> std::io::Resu
     }
     let baseline = home.scenarios().join("baselines").join(format!("{name}.yaml"));
     if !stack.join("baseline.yaml").exists() && baseline.is_file() {
-        std::fs::write(to.join("baseline.yaml"), rewriter.text(Manner::Words, &std::fs::read_to_string(baseline)?))?;
+        std::fs::write(
+            to.join("baseline.yaml"),
+            rewriter.text(Manner::Words, &std::fs::read_to_string(baseline)?),
+        )?;
     }
     Ok(())
 }
 
-fn tree(from: &Path, to: &Path, manner: &dyn Fn(&Path) -> Manner, names: &Names, rewriter: &Rewriter<'_>) -> std::io::Result<()> {
+fn tree(
+    from: &Path,
+    to: &Path,
+    manner: &dyn Fn(&Path) -> Manner,
+    names: &Names,
+    rewriter: &Rewriter<'_>,
+) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let path = entry?.path();

@@ -1,11 +1,11 @@
 //! One stack, judged healthy and under each of some sabotages, and what is left of it afterwards.
 
 use firedrill::engine::containment;
-use firedrill::ops::live::{Live, Options};
 use firedrill::engine::{Engine, label};
 use firedrill::journal::Journal;
-use firedrill::report::{Report, text};
+use firedrill::ops::live::{Live, Options};
 use firedrill::ops::selftest;
+use firedrill::report::{Report, text};
 use std::collections::BTreeMap;
 use verdict::{Cause, Status};
 
@@ -36,23 +36,34 @@ pub async fn judge(options: &Options, sabotages: &[&str]) -> Result<Vec<Judged>,
     let left = left_behind(&engine, &run, &work).await?;
     let judged = judged?;
     removed?;
-    if left.is_empty() { Ok(judged) } else { Err(format!("run {run} left behind: {}", left.join(", "))) }
+    if left.is_empty() {
+        Ok(judged)
+    } else {
+        Err(format!("run {run} left behind: {}", left.join(", ")))
+    }
 }
 
 async fn states(live: &Live, sabotages: &[&str]) -> Result<Vec<Judged>, String> {
     let plan = live.options.plan().map_err(|f| f.message)?;
-    let catalogue = sabotage::read_all(&live.options.sabotage_folder().map_err(|f| f.message)?).map_err(|e| e.to_string())?;
+    let catalogue = selftest::read_all(&live.options.sabotage_folder().map_err(|f| f.message)?)
+        .map_err(|e| e.to_string())?;
     let healthy = live.run(&plan).await.map_err(|f| f.message)?.report;
     let mut found = vec![judged("healthy", &healthy, None)];
     for name in sabotages {
-        let sabotage = catalogue.get(*name).ok_or_else(|| format!("there is no sabotage {name}"))?;
+        let sabotage =
+            catalogue.get(*name).ok_or_else(|| format!("there is no sabotage {name}"))?;
         live.apply(sabotage).await.map_err(|f| f.message)?;
-        // The whole plan: a sabotage must break in the copy what it breaks in the original, and nothing else.
+        // The whole plan: a sabotage must break in the copy what it breaks in the original, and
+        // nothing else.
         let mut steady = live.read.subject.declaration.steady_state.clone();
         steady.within_s = steady.within_s.min(steady.hold_s * 2.0 + 6.0);
         let broken = live.run_with(&plan, steady).await.map_err(|f| f.message);
         live.restore(sabotage).await.map_err(|f| f.message)?;
-        found.push(judged(name, &broken?.report, Some((sabotage.expect.verdict.clone(), sabotage.expect.cause))));
+        found.push(judged(
+            name,
+            &broken?.report,
+            Some((sabotage.expect.verdict.clone(), sabotage.expect.cause)),
+        ));
     }
     Ok(found)
 }
@@ -69,17 +80,32 @@ fn judged(state: &str, report: &Report, wanted: Option<(String, Cause)>) -> Judg
 }
 
 /// Whatever of a run is still there.
-async fn left_behind(engine: &Engine, run: &str, work: &std::path::Path) -> Result<Vec<String>, String> {
+async fn left_behind(
+    engine: &Engine,
+    run: &str,
+    work: &std::path::Path,
+) -> Result<Vec<String>, String> {
     let failed = |e: firedrill::engine::EngineError| e.to_string();
     let mut left = Vec::new();
-    let mut note = |what: &str, found: Vec<String>| left.extend(found.into_iter().map(|f| format!("{what} {f}")));
+    let mut note = |what: &str, found: Vec<String>| {
+        left.extend(found.into_iter().map(|f| format!("{what} {f}")))
+    };
     note("container", engine.containers_with(label::RUN, Some(run)).await.map_err(failed)?);
     note("network", engine.networks_with(label::RUN, Some(run)).await.map_err(failed)?);
     note("volume", engine.volumes_with(label::RUN, Some(run)).await.map_err(failed)?);
-    note("packet filter rule of", containment::runs().await.map_err(failed)?.into_iter().filter(|r| r == run).collect());
+    note(
+        "packet filter rule of",
+        containment::runs().await.map_err(failed)?.into_iter().filter(|r| r == run).collect(),
+    );
     note(
         "journal entry",
-        Journal::of_user().open_entries().map_err(|e| e.to_string())?.into_iter().filter(|e| e.run == run).map(|e| e.what).collect(),
+        Journal::of_user()
+            .open_entries()
+            .map_err(|e| e.to_string())?
+            .into_iter()
+            .filter(|e| e.run == run)
+            .map(|e| e.what)
+            .collect(),
     );
     note("folder", work.exists().then(|| work.display().to_string()).into_iter().collect());
     Ok(left)

@@ -37,10 +37,20 @@ impl Names {
         let project = &read.stack.project;
         let mut found: Vec<(String, Kind)> = vec![(declaration.stack.clone(), Kind::Stack)];
         let mut add = |names: Vec<String>, kind| found.extend(names.into_iter().map(|n| (n, kind)));
-        add(project.services.keys().chain(project.left_out.keys()).cloned().collect(), Kind::Service);
+        add(
+            project.services.keys().chain(project.left_out.keys()).cloned().collect(),
+            Kind::Service,
+        );
         add(declaration.targets.iter().map(|t| t.job.clone()).collect(), Kind::Service);
         add(declaration.receivers.iter().map(|r| r.name.clone()).collect(), Kind::Service);
-        add(configured(read, read.subject.declaration.roles.alerting.as_ref(), r"(?m)^\s*- name: ([\w-]+)\s*$"), Kind::Service);
+        add(
+            configured(
+                read,
+                read.subject.declaration.roles.alerting.as_ref(),
+                r"(?m)^\s*- name: ([\w-]+)\s*$",
+            ),
+            Kind::Service,
+        );
         add(declaration.alerts.iter().map(|a| a.name.clone()).collect(), Kind::Alert);
         add(declaration.switches.iter().map(|s| s.name.clone()).collect(), Kind::Alert);
         add(read.subject.scenarios.keys().cloned().collect(), Kind::Drill);
@@ -78,30 +88,54 @@ impl Names {
     }
 }
 
-/// What a pattern's group finds in the configuration file of a role, and in the files below its folder.
-fn configured(read: &Read, role: Option<&firedrill::declaration::Role>, pattern: &str) -> Vec<String> {
+/// What a pattern's group finds in the configuration file of a role, and in the files below its
+/// folder.
+fn configured(
+    read: &Read,
+    role: Option<&firedrill::declaration::Role>,
+    pattern: &str,
+) -> Vec<String> {
     let Some(config) = role.and_then(|r| r.config.as_ref()) else { return Vec::new() };
     let pattern = Regex::new(pattern).unwrap();
     let mut texts = Vec::new();
     gather(read.stack.folder.join(config).parent().unwrap(), &mut texts);
-    texts.iter().flat_map(|t| pattern.captures_iter(t).map(|c| c[1].to_owned()).collect::<Vec<_>>()).collect()
+    texts
+        .iter()
+        .flat_map(|t| pattern.captures_iter(t).map(|c| c[1].to_owned()).collect::<Vec<_>>())
+        .collect()
 }
 
 fn gather(folder: &Path, texts: &mut Vec<String>) {
-    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
     for path in entries {
-        if path.is_dir() { gather(&path, texts) } else { texts.extend(std::fs::read_to_string(&path)) }
+        if path.is_dir() {
+            gather(&path, texts)
+        } else {
+            texts.extend(std::fs::read_to_string(&path))
+        }
     }
 }
 
 /// Recording rules, and those metrics of the declared series that the Compose file itself makes.
 fn own_metrics(read: &Read) -> Vec<String> {
-    let mut metrics = configured(read, read.subject.declaration.roles.metrics.as_ref(), r"(?m)^\s*- record: ([\w:]+)\s*$");
-    let made = std::fs::read_to_string(read.stack.folder.join(&read.subject.declaration.compose)).unwrap();
+    let mut metrics = configured(
+        read,
+        read.subject.declaration.roles.metrics.as_ref(),
+        r"(?m)^\s*- record: ([\w:]+)\s*$",
+    );
+    let made =
+        std::fs::read_to_string(read.stack.folder.join(&read.subject.declaration.compose)).unwrap();
     let word = Regex::new(r"[a-z_:][\w:]*").unwrap();
     let made: BTreeSet<&str> = word.find_iter(&made).map(|m| m.as_str()).collect();
-    let declared = read.subject.declaration.series.iter().filter_map(|s| word.find(s)).map(|m| m.as_str().to_owned());
+    let declared = read
+        .subject
+        .declaration
+        .series
+        .iter()
+        .filter_map(|s| word.find(s))
+        .map(|m| m.as_str().to_owned());
     metrics.extend(declared.filter(|m| made.contains(m.as_str())));
     metrics
 }
@@ -110,7 +144,12 @@ fn word(rng: &mut StdRng) -> String {
     const CONSONANTS: &[u8] = b"bdfgklmnprstvz";
     const VOWELS: &[u8] = b"aeiou";
     (0..3)
-        .flat_map(|_| [CONSONANTS[rng.random_range(0..CONSONANTS.len())], VOWELS[rng.random_range(0..VOWELS.len())]])
+        .flat_map(|_| {
+            [
+                CONSONANTS[rng.random_range(0..CONSONANTS.len())],
+                VOWELS[rng.random_range(0..VOWELS.len())],
+            ]
+        })
         .map(char::from)
         .collect()
 }
@@ -124,6 +163,10 @@ fn draw(rng: &mut StdRng, old: &str, kind: Kind) -> String {
         Kind::Alert => capital(word(rng)) + &capital(word(rng)),
         Kind::Drill => format!("{}_{}", word(rng), word(rng)),
         // As many levels as before.
-        Kind::Metric => old.split(':').map(|_| format!("{}_{}", word(rng), word(rng))).collect::<Vec<_>>().join(":"),
+        Kind::Metric => old
+            .split(':')
+            .map(|_| format!("{}_{}", word(rng), word(rng)))
+            .collect::<Vec<_>>()
+            .join(":"),
     }
 }

@@ -1,6 +1,6 @@
-//! Renaming in text, token by token. A token is renamed where it is a name; where the same letters are a program, a path, a kind
-//! of server or a user, they stay. What tells both apart stands on the same line, so that the same rule holds for a file and for
-//! a sabotage's excerpt of it.
+//! Renaming in text, token by token. A token is renamed where it is a name; where the same letters
+//! are a program, a path, a kind of server or a user, they stay. What tells both apart stands on
+//! the same line, so that the same rule holds for a file and for a sabotage's excerpt of it.
 
 use crate::names::{Kind, Names};
 use regex::Regex;
@@ -22,7 +22,16 @@ pub struct Rewriter<'a> {
 }
 
 /// Keys whose value is a kind of thing and never a name, and texts that a server answers with.
-const KINDS: [&str; 8] = ["kind:", "\"unit\":", "type:", "\"type\":", "protocol:", "implementation:", "contains:", "banner:"];
+const KINDS: [&str; 8] = [
+    "kind:",
+    "\"unit\":",
+    "type:",
+    "\"type\":",
+    "protocol:",
+    "implementation:",
+    "contains:",
+    "banner:",
+];
 
 impl<'a> Rewriter<'a> {
     /// Renames as `names` map.
@@ -30,11 +39,13 @@ impl<'a> Rewriter<'a> {
         let mut all: Vec<&String> = names.fresh.keys().collect();
         // The longest first: of two names that begin alike the longer one is meant.
         all.sort_by_key(|n| std::cmp::Reverse(n.len()));
-        let alternatives = |n: &[&String]| n.iter().map(|n| regex::escape(n)).collect::<Vec<_>>().join("|");
+        let alternatives =
+            |n: &[&String]| n.iter().map(|n| regex::escape(n)).collect::<Vec<_>>().join("|");
         let tokens = Regex::new(&alternatives(&all)).unwrap();
         let indices = names.indices.as_ref().map(|(old, fresh, sources)| {
             let sources: Vec<&String> = sources.iter().collect();
-            let pattern = format!(r"\b{}(%\{{|\*|<|(?:{})\b)", regex::escape(old), alternatives(&sources));
+            let pattern =
+                format!(r"\b{}(%\{{|\*|<|(?:{})\b)", regex::escape(old), alternatives(&sources));
             (Regex::new(&pattern).unwrap(), fresh.clone())
         });
         Rewriter { names, tokens, indices }
@@ -51,7 +62,8 @@ impl<'a> Rewriter<'a> {
                 command = None;
             }
             // Arguments are programs, flags and paths; what is a name in them is a host.
-            let arguments = ["command:", "entrypoint:", "test:"].iter().any(|k| words.starts_with(k));
+            let arguments =
+                ["command:", "entrypoint:", "test:"].iter().any(|k| words.starts_with(k));
             if arguments {
                 command = Some(indent);
             }
@@ -67,9 +79,11 @@ impl<'a> Rewriter<'a> {
 
     fn line(&self, line: &str, hosts_only: bool) -> String {
         let line = match &self.indices {
-            Some((pattern, fresh)) => {
-                pattern.replace_all(line, |c: &regex::Captures<'_>| format!("{fresh}{}", self.names.map(&c[1]))).into_owned()
-            }
+            Some((pattern, fresh)) => pattern
+                .replace_all(line, |c: &regex::Captures<'_>| {
+                    format!("{fresh}{}", self.names.map(&c[1]))
+                })
+                .into_owned(),
             None => line.to_owned(),
         };
         let renamed = self.tokens.replace_all(&line, |c: &regex::Captures<'_>| {
@@ -84,7 +98,8 @@ impl<'a> Rewriter<'a> {
 
 /// Whether a token is a name, by what stands before and after it on its line.
 fn is_name(before: &str, after: &str, kind: Kind, hosts_only: bool) -> bool {
-    let in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || (c == ':' && kind == Kind::Metric);
+    let in_word =
+        |c: char| c.is_alphanumeric() || c == '_' || c == '-' || (c == ':' && kind == Kind::Metric);
     let (last, mut following) = (before.chars().next_back(), after.chars());
     let next = following.next();
     if last.is_some_and(in_word) || next.is_some_and(in_word) {
@@ -108,7 +123,10 @@ fn is_name(before: &str, after: &str, kind: Kind, hosts_only: bool) -> bool {
         _ => {}
     }
     // A path, a user, a scheme, a file's name or a field.
-    if matches!(next, Some('/' | '@')) || after.starts_with("://") || (next == Some('.') && then.is_some_and(char::is_alphanumeric)) {
+    if matches!(next, Some('/' | '@'))
+        || after.starts_with("://")
+        || (next == Some('.') && then.is_some_and(char::is_alphanumeric))
+    {
         return false;
     }
     if hosts_only {

@@ -1,5 +1,5 @@
-//! Makes the small golden run out of a recorded run of the e-mail stack: two drills, one operation in 180 with what is
-//! stored of it, and nothing that names the machine it ran on.
+//! Makes the small golden run out of a recorded run of the e-mail stack: two drills, one operation
+//! in 180 with what is stored of it, and nothing that names the machine it ran on.
 
 use firedrill::record;
 use firedrill::report::RunFile;
@@ -46,7 +46,10 @@ fn groups(history: &History) -> BTreeSet<String> {
         Fact::Rules { groups } => Some(groups),
         _ => None,
     });
-    all.flatten().filter(|g| g.rules.iter().any(|r| ALERTS.contains(&r.name.as_str()))).map(|g| g.name.clone()).collect()
+    all.flatten()
+        .filter(|g| g.rules.iter().any(|r| ALERTS.contains(&r.name.as_str())))
+        .map(|g| g.name.clone())
+        .collect()
 }
 
 /// Writes the golden run into `to`.
@@ -56,10 +59,15 @@ pub fn shrink(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     plan(&mut file);
     record::write_json(to, "run.json", &serde_json::to_value(&file).unwrap()).unwrap();
-    let ids: BTreeSet<String> =
-        history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged).step_by(SHARE).map(|(_, o)| o.id.clone()).collect();
+    let ids: BTreeSet<String> = history
+        .operations()
+        .filter(|(_, o)| o.outcome == Outcome::Acknowledged)
+        .step_by(SHARE)
+        .map(|(_, o)| o.id.clone())
+        .collect();
     let mut keep = Keep { ids, groups: groups(&history), pressures: 0, evaluations: 0 };
-    let mut events: Vec<Event> = history.events.into_iter().filter_map(|e| kept(e, &mut keep)).collect();
+    let mut events: Vec<Event> =
+        history.events.into_iter().filter_map(|e| kept(e, &mut keep)).collect();
     for (seq, event) in events.iter_mut().enumerate() {
         event.seq = seq as u64;
     }
@@ -77,7 +85,8 @@ fn plan(file: &mut RunFile) {
     let drills = file.plan.drills.clone();
     file.plan.only_verdicts(&verdicts);
     // Waves as they were run.
-    file.plan.drills = drills.into_iter().filter(|d| DRILLS.contains(&d.scenario.name.as_str())).collect();
+    file.plan.drills =
+        drills.into_iter().filter(|d| DRILLS.contains(&d.scenario.name.as_str())).collect();
     file.plan.required = required.into_iter().filter(|r| verdicts.contains(&r.id)).collect();
     for required in &mut file.plan.required {
         required.least_evidence = 1;
@@ -103,7 +112,9 @@ fn kept(mut event: Event, keep: &mut Keep) -> Option<Event> {
     let wanted = match &mut event.kind {
         EventKind::Run(run) => match run {
             RunEvent::SideFile { .. } | RunEvent::Ended { .. } => false,
-            RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill } => DRILLS.contains(&drill.as_str()),
+            RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill } => {
+                DRILLS.contains(&drill.as_str())
+            }
             _ => true,
         },
         EventKind::Stack(stack) => {
@@ -114,10 +125,14 @@ fn kept(mut event: Event, keep: &mut Keep) -> Option<Event> {
         }
         EventKind::Load(LoadEvent::Operation(o)) => ids.contains(&o.id),
         EventKind::Load(LoadEvent::MailSeen { operation, .. }) => ids.contains(operation),
-        EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => stream == "background",
+        EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => {
+            stream == "background"
+        }
         EventKind::Fault(fault) => DRILLS.contains(&fault.drill()),
         EventKind::Alert(AlertEvent::Declared { .. }) | EventKind::Measure(_) => true,
-        EventKind::Alert(AlertEvent::Notification(n)) => n.alerts.iter().any(|a| of_alert(&a.labels)),
+        EventKind::Alert(AlertEvent::Notification(n)) => {
+            n.alerts.iter().any(|a| of_alert(&a.labels))
+        }
         EventKind::Observation(o) => observed(o, keep),
     };
     wanted.then_some(event)
@@ -146,9 +161,17 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
             keep.evaluations += 1;
             keep.evaluations % 3 == 1
         }
-        Fact::FieldTypes(types) => ["logs-email-service-", "logs-celery-worker-"].iter().any(|p| types.index.starts_with(p)),
+        Fact::FieldTypes(types) => ["logs-email-service-", "logs-celery-worker-"]
+            .iter()
+            .any(|p| types.index.starts_with(p)),
         Fact::Documents { documents, .. } => {
-            documents.retain(|d| d.fields.parsed().get("operation_id").and_then(|i| i.as_str()).is_some_and(|i| ids.contains(i)));
+            documents.retain(|d| {
+                d.fields
+                    .parsed()
+                    .get("operation_id")
+                    .and_then(|i| i.as_str())
+                    .is_some_and(|i| ids.contains(i))
+            });
             for document in documents.iter_mut() {
                 let mut fields = document.fields.parsed();
                 fields.retain(|name, _| !FOREIGN.contains(&name.as_str()));

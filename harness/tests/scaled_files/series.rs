@@ -1,4 +1,5 @@
-//! Series over an hour, and the same with time compressed: counters keep their slope, gauges their level.
+//! Series over an hour, and the same with time compressed: counters keep their slope, gauges their
+//! level.
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -45,8 +46,8 @@ impl Series {
         Series { name: name.to_owned(), kind, values }
     }
 
-    /// A series of random phases; values (slopes) are of the order of `size`, and none is round, so that no comparison hangs on
-    /// the last digit.
+    /// A series of random phases; values (slopes) are of the order of `size`, and none is round, so
+    /// that no comparison hangs on the last digit.
     pub fn random(name: &str, kind: Kind, size: f64, runner: &mut TestRunner) -> Series {
         let phase = (8_usize..70, -2.0_f64..1.5, 0_u8..12);
         let mut phases = Vec::new();
@@ -56,7 +57,8 @@ impl Series {
             length += steps;
             let value = match special {
                 0 => None,
-                // A level that several series share would leave it to chance which of them is the largest.
+                // A level that several series share would leave it to chance which of them is the
+                // largest.
                 1 | 2 if kind == Kind::Counter => Some(0.0),
                 _ => Some(size * 10_f64.powf(power)),
             };
@@ -104,8 +106,9 @@ pub fn drawn<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
     strategy.new_tree(runner).unwrap().current()
 }
 
-/// A file for `promtool test rules`: these series compressed `n` times, and the question for all alerts at each evaluation.
-/// Groups are evaluated in the order given: without one, promtool's is left to chance.
+/// A file for `promtool test rules`: these series compressed `n` times, and the question for all
+/// alerts at each evaluation. Groups are evaluated in the order given: without one, promtool's is
+/// left to chance.
 pub fn test_file(rules: &str, groups: &[&str], series: &[Series], n: f64) -> String {
     let step = INTERVAL.div_f64(n);
     let shown = config::monitoring::duration::format;

@@ -137,7 +137,10 @@ exporters:
 service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp]}}}
 "##,
     ),
-    ("filebeat.yml", "output.elasticsearch:\n  hosts: ['http://elasticsearch:9200']\n  username: elastic\n  password: beat17password99\n"),
+    (
+        "filebeat.yml",
+        "output.elasticsearch:\n  hosts: ['http://elasticsearch:9200']\n  username: elastic\n  password: beat17password99\n",
+    ),
     (
         "grafana/datasources.yaml",
         "apiVersion: 1\ndatasources:\n  - name: Prometheus\n    type: prometheus\n    url: http://prometheus:9090\n    secureJsonData:\n      basicAuthPassword: grafana18SecureJson\n",

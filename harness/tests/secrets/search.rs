@@ -1,4 +1,5 @@
-//! The search for secrets in what was printed and written: as they are, in base64, in addresses, in JSON and in markup.
+//! The search for secrets in what was printed and written: as they are, in base64, in addresses, in
+//! JSON and in markup.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,10 +7,18 @@ use std::path::Path;
 
 /// A secret's notations.
 fn notations(secret: &str) -> Vec<(&'static str, String)> {
-    let percent: String =
-        secret.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let percent: String = secret
+        .bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }
+        })
+        .collect();
     let json = serde_json::to_string(secret).expect("text");
-    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let html = secret
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;");
     let mut all = vec![
         ("as it is", secret.to_owned()),
         ("in an address", percent.replace("%2D", "-").replace("%5F", "_").replace("%2E", ".")),
@@ -34,7 +43,8 @@ pub fn shown<'s>(text: &str, secrets: impl IntoIterator<Item = &'s str>) -> Vec<
         for (how, notation) in notations(secret) {
             if let Some(at) = text.find(&notation) {
                 let line = text[..at].matches('\n').count() + 1;
-                let around: String = text.lines().nth(line - 1).unwrap_or_default().chars().take(400).collect();
+                let around: String =
+                    text.lines().nth(line - 1).unwrap_or_default().chars().take(400).collect();
                 found.push(format!("{secret} {how}, line {line}: {around}"));
                 break;
             }

@@ -1,5 +1,5 @@
-//! Baselines: what a healthy run measures, with thresholds. Limits that hold for each run, and the measures of the gate, which
-//! compares the runs of a candidate with recorded ones.
+//! Baselines: what a healthy run measures, with thresholds. Limits that hold for each run, and the
+//! measures of the gate, which compares the runs of a candidate with recorded ones.
 
 use crate::gate::{Better, Compared, Question};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,8 @@ pub struct Gate {
     /// Drills that follow the window, for how soon their alerts fire.
     #[serde(default)]
     pub drills: Vec<String>,
-    /// Chance that the whole check fails software that did not change, shared out evenly among the measures; above 0, below 1.
+    /// Chance that the whole check fails software that did not change, shared out evenly among the
+    /// measures; above 0, below 1.
     pub alpha: f64,
     /// Chance with which a change of a measure's practical size must be found; above 0, below 1.
     pub power: f64,
@@ -70,7 +71,8 @@ pub struct Measure {
     /// How two values are compared.
     #[serde(default = "ratio")]
     pub compared: Compared,
-    /// The smallest change for the worse that matters: a share for `ratio`, else in the measure's unit.
+    /// The smallest change for the worse that matters: a share for `ratio`, else in the measure's
+    /// unit.
     pub practical: f64,
     /// What every single run must keep, whatever was recorded: from the documents of the stack.
     #[serde(default)]
@@ -105,14 +107,14 @@ pub enum Source {
         /// What is taken of its values.
         take: Take,
     },
-    /// 99th percentile of the time from an acknowledgement until the time that its stored signal bears, seconds: how long what is
-    /// done later waits for it to be done. A signal of the ledger.
+    /// 99th percentile of the time from an acknowledgement until the time that its stored signal
+    /// bears, seconds: how long what is done later waits for it to be done. A signal of the ledger.
     Lateness {
         /// `log:<source>`, `trace` or `mail`.
         signal: String,
     },
-    /// How far a store is behind, seconds: how long ago the newest operation ended whose signal can be found, 90th percentile of
-    /// looks that are a second apart.
+    /// How far a store is behind, seconds: how long ago the newest operation ended whose signal can
+    /// be found, 90th percentile of looks that are a second apart.
     Lag {
         /// `log:<source>` or `trace`.
         signal: String,
@@ -131,7 +133,8 @@ pub enum Source {
         /// Uid.
         uid: String,
     },
-    /// From the injection of a fault until an alert fires, seconds; one of the gate's drills is about it.
+    /// From the injection of a fault until an alert fires, seconds; one of the gate's drills is
+    /// about it.
     Detection {
         /// Alert.
         alert: String,

@@ -1,10 +1,13 @@
-//! Why a stack did not notice. One list, shared by "why did it not page?" and the sabotage catalogue.
+//! Why a stack did not notice. One list, shared by "why did it not page?" and the sabotage
+//! catalogue.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The stage or part that is broken. A cause knows neither a stack's names nor a sabotage's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     // Services.
@@ -36,11 +39,13 @@ pub enum Cause {
     RuleNotLoaded,
     /// The rule's group fails to evaluate.
     RuleFailing,
-    /// Two rules make alerts of the same name and labels, so that one hides or resolves the other's.
+    /// Two rules make alerts of the same name and labels, so that one hides or resolves the
+    /// other's.
     RuleDuplicated,
     /// The expression was evaluated and never true.
     ExpressionFalse,
-    /// A histogram's highest finite bucket does not reach beyond the threshold, so the quantile can't exceed it.
+    /// A histogram's highest finite bucket does not reach beyond the threshold, so the quantile
+    /// can't exceed it.
     BucketsBelowThreshold,
     /// The condition held, but not for as long as `for` asks.
     StillPending,

@@ -1,12 +1,13 @@
-//! Checkers: pure functions from a history to a verdict. One file below for each concern; a line here registers it.
+//! Checkers: pure functions from a history to a verdict. One file below for each concern; a line
+//! here registers it.
 
 use crate::history::History;
 use crate::left_out::Absent;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
-/// A question that a history answers. Laws that all obey, as property tests: an empty or truncated history never
-/// passes; shifting all times or swapping unrelated events changes nothing.
+/// A question that a history answers. Laws that all obey, as property tests: an empty or truncated
+/// history never passes; shifting all times or swapping unrelated events changes nothing.
 pub trait Checker {
     /// Id of the verdict, for example `alert.PostfixDown.fires`.
     fn id(&self) -> String;
@@ -29,8 +30,9 @@ macro_rules! expectations {
         impl Expectation {
             /// The checker behind it.
             pub fn checker(&self) -> &dyn Checker { match self { $(Expectation::$variant(c) => c),* } }
-            /// The verdict on a history; a pass that rests on nothing is Unknown, and so is what compares times while a clock was set.
-            /// One on a drill takes all attempts at it into account.
+            /// The verdict on a history; a pass that rests on nothing is Unknown, and so is what
+            /// compares times while a clock was set. One on a drill takes all attempts at it into
+            /// account.
             pub fn judge(&self, history: &History) -> Verdict {
                 let attempts = self.drill().map_or(1, |drill| attempts::attempts(history, drill));
                 let verdict = match self.drill() {

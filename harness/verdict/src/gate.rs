@@ -1,8 +1,10 @@
-//! The gate before a release: whether a candidate's runs are worse than a baseline's, by statistics and not by luck.
+//! The gate before a release: whether a candidate's runs are worse than a baseline's, by statistics
+//! and not by luck.
 //!
-//! The unit is the run: what is compared are values that whole runs gave, one each. A candidate fails only when both hold: the
-//! difference is larger than chance explains (a bootstrap interval leaves out zero), and it is larger than the owner cares about
-//! (the practical threshold). It passes only when a difference of that size would have been found.
+//! The unit is the run: what is compared are values that whole runs gave, one each. A candidate
+//! fails only when both hold: the difference is larger than chance explains (a bootstrap interval
+//! leaves out zero), and it is larger than the owner cares about (the practical threshold). It
+//! passes only when a difference of that size would have been found.
 
 pub mod bootstrap;
 pub mod error_rate;
@@ -42,10 +44,11 @@ pub struct Question {
     pub compared: Compared,
     /// Which direction is better.
     pub better: Better,
-    /// The smallest change for the worse that the owner cares about: a share (0.1 is 10 %) for `Ratio`, else in the measure's
-    /// unit. Above zero.
+    /// The smallest change for the worse that the owner cares about: a share (0.1 is 10 %) for
+    /// `Ratio`, else in the measure's unit. Above zero.
     pub practical: f64,
-    /// Chance of failing software that did not change, for this measure alone: the check's error rate, shared out.
+    /// Chance of failing software that did not change, for this measure alone: the check's error
+    /// rate, shared out.
     pub alpha: f64,
     /// Chance with which a change of the practical size must be found.
     pub power: f64,
@@ -61,7 +64,8 @@ pub enum Answer {
     Worse(Change),
     /// The runs can't tell.
     TooFewRuns {
-        /// Runs on each side that would tell; `None` if no number below a thousand would, or the variation is unknown.
+        /// Runs on each side that would tell; `None` if no number below a thousand would, or the
+        /// variation is unknown.
         wanted: Option<usize>,
         /// The change seen, where there are runs enough to speak of one.
         change: Option<Change>,
@@ -70,7 +74,8 @@ pub enum Answer {
     NotComparable,
 }
 
-/// A change for the worse: a share for `Ratio` (0.1 is 10 % worse), else in the measure's unit. Negative is better.
+/// A change for the worse: a share for `Ratio` (0.1 is 10 % worse), else in the measure's unit.
+/// Negative is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// As seen.
@@ -81,7 +86,8 @@ pub struct Change {
     pub at_most: f64,
 }
 
-/// The smallest value, the median (of an even number the larger one of the two), and the largest; `None` of nothing.
+/// The smallest value, the median (of an even number the larger one of the two), and the largest;
+/// `None` of nothing.
 pub fn least_median_most(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64, f64)> {
     let mut all: Vec<f64> = values.into_iter().collect();
     all.sort_by(f64::total_cmp);
@@ -110,7 +116,8 @@ impl Question {
         values.iter().map(scaled).collect()
     }
 
-    /// The practical threshold on that scale. A hit rate that falls by 10 % is one of 0.9, so the direction matters.
+    /// The practical threshold on that scale. A hit rate that falls by 10 % is one of 0.9, so the
+    /// direction matters.
     fn threshold(&self) -> f64 {
         match (self.compared, self.better) {
             (Compared::Ratio, Better::Lower) => self.practical.ln_1p(),
@@ -129,19 +136,33 @@ impl Question {
     }
 
     fn change(&self, seen: f64, interval: Interval) -> Change {
-        Change { seen: self.told(seen), at_least: self.told(interval.at_least), at_most: self.told(interval.at_most) }
+        Change {
+            seen: self.told(seen),
+            at_least: self.told(interval.at_least),
+            at_most: self.told(interval.at_most),
+        }
     }
 
-    /// Whether `candidate` is worse than `baseline`, each with one value a run. The seed makes the answer repeatable.
+    /// Whether `candidate` is worse than `baseline`, each with one value a run. The seed makes the
+    /// answer repeatable.
     pub fn answer(&self, baseline: &[f64], candidate: &[f64], seed: u64) -> Answer {
-        let (Some(x), Some(y)) = (self.scaled(baseline), self.scaled(candidate)) else { return Answer::NotComparable };
-        let meaningful = self.practical > 0.0 && self.practical.is_finite() && self.threshold().is_finite();
+        let (Some(x), Some(y)) = (self.scaled(baseline), self.scaled(candidate)) else {
+            return Answer::NotComparable;
+        };
+        let meaningful =
+            self.practical > 0.0 && self.practical.is_finite() && self.threshold().is_finite();
         if !meaningful || !(0.0..1.0).contains(&self.alpha) || !(0.0..1.0).contains(&self.power) {
             return Answer::NotComparable;
         }
         if x.len() < LEAST_RUNS || y.len() < LEAST_RUNS {
-            let spread = [&x, &y].into_iter().filter(|v| v.len() >= LEAST_RUNS).map(|v| bootstrap::spread(v)).reduce(f64::max);
-            let wanted = spread.map_or(Some(LEAST_RUNS), |s| power::runs(s, self.threshold(), self.alpha, self.power));
+            let spread = [&x, &y]
+                .into_iter()
+                .filter(|v| v.len() >= LEAST_RUNS)
+                .map(|v| bootstrap::spread(v))
+                .reduce(f64::max);
+            let wanted = spread.map_or(Some(LEAST_RUNS), |s| {
+                power::runs(s, self.threshold(), self.alpha, self.power)
+            });
             return Answer::TooFewRuns { wanted, change: None };
         }
         let seen = bootstrap::mean(&y) - bootstrap::mean(&x);
@@ -152,7 +173,8 @@ impl Question {
         }
         let spread = bootstrap::pooled_spread(&x, &y);
         let wanted = power::runs(spread, self.threshold(), self.alpha, self.power);
-        if interval.at_most < self.threshold() || wanted.is_some_and(|n| x.len().min(y.len()) >= n) {
+        if interval.at_most < self.threshold() || wanted.is_some_and(|n| x.len().min(y.len()) >= n)
+        {
             Answer::Holds(change)
         } else {
             Answer::TooFewRuns { wanted, change: Some(change) }

@@ -1,7 +1,8 @@
 //! The append-only record of a run. One file below for each domain of events.
 //!
-//! On disk an event is one JSON line. Bulk events (operations, log documents, spans, samples) go to side files that
-//! `history.jsonl` references by name, line count and digest; read back, all are one sequence again, ordered by `seq`.
+//! On disk an event is one JSON line. Bulk events (operations, log documents, spans, samples) go to
+//! side files that `history.jsonl` references by name, line count and digest; read back, all are
+//! one sequence again, ordered by `seq`.
 
 pub mod alert;
 pub mod fault;
@@ -18,11 +19,25 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u32 = 1;
 
 /// An instant, on the wall clock and on the run's own monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Default,
+)]
 pub struct At {
     /// Microseconds since the run began; never steps. Durations are computed from this one.
     pub mono_us: i64,
-    /// Microseconds since the Unix epoch, UTC; may step. Compared with what the stack's own clocks say.
+    /// Microseconds since the Unix epoch, UTC; may step. Compared with what the stack's own clocks
+    /// say.
     pub wall_us: i64,
 }
 
@@ -79,7 +94,9 @@ impl EventKind {
     /// The side file that holds events of this kind, or `None` for `history.jsonl` itself.
     pub fn side_file(&self) -> Option<&'static str> {
         match self {
-            EventKind::Load(load::LoadEvent::Operation(_) | load::LoadEvent::MailSeen { .. }) => Some("operations.jsonl"),
+            EventKind::Load(load::LoadEvent::Operation(_) | load::LoadEvent::MailSeen { .. }) => {
+                Some("operations.jsonl")
+            }
             EventKind::Observation(o) => match o.fact {
                 Fact::Documents { .. } => Some("documents.jsonl"),
                 Fact::Spans { .. } => Some("spans.jsonl"),
@@ -154,11 +171,16 @@ impl History {
         })
     }
 
-    /// The window of a drill, of its last attempt: from `DrillBegan` to `DrillEnded`; the end is missing if the run was cut short.
+    /// The window of a drill, of its last attempt: from `DrillBegan` to `DrillEnded`; the end is
+    /// missing if the run was cut short.
     pub fn drill_window(&self, drill: &str) -> Option<(At, Option<At>)> {
-        let began = self.run().filter(|(_, r)| matches!(r, run::RunEvent::DrillBegan { drill: d, .. } if d == drill));
+        let began = self
+            .run()
+            .filter(|(_, r)| matches!(r, run::RunEvent::DrillBegan { drill: d, .. } if d == drill));
         let begin = began.map(|(e, _)| e.at).max()?;
-        let ended = self.run().filter(|(_, r)| matches!(r, run::RunEvent::DrillEnded { drill: d, .. } if d == drill));
+        let ended = self
+            .run()
+            .filter(|(_, r)| matches!(r, run::RunEvent::DrillEnded { drill: d, .. } if d == drill));
         Some((begin, ended.map(|(e, _)| e.at).filter(|at| *at >= begin).min()))
     }
 

@@ -1,7 +1,7 @@
 //! What a run recorded and what it means: history, observations, causes, checkers and verdicts.
 //!
-//! This crate is pure. It has no clock, no files, no network and no randomness, so a recorded run can be judged again
-//! anywhere, by newer checkers, with the same answer.
+//! This crate is pure. It has no clock, no files, no network and no randomness, so a recorded run
+//! can be judged again anywhere, by newer checkers, with the same answer.
 
 pub mod baseline;
 pub mod cause;

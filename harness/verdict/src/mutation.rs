@@ -1,9 +1,11 @@
-//! Would it be noticed if a rule were a little wrong? Each rule is changed in fixed ways, and each mutant judged after the run by
-//! what the run expects of the rule itself: quiet while nothing is wrong, firing under its drill's fault, resolved after it.
+//! Would it be noticed if a rule were a little wrong? Each rule is changed in fixed ways, and each
+//! mutant judged after the run by what the run expects of the rule itself: quiet while nothing is
+//! wrong, firing under its drill's fault, resolved after it.
 //!
-//! Nothing is run again. The recorded truth of each expression at its group's own evaluations goes through a state machine of
-//! `for`, which must first reproduce what the server wrote of the rules as they are. Where a sample was being scraped while an
-//! evaluation ran, it is not known whether it was seen: both are computed, and only what both agree on counts.
+//! Nothing is run again. The recorded truth of each expression at its group's own evaluations goes
+//! through a state machine of `for`, which must first reproduce what the server wrote of the rules
+//! as they are. Where a sample was being scraped while an evaluation ran, it is not known whether
+//! it was seen: both are computed, and only what both agree on counts.
 
 pub mod hold;
 mod judge;
@@ -19,7 +21,8 @@ use serde::{Deserialize, Serialize};
 /// What became of the mutants of a run. A finding about the drills, not a verdict on the stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mutation {
-    /// Pass if the state machine reproduced `ALERTS` of every rule that was not changed for a drill; Unknown otherwise.
+    /// Pass if the state machine reproduced `ALERTS` of every rule that was not changed for a
+    /// drill; Unknown otherwise.
     pub status: Status,
     /// What that rests on, or the first deviation.
     pub reason: String,
@@ -27,7 +30,8 @@ pub struct Mutation {
     pub evaluations: u64,
     /// Those of them at which an alert was pending or firing.
     pub active: u64,
-    /// Those at which a sample that decides was being scraped, so that only the server's own word tells what it saw.
+    /// Those at which a sample that decides was being scraped, so that only the server's own word
+    /// tells what it saw.
     pub undecidable: u64,
     /// Evaluations that the server left out, known by its alerts.
     pub left_out: u64,
@@ -118,7 +122,9 @@ pub struct MutantRow {
 }
 
 /// What became of a mutant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// An expectation fails, whatever the undecidable evaluations saw.

@@ -26,7 +26,8 @@ pub struct Observation {
     pub fact: Fact,
 }
 
-/// The newest of a signal that a store lets be found when it is asked: how far it is behind what happens.
+/// The newest of a signal that a store lets be found when it is asked: how far it is behind what
+/// happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Newest {
     /// `log:<source>` or `trace`, as in the ledger.
@@ -135,7 +136,8 @@ pub enum Fact {
         /// The notes.
         annotations: Vec<dashboards::Annotation>,
     },
-    /// Files that are mounted one by one into the server's container. One without any is said to have none.
+    /// Files that are mounted one by one into the server's container. One without any is said to
+    /// have none.
     MountedFiles {
         /// The files.
         files: Vec<host::MountedFile>,

@@ -1,5 +1,6 @@
-//! Whether what the monitoring tells of a stretch of time is what took place in it: counters, stored lines and stored traces against
-//! what the application's own stores hold. Both ends of the stretch are times of rest, so that nothing is under way across them.
+//! Whether what the monitoring tells of a stretch of time is what took place in it: counters,
+//! stored lines and stored traces against what the application's own stores hold. Both ends of the
+//! stretch are times of rest, so that nothing is under way across them.
 
 use crate::check::proportion::two_sided;
 use crate::observation::metrics::Series;
@@ -66,7 +67,8 @@ pub struct Told {
     pub alpha: f64,
 }
 
-/// How much a counter grew, as far as its raw samples tell: nothing is said of the time between two of them.
+/// How much a counter grew, as far as its raw samples tell: nothing is said of the time between two
+/// of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Growth {
     /// At least.
@@ -76,21 +78,29 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// From raw samples as stored, between two instants (seconds since the epoch). Series are summed up.
+    /// From raw samples as stored, between two instants (seconds since the epoch). Series are
+    /// summed up.
     ///
     /// # Errors
-    /// There is none, one lacks a sample before or after either instant, or it fell: what it counted before is not known then.
+    /// There is none, one lacks a sample before or after either instant, or it fell: what it
+    /// counted before is not known then.
     pub fn of(series: &[Series], from_s: f64, to_s: f64) -> Result<Growth, String> {
         if series.is_empty() {
             return Err("no series".into());
         }
         let mut sum = Growth { least: 0.0, most: 0.0 };
         for s in series {
-            let points: Vec<(f64, f64)> = s.points.iter().filter_map(|(t, v)| Some((*t, (*v)?))).collect();
+            let points: Vec<(f64, f64)> =
+                s.points.iter().filter_map(|(t, v)| Some((*t, (*v)?))).collect();
             let last = |until: f64| points.iter().rposition(|(t, _)| *t <= until);
             let first = |from: f64| points.iter().position(|(t, _)| *t >= from);
-            let (Some(b0), Some(a0), Some(b1), Some(a1)) = (last(from_s), first(from_s), last(to_s), first(to_s)) else {
-                return Err(format!("{:?} has no sample before or after an end of the stretch", s.labels));
+            let (Some(b0), Some(a0), Some(b1), Some(a1)) =
+                (last(from_s), first(from_s), last(to_s), first(to_s))
+            else {
+                return Err(format!(
+                    "{:?} has no sample before or after an end of the stretch",
+                    s.labels
+                ));
             };
             if points[b0..=a1].windows(2).any(|w| w[1].1 < w[0].1) {
                 return Err(format!("{:?} fell within the stretch", s.labels));
@@ -102,34 +112,48 @@ impl Growth {
     }
 }
 
-/// Everything in which the two differ, a sentence each; empty if they agree. Nothing having taken place is a difference as well:
-/// nothing could be compared then.
+/// Everything in which the two differ, a sentence each; empty if they agree. Nothing having taken
+/// place is a difference as well: nothing could be compared then.
 pub fn differences(truth: &Truth, told: &Told) -> Vec<String> {
     let mut found = Vec::new();
     let rows: Vec<&str> = truth.rows.iter().map(|r| r.operation.as_str()).collect();
     let sent: Vec<&Row> = truth.rows.iter().filter(|r| r.state == RowState::Sent).collect();
     let mails: Vec<&str> = truth.mails.iter().map(String::as_str).collect();
     if truth.promised.is_empty() || told.counters.is_empty() || told.lines.is_empty() {
-        found.push("nothing was compared: no operation, no counter or no source of lines".to_owned());
+        found.push(
+            "nothing was compared: no operation, no counter or no source of lines".to_owned(),
+        );
     }
     let promised: Vec<&str> = truth.promised.iter().map(String::as_str).collect();
     found.extend(compare("rows", &rows, "promises", &promised));
     let waiting = truth.rows.iter().filter(|r| r.state == RowState::Waiting).count() as u64;
     if waiting != truth.waiting {
-        found.push(format!("{waiting} rows wait to be sent, and the queue holds {} tasks", truth.waiting));
+        found.push(format!(
+            "{waiting} rows wait to be sent, and the queue holds {} tasks",
+            truth.waiting
+        ));
     }
-    let copies: Vec<&str> = sent.iter().flat_map(|r| std::iter::repeat_n(r.operation.as_str(), r.recipients as usize)).collect();
+    let copies: Vec<&str> = sent
+        .iter()
+        .flat_map(|r| std::iter::repeat_n(r.operation.as_str(), r.recipients as usize))
+        .collect();
     found.extend(compare("mails", &mails, "recipients of rows that were sent", &copies));
     let of = |counts: Counts| match counts {
         Counts::Rows => (&rows, "rows".to_owned()),
         Counts::Sent => (&copies, "rows that were sent".to_owned()),
         Counts::Mails => (&mails, "mails".to_owned()),
     };
-    let number = |counts: Counts| if counts == Counts::Sent { sent.len() } else { of(counts).0.len() };
+    let number =
+        |counts: Counts| if counts == Counts::Sent { sent.len() } else { of(counts).0.len() };
     for (name, counts, growth) in &told.counters {
         let n = number(*counts) as f64;
         if !(growth.least..=growth.most).contains(&n) {
-            found.push(format!("{name} grew by {} to {}, and there are {n} {}", growth.least, growth.most, of(*counts).1));
+            found.push(format!(
+                "{name} grew by {} to {}, and there are {n} {}",
+                growth.least,
+                growth.most,
+                of(*counts).1
+            ));
         }
     }
     for (source, counts, ids) in &told.lines {
@@ -173,7 +197,9 @@ fn compare(what: &str, seen: &[&str], others: &str, wanted: &[&str]) -> Option<S
         .filter(|(_, ids)| !ids.is_empty())
         .map(|(how, ids)| format!("{} {how} ({})", ids.len(), some(&ids)))
         .collect();
-    (!parts.is_empty()).then(|| format!("{} {what} for {} {others}: {}", seen.len(), wanted.len(), parts.join(", ")))
+    (!parts.is_empty()).then(|| {
+        format!("{} {what} for {} {others}: {}", seen.len(), wanted.len(), parts.join(", "))
+    })
 }
 
 fn some(ids: &[&str]) -> String {
@@ -190,16 +216,21 @@ mod tests {
         (0..n).map(|i| format!("op-{i:03}")).collect()
     }
 
-    /// A hundred mails, of which the last three still wait and the one before was given up; every second trace is kept.
+    /// A hundred mails, of which the last three still wait and the one before was given up; every
+    /// second trace is kept.
     fn honest() -> (Truth, Told) {
         let state = |i: usize| match i {
             0..96 => RowState::Sent,
             96 => RowState::Failed,
             _ => RowState::Waiting,
         };
-        let rows: Vec<Row> =
-            ids(100).into_iter().enumerate().map(|(i, operation)| Row { operation, state: state(i), recipients: 1 }).collect();
-        let truth = Truth { promised: ids(100).into_iter().collect(), rows, waiting: 3, mails: ids(96) };
+        let rows: Vec<Row> = ids(100)
+            .into_iter()
+            .enumerate()
+            .map(|(i, operation)| Row { operation, state: state(i), recipients: 1 })
+            .collect();
+        let truth =
+            Truth { promised: ids(100).into_iter().collect(), rows, waiting: 3, mails: ids(96) };
         let grew = |n: f64| Growth { least: n, most: n };
         let told = Told {
             counters: vec![
@@ -207,7 +238,10 @@ mod tests {
                 ("sent_total".into(), Counts::Sent, Growth { least: 95.0, most: 97.0 }),
                 ("delivered_total".into(), Counts::Mails, grew(96.0)),
             ],
-            lines: vec![("api".into(), Counts::Rows, ids(100)), ("worker".into(), Counts::Sent, ids(96))],
+            lines: vec![
+                ("api".into(), Counts::Rows, ids(100)),
+                ("worker".into(), Counts::Sent, ids(96)),
+            ],
             traces: ids(100).into_iter().step_by(2).collect(),
             kept_share: 0.5,
             alpha: 0.001,
@@ -220,7 +254,10 @@ mod tests {
         let (truth, told) = honest();
         assert_eq!(differences(&truth, &told), Vec::<String>::new());
         assert!(differences(&Truth::default(), &told)[0].starts_with("nothing was compared"));
-        assert!(differences(&truth, &Told { kept_share: 0.5, ..Told::default() })[0].starts_with("nothing was compared"));
+        assert!(
+            differences(&truth, &Told { kept_share: 0.5, ..Told::default() })[0]
+                .starts_with("nothing was compared")
+        );
     }
 
     #[test]
@@ -230,21 +267,44 @@ mod tests {
             change(&mut truth, &mut told);
             let seen = differences(&truth, &told);
             assert_eq!(seen.len(), wanted.len(), "{seen:#?}");
-            seen.iter().zip(wanted).for_each(|(s, w)| assert!(s.contains(w), "{w:?} is not in {s:?}"));
+            seen.iter()
+                .zip(wanted)
+                .for_each(|(s, w)| assert!(s.contains(w), "{w:?} is not in {s:?}"));
         };
-        lie(&|_, t| t.counters[0].2 = Growth { least: 101.0, most: 103.0 }, &["accepted_total grew by 101 to 103, and there are 100 rows"]);
-        lie(&|_, t| t.counters[1].2.most = 95.5, &["sent_total grew by 95 to 95.5, and there are 96 rows that were sent"]);
+        lie(
+            &|_, t| t.counters[0].2 = Growth { least: 101.0, most: 103.0 },
+            &["accepted_total grew by 101 to 103, and there are 100 rows"],
+        );
+        lie(
+            &|_, t| t.counters[1].2.most = 95.5,
+            &["sent_total grew by 95 to 95.5, and there are 96 rows that were sent"],
+        );
         lie(&|_, t| t.counters[2].2.least = 96.5, &["delivered_total grew by 96.5 to 96"]);
-        lie(&|_, t| drop(t.lines[0].2.pop()), &["99 lines of api for 100 rows: 1 missing (op-099)"]);
-        lie(&|_, t| t.lines[1].2.push("op-001".into()), &["97 lines of worker for 96 rows that were sent: 1 too many (op-001)"]);
+        lie(
+            &|_, t| drop(t.lines[0].2.pop()),
+            &["99 lines of api for 100 rows: 1 missing (op-099)"],
+        );
+        lie(
+            &|_, t| t.lines[1].2.push("op-001".into()),
+            &["97 lines of worker for 96 rows that were sent: 1 too many (op-001)"],
+        );
         lie(&|_, t| t.traces[0] = "elsewhere".into(), &["1 traces of no row: elsewhere"]);
         lie(&|_, t| t.traces.push("op-000".into()), &["51 traces of 50 operations"]);
         lie(&|_, t| t.traces.truncate(25), &["traces of 25 of 100 rows were kept"]);
         lie(&|_, t| t.kept_share = f64::NAN, &["which a share of NaN explains"]);
         lie(&|t, _| t.waiting = 0, &["3 rows wait to be sent, and the queue holds 0 tasks"]);
-        lie(&|t, _| drop(t.mails.remove(7)), &["95 mails for 96 recipients of rows that were sent: 1 missing (op-007)", "delivered_total"]);
+        lie(
+            &|t, _| drop(t.mails.remove(7)),
+            &[
+                "95 mails for 96 recipients of rows that were sent: 1 missing (op-007)",
+                "delivered_total",
+            ],
+        );
         lie(&|t, _| t.rows[3].recipients = 2, &["1 missing (op-003)"]);
-        lie(&|t, _| assert!(t.promised.insert("op-lost".into())), &["100 rows for 101 promises: 1 missing (op-lost)"]);
+        lie(
+            &|t, _| assert!(t.promised.insert("op-lost".into())),
+            &["100 rows for 101 promises: 1 missing (op-lost)"],
+        );
     }
 
     proptest! {
@@ -266,7 +326,8 @@ mod tests {
             steps in prop::collection::vec((0.1f64..2.0, 0u32..5), 4..30),
             ends in (0.0f64..1.0, 0.0f64..1.0),
         ) {
-            // True value at each instant is a step function between samples; samples are taken at the steps.
+            // True value at each instant is a step function between samples; samples are taken at
+            // the steps.
             let (mut t, mut v, mut points) = (0.0, 0.0, Vec::new());
             for (dt, dv) in steps {
                 t += dt;
@@ -286,9 +347,16 @@ mod tests {
 
     #[test]
     fn a_counter_that_fell_tells_nothing() {
-        let series =
-            |v: [f64; 4]| [Series { labels: BTreeMap::new(), points: v.iter().enumerate().map(|(i, v)| (i as f64, Some(*v))).collect() }];
-        assert_eq!(Growth::of(&series([1.0, 1.0, 4.0, 4.0]), 0.5, 2.5), Ok(Growth { least: 3.0, most: 3.0 }));
+        let series = |v: [f64; 4]| {
+            [Series {
+                labels: BTreeMap::new(),
+                points: v.iter().enumerate().map(|(i, v)| (i as f64, Some(*v))).collect(),
+            }]
+        };
+        assert_eq!(
+            Growth::of(&series([1.0, 1.0, 4.0, 4.0]), 0.5, 2.5),
+            Ok(Growth { least: 3.0, most: 3.0 })
+        );
         assert!(Growth::of(&series([5.0, 0.0, 4.0, 4.0]), 0.5, 2.5).unwrap_err().contains("fell"));
         assert!(Growth::of(&[], 0.5, 2.5).is_err());
     }

@@ -1,4 +1,5 @@
-//! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a report computes nothing.
+//! Tables that a report shows, read from a history and its verdicts. Pure, and part of judging: a
+//! report computes nothing.
 
 mod alerts;
 mod compared;
@@ -135,7 +136,9 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
 /// The background load's own account.
 pub fn load(history: &History, stream: &str) -> Option<LoadSummary> {
     history.events.iter().rev().find_map(|e| match &e.kind {
-        EventKind::Load(LoadEvent::Ended { stream: s, summary }) if s == stream => Some(LoadSummary::clone(summary)),
+        EventKind::Load(LoadEvent::Ended { stream: s, summary }) if s == stream => {
+            Some(LoadSummary::clone(summary))
+        }
         _ => None,
     })
 }
@@ -164,7 +167,8 @@ pub fn duration_s(history: &History) -> f64 {
     history.events.last().map_or(0.0, |e| e.at.mono_us as f64 / 1e6)
 }
 
-/// All deviations, each once, those of a kind together: those that were recorded, and drills that were run more than once.
+/// All deviations, each once, those of a kind together: those that were recorded, and drills that
+/// were run more than once.
 pub fn deviations(history: &History) -> Vec<Deviation> {
     let mut seen = BTreeSet::new();
     let recorded = history.run().filter_map(|(_, r)| match r {
@@ -183,10 +187,17 @@ pub fn deviations(history: &History) -> Vec<Deviation> {
 }
 
 fn run_again(history: &History, drill: &str, why: &str) -> Deviation {
-    let began = history.run().filter(|(_, r)| matches!(r, RunEvent::DrillBegan { drill: d, .. } if d == drill));
-    let at: Vec<String> = began.map(|(e, _)| format!("{:.0} s", e.at.mono_us as f64 / 1e6)).collect();
+    let began = history
+        .run()
+        .filter(|(_, r)| matches!(r, RunEvent::DrillBegan { drill: d, .. } if d == drill));
+    let at: Vec<String> =
+        began.map(|(e, _)| format!("{:.0} s", e.at.mono_us as f64 / 1e6)).collect();
     let times = if at.len() == 2 { "twice".to_owned() } else { format!("{} times", at.len()) };
-    Deviation::new(DeviationKind::RunAgain, format!("drill {drill} was run {times}, {} into the run", at.join(" and ")), why)
+    Deviation::new(
+        DeviationKind::RunAgain,
+        format!("drill {drill} was run {times}, {} into the run", at.join(" and ")),
+        why,
+    )
 }
 
 #[cfg(test)]
@@ -197,8 +208,17 @@ mod tests {
 
     /// A history of these events, a second apart.
     pub(super) fn history(kinds: impl IntoIterator<Item = EventKind>) -> History {
-        let at = |i: usize| At { mono_us: i as i64 * 1_000_000, wall_us: 1_770_000_000_000_000 + i as i64 * 1_000_000 };
-        History::new(kinds.into_iter().enumerate().map(|(i, kind)| Event { seq: i as u64, at: at(i), kind }).collect())
+        let at = |i: usize| At {
+            mono_us: i as i64 * 1_000_000,
+            wall_us: 1_770_000_000_000_000 + i as i64 * 1_000_000,
+        };
+        History::new(
+            kinds
+                .into_iter()
+                .enumerate()
+                .map(|(i, kind)| Event { seq: i as u64, at: at(i), kind })
+                .collect(),
+        )
     }
 
     /// An acknowledged operation of step `send/send`.
@@ -244,18 +264,32 @@ mod tests {
             (Phase::Drive, false),
             (Phase::Down, true),
         ];
-        let events = phases.map(|(phase, begin)| run(if begin { RunEvent::PhaseBegan { phase } } else { RunEvent::PhaseEnded { phase } }));
+        let events = phases.map(|(phase, begin)| {
+            run(if begin { RunEvent::PhaseBegan { phase } } else { RunEvent::PhaseEnded { phase } })
+        });
         let timings = timings(&history(events));
-        assert_eq!((timings.images_s, timings.drive_s, timings.down_s), (Some(1.0), Some(3.0), None));
+        assert_eq!(
+            (timings.images_s, timings.drive_s, timings.down_s),
+            (Some(1.0), Some(3.0), None)
+        );
     }
 
     #[test]
     fn deviations_are_told_once_and_by_kind() {
         use DeviationKind::{Absent, Image, NotScaled, System};
-        let of = |kind, what: &str| run(RunEvent::Deviation(Deviation::new(kind, what, "so it is")));
-        let events = [of(NotScaled, "x 15m"), of(System, "a"), of(System, "a"), of(Image, "no renderer"), of(Absent, "kibana")];
-        let told: Vec<(DeviationKind, String)> = deviations(&history(events)).into_iter().map(|d| (d.kind, d.what)).collect();
-        let wanted = [(System, "a"), (Absent, "kibana"), (Image, "no renderer"), (NotScaled, "x 15m")];
+        let of =
+            |kind, what: &str| run(RunEvent::Deviation(Deviation::new(kind, what, "so it is")));
+        let events = [
+            of(NotScaled, "x 15m"),
+            of(System, "a"),
+            of(System, "a"),
+            of(Image, "no renderer"),
+            of(Absent, "kibana"),
+        ];
+        let told: Vec<(DeviationKind, String)> =
+            deviations(&history(events)).into_iter().map(|d| (d.kind, d.what)).collect();
+        let wanted =
+            [(System, "a"), (Absent, "kibana"), (Image, "no renderer"), (NotScaled, "x 15m")];
         assert_eq!(told, wanted.map(|(k, w)| (k, w.to_owned())));
     }
 }

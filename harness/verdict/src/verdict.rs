@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The worst wins when verdicts are merged. Unknown never counts as a pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Left out by a tag or because an optional component is absent; never changes the outcome.
@@ -50,7 +52,8 @@ pub struct Evidence {
 /// The answer to one expectation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// Id, unique within a run: the concern, the subject and the claim, joined by dots. The roll-call names it.
+    /// Id, unique within a run: the concern, the subject and the claim, joined by dots. The
+    /// roll-call names it.
     pub id: String,
     /// What was expected, as one lowercase sentence without full stop.
     pub expected: String,
@@ -71,7 +74,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(id: impl Into<String>, expected: impl Into<String>, status: Status, reason: impl Into<String>) -> Verdict {
+    fn new(
+        id: impl Into<String>,
+        expected: impl Into<String>,
+        status: Status,
+        reason: impl Into<String>,
+    ) -> Verdict {
         Verdict {
             id: id.into(),
             expected: expected.into(),
@@ -86,22 +94,39 @@ impl Verdict {
     }
 
     /// It holds; say what that rests on with `evidence`.
-    pub fn pass(id: impl Into<String>, expected: impl Into<String>, reason: impl Into<String>) -> Verdict {
+    pub fn pass(
+        id: impl Into<String>,
+        expected: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Verdict {
         Verdict::new(id, expected, Status::Pass, reason)
     }
 
     /// It does not hold.
-    pub fn fail(id: impl Into<String>, expected: impl Into<String>, cause: Cause, seen: impl Into<String>) -> Verdict {
+    pub fn fail(
+        id: impl Into<String>,
+        expected: impl Into<String>,
+        cause: Cause,
+        seen: impl Into<String>,
+    ) -> Verdict {
         Verdict { cause: Some(cause), ..Verdict::new(id, expected, Status::Fail, seen) }
     }
 
     /// It could not be judged.
-    pub fn unknown(id: impl Into<String>, expected: impl Into<String>, reason: impl Into<String>) -> Verdict {
+    pub fn unknown(
+        id: impl Into<String>,
+        expected: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Verdict {
         Verdict::new(id, expected, Status::Unknown, reason)
     }
 
     /// It was left out.
-    pub fn skipped(id: impl Into<String>, expected: impl Into<String>, reason: impl Into<String>) -> Verdict {
+    pub fn skipped(
+        id: impl Into<String>,
+        expected: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Verdict {
         Verdict::new(id, expected, Status::Skipped, reason)
     }
 
@@ -130,7 +155,8 @@ impl Verdict {
         self
     }
 
-    /// The same verdict, but Unknown where a pass rests on nothing: nothing passes because nothing was looked at.
+    /// The same verdict, but Unknown where a pass rests on nothing: nothing passes because nothing
+    /// was looked at.
     pub fn sealed(mut self) -> Verdict {
         if self.status == Status::Pass && self.evidence.iter().map(|e| e.count).sum::<u64>() == 0 {
             self.status = Status::Unknown;

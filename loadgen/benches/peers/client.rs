@@ -63,21 +63,48 @@ impl Client {
     /// Runs a task on the second processor.
     pub fn run(&self, address: SocketAddr, task: &Task) -> Result<Measured, String> {
         let mut command = pinned();
-        let (url, seconds, connections) = (format!("http://{address}/"), task.seconds.to_string(), task.connections.to_string());
+        let (url, seconds, connections) =
+            (format!("http://{address}/"), task.seconds.to_string(), task.connections.to_string());
         let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
         let (targets, results) = (scratch.path().join("targets"), scratch.path().join("results"));
         match self {
             Client::Firedrill => {
                 let rate = task.rate.unwrap_or(0).to_string();
                 command.arg(std::env::current_exe().map_err(|e| e.to_string())?);
-                command.args(["be-a-generator", &address.to_string(), &rate, &seconds, &connections]);
+                command.args([
+                    "be-a-generator",
+                    &address.to_string(),
+                    &rate,
+                    &seconds,
+                    &connections,
+                ]);
             }
             Client::Wrk(program) => {
-                // Without a rate of its own it is asked for all that it can also where others keep one: what it tells then shows.
-                command.arg(program).args(["-t1", "-c", &connections, "-d", &seconds, "--timeout", "30", "--latency", &url]);
+                // Without a rate of its own it is asked for all that it can also where others keep
+                // one: what it tells then shows.
+                command.arg(program).args([
+                    "-t1",
+                    "-c",
+                    &connections,
+                    "-d",
+                    &seconds,
+                    "--timeout",
+                    "30",
+                    "--latency",
+                    &url,
+                ]);
             }
             Client::Oha(program) => {
-                command.arg(program).args(["--no-tui", "--output-format", "json", "-c", &connections, "-z", &format!("{seconds}s"), "-w"]);
+                command.arg(program).args([
+                    "--no-tui",
+                    "--output-format",
+                    "json",
+                    "-c",
+                    &connections,
+                    "-z",
+                    &format!("{seconds}s"),
+                    "-w",
+                ]);
                 if let Some(rate) = task.rate {
                     command.args(["-q", &rate.to_string(), "--latency-correction"]);
                 }
@@ -85,29 +112,75 @@ impl Client {
             }
             Client::Wrk2(program) => {
                 let rate = task.rate.ok_or("wrk2 is asked for a rate only")?.to_string();
-                command.arg(program).args(["-t1", "-c", &connections, "-d", &seconds, "--timeout", "30", "-R", &rate, "--latency", &url]);
+                command.arg(program).args([
+                    "-t1",
+                    "-c",
+                    &connections,
+                    "-d",
+                    &seconds,
+                    "--timeout",
+                    "30",
+                    "-R",
+                    &rate,
+                    "--latency",
+                    &url,
+                ]);
             }
             Client::Vegeta(program) => {
                 std::fs::write(&targets, format!("GET {url}\n")).map_err(|e| e.to_string())?;
-                command.arg(program).args(["attack", "-duration", &format!("{seconds}s"), "-timeout", "30s", "-rate"]);
-                command.args([&task.rate.unwrap_or(0).to_string(), "-max-workers", &connections, "-max-connections", &connections]);
+                command.arg(program).args([
+                    "attack",
+                    "-duration",
+                    &format!("{seconds}s"),
+                    "-timeout",
+                    "30s",
+                    "-rate",
+                ]);
+                command.args([
+                    &task.rate.unwrap_or(0).to_string(),
+                    "-max-workers",
+                    &connections,
+                    "-max-connections",
+                    &connections,
+                ]);
                 command.arg("-targets").arg(&targets).arg("-output").arg(&results);
             }
             Client::Hey(program) => {
-                command.arg(program).args(["-z", &format!("{seconds}s"), "-c", &connections, "-t", "30"]);
+                command.arg(program).args([
+                    "-z",
+                    &format!("{seconds}s"),
+                    "-c",
+                    &connections,
+                    "-t",
+                    "30",
+                ]);
                 if let Some(rate) = task.rate {
                     // Its rate is each worker's.
-                    command.args(["-q", &(f64::from(rate) / f64::from(task.connections)).to_string()]);
+                    command
+                        .args(["-q", &(f64::from(rate) / f64::from(task.connections)).to_string()]);
                 }
                 command.arg(&url);
             }
             Client::Ab(program) => {
                 // Of seconds it makes 50,000 requests at most, but for a number given after them.
-                command.arg(program).args(["-q", "-k", "-s", "30", "-c", &connections, "-t", &seconds, "-n", "5000000", &url]);
+                command.arg(program).args([
+                    "-q",
+                    "-k",
+                    "-s",
+                    "30",
+                    "-c",
+                    &connections,
+                    "-t",
+                    &seconds,
+                    "-n",
+                    "5000000",
+                    &url,
+                ]);
             }
         }
         let before = children_us();
-        let done = command.output().map_err(|e| format!("{} can't be started: {e}", self.name()))?;
+        let done =
+            command.output().map_err(|e| format!("{} can't be started: {e}", self.name()))?;
         let used = children_us() - before;
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         if !done.status.success() {
@@ -118,13 +191,18 @@ impl Client {
             Client::Wrk(_) | Client::Wrk2(_) => answer::wrk(&text),
             Client::Oha(_) => answer::oha(&text),
             Client::Vegeta(program) => {
-                let report = Command::new(program).args(["report", "-type", "json"]).arg(&results).output();
-                report.ok().and_then(|report| answer::vegeta(&String::from_utf8_lossy(&report.stdout)))
+                let report =
+                    Command::new(program).args(["report", "-type", "json"]).arg(&results).output();
+                report
+                    .ok()
+                    .and_then(|report| answer::vegeta(&String::from_utf8_lossy(&report.stdout)))
             }
             Client::Hey(_) => answer::hey(&text),
             Client::Ab(_) => answer::ab(&text),
         };
-        let told = told.filter(|t| t.operations > 0).ok_or_else(|| format!("{} told what can't be read: {text}", self.name()))?;
+        let told = told
+            .filter(|t| t.operations > 0)
+            .ok_or_else(|| format!("{} told what can't be read: {text}", self.name()))?;
         Ok(Measured { cpu_us: used as f64 / told.operations as f64, ..told })
     }
 }
@@ -136,10 +214,15 @@ fn pinned() -> Command {
     command
 }
 
-/// P50 and P99 of how late a thread is that only sleeps, and what that costs each time, microseconds.
+/// P50 and P99 of how late a thread is that only sleeps, and what that costs each time,
+/// microseconds.
 pub fn sleeper() -> Result<[f64; 3], String> {
     let before = children_us();
-    let done = pinned().arg(std::env::current_exe().map_err(|e| e.to_string())?).arg("only-sleep").output().map_err(|e| e.to_string())?;
+    let done = pinned()
+        .arg(std::env::current_exe().map_err(|e| e.to_string())?)
+        .arg("only-sleep")
+        .output()
+        .map_err(|e| e.to_string())?;
     let used = (children_us() - before) as f64;
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     let told: Vec<f64> = text.split_whitespace().filter_map(|t| t.parse().ok()).collect();
@@ -151,5 +234,6 @@ pub fn sleeper() -> Result<[f64; 3], String> {
 
 /// Processor time of all processes that ended so far, microseconds. One runs at a time.
 fn children_us() -> i64 {
-    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |u| u.user_time().num_microseconds() + u.system_time().num_microseconds())
+    getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_or(0, |u| u.user_time().num_microseconds() + u.system_time().num_microseconds())
 }

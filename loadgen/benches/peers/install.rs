@@ -13,7 +13,9 @@ fn folder() -> PathBuf {
 pub fn find(name: &str) -> Option<PathBuf> {
     let ours = folder().join("bin").join(name);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::iter::once(ours).chain(std::env::split_paths(&path).map(|d| d.join(name))).find(|p| p.is_file())
+    std::iter::once(ours)
+        .chain(std::env::split_paths(&path).map(|d| d.join(name)))
+        .find(|p| p.is_file())
 }
 
 /// Runs an installation; its last words if it fails.
@@ -34,7 +36,11 @@ pub fn of_apt(name: &str) -> Result<PathBuf, String> {
         return Err(format!("{name} is not installed (apt-get install {name})"));
     }
     eprintln!("installing {name}");
-    install(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", name]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    install(
+        Command::new("apt-get")
+            .args(["install", "-y", "--no-install-recommends", name])
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )?;
     find(name).ok_or_else(|| format!("{name} is not there after its installation"))
 }
 
@@ -47,11 +53,16 @@ fn built(name: &str, command: &mut Command) -> Result<PathBuf, String> {
     find(name).ok_or_else(|| format!("{name} is not there after its installation"))
 }
 
-/// Our own generator first, then the peers that can be had. wrk and oha are installed where they are not; of the others those take part that
-/// are on the search path.
+/// Our own generator first, then the peers that can be had. wrk and oha are installed where they
+/// are not; of the others those take part that are on the search path.
 pub fn clients() -> Vec<Client> {
     let folder = folder();
-    let oha = || built("oha", Command::new("cargo").args(["install", "oha", "--locked", "--root"]).arg(&folder));
+    let oha = || {
+        built(
+            "oha",
+            Command::new("cargo").args(["install", "oha", "--locked", "--root"]).arg(&folder),
+        )
+    };
     let there = |name: &str| find(name).ok_or_else(|| "it is not on the search path".to_owned());
     let mut clients = vec![Client::Firedrill];
     for (name, got) in [

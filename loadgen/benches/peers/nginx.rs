@@ -19,7 +19,9 @@ impl Nginx {
     pub fn start() -> Result<Nginx, String> {
         let program = of_apt("nginx")?;
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?;
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .map_err(|e| e.to_string())?;
         let at = folder.path().display();
         let body = "x".repeat(100);
         let configuration = format!(
@@ -32,8 +34,19 @@ impl Nginx {
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, configuration).map_err(|e| e.to_string())?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(program).arg("-e").arg("stderr").arg("-p").arg(folder.path()).arg("-c").arg(file);
-        let process = command.stdin(Stdio::null()).spawn().map_err(|e| format!("nginx can't be started: {e}"))?;
+        command
+            .args(["-c", "0"])
+            .arg(program)
+            .arg("-e")
+            .arg("stderr")
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(file);
+        let process = command
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("nginx can't be started: {e}"))?;
         let nginx = Nginx { process, _folder: folder, address };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
@@ -46,7 +59,12 @@ impl Nginx {
     }
 
     /// Does something, and stops the server meanwhile.
-    pub fn stopped_meanwhile<T: Send>(&self, after: Duration, lasting: Duration, work: impl FnOnce() -> T + Send) -> T {
+    pub fn stopped_meanwhile<T: Send>(
+        &self,
+        after: Duration,
+        lasting: Duration,
+        work: impl FnOnce() -> T + Send,
+    ) -> T {
         // taskset has become nginx.
         let pid = Pid::from_raw(self.process.id() as i32);
         thread::scope(|scope| {

@@ -1,11 +1,13 @@
-//! One schedule shared out among several generators: together they begin exactly the arrivals of one.
+//! One schedule shared out among several generators: together they begin exactly the arrivals of
+//! one.
 
 use super::Offsets;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Which arrivals of a schedule one of several generators begins: those whose number, counted from 0, leaves `index` when it is
-/// divided by the number of generators. Each draws the whole schedule and passes over what is not its own.
+/// Which arrivals of a schedule one of several generators begins: those whose number, counted from
+/// 0, leaves `index` when it is divided by the number of generators. Each draws the whole schedule
+/// and passes over what is not its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "(u32, u32)", into = "(u32, u32)")]
 pub struct Share {
@@ -43,7 +45,11 @@ impl TryFrom<(u32, u32)> for Share {
     type Error = String;
 
     fn try_from((index, among): (u32, u32)) -> Result<Share, String> {
-        Share::new(index, among).ok_or_else(|| format!("share {index} of {among} is none: wanted a number below that of the generators"))
+        Share::new(index, among).ok_or_else(|| {
+            format!(
+                "share {index} of {among} is none: wanted a number below that of the generators"
+            )
+        })
     }
 }
 
@@ -53,7 +59,8 @@ impl From<Share> for (u32, u32) {
     }
 }
 
-/// The arrivals of one share: numbers in the whole schedule, rising, and the offsets at which they are due.
+/// The arrivals of one share: numbers in the whole schedule, rising, and the offsets at which they
+/// are due.
 #[derive(Debug, Clone)]
 pub struct Shared {
     share: Share,

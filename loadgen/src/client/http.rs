@@ -109,8 +109,8 @@ impl Http {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Sends a request and reads the answer, without a deadline of its own: dropping the future gives the request up and
-    /// closes its connection.
+    /// Sends a request and reads the answer, without a deadline of its own: dropping the future
+    /// gives the request up and closes its connection.
     pub async fn call(&self, call: Call) -> Answer {
         let request = match self.request(&call) {
             Ok(request) => request,
@@ -129,21 +129,29 @@ impl Http {
                         kept.extend_from_slice(&data[..data.len().min(KEPT - kept.len())]);
                     }
                 }
-                Err(e) => return Answer::Lost { status: Some(status), error: format!("the answer broke off: {}", chain(&e)) },
+                Err(e) => {
+                    return Answer::Lost {
+                        status: Some(status),
+                        error: format!("the answer broke off: {}", chain(&e)),
+                    };
+                }
             }
         }
         Answer::Whole { status, body: kept.freeze() }
     }
 
     fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", call.credentials.0, call.credentials.1));
+        let basic = base64::engine::general_purpose::STANDARD
+            .encode(format!("{}:{}", call.credentials.0, call.credentials.1));
         let builder = Request::builder()
             .method(call.method.clone())
             .uri(format!("http://{}{}", self.origin, call.path))
             .header(AUTHORIZATION, HeaderValue::try_from(format!("Basic {basic}"))?)
             .header(crate::id::HEADER, HeaderValue::try_from(call.operation.as_str())?);
         match &call.json {
-            Some(json) => builder.header(CONTENT_TYPE, "application/json").body(Full::new(Bytes::from(json.to_string()))),
+            Some(json) => builder
+                .header(CONTENT_TYPE, "application/json")
+                .body(Full::new(Bytes::from(json.to_string()))),
             None => builder.body(Full::default()),
         }
     }
@@ -154,7 +162,9 @@ fn failed(error: &legacy::Error) -> Answer {
     let mut source = error.source();
     let mut never_left = error.is_connect();
     while let Some(e) = source {
-        if let Some(io) = e.downcast_ref::<std::io::Error>().filter(|io| never_left && super::is_want_of_room(io)) {
+        if let Some(io) =
+            e.downcast_ref::<std::io::Error>().filter(|io| never_left && super::is_want_of_room(io))
+        {
             return Answer::Starved(io.to_string());
         }
         if e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
@@ -162,7 +172,11 @@ fn failed(error: &legacy::Error) -> Answer {
         }
         source = e.source();
     }
-    if never_left { Answer::NotSent(chain(error)) } else { Answer::Lost { status: None, error: chain(error) } }
+    if never_left {
+        Answer::NotSent(chain(error))
+    } else {
+        Answer::Lost { status: None, error: chain(error) }
+    }
 }
 
 /// An error with its causes, each said once.
@@ -187,11 +201,20 @@ mod tests {
 
     fn call() -> Call {
         let credentials = ("alice@mail.test".to_owned(), "p".to_owned());
-        Call { method: Method::GET, path: "/api".into(), credentials, operation: "00ff".into(), json: None }
+        Call {
+            method: Method::GET,
+            path: "/api".into(),
+            credentials,
+            operation: "00ff".into(),
+            json: None,
+        }
     }
 
-    /// A server that reads one request and then does `then`; returns the client's answer and the request.
-    async fn served<F: Future<Output = ()>>(then: impl FnOnce(tokio::net::TcpStream) -> F) -> (Answer, String) {
+    /// A server that reads one request and then does `then`; returns the client's answer and the
+    /// request.
+    async fn served<F: Future<Output = ()>>(
+        then: impl FnOnce(tokio::net::TcpStream) -> F,
+    ) -> (Answer, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let http = Http::new(listener.local_addr().expect("address"));
         let server = async {
@@ -211,12 +234,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_whole_answer_is_one() {
-        let (answer, request) =
-            served(async |mut s| s.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok").await.expect("write")).await;
+        let (answer, request) = served(async |mut s| {
+            s.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok")
+                .await
+                .expect("write")
+        })
+        .await;
         assert_eq!(answer, Answer::Whole { status: 202, body: Bytes::from("ok") });
         let request = request.to_ascii_lowercase();
-        assert!(request.starts_with("get /api http/1.1\r\n") && request.contains("\r\nx-operation-id: 00ff\r\n"), "{request}");
-        assert!(request.contains("\r\nauthorization: basic ywxpy2vabwfpbc50zxn0onA=".to_ascii_lowercase().as_str()), "{request}");
+        assert!(
+            request.starts_with("get /api http/1.1\r\n")
+                && request.contains("\r\nx-operation-id: 00ff\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.contains(
+                "\r\nauthorization: basic ywxpy2vabwfpbc50zxn0onA=".to_ascii_lowercase().as_str()
+            ),
+            "{request}"
+        );
     }
 
     #[tokio::test]
@@ -233,8 +269,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_leaves_the_outcome_open() {
-        let (answer, _) =
-            served(async |mut s| s.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf").await.expect("write")).await;
+        let (answer, _) = served(async |mut s| {
+            s.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf").await.expect("write")
+        })
+        .await;
         assert!(matches!(answer, Answer::Lost { status: Some(200), .. }), "{answer:?}");
     }
 
@@ -251,7 +289,11 @@ mod tests {
     async fn more_than_is_kept_is_read_and_dropped() {
         let long = vec![b'x'; 2 * KEPT];
         let (answer, _) = served(async |mut s| {
-            s.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", long.len()).as_bytes()).await.expect("write");
+            s.write_all(
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", long.len()).as_bytes(),
+            )
+            .await
+            .expect("write");
             s.write_all(&long).await.expect("write");
         })
         .await;

@@ -8,8 +8,8 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Longest time that one exchange may take. A server that is paused does not answer, and the mailbox must be asked again
-/// once it does.
+/// Longest time that one exchange may take. A server that is paused does not answer, and the
+/// mailbox must be asked again once it does.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a mailbox could not be read.
@@ -48,7 +48,9 @@ pub struct Message {
     pub operation: Option<String>,
 }
 
-async fn patiently<T, E: Into<ImapError>>(exchange: impl Future<Output = Result<T, E>>) -> Result<T, ImapError> {
+async fn patiently<T, E: Into<ImapError>>(
+    exchange: impl Future<Output = Result<T, E>>,
+) -> Result<T, ImapError> {
     timeout(PATIENCE, exchange).await.map_err(|_| ImapError::Silent)?.map_err(Into::into)
 }
 
@@ -61,9 +63,16 @@ impl Inbox {
         let stream = patiently(TcpStream::connect(server)).await?;
         let mut client = async_imap::Client::new(stream);
         patiently(client.read_response()).await?.ok_or(ImapError::NoGreeting)?;
-        let mut session = timeout(PATIENCE, client.login(user, password)).await.map_err(|_| ImapError::Silent)?.map_err(|(e, _)| e)?;
+        let mut session = timeout(PATIENCE, client.login(user, password))
+            .await
+            .map_err(|_| ImapError::Silent)?
+            .map_err(|(e, _)| e)?;
         let mailbox = patiently(session.examine("INBOX")).await?;
-        Ok(Inbox { session, validity: mailbox.uid_validity.unwrap_or(0), next_uid: mailbox.uid_next.unwrap_or(1) })
+        Ok(Inbox {
+            session,
+            validity: mailbox.uid_validity.unwrap_or(0),
+            next_uid: mailbox.uid_next.unwrap_or(1),
+        })
     }
 
     /// Messages from number `first` on, in the order of the server.
@@ -71,7 +80,8 @@ impl Inbox {
     /// # Errors
     /// The connection is lost, or the server silent. The inbox is of no use any more then.
     pub async fn messages_from(&mut self, first: u32) -> Result<Vec<Message>, ImapError> {
-        // The server looks for new mail on NOOP; what it volunteers then is not needed and must not fill the channel.
+        // The server looks for new mail on NOOP; what it volunteers then is not needed and must not
+        // fill the channel.
         patiently(self.session.noop()).await?;
         while self.session.unsolicited_responses.try_recv().is_ok() {}
         // With `*` for the upper end the last message would come even if it is older.
@@ -81,7 +91,11 @@ impl Inbox {
         let mut fetched = patiently(self.session.uid_fetch(range, query)).await?;
         // Patience is for each message: after an outage there may be thousands.
         while let Some(fetch) = patiently(fetched.try_next()).await? {
-            found.extend(fetch.uid.map(|uid| Message { uid, operation: fetch.header().and_then(operation_of) }));
+            found.extend(
+                fetch
+                    .uid
+                    .map(|uid| Message { uid, operation: fetch.header().and_then(operation_of) }),
+            );
         }
         drop(fetched);
         while self.session.unsolicited_responses.try_recv().is_ok() {}
@@ -98,8 +112,9 @@ impl Inbox {
 /// The id in a header block: the field's name in any case, its value possibly folded over lines.
 fn operation_of(header: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(header).replace("\r\n ", " ").replace("\r\n\t", " ");
-    let field =
-        text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case(crate::id::HEADER)))?;
+    let field = text.lines().find_map(|line| {
+        line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case(crate::id::HEADER))
+    })?;
     let value = field.1.trim();
     (!value.is_empty()).then(|| value.to_owned())
 }

@@ -1,9 +1,10 @@
-//! Users are goose's: it starts them, schedules them and waits for them. Of goose only that is used, for its own requests and
-//! figures know neither ids nor mail, nor seeds, nor latency from the intended start: a user lives one transaction, in which it
-//! takes our turns.
+//! Users are goose's: it starts them, schedules them and waits for them. Of goose only that is
+//! used, for its own requests and figures know neither ids nor mail, nor seeds, nor latency from
+//! the intended start: a user lives one transaction, in which it takes our turns.
 //!
-//! The load begins once all users are there, so that starting them is no part of it. It ends by the users telling goose that they
-//! are done: goose's kill switch is one for the whole process, and its limit of iterations writes to the standard output.
+//! The load begins once all users are there, so that starting them is no part of it. It ends by the
+//! users telling goose that they are done: goose's kill switch is one for the whole process, and
+//! its limit of iterations writes to the standard output.
 
 use futures::future::BoxFuture;
 use goose::client::GooseClientBuilder;
@@ -67,7 +68,11 @@ fn ended_early(ended: Result<Result<(), GooseError>, tokio::task::JoinError>) ->
     format!("the users of the closed loop could not be driven: {why}")
 }
 
-async fn attack(count: usize, begin: watch::Receiver<Option<Life>>, came: mpsc::Sender<()>) -> Result<(), GooseError> {
+async fn attack(
+    count: usize,
+    begin: watch::Receiver<Option<Life>>,
+    came: mpsc::Sender<()>,
+) -> Result<(), GooseError> {
     let live: TransactionFunction = Arc::new(move |user: &mut GooseUser| {
         let (mut begin, came) = (begin.clone(), came.clone());
         Box::pin(async move {
@@ -96,7 +101,8 @@ async fn attack(count: usize, begin: watch::Receiver<Option<Life>>, came: mpsc::
     configuration.increase_rate = Some((count * 10).to_string());
     configuration.quiet = 3;
     configuration.no_telnet = true;
-    (configuration.no_metrics, configuration.no_print_metrics, configuration.no_error_summary) = (true, true, true);
+    (configuration.no_metrics, configuration.no_print_metrics, configuration.no_error_summary) =
+        (true, true, true);
     let scenario = Scenario::new("users").register_transaction(Transaction::new(live));
     GooseAttack::initialize_with_config(configuration)?
         // One idle client for all instead of one, with its certificates, for each.
@@ -107,9 +113,10 @@ async fn attack(count: usize, begin: watch::Receiver<Option<Life>>, came: mpsc::
     Ok(())
 }
 
-/// Keeps Ctrl-C the program's own. Goose takes the signal over for the whole process and the rest of its life, and leaves nothing
-/// cleaned up; its handler is refused where there is one already. So this one, which does nothing, must be there first, and
-/// whoever wants to be told of the signal by tokio must begin to listen after it.
+/// Keeps Ctrl-C the program's own. Goose takes the signal over for the whole process and the rest
+/// of its life, and leaves nothing cleaned up; its handler is refused where there is one already.
+/// So this one, which does nothing, must be there first, and whoever wants to be told of the signal
+/// by tokio must begin to listen after it.
 pub fn keep_interrupts() {
     static KEPT: OnceLock<()> = OnceLock::new();
     KEPT.get_or_init(|| {

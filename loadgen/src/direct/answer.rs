@@ -1,4 +1,5 @@
-//! Where an HTTP/1.1 answer ends, read piece by piece as it comes. Nothing of it is kept but its status.
+//! Where an HTTP/1.1 answer ends, read piece by piece as it comes. Nothing of it is kept but its
+//! status.
 
 use memchr::{memchr, memmem};
 
@@ -90,7 +91,10 @@ impl Answer {
                 self.head.extend_from_slice(rest);
                 // The end may lie across both pieces.
                 let from = before.saturating_sub(3);
-                let Some(end) = memmem::find(&self.head[from..], b"\r\n\r\n").map(|at| from + at) else { return Progress::More };
+                let Some(end) = memmem::find(&self.head[from..], b"\r\n\r\n").map(|at| from + at)
+                else {
+                    return Progress::More;
+                };
                 used += end + 4 - before;
                 let head = std::mem::take(&mut self.head);
                 self.read_head(&head[..end + 2])
@@ -110,7 +114,10 @@ impl Answer {
         let mut lines = Lines(head);
         let status = lines.next().unwrap_or_default();
         let (version, code) = status.split_at_checked(9).ok_or("its first line is too short")?;
-        let code = code.get(..3).and_then(|c| std::str::from_utf8(c).ok()?.parse::<u16>().ok()).filter(|c| (100..1000).contains(c));
+        let code = code
+            .get(..3)
+            .and_then(|c| std::str::from_utf8(c).ok()?.parse::<u16>().ok())
+            .filter(|c| (100..1000).contains(c));
         if !version.starts_with(b"HTTP/1.") || version[8] != b' ' {
             return Err("it is no HTTP/1");
         }
@@ -122,14 +129,18 @@ impl Answer {
             let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
             match name.len() {
                 14 if name.eq_ignore_ascii_case(b"content-length") => {
-                    let seen = std::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok()).ok_or("its length is no number")?;
+                    let seen = std::str::from_utf8(value)
+                        .ok()
+                        .and_then(|v| v.parse::<u64>().ok())
+                        .ok_or("its length is no number")?;
                     if length.is_some_and(|l| l != seen) {
                         return Err("it has two lengths");
                     }
                     length = Some(seen);
                 }
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                    chunked = value.len() >= 7 && value[value.len() - 7..].eq_ignore_ascii_case(b"chunked");
+                    chunked = value.len() >= 7
+                        && value[value.len() - 7..].eq_ignore_ascii_case(b"chunked");
                 }
                 10 if name.eq_ignore_ascii_case(b"connection") => {
                     if value.eq_ignore_ascii_case(b"close") {
@@ -154,7 +165,9 @@ impl Answer {
         loop {
             let left = (piece.len() - used) as u64;
             match self.state {
-                State::Length(wanted) if wanted <= left => return Progress::Whole { used: used + wanted as usize },
+                State::Length(wanted) if wanted <= left => {
+                    return Progress::Whole { used: used + wanted as usize };
+                }
                 State::Length(wanted) => {
                     self.state = State::Length(wanted - left);
                     return Progress::More;
@@ -168,8 +181,14 @@ impl Answer {
                     return Progress::More;
                 }
                 State::UntilClosed => return Progress::More,
-                State::Head | State::Size(..) | State::Trailer(_) if left == 0 => return Progress::More,
-                State::Head => return Progress::Malformed("its head is followed by nothing that could be read"),
+                State::Head | State::Size(..) | State::Trailer(_) if left == 0 => {
+                    return Progress::More;
+                }
+                State::Head => {
+                    return Progress::Malformed(
+                        "its head is followed by nothing that could be read",
+                    );
+                }
                 State::Size(size, over) => {
                     let byte = piece[used];
                     used += 1;
@@ -178,7 +197,9 @@ impl Answer {
                         (b'\n', _) => State::Chunk(size.saturating_add(2)),
                         (_, Some(digit)) if !over => match size.checked_mul(16) {
                             Some(size) => State::Size(size + u64::from(digit), false),
-                            None => return Progress::Malformed("a chunk's size is out of all bounds"),
+                            None => {
+                                return Progress::Malformed("a chunk's size is out of all bounds");
+                            }
                         },
                         (b'\r' | b';' | b' ', _) => State::Size(size, true),
                         _ if over => State::Size(size, true),
@@ -219,8 +240,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds an answer in pieces of these lengths (and the rest at once): status, whether the connection may be used again, and
-    /// the bytes of it; `None` if it does not end.
+    /// Feeds an answer in pieces of these lengths (and the rest at once): status, whether the
+    /// connection may be used again, and the bytes of it; `None` if it does not end.
     fn read(bytes: &[u8], pieces: &[usize]) -> Option<(u16, bool, usize)> {
         let mut answer = Answer::new();
         let mut at = 0_usize;
@@ -242,7 +263,11 @@ mod tests {
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 50\r\n\r\n", 304, true),
         ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, false),
         ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx", 200, true),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nA;x=1\r\n0123456789\r\n1\r\n\n\r\n0\r\nTrailer: y\r\n\r\n", 200, true),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nA;x=1\r\n0123456789\r\n1\r\n\n\r\n0\r\nTrailer: y\r\n\r\n",
+            200,
+            true,
+        ),
         ("HTTP/1.1 500\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 500, true),
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nab",
@@ -292,7 +317,11 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
             lengths,
         ] {
-            assert!(matches!(Answer::new().feed(bytes), Progress::Malformed(_)), "{:?}", String::from_utf8_lossy(bytes));
+            assert!(
+                matches!(Answer::new().feed(bytes), Progress::Malformed(_)),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What came over a connection, and when. The kernel stamps what arrives, so that an answer may be looked at some time after it
-//! came and is still counted as of when it came.
+//! What came over a connection, and when. The kernel stamps what arrives, so that an answer may be
+//! looked at some time after it came and is still counted as of when it came.
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -18,7 +18,10 @@ pub(super) struct Ear {
 impl Ear {
     /// Stamps cost a microsecond an answer: who reads answers at once wants none.
     pub fn new(stamps: bool) -> Ear {
-        Ear { buffer: vec![0; 64 * 1024].into(), control: stamps.then(|| nix::cmsg_space!(TimeSpec)) }
+        Ear {
+            buffer: vec![0; 64 * 1024].into(),
+            control: stamps.then(|| nix::cmsg_space!(TimeSpec)),
+        }
     }
 
     /// Asks for stamps of what comes over a connection, if they are wanted.
@@ -26,12 +29,15 @@ impl Ear {
     /// # Errors
     /// The kernel has none.
     pub fn attend(&self, stream: &TcpStream) -> io::Result<()> {
-        self.control.as_ref().map_or(Ok(()), |_| Ok(setsockopt(stream, sockopt::ReceiveTimestampns, &true)?))
+        self.control
+            .as_ref()
+            .map_or(Ok(()), |_| Ok(setsockopt(stream, sockopt::ReceiveTimestampns, &true)?))
     }
 
-    /// Reads what has come, and tells how long ago the last of it came, ns; 0 without a stamp, as the kernel has none of the first
-    /// answers after it was asked for some. Stamps are of the wall clock, which is asked again here: only a clock that is set between the
-    /// two makes the difference wrong, which the caller bounds.
+    /// Reads what has come, and tells how long ago the last of it came, ns; 0 without a stamp, as
+    /// the kernel has none of the first answers after it was asked for some. Stamps are of the wall
+    /// clock, which is asked again here: only a clock that is set between the two makes the
+    /// difference wrong, which the caller bounds.
     ///
     /// # Errors
     /// Those of reading.

@@ -1,4 +1,5 @@
-//! What the generator's own thread needs: processor time, and time that it was ready and had to wait for a processor.
+//! What the generator's own thread needs: processor time, and time that it was ready and had to
+//! wait for a processor.
 
 use crate::recorder::Recorder;
 use nix::time::{ClockId, clock_gettime};
@@ -75,11 +76,16 @@ impl Meter {
         self.schedule = Some(Had::now(at));
     }
 
-    /// States in a load's summary what the generator needed, and that the load can't be relied on if it was the bottleneck.
+    /// States in a load's summary what the generator needed, and that the load can't be relied on
+    /// if it was the bottleneck.
     pub fn state(&self, summary: &mut LoadSummary, recorder: &Recorder, open_loop: bool) {
         summary.pacing = if open_loop { Pacing::Open } else { Pacing::Closed };
         let generator = self.generator(open_loop, summary.operations);
-        summary.generator = Some(Generator { slip_p50_ms: recorder.slip_ms(0.5), slip_max_ms: recorder.slip_ms(1.0), ..generator });
+        summary.generator = Some(Generator {
+            slip_p50_ms: recorder.slip_ms(0.5),
+            slip_max_ms: recorder.slip_ms(1.0),
+            ..generator
+        });
         if let Some(reason) = self.saturated().filter(|_| open_loop) {
             let reasons: Vec<String> = summary.invalid.take().into_iter().chain([reason]).collect();
             summary.invalid = Some(reasons.join("; "));
@@ -102,7 +108,11 @@ impl Meter {
         let ran = self.last.ran.saturating_sub(self.first.ran);
         Generator {
             open_loop,
-            cpu_us_per_operation: if operations == 0 { 0.0 } else { ran as f64 / 1e3 / operations as f64 },
+            cpu_us_per_operation: if operations == 0 {
+                0.0
+            } else {
+                ran as f64 / 1e3 / operations as f64
+            },
             busy: self.schedule.as_ref().unwrap_or(&self.last).busy_since(&self.first),
             saturated_s: self.saturated,
             ..Generator::default()

@@ -15,8 +15,8 @@ use verdict::history::load::Connections;
 pub struct Part {
     /// Which arrivals are its own.
     pub share: Share,
-    /// When the load begins, ns on the monotonic clock ([`now`]); at once without it. Arrivals that are due before the generator
-    /// got there are begun late, and count as slip.
+    /// When the load begins, ns on the monotonic clock ([`now`]); at once without it. Arrivals that
+    /// are due before the generator got there are begun late, and count as slip.
     pub begin: Option<u64>,
     /// Where what it measured goes, about once a second and at the end.
     pub tallies: Option<UnboundedSender<Tally>>,

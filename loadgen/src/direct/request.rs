@@ -1,4 +1,5 @@
-//! What is sent: the same bytes each time, or templates whose holes are filled by seed, number and a feed of data.
+//! What is sent: the same bytes each time, or templates whose holes are filled by seed, number and
+//! a feed of data.
 
 use crate::payload::Size;
 use crate::template::{Feed, Filling, RequestError, Template};
@@ -18,7 +19,8 @@ pub struct Request {
     constant: Option<Vec<u8>>,
 }
 
-/// What a request consists of, as a user states it. Path, values of headers and body may hold placeholders: see [`Template`].
+/// What a request consists of, as a user states it. Path, values of headers and body may hold
+/// placeholders: see [`Template`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Parts {
     /// `GET`, `POST` …
@@ -46,7 +48,10 @@ pub struct Parts {
 pub(crate) fn header(text: &str, filling: &Filling) -> Result<(String, Template), RequestError> {
     let wrong = || RequestError::Header(text.to_owned());
     let (name, value) = text.split_once(": ").ok_or_else(wrong)?;
-    if name.is_empty() || text.contains(['\r', '\n']) || name.contains(|c: char| !c.is_ascii_graphic()) {
+    if name.is_empty()
+        || text.contains(['\r', '\n'])
+        || name.contains(|c: char| !c.is_ascii_graphic())
+    {
         return Err(wrong());
     }
     Ok((name.to_owned(), Template::parse(value, filling)?))
@@ -63,7 +68,11 @@ impl Request {
             method: parts.method.clone(),
             host: parts.host.clone(),
             path: Template::parse(&parts.path, &filling)?,
-            headers: parts.headers.iter().map(|text| header(text, &filling)).collect::<Result<_, _>>()?,
+            headers: parts
+                .headers
+                .iter()
+                .map(|text| header(text, &filling))
+                .collect::<Result<_, _>>()?,
             body: parts.body.as_deref().map(|b| Template::parse(b, &filling)).transpose()?,
             filling,
             constant: None,
@@ -97,7 +106,9 @@ impl Request {
 
     /// Its further headers.
     pub(crate) fn headers(&self, number: u64) -> impl Iterator<Item = (&str, String)> {
-        self.headers.iter().map(move |(name, value)| (name.as_str(), value.text(&self.filling, number)))
+        self.headers
+            .iter()
+            .map(move |(name, value)| (name.as_str(), value.text(&self.filling, number)))
     }
 
     /// Its body.
@@ -128,14 +139,28 @@ mod tests {
     use super::*;
 
     fn parts() -> Parts {
-        Parts { method: "GET".into(), host: "127.0.0.1:80".into(), path: "/a".into(), seed: 3, ..Parts::default() }
+        Parts {
+            method: "GET".into(),
+            host: "127.0.0.1:80".into(),
+            path: "/a".into(),
+            seed: 3,
+            ..Parts::default()
+        }
     }
 
     #[test]
     fn the_same_is_sent_unless_it_has_holes() {
-        let request = Request::new(&Parts { headers: vec!["Accept: x/y".into()], ..parts() }).expect("request");
-        assert_eq!(request.constant(), Some(&b"GET /a HTTP/1.1\r\nHost: 127.0.0.1:80\r\nAccept: x/y\r\n\r\n"[..]));
-        let json = Parts { method: "POST".into(), body: Some(r#"{"q":{"id":"{id}"},"n":{n}}"#.into()), ..parts() };
+        let request = Request::new(&Parts { headers: vec!["Accept: x/y".into()], ..parts() })
+            .expect("request");
+        assert_eq!(
+            request.constant(),
+            Some(&b"GET /a HTTP/1.1\r\nHost: 127.0.0.1:80\r\nAccept: x/y\r\n\r\n"[..])
+        );
+        let json = Parts {
+            method: "POST".into(),
+            body: Some(r#"{"q":{"id":"{id}"},"n":{n}}"#.into()),
+            ..parts()
+        };
         let request = Request::new(&json).expect("request");
         assert!(request.constant().is_none());
         let text = |n| String::from_utf8(request.write(n)).expect("text");
@@ -148,20 +173,40 @@ mod tests {
     #[test]
     fn rows_are_drawn_from_a_feed() {
         let feed = Feed::read("user, word\nalice, tea\nbob, milk\n").expect("feed");
-        let request = Request::new(&Parts { path: "/{feed.user}?q={feed.word}".into(), feed: Some(feed), ..parts() }).expect("request");
-        let line = |n| String::from_utf8(request.write(n)).expect("text").lines().next().expect("line").to_owned();
+        let request = Request::new(&Parts {
+            path: "/{feed.user}?q={feed.word}".into(),
+            feed: Some(feed),
+            ..parts()
+        })
+        .expect("request");
+        let line = |n| {
+            String::from_utf8(request.write(n))
+                .expect("text")
+                .lines()
+                .next()
+                .expect("line")
+                .to_owned()
+        };
         let lines: std::collections::BTreeSet<String> = (0..100).map(line).collect();
-        assert_eq!(lines.into_iter().collect::<Vec<_>>(), ["GET /alice?q=tea HTTP/1.1", "GET /bob?q=milk HTTP/1.1"]);
+        assert_eq!(
+            lines.into_iter().collect::<Vec<_>>(),
+            ["GET /alice?q=tea HTTP/1.1", "GET /bob?q=milk HTTP/1.1"]
+        );
     }
 
     #[test]
     fn what_can_not_be_sent_is_said() {
-        let hole = |path: &str| Request::new(&Parts { path: path.into(), ..parts() }).expect_err("refused");
+        let hole = |path: &str| {
+            Request::new(&Parts { path: path.into(), ..parts() }).expect_err("refused")
+        };
         assert_eq!(hole("/{what}"), RequestError::Hole("what".into()));
         assert_eq!(hole("/{feed.user}"), RequestError::Hole("feed.user".into()));
         assert!(Request::new(&Parts { path: "/{{what}".into(), ..parts() }).is_ok());
         for header in ["Accept", "Acc ept: x", "A: b\r\nC: d", ": x"] {
-            assert!(Request::new(&Parts { headers: vec![header.into()], ..parts() }).is_err(), "{header:?}");
+            assert!(
+                Request::new(&Parts { headers: vec![header.into()], ..parts() }).is_err(),
+                "{header:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The load of one URL by users who wait for the answer and think: a closed loop, each user with a connection of its own.
+//! The load of one URL by users who wait for the answer and think: a closed loop, each user with a
+//! connection of its own.
 
 use super::answer::{Answer, Progress};
 use super::{Direct, DirectError, reach};
@@ -40,8 +41,8 @@ impl Url {
     }
 }
 
-/// Has users drive one URL to the end of the load; its pace, number of connections and queue say nothing here. Shows what is
-/// measured, and how long the load has lasted, twice a second.
+/// Has users drive one URL to the end of the load; its pace, number of connections and queue say
+/// nothing here. Shows what is measured, and how long the load has lasted, twice a second.
 ///
 /// # Errors
 /// The target can't be reached at the beginning, or the users can't be started.
@@ -54,9 +55,11 @@ pub async fn drive_users(
     crate::open_loop::raise_file_limit();
     let asked = direct.clone();
     tokio::task::spawn_blocking(move || reach(&asked)).await.map_err(io::Error::other)??;
-    let crowd = Crowd::gather(users.count).await.map_err(|e| DirectError::System(io::Error::other(e)))?;
+    let crowd =
+        Crowd::gather(users.count).await.map_err(|e| DirectError::System(io::Error::other(e)))?;
     let (halt, duration) = (stop.child_token(), direct.duration);
-    let recorder = Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3).watched(&direct.windows, duration);
+    let recorder = Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3)
+        .watched(&direct.windows, duration);
     let url = Arc::new(Url {
         think: users.think.unwrap_or(THINK),
         began: Instant::now(),
@@ -90,7 +93,11 @@ pub async fn drive_users(
     let mut summary = url.recorder().summary(driven);
     let opened = url.opened.load(Ordering::Relaxed);
     state(&mut summary, Some(users));
-    summary.connections = Some(Connections { opened, reused: summary.operations.saturating_sub(opened), ..Connections::default() });
+    summary.connections = Some(Connections {
+        opened,
+        reused: summary.operations.saturating_sub(opened),
+        ..Connections::default()
+    });
     Ok(summary)
 }
 
@@ -109,9 +116,17 @@ async fn one(url: Arc<Url>, user: u64) {
             Some(request) => request.to_vec(),
             None => url.direct.request.write(url.number.fetch_add(1, Ordering::Relaxed)),
         };
-        let answered = timeout_at(started + url.direct.timeout, ask(&url, &mut line, &request, &mut answer, &mut buffer)).await;
+        let answered = timeout_at(
+            started + url.direct.timeout,
+            ask(&url, &mut line, &request, &mut answer, &mut buffer),
+        )
+        .await;
         let wrong = match answered {
-            Ok(Ok(status)) if url.direct.wanted.map_or((200..400).contains(&status), |w| w == status) => None,
+            Ok(Ok(status))
+                if url.direct.wanted.map_or((200..400).contains(&status), |w| w == status) =>
+            {
+                None
+            }
             Ok(Ok(status)) => Some(format!("status {status}")),
             Ok(Err(kind)) => {
                 line = None;
@@ -139,9 +154,16 @@ async fn one(url: Arc<Url>, user: u64) {
     }
 }
 
-/// Sends a request over the user's connection, which is opened where there is none, and reads the answer's status, or says what
-/// kind of thing went wrong. The connection is kept if both sides want that.
-async fn ask(url: &Url, line: &mut Option<TcpStream>, request: &[u8], answer: &mut Answer, buffer: &mut [u8]) -> Result<u16, String> {
+/// Sends a request over the user's connection, which is opened where there is none, and reads the
+/// answer's status, or says what kind of thing went wrong. The connection is kept if both sides
+/// want that.
+async fn ask(
+    url: &Url,
+    line: &mut Option<TcpStream>,
+    request: &[u8],
+    answer: &mut Answer,
+    buffer: &mut [u8],
+) -> Result<u16, String> {
     if line.as_ref().is_some_and(is_closed) {
         *line = None;
     }
@@ -149,7 +171,8 @@ async fn ask(url: &Url, line: &mut Option<TcpStream>, request: &[u8], answer: &m
         Some(stream) => stream,
         None => {
             url.opened.fetch_add(1, Ordering::Relaxed);
-            let stream = TcpStream::connect(url.direct.address).await.map_err(|e| no_connection(url, &e))?;
+            let stream =
+                TcpStream::connect(url.direct.address).await.map_err(|e| no_connection(url, &e))?;
             stream.set_nodelay(true).map_err(|e| e.to_string())?;
             stream
         }
@@ -160,7 +183,11 @@ async fn ask(url: &Url, line: &mut Option<TcpStream>, request: &[u8], answer: &m
     loop {
         let read = stream.read(buffer).await.map_err(closed)?;
         if read == 0 {
-            return if answer.ends_with_connection() { Ok(answer.status) } else { Err("connection closed".to_owned()) };
+            return if answer.ends_with_connection() {
+                Ok(answer.status)
+            } else {
+                Err("connection closed".to_owned())
+            };
         }
         match answer.feed(&buffer[..read]) {
             Progress::Malformed(why) => return Err(format!("malformed answer: {why}")),

@@ -1,7 +1,10 @@
-//! The coordinator: has workers ready, lets them begin at one instant, lays together what they measure.
+//! The coordinator: has workers ready, lets them begin at one instant, lays together what they
+//! measure.
 
 use super::job::Load;
-use super::link::{BEAT, Link, LinkError, NAME, Refusal, SILENCE, ToCoordinator, ToWorker, VERSION};
+use super::link::{
+    BEAT, Link, LinkError, NAME, Refusal, SILENCE, ToCoordinator, ToWorker, VERSION,
+};
 use super::merge::Merge;
 use super::offset::Offset;
 use super::token::{Side, Token};
@@ -24,7 +27,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const INTRODUCTION: Duration = Duration::from_secs(5);
 /// Round trips by which a clock is measured.
 const ROUND_TRIPS: usize = 32;
-/// From the last word to the workers until the load begins; the slowest round trip twice comes on top.
+/// From the last word to the workers until the load begins; the slowest round trip twice comes on
+/// top.
 const LEAD: Duration = Duration::from_millis(250);
 
 /// Where a worker listens.
@@ -60,7 +64,9 @@ pub enum FleetError {
         why: String,
     },
     /// Something else answers.
-    #[error("what answers at {worker} is no worker of ours: {seen}\nhint: name the address that `firedrill worker` printed")]
+    #[error(
+        "what answers at {worker} is no worker of ours: {seen}\nhint: name the address that `firedrill worker` printed"
+    )]
     Foreign {
         /// Where.
         worker: String,
@@ -68,7 +74,9 @@ pub enum FleetError {
         seen: String,
     },
     /// It speaks another version.
-    #[error("worker {worker} speaks version {seen} of the protocol, wanted {VERSION}\nhint: run the same firedrill on all machines")]
+    #[error(
+        "worker {worker} speaks version {seen} of the protocol, wanted {VERSION}\nhint: run the same firedrill on all machines"
+    )]
     Version {
         /// Which.
         worker: String,
@@ -82,7 +90,9 @@ pub enum FleetError {
         worker: String,
     },
     /// It serves somebody else.
-    #[error("worker {worker} is busy with another coordinator\nhint: wait until that load is over, or start a worker of your own")]
+    #[error(
+        "worker {worker} is busy with another coordinator\nhint: wait until that load is over, or start a worker of your own"
+    )]
     Busy {
         /// Which.
         worker: String,
@@ -104,7 +114,9 @@ pub enum FleetError {
         why: String,
     },
     /// It was lost before the load began.
-    #[error("worker {worker} was lost before the load began: {why}\nhint: look at what it printed, and start it again")]
+    #[error(
+        "worker {worker} was lost before the load began: {why}\nhint: look at what it printed, and start it again"
+    )]
     Lost {
         /// Which.
         worker: String,
@@ -141,18 +153,28 @@ enum Told {
 /// Drives a load on these workers, all at once.
 ///
 /// # Errors
-/// One of the workers can't begin: then none does. Those that are lost later are told in the summary, which is invalid then.
-pub async fn drive(load: &Load, workers: &[Place], token: &Token, watching: Watching<'_>) -> Result<LoadSummary, FleetError> {
+/// One of the workers can't begin: then none does. Those that are lost later are told in the
+/// summary, which is invalid then.
+pub async fn drive(
+    load: &Load,
+    workers: &[Place],
+    token: &Token,
+    watching: Watching<'_>,
+) -> Result<LoadSummary, FleetError> {
     let shares = shares(load, workers)?;
     let mut members = try_join_all(workers.iter().map(|place| Member::join(place, token))).await?;
-    try_join_all(members.iter_mut().zip(shares).map(|(member, share)| member.prepare(load, share))).await?;
-    // Counted while it is driven, for a long schedule takes a while, on a thread that nobody waits for when the load is stopped.
+    try_join_all(members.iter_mut().zip(shares).map(|(member, share)| member.prepare(load, share)))
+        .await?;
+    // Counted while it is driven, for a long schedule takes a while, on a thread that nobody waits
+    // for when the load is stopped.
     let (counted, scheduled) = oneshot::channel();
     let whole = load.clone();
     std::thread::spawn(move || counted.send(whole.arrivals()));
 
     let slowest = members.iter().map(|m| m.offset.measured().uncertainty_us).fold(0.0, f64::max);
-    let begin = clock() + i64::try_from((LEAD + Duration::from_secs_f64(slowest * 4e-6)).as_nanos()).unwrap_or(i64::MAX);
+    let begin = clock()
+        + i64::try_from((LEAD + Duration::from_secs_f64(slowest * 4e-6)).as_nanos())
+            .unwrap_or(i64::MAX);
     let mut log = watching.log.map(|file| IntervalLog::begin(file, SystemTime::now()));
     let mut merge = Merge::of(members.iter().map(|m| (m.name.clone(), m.offset)), load.slip_limit);
     let (told_out, mut told) = mpsc::channel(64);
@@ -191,10 +213,19 @@ pub async fn drive(load: &Load, workers: &[Place], token: &Token, watching: Watc
 fn shares(load: &Load, workers: &[Place]) -> Result<Vec<Share>, FleetError> {
     let among = u32::try_from(workers.len()).unwrap_or(u32::MAX);
     if workers.is_empty() {
-        return Err(FleetError::Few("there is no worker\nhint: as in --workers 10.0.0.5:7117,10.0.0.6:7117".into()));
+        return Err(FleetError::Few(
+            "there is no worker\nhint: as in --workers 10.0.0.5:7117,10.0.0.6:7117".into(),
+        ));
     }
-    if let Some(twice) = workers.iter().enumerate().find(|(at, w)| workers[..*at].iter().any(|o| o.address == w.address)) {
-        return Err(FleetError::Few(format!("worker {} is named twice\nhint: name each worker once", twice.1.name)));
+    if let Some(twice) = workers
+        .iter()
+        .enumerate()
+        .find(|(at, w)| workers[..*at].iter().any(|o| o.address == w.address))
+    {
+        return Err(FleetError::Few(format!(
+            "worker {} is named twice\nhint: name each worker once",
+            twice.1.name
+        )));
     }
     if load.connections < workers.len() {
         return Err(FleetError::Few(format!(
@@ -212,20 +243,27 @@ impl Member {
         let unreachable = |why: String| FleetError::Unreachable { worker: worker.clone(), why };
         let foreign = |seen: String| FleetError::Foreign { worker: worker.clone(), seen };
         let connected = timeout(INTRODUCTION, TcpStream::connect(&place.address)).await;
-        let stream = connected.map_err(|_| unreachable("no answer within 5 s".into()))?.map_err(|e| unreachable(e.to_string()))?;
+        let stream = connected
+            .map_err(|_| unreachable("no answer within 5 s".into()))?
+            .map_err(|e| unreachable(e.to_string()))?;
         let mut link = Link::new(stream).map_err(|e| unreachable(e.to_string()))?;
         let theirs = match link.hear(INTRODUCTION).await {
             Ok(ToCoordinator::Hello { name, version: VERSION, word }) if name == NAME => word,
-            Ok(ToCoordinator::Hello { name, version, .. }) if name == NAME => return Err(FleetError::Version { worker, seen: version }),
+            Ok(ToCoordinator::Hello { name, version, .. }) if name == NAME => {
+                return Err(FleetError::Version { worker, seen: version });
+            }
             Ok(_) => return Err(foreign("it does not say who it is".into())),
             Err(e) => return Err(foreign(e.to_string())),
         };
         let own = Token::draw().map_err(|e| unreachable(e.to_string()))?;
         let proof = token.proof(Side::Coordinator, &theirs, &own);
         let lost = |e: LinkError| FleetError::Lost { worker: worker.clone(), why: e.to_string() };
-        link.say(&ToWorker::Hello { version: VERSION, word: own.clone(), proof }).await.map_err(lost)?;
+        link.say(&ToWorker::Hello { version: VERSION, word: own.clone(), proof })
+            .await
+            .map_err(lost)?;
         match link.hear(ANSWER).await.map_err(lost)? {
-            ToCoordinator::Welcome { proof } if token.holds(&proof, Side::Worker, &theirs, &own) => {}
+            ToCoordinator::Welcome { proof }
+                if token.holds(&proof, Side::Worker, &theirs, &own) => {}
             ToCoordinator::Welcome { .. } => return Err(FleetError::Token { worker }),
             ToCoordinator::Refused { refusal } => return Err(refused(worker, refusal)),
             _ => return Err(foreign("it does not say whether it serves us".into())),
@@ -243,12 +281,21 @@ impl Member {
         match self.link.hear(ANSWER).await.map_err(lost)? {
             ToCoordinator::Ready => Ok(()),
             ToCoordinator::Refused { refusal } => Err(refused(worker(), refusal)),
-            _ => Err(FleetError::Foreign { worker: worker(), seen: "it does not say whether it is ready".into() }),
+            _ => Err(FleetError::Foreign {
+                worker: worker(),
+                seen: "it does not say whether it is ready".into(),
+            }),
         }
     }
 
     /// Lets it begin at that instant of our clock, and hands on what it tells.
-    async fn follow(mut self, index: usize, begin: i64, stop: CancellationToken, told: mpsc::Sender<(usize, Told)>) {
+    async fn follow(
+        mut self,
+        index: usize,
+        begin: i64,
+        stop: CancellationToken,
+        told: mpsc::Sender<(usize, Told)>,
+    ) {
         let last = match self.heard_out(index, begin, &stop, &told).await {
             Ok(last) => last,
             Err(e) => Told::Lost(e.to_string()),

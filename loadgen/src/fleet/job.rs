@@ -1,4 +1,5 @@
-//! What a worker is asked to do. Numbers that a schedule follows from travel bit by bit: a schedule must be the same everywhere.
+//! What a worker is asked to do. Numbers that a schedule follows from travel bit by bit: a schedule
+//! must be the same everywhere.
 
 use crate::arrival::{Arrival, Share};
 use crate::direct::{Direct, Pace, Parts, Request};
@@ -84,10 +85,15 @@ impl From<&Pace> for Shape {
             Arrival::Poisson => Shape::Poisson { rate },
             Arrival::Ramp { to, over } => Shape::Ramp { rate, to: (*to).into(), over: *over },
             Arrival::Step { by, every } => Shape::Step { rate, by: (*by).into(), every: *every },
-            Arrival::Burst { to, lasting, every } => Shape::Burst { rate, to: (*to).into(), lasting: *lasting, every: *every },
-            Arrival::Replay(offsets) => {
-                Shape::Replay { offsets: offsets.iter().map(|o| u64::try_from(o.as_nanos()).unwrap_or(u64::MAX)).collect() }
+            Arrival::Burst { to, lasting, every } => {
+                Shape::Burst { rate, to: (*to).into(), lasting: *lasting, every: *every }
             }
+            Arrival::Replay(offsets) => Shape::Replay {
+                offsets: offsets
+                    .iter()
+                    .map(|o| u64::try_from(o.as_nanos()).unwrap_or(u64::MAX))
+                    .collect(),
+            },
         }
     }
 }
@@ -100,8 +106,13 @@ impl From<Shape> for Pace {
             Shape::Poisson { rate } => (Arrival::Poisson, rate),
             Shape::Ramp { rate, to, over } => (Arrival::Ramp { to: to.into(), over }, rate),
             Shape::Step { rate, by, every } => (Arrival::Step { by: by.into(), every }, rate),
-            Shape::Burst { rate, to, lasting, every } => (Arrival::Burst { to: to.into(), lasting, every }, rate),
-            Shape::Replay { offsets } => (Arrival::Replay(offsets.into_iter().map(Duration::from_nanos).collect()), Bits::from(1.0)),
+            Shape::Burst { rate, to, lasting, every } => {
+                (Arrival::Burst { to: to.into(), lasting, every }, rate)
+            }
+            Shape::Replay { offsets } => (
+                Arrival::Replay(offsets.into_iter().map(Duration::from_nanos).collect()),
+                Bits::from(1.0),
+            ),
         };
         Pace::Open { arrival, rate: rate.into() }
     }
@@ -163,7 +174,13 @@ mod tests {
 
     fn load(pace: Pace, seed: u64) -> Load {
         Load {
-            parts: Parts { method: "GET".into(), host: "web:80".into(), path: "/".into(), seed, ..Parts::default() },
+            parts: Parts {
+                method: "GET".into(),
+                host: "web:80".into(),
+                path: "/".into(),
+                seed,
+                ..Parts::default()
+            },
             pace,
             duration: Some(Duration::from_millis(700)),
             connections: 7,
@@ -201,11 +218,17 @@ mod tests {
     #[test]
     fn a_recording_and_flat_out_travel_too() {
         let recorded = crate::arrival::recording("0\n0.1\n0.3\n").expect("recording");
-        let replay = Load { duration: None, ..load(Pace::Open { arrival: recorded.clone(), rate: 1.0 }, 1) };
+        let replay =
+            Load { duration: None, ..load(Pace::Open { arrival: recorded.clone(), rate: 1.0 }, 1) };
         assert_eq!(replay.arrivals(), Some(3));
-        let Pace::Open { arrival, .. } = Pace::from(Shape::from(&replay.pace)) else { panic!("another pace") };
+        let Pace::Open { arrival, .. } = Pace::from(Shape::from(&replay.pace)) else {
+            panic!("another pace")
+        };
         assert_eq!(arrival, recorded);
         let flat = load(Pace::FlatOut, 1);
-        assert!(matches!(Pace::from(Shape::from(&flat.pace)), Pace::FlatOut) && flat.arrivals().is_none());
+        assert!(
+            matches!(Pace::from(Shape::from(&flat.pace)), Pace::FlatOut)
+                && flat.arrivals().is_none()
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! What coordinator and worker say to each other: JSON in frames of four bytes of length and content, over TCP.
+//! What coordinator and worker say to each other: JSON in frames of four bytes of length and
+//! content, over TCP.
 //!
-//! The worker speaks first (`Hello`), so that whoever connects sees what it is. The coordinator answers with its own and a proof
-//! that it knows the token, the worker proves the same; only then is anything else heard. The traffic itself is not secret.
+//! The worker speaks first (`Hello`), so that whoever connects sees what it is. The coordinator
+//! answers with its own and a proof that it knows the token, the worker proves the same; only then
+//! is anything else heard. The traffic itself is not secret.
 
 use super::job::Job;
 use crate::direct::Tally;
@@ -125,13 +127,20 @@ impl Link {
         self.hear_until(Instant::now() + within, within).await
     }
 
-    /// The same, until this instant; `silent` is how long nothing was heard then. May be dropped and asked again: nothing is lost.
-    pub async fn hear_until<T: DeserializeOwned>(&mut self, until: Instant, silent: Duration) -> Result<T, LinkError> {
+    /// The same, until this instant; `silent` is how long nothing was heard then. May be dropped
+    /// and asked again: nothing is lost.
+    pub async fn hear_until<T: DeserializeOwned>(
+        &mut self,
+        until: Instant,
+        silent: Duration,
+    ) -> Result<T, LinkError> {
         match timeout_at(until, self.0.next()).await {
             Err(_) => Err(LinkError::Silent(silent)),
             Ok(None) => Err(LinkError::Closed),
             Ok(Some(Err(e))) => Err(broken(e)),
-            Ok(Some(Ok(frame))) => serde_json::from_slice(&frame).map_err(|e| LinkError::Foreign(e.to_string())),
+            Ok(Some(Ok(frame))) => {
+                serde_json::from_slice(&frame).map_err(|e| LinkError::Foreign(e.to_string()))
+            }
         }
     }
 }
@@ -141,7 +150,9 @@ fn broken(e: io::Error) -> LinkError {
         _ if e.get_ref().is_some_and(|inner| inner.is::<LengthDelimitedCodecError>()) => {
             LinkError::Foreign("a frame longer than any of ours".into())
         }
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => LinkError::Closed,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => LinkError::Closed,
         _ => LinkError::Broken(e),
     }
 }

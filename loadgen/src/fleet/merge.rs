@@ -6,7 +6,9 @@ use crate::recorder::{Counts, Live, Recorder, Times, slips};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use verdict::history::load::{Connections, Generator, LoadSummary, LoadWorker, Measured, WorkerState};
+use verdict::history::load::{
+    Connections, Generator, LoadSummary, LoadWorker, Measured, WorkerState,
+};
 
 /// A load that is being driven together.
 #[derive(Debug)]
@@ -76,22 +78,43 @@ impl Merge {
 
     /// A worker told of an interval.
     pub fn told(&mut self, worker: usize, tally: Tally) {
-        let Tally { from, length, latency, service, slip, slip_p99_ms, counts, connections } = tally;
+        let Tally { from, length, latency, service, slip, slip_p99_ms, counts, connections } =
+            tally;
         let times = Times { latency, service };
         let second = from.as_secs();
-        let whole = self.open.entry(second).or_insert_with(|| Whole { from, to: from, times: Times::new() });
+        let whole = self.open.entry(second).or_insert_with(|| Whole {
+            from,
+            to: from,
+            times: Times::new(),
+        });
         (whole.from, whole.to) = (whole.from.min(from), whole.to.max(from + length));
-        let laid = whole.times.add(&times).and_then(|()| self.times.add(&times)).and_then(|()| self.slip.add(&slip));
+        let laid = whole
+            .times
+            .add(&times)
+            .and_then(|()| self.times.add(&times))
+            .and_then(|()| self.slip.add(&slip));
         if let Err(e) = laid {
-            self.misfit.get_or_insert_with(|| format!("a histogram of worker {} does not fit the others: {e}", self.members[worker].name));
+            self.misfit.get_or_insert_with(|| {
+                format!(
+                    "a histogram of worker {} does not fit the others: {e}",
+                    self.members[worker].name
+                )
+            });
         }
         let member = &mut self.members[worker];
-        (member.counts, member.connections, member.slip_p99_ms) = (counts, connections, slip_p99_ms);
+        (member.counts, member.connections, member.slip_p99_ms) =
+            (counts, connections, slip_p99_ms);
         member.next = second + 1;
     }
 
     /// A worker drove its part to the end.
-    pub fn ended(&mut self, worker: usize, summary: Box<LoadSummary>, late: Duration, drift: Option<Measured>) {
+    pub fn ended(
+        &mut self,
+        worker: usize,
+        summary: Box<LoadSummary>,
+        late: Duration,
+        drift: Option<Measured>,
+    ) {
         self.members[worker].fate = Fate::Ended { summary, late, drift };
     }
 
@@ -108,7 +131,8 @@ impl Merge {
     /// Intervals of which no worker will tell any more, in order.
     pub fn closed(&mut self) -> Vec<Whole> {
         // A worker that stood still jumps over intervals; one that ended or is lost tells of none.
-        let next = self.members.iter().filter(|m| m.drives()).map(|m| m.next).min().unwrap_or(u64::MAX);
+        let next =
+            self.members.iter().filter(|m| m.drives()).map(|m| m.next).min().unwrap_or(u64::MAX);
         let later = self.open.split_off(&next);
         std::mem::replace(&mut self.open, later).into_values().collect()
     }
@@ -120,10 +144,13 @@ impl Merge {
         let errors = counts.errors - self.shown.1.min(counts.errors);
         self.shown = (counts.ended, counts.errors);
         let operations = last.times.latency.len();
-        let ms = |q| if operations == 0 { 0.0 } else { last.times.latency.value_at_quantile(q) as f64 / 1e6 };
+        let ms = |q| {
+            if operations == 0 { 0.0 } else { last.times.latency.value_at_quantile(q) as f64 / 1e6 }
+        };
         Live {
             operations,
-            rate: operations as f64 / (last.to - last.from).max(Duration::from_millis(1)).as_secs_f64(),
+            rate: operations as f64
+                / (last.to - last.from).max(Duration::from_millis(1)).as_secs_f64(),
             error_rate: if ended == 0 { 0.0 } else { errors as f64 / ended as f64 },
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
@@ -140,20 +167,28 @@ impl Merge {
         })
     }
 
-    /// What all of them measured in a load whose schedule of so many arrivals, if that is known, ran for `driven`. A load that was
-    /// `stopped` need not have begun all of them.
+    /// What all of them measured in a load whose schedule of so many arrivals, if that is known,
+    /// ran for `driven`. A load that was `stopped` need not have begun all of them.
     pub fn summary(self, driven: Duration, scheduled: Option<u64>, stopped: bool) -> LoadSummary {
         let counts = self.counts();
         let mut reasons: Vec<String> = self.members.iter().filter_map(Member::doubt).collect();
         reasons.extend(self.misfit.clone());
         let lost = self.members.iter().any(|m| matches!(m.fate, Fate::Lost { .. }));
         if let Some(scheduled) = scheduled.filter(|s| *s != counts.arrivals && !stopped && !lost) {
-            reasons.push(format!("the workers came to {} of the {scheduled} arrivals of the schedule", counts.arrivals));
+            reasons.push(format!(
+                "the workers came to {} of the {scheduled} arrivals of the schedule",
+                counts.arrivals
+            ));
         }
         if self.times.latency.len() != counts.ended {
-            reasons.push(format!("histograms hold {} operations, counters {}", self.times.latency.len(), counts.ended));
+            reasons.push(format!(
+                "histograms hold {} operations, counters {}",
+                self.times.latency.len(),
+                counts.ended
+            ));
         }
-        let recorder = Recorder::of(self.slip_limit.as_secs_f64() * 1e3, self.times, self.slip, counts);
+        let recorder =
+            Recorder::of(self.slip_limit.as_secs_f64() * 1e3, self.times, self.slip, counts);
         let mut summary = recorder.summary(driven);
         // Whatever makes the whole doubtful makes a worker's part so, and is told there.
         if !reasons.is_empty() {
@@ -170,11 +205,18 @@ impl Merge {
         summary.pacing = paced.unwrap_or_default();
         let ended: Vec<&Generator> = self.members.iter().filter_map(Member::generator).collect();
         summary.generator = (!ended.is_empty()).then(|| {
-            let operations = |m: &Member| m.generator().map(|g| g.cpu_us_per_operation * m.counts.ended as f64);
-            let of_ended: u64 = self.members.iter().filter(|m| m.generator().is_some()).map(|m| m.counts.ended).sum();
+            let operations =
+                |m: &Member| m.generator().map(|g| g.cpu_us_per_operation * m.counts.ended as f64);
+            let of_ended: u64 = self
+                .members
+                .iter()
+                .filter(|m| m.generator().is_some())
+                .map(|m| m.counts.ended)
+                .sum();
             Generator {
                 open_loop: ended.iter().all(|g| g.open_loop),
-                cpu_us_per_operation: self.members.iter().filter_map(operations).sum::<f64>() / of_ended.max(1) as f64,
+                cpu_us_per_operation: self.members.iter().filter_map(operations).sum::<f64>()
+                    / of_ended.max(1) as f64,
                 busy: ended.iter().map(|g| g.busy).fold(0.0, f64::max),
                 saturated_s: ended.iter().map(|g| g.saturated_s).max().unwrap_or(0),
                 slip_p50_ms: recorder.slip_ms(0.5),
@@ -204,7 +246,9 @@ impl Member {
     fn doubt(&self) -> Option<String> {
         let name = &self.name;
         match &self.fate {
-            Fate::Ended { summary, .. } => summary.invalid.as_ref().map(|why| format!("worker {name}: {why}")),
+            Fate::Ended { summary, .. } => {
+                summary.invalid.as_ref().map(|why| format!("worker {name}: {why}"))
+            }
             Fate::Lost { at, why } => Some(format!(
                 "worker {name} was lost after {:.1} s ({why}): of its arrivals only the first {} are known",
                 at.as_secs_f64(),
@@ -232,16 +276,20 @@ impl Member {
             Fate::Ended { summary, late, drift } => {
                 told.state = WorkerState::Ended;
                 told.began_late_us = Some(late.as_secs_f64() * 1e6);
-                (told.invalid, told.clock_drift, told.generator) = (summary.invalid, drift, summary.generator);
+                (told.invalid, told.clock_drift, told.generator) =
+                    (summary.invalid, drift, summary.generator);
             }
-            Fate::Lost { at, why } => (told.lost_at_s, told.invalid) = (Some(at.as_secs_f64()), Some(why)),
+            Fate::Lost { at, why } => {
+                (told.lost_at_s, told.invalid) = (Some(at.as_secs_f64()), Some(why))
+            }
             Fate::Driving => told.invalid = Some("it did not end".into()),
         }
         told
     }
 }
 
-/// How all connections were used; the most that were open at once is at most the sum of what each had.
+/// How all connections were used; the most that were open at once is at most the sum of what each
+/// had.
 fn sum(a: Connections, b: Connections) -> Connections {
     let both = |a: Option<u64>, b: Option<u64>| Some(a.unwrap_or(0) + b.unwrap_or(0));
     Connections {
@@ -253,8 +301,8 @@ fn sum(a: Connections, b: Connections) -> Connections {
     }
 }
 
-/// From the first worker's beginning to the last one's, on one clock: the instant was the same for all of them up to what is not
-/// known of their clocks, and each was so late.
+/// From the first worker's beginning to the last one's, on one clock: the instant was the same for
+/// all of them up to what is not known of their clocks, and each was so late.
 fn skew(members: &[Member]) -> Option<Measured> {
     let mut began: Vec<(f64, f64)> = Vec::new();
     for member in members {
@@ -262,11 +310,15 @@ fn skew(members: &[Member]) -> Option<Measured> {
             began.push((late.as_secs_f64() * 1e6, member.offset.measured().uncertainty_us));
         }
     }
-    let (first, last) = (began.iter().map(|b| b.0).fold(f64::INFINITY, f64::min), began.iter().map(|b| b.0).fold(0.0, f64::max));
+    let (first, last) = (
+        began.iter().map(|b| b.0).fold(f64::INFINITY, f64::min),
+        began.iter().map(|b| b.0).fold(0.0, f64::max),
+    );
     // The two that are known least may lie on either side.
     let mut unknown: Vec<f64> = began.iter().map(|b| b.1).collect();
     unknown.sort_unstable_by(|a, b| b.total_cmp(a));
-    (!began.is_empty()).then(|| Measured { us: last - first, uncertainty_us: unknown.iter().take(2).sum() })
+    (!began.is_empty())
+        .then(|| Measured { us: last - first, uncertainty_us: unknown.iter().take(2).sum() })
 }
 
 #[cfg(test)]
@@ -311,7 +363,13 @@ mod tests {
                 slip: std::mem::replace(&mut self.slip, slips()),
                 slip_p99_ms: self.recorder.slip_ms(0.99),
                 counts: self.recorder.counts(),
-                connections: Connections { opened: 1, limit: Some(2), most: Some(1), waited: Some(0), ..Connections::default() },
+                connections: Connections {
+                    opened: 1,
+                    limit: Some(2),
+                    most: Some(1),
+                    waited: Some(0),
+                    ..Connections::default()
+                },
             }
         }
 
@@ -378,9 +436,16 @@ mod tests {
         merge.ended(0, workers[0].summary(), Duration::ZERO, None);
         let told = merge.summary(INTERVAL * 2, Some(40), false);
         let why = told.invalid.expect("invalid");
-        assert!(why.contains("worker w1 was lost after 1.2 s") && why.contains("the connection was closed"), "{why}");
+        assert!(
+            why.contains("worker w1 was lost after 1.2 s")
+                && why.contains("the connection was closed"),
+            "{why}"
+        );
         assert_eq!((told.operations, told.offered_rate, told.achieved_rate), (30, 20.0, 15.0));
-        assert_eq!((told.workers[1].state, told.workers[1].lost_at_s, told.workers[1].operations), (WorkerState::Lost, Some(1.2), 10));
+        assert_eq!(
+            (told.workers[1].state, told.workers[1].lost_at_s, told.workers[1].operations),
+            (WorkerState::Lost, Some(1.2), 10)
+        );
         assert_eq!((told.workers[0].state, told.workers[0].operations), (WorkerState::Ended, 20));
     }
 
@@ -402,9 +467,16 @@ mod tests {
         let (mut merge, mut worker) = (merge(1), Driven::new());
         worker.operate(Duration::from_millis(3), true);
         merge.told(0, worker.tally(0));
-        let summary = LoadSummary { invalid: Some("fell behind".into()), pacing: Pacing::Closed, ..*worker.summary() };
+        let summary = LoadSummary {
+            invalid: Some("fell behind".into()),
+            pacing: Pacing::Closed,
+            ..*worker.summary()
+        };
         merge.ended(0, Box::new(summary), Duration::ZERO, None);
         let told = merge.summary(INTERVAL, Some(1), false);
-        assert_eq!((told.invalid.as_deref(), told.pacing), (Some("worker w0: fell behind"), Pacing::Closed));
+        assert_eq!(
+            (told.invalid.as_deref(), told.pacing),
+            (Some("worker w0: fell behind"), Pacing::Closed)
+        );
     }
 }

@@ -10,12 +10,14 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// What one round trip tells: theirs was read at some time between that of asking and that of hearing the answer.
+    /// What one round trip tells: theirs was read at some time between that of asking and that of
+    /// hearing the answer.
     pub fn of(asked: i64, theirs: i64, heard: i64) -> Offset {
         Offset { least: theirs - heard.max(asked), most: theirs - asked }
     }
 
-    /// What both tell together. Where they contradict each other (a clock ran on between the two) the closer one stands.
+    /// What both tell together. Where they contradict each other (a clock ran on between the two)
+    /// the closer one stands.
     pub fn and(self, other: Offset) -> Offset {
         let both = Offset { least: self.least.max(other.least), most: self.most.min(other.most) };
         match both.least <= both.most {
@@ -42,7 +44,10 @@ impl Offset {
     /// How much it has changed until `later`.
     pub fn until(self, later: Offset) -> Measured {
         let (before, after) = (self.measured(), later.measured());
-        Measured { us: after.us - before.us, uncertainty_us: before.uncertainty_us + after.uncertainty_us }
+        Measured {
+            us: after.us - before.us,
+            uncertainty_us: before.uncertainty_us + after.uncertainty_us,
+        }
     }
 }
 
@@ -77,6 +82,9 @@ mod tests {
         let (wide, narrow) = (Offset::of(0, 1000, 100), Offset::of(0, 2000, 10));
         assert_eq!((wide.and(narrow), narrow.and(wide)), (narrow, narrow));
         let drift = wide.until(narrow);
-        assert!((drift.us - 1.045).abs() < 1e-9 && (drift.uncertainty_us - 0.055).abs() < 1e-9, "{drift:?}");
+        assert!(
+            (drift.us - 1.045).abs() < 1e-9 && (drift.uncertainty_us - 0.055).abs() < 1e-9,
+            "{drift:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The secret that a coordinator and its workers share. It never travels: each side proves to the other that it knows it.
+//! The secret that a coordinator and its workers share. It never travels: each side proves to the
+//! other that it knows it.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use base64::Engine;
@@ -17,7 +18,9 @@ pub struct Token(Key);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// It is too short to be a secret.
-    #[error("the token has {0} characters, wanted at least {SHORTEST}\nhint: head -c 32 /dev/urandom | base64")]
+    #[error(
+        "the token has {0} characters, wanted at least {SHORTEST}\nhint: head -c 32 /dev/urandom | base64"
+    )]
     Short(usize),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
@@ -66,13 +69,22 @@ impl Token {
     }
 
     /// Whether a proof of that side holds.
-    pub(super) fn holds(&self, proof: &str, side: Side, of_worker: &str, of_coordinator: &str) -> bool {
+    pub(super) fn holds(
+        &self,
+        proof: &str,
+        side: Side,
+        of_worker: &str,
+        of_coordinator: &str,
+    ) -> bool {
         let said = said(side, of_worker, of_coordinator);
-        STANDARD.decode(proof).is_ok_and(|proof| hmac::verify(&self.0, said.as_bytes(), &proof).is_ok())
+        STANDARD
+            .decode(proof)
+            .is_ok_and(|proof| hmac::verify(&self.0, said.as_bytes(), &proof).is_ok())
     }
 }
 
-/// Both sides' random words are in it, so that no proof of another conversation fits, nor one side's the other.
+/// Both sides' random words are in it, so that no proof of another conversation fits, nor one
+/// side's the other.
 fn said(side: Side, of_worker: &str, of_coordinator: &str) -> String {
     format!("{side:?}\n{}\n{of_worker}\n{of_coordinator}", of_worker.len())
 }
@@ -83,14 +95,22 @@ mod tests {
 
     #[test]
     fn a_proof_holds_for_its_token_side_and_conversation_only() {
-        let (ours, other) = (Token::new("0123456789abcdef\n").expect("token"), Token::new("0123456789abcdeg").expect("token"));
+        let (ours, other) = (
+            Token::new("0123456789abcdef\n").expect("token"),
+            Token::new("0123456789abcdeg").expect("token"),
+        );
         let proof = ours.proof(Side::Worker, "w", "c");
         let same = Token::new("0123456789abcdef").expect("token");
         assert!(same.holds(&proof, Side::Worker, "w", "c"));
         assert!(!other.holds(&proof, Side::Worker, "w", "c"));
         assert!(!same.holds(&proof, Side::Coordinator, "w", "c"));
-        assert!(!same.holds(&proof, Side::Worker, "c", "w") && !same.holds(&proof, Side::Worker, "w", "d"));
-        assert!(!same.holds("", Side::Worker, "w", "c") && !same.holds("???", Side::Worker, "w", "c"));
+        assert!(
+            !same.holds(&proof, Side::Worker, "c", "w")
+                && !same.holds(&proof, Side::Worker, "w", "d")
+        );
+        assert!(
+            !same.holds("", Side::Worker, "w", "c") && !same.holds("???", Side::Worker, "w", "c")
+        );
     }
 
     #[test]

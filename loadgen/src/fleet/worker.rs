@@ -1,4 +1,5 @@
-//! A worker: drives its part of a load for whoever proves to know the token, one coordinator at a time.
+//! A worker: drives its part of a load for whoever proves to know the token, one coordinator at a
+//! time.
 
 use super::job::Job;
 use super::link::{Link, LinkError, NAME, Refusal, SILENCE, ToCoordinator, ToWorker, VERSION};
@@ -40,7 +41,11 @@ pub struct Rules {
 }
 
 /// Serves coordinators, one after the other, until `stop`.
-pub fn serve(listener: TcpListener, rules: Rules, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+pub fn serve(
+    listener: TcpListener,
+    rules: Rules,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send {
     // Its clock counts from here: no coordinator may take it for its own.
     let zero = now();
     let (strangers, served) = (Arc::new(Semaphore::new(STRANGERS)), Arc::new(Semaphore::new(1)));
@@ -87,14 +92,23 @@ impl Visit {
         now().saturating_sub(self.zero).cast_signed()
     }
 
-    async fn received(self, stream: TcpStream, place: OwnedSemaphorePermit, served: Arc<Semaphore>) {
+    async fn received(
+        self,
+        stream: TcpStream,
+        place: OwnedSemaphorePermit,
+        served: Arc<Semaphore>,
+    ) {
         let from = self.from;
         let introduced = tokio::time::timeout(INTRODUCTION, self.introduced(stream, served)).await;
         drop(place);
         let (mut link, _turn) = match introduced {
             Ok(Ok(introduced)) => introduced,
             Ok(Err(why)) => return (self.rules.say)(&format!("{from} is not served: {why}")),
-            Err(_) => return (self.rules.say)(&format!("{from} is not served: it did not say who it is")),
+            Err(_) => {
+                return (self.rules.say)(&format!(
+                    "{from} is not served: it did not say who it is"
+                ));
+            }
         };
         (self.rules.say)(&format!("coordinator {from} is served"));
         let left = match self.converse(&mut link).await {
@@ -105,20 +119,29 @@ impl Visit {
     }
 
     /// Hears who it is, and lets it take its turn. An error is why it is not served.
-    async fn introduced(&self, stream: TcpStream, served: Arc<Semaphore>) -> Result<(Link, OwnedSemaphorePermit), String> {
+    async fn introduced(
+        &self,
+        stream: TcpStream,
+        served: Arc<Semaphore>,
+    ) -> Result<(Link, OwnedSemaphorePermit), String> {
         let mut link = Link::new(stream).map_err(|e| e.to_string())?;
         let own = Token::draw().map_err(|e| e.to_string())?;
         let hello = ToCoordinator::Hello { name: NAME.into(), version: VERSION, word: own.clone() };
         link.say(&hello).await.map_err(|e| e.to_string())?;
-        let ToWorker::Hello { version, word, proof } = link.hear(INTRODUCTION).await.map_err(|e| e.to_string())? else {
+        let ToWorker::Hello { version, word, proof } =
+            link.hear(INTRODUCTION).await.map_err(|e| e.to_string())?
+        else {
             return Err("it did not say who it is".into());
         };
         let admitted = match version {
-            VERSION if self.rules.token.holds(&proof, Side::Coordinator, &own, &word) => {
-                served.try_acquire_owned().map_err(|_| (Refusal::Busy, "another is being served".to_owned()))
-            }
+            VERSION if self.rules.token.holds(&proof, Side::Coordinator, &own, &word) => served
+                .try_acquire_owned()
+                .map_err(|_| (Refusal::Busy, "another is being served".to_owned())),
             VERSION => Err((Refusal::Token, "its token is another".to_owned())),
-            other => Err((Refusal::Version(VERSION), format!("it speaks version {other} of the protocol, wanted {VERSION}"))),
+            other => Err((
+                Refusal::Version(VERSION),
+                format!("it speaks version {other} of the protocol, wanted {VERSION}"),
+            )),
         };
         let turn = match admitted {
             Ok(turn) => turn,
@@ -133,7 +156,8 @@ impl Visit {
         Ok((link, turn))
     }
 
-    /// Does what the coordinator says until this worker is ended; an error is why the coordinator is gone.
+    /// Does what the coordinator says until this worker is ended; an error is why the coordinator
+    /// is gone.
     async fn converse(&self, link: &mut Link) -> Result<(), LinkError> {
         let mut prepared = None;
         loop {
@@ -141,7 +165,8 @@ impl Visit {
                 () = self.stop.cancelled() => return Ok(()),
                 said = link.hear(PATIENCE) => said?,
             };
-            let refuse = |why: &str| ToCoordinator::Refused { refusal: Refusal::Request(why.into()) };
+            let refuse =
+                |why: &str| ToCoordinator::Refused { refusal: Refusal::Request(why.into()) };
             let answer = match said {
                 ToWorker::Ping => ToCoordinator::Pong { clock: self.clock() },
                 ToWorker::Stop => continue,
@@ -155,7 +180,10 @@ impl Visit {
                 },
                 ToWorker::Go { at } => match prepared.take() {
                     Some(ready) => {
-                        (self.rules.say)(&format!("driving {} for coordinator {}", ready.direct.address, self.from));
+                        (self.rules.say)(&format!(
+                            "driving {} for coordinator {}",
+                            ready.direct.address, self.from
+                        ));
                         self.drive(link, ready, at).await?
                     }
                     None => refuse("there is nothing to be done"),
@@ -170,15 +198,20 @@ impl Visit {
         let place = &job.parts.host;
         // Networks are asked for only if the target is not on this machine.
         let address = match check_target(place, &[]).await {
-            Err(crate::TargetError::Foreign { .. }) => check_target(place, &(self.rules.allowed)().await).await,
+            Err(crate::TargetError::Foreign { .. }) => {
+                check_target(place, &(self.rules.allowed)().await).await
+            }
             checked => checked,
         };
         let address = address.map_err(|e| match e {
-            crate::TargetError::Foreign { .. } => Refusal::Target(format!("{e}; or start the worker with --allow NETWORK")),
+            crate::TargetError::Foreign { .. } => {
+                Refusal::Target(format!("{e}; or start the worker with --allow NETWORK"))
+            }
             other => Refusal::Target(other.to_string()),
         })?;
         let direct = job.direct(address).map_err(|e| Refusal::Request(e.to_string()))?;
-        let tried = tokio::task::spawn_blocking(move || direct::reach(&direct).map(|()| direct)).await;
+        let tried =
+            tokio::task::spawn_blocking(move || direct::reach(&direct).map(|()| direct)).await;
         match tried.map_err(|e| Refusal::Request(e.to_string()))? {
             Ok(direct) => Ok(Prepared { direct, share: job.share }),
             Err(e) => Err(Refusal::Unreachable(e.to_string())),
@@ -186,17 +219,30 @@ impl Visit {
     }
 
     /// Drives its part and tells what it measures. A coordinator that is gone ends it at once.
-    async fn drive(&self, link: &mut Link, ready: Prepared, at: i64) -> Result<ToCoordinator, LinkError> {
+    async fn drive(
+        &self,
+        link: &mut Link,
+        ready: Prepared,
+        at: i64,
+    ) -> Result<ToCoordinator, LinkError> {
         let (tallies, mut measured) = mpsc::unbounded_channel();
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let begin = self.zero.saturating_add_signed(at);
-        let part = Part { share: ready.share, begin: Some(begin), tallies: Some(tallies), abandon: abandon.clone() };
+        let part = Part {
+            share: ready.share,
+            begin: Some(begin),
+            tallies: Some(tallies),
+            abandon: abandon.clone(),
+        };
         let stopping = stop.clone();
         let driven = crate::on_own_thread("load", move || async move {
-            let watch = Watch { log: None, wall: &SystemTime::now, stop: &stopping, live: &mut |_, _| () };
+            let watch =
+                Watch { log: None, wall: &SystemTime::now, stop: &stopping, live: &mut |_, _| () };
             direct::drive_part(&ready.direct, watch, &part)
         });
-        let Ok(driven) = driven else { return Ok(ToCoordinator::Failed { why: "the load has no thread".into() }) };
+        let Ok(driven) = driven else {
+            return Ok(ToCoordinator::Failed { why: "the load has no thread".into() });
+        };
         let told = self.tell(link, &mut measured, &stop).await;
         if told.is_err() {
             // Nobody hears of it any more.
@@ -205,16 +251,22 @@ impl Visit {
         let driven = driven.await;
         told?;
         Ok(match driven {
-            Ok(Ok((summary, late))) => {
-                ToCoordinator::Ended { summary: Box::new(summary), late_ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX) }
-            }
+            Ok(Ok((summary, late))) => ToCoordinator::Ended {
+                summary: Box::new(summary),
+                late_ns: u64::try_from(late.as_nanos()).unwrap_or(u64::MAX),
+            },
             Ok(Err(error)) => ToCoordinator::Failed { why: error.to_string() },
             Err(_) => ToCoordinator::Failed { why: "the load ended early".into() },
         })
     }
 
     /// Tells what is measured until there is no more of it.
-    async fn tell(&self, link: &mut Link, measured: &mut UnboundedReceiver<Tally>, stop: &CancellationToken) -> Result<(), LinkError> {
+    async fn tell(
+        &self,
+        link: &mut Link,
+        measured: &mut UnboundedReceiver<Tally>,
+        stop: &CancellationToken,
+    ) -> Result<(), LinkError> {
         let mut heard = Instant::now();
         loop {
             tokio::select! {

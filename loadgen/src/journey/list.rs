@@ -5,7 +5,8 @@ use futures::future::BoxFuture;
 
 pub(super) struct List;
 
-const STEPS: [Step; 1] = [Step { name: "list", wanted: 200, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
+const STEPS: [Step; 1] =
+    [Step { name: "list", wanted: 200, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
 
 impl Journey for List {
     fn name(&self) -> &'static str {

@@ -1,4 +1,5 @@
-//! A user opens the mailbox and reads one of the messages that it shows. An empty mailbox ends the journey.
+//! A user opens the mailbox and reads one of the messages that it shows. An empty mailbox ends the
+//! journey.
 
 use super::{Journey, LeadsTo, Request, Step, Turn};
 use crate::closed_loop::Think;
@@ -29,10 +30,15 @@ impl Journey for Read {
 
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
         Box::pin(async {
-            let Some(listed) = turn.perform(&STEPS[0], Request::get("/api/v1/mailbox/messages?limit=20")).await else { return };
+            let Some(listed) =
+                turn.perform(&STEPS[0], Request::get("/api/v1/mailbox/messages?limit=20")).await
+            else {
+                return;
+            };
             let uids = uids(&listed);
             if let Some(uid) = turn.draw.of(&uids).copied() {
-                turn.perform(&STEPS[1], Request::get(format!("/api/v1/mailbox/messages/{uid}"))).await;
+                turn.perform(&STEPS[1], Request::get(format!("/api/v1/mailbox/messages/{uid}")))
+                    .await;
             }
         })
     }
@@ -42,9 +48,10 @@ impl Journey for Read {
 fn uids(listed: &[u8]) -> Vec<u64> {
     let messages = match serde_json::from_slice(listed) {
         Ok(Value::Array(messages)) => messages,
-        Ok(Value::Object(fields)) => {
-            fields.into_iter().find_map(|(_, v)| if let Value::Array(messages) = v { Some(messages) } else { None }).unwrap_or_default()
-        }
+        Ok(Value::Object(fields)) => fields
+            .into_iter()
+            .find_map(|(_, v)| if let Value::Array(messages) = v { Some(messages) } else { None })
+            .unwrap_or_default(),
         _ => Vec::new(),
     };
     messages.iter().filter_map(|m| m.get("uid")?.as_u64()).collect()

@@ -1,5 +1,5 @@
-//! A user sends a mail to another one. That it arrives is seen by the watcher of the recipient's mailbox
-//! ([`crate::mailbox`]), which looks for the operation's id in the headers of new mail.
+//! A user sends a mail to another one. That it arrives is seen by the watcher of the recipient's
+//! mailbox ([`crate::mailbox`]), which looks for the operation's id in the headers of new mail.
 
 use super::{Journey, LeadsTo, Request, Step, Turn};
 use crate::closed_loop::Think;
@@ -9,7 +9,11 @@ use std::time::Duration;
 
 pub(super) struct SendMail;
 
-const STEPS: [Step; 1] = [Step { name: "send", wanted: 202, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace, LeadsTo::Mail] }];
+const STEPS: [Step; 1] = [Step {
+    name: "send",
+    wanted: 202,
+    leads_to: &[LeadsTo::LogLine, LeadsTo::Trace, LeadsTo::Mail],
+}];
 
 impl Journey for SendMail {
     fn name(&self) -> &'static str {
@@ -28,7 +32,10 @@ impl Journey for SendMail {
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let (to, mail) = (turn.recipient(), turn.payload());
-            let request = Request::post("/api/v1/emails", json!({ "to": [to], "subject": mail.subject, "body": mail.body }));
+            let request = Request::post(
+                "/api/v1/emails",
+                json!({ "to": [to], "subject": mail.subject, "body": mail.body }),
+            );
             turn.perform(&STEPS[0], request).await;
         })
     }

@@ -6,7 +6,11 @@ use serde_json::json;
 
 pub(super) struct UnknownRecipient;
 
-const STEPS: [Step; 1] = [Step { name: "unknown_recipient", wanted: 422, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
+const STEPS: [Step; 1] = [Step {
+    name: "unknown_recipient",
+    wanted: 422,
+    leads_to: &[LeadsTo::LogLine, LeadsTo::Trace],
+}];
 
 impl Journey for UnknownRecipient {
     fn name(&self) -> &'static str {
@@ -20,7 +24,10 @@ impl Journey for UnknownRecipient {
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let (to, mail) = (turn.nobody(), turn.payload());
-            let request = Request::post("/api/v1/emails", json!({ "to": [to], "subject": mail.subject, "body": mail.body }));
+            let request = Request::post(
+                "/api/v1/emails",
+                json!({ "to": [to], "subject": mail.subject, "body": mail.body }),
+            );
             turn.perform(&STEPS[0], request).await;
         })
     }

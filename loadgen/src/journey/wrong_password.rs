@@ -5,7 +5,8 @@ use futures::future::BoxFuture;
 
 pub(super) struct WrongPassword;
 
-const STEPS: [Step; 1] = [Step { name: "wrong_password", wanted: 401, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
+const STEPS: [Step; 1] =
+    [Step { name: "wrong_password", wanted: 401, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
 
 impl Journey for WrongPassword {
     fn name(&self) -> &'static str {
@@ -19,7 +20,11 @@ impl Journey for WrongPassword {
     fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let password = Some(turn.wrong_password());
-            turn.perform(&STEPS[0], Request { password, ..Request::get("/api/v1/emails?limit=10") }).await;
+            turn.perform(
+                &STEPS[0],
+                Request { password, ..Request::get("/api/v1/emails?limit=10") },
+            )
+            .await;
         })
     }
 }

@@ -94,7 +94,8 @@ impl Recorder {
     }
 }
 
-/// Histograms within text formats: base64 of HdrHistogram's V2 serialisation, which is as long as what was recorded is varied.
+/// Histograms within text formats: base64 of HdrHistogram's V2 serialisation, which is as long as
+/// what was recorded is varied.
 pub mod packed {
     use super::histogram;
     use base64::Engine;
@@ -107,7 +108,10 @@ pub mod packed {
     ///
     /// # Errors
     /// It can't be serialised.
-    pub fn serialize<S: ser::Serializer>(histogram: &Histogram<u64>, to: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: ser::Serializer>(
+        histogram: &Histogram<u64>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
         V2Serializer::new().serialize(histogram, &mut bytes).map_err(ser::Error::custom)?;
         to.serialize_str(&STANDARD.encode(&bytes))
@@ -120,13 +124,18 @@ pub mod packed {
     pub fn deserialize<'de, D: de::Deserializer<'de>>(from: D) -> Result<Histogram<u64>, D::Error> {
         let text = String::deserialize(from)?;
         let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
-        let read: Histogram<u64> =
-            Deserializer::new().deserialize(&mut &bytes[..]).map_err(|e| de::Error::custom(format!("no histogram: {e}")))?;
+        let read: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut &bytes[..])
+            .map_err(|e| de::Error::custom(format!("no histogram: {e}")))?;
         let ours = histogram(3);
         let bounds = |h: &Histogram<u64>| (h.low(), h.high(), h.sigfig());
         match bounds(&read) == bounds(&ours) {
             true => Ok(read),
-            false => Err(de::Error::custom(format!("a histogram with bounds {:?}, wanted {:?}", bounds(&read), bounds(&ours)))),
+            false => Err(de::Error::custom(format!(
+                "a histogram with bounds {:?}, wanted {:?}",
+                bounds(&read),
+                bounds(&ours)
+            ))),
         }
     }
 }
@@ -185,9 +194,13 @@ mod tests {
     #[test]
     fn a_histogram_of_others_is_refused() {
         for digits in [2, 4] {
-            let latency = Histogram::new_with_bounds(1, 120_000_000_000, digits).expect("histogram");
+            let latency =
+                Histogram::new_with_bounds(1, 120_000_000_000, digits).expect("histogram");
             let sent = serde_json::to_string(&Wire { latency, service: slips() }).expect("json");
-            assert!(serde_json::from_str::<Wire>(&sent).is_err_and(|e| e.to_string().contains("bounds")));
+            assert!(
+                serde_json::from_str::<Wire>(&sent)
+                    .is_err_and(|e| e.to_string().contains("bounds"))
+            );
         }
         assert!(serde_json::from_str::<Wire>(r#"{"latency":"AAAA","service":"x"}"#).is_err());
     }

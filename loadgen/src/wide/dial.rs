@@ -48,13 +48,14 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Trusts these authorities (PEM) to tell who `host` is, and only them; and a server that shows one of these certificates as
-    /// its own, as one does that signed itself.
+    /// Trusts these authorities (PEM) to tell who `host` is, and only them; and a server that shows
+    /// one of these certificates as its own, as one does that signed itself.
     ///
     /// # Errors
     /// There is no certificate, or the name can't be in one.
     pub fn new(host: &str, authorities: &[u8]) -> Result<Tls, TlsError> {
-        let certificates = CertificateDer::pem_slice_iter(authorities).collect::<Result<Vec<_>, _>>();
+        let certificates =
+            CertificateDer::pem_slice_iter(authorities).collect::<Result<Vec<_>, _>>();
         let known = certificates.map_err(|e| TlsError::Authorities(e.to_string()))?;
         let mut roots = RootCertStore::empty();
         for certificate in &known {
@@ -64,14 +65,22 @@ impl Tls {
             return Err(TlsError::Authorities("there is none in it".into()));
         }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+        let name =
+            ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-        let verifier = Arc::new(Vouched { known, authorities: verifier.map_err(|e| TlsError::Refused(e.to_string()))? });
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build();
+        let verifier = Arc::new(Vouched {
+            known,
+            authorities: verifier.map_err(|e| TlsError::Refused(e.to_string()))?,
+        });
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| TlsError::Refused(e.to_string()))?;
-        let config = Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+        let config = Arc::new(
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(),
+        );
         Ok(Tls { config, name, host: bare.to_owned() })
     }
 
@@ -83,10 +92,13 @@ impl Tls {
 
     /// Secures a connection.
     pub(super) async fn secure(&self, stream: Box<dyn Io>) -> Result<Box<dyn Io>, Unopened> {
-        let refused = |why: String| Unopened::new("TLS refused", format!("TLS with {}: {why}", self.host));
-        let secured = TlsConnector::from(Arc::clone(&self.config)).connect(self.name.clone(), stream).await;
+        let refused =
+            |why: String| Unopened::new("TLS refused", format!("TLS with {}: {why}", self.host));
+        let secured =
+            TlsConnector::from(Arc::clone(&self.config)).connect(self.name.clone(), stream).await;
         let secured = secured.map_err(|e| refused(e.to_string()))?;
-        let (wanted, chosen) = (self.config.alpn_protocols.first(), secured.get_ref().1.alpn_protocol());
+        let (wanted, chosen) =
+            (self.config.alpn_protocols.first(), secured.get_ref().1.alpn_protocol());
         // A server that knows nothing of the choice speaks HTTP/1.1.
         if wanted.is_some_and(|w| w == b"h2" && chosen != Some(b"h2")) {
             return Err(refused("the server does not speak HTTP/2".into()));
@@ -95,7 +107,8 @@ impl Tls {
     }
 }
 
-/// Accepts a server that an authority vouches for, or whose certificate is itself one of those that the user named.
+/// Accepts a server that an authority vouches for, or whose certificate is itself one of those that
+/// the user named.
 #[derive(Debug)]
 struct Vouched {
     known: Vec<CertificateDer<'static>>,
@@ -169,7 +182,8 @@ mod tests {
 
     #[test]
     fn what_is_no_authority_is_said() {
-        for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
             let error = Tls::new("127.0.0.1", text.as_bytes()).expect_err("refused");
             assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
         }

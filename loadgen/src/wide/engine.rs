@@ -1,4 +1,5 @@
-//! Begins operations at their due instants, whatever became of those before, and records what became of each.
+//! Begins operations at their due instants, whatever became of those before, and records what
+//! became of each.
 
 use super::pool::Pool;
 use super::timer::Timer;
@@ -56,7 +57,12 @@ pub(super) struct Engine<'a, C: Client> {
 }
 
 impl<'a, C: Client> Engine<'a, C> {
-    pub fn new(wide: &'a Wide, client: C, clock: RunClock, log: Option<IntervalLog>) -> io::Result<Engine<'a, C>> {
+    pub fn new(
+        wide: &'a Wide,
+        client: C,
+        clock: RunClock,
+        log: Option<IntervalLog>,
+    ) -> io::Result<Engine<'a, C>> {
         let (client, began) = (Rc::new(client), Instant::now());
         let mut offsets = match &wide.pace {
             Pace::Open { arrival, rate } => Some(arrival.offsets(*rate, wide.seed)),
@@ -70,7 +76,10 @@ impl<'a, C: Client> Engine<'a, C> {
             clock,
             began,
             timeout: wide.timeout,
-            recorder: RefCell::new(Recorder::with_slip_limit(wide.slip_limit.as_secs_f64() * 1e3).watched(&wide.windows, wide.duration)),
+            recorder: RefCell::new(
+                Recorder::with_slip_limit(wide.slip_limit.as_secs_f64() * 1e3)
+                    .watched(&wide.windows, wide.duration),
+            ),
             interval: RefCell::new(log.is_some().then(Times::new)),
             reused: Cell::new(0),
             under_way: Cell::new(0),
@@ -110,7 +119,9 @@ impl<'a, C: Client> Engine<'a, C> {
                 }
                 for lane in self.shared.pool.idle(false) {
                     let client = Rc::clone(&self.shared.client);
-                    tokio::task::spawn_local(async move { drop(timeout(FAREWELL, client.close(lane)).await) });
+                    tokio::task::spawn_local(async move {
+                        drop(timeout(FAREWELL, client.close(lane)).await)
+                    });
                 }
                 tick = now + TICK;
                 if now >= show {
@@ -122,7 +133,8 @@ impl<'a, C: Client> Engine<'a, C> {
                     interval = now + INTERVAL;
                 }
             }
-            let is_over = self.end.is_some_and(|end| now >= end) || (self.offsets.is_some() && self.due.is_none());
+            let is_over = self.end.is_some_and(|end| now >= end)
+                || (self.offsets.is_some() && self.due.is_none());
             if ended.is_none() && is_over {
                 ended = Some(self.end.map_or(now, |end| end.min(now)));
                 self.due = None;
@@ -137,7 +149,8 @@ impl<'a, C: Client> Engine<'a, C> {
             let wake = [self.due, end].into_iter().flatten().fold(tick, Instant::min);
             self.timer.sleep_until(wake).await?;
         }
-        let farewells = self.shared.pool.idle(true).into_iter().map(|lane| self.shared.client.close(lane));
+        let farewells =
+            self.shared.pool.idle(true).into_iter().map(|lane| self.shared.client.close(lane));
         let _ = timeout(FAREWELL, futures::future::join_all(farewells)).await;
         Ok((self.summary(ended.unwrap_or_else(Instant::now) - began), self.log))
     }
@@ -146,10 +159,18 @@ impl<'a, C: Client> Engine<'a, C> {
     fn begin_due(&mut self) -> Instant {
         loop {
             let now = Instant::now();
-            let Some(due) = self.due.filter(|due| *due <= now && self.end.is_none_or(|end| *due < end)) else { return now };
+            let Some(due) =
+                self.due.filter(|due| *due <= now && self.end.is_none_or(|end| *due < end))
+            else {
+                return now;
+            };
             let number = self.number.get();
             self.number.set(number + 1);
-            self.due = self.offsets.as_mut().and_then(Iterator::next).and_then(|offset| self.shared.began.checked_add(offset));
+            self.due = self
+                .offsets
+                .as_mut()
+                .and_then(Iterator::next)
+                .and_then(|offset| self.shared.began.checked_add(offset));
             if self.shared.pool.waiting() >= self.wide.waiting {
                 self.shared.recorder.borrow_mut().missed(1);
                 continue;
@@ -165,7 +186,8 @@ impl<'a, C: Client> Engine<'a, C> {
     /// Has each lane send as soon as it was answered, until told to stop.
     fn begin_flat_out(&self, over: &CancellationToken) {
         for _ in 0..self.wide.connections * self.shared.client.lanes() {
-            let (shared, number, over) = (Rc::clone(&self.shared), Rc::clone(&self.number), over.clone());
+            let (shared, number, over) =
+                (Rc::clone(&self.shared), Rc::clone(&self.number), over.clone());
             tokio::task::spawn_local(async move {
                 while !over.is_cancelled() {
                     let n = number.get();
@@ -193,7 +215,10 @@ impl<'a, C: Client> Engine<'a, C> {
         let mut summary = recorder.summary(driven);
         self.meter.state(&mut summary, &recorder, self.offsets.is_some());
         let connections = self.shared.pool.connections();
-        summary.connections = Some(verdict::history::load::Connections { reused: self.shared.reused.get(), ..connections });
+        summary.connections = Some(verdict::history::load::Connections {
+            reused: self.shared.reused.get(),
+            ..connections
+        });
         summary
     }
 }
@@ -247,7 +272,8 @@ impl<C: Client> Shared<C> {
                 Err(_) => return (None, Err("no connection in time".to_owned())),
             };
             let (sent, reused) = (Instant::now(), taken.begin());
-            let result = timeout_at(deadline, self.client.operate(&mut taken.lane, operation)).await;
+            let result =
+                timeout_at(deadline, self.client.operate(&mut taken.lane, operation)).await;
             let usable = match &result {
                 Ok(Ok(()) | Err(Failed::Refused(_))) => true,
                 Ok(Err(Failed::Broken(_) | Failed::Unsent)) => false,

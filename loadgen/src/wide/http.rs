@@ -100,7 +100,10 @@ pub(super) fn broken(error: &hyper::Error) -> Failed {
 }
 
 /// Reads the rest of an answer and judges its status.
-pub(super) async fn answered(response: Response<Incoming>, wanted: Option<u16>) -> Result<(), Failed> {
+pub(super) async fn answered(
+    response: Response<Incoming>,
+    wanted: Option<u16>,
+) -> Result<(), Failed> {
     let status = response.status().as_u16();
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
@@ -130,7 +133,9 @@ impl Client for Web {
     }
 
     async fn operate(&self, lane: &mut Lane, operation: &mut Operation) -> Result<(), Failed> {
-        let request = self.request(operation.number).map_err(|e| Failed::Refused(format!("request can't be written: {e}")))?;
+        let request = self
+            .request(operation.number)
+            .map_err(|e| Failed::Refused(format!("request can't be written: {e}")))?;
         let response = match lane {
             Lane::One(sender) => {
                 sender.ready().await.map_err(|_| Failed::Unsent)?;
@@ -175,12 +180,22 @@ impl Web {
             Version::One => builder.uri(path).header(header::HOST, self.request.host()),
             Version::Two { .. } => {
                 let scheme = if self.dial.tls.is_some() { "https" } else { "http" };
-                builder.uri(Uri::builder().scheme(scheme).authority(self.request.host()).path_and_query(path).build()?)
+                builder.uri(
+                    Uri::builder()
+                        .scheme(scheme)
+                        .authority(self.request.host())
+                        .path_and_query(path)
+                        .build()?,
+                )
             }
         };
         for (name, value) in self.request.headers(number) {
             builder = builder.header(name, value);
         }
-        builder.body(self.request.body(number).map_or_else(Full::default, |body| Full::new(Bytes::from(body))))
+        builder.body(
+            self.request
+                .body(number)
+                .map_or_else(Full::default, |body| Full::new(Bytes::from(body))),
+        )
     }
 }

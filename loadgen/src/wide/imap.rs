@@ -1,4 +1,5 @@
-//! Mailboxes: logged in once a connection; each operation selects one, searches it, and reads a message that was found.
+//! Mailboxes: logged in once a connection; each operation selects one, searches it, and reads a
+//! message that was found.
 
 use super::dial::{Dial, Io};
 use super::{Client, Failed, Operation, Unopened};
@@ -27,7 +28,11 @@ pub struct Mailbox {
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("dial", &self.dial).field("user", &self.user).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Mailbox")
+            .field("dial", &self.dial)
+            .field("user", &self.user)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,20 +56,35 @@ impl Client for Mailbox {
         let mut client = async_imap::Client::new(self.dial.open().await?);
         match client.read_response().await {
             Ok(Some(_)) => {}
-            Ok(None) => return Err(Unopened::new("connection closed", "connection closed without a greeting")),
+            Ok(None) => {
+                return Err(Unopened::new(
+                    "connection closed",
+                    "connection closed without a greeting",
+                ));
+            }
             Err(e) => return Err(e.into()),
         }
         match client.login(&self.user, &self.password).await {
             Ok(session) => Ok(vec![session]),
-            Err((e @ (Error::No(_) | Error::Bad(_)), _)) => Err(Unopened::new("login refused", format!("login of {}: {e}", self.user))),
-            Err((e, _)) => Err(Unopened::new("connection closed", format!("login of {}: {e}", self.user))),
+            Err((e @ (Error::No(_) | Error::Bad(_)), _)) => {
+                Err(Unopened::new("login refused", format!("login of {}: {e}", self.user)))
+            }
+            Err((e, _)) => {
+                Err(Unopened::new("connection closed", format!("login of {}: {e}", self.user)))
+            }
         }
     }
 
     async fn operate(&self, session: &mut Lane, operation: &mut Operation) -> Result<(), Failed> {
-        operation.step("imap/select", session.select(&self.name)).await.map_err(failed("SELECT"))?;
+        operation
+            .step("imap/select", session.select(&self.name))
+            .await
+            .map_err(failed("SELECT"))?;
         let criteria = self.search.text(&self.filling, operation.number);
-        let found = operation.step("imap/search", session.uid_search(&criteria)).await.map_err(failed("SEARCH"))?;
+        let found = operation
+            .step("imap/search", session.uid_search(&criteria))
+            .await
+            .map_err(failed("SEARCH"))?;
         let mut found: Vec<u32> = found.into_iter().collect();
         found.sort_unstable();
         // Nothing found is an answer; there is nothing to read then.

@@ -1,5 +1,5 @@
-//! Log lines, over TCP or into a file: each operation one line, which is done once the system has taken it. Neither way has an
-//! answer.
+//! Log lines, over TCP or into a file: each operation one line, which is done once the system has
+//! taken it. Neither way has an answer.
 
 use super::dial::{Dial, Io};
 use super::{Client, Failed, Operation, Unopened};
@@ -21,8 +21,8 @@ pub enum Sink {
     File(PathBuf),
 }
 
-/// Log lines: JSON objects with `@timestamp`, `level`, `service`, `event`, `message`, `operation_id` and `n`, or what the user
-/// states.
+/// Log lines: JSON objects with `@timestamp`, `level`, `service`, `event`, `message`,
+/// `operation_id` and `n`, or what the user states.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// Where they go.
@@ -54,7 +54,11 @@ impl Client for Line {
         let written = match lane {
             Lane::Tcp(stream) => {
                 // A peer that has hung up is told by an end of file; nothing else is read from it.
-                if stream.read(&mut [0; 256]).now_or_never().is_some_and(|read| read.is_ok_and(|n| n == 0)) {
+                if stream
+                    .read(&mut [0; 256])
+                    .now_or_never()
+                    .is_some_and(|read| read.is_ok_and(|n| n == 0))
+                {
                     return Err(Failed::Unsent);
                 }
                 match stream.write_all(line.as_bytes()).await {

@@ -11,7 +11,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response, StatusCode, Uri, header};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -37,8 +39,8 @@ pub enum Transport {
     },
 }
 
-/// Traces. Their resource is `service.name=firedrill`; each span carries `operation.id`; names, kinds and durations follow from
-/// seed and number, only the time of the end is that of the load.
+/// Traces. Their resource is `service.name=firedrill`; each span carries `operation.id`; names,
+/// kinds and durations follow from seed and number, only the time of the end is that of the load.
 #[derive(Debug, Clone)]
 pub struct Traces {
     dial: Dial,
@@ -68,7 +70,9 @@ impl Traces {
         // 32 hexadecimal digits, as a trace id has.
         let trace_id = u128::from_str_radix(&id, 16).unwrap_or_default().to_be_bytes().to_vec();
         let mut draw = self.filling.draw("trace", number);
-        let ns = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+        let ns = |at: SystemTime| {
+            at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+        };
         let end = ns(operation.now());
         let lasted = Duration::from_secs_f64(0.001 + 0.1 * draw.unit().powi(3)).as_nanos() as u64;
         let (start, half) = (end.saturating_sub(lasted), end.saturating_sub(lasted / 2));
@@ -81,16 +85,31 @@ impl Traces {
             kind: kind.into(),
             start_time_unix_nano: from,
             end_time_unix_nano: to,
-            attributes: vec![attribute("operation.id", &id), attribute("operation.number", &number.to_string())],
+            attributes: vec![
+                attribute("operation.id", &id),
+                attribute("operation.number", &number.to_string()),
+            ],
             ..Span::default()
         };
         let root = span("load", SpanKind::Server, &[], start, end);
         let read = span("load read", SpanKind::Client, &root.span_id, start, half);
         let write = span("load write", SpanKind::Producer, &root.span_id, half, end);
-        let scope = InstrumentationScope { name: "firedrill".into(), ..InstrumentationScope::default() };
-        let spans = vec![ScopeSpans { scope: Some(scope), spans: vec![root, read, write], ..ScopeSpans::default() }];
-        let resource = Resource { attributes: vec![attribute("service.name", "firedrill")], ..Resource::default() };
-        let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans: spans, ..ResourceSpans::default() }];
+        let scope =
+            InstrumentationScope { name: "firedrill".into(), ..InstrumentationScope::default() };
+        let spans = vec![ScopeSpans {
+            scope: Some(scope),
+            spans: vec![root, read, write],
+            ..ScopeSpans::default()
+        }];
+        let resource = Resource {
+            attributes: vec![attribute("service.name", "firedrill")],
+            ..Resource::default()
+        };
+        let resource_spans = vec![ResourceSpans {
+            resource: Some(resource),
+            scope_spans: spans,
+            ..ResourceSpans::default()
+        }];
         ExportTraceServiceRequest { resource_spans }
     }
 }
@@ -103,7 +122,9 @@ fn attribute(key: &str, value: &str) -> KeyValue {
 /// Whether all was taken.
 fn taken(answer: ExportTraceServiceResponse) -> Result<(), Failed> {
     match answer.partial_success {
-        Some(partial) if partial.rejected_spans > 0 => Err(Failed::Refused("spans rejected".into())),
+        Some(partial) if partial.rejected_spans > 0 => {
+            Err(Failed::Refused("spans rejected".into()))
+        }
         _ => Ok(()),
     }
 }
@@ -159,23 +180,41 @@ impl Client for Traces {
                 if response.status() != StatusCode::OK {
                     return answered(response, Some(200)).await;
                 }
-                let body = response.into_body().collect().await.map_err(|_| Failed::Broken("answer broke off".into()))?;
-                taken(ExportTraceServiceResponse::decode(body.to_bytes()).map_err(|_| Failed::Refused("malformed answer".into()))?)
+                let body = response
+                    .into_body()
+                    .collect()
+                    .await
+                    .map_err(|_| Failed::Broken("answer broke off".into()))?;
+                taken(
+                    ExportTraceServiceResponse::decode(body.to_bytes())
+                        .map_err(|_| Failed::Refused("malformed answer".into()))?,
+                )
             }
             (Lane::Grpc(channel), _) => {
                 channel.0.ready().await.map_err(|_| Failed::Unsent)?;
-                let origin = Uri::builder().scheme(self.scheme()).authority(self.host.as_str()).path_and_query("/").build();
-                let origin = origin.map_err(|e| Failed::Refused(format!("request can't be written: {e}")))?;
+                let origin = Uri::builder()
+                    .scheme(self.scheme())
+                    .authority(self.host.as_str())
+                    .path_and_query("/")
+                    .build();
+                let origin = origin
+                    .map_err(|e| Failed::Refused(format!("request can't be written: {e}")))?;
                 match TraceServiceClient::with_origin(channel.clone(), origin).export(trace).await {
                     Ok(answer) => taken(answer.into_inner()),
                     Err(status) => {
                         // An error of the connection comes wrapped.
-                        let below = std::error::Error::source(&status).and_then(|e| e.downcast_ref::<hyper::Error>());
-                        Err(below.map_or_else(|| Failed::Refused(format!("status {:?}", status.code())), broken))
+                        let below = std::error::Error::source(&status)
+                            .and_then(|e| e.downcast_ref::<hyper::Error>());
+                        Err(below.map_or_else(
+                            || Failed::Refused(format!("status {:?}", status.code())),
+                            broken,
+                        ))
                     }
                 }
             }
-            (Lane::Http(_), Transport::Grpc { .. }) => Err(Failed::Broken("connection not opened".into())),
+            (Lane::Http(_), Transport::Grpc { .. }) => {
+                Err(Failed::Broken("connection not opened".into()))
+            }
         }
     }
 

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use verdict::history::load::Connections;
 
-/// How long a lane that nobody uses is kept: servers close idle connections, and finding out costs an operation.
+/// How long a lane that nobody uses is kept: servers close idle connections, and finding out costs
+/// an operation.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// A lane, with what its connection has been through.
@@ -66,7 +67,14 @@ pub(super) struct Pool<C: Client> {
 impl<C: Client> Pool<C> {
     /// None yet; at most `limit` at once, each opened within `patience`.
     pub fn new(client: Rc<C>, limit: usize, patience: Duration) -> Rc<Pool<C>> {
-        let state = State { idle: VecDeque::new(), waiting: VecDeque::new(), opening: 0, opened: 0, most: 0, waited: 0 };
+        let state = State {
+            idle: VecDeque::new(),
+            waiting: VecDeque::new(),
+            opening: 0,
+            opened: 0,
+            most: 0,
+            waited: 0,
+        };
         Rc::new(Pool { client, limit, patience, open: Rc::default(), state: RefCell::new(state) })
     }
 
@@ -81,7 +89,9 @@ impl<C: Client> Pool<C> {
             let mut state = self.state.borrow_mut();
             loop {
                 match state.idle.pop_back() {
-                    Some(taken) if taken.connection.broken.get() || !self.client.is_usable(&taken.lane) => {}
+                    Some(taken)
+                        if taken.connection.broken.get() || !self.client.is_usable(&taken.lane) => {
+                    }
                     other => break other,
                 }
             }
@@ -157,7 +167,9 @@ impl<C: Client> Pool<C> {
     async fn open_one(self: &Rc<Self>) {
         let opened = timeout(self.patience, self.client.connect()).await;
         self.state.borrow_mut().opening -= 1;
-        match opened.unwrap_or_else(|_| Err(Unopened::new("connection not opened", "no answer in time"))) {
+        match opened
+            .unwrap_or_else(|_| Err(Unopened::new("connection not opened", "no answer in time")))
+        {
             Ok(lanes) => {
                 self.open.set(self.open.get() + 1);
                 {
@@ -165,9 +177,17 @@ impl<C: Client> Pool<C> {
                     state.opened += 1;
                     state.most = state.most.max(self.open.get());
                 }
-                let connection = Rc::new(Connection { uses: Cell::new(0), broken: Cell::new(false), open: Rc::clone(&self.open) });
+                let connection = Rc::new(Connection {
+                    uses: Cell::new(0),
+                    broken: Cell::new(false),
+                    open: Rc::clone(&self.open),
+                });
                 for lane in lanes {
-                    self.hand_on(Taken { lane, connection: Rc::clone(&connection), since: Instant::now() });
+                    self.hand_on(Taken {
+                        lane,
+                        connection: Rc::clone(&connection),
+                        since: Instant::now(),
+                    });
                 }
             }
             Err(error) => {

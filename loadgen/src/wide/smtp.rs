@@ -37,12 +37,18 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Mails from and to these addresses, which may hold placeholders, with further headers (`Name: value`) and this body, or one
-    /// that follows from seed and id.
+    /// Mails from and to these addresses, which may hold placeholders, with further headers (`Name:
+    /// value`) and this body, or one that follows from seed and id.
     ///
     /// # Errors
     /// A placeholder that nothing fills, a header that is none.
-    pub fn new(from: &str, to: &str, headers: &[String], body: Option<&str>, filling: Filling) -> Result<Writer, RequestError> {
+    pub fn new(
+        from: &str,
+        to: &str,
+        headers: &[String],
+        body: Option<&str>,
+        filling: Filling,
+    ) -> Result<Writer, RequestError> {
         Ok(Writer {
             from: Template::parse(from, &filling)?,
             to: Template::parse(to, &filling)?,
@@ -57,9 +63,12 @@ impl Writer {
     /// # Errors
     /// One that is no address.
     pub fn addresses(&self, number: u64) -> Result<(String, String), String> {
-        let (from, to) = (self.from.text(&self.filling, number), self.to.text(&self.filling, number));
+        let (from, to) =
+            (self.from.text(&self.filling, number), self.to.text(&self.filling, number));
         for address in [&from, &to] {
-            address.parse::<Address>().map_err(|e| format!("{address:?} is no mail address: {e}\nhint: as in --to alice@mail.test"))?;
+            address.parse::<Address>().map_err(|e| {
+                format!("{address:?} is no mail address: {e}\nhint: as in --to alice@mail.test")
+            })?;
         }
         Ok((from, to))
     }
@@ -67,7 +76,8 @@ impl Writer {
     /// An arrival's mail, with headers.
     fn text(&self, number: u64, date: Timestamp, from: &str, to: &str) -> String {
         let (id, payload) = (self.filling.id(number), self.filling.payload(number));
-        let date = jiff::fmt::rfc2822::to_string(&Zoned::new(date, TimeZone::UTC)).unwrap_or_default();
+        let date =
+            jiff::fmt::rfc2822::to_string(&Zoned::new(date, TimeZone::UTC)).unwrap_or_default();
         let mut text = format!(
             "From: <{from}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{id}@firedrill.test>\r\n{}: {id}\r\n\
              MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n",
@@ -96,14 +106,27 @@ pub struct Mailing {
 
 impl fmt::Debug for Mailing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailing").field("dial", &self.dial).field("writer", &self.writer).finish_non_exhaustive()
+        f.debug_struct("Mailing")
+            .field("dial", &self.dial)
+            .field("writer", &self.writer)
+            .finish_non_exhaustive()
     }
 }
 
 impl Mailing {
     /// Mails there, after logging in as this user with this password, if so.
-    pub fn new(dial: Dial, security: Security, login: Option<(String, String)>, writer: Writer) -> Mailing {
-        Mailing { dial, security, credentials: login.map(|(user, password)| Credentials::new(user, password)), writer }
+    pub fn new(
+        dial: Dial,
+        security: Security,
+        login: Option<(String, String)>,
+        writer: Writer,
+    ) -> Mailing {
+        Mailing {
+            dial,
+            security,
+            credentials: login.map(|(user, password)| Credentials::new(user, password)),
+            writer,
+        }
     }
 }
 
@@ -117,7 +140,11 @@ async fn start_tls(stream: Box<dyn Io>, tls: &Tls) -> Result<Box<dyn Io>, Unopen
             let mut line = String::new();
             plain.read_line(&mut line).await?;
             if !line.starts_with(wanted) {
-                return Err(refused(format!("{:?} was answered by {:?}", say.trim_end(), line.trim_end())));
+                return Err(refused(format!(
+                    "{:?} was answered by {:?}",
+                    say.trim_end(),
+                    line.trim_end()
+                )));
             }
             if line.as_bytes().get(wanted.len()) != Some(&b'-') {
                 break;
@@ -139,7 +166,8 @@ impl AsyncTokioStream for Box<dyn Io> {
     }
 }
 
-/// What an error means for an operation: a server that refuses goes on, unless it says that it leaves.
+/// What an error means for an operation: a server that refuses goes on, unless it says that it
+/// leaves.
 fn failed(error: &Error) -> Failed {
     match error.status() {
         Some(code) if code.to_string() == "421" => Failed::Broken("status 421".into()),
@@ -152,24 +180,41 @@ impl Client for Mailing {
     type Lane = AsyncSmtpConnection;
 
     async fn connect(&self) -> Result<Vec<AsyncSmtpConnection>, Unopened> {
-        let refused = |what: &'static str| move |e: Error| Unopened::new(what, format!("{what}: {}", crate::client::http::chain(&e)));
+        let refused = |what: &'static str| {
+            move |e: Error| {
+                Unopened::new(what, format!("{what}: {}", crate::client::http::chain(&e)))
+            }
+        };
         let hello = ClientId::Domain("localhost".to_owned());
         let mut stream: Box<dyn Io> = self.dial.open().await?;
         if let Security::StartTls(tls) = &self.security {
             stream = start_tls(stream, tls).await?;
         }
-        let mut connection =
-            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(refused("greeting refused"))?;
+        let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello)
+            .await
+            .map_err(refused("greeting refused"))?;
         if let Some(credentials) = &self.credentials {
-            connection.auth(DEFAULT_MECHANISMS, credentials).await.map_err(refused("login refused"))?;
+            connection
+                .auth(DEFAULT_MECHANISMS, credentials)
+                .await
+                .map_err(refused("login refused"))?;
         }
         Ok(vec![connection])
     }
 
-    async fn operate(&self, connection: &mut AsyncSmtpConnection, operation: &mut Operation) -> Result<(), Failed> {
+    async fn operate(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        operation: &mut Operation,
+    ) -> Result<(), Failed> {
         let number = operation.number;
-        let (from, to) = self.writer.addresses(number).map_err(|_| Failed::Refused("address can't be written".into()))?;
-        let address = |text: &str| text.parse::<Address>().map_err(|_| Failed::Refused("address can't be written".into()));
+        let (from, to) = self
+            .writer
+            .addresses(number)
+            .map_err(|_| Failed::Refused("address can't be written".into()))?;
+        let address = |text: &str| {
+            text.parse::<Address>().map_err(|_| Failed::Refused("address can't be written".into()))
+        };
         let (sender, recipient) = (address(&from)?, address(&to)?);
         let date = Timestamp::try_from(operation.now()).unwrap_or_default();
         let text = self.writer.text(number, date, &from, &to);
@@ -178,8 +223,12 @@ impl Client for Mailing {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let sent = async {
-            operation.step("smtp/mail", connection.command(Mail::new(Some(sender), parameters))).await?;
-            operation.step("smtp/rcpt", connection.command(Rcpt::new(recipient, Vec::new()))).await?;
+            operation
+                .step("smtp/mail", connection.command(Mail::new(Some(sender), parameters)))
+                .await?;
+            operation
+                .step("smtp/rcpt", connection.command(Rcpt::new(recipient, Vec::new())))
+                .await?;
             let data = async {
                 connection.command(Data).await?;
                 connection.message(text.as_bytes()).await
@@ -190,7 +239,10 @@ impl Client for Mailing {
         let failed = failed(&error);
         // What was begun of a mail that was refused is forgotten, so that the next one can begin.
         if matches!(failed, Failed::Refused(_)) && connection.command(Rset).await.is_err() {
-            return Err(Failed::Broken(format!("status {}", error.status().map_or(String::new(), |c| c.to_string()))));
+            return Err(Failed::Broken(format!(
+                "status {}",
+                error.status().map_or(String::new(), |c| c.to_string())
+            )));
         }
         Err(failed)
     }

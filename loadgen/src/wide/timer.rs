@@ -1,4 +1,5 @@
-//! Wakes at an instant, to the microsecond: the runtime's own timer is a millisecond coarse, and every latency would show it.
+//! Wakes at an instant, to the microsecond: the runtime's own timer is a millisecond coarse, and
+//! every latency would show it.
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -25,10 +26,14 @@ pub(super) struct Timer(AsyncFd<Descriptor>);
 impl Timer {
     /// One that is not set. Must be made within a runtime.
     pub fn new() -> io::Result<Timer> {
-        // Deprecated for descriptors that may be closed while they are registered, which this one can't be; what replaces it is unsafe.
+        // Deprecated for descriptors that may be closed while they are registered, which this one
+        // can't be; what replaces it is unsafe.
         #[allow(deprecated)]
         let registered = AsyncFd::new;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
         Ok(Timer(registered(Descriptor(timer))?))
     }
 
@@ -43,7 +48,8 @@ impl Timer {
         self.0.get_ref().0.set(Expiration::OneShot(left), TimerSetTimeFlags::empty())?;
         loop {
             let mut ready = self.0.readable().await?;
-            // An expiry that belongs to an earlier setting was taken back by this one: then there is nothing to read.
+            // An expiry that belongs to an earlier setting was taken back by this one: then there
+            // is nothing to read.
             let read = ready.try_io(|fd| {
                 let mut count = [0; 8];
                 nix::unistd::read(fd.get_ref().0.as_fd(), &mut count).map_err(io::Error::from)

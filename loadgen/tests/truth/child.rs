@@ -21,7 +21,8 @@ pub struct Child {
 impl Child {
     fn start(arguments: &[&str]) -> (process::Child, BufReader<ChildStdout>, String) {
         let program = std::env::current_exe().expect("this program");
-        let mut process = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().expect("started");
+        let mut process =
+            Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().expect("started");
         let mut output = BufReader::new(process.stdout.take().expect("output"));
         let mut line = String::new();
         output.read_line(&mut line).expect("first line");
@@ -36,7 +37,12 @@ impl Child {
 
     /// A generator that has begun; a rate of 0 is as fast as it can.
     pub fn generator(address: SocketAddr, rate: f64, seconds: f64) -> Child {
-        let (process, output, _) = Child::start(&["be-a-generator", &address.to_string(), &rate.to_string(), &seconds.to_string()]);
+        let (process, output, _) = Child::start(&[
+            "be-a-generator",
+            &address.to_string(),
+            &rate.to_string(),
+            &seconds.to_string(),
+        ]);
         Child { process, output, address }
     }
 
@@ -64,10 +70,12 @@ impl Drop for Child {
     }
 }
 
-/// Serves until it is killed, or its parent is gone: plain HTTP/1.1, and as quickly as a debug build can.
+/// Serves until it is killed, or its parent is gone: plain HTTP/1.1, and as quickly as a debug
+/// build can.
 pub fn serve() -> ExitCode {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).expect("bound to the parent");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         println!("{}", listener.local_addr().expect("address"));
@@ -98,7 +106,13 @@ async fn answer(mut stream: TcpStream) -> Option<()> {
             _ => ("404 Not Found", ""),
         };
         let body = "x".repeat(100);
-        stream.write_all(format!("HTTP/1.1 {status}\r\n{header}Content-Length: 100\r\n\r\n{body}").as_bytes()).await.ok()?;
+        stream
+            .write_all(
+                format!("HTTP/1.1 {status}\r\n{header}Content-Length: 100\r\n\r\n{body}")
+                    .as_bytes(),
+            )
+            .await
+            .ok()?;
         if !header.is_empty() {
             return None;
         }

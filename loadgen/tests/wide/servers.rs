@@ -23,16 +23,27 @@ pub struct Running {
 
 impl Running {
     /// Starts one with these files.
-    pub async fn start(name: &str, ports: &'static [u16], files: Vec<(String, String)>) -> Result<Running, Failed> {
-        let (image, tag) = images::reference(name).rsplit_once(':').ok_or("a reference without a tag")?;
+    pub async fn start(
+        name: &str,
+        ports: &'static [u16],
+        files: Vec<(String, String)>,
+    ) -> Result<Running, Failed> {
+        let (image, tag) =
+            images::reference(name).rsplit_once(':').ok_or("a reference without a tag")?;
         let tcp: Vec<ContainerPort> = ports.iter().map(|p| p.tcp()).collect();
         // On the loopback interface only, and not where the library would publish them.
-        let bound = tcp
-            .clone()
-            .into_iter()
-            .map(|p| (p.to_string(), Some(vec![bollard::models::PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None }])));
+        let bound = tcp.clone().into_iter().map(|p| {
+            (
+                p.to_string(),
+                Some(vec![bollard::models::PortBinding {
+                    host_ip: Some("127.0.0.1".into()),
+                    host_port: None,
+                }]),
+            )
+        });
         let bound: Vec<_> = bound.collect();
-        let image = tcp.into_iter().fold(GenericImage::new(image, tag), GenericImage::with_exposed_port);
+        let image =
+            tcp.into_iter().fold(GenericImage::new(image, tag), GenericImage::with_exposed_port);
         let request = image
             .with_label("firedrill.run", format!("loadgen-wide-{}", std::process::id()))
             .with_label("firedrill.stack", "loadgen-wide")
@@ -40,8 +51,9 @@ impl Running {
                 host.publish_all_ports = Some(false);
                 host.port_bindings = Some(bound.iter().cloned().collect());
             });
-        let request =
-            files.into_iter().fold(request, |request, (path, text)| request.with_copy_to(path, CopyDataSource::Data(text.into_bytes())));
+        let request = files.into_iter().fold(request, |request, (path, text)| {
+            request.with_copy_to(path, CopyDataSource::Data(text.into_bytes()))
+        });
         Ok(Running { container: request.start().await? })
     }
 
@@ -52,7 +64,8 @@ impl Running {
 
     /// What it has written so far, on both streams.
     pub async fn log(&self) -> Result<String, Failed> {
-        let (out, err) = (self.container.stdout_to_vec().await?, self.container.stderr_to_vec().await?);
+        let (out, err) =
+            (self.container.stdout_to_vec().await?, self.container.stderr_to_vec().await?);
         Ok([out, err].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
     }
 
@@ -69,7 +82,11 @@ impl Running {
     }
 
     /// Does this with it and removes it, however that ends.
-    pub fn with(self, runtime: &Runtime, test: impl FnOnce(&Running) -> Result<(), Failed>) -> Result<(), Failed> {
+    pub fn with(
+        self,
+        runtime: &Runtime,
+        test: impl FnOnce(&Running) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         let tested = std::panic::catch_unwind(AssertUnwindSafe(|| test(&self)));
         let removed = runtime.block_on(self.container.rm());
         let tested = tested.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

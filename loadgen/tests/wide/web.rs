@@ -25,7 +25,10 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("key")).expect("authority"))
+        Authority(
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("key"))
+                .expect("authority"),
+        )
     }
 
     /// Its own certificate, PEM.
@@ -50,8 +53,11 @@ fn acceptor((certificate, key): (String, String), speaks: &[&str]) -> TlsAccepto
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("certificate")];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).expect("configuration");
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let mut config =
+        builder.with_no_client_auth().with_single_cert(chain, key).expect("configuration");
     config.alpn_protocols = speaks.iter().map(|p| p.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
@@ -85,10 +91,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// One in clear (HTTP/2 only), or with this certificate and key for what it says that it speaks.
+    /// One in clear (HTTP/2 only), or with this certificate and key for what it says that it
+    /// speaks.
     pub async fn start(tls: Option<((String, String), &[&str])>, behaviour: Behaviour) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let (address, seen) = (listener.local_addr().expect("address"), Arc::<Mutex<Vec<Seen>>>::default());
+        let (address, seen) =
+            (listener.local_addr().expect("address"), Arc::<Mutex<Vec<Seen>>>::default());
         let (acceptor, all) = (tls.map(|(pair, speaks)| acceptor(pair, speaks)), Arc::clone(&seen));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -120,14 +128,22 @@ where
     let io = TokioIo::new(stream);
     // However a client leaves.
     let _ = if two {
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service)
+            .await
     } else {
         hyper::server::conn::http1::Builder::new().serve_connection(io, service).await
     };
 }
 
-async fn answer(request: Request<Incoming>, behaviour: Behaviour, seen: &Mutex<Vec<Seen>>) -> Response<Full<Bytes>> {
-    let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+async fn answer(
+    request: Request<Incoming>,
+    behaviour: Behaviour,
+    seen: &Mutex<Vec<Seen>>,
+) -> Response<Full<Bytes>> {
+    let header = |name| {
+        request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+    };
     let (version, method) = (request.version(), request.method().to_string());
     let (path, id) = (request.uri().path().to_owned(), header("x-operation-id"));
     let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
@@ -137,12 +153,15 @@ async fn answer(request: Request<Incoming>, behaviour: Behaviour, seen: &Mutex<V
     if n.is_some() && n == behaviour.stalls {
         tokio::time::sleep(behaviour.stall).await;
     }
-    let refused = behaviour.refuses_each.is_some_and(|each| n.is_some_and(|n| n.is_multiple_of(each)));
+    let refused =
+        behaviour.refuses_each.is_some_and(|each| n.is_some_and(|n| n.is_multiple_of(each)));
     let status = if refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
     *response.status_mut() = status;
     if behaviour.closes {
-        response.headers_mut().insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
     }
     response
 }

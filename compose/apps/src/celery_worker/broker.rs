@@ -1,8 +1,8 @@
-//! The queue as kombu keeps it over Redis: taken from a list, held as unacknowledged while in work, restored when whoever
-//! held it is gone.
+//! The queue as kombu keeps it over Redis: taken from a list, held as unacknowledged while in work,
+//! restored when whoever held it is gone.
 //!
-//! As with Celery, a message that Redis has popped for a worker which dies, or loses its connection, before it could note
-//! the message as held, is lost: at most one a worker.
+//! As with Celery, a message that Redis has popped for a worker which dies, or loses its
+//! connection, before it could note the message as held, is lost: at most one a worker.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,8 @@ use std::time::Duration;
 use crate::celery::{Message, UNACKED, UNACKED_INDEX};
 use crate::redis_link::{ANSWER, RedisFailure, RedisLink};
 
-/// How long Redis waits for a task before it says that there is none. Short, since a worker that stops waits for it.
+/// How long Redis waits for a task before it says that there is none. Short, since a worker that
+/// stops waits for it.
 const BRPOP_SECONDS: f64 = 0.5;
 /// How often an acknowledgement that did not get through is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -52,7 +53,12 @@ pub(super) enum Next {
 
 impl Broker {
     /// `takes` is a connection of its own, since BRPOP blocks it.
-    pub(super) fn new(takes: RedisLink, redis: RedisLink, queue: &str, visibility: Duration) -> Self {
+    pub(super) fn new(
+        takes: RedisLink,
+        redis: RedisLink,
+        queue: &str,
+        visibility: Duration,
+    ) -> Self {
         Self { takes, redis, queue: queue.into(), visibility, held: Mutex::default() }
     }
 
@@ -98,7 +104,8 @@ impl Broker {
         command.arg(SETTLE).arg(3).arg(UNACKED).arg(UNACKED_INDEX).arg(&self.queue);
         command.arg(tag).arg(place).arg(follower);
         let deadline = tokio::time::Instant::now() + GIVE_UP;
-        while let Err(RedisFailure::Unavailable(_)) = self.redis.ask::<i64>(&command, ANSWER).await {
+        while let Err(RedisFailure::Unavailable(_)) = self.redis.ask::<i64>(&command, ANSWER).await
+        {
             if tokio::time::Instant::now() >= deadline {
                 break;
             }
@@ -141,11 +148,17 @@ impl Broker {
             if self.lock().contains(&tag) {
                 continue;
             }
-            let held: Option<String> = self.redis.ask(redis::cmd("HGET").arg(UNACKED).arg(&tag), ANSWER).await?;
-            let message = held.as_deref().and_then(|held| Message::restore(held).ok()).and_then(|it| it.render().ok());
+            let held: Option<String> =
+                self.redis.ask(redis::cmd("HGET").arg(UNACKED).arg(&tag), ANSWER).await?;
+            let message = held
+                .as_deref()
+                .and_then(|held| Message::restore(held).ok())
+                .and_then(|it| it.render().ok());
             let mut command = redis::cmd("EVAL");
             command.arg(SETTLE).arg(3).arg(UNACKED).arg(UNACKED_INDEX).arg(&self.queue).arg(&tag);
-            command.arg(if message.is_some() { "first" } else { "none" }).arg(message.unwrap_or_default());
+            command
+                .arg(if message.is_some() { "first" } else { "none" })
+                .arg(message.unwrap_or_default());
             self.redis.ask::<i64>(&command, ANSWER).await?;
         }
         Ok(())

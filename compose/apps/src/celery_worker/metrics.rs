@@ -13,7 +13,9 @@ use prometheus_client::registry::Registry;
 use super::smtp::Mailer;
 use crate::database::Database;
 use crate::log::Log;
-use crate::metrics::{Buckets, DURATION_BUCKETS, Histograms, Sampled, parse_buckets, registry, respond};
+use crate::metrics::{
+    Buckets, DURATION_BUCKETS, Histograms, Sampled, parse_buckets, registry, respond,
+};
 use crate::tasks::{SEND_TASK, SWEEP_TASK};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,12 +43,20 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn new(log: &Log, database: &Database, smtp: &Mailer) -> Self {
         let mut registry = registry(log);
-        registry.register_collector(Box::new(Sampled::gauge("celery_worker_up", "This worker runs", || 1.0)));
+        registry.register_collector(Box::new(Sampled::gauge(
+            "celery_worker_up",
+            "This worker runs",
+            || 1.0,
+        )));
         let tasks = Family::<Ended, Counter>::default();
         registry.register("celery_tasks", "Task executions that ended", tasks.clone());
         let buckets = parse_buckets(DURATION_BUCKETS).unwrap_or_else(|_| Buckets(vec![1.0]));
         let durations = Histograms::<OfTask>::new_with_constructor(buckets);
-        registry.register("celery_task_duration_seconds", "Time to run a task, in seconds", durations.clone());
+        registry.register(
+            "celery_task_duration_seconds",
+            "Time to run a task, in seconds",
+            durations.clone(),
+        );
         for task in [SEND_TASK, SWEEP_TASK] {
             drop(durations.get_or_create(&OfTask { task }));
             for state in ["success", "failure", "retry"] {
@@ -55,7 +65,11 @@ impl Metrics {
         }
         let (active, delivered) = (Gauge::default(), Counter::default());
         registry.register("celery_tasks_active", "Tasks being run", active.clone());
-        registry.register("emails_delivered", "Mails that the mail server has taken over", delivered.clone());
+        registry.register(
+            "emails_delivered",
+            "Mails that the mail server has taken over",
+            delivered.clone(),
+        );
         for gauge in database.gauges().into_iter().chain(smtp.gauges()) {
             registry.register_collector(Box::new(gauge));
         }
@@ -65,7 +79,8 @@ impl Metrics {
     /// One execution ended.
     pub(super) fn ended(&self, task: &str, state: &'static str, duration: Duration) {
         // Names come from the queue; labels must not grow with what somebody writes there.
-        let task = [SEND_TASK, SWEEP_TASK].into_iter().find(|known| *known == task).unwrap_or("unknown");
+        let task =
+            [SEND_TASK, SWEEP_TASK].into_iter().find(|known| *known == task).unwrap_or("unknown");
         self.tasks.get_or_create(&Ended { task, state }).inc();
         self.durations.get_or_create(&OfTask { task }).observe(duration.as_secs_f64());
     }

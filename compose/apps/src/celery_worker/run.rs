@@ -1,4 +1,5 @@
-//! Running tasks: as many at once as there are slots, each to its end, whatever becomes of the others.
+//! Running tasks: as many at once as there are slots, each to its end, whatever becomes of the
+//! others.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use crate::trace::SpanKind;
 
 /// No execution takes longer: the waits within add up to less.
 const TASK_LIMIT: Duration = Duration::from_secs(40);
-/// Tasks that wait in memory for their time; beyond it they wait in a slot, and the queue behind them.
+/// Tasks that wait in memory for their time; beyond it they wait in a slot, and the queue behind
+/// them.
 const DEFERRED: usize = 1_000;
 /// How often what only the database has to hear is tried again: minutes.
 const DATABASE_RETRIES: u32 = 60;
@@ -78,20 +80,31 @@ pub(super) async fn consume(worker: Arc<Worker>, concurrency: usize) {
 }
 
 /// Starts a task, now or when its time has come.
-fn dispatch(worker: &Arc<Worker>, raw: String, slot: OwnedSemaphorePermit, slots: &Arc<Semaphore>, deferred: &Arc<Semaphore>) {
+fn dispatch(
+    worker: &Arc<Worker>,
+    raw: String,
+    slot: OwnedSemaphorePermit,
+    slots: &Arc<Semaphore>,
+    deferred: &Arc<Semaphore>,
+) {
     let message = match Message::parse(&raw) {
         Ok(message) => message,
         Err(error) => {
-            // As Celery does: complain, and go on. It was never held, so there is nothing to acknowledge.
+            // As Celery does: complain, and go on. It was never held, so there is nothing to
+            // acknowledge.
             worker.metrics.ended("unknown", "failure", Duration::ZERO);
-            let mut line = Line::new("task", "message discarded").failed(Level::Error, error.to_string());
+            let mut line =
+                Line::new("task", "message discarded").failed(Level::Error, error.to_string());
             line.state = Some("failure");
             worker.service.log.write(line);
             return;
         }
     };
     let (worker, slots) = (worker.clone(), slots.clone());
-    let wait = message.headers.eta.and_then(|eta| Duration::try_from(eta.duration_since(Timestamp::now())).ok());
+    let wait = message
+        .headers
+        .eta
+        .and_then(|eta| Duration::try_from(eta.duration_since(Timestamp::now())).ok());
     let place = wait.and_then(|_| deferred.clone().try_acquire_owned().ok());
     tokio::spawn(async move {
         let mut slot = Some(slot);
@@ -140,7 +153,11 @@ enum Failure {
 async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
     let headers = &message.headers;
     let parent = worker.service.tracer.extract(headers.traceparent.as_deref());
-    let span = worker.service.tracer.span(format!("celery.run {}", headers.task), SpanKind::Consumer, &parent);
+    let span = worker.service.tracer.span(
+        format!("celery.run {}", headers.task),
+        SpanKind::Consumer,
+        &parent,
+    );
     span.set("messaging.system", "redis");
     span.set("messaging.message.id", headers.id.clone());
     span.set("celery.retries", i64::from(headers.retries));
@@ -160,10 +177,13 @@ async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
             // A mail that is given up is `failed`; if that can't be written now, it is later.
             match decide(worker, message, failure) {
                 Decision::Retry { error, wait, headers } => {
-                    let eta = Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO);
+                    let eta = Timestamp::now()
+                        + SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO);
                     ("retry", Some(error), Next::Retry(message.retry(eta, &headers)))
                 }
-                Decision::GiveUp { error } => give_up(worker, message, mail.as_ref(), span.context(), error).await,
+                Decision::GiveUp { error } => {
+                    give_up(worker, message, mail.as_ref(), span.context(), error).await
+                }
             }
         }
     };
@@ -196,7 +216,12 @@ async fn execute(worker: &Arc<Worker>, message: &Message) -> Next {
     next
 }
 
-async fn run(worker: &Worker, message: &Message, mail: Option<&SendArguments>, context: &Context) -> Result<(), Failure> {
+async fn run(
+    worker: &Worker,
+    message: &Message,
+    mail: Option<&SendArguments>,
+    context: &Context,
+) -> Result<(), Failure> {
     match (message.headers.task.as_str(), mail) {
         (SEND_TASK, Some(mail)) => send(worker, message, mail, context).await,
         (SEND_TASK, None) => Err(Failure::Final("arguments of another shape".into())),
@@ -209,10 +234,16 @@ async fn run(worker: &Worker, message: &Message, mail: Option<&SendArguments>, c
     }
 }
 
-async fn send(worker: &Worker, message: &Message, mail: &SendArguments, context: &Context) -> Result<(), Failure> {
+async fn send(
+    worker: &Worker,
+    message: &Message,
+    mail: &SendArguments,
+    context: &Context,
+) -> Result<(), Failure> {
     let finish = async |outcome: Outcome, error: Option<&str>| {
         let finished = worker.database.finish_email(context, mail.email_id, outcome, error).await;
-        finished.map_err(|error| Failure::Database { error: error.to_string(), outcome: Some(outcome) })
+        finished
+            .map_err(|error| Failure::Database { error: error.to_string(), outcome: Some(outcome) })
     };
     match message.header(OUTCOME).and_then(Value::as_str) {
         Some("sent") => return finish(Outcome::Sent, None).await,
@@ -250,17 +281,28 @@ fn decide(worker: &Worker, message: &Message, failure: Failure) -> Decision {
     match failure {
         Failure::Final(error) => Decision::GiveUp { error },
         Failure::Smtp(error) => {
-            let failures = message.header(SMTP_FAILURES).and_then(Value::as_u64).unwrap_or(0) as u32 + 1;
+            let failures =
+                message.header(SMTP_FAILURES).and_then(Value::as_u64).unwrap_or(0) as u32 + 1;
             if failures > worker.retries.most {
                 let tries = worker.retries.most + 1;
-                return Decision::GiveUp { error: format!("{error} (given up after {tries} tries)") };
+                return Decision::GiveUp {
+                    error: format!("{error} (given up after {tries} tries)"),
+                };
             }
             let wait = worker.retries.wait(failures);
             Decision::Retry { error, wait, headers: vec![(SMTP_FAILURES, json!(failures))] }
         }
-        Failure::Sweep(error) if message.headers.retries >= worker.retries.most => Decision::GiveUp { error },
-        Failure::Sweep(error) => Decision::Retry { error, wait: worker.retries.wait(message.headers.retries + 1), headers: Vec::new() },
-        Failure::Database { error, .. } if message.headers.retries >= DATABASE_RETRIES => Decision::GiveUp { error },
+        Failure::Sweep(error) if message.headers.retries >= worker.retries.most => {
+            Decision::GiveUp { error }
+        }
+        Failure::Sweep(error) => Decision::Retry {
+            error,
+            wait: worker.retries.wait(message.headers.retries + 1),
+            headers: Vec::new(),
+        },
+        Failure::Database { error, .. } if message.headers.retries >= DATABASE_RETRIES => {
+            Decision::GiveUp { error }
+        }
         Failure::Database { error, outcome } => {
             let wait = worker.retries.wait(message.headers.retries + 1);
             let headers = outcome.map(|outcome| (OUTCOME, json!(outcome.status())));
@@ -269,7 +311,8 @@ fn decide(worker: &Worker, message: &Message, failure: Failure) -> Decision {
     }
 }
 
-/// Writes down that the mail failed; when the database can't be told now, a later delivery tells it.
+/// Writes down that the mail failed; when the database can't be told now, a later delivery tells
+/// it.
 async fn give_up(
     worker: &Worker,
     message: &Message,
@@ -281,14 +324,21 @@ async fn give_up(
     let Some(mail) = mail.filter(|_| !written) else {
         return ("failure", Some(error), Next::Nothing);
     };
-    let told: Result<(), DatabaseError> = worker.database.finish_email(context, mail.email_id, Outcome::Failed, Some(&error)).await;
+    let told: Result<(), DatabaseError> =
+        worker.database.finish_email(context, mail.email_id, Outcome::Failed, Some(&error)).await;
     match told {
         Ok(()) => ("failure", Some(error), Next::Nothing),
-        Err(_) if message.headers.retries >= DATABASE_RETRIES => ("failure", Some(error), Next::Nothing),
+        Err(_) if message.headers.retries >= DATABASE_RETRIES => {
+            ("failure", Some(error), Next::Nothing)
+        }
         Err(database) => {
             let eta = Timestamp::now() + SignedDuration::from_secs(1);
             let headers = [(OUTCOME, json!(Outcome::Failed.status()))];
-            ("retry", Some(format!("{error}; {database}")), Next::Retry(message.retry(eta, &headers)))
+            (
+                "retry",
+                Some(format!("{error}; {database}")),
+                Next::Retry(message.retry(eta, &headers)),
+            )
         }
     }
 }
@@ -300,7 +350,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_limit() {
         let retries = Retries { most: 3, backoff: Duration::from_secs(1) };
-        let waits: Vec<u64> = [1, 2, 3, 4, 60, u32::MAX].map(|retry| retries.wait(retry).as_secs()).into();
+        let waits: Vec<u64> =
+            [1, 2, 3, 4, 60, u32::MAX].map(|retry| retries.wait(retry).as_secs()).into();
         assert_eq!(waits, [1, 2, 4, 5, 5, 5]);
         let slow = Retries { most: 3, backoff: Duration::from_secs(20) };
         assert_eq!(slow.wait(3), Duration::from_secs(20));

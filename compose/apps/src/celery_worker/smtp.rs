@@ -79,8 +79,14 @@ impl Mailer {
     pub(super) fn gauges(&self) -> [Sampled; 2] {
         let (size, used) = (self.pool.clone(), self.pool.clone());
         [
-            Sampled::gauge("smtp_pool_size", "Connections that the SMTP pool may hold", move || size.size() as f64),
-            Sampled::gauge("smtp_pool_in_use", "Places of the SMTP pool in use", move || used.in_use() as f64),
+            Sampled::gauge(
+                "smtp_pool_size",
+                "Connections that the SMTP pool may hold",
+                move || size.size() as f64,
+            ),
+            Sampled::gauge("smtp_pool_in_use", "Places of the SMTP pool in use", move || {
+                used.in_use() as f64
+            }),
         ]
     }
 
@@ -121,10 +127,14 @@ impl Mailer {
                 },
                 None => self.connect().await?,
             };
-            connection.send(message.envelope(), &message.formatted()).await.map_err(|error| failure(&error))?;
+            connection
+                .send(message.envelope(), &message.formatted())
+                .await
+                .map_err(|error| failure(&error))?;
             Ok(connection)
         };
-        // Cut off in the middle, the connection is dropped: nobody knows which answer would come next on it.
+        // Cut off in the middle, the connection is dropped: nobody knows which answer would come
+        // next on it.
         match timeout_at(deadline, sent).await {
             Ok(Ok(connection)) => {
                 self.dependency.up();
@@ -148,10 +158,14 @@ impl Mailer {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpFailure> {
         let SmtpOptions { smtp_host, smtp_port, .. } = &self.options;
-        let stream = dial(smtp_host, *smtp_port, CONNECT).await.map_err(|error| SmtpFailure::Transient(error.to_string()))?;
+        let stream = dial(smtp_host, *smtp_port, CONNECT)
+            .await
+            .map_err(|error| SmtpFailure::Transient(error.to_string()))?;
         let name = ClientId::Domain(format!("celery-worker.{}", self.domain));
         // Whatever it greets with, another time it may greet otherwise.
-        AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name).await.map_err(|error| SmtpFailure::Transient(describe(&error)))
+        AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name)
+            .await
+            .map_err(|error| SmtpFailure::Transient(describe(&error)))
     }
 }
 
@@ -171,10 +185,19 @@ fn describe(error: &lettre::transport::smtp::Error) -> String {
     }
 }
 
-fn write_mail(mail: &SendArguments, task_id: &str, domain: &str, operation_id: Option<&str>) -> Result<Message, String> {
-    let address = |text: &String| text.parse::<Address>().map_err(|error| format!("address {text:?}: {error}"));
+fn write_mail(
+    mail: &SendArguments,
+    task_id: &str,
+    domain: &str,
+    operation_id: Option<&str>,
+) -> Result<Message, String> {
+    let address = |text: &String| {
+        text.parse::<Address>().map_err(|error| format!("address {text:?}: {error}"))
+    };
     if !task_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(format!("task id {task_id:?} makes no Message-ID; it wants letters, digits and hyphens"));
+        return Err(format!(
+            "task id {task_id:?} makes no Message-ID; it wants letters, digits and hyphens"
+        ));
     }
     let mut builder = Message::builder()
         .from(address(&mail.sender)?.into())
@@ -187,7 +210,8 @@ fn write_mail(mail: &SendArguments, task_id: &str, domain: &str, operation_id: O
     if let Some(id) = operation_id {
         let name = HeaderName::new_from_ascii_str("X-Operation-Id");
         // Visible ASCII: nothing needs to be encoded, and it must come out as it came in.
-        builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, id.into(), id.into()));
+        builder =
+            builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, id.into(), id.into()));
     }
     builder.body(mail.body.clone()).map_err(|error| error.to_string())
 }

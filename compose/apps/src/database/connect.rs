@@ -1,4 +1,5 @@
-//! How connections to PostgreSQL are made: dialled by us, so that lookups, connecting and silent peers are bounded.
+//! How connections to PostgreSQL are made: dialled by us, so that lookups, connecting and silent
+//! peers are bounded.
 
 use std::future::Future;
 use std::io;
@@ -19,7 +20,10 @@ use crate::dial::dial;
 pub(super) struct Dialler;
 
 impl Connect for Dialler {
-    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
         let config = config.clone();
         Box::pin(async move { connect(&config, super::CONNECT).await })
     }
@@ -63,7 +67,8 @@ async fn connect(config: &Config, limit: Duration) -> Result<(Client, JoinHandle
     Ok((client, task))
 }
 
-/// What dialling came to. The client library makes its own errors only, so a failure is told to it by the first I/O.
+/// What dialling came to. The client library makes its own errors only, so a failure is told to it
+/// by the first I/O.
 enum Dialled {
     Stream(TcpStream),
     Failed(Option<io::Error>),
@@ -76,7 +81,11 @@ impl Dialled {
 }
 
 impl AsyncRead for Dialled {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Stream(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Failed(error) => Poll::Ready(Err(Self::failure(error))),
@@ -85,7 +94,11 @@ impl AsyncRead for Dialled {
 }
 
 impl AsyncWrite for Dialled {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Stream(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Failed(error) => Poll::Ready(Err(Self::failure(error))),

@@ -1,4 +1,5 @@
-//! What is stored: mails and heartbeats. One function is one operation, and one span below the caller's.
+//! What is stored: mails and heartbeats. One function is one operation, and one span below the
+//! caller's.
 
 use opentelemetry::Context;
 use serde::Serialize;
@@ -101,7 +102,11 @@ const COLUMNS: &str = "id, sender, recipients, subject, status, operation_id, \
 
 impl Database {
     /// Stores a mail as queued and returns its id, committed.
-    pub async fn insert_email(&self, parent: &Context, email: &NewEmail) -> Result<i64, DatabaseError> {
+    pub async fn insert_email(
+        &self,
+        parent: &Context,
+        email: &NewEmail,
+    ) -> Result<i64, DatabaseError> {
         let span = self.span("INSERT emails", parent);
         let result = self
             .in_transaction(
@@ -127,29 +132,46 @@ impl Database {
     }
 
     /// The newest mails that the user has sent or got.
-    pub async fn list_emails(&self, parent: &Context, user: &str, limit: i64) -> Result<Vec<Email>, DatabaseError> {
+    pub async fn list_emails(
+        &self,
+        parent: &Context,
+        user: &str,
+        limit: i64,
+    ) -> Result<Vec<Email>, DatabaseError> {
         let span = self.span("SELECT emails", parent);
-        let statement = format!("SELECT {COLUMNS} FROM emails WHERE sender = $1 OR recipients @> ARRAY[$1] ORDER BY id DESC LIMIT $2");
-        let result = self.in_transaction(true, &statement, &[(&user, Type::TEXT), (&limit, Type::INT8)]).await;
+        let statement = format!(
+            "SELECT {COLUMNS} FROM emails WHERE sender = $1 OR recipients @> ARRAY[$1] ORDER BY id DESC LIMIT $2"
+        );
+        let result = self
+            .in_transaction(true, &statement, &[(&user, Type::TEXT), (&limit, Type::INT8)])
+            .await;
         span.end_with(&result);
         Ok(result?.iter().map(email).collect())
     }
 
     /// The newest of the user's mails that hold the text in subject or body, whatever its case.
-    pub async fn search_emails(&self, parent: &Context, user: &str, text: &str, limit: i64) -> Result<Vec<Email>, DatabaseError> {
+    pub async fn search_emails(
+        &self,
+        parent: &Context,
+        user: &str,
+        text: &str,
+        limit: i64,
+    ) -> Result<Vec<Email>, DatabaseError> {
         let span = self.span("SELECT emails search", parent);
         let statement = format!(
             "SELECT {COLUMNS} FROM emails WHERE (sender = $1 OR recipients @> ARRAY[$1]) \
              AND (subject ILIKE $2 OR body ILIKE $2) ORDER BY id DESC LIMIT $3"
         );
         let pattern = like_pattern(text);
-        let parameters: [Parameter<'_>; 3] = [(&user, Type::TEXT), (&pattern, Type::TEXT), (&limit, Type::INT8)];
+        let parameters: [Parameter<'_>; 3] =
+            [(&user, Type::TEXT), (&pattern, Type::TEXT), (&limit, Type::INT8)];
         let result = self.in_transaction(true, &statement, &parameters).await;
         span.end_with(&result);
         Ok(result?.iter().map(email).collect())
     }
 
-    /// Whether a mail still waits to be sent; a mail that is not there does not. No span: it is part of taking a task up.
+    /// Whether a mail still waits to be sent; a mail that is not there does not. No span: it is
+    /// part of taking a task up.
     pub async fn is_queued(&self, id: i64) -> Result<bool, DatabaseError> {
         let mut lease = self.lease_with_schema().await?;
         let statement = "SELECT status FROM emails WHERE id = $1";
@@ -159,7 +181,13 @@ impl Database {
     }
 
     /// Writes down how a mail ended. One that has ended already is left as it is.
-    pub async fn finish_email(&self, parent: &Context, id: i64, outcome: Outcome, error: Option<&str>) -> Result<(), DatabaseError> {
+    pub async fn finish_email(
+        &self,
+        parent: &Context,
+        id: i64,
+        outcome: Outcome,
+        error: Option<&str>,
+    ) -> Result<(), DatabaseError> {
         let span = self.span("UPDATE emails", parent);
         let result = self
             .in_transaction(
@@ -172,7 +200,8 @@ impl Database {
         result.map(drop)
     }
 
-    /// The periodic maintenance: notes that it ran, and removes a few old mails. Returns how often it has run.
+    /// The periodic maintenance: notes that it ran, and removes a few old mails. Returns how often
+    /// it has run.
     pub async fn sweep(&self, parent: &Context) -> Result<i64, DatabaseError> {
         let span = self.span("DELETE emails", parent);
         let statement = format!(
@@ -181,7 +210,10 @@ impl Database {
              INSERT INTO heartbeats (name, beats, last_at) VALUES ('email.sweep', 1, now()) \
              ON CONFLICT (name) DO UPDATE SET beats = heartbeats.beats + 1, last_at = now() RETURNING beats"
         );
-        let result = self.in_transaction(false, &statement, &[]).await.map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0)));
+        let result = self
+            .in_transaction(false, &statement, &[])
+            .await
+            .map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0)));
         span.end_with(&result);
         result
     }
@@ -194,10 +226,16 @@ impl Database {
     }
 
     /// BEGIN, the statement, COMMIT: each at most [`super::WAIT`].
-    async fn in_transaction(&self, read_only: bool, statement: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DatabaseError> {
+    async fn in_transaction(
+        &self,
+        read_only: bool,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, DatabaseError> {
         let mut lease = self.lease_with_schema().await?;
         let result: Result<Vec<Row>, Failure> = async {
-            let transaction = within(lease.client().build_transaction().read_only(read_only).start()).await?;
+            let transaction =
+                within(lease.client().build_transaction().read_only(read_only).start()).await?;
             let rows = within(transaction.query_typed(statement, parameters)).await?;
             within(transaction.commit()).await?;
             Ok(rows)

@@ -29,7 +29,8 @@ const SHORT_TEXT: usize = 200;
 /// Recipients of a mail.
 const RECIPIENTS: usize = 50;
 
-/// Why a request is not answered with what it asked for: the status, what the caller is told, what the log is told.
+/// Why a request is not answered with what it asked for: the status, what the caller is told, what
+/// the log is told.
 pub(super) struct Refusal {
     status: StatusCode,
     error: &'static str,
@@ -45,7 +46,9 @@ impl Refusal {
 impl From<DatabaseError> for Refusal {
     fn from(error: DatabaseError) -> Self {
         let (status, text) = match error {
-            DatabaseError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "database unavailable"),
+            DatabaseError::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "database unavailable")
+            }
             DatabaseError::Refused(_) => (StatusCode::INTERNAL_SERVER_ERROR, "database error"),
         };
         Self { status, error: text, cause: Some(error.to_string()) }
@@ -54,14 +57,20 @@ impl From<DatabaseError> for Refusal {
 
 impl From<RedisFailure> for Refusal {
     fn from(error: RedisFailure) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, error: "queue unavailable", cause: Some(error.to_string()) }
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            error: "queue unavailable",
+            cause: Some(error.to_string()),
+        }
     }
 }
 
 impl From<MailboxError> for Refusal {
     fn from(error: MailboxError) -> Self {
         let (status, text) = match error {
-            MailboxError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "mailbox unavailable"),
+            MailboxError::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "mailbox unavailable")
+            }
             MailboxError::Refused(_) => (StatusCode::INTERNAL_SERVER_ERROR, "mailbox error"),
         };
         Self { status, error: text, cause: Some(error.to_string()) }
@@ -96,7 +105,9 @@ impl FromRequestParts<Arc<App>> for User {
                     call.failed("authentication failed");
                 }
                 let mut response = refusal(StatusCode::UNAUTHORIZED, "authentication failed");
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mail\""));
+                response
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mail\""));
                 Err(response)
             }
         }
@@ -120,7 +131,11 @@ pub(super) async fn send(
 ) -> Response {
     let result = match body {
         Ok(body) => accept(&app, &call, user, &body).await,
-        Err(rejection) => Err(Refusal { status: rejection.status(), error: "body unreadable", cause: Some(rejection.to_string()) }),
+        Err(rejection) => Err(Refusal {
+            status: rejection.status(),
+            error: "body unreadable",
+            cause: Some(rejection.to_string()),
+        }),
     };
     answer(&call, result)
 }
@@ -132,7 +147,10 @@ async fn accept(app: &App, call: &Call, user: String, body: &[u8]) -> Result<Res
         cause: Some(error.to_string()),
     })?;
     if draft.subject.chars().count() > SHORT_TEXT || draft.subject.contains(['\r', '\n']) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "subject wants one line of at most 200 characters"));
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "subject wants one line of at most 200 characters",
+        ));
     }
     // What PostgreSQL can't store as text is no text.
     if draft.subject.contains('\0') || draft.body.contains('\0') {
@@ -141,19 +159,28 @@ async fn accept(app: &App, call: &Call, user: String, body: &[u8]) -> Result<Res
     if !(1..=RECIPIENTS).contains(&draft.to.len()) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "to wants 1 to 50 addresses"));
     }
-    let recipients: Option<Vec<String>> = draft.to.iter().map(|address| app.accounts.find(address)).collect();
+    let recipients: Option<Vec<String>> =
+        draft.to.iter().map(|address| app.accounts.find(address)).collect();
     let Some(recipients) = recipients else {
         return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown recipient"));
     };
     let task_id = Uuid::new_v4();
-    let email =
-        NewEmail { sender: user, recipients, subject: draft.subject, body: draft.body, operation_id: call.operation_id.clone(), task_id };
+    let email = NewEmail {
+        sender: user,
+        recipients,
+        subject: draft.subject,
+        body: draft.body,
+        operation_id: call.operation_id.clone(),
+        task_id,
+    };
     let id = app.database.insert_email(&call.context, &email).await?;
     call.email_is(id);
     let NewEmail { sender, recipients, subject, body, .. } = email;
     let arguments = SendArguments { email_id: id, sender, recipients, subject, body };
     let operation_id = call.operation_id.as_deref();
-    if let Err(error) = app.publisher.publish(&call.context, SEND_TASK, task_id, &arguments, operation_id).await {
+    if let Err(error) =
+        app.publisher.publish(&call.context, SEND_TASK, task_id, &arguments, operation_id).await
+    {
         // Refused, so it must not be sent after all, should the task have come through.
         let reason = error.to_string();
         let given_up = app.database.finish_email(&call.context, id, Outcome::Failed, Some(&reason));

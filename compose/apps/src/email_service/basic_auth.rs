@@ -30,7 +30,8 @@ mod tests {
     use super::*;
 
     fn asked(header: &str) -> Option<String> {
-        let accounts = Accounts { mail_domain: "mail.test".into(), mail_password: "pass:word".into() };
+        let accounts =
+            Accounts { mail_domain: "mail.test".into(), mail_password: "pass:word".into() };
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, header.parse().unwrap());
         authenticate(&accounts, &headers)
@@ -40,12 +41,27 @@ mod tests {
     fn only_the_right_password_of_an_account_is_let_in() {
         let basic = |text: &str| format!("Basic {}", BASE64.encode(text));
         assert_eq!(asked(&basic("alice@mail.test:pass:word")).as_deref(), Some("alice@mail.test"));
-        assert_eq!(asked(&basic("alice@mail.test:pass:word").replace("Basic", "basic")).as_deref(), Some("alice@mail.test"));
-        for text in ["alice@mail.test:wrong", "alice@mail.test:", "alice@mail.test", "alice:pass:word", "mallory@mail.test:pass:word"] {
+        assert_eq!(
+            asked(&basic("alice@mail.test:pass:word").replace("Basic", "basic")).as_deref(),
+            Some("alice@mail.test")
+        );
+        for text in [
+            "alice@mail.test:wrong",
+            "alice@mail.test:",
+            "alice@mail.test",
+            "alice:pass:word",
+            "mallory@mail.test:pass:word",
+        ] {
             assert_eq!(asked(&basic(text)), None, "{text:?}");
         }
         assert_eq!(asked("Bearer x"), None);
         assert_eq!(asked("Basic !"), None);
-        assert_eq!(authenticate(&Accounts { mail_domain: "a".into(), mail_password: "b".into() }, &HeaderMap::new()), None);
+        assert_eq!(
+            authenticate(
+                &Accounts { mail_domain: "a".into(), mail_password: "b".into() },
+                &HeaderMap::new()
+            ),
+            None
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Results of searches, kept in Redis for a while. A cache that can't be asked costs its benefit and nothing else.
+//! Results of searches, kept in Redis for a while. A cache that can't be asked costs its benefit
+//! and nothing else.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ impl Cache {
 
     /// What is known; neither a hit nor a miss when the cache did not answer.
     pub(super) async fn get(&self, key: &str) -> Option<String> {
-        let known: Option<String> = self.redis.ask(redis::cmd("GET").arg(key), PATIENCE).await.ok()?;
+        let known: Option<String> =
+            self.redis.ask(redis::cmd("GET").arg(key), PATIENCE).await.ok()?;
         if known.is_some() { &self.hits } else { &self.misses }.inc();
         known
     }

@@ -42,7 +42,8 @@ pub(super) struct Metrics {
     pub(super) emails_accepted: Counter,
 }
 
-/// Routes with the status of success: their series exist from the start, so that a ratio of errors is 0 and not absent.
+/// Routes with the status of success: their series exist from the start, so that a ratio of errors
+/// is 0 and not absent.
 const ROUTES: [(&str, &str, u16); 5] = [
     ("POST", "/api/v1/emails", 202),
     ("GET", "/api/v1/emails", 200),
@@ -52,23 +53,46 @@ const ROUTES: [(&str, &str, u16); 5] = [
 ];
 
 impl Metrics {
-    pub(super) fn new(buckets: Buckets, log: &Log, database: &Database, mailboxes: &Mailboxes, cache: &Cache, queue: &str) -> Self {
+    pub(super) fn new(
+        buckets: Buckets,
+        log: &Log,
+        database: &Database,
+        mailboxes: &Mailboxes,
+        cache: &Cache,
+        queue: &str,
+    ) -> Self {
         let mut registry = registry(log);
         let requests = Family::<Answered, Counter>::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         let durations = Histograms::<Asked>::new_with_constructor(buckets);
-        registry.register("http_request_duration_seconds", "Time to answer a request, in seconds", durations.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "Time to answer a request, in seconds",
+            durations.clone(),
+        );
         for (method, endpoint, success) in ROUTES {
             drop(durations.get_or_create(&Asked { method, endpoint: endpoint.into() }));
             for status in [success, 500, 503, 504] {
-                drop(requests.get_or_create(&Answered { method, endpoint: endpoint.into(), status }));
+                drop(requests.get_or_create(&Answered {
+                    method,
+                    endpoint: endpoint.into(),
+                    status,
+                }));
             }
         }
         let emails_accepted = Counter::default();
         registry.register("emails_accepted", "Mails stored and queued", emails_accepted.clone());
         registry.register("cache_hits", "Searches answered from the cache", cache.hits.clone());
-        registry.register("cache_misses", "Searches that the cache did not know", cache.misses.clone());
-        registry.register("imap_connections", "Attempts to open an IMAP session", mailboxes.attempts());
+        registry.register(
+            "cache_misses",
+            "Searches that the cache did not know",
+            cache.misses.clone(),
+        );
+        registry.register(
+            "imap_connections",
+            "Attempts to open an IMAP session",
+            mailboxes.attempts(),
+        );
         for gauge in database.gauges().into_iter().chain(mailboxes.gauges()) {
             registry.register_collector(Box::new(gauge));
         }
@@ -78,9 +102,17 @@ impl Metrics {
     }
 
     /// One request was answered.
-    pub(super) fn answered(&self, method: &'static str, endpoint: &str, status: u16, duration: Duration) {
+    pub(super) fn answered(
+        &self,
+        method: &'static str,
+        endpoint: &str,
+        status: u16,
+        duration: Duration,
+    ) {
         self.requests.get_or_create(&Answered { method, endpoint: endpoint.into(), status }).inc();
-        self.durations.get_or_create(&Asked { method, endpoint: endpoint.into() }).observe(duration.as_secs_f64());
+        self.durations
+            .get_or_create(&Asked { method, endpoint: endpoint.into() })
+            .observe(duration.as_secs_f64());
     }
 
     /// The page, with the length of the queue as it was asked for this scrape.
@@ -109,7 +141,8 @@ impl Collector for QueueLength {
         let Some(length) = length else { return Ok(()) };
         let gauge = ConstGauge::new(length);
         let help = "Tasks that wait in the queue";
-        let mut family = encoder.encode_descriptor("celery_queue_length", help, None, gauge.metric_type())?;
+        let mut family =
+            encoder.encode_descriptor("celery_queue_length", help, None, gauge.metric_type())?;
         gauge.encode(family.encode_family(&[("queue", self.queue.as_str())])?)
     }
 }

@@ -1,6 +1,7 @@
 //! Around every request: deadline, span, metrics and the one log line.
 //!
-//! The work is a task of its own: a caller who hangs up changes neither what is done nor what is told of it.
+//! The work is a task of its own: a caller who hangs up changes neither what is done nor what is
+//! told of it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +64,12 @@ impl Call {
 }
 
 /// The middleware.
-pub(super) async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPath>, mut request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    State(app): State<Arc<App>>,
+    path: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let method = method_label(request.method());
     let endpoint = path.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
@@ -76,7 +82,8 @@ pub(super) async fn observe(State(app): State<Arc<App>>, path: Option<MatchedPat
         Ok(id) => (id, None),
         Err(reason) => (None, Some(reason)),
     };
-    let record = Record::begin(app.clone(), method, endpoint, started, request.headers(), operation_id);
+    let record =
+        Record::begin(app.clone(), method, endpoint, started, request.headers(), operation_id);
     if let Some(reason) = refused {
         return record.end(refusal(StatusCode::BAD_REQUEST, reason));
     }
@@ -124,8 +131,12 @@ impl Record {
         headers: &HeaderMap,
         operation_id: Option<String>,
     ) -> Self {
-        let parent = app.service.tracer.extract(headers.get("traceparent").and_then(|value| value.to_str().ok()));
-        let span = app.service.tracer.span(format!("{method} {endpoint}"), SpanKind::Server, &parent);
+        let parent = app
+            .service
+            .tracer
+            .extract(headers.get("traceparent").and_then(|value| value.to_str().ok()));
+        let span =
+            app.service.tracer.span(format!("{method} {endpoint}"), SpanKind::Server, &parent);
         span.set("http.request.method", method);
         span.set("http.route", endpoint.clone());
         span.set_some("operation.id", operation_id.as_deref());

@@ -1,5 +1,5 @@
-//! One mail application of its own for a test: its services as processes, its own database and queue, a gate in front of
-//! each server.
+//! One mail application of its own for a test: its services as processes, its own database and
+//! queue, a gate in front of each server.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -80,7 +80,10 @@ impl App {
         command
             .env("LISTEN", format!("127.0.0.1:{port}"))
             .env("SERVICE_NAME", name)
-            .env("DATABASE_URL", format!("postgres://mail:test@127.0.0.1:{}/{}", self.postgres.port, self.name))
+            .env(
+                "DATABASE_URL",
+                format!("postgres://mail:test@127.0.0.1:{}/{}", self.postgres.port, self.name),
+            )
             .env("REDIS_URL", format!("redis://127.0.0.1:{}/{}", self.redis.port, self.number))
             .env("SMTP_HOST", "127.0.0.1")
             .env("SMTP_PORT", self.smtp.port.to_string())
@@ -97,7 +100,9 @@ impl App {
         loop {
             match self.client.get(service.url("/metrics")).send().await {
                 Ok(answer) if answer.status() == 200 => return Ok(service),
-                _ if started.elapsed() > Duration::from_secs(10) => return Err(format!("{name} does not serve").into()),
+                _ if started.elapsed() > Duration::from_secs(10) => {
+                    return Err(format!("{name} does not serve").into());
+                }
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
@@ -106,7 +111,10 @@ impl App {
     /// The API, once it stores mails.
     pub async fn start_service(&self, settings: &[(&str, &str)]) -> Outcome<Service> {
         let service = self.start("email-service", settings).await?;
-        eventually("the API lists mails", Duration::from_secs(10), async || Ok(self.list(&service).await?.status == 200)).await?;
+        eventually("the API lists mails", Duration::from_secs(10), async || {
+            Ok(self.list(&service).await?.status == 200)
+        })
+        .await?;
         Ok(service)
     }
 
@@ -117,7 +125,8 @@ impl App {
     /// All lines that a service has logged of one kind.
     pub fn lines(&self, name: &str, event: &str) -> Outcome<Vec<Value>> {
         let text = std::fs::read_to_string(self.log_path(name))?;
-        let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
+        let lines =
+            text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
         Ok(lines.into_iter().filter(|line| line["event"] == event).collect())
     }
 
@@ -142,7 +151,11 @@ impl App {
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         let text = answer.text().await?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::Null), took: started.elapsed() })
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            took: started.elapsed(),
+        })
     }
 
     pub async fn send(&self, service: &Service, subject: &str) -> Outcome<Answer> {
@@ -167,7 +180,8 @@ impl App {
 
     /// A link to this application's database of Redis, past the gate.
     pub async fn redis(&self) -> Outcome<redis::aio::MultiplexedConnection> {
-        let client = redis::Client::open(format!("redis://{}/{}", self.backends.redis, self.number))?;
+        let client =
+            redis::Client::open(format!("redis://{}/{}", self.backends.redis, self.number))?;
         Ok(client.get_multiplexed_async_connection().await?)
     }
 
@@ -179,7 +193,10 @@ impl App {
 
     /// Status of the mail with that subject.
     pub async fn status_of(&self, subject: &str) -> Outcome<Option<String>> {
-        let row = self.database.query_opt("SELECT status FROM emails WHERE subject = $1", &[&subject]).await?;
+        let row = self
+            .database
+            .query_opt("SELECT status FROM emails WHERE subject = $1", &[&subject])
+            .await?;
         Ok(row.map(|row| row.get(0)))
     }
 
@@ -193,7 +210,8 @@ impl App {
     /// A trace as Jaeger shows it: (service, span name, span id, parent's span id) of each span.
     pub async fn trace(&self, id: &str) -> Outcome<Vec<[String; 4]>> {
         let url = format!("http://{}/api/traces/{id}", self.backends.traces);
-        let answer: Value = serde_json::from_str(&self.client.get(url).send().await?.text().await?)?;
+        let answer: Value =
+            serde_json::from_str(&self.client.get(url).send().await?.text().await?)?;
         let trace = &answer["data"][0];
         let spans = trace["spans"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -238,12 +256,18 @@ impl Service {
 }
 
 /// Waits until the condition holds; how long that took.
-pub async fn eventually(what: &str, limit: Duration, condition: impl AsyncFn() -> Outcome<bool>) -> Outcome<Duration> {
+pub async fn eventually(
+    what: &str,
+    limit: Duration,
+    condition: impl AsyncFn() -> Outcome<bool>,
+) -> Outcome<Duration> {
     let started = Instant::now();
     loop {
         match condition().await {
             Ok(true) => return Ok(started.elapsed()),
-            seen if started.elapsed() > limit => return Err(format!("not within {limit:?}: {what} (last: {seen:?})").into()),
+            seen if started.elapsed() > limit => {
+                return Err(format!("not within {limit:?}: {what} (last: {seen:?})").into());
+            }
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

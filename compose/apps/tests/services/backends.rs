@@ -31,17 +31,26 @@ pub struct Backends {
 impl Backends {
     pub async fn start() -> Result<Self, Box<dyn Error>> {
         let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/email").canonicalize()?;
-        let configuration = |name: &str, target: &str| Mount::bind_mount(stack.join(name).display().to_string(), target);
-        let user = [("POSTGRES_USER", "mail"), ("POSTGRES_PASSWORD", "test"), ("POSTGRES_DB", "mail")];
-        let postgres = user.into_iter().fold(image("postgres"), |image, (name, value)| image.with_env_var(name, value));
+        let configuration = |name: &str, target: &str| {
+            Mount::bind_mount(stack.join(name).display().to_string(), target)
+        };
+        let user =
+            [("POSTGRES_USER", "mail"), ("POSTGRES_PASSWORD", "test"), ("POSTGRES_DB", "mail")];
+        let postgres = user
+            .into_iter()
+            .fold(image("postgres"), |image, (name, value)| image.with_env_var(name, value));
         let dovecot = image("dovecot")
             .with_mount(configuration("dovecot", "/etc/dovecot"))
             .with_mount(Mount::tmpfs_mount("/var/log/stack"))
             .with_env_var("MAIL_PASSWORD", "correct-horse");
         // One database for each test.
         let redis = image("redis").with_cmd(["redis-server", "--databases", "64"]);
-        let (postgres, redis, dovecot, jaeger) =
-            tokio::try_join!(postgres.start(), redis.start(), dovecot.start(), image("jaeger").start())?;
+        let (postgres, redis, dovecot, jaeger) = tokio::try_join!(
+            postgres.start(),
+            redis.start(),
+            dovecot.start(),
+            image("jaeger").start()
+        )?;
         let postfix = image("postfix")
             .with_mount(configuration("postfix", "/etc/postfix-conf"))
             .with_host("dovecot", Host::Addr(dovecot.get_bridge_ip_address().await?))
@@ -56,7 +65,9 @@ impl Backends {
             traces: SocketAddr::new(jaeger.get_bridge_ip_address().await?, 16686),
             _containers: vec![postgres, redis, dovecot, jaeger, postfix],
         };
-        for address in [backends.redis, backends.smtp, backends.imap, backends.otlp, backends.traces] {
+        for address in
+            [backends.redis, backends.smtp, backends.imap, backends.otlp, backends.traces]
+        {
             answers(address).await?;
         }
         backends.database("mail").await?;
@@ -82,8 +93,13 @@ impl Backends {
 }
 
 fn image(name: &str) -> ContainerRequest<GenericImage> {
-    let (image, tag) = images::reference(name).rsplit_once(':').unwrap_or_else(|| panic!("image {name} has no tag"));
-    GenericImage::new(image, tag).with_label("firedrill.run", run()).with_label("firedrill.stack", "apps-test").with_network("bridge")
+    let (image, tag) = images::reference(name)
+        .rsplit_once(':')
+        .unwrap_or_else(|| panic!("image {name} has no tag"));
+    GenericImage::new(image, tag)
+        .with_label("firedrill.run", run())
+        .with_label("firedrill.stack", "apps-test")
+        .with_network("bridge")
 }
 
 /// By this label `firedrill down --all` finds what a killed test has left.

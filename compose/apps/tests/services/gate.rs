@@ -1,4 +1,5 @@
-//! A gate in front of a real server: what passes through it can be slowed down, held back or cut off at any time.
+//! A gate in front of a real server: what passes through it can be slowed down, held back or cut
+//! off at any time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ pub enum Mode {
     Open,
     /// Everything passes, each piece this much later: a round trip takes twice that.
     Slow(Duration),
-    /// Connections are accepted and stay; nothing passes, in either direction, until another mode is set.
+    /// Connections are accepted and stay; nothing passes, in either direction, until another mode
+    /// is set.
     Silent,
     /// Connections are cut, new ones are refused.
     Closed,
@@ -44,7 +46,9 @@ impl Gate {
         let closed = mode == Mode::Closed;
         self.mode.send_replace(mode);
         // Each connection looks at the mode as well.
-        while self.listening.load(Ordering::SeqCst) == closed || (closed && self.mode.receiver_count() > 1) {
+        while self.listening.load(Ordering::SeqCst) == closed
+            || (closed && self.mode.receiver_count() > 1)
+        {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -89,8 +93,14 @@ async fn keep(
 async fn join(client: TcpStream, server: SocketAddr, mut modes: watch::Receiver<Mode>) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     // A cut is a reset, as from a host that knows nothing of the connection.
-    let _ = (client.set_zero_linger(), server.set_zero_linger(), client.set_nodelay(true), server.set_nodelay(true));
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let _ = (
+        client.set_zero_linger(),
+        server.set_zero_linger(),
+        client.set_nodelay(true),
+        server.set_nodelay(true),
+    );
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     let (one, other) = (modes.clone(), modes.clone());
     let passing = async {
         tokio::select! {
@@ -104,7 +114,11 @@ async fn join(client: TcpStream, server: SocketAddr, mut modes: watch::Receiver<
     }
 }
 
-async fn pass(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, mut modes: watch::Receiver<Mode>) {
+async fn pass(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    mut modes: watch::Receiver<Mode>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };

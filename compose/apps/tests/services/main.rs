@@ -1,5 +1,6 @@
-//! The services against the real PostgreSQL, Redis, Postfix, Dovecot and Jaeger: what they do when all is well, and what
-//! they do while one of these is gone, silent or slow, and after it has come back.
+//! The services against the real PostgreSQL, Redis, Postfix, Dovecot and Jaeger: what they do when
+//! all is well, and what they do while one of these is gone, silent or slow, and after it has come
+//! back.
 
 mod app;
 mod backends;
@@ -26,13 +27,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each test drives several processes: two at a time is what a small machine bears.
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(2).min(2));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => Arc::new(runtime),
-        Err(error) => {
-            eprintln!("no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => Arc::new(runtime),
+            Err(error) => {
+                eprintln!("no runtime: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
     let backends: Arc<OnceCell<Arc<Backends>>> = Arc::default();
     let trials = healthy::TESTS.iter().chain(faults::TESTS).map(|(name, test)| {
         let (runtime, backends) = (runtime.clone(), backends.clone());
@@ -57,15 +59,22 @@ fn main() -> ExitCode {
 fn run(runtime: &Runtime, backends: &OnceCell<Arc<Backends>>, test: Test) -> Result<(), Failed> {
     let failed = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
     runtime.block_on(async {
-        let backends = backends.get_or_try_init(async || Backends::start().await.map(Arc::new)).await.map_err(failed)?;
+        let backends = backends
+            .get_or_try_init(async || Backends::start().await.map(Arc::new))
+            .await
+            .map_err(failed)?;
         let app = App::new(backends.clone()).await.map_err(failed)?;
         test(&app).await.map_err(|error| {
             // The folder goes with the app: what the services said is worth more than that.
             let mut text = error.to_string();
             for name in ["email-service", "celery-worker", "celery-beat"] {
-                let log = std::fs::read_to_string(app.folder.path().join(format!("{name}.log"))).unwrap_or_default();
+                let log = std::fs::read_to_string(app.folder.path().join(format!("{name}.log")))
+                    .unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(8).collect();
-                text.push_str(&format!("\n--- last lines of {name}, newest first\n{}", last.join("\n")));
+                text.push_str(&format!(
+                    "\n--- last lines of {name}, newest first\n{}",
+                    last.join("\n")
+                ));
             }
             Failed::from(text)
         })

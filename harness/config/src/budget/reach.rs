@@ -1,4 +1,5 @@
-//! What an expression reads: how far it looks back, over which recorded series, and which scrape brings its samples in.
+//! What an expression reads: how far it looks back, over which recorded series, and which scrape
+//! brings its samples in.
 
 use std::time::Duration;
 
@@ -18,10 +19,14 @@ pub(super) struct RulePlace<'a> {
 
 pub(super) fn places(server: &PrometheusServer) -> impl Iterator<Item = RulePlace<'_>> {
     server.rules.iter().enumerate().flat_map(|(file, loaded)| {
-        loaded
-            .view
-            .iter()
-            .flat_map(move |group| group.rules.iter().enumerate().map(move |(index, rule)| RulePlace { file, group, index, rule }))
+        loaded.view.iter().flat_map(move |group| {
+            group.rules.iter().enumerate().map(move |(index, rule)| RulePlace {
+                file,
+                group,
+                index,
+                rule,
+            })
+        })
     })
 }
 
@@ -43,7 +48,13 @@ impl Reach<'_> {
 /// Recorded series may be built on one another; deeper chains than this are not known to exist.
 const DEPTH: usize = 20;
 
-pub(super) fn reach<'a>(server: &'a PrometheusServer, reader: RulePlace<'a>, expr: &'a Expr, around: Duration, depth: usize) -> Reach<'a> {
+pub(super) fn reach<'a>(
+    server: &'a PrometheusServer,
+    reader: RulePlace<'a>,
+    expr: &'a Expr,
+    around: Duration,
+    depth: usize,
+) -> Reach<'a> {
     let back = |offset: &Option<Offset>| match offset {
         Some(Offset::Pos(back)) => *back,
         _ => Duration::ZERO,
@@ -52,7 +63,13 @@ pub(super) fn reach<'a>(server: &'a PrometheusServer, reader: RulePlace<'a>, exp
         Expr::VectorSelector(selector) => (selector, Duration::ZERO),
         Expr::MatrixSelector(matrix) => (&matrix.vs, matrix.range),
         Expr::Subquery(subquery) => {
-            return reach(server, reader, &subquery.expr, around + subquery.range + back(&subquery.offset), depth);
+            return reach(
+                server,
+                reader,
+                &subquery.expr,
+                around + subquery.range + back(&subquery.offset),
+                depth,
+            );
         }
         other => {
             let mut farthest = Reach::default();
@@ -71,8 +88,9 @@ pub(super) fn reach<'a>(server: &'a PrometheusServer, reader: RulePlace<'a>, exp
         }
     };
     let window = around + range + back(&selector.offset);
-    let recorded =
-        promql::metric_name(selector).and_then(|name| places(server).find(|place| !place.rule.is_alert() && place.rule.name == name));
+    let recorded = promql::metric_name(selector).and_then(|name| {
+        places(server).find(|place| !place.rule.is_alert() && place.rule.name == name)
+    });
     if let Some(place) = recorded
         && depth < DEPTH
     {
@@ -85,17 +103,28 @@ pub(super) fn reach<'a>(server: &'a PrometheusServer, reader: RulePlace<'a>, exp
         return below;
     }
     let job = promql::equal_to(selector, "job");
-    Reach { window, recordings: Vec::new(), jobs: job.into_iter().collect(), any_job: job.is_none() }
+    Reach {
+        window,
+        recordings: Vec::new(),
+        jobs: job.into_iter().collect(),
+        any_job: job.is_none(),
+    }
 }
 
 pub(super) fn interval_of(server: &PrometheusServer, group: &RuleGroup) -> Duration {
     group.interval.unwrap_or(server.config.view.global.evaluation_interval)
 }
 
-/// The scrape that brings the condition in: of the jobs that the expression names, else of the slowest.
-pub(super) fn scrape(server: &PrometheusServer, reach: &Reach<'_>, circumstances: &Circumstances) -> (Duration, String) {
+/// The scrape that brings the condition in: of the jobs that the expression names, else of the
+/// slowest.
+pub(super) fn scrape(
+    server: &PrometheusServer,
+    reach: &Reach<'_>,
+    circumstances: &Circumstances,
+) -> (Duration, String) {
     let config = &server.config.view;
-    let named: Vec<_> = config.jobs.iter().filter(|job| reach.jobs.contains(&job.name.as_str())).collect();
+    let named: Vec<_> =
+        config.jobs.iter().filter(|job| reach.jobs.contains(&job.name.as_str())).collect();
     let all = reach.any_job || named.is_empty();
     let candidates = if all { config.jobs.iter().collect() } else { named };
     let Some(job) = candidates.iter().max_by_key(|job| job.interval) else {

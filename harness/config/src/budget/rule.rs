@@ -30,17 +30,37 @@ pub(super) fn of_rule(
     let mut last = Vec::new();
     if !reach.window.is_zero() {
         let window = duration::format(reach.window);
-        let ((filling, how), (draining, back)) = (circumstances.fill.filling(), circumstances.fill.draining());
-        push(&mut first, Stage::WindowFill, reach.window.mul_f64(filling), format!("window {window}: {how}"));
-        push(&mut last, Stage::WindowDrain, reach.window.mul_f64(draining), format!("window {window}: {back}"));
+        let ((filling, how), (draining, back)) =
+            (circumstances.fill.filling(), circumstances.fill.draining());
+        push(
+            &mut first,
+            Stage::WindowFill,
+            reach.window.mul_f64(filling),
+            format!("window {window}: {how}"),
+        );
+        push(
+            &mut last,
+            Stage::WindowDrain,
+            reach.window.mul_f64(draining),
+            format!("window {window}: {back}"),
+        );
     }
     let (takes, basis) = scrape(server, &reach, circumstances);
     for stages in [&mut first, &mut last] {
         push(stages, Stage::Scrape, takes, basis.clone());
         for (name, interval) in &reach.recordings {
-            push(stages, Stage::Recording, *interval, format!("recorded series `{name}`, evaluated every {}", duration::format(*interval)));
+            push(
+                stages,
+                Stage::Recording,
+                *interval,
+                format!(
+                    "recorded series `{name}`, evaluated every {}",
+                    duration::format(*interval)
+                ),
+            );
         }
-        let offset = place.group.query_offset.unwrap_or(server.config.view.global.rule_query_offset);
+        let offset =
+            place.group.query_offset.unwrap_or(server.config.view.global.rule_query_offset);
         if !offset.is_zero() {
             push(stages, Stage::QueryOffset, offset, "evaluations look back by it".into());
         }
@@ -48,21 +68,34 @@ pub(super) fn of_rule(
             stages,
             Stage::Evaluation,
             interval,
-            format!("group `{}` is evaluated every {}", place.group.name, duration::format(interval)),
+            format!(
+                "group `{}` is evaluated every {}",
+                place.group.name,
+                duration::format(interval)
+            ),
         );
     }
-    for (stages, stage, wanted, key) in
-        [(&mut first, Stage::Hold, rule.hold(), "for"), (&mut last, Stage::KeepFiring, rule.keep_firing(), "keep_firing_for")]
-    {
+    for (stages, stage, wanted, key) in [
+        (&mut first, Stage::Hold, rule.hold(), "for"),
+        (&mut last, Stage::KeepFiring, rule.keep_firing(), "keep_firing_for"),
+    ] {
         if !wanted.is_zero() {
-            let text = format!("{key} {} in steps of {}", duration::format(wanted), duration::format(interval));
+            let text = format!(
+                "{key} {} in steps of {}",
+                duration::format(wanted),
+                duration::format(interval)
+            );
             push(stages, stage, rounded_up(wanted, interval), text);
         }
     }
     let noise = circumstances.host_noise;
     let fire = sum(&first) + noise;
     let clear = sum(&last) + noise;
-    let made = |receiver: &str, route: &str, sends_resolved: bool, first: Vec<StageTime>, last: Vec<StageTime>| Budget {
+    let made = |receiver: &str,
+                route: &str,
+                sends_resolved: bool,
+                first: Vec<StageTime>,
+                last: Vec<StageTime>| Budget {
         alert: rule.name.clone(),
         prometheus: server.service.clone(),
         receiver: receiver.to_owned(),
@@ -77,7 +110,12 @@ pub(super) fn of_rule(
     };
     let with_noise = |stages: &mut Vec<StageTime>| {
         if !noise.is_zero() {
-            push(stages, Stage::HostNoise, noise, "allowance for what else runs on the host".into());
+            push(
+                stages,
+                Stage::HostNoise,
+                noise,
+                "allowance for what else runs on the host".into(),
+            );
         }
     };
     let Some(manager) = alertmanager_of(config, server) else {
@@ -97,7 +135,10 @@ pub(super) fn of_rule(
             let route = end.route;
             let key = &route.place.key;
             if circumstances.joins_group {
-                let basis = format!("{key}: its group was notified before, every {}", duration::format(route.group_interval));
+                let basis = format!(
+                    "{key}: its group was notified before, every {}",
+                    duration::format(route.group_interval)
+                );
                 push(&mut first, Stage::GroupInterval, route.group_interval, basis);
             } else {
                 push(
@@ -107,7 +148,10 @@ pub(super) fn of_rule(
                     format!("{key}: a new group waits {}", duration::format(route.group_wait)),
                 );
             }
-            let basis = format!("{key}: changes of a group are told every {}", duration::format(route.group_interval));
+            let basis = format!(
+                "{key}: changes of a group are told every {}",
+                duration::format(route.group_interval)
+            );
             push(&mut last, Stage::GroupInterval, route.group_interval, basis);
             for stages in [&mut first, &mut last] {
                 if circumstances.peer_position > 0 {
@@ -116,13 +160,23 @@ pub(super) fn of_rule(
                         stages,
                         Stage::PeerTurn,
                         turn,
-                        format!("{} peers come before, each with its time-out", circumstances.peer_position),
+                        format!(
+                            "{} peers come before, each with its time-out",
+                            circumstances.peer_position
+                        ),
                     );
                 }
-                push(stages, Stage::Delivery, circumstances.delivery, "allowance for the way to the receiver".into());
+                push(
+                    stages,
+                    Stage::Delivery,
+                    circumstances.delivery,
+                    "allowance for the way to the receiver".into(),
+                );
                 with_noise(stages);
             }
-            let resolved = view.receiver(&route.receiver).is_some_and(|receiver| receiver.integrations.iter().all(|one| one.send_resolved));
+            let resolved = view
+                .receiver(&route.receiver)
+                .is_some_and(|receiver| receiver.integrations.iter().all(|one| one.send_resolved));
             made(&route.receiver, key, resolved, first, last)
         })
         .collect()
@@ -133,14 +187,19 @@ fn push(stages: &mut Vec<StageTime>, stage: Stage, takes: Duration, basis: Strin
 }
 
 /// The Alertmanager that a server sends to: the one that it names, else the first.
-fn alertmanager_of<'a>(config: &'a MonitoringConfig, server: &PrometheusServer) -> Option<&'a AlertmanagerServer> {
+fn alertmanager_of<'a>(
+    config: &'a MonitoringConfig,
+    server: &PrometheusServer,
+) -> Option<&'a AlertmanagerServer> {
     let targets = server.config.view.alertmanagers.iter().flat_map(|manager| &manager.targets);
     let hosts: Vec<_> = targets.filter_map(|(target, _)| target.split(':').next()).collect();
-    let named = config.alertmanagers.iter().find(|manager| hosts.contains(&manager.service.as_str()));
+    let named =
+        config.alertmanagers.iter().find(|manager| hosts.contains(&manager.service.as_str()));
     named.or(config.alertmanagers.first())
 }
 
 fn peer_timeout(manager: &AlertmanagerServer) -> Duration {
-    let written = manager.flags.get("cluster.peer-timeout").and_then(|text| duration::parse(text).ok());
+    let written =
+        manager.flags.get("cluster.peer-timeout").and_then(|text| duration::parse(text).ok());
     written.unwrap_or(Duration::from_secs(15))
 }

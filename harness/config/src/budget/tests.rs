@@ -18,13 +18,23 @@ fn ms(stages: &[StageTime]) -> Vec<(Stage, u128)> {
 
 #[test]
 fn a_target_that_goes_down() {
-    let circumstances = Circumstances { scrape_takes: Duration::from_millis(50), ..Circumstances::default() };
+    let circumstances =
+        Circumstances { scrape_takes: Duration::from_millis(50), ..Circumstances::default() };
     let found = of(&at_20(), "EmailServiceDown", &circumstances);
-    assert_eq!(found.iter().map(|b| b.receiver.as_str()).collect::<Vec<_>>(), ["critical-ops", "nobody"]);
+    assert_eq!(
+        found.iter().map(|b| b.receiver.as_str()).collect::<Vec<_>>(),
+        ["critical-ops", "nobody"]
+    );
     let budget = &found[0];
     assert_eq!(
         ms(&budget.stages),
-        [(Stage::Scrape, 800), (Stage::Evaluation, 750), (Stage::Hold, 6000), (Stage::GroupWait, 1500), (Stage::Delivery, 500)]
+        [
+            (Stage::Scrape, 800),
+            (Stage::Evaluation, 750),
+            (Stage::Hold, 6000),
+            (Stage::GroupWait, 1500),
+            (Stage::Delivery, 500)
+        ]
     );
     assert_eq!((budget.fire.as_millis(), budget.notify.as_millis()), (7550, 9550));
     assert_eq!(budget.from_samples().as_millis(), 8750);
@@ -32,23 +42,41 @@ fn a_target_that_goes_down() {
     assert!(budget.notify > Duration::from_millis(8100));
     assert_eq!(
         ms(&budget.resolve_stages),
-        [(Stage::Scrape, 800), (Stage::Evaluation, 750), (Stage::GroupInterval, 15_000), (Stage::Delivery, 500)]
+        [
+            (Stage::Scrape, 800),
+            (Stage::Evaluation, 750),
+            (Stage::GroupInterval, 15_000),
+            (Stage::Delivery, 500)
+        ]
     );
-    assert!(budget.stages[0].basis.contains("job `email-service` every 750ms"), "{}", budget.stages[0].basis);
+    assert!(
+        budget.stages[0].basis.contains("job `email-service` every 750ms"),
+        "{}",
+        budget.stages[0].basis
+    );
     assert!(budget.sends_resolved && budget.route == "route.routes[0]");
 }
 
 #[test]
 fn a_rate_over_a_window() {
-    let step = Circumstances { fill: Fill::Step { reached: 0.5, threshold: 0.05 }, ..Circumstances::default() };
+    let step = Circumstances {
+        fill: Fill::Step { reached: 0.5, threshold: 0.05 },
+        ..Circumstances::default()
+    };
     let found = of(&at_20(), "HighErrorRate", &step);
     assert_eq!(ms(&found[0].stages)[0], (Stage::WindowFill, 1500));
     assert_eq!(ms(&found[0].resolve_stages)[0], (Stage::WindowDrain, 13_500));
     // Seen on a real stack: notified 12.6 s after half of the requests began to fail.
-    assert!(found[0].notify > Duration::from_millis(12_600) && found[0].notify < Duration::from_millis(14_100));
+    assert!(
+        found[0].notify > Duration::from_millis(12_600)
+            && found[0].notify < Duration::from_millis(14_100)
+    );
     let whole = of(&at_20(), "HighErrorRate", &Circumstances::default());
     assert_eq!(ms(&whole[0].stages)[0], (Stage::WindowFill, 15_000));
-    let never = Circumstances { fill: Fill::Step { reached: 0.01, threshold: 0.05 }, ..Circumstances::default() };
+    let never = Circumstances {
+        fill: Fill::Step { reached: 0.01, threshold: 0.05 },
+        ..Circumstances::default()
+    };
     assert_eq!(of(&at_20(), "HighErrorRate", &never)[0].notify, whole[0].notify);
 }
 
@@ -58,7 +86,15 @@ fn a_recorded_series_adds_its_evaluation() {
     let kinds: Vec<_> = found[0].stages.iter().map(|time| time.stage).collect();
     assert_eq!(
         kinds,
-        [Stage::WindowFill, Stage::Scrape, Stage::Recording, Stage::Evaluation, Stage::Hold, Stage::GroupWait, Stage::Delivery]
+        [
+            Stage::WindowFill,
+            Stage::Scrape,
+            Stage::Recording,
+            Stage::Evaluation,
+            Stage::Hold,
+            Stage::GroupWait,
+            Stage::Delivery
+        ]
     );
     assert_eq!(found[0].receiver, "ops");
 }
@@ -103,7 +139,11 @@ fn every_alert_of_the_fixture_has_a_budget() {
     for (_, _, rule) in config.rules().filter(|(_, _, rule)| rule.is_alert()) {
         let found = of(&config, &rule.name, &Circumstances::default());
         let slow = slowest(&found).unwrap();
-        assert!(slow.notify >= rule.hold() && slow.notify < Duration::from_secs(60), "{}: {slow}", rule.name);
+        assert!(
+            slow.notify >= rule.hold() && slow.notify < Duration::from_secs(60),
+            "{}: {slow}",
+            rule.name
+        );
         assert_eq!(slow.notify, sum(&slow.stages));
     }
 }
@@ -113,10 +153,13 @@ fn impossible_expectations_are_refused() {
     let budget = of(&at_20(), "EmailServiceDown", &Circumstances::default()).remove(0);
     assert!(budget.admits(Duration::from_secs(10)).is_ok());
     let refusal = budget.admits(Duration::from_secs(5)).unwrap_err().to_string();
-    for part in ["EmailServiceDown", "within 5 s", "8.75 s", "evaluation 0.75 s + hold 6 s", "hint"] {
+    for part in ["EmailServiceDown", "within 5 s", "8.75 s", "evaluation 0.75 s + hold 6 s", "hint"]
+    {
         assert!(refusal.contains(part), "{refusal} lacks {part}");
     }
-    let unknown = budgets(&at_20(), "EmailServerDown", &BTreeMap::new(), &Circumstances::default()).unwrap_err().to_string();
+    let unknown = budgets(&at_20(), "EmailServerDown", &BTreeMap::new(), &Circumstances::default())
+        .unwrap_err()
+        .to_string();
     assert!(unknown.contains("EmailServiceDown"), "{unknown}");
 }
 
@@ -134,8 +177,15 @@ fn stages_are_summed_by_what_can_be_measured() {
     let noise = Circumstances { host_noise: Duration::from_secs(6), ..Circumstances::default() };
     let budget = of(&at_20(), "HighRequestLatency", &noise).remove(0);
     let allowed = by_stage(&budget.stage_seconds());
-    assert_eq!((allowed.condition_s, allowed.evaluation_s, allowed.hold_s, allowed.noise_s), (18.75, 0.75, 6.0, 6.0));
-    let all = allowed.condition_s + allowed.evaluation_s + allowed.hold_s + allowed.notify_s + allowed.noise_s;
+    assert_eq!(
+        (allowed.condition_s, allowed.evaluation_s, allowed.hold_s, allowed.noise_s),
+        (18.75, 0.75, 6.0, 6.0)
+    );
+    let all = allowed.condition_s
+        + allowed.evaluation_s
+        + allowed.hold_s
+        + allowed.notify_s
+        + allowed.noise_s;
     assert!((all - budget.notify.as_secs_f64()).abs() < 1e-9, "{all} of {budget}");
     assert_eq!(by_stage(&[]).condition_s, 0.0);
 }

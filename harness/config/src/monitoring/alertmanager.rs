@@ -1,4 +1,5 @@
-//! What is needed of an Alertmanager configuration, with the server's defaults filled in and its inheritance resolved.
+//! What is needed of an Alertmanager configuration, with the server's defaults filled in and its
+//! inheritance resolved.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub const DEFAULT_RESOLVE_TIMEOUT: Duration = Duration::from_secs(300);
 /// An Alertmanager configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alertmanager {
-    /// After which an alert without an end counts as resolved. Prometheus always sends an end, so this rarely matters.
+    /// After which an alert without an end counts as resolved. Prometheus always sends an end, so
+    /// this rarely matters.
     pub resolve_timeout: Duration,
     /// The routing tree.
     pub route: Route,
@@ -115,9 +117,13 @@ impl Alertmanager {
         let known = Known { receivers: &receivers, intervals: &time_intervals };
         let route = read_route(&route_at, &first, &known)?;
         if !route.matchers.is_empty() || route.go_on {
-            return Err(route_at.error("the root route has matchers or `continue`", "it must take every alert: move them to a route below"));
+            return Err(route_at.error(
+                "the root route has matchers or `continue`",
+                "it must take every alert: move them to a route below",
+            ));
         }
-        let inhibitions = root.items("inhibit_rules")?.iter().map(read_inhibition).collect::<Result<_, _>>()?;
+        let inhibitions =
+            root.items("inhibit_rules")?.iter().map(read_inhibition).collect::<Result<_, _>>()?;
         Ok(Alertmanager {
             resolve_timeout: root
                 .get("global")
@@ -133,8 +139,9 @@ impl Alertmanager {
         })
     }
 
-    /// The routes that an alert with these labels ends in, as Alertmanager walks its tree: the deepest that match, in
-    /// order; siblings after a match only if it says `continue`; the node itself if no child matches.
+    /// The routes that an alert with these labels ends in, as Alertmanager walks its tree: the
+    /// deepest that match, in order; siblings after a match only if it says `continue`; the node
+    /// itself if no child matches.
     pub fn route_for(&self, labels: &BTreeMap<String, String>) -> Vec<RouteMatch<'_>> {
         let mut found = Vec::new();
         walk(&self.route, labels, &mut Vec::new(), &mut found);
@@ -147,17 +154,29 @@ impl Alertmanager {
     }
 
     /// Inhibitions by which a firing alert with labels `source` silences one with labels `target`.
-    pub fn inhibitions_between(&self, source: &BTreeMap<String, String>, target: &BTreeMap<String, String>) -> Vec<&Inhibition> {
+    pub fn inhibitions_between(
+        &self,
+        source: &BTreeMap<String, String>,
+        target: &BTreeMap<String, String>,
+    ) -> Vec<&Inhibition> {
         self.inhibitions.iter().filter(|rule| rule.silences(source, target)).collect()
     }
 }
 
 impl Inhibition {
-    /// Whether a firing alert with labels `source` silences one with labels `target`. An alert that satisfies both sides
-    /// is not silenced by one that does so too, itself included.
-    pub fn silences(&self, source: &BTreeMap<String, String>, target: &BTreeMap<String, String>) -> bool {
-        let all = |matchers: &[LabelMatcher], labels: &BTreeMap<String, String>| matchers.iter().all(|m| m.matches(labels));
-        let value = |labels: &BTreeMap<String, String>, name: &str| labels.get(name).cloned().unwrap_or_default();
+    /// Whether a firing alert with labels `source` silences one with labels `target`. An alert that
+    /// satisfies both sides is not silenced by one that does so too, itself included.
+    pub fn silences(
+        &self,
+        source: &BTreeMap<String, String>,
+        target: &BTreeMap<String, String>,
+    ) -> bool {
+        let all = |matchers: &[LabelMatcher], labels: &BTreeMap<String, String>| {
+            matchers.iter().all(|m| m.matches(labels))
+        };
+        let value = |labels: &BTreeMap<String, String>, name: &str| {
+            labels.get(name).cloned().unwrap_or_default()
+        };
         all(&self.source, source)
             && all(&self.target, target)
             && self.equal.iter().all(|name| value(source, name) == value(target, name))
@@ -165,7 +184,12 @@ impl Inhibition {
     }
 }
 
-fn walk<'a>(route: &'a Route, labels: &BTreeMap<String, String>, trail: &mut Vec<&'a str>, found: &mut Vec<RouteMatch<'a>>) -> bool {
+fn walk<'a>(
+    route: &'a Route,
+    labels: &BTreeMap<String, String>,
+    trail: &mut Vec<&'a str>,
+    found: &mut Vec<RouteMatch<'a>>,
+) -> bool {
     if !route.matchers.iter().all(|matcher| matcher.matches(labels)) {
         return false;
     }
@@ -204,22 +228,25 @@ fn read_route(at: &Cursor<'_>, above: &Inherited, known: &Known<'_>) -> Result<R
     if let Some(receiver) = at.text_of("receiver")? {
         if !known.receivers.iter().any(|other| other.name == receiver) {
             let names: Vec<_> = known.receivers.iter().map(|other| other.name.as_str()).collect();
-            return Err(at
-                .get("receiver")
-                .as_ref()
-                .unwrap_or(at)
-                .error(format!("receiver `{receiver}` is not defined"), format!("defined are: {}", names.join(", "))));
+            return Err(at.get("receiver").as_ref().unwrap_or(at).error(
+                format!("receiver `{receiver}` is not defined"),
+                format!("defined are: {}", names.join(", ")),
+            ));
         }
         own.receiver = Some(receiver);
     }
     let Some(receiver) = own.receiver.clone() else {
         return Err(at.error("the root route has no receiver", "add `receiver:`"));
     };
-    // A list without labels inherits, as in Alertmanager, where it can't be told from a missing one.
-    let (all, mut names): (Vec<_>, Vec<_>) = at.texts("group_by")?.into_iter().partition(|name| name == "...");
+    // A list without labels inherits, as in Alertmanager, where it can't be told from a missing
+    // one.
+    let (all, mut names): (Vec<_>, Vec<_>) =
+        at.texts("group_by")?.into_iter().partition(|name| name == "...");
     names.sort();
     match (all.is_empty(), names.is_empty()) {
-        (false, false) => return Err(at.error("group_by has `...` beside labels", "`...` stands alone")),
+        (false, false) => {
+            return Err(at.error("group_by has `...` beside labels", "`...` stands alone"));
+        }
         (true, false) => {
             own.group_by = names;
             own.group_by_all = false;
@@ -230,7 +257,9 @@ fn read_route(at: &Cursor<'_>, above: &Inherited, known: &Known<'_>) -> Result<R
     if let Some(wait) = at.duration("group_wait")? {
         own.group_wait = wait;
     }
-    for (key, slot) in [("group_interval", &mut own.group_interval), ("repeat_interval", &mut own.repeat_interval)] {
+    for (key, slot) in
+        [("group_interval", &mut own.group_interval), ("repeat_interval", &mut own.repeat_interval)]
+    {
         if let Some(interval) = at.duration(key)? {
             if interval.is_zero() {
                 return Err(at.error(format!("{key} is zero"), "Alertmanager refuses this"));
@@ -241,7 +270,10 @@ fn read_route(at: &Cursor<'_>, above: &Inherited, known: &Known<'_>) -> Result<R
     let interval_names = |key: &str| -> Result<Vec<String>, ConfigError> {
         let names = at.texts(key)?;
         match names.iter().find(|name| !known.intervals.iter().any(|(other, _)| other == *name)) {
-            Some(name) => Err(at.error(format!("time interval `{name}` is not defined"), "add it under `time_intervals`")),
+            Some(name) => Err(at.error(
+                format!("time interval `{name}` is not defined"),
+                "add it under `time_intervals`",
+            )),
             None => Ok(names),
         }
     };
@@ -256,7 +288,11 @@ fn read_route(at: &Cursor<'_>, above: &Inherited, known: &Known<'_>) -> Result<R
         go_on: at.truth("continue", false)?,
         mute: interval_names("mute_time_intervals")?,
         active: interval_names("active_time_intervals")?,
-        routes: at.items("routes")?.iter().map(|child| read_route(child, &own, known)).collect::<Result<_, _>>()?,
+        routes: at
+            .items("routes")?
+            .iter()
+            .map(|child| read_route(child, &own, known))
+            .collect::<Result<_, _>>()?,
         place: at.place(),
     })
 }
@@ -276,15 +312,20 @@ fn read_matchers(at: &Cursor<'_>, prefix: &str) -> Result<Vec<LabelMatcher>, Con
     let mut found = Vec::new();
     for (key, op) in [("match", MatcherOp::Equal), ("match_re", MatcherOp::Matches)] {
         for (name, value) in at.entries_of(&format!("{prefix}{key}"))? {
-            found.push(
-                LabelMatcher::new(name, op, value.text()?)
-                    .map_err(|problem| value.error(problem, "a matcher is written severity=\"critical\" or service=~\"a|b\""))?,
-            );
+            found.push(LabelMatcher::new(name, op, value.text()?).map_err(|problem| {
+                value.error(
+                    problem,
+                    "a matcher is written severity=\"critical\" or service=~\"a|b\"",
+                )
+            })?);
         }
     }
     for item in at.items(&format!("{prefix}matchers"))? {
         let text = item.text()?;
-        found.extend(LabelMatcher::parse_list(&text).map_err(|problem| item.error(problem, "write `label=\"value\"`"))?);
+        found.extend(
+            LabelMatcher::parse_list(&text)
+                .map_err(|problem| item.error(problem, "write `label=\"value\"`"))?,
+        );
     }
     Ok(found)
 }
@@ -333,7 +374,11 @@ inhibit_rules:
 
     fn ends(config: &Alertmanager, pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         let labels = labels(pairs);
-        config.route_for(&labels).iter().map(|m| (m.route.receiver.clone(), m.trail.last().unwrap().to_string())).collect()
+        config
+            .route_for(&labels)
+            .iter()
+            .map(|m| (m.route.receiver.clone(), m.trail.last().unwrap().to_string()))
+            .collect()
     }
 
     #[test]
@@ -341,14 +386,23 @@ inhibit_rules:
         let config = read(TREE).unwrap();
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(ends(&config, &[("severity", "warning")]), [pair("ops", "route")]);
-        assert_eq!(ends(&config, &[("severity", "critical")]), [pair("critical", "route.routes[0]")]);
-        assert_eq!(ends(&config, &[("severity", "critical"), ("component", "database")]), [pair("dba", "route.routes[0].routes[0]")]);
+        assert_eq!(
+            ends(&config, &[("severity", "critical")]),
+            [pair("critical", "route.routes[0]")]
+        );
+        assert_eq!(
+            ends(&config, &[("severity", "critical"), ("component", "database")]),
+            [pair("dba", "route.routes[0].routes[0]")]
+        );
         assert_eq!(
             ends(&config, &[("severity", "critical"), ("component", "mail"), ("service", "post")]),
             [pair("critical", "route.routes[0].routes[1]"), pair("mail", "route.routes[1]")]
         );
         assert_eq!(
-            ends(&config, &[("severity", "critical"), ("component", "mail"), ("service", "postfix")]),
+            ends(
+                &config,
+                &[("severity", "critical"), ("component", "mail"), ("service", "postfix")]
+            ),
             [pair("critical", "route.routes[0]"), pair("mail", "route.routes[1]")],
             "regular expressions are anchored"
         );
@@ -387,15 +441,30 @@ inhibit_rules:
     fn refusals_name_line_and_key() {
         for (text, parts) in [
             ("receivers: []\n", &["no `route`"][..]),
-            ("route:\n  receiver: a\nreceivers: [{name: b}]\n", &["alertmanager.yml:2", "`a` is not defined", "defined are: b"]),
-            ("route: {receiver: b, matchers: [a=b]}\nreceivers: [{name: b}]\n", &["root route has matchers"]),
+            (
+                "route:\n  receiver: a\nreceivers: [{name: b}]\n",
+                &["alertmanager.yml:2", "`a` is not defined", "defined are: b"],
+            ),
+            (
+                "route: {receiver: b, matchers: [a=b]}\nreceivers: [{name: b}]\n",
+                &["root route has matchers"],
+            ),
             (
                 "route:\n  receiver: b\n  routes:\n  - matchers:\n    - severity\nreceivers: [{name: b}]\n",
                 &["alertmanager.yml:5", "no matcher"],
             ),
-            ("route: {receiver: b, group_wait: 1.5s}\nreceivers: [{name: b}]\n", &["group_wait", "1.5s"]),
-            ("route: {receiver: b, routes: [{mute_time_intervals: [x]}]}\nreceivers: [{name: b}]\n", &["`x` is not defined"]),
-            ("route: {receiver: b, group_interval: 0s}\nreceivers: [{name: b}]\n", &["group_interval is zero"]),
+            (
+                "route: {receiver: b, group_wait: 1.5s}\nreceivers: [{name: b}]\n",
+                &["group_wait", "1.5s"],
+            ),
+            (
+                "route: {receiver: b, routes: [{mute_time_intervals: [x]}]}\nreceivers: [{name: b}]\n",
+                &["`x` is not defined"],
+            ),
+            (
+                "route: {receiver: b, group_interval: 0s}\nreceivers: [{name: b}]\n",
+                &["group_interval is zero"],
+            ),
             ("route: {receiver: b}\nreceivers: [{name: b}, {name: b}]\n", &["twice"]),
         ] {
             let error = read(text).unwrap_err().to_string();

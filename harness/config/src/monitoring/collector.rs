@@ -1,4 +1,5 @@
-//! What is needed of an OpenTelemetry Collector configuration: its components and how pipelines connect them.
+//! What is needed of an OpenTelemetry Collector configuration: its components and how pipelines
+//! connect them.
 
 use std::collections::BTreeMap;
 
@@ -89,20 +90,28 @@ impl Collector {
     /// Reads the typed view of a document.
     ///
     /// # Errors
-    /// Names file, line and key of what the Collector would refuse: no pipeline, or one that names what is not defined.
+    /// Names file, line and key of what the Collector would refuse: no pipeline, or one that names
+    /// what is not defined.
     pub fn read(doc: &Document) -> Result<Collector, ConfigError> {
         let root = Cursor::root(doc);
         root.expect_map()?;
         let mut components = Vec::new();
-        for class in [Class::Receiver, Class::Processor, Class::Exporter, Class::Connector, Class::Extension] {
+        for class in
+            [Class::Receiver, Class::Processor, Class::Exporter, Class::Connector, Class::Extension]
+        {
             for (id, at) in root.entries_of(class.key())? {
                 components.push(Component { class, id, place: at.place() });
             }
         }
         let Some(service) = root.get("service") else {
-            return Err(root.error("no `service`", "a Collector configuration has `service.pipelines`; is this the right file?"));
+            return Err(root.error(
+                "no `service`",
+                "a Collector configuration has `service.pipelines`; is this the right file?",
+            ));
         };
-        let defined = |id: &str, classes: &[Class]| components.iter().any(|other| other.id == id && classes.contains(&other.class));
+        let defined = |id: &str, classes: &[Class]| {
+            components.iter().any(|other| other.id == id && classes.contains(&other.class))
+        };
         let mut pipelines = Vec::new();
         for (id, at) in service.entries_of("pipelines")? {
             let pipeline = Pipeline {
@@ -126,9 +135,14 @@ impl Collector {
                     ));
                 }
             }
-            for (ids, what) in [(&pipeline.receivers, "receiver"), (&pipeline.exporters, "exporter")] {
+            for (ids, what) in
+                [(&pipeline.receivers, "receiver"), (&pipeline.exporters, "exporter")]
+            {
                 if ids.is_empty() {
-                    return Err(at.error(format!("pipeline `{}` has no {what}", pipeline.id), "the Collector refuses this"));
+                    return Err(at.error(
+                        format!("pipeline `{}` has no {what}", pipeline.id),
+                        "the Collector refuses this",
+                    ));
                 }
             }
             pipelines.push(pipeline);
@@ -139,7 +153,8 @@ impl Collector {
         Ok(Collector { extensions: service.texts("extensions")?, components, pipelines })
     }
 
-    /// Whether a pipeline uses this component, or the service starts this extension. Others are never started.
+    /// Whether a pipeline uses this component, or the service starts this extension. Others are
+    /// never started.
     pub fn is_used(&self, component: &Component) -> bool {
         let named = |ids: &[String]| ids.contains(&component.id);
         match component.class {
@@ -152,10 +167,12 @@ impl Collector {
     }
 }
 
-/// Puts variables into a text as the Collector does: `${env:NAME}`, `${env:NAME:-default}`, `${NAME}`, `$$` for a dollar.
+/// Puts variables into a text as the Collector does: `${env:NAME}`, `${env:NAME:-default}`,
+/// `${NAME}`, `$$` for a dollar.
 ///
 /// # Errors
-/// Names the first variable that is not set and has no default, or the provider that can't be read from here.
+/// Names the first variable that is not set and has no default, or the provider that can't be read
+/// from here.
 pub fn expand(text: &str, environment: &BTreeMap<String, String>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
@@ -204,8 +221,16 @@ mod tests {
              {endpoint: 'jaeger:4317'}, debug: }\nservice: {pipelines: {traces: {receivers: [otlp], processors: [tail_sampling/slow], exporters: [otlp/jaeger]}}}\n",
         )
         .unwrap();
-        let used: Vec<_> = config.components.iter().filter(|c| config.is_used(c)).map(|c| (c.id.as_str(), c.kind())).collect();
-        assert_eq!(used, [("otlp", "otlp"), ("tail_sampling/slow", "tail_sampling"), ("otlp/jaeger", "otlp")]);
+        let used: Vec<_> = config
+            .components
+            .iter()
+            .filter(|c| config.is_used(c))
+            .map(|c| (c.id.as_str(), c.kind()))
+            .collect();
+        assert_eq!(
+            used,
+            [("otlp", "otlp"), ("tail_sampling/slow", "tail_sampling"), ("otlp/jaeger", "otlp")]
+        );
     }
 
     #[test]
@@ -217,7 +242,10 @@ mod tests {
                 "receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [jaeger]}}}\n",
                 "`jaeger`, which is not defined",
             ),
-            ("receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp]}}}\n", "no exporter"),
+            (
+                "receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp]}}}\n",
+                "no exporter",
+            ),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error} lacks {part}");

@@ -77,7 +77,11 @@ pub fn rate_below(expr: &Expr) -> Option<&Expr> {
             || promql::children(expr).into_iter().any(counts)
     }
     match expr {
-        Expr::Binary(binary) if binary.op.id() == T_DIV && counts(&binary.lhs) && counts(&binary.rhs) => Some(&binary.rhs),
+        Expr::Binary(binary)
+            if binary.op.id() == T_DIV && counts(&binary.lhs) && counts(&binary.rhs) =>
+        {
+            Some(&binary.rhs)
+        }
         Expr::Paren(paren) => rate_below(&paren.expr),
         Expr::Binary(binary) => rate_below(&binary.lhs).or_else(|| rate_below(&binary.rhs)),
         _ => None,

@@ -39,7 +39,10 @@ impl<'a> Cursor<'a> {
             Value::Seq(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
         };
-        self.error(format!("seen {seen}, wanted {wanted}"), "check the value, and the indentation above and below it")
+        self.error(
+            format!("seen {seen}, wanted {wanted}"),
+            "check the value, and the indentation above and below it",
+        )
     }
 
     fn child(&self, key: &str, node: &'a Node) -> Cursor<'a> {
@@ -68,7 +71,12 @@ impl<'a> Cursor<'a> {
     /// The entries of a map.
     pub(crate) fn entries(&self) -> Result<Vec<(String, Cursor<'a>)>, ConfigError> {
         self.expect_map()?;
-        Ok(self.node.entries().iter().map(|(key, node)| (key.text.clone(), self.child(&key.text, node))).collect())
+        Ok(self
+            .node
+            .entries()
+            .iter()
+            .map(|(key, node)| (key.text.clone(), self.child(&key.text, node)))
+            .collect())
     }
 
     /// The entries of the map under a key; none if the key is missing.
@@ -87,7 +95,11 @@ impl<'a> Cursor<'a> {
     /// The items of this list.
     pub(crate) fn list(&self) -> Result<Vec<Cursor<'a>>, ConfigError> {
         match &self.node.value {
-            Value::Seq(items) => Ok(items.iter().enumerate().map(|(at, node)| self.child(&format!("[{at}]"), node)).collect()),
+            Value::Seq(items) => Ok(items
+                .iter()
+                .enumerate()
+                .map(|(at, node)| self.child(&format!("[{at}]"), node))
+                .collect()),
             _ => Err(self.wrong("a list")),
         }
     }
@@ -113,7 +125,8 @@ impl<'a> Cursor<'a> {
 
     /// The text that must stand under a key.
     pub(crate) fn required_text(&self, key: &str) -> Result<String, ConfigError> {
-        self.text_of(key)?.ok_or_else(|| self.error(format!("`{key}` is missing"), format!("add `{key}`")))
+        self.text_of(key)?
+            .ok_or_else(|| self.error(format!("`{key}` is missing"), format!("add `{key}`")))
     }
 
     /// The truth value under a key. Both of YAML's generations are understood, as the servers do.

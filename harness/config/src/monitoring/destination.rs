@@ -1,4 +1,5 @@
-//! Every place that a configuration sends to: what the containment check has to know before anything starts.
+//! Every place that a configuration sends to: what the containment check has to know before
+//! anything starts.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,8 @@ pub struct Destination {
     pub recipient: Option<String>,
     /// Whether the address is the server's default and not written in the file.
     pub is_default: bool,
-    /// Why the host can't be known: the containment check must refuse such a destination, or be told.
+    /// Why the host can't be known: the containment check must refuse such a destination, or be
+    /// told.
     pub unknown: Option<String>,
     /// Where it stands.
     pub place: Place,
@@ -64,17 +66,23 @@ pub enum DestinationKind {
 }
 
 impl Destination {
-    /// Scheme, host and port, the port where it is not the scheme's own. Path and login may be keys and are never shown.
+    /// Scheme, host and port, the port where it is not the scheme's own. Path and login may be keys
+    /// and are never shown.
     pub fn server(&self) -> Option<String> {
         let host = self.host.as_ref()?;
         let usual = self.port.is_none() || self.port == usual_port(&self.scheme);
         let port = self.port.filter(|_| !usual).map_or(String::new(), |port| format!(":{port}"));
-        Some(if host.contains(':') { format!("{}://[{host}]{port}", self.scheme) } else { format!("{}://{host}{port}", self.scheme) })
+        Some(if host.contains(':') {
+            format!("{}://[{host}]{port}", self.scheme)
+        } else {
+            format!("{}://{host}{port}", self.scheme)
+        })
     }
 }
 
 impl DestinationKind {
-    /// Whether something of the stack goes there, and not only a question: these must never lead outside.
+    /// Whether something of the stack goes there, and not only a question: these must never lead
+    /// outside.
     pub fn sends(&self) -> bool {
         !matches!(self, DestinationKind::Scrape | DestinationKind::Discovery)
     }
@@ -87,7 +95,14 @@ pub(super) struct Collecting<'a> {
 }
 
 impl Collecting<'_> {
-    fn add(&mut self, kind: DestinationKind, owner: String, address: &str, scheme: &str, place: Place) -> &mut Destination {
+    fn add(
+        &mut self,
+        kind: DestinationKind,
+        owner: String,
+        address: &str,
+        scheme: &str,
+        place: Place,
+    ) -> &mut Destination {
         let mut made = Destination {
             service: self.service.to_owned(),
             kind,
@@ -106,9 +121,14 @@ impl Collecting<'_> {
             Some((scheme, host, port, path)) => {
                 (made.scheme, made.host, made.port, made.path) = (scheme, Some(host), port, path);
             }
-            None if address.is_empty() => made.unknown = Some("no address stands in the file".into()),
+            None if address.is_empty() => {
+                made.unknown = Some("no address stands in the file".into())
+            }
             // What stands there instead of an address may be a key.
-            None => made.unknown = Some("what stands there is no address: wanted scheme://host:port/path".into()),
+            None => {
+                made.unknown =
+                    Some("what stands there is no address: wanted scheme://host:port/path".into())
+            }
         }
         self.found.push(made);
         let last = self.found.len() - 1;
@@ -121,7 +141,13 @@ impl Collecting<'_> {
             for (target, place) in &manager.targets {
                 let path = format!("{}/api/v2/alerts", manager.path_prefix.trim_end_matches('/'));
                 let address = format!("{}://{target}{path}", manager.scheme);
-                self.add(DestinationKind::Alertmanager, owner.clone(), &address, &manager.scheme, place.clone());
+                self.add(
+                    DestinationKind::Alertmanager,
+                    owner.clone(),
+                    &address,
+                    &manager.scheme,
+                    place.clone(),
+                );
             }
             self.discoveries(DestinationKind::Alertmanager, &owner, &manager.discoveries);
         }
@@ -130,7 +156,13 @@ impl Collecting<'_> {
             ("remote_read", DestinationKind::RemoteRead, &config.remote_reads),
         ] {
             for (index, remote) in remotes.iter().enumerate() {
-                self.add(kind.clone(), format!("{what}[{index}]"), &remote.url, "http", remote.place.clone());
+                self.add(
+                    kind.clone(),
+                    format!("{what}[{index}]"),
+                    &remote.url,
+                    "http",
+                    remote.place.clone(),
+                );
             }
         }
         if let Some((endpoint, place)) = &config.tracing {
@@ -141,7 +173,13 @@ impl Collecting<'_> {
             for (target, place) in job.static_configs.iter().flat_map(|group| &group.targets) {
                 let asked = job.fixed_address().unwrap_or(target);
                 let address = format!("{}://{asked}{}", job.scheme, job.metrics_path);
-                self.add(DestinationKind::Scrape, owner.clone(), &address, &job.scheme, place.clone());
+                self.add(
+                    DestinationKind::Scrape,
+                    owner.clone(),
+                    &address,
+                    &job.scheme,
+                    place.clone(),
+                );
             }
             self.discoveries(DestinationKind::Discovery, &owner, &job.discoveries);
         }
@@ -160,14 +198,25 @@ impl Collecting<'_> {
             for integration in &receiver.integrations {
                 let url = integration.url.clone().unwrap_or_default();
                 let kind = DestinationKind::Receiver(integration.kind.clone());
-                let made = self.add(kind, format!("receiver `{}`", receiver.name), &url, "https", integration.place.clone());
+                let made = self.add(
+                    kind,
+                    format!("receiver `{}`", receiver.name),
+                    &url,
+                    "https",
+                    integration.place.clone(),
+                );
                 made.key.clone_from(&integration.key);
                 made.recipient.clone_from(&integration.recipient);
                 made.is_default = integration.url_is_default;
                 if integration.url.is_none() {
                     made.unknown = Some(match &integration.file {
-                        Some(file) => format!("its address stands in the file {file} inside the container"),
-                        None => format!("the address of kind `{}` is not known here", integration.kind.name()),
+                        Some(file) => {
+                            format!("its address stands in the file {file} inside the container")
+                        }
+                        None => format!(
+                            "the address of kind `{}` is not known here",
+                            integration.kind.name()
+                        ),
                     });
                 } else if url.contains("{{") {
                     made.host = None;
@@ -186,17 +235,34 @@ impl Collecting<'_> {
     ) -> Result<(), ConfigError> {
         let root = Cursor::root(doc);
         for component in config.components.iter().filter(|component| config.is_used(component)) {
-            let settings = root.get(component.class.key()).and_then(|class| class.get(&component.id));
-            let owner = format!("{} `{}`", component.class.key().trim_end_matches('s'), component.id);
+            let settings =
+                root.get(component.class.key()).and_then(|class| class.get(&component.id));
+            let owner =
+                format!("{} `{}`", component.class.key().trim_end_matches('s'), component.id);
             match component.class {
-                Class::Exporter => self.exporter(component.kind(), &owner, settings.as_ref(), &component.place, environment)?,
+                Class::Exporter => self.exporter(
+                    component.kind(),
+                    &owner,
+                    settings.as_ref(),
+                    &component.place,
+                    environment,
+                )?,
                 Class::Receiver if component.kind() == "prometheus" => {
-                    let Some(inner) = settings.and_then(|settings| settings.get("config")) else { continue };
+                    let Some(inner) = settings.and_then(|settings| settings.get("config")) else {
+                        continue;
+                    };
                     for job in inner.items("scrape_configs")? {
                         for group in job.items("static_configs")? {
                             for target in group.items("targets")? {
                                 let address = target.text()?;
-                                self.expanded(DestinationKind::Scrape, owner.clone(), &address, "http", target.place(), environment);
+                                self.expanded(
+                                    DestinationKind::Scrape,
+                                    owner.clone(),
+                                    &address,
+                                    "http",
+                                    target.place(),
+                                    environment,
+                                );
                             }
                         }
                     }
@@ -250,21 +316,33 @@ impl Collecting<'_> {
         let scheme = if kind == "otlp" || kind == "opencensus" { "grpc" } else { "http" };
         let mut addresses: Vec<(String, Place)> = Vec::new();
         if let Some(settings) = settings {
-            for key in ["endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint", "profiles_endpoint", "url", "server_address"] {
+            for key in [
+                "endpoint",
+                "traces_endpoint",
+                "metrics_endpoint",
+                "logs_endpoint",
+                "profiles_endpoint",
+                "url",
+                "server_address",
+            ] {
                 if let Some(at) = settings.get(key) {
                     addresses.push((at.text()?, at.place()));
                 }
             }
             for key in ["endpoints", "brokers", "hosts"] {
                 if let Some(at) = settings.get(key) {
-                    let items = if matches!(at.node.value, Value::Seq(_)) { at.list()? } else { vec![at] };
+                    let items =
+                        if matches!(at.node.value, Value::Seq(_)) { at.list()? } else { vec![at] };
                     for item in items {
                         addresses.push((item.text()?, item.place()));
                     }
                 }
             }
             if let Some(resolver) = settings.get("resolver") {
-                for item in resolver.get("static").map_or_else(|| Ok(Vec::new()), |fixed| fixed.items("hostnames"))? {
+                for item in resolver
+                    .get("static")
+                    .map_or_else(|| Ok(Vec::new()), |fixed| fixed.items("hostnames"))?
+                {
                     addresses.push((item.text()?, item.place()));
                 }
                 if let Some(at) = resolver.get("dns").and_then(|dns| dns.get("hostname")) {
@@ -276,11 +354,20 @@ impl Collecting<'_> {
             addresses.push(("localhost:9092".into(), place.clone()));
         }
         if addresses.is_empty() {
-            let made = self.add(DestinationKind::Exporter, owner.to_owned(), "", scheme, place.clone());
-            made.unknown = Some(format!("an exporter of kind `{kind}` whose address is not known here"));
+            let made =
+                self.add(DestinationKind::Exporter, owner.to_owned(), "", scheme, place.clone());
+            made.unknown =
+                Some(format!("an exporter of kind `{kind}` whose address is not known here"));
         }
         for (address, place) in addresses {
-            self.expanded(DestinationKind::Exporter, owner.to_owned(), &address, scheme, place, environment);
+            self.expanded(
+                DestinationKind::Exporter,
+                owner.to_owned(),
+                &address,
+                scheme,
+                place,
+                environment,
+            );
         }
         Ok(())
     }
@@ -308,7 +395,11 @@ impl Collecting<'_> {
         find_keys(&doc.root, String::new(), &["proxy_url", "token_url"], &mut found);
         for (key, node) in found {
             let Some(address) = node.text() else { continue };
-            let kind = if key.ends_with("proxy_url") { DestinationKind::Proxy } else { DestinationKind::TokenIssuer };
+            let kind = if key.ends_with("proxy_url") {
+                DestinationKind::Proxy
+            } else {
+                DestinationKind::TokenIssuer
+            };
             let place = Place { file: doc.file.clone(), line: node.line, key: key.clone() };
             self.expanded(kind, key, address, "http", place, environment);
         }
@@ -344,7 +435,11 @@ fn split(address: &str, scheme: &str) -> Option<(String, String, Option<u16>, St
         None => (scheme.to_owned(), address),
     };
     // gRPC's `dns:///host:port`, with an optional authority.
-    let rest = if matches!(scheme.as_str(), "dns" | "passthrough") { rest.rsplit('/').next()? } else { rest };
+    let rest = if matches!(scheme.as_str(), "dns" | "passthrough") {
+        rest.rsplit('/').next()?
+    } else {
+        rest
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let host_port = authority.rsplit('@').next()?;
@@ -378,9 +473,17 @@ mod tests {
 
     #[test]
     fn addresses_are_split() {
-        let parts = |text: &str, scheme: &str| split(text, scheme).map(|(s, h, p, path)| format!("{s} {h} {p:?} {path}"));
-        assert_eq!(parts("https://hooks.slack.com/services/T/B/x", "http").unwrap(), "https hooks.slack.com Some(443) /services/T/B/x");
-        assert_eq!(parts("http://u:p@Host:8080?x=1", "http").unwrap(), "http host Some(8080) /?x=1");
+        let parts = |text: &str, scheme: &str| {
+            split(text, scheme).map(|(s, h, p, path)| format!("{s} {h} {p:?} {path}"))
+        };
+        assert_eq!(
+            parts("https://hooks.slack.com/services/T/B/x", "http").unwrap(),
+            "https hooks.slack.com Some(443) /services/T/B/x"
+        );
+        assert_eq!(
+            parts("http://u:p@Host:8080?x=1", "http").unwrap(),
+            "http host Some(8080) /?x=1"
+        );
         assert_eq!(parts("jaeger:4317", "grpc").unwrap(), "grpc jaeger Some(4317) ");
         assert_eq!(parts("http://[::1]:9/", "http").unwrap(), "http ::1 Some(9) /");
         assert_eq!(parts("smtp://relay:587", "http").unwrap(), "smtp relay Some(587) ");

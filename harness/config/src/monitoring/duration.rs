@@ -12,7 +12,8 @@ const UNITS: [(&str, u128); 7] = [
     ("ms", 1),
 ];
 
-/// Reads a duration of Prometheus or Alertmanager: whole numbers with the units `y w d h m s ms`, largest first, or `0`.
+/// Reads a duration of Prometheus or Alertmanager: whole numbers with the units `y w d h m s ms`,
+/// largest first, or `0`.
 ///
 /// # Errors
 /// Says what is wrong with `text`; `1.5s` is refused, as the servers refuse it.
@@ -20,7 +21,11 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let wrong = || format!("`{text}` is not a duration: wanted whole numbers with units, largest first, as 1h30m or 1s500ms");
+    let wrong = || {
+        format!(
+            "`{text}` is not a duration: wanted whole numbers with units, largest first, as 1h30m or 1s500ms"
+        )
+    };
     let mut rest = text;
     let mut next_unit = 0;
     let mut millis: u128 = 0;
@@ -49,8 +54,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Writes a duration in whole milliseconds so that Prometheus, Alertmanager, PromQL and Go all read it: `1s500ms`, `1h30m`.
-/// Anything below a millisecond is cut off. Days and above are written in hours, since Go knows no days.
+/// Writes a duration in whole milliseconds so that Prometheus, Alertmanager, PromQL and Go all read
+/// it: `1s500ms`, `1h30m`. Anything below a millisecond is cut off. Days and above are written in
+/// hours, since Go knows no days.
 pub fn format(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     if rest == 0 {
@@ -67,7 +73,8 @@ pub fn format(duration: Duration) -> String {
     text
 }
 
-/// Reads a duration of a Go program (the OpenTelemetry Collector): signed decimals with the units `h m s ms us µs ns`.
+/// Reads a duration of a Go program (the OpenTelemetry Collector): signed decimals with the units
+/// `h m s ms us µs ns`.
 ///
 /// # Errors
 /// Says what is wrong with `text`. Negative durations are refused.
@@ -75,7 +82,8 @@ pub fn parse_go(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let wrong = || format!("`{text}` is not a duration: wanted numbers with units, as 10s, 1.5s or 200ms");
+    let wrong =
+        || format!("`{text}` is not a duration: wanted numbers with units, as 10s, 1.5s or 200ms");
     let mut rest = text;
     let mut nanos = 0.0_f64;
     if rest.is_empty() {
@@ -98,7 +106,11 @@ pub fn parse_go(text: &str) -> Result<Duration, String> {
         nanos += number * size;
         rest = &rest[letters..];
     }
-    if nanos.is_finite() && nanos < 9.2e18 { Ok(Duration::from_nanos(nanos.round() as u64)) } else { Err(wrong()) }
+    if nanos.is_finite() && nanos < 9.2e18 {
+        Ok(Duration::from_nanos(nanos.round() as u64))
+    } else {
+        Err(wrong())
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +125,9 @@ mod tests {
         assert_eq!(parse("1d12h"), Ok(Duration::from_secs(36 * 3600)));
         assert_eq!(parse("0"), Ok(Duration::ZERO));
         assert_eq!(parse("0s"), Ok(Duration::ZERO));
-        for wrong in ["", "1.5s", "5", "m", "5s1m", "-1s", "5 m", "5mm", "1s1s", "99999999999999999999y"] {
+        for wrong in
+            ["", "1.5s", "5", "m", "5s1m", "-1s", "5 m", "5mm", "1s1s", "99999999999999999999y"]
+        {
             assert!(parse(wrong).is_err(), "{wrong} must be refused");
         }
     }

@@ -10,7 +10,8 @@ use serde::Serialize;
 pub struct Place {
     /// File, as it was given to the loader.
     pub file: PathBuf,
-    /// Line, counted from 1; 0 when the value is not written in the file (a default, or added by scaling).
+    /// Line, counted from 1; 0 when the value is not written in the file (a default, or added by
+    /// scaling).
     pub line: u64,
     /// Path of keys, as `groups[0].rules[3].expr`.
     pub key: String,
@@ -28,8 +29,8 @@ impl fmt::Display for Place {
 
 /// A configuration that can't be used.
 ///
-/// The text is a lowercase fragment that starts with file, line and key, says what was seen and wanted, and ends with a
-/// `hint:` line where there is something to try.
+/// The text is a lowercase fragment that starts with file, line and key, says what was seen and
+/// wanted, and ends with a `hint:` line where there is something to try.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}{}", hint_line(.hint))]
 pub struct ConfigError {
@@ -53,6 +54,10 @@ impl ConfigError {
 
     /// An error about a file as a whole.
     pub fn of_file(file: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        ConfigError::new(Place { file: file.to_owned(), line: 0, key: String::new() }, problem, hint)
+        ConfigError::new(
+            Place { file: file.to_owned(), line: 0, key: String::new() },
+            problem,
+            hint,
+        )
     }
 }

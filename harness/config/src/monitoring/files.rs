@@ -1,4 +1,5 @@
-//! What a server sees of its configuration: texts by their paths inside its container. Reading them is somebody else's work.
+//! What a server sees of its configuration: texts by their paths inside its container. Reading them
+//! is somebody else's work.
 
 use super::error::ConfigError;
 use super::tree::Document;
@@ -80,7 +81,9 @@ impl FileText {
     pub fn parse(&self) -> Result<Document, ConfigError> {
         match &self.origin {
             Origin::Disk { path } => Document::parse(path, &self.text),
-            Origin::Within { path, key, before, spread } => Document::parse_within(path, key, &self.text, *before, *spread),
+            Origin::Within { path, key, before, spread } => {
+                Document::parse_within(path, key, &self.text, *before, *spread)
+            }
         }
     }
 }
@@ -100,7 +103,8 @@ impl FileSet {
         self.0.get(inside)
     }
 
-    /// The texts that a pattern stands for, in the order of their paths. A relative one starts at `folder`.
+    /// The texts that a pattern stands for, in the order of their paths. A relative one starts at
+    /// `folder`.
     pub fn matching(&self, folder: &Path, pattern: &str) -> impl Iterator<Item = &FileText> {
         let wanted = normal(&folder.join(pattern));
         self.0.iter().filter(move |(path, _)| matches(&wanted, path)).map(|(_, text)| text)
@@ -126,11 +130,23 @@ pub struct Server {
 
 impl Server {
     /// A server whose configuration is one file where the upstream image expects it, without flags.
-    pub fn of_file(kind: ServerKind, service: impl Into<String>, path: impl Into<PathBuf>, text: &str) -> Server {
+    pub fn of_file(
+        kind: ServerKind,
+        service: impl Into<String>,
+        path: impl Into<PathBuf>,
+        text: &str,
+    ) -> Server {
         let mut files = FileSet::default();
         files.insert(kind.usual_path(), FileText::on_disk(path, text));
         let (command, environment) = (Vec::new(), BTreeMap::new());
-        Server { service: service.into(), kind, inside: kind.usual_path().into(), files, command, environment }
+        Server {
+            service: service.into(),
+            kind,
+            inside: kind.usual_path().into(),
+            files,
+            command,
+            environment,
+        }
     }
 
     /// The folder in which what it names relatively starts.
@@ -147,10 +163,10 @@ impl Server {
 /// Whether a path fits a pattern, part by part.
 pub fn matches(pattern: &Path, path: &Path) -> bool {
     pattern.components().count() == path.components().count()
-        && pattern
-            .components()
-            .zip(path.components())
-            .all(|(pattern, part)| pattern == part || fits(&pattern.as_os_str().to_string_lossy(), &part.as_os_str().to_string_lossy()))
+        && pattern.components().zip(path.components()).all(|(pattern, part)| {
+            pattern == part
+                || fits(&pattern.as_os_str().to_string_lossy(), &part.as_os_str().to_string_lossy())
+        })
 }
 
 /// Resolves `.` and `..` by the letter, as a path inside a container has to be.
@@ -195,16 +211,24 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     regex::Regex::new(&wanted).is_ok_and(|wanted| wanted.is_match(name))
 }
 
-/// Reads flags of a command line as Prometheus and its kin do: `--name=value`, `--name value`, `--switch`.
+/// Reads flags of a command line as Prometheus and its kin do: `--name=value`, `--name value`,
+/// `--switch`.
 pub fn flags(command: &[String]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut parts = command.iter().peekable();
     while let Some(part) = parts.next() {
-        let Some(name) = part.strip_prefix("--").or_else(|| part.strip_prefix('-')).filter(|name| !name.is_empty()) else { continue };
+        let Some(name) = part
+            .strip_prefix("--")
+            .or_else(|| part.strip_prefix('-'))
+            .filter(|name| !name.is_empty())
+        else {
+            continue;
+        };
         match name.split_once('=') {
             Some((name, value)) => found.insert(name.to_owned(), value.to_owned()),
             None => {
-                let value = parts.next_if(|next| !next.starts_with('-')).cloned().unwrap_or_default();
+                let value =
+                    parts.next_if(|next| !next.starts_with('-')).cloned().unwrap_or_default();
                 found.insert(name.to_owned(), value)
             }
         };
@@ -219,11 +243,23 @@ mod tests {
     #[test]
     fn a_pattern_stands_for_files_of_its_depth() {
         let mut files = FileSet::default();
-        for path in ["/etc/p/p.yml", "/etc/p/rules/a.yml", "/etc/p/rules/b.yaml", "/etc/p/rules/deep/c.yml", "/rules/d.yml"] {
+        for path in [
+            "/etc/p/p.yml",
+            "/etc/p/rules/a.yml",
+            "/etc/p/rules/b.yaml",
+            "/etc/p/rules/deep/c.yml",
+            "/rules/d.yml",
+        ] {
             files.insert(path, FileText::on_disk(path, ""));
         }
         let names = |pattern: &str| {
-            let path = |file: &FileText| if let Origin::Disk { path } = &file.origin { path.display().to_string() } else { String::new() };
+            let path = |file: &FileText| {
+                if let Origin::Disk { path } = &file.origin {
+                    path.display().to_string()
+                } else {
+                    String::new()
+                }
+            };
             files.matching(Path::new("/etc/p"), pattern).map(path).collect::<Vec<_>>()
         };
         assert_eq!(names("rules/*.yml"), ["/etc/p/rules/a.yml"]);
@@ -235,7 +271,9 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let command: Vec<_> = ["prometheus", "--a.b=1m", "--c", "2", "--d", "--e=x=y", "-f=1"].map(str::to_owned).into();
+        let command: Vec<_> = ["prometheus", "--a.b=1m", "--c", "2", "--d", "--e=x=y", "-f=1"]
+            .map(str::to_owned)
+            .into();
         let found = flags(&command);
         assert_eq!(found["a.b"], "1m");
         assert_eq!(found["c"], "2");

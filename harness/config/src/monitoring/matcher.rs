@@ -52,13 +52,22 @@ impl LabelMatcher {
     ///
     /// # Errors
     /// Says what is wrong with a regular expression.
-    pub fn new(name: impl Into<String>, op: MatcherOp, value: impl Into<String>) -> Result<Self, String> {
+    pub fn new(
+        name: impl Into<String>,
+        op: MatcherOp,
+        value: impl Into<String>,
+    ) -> Result<Self, String> {
         let value = value.into();
         let regex = match op {
-            MatcherOp::Matches | MatcherOp::MatchesNot => Some(Regex::new(&format!("^(?:{value})$")).map_err(|problem| {
-                let problem = problem.to_string();
-                format!("`{value}` is no regular expression: {}", problem.lines().last().unwrap_or("").trim())
-            })?),
+            MatcherOp::Matches | MatcherOp::MatchesNot => {
+                Some(Regex::new(&format!("^(?:{value})$")).map_err(|problem| {
+                    let problem = problem.to_string();
+                    format!(
+                        "`{value}` is no regular expression: {}",
+                        problem.lines().last().unwrap_or("").trim()
+                    )
+                })?)
+            }
             _ => None,
         };
         Ok(LabelMatcher { name: name.into(), op, value, regex })
@@ -76,7 +85,8 @@ impl LabelMatcher {
         }
     }
 
-    /// Reads one or several matchers separated by commas, with or without braces: `severity="critical"`, `{a=b, c=~"d|e"}`.
+    /// Reads one or several matchers separated by commas, with or without braces:
+    /// `severity="critical"`, `{a=b, c=~"d|e"}`.
     ///
     /// # Errors
     /// Says which part is no matcher.
@@ -108,7 +118,9 @@ impl LabelMatcher {
 }
 
 fn parse_one(text: &str) -> Result<LabelMatcher, String> {
-    let wrong = || format!("`{}` is no matcher: wanted a label, one of = != =~ !~, and a value", text.trim());
+    let wrong = || {
+        format!("`{}` is no matcher: wanted a label, one of = != =~ !~, and a value", text.trim())
+    };
     let text_in = text.trim();
     let (name, rest) = if text_in.starts_with('"') {
         let end = quoted_end(text_in).ok_or_else(wrong)?;
@@ -136,7 +148,8 @@ fn parse_one(text: &str) -> Result<LabelMatcher, String> {
         return Err(wrong());
     };
     let value = value.trim();
-    let value = if value.starts_with('"') { unquote(value).ok_or_else(wrong)? } else { value.to_owned() };
+    let value =
+        if value.starts_with('"') { unquote(value).ok_or_else(wrong)? } else { value.to_owned() };
     if value.contains('"') && !text.contains('\\') {
         return Err(wrong());
     }
@@ -192,7 +205,10 @@ mod tests {
     fn compares_as_alertmanager_does() {
         assert!(matches("severity=\"critical\"", &[("severity", "critical")]));
         assert!(matches("severity = critical", &[("severity", "critical")]));
-        assert!(!matches("severity=~crit", &[("severity", "critical")]), "regular expressions are anchored");
+        assert!(
+            !matches("severity=~crit", &[("severity", "critical")]),
+            "regular expressions are anchored"
+        );
         assert!(matches("{severity=~\"crit.*|page\", team!=\"x\"}", &[("severity", "critical")]));
         assert!(matches("team=\"\"", &[]), "a missing label is empty");
         assert!(matches("team!~\".+\"", &[]));

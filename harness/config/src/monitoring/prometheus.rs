@@ -130,17 +130,22 @@ pub struct Remote {
 }
 
 impl ScrapeJob {
-    /// Address that is asked instead of each target, where relabelling fixes one: proxies and probes work like that.
+    /// Address that is asked instead of each target, where relabelling fixes one: proxies and
+    /// probes work like that.
     pub fn fixed_address(&self) -> Option<&str> {
         let fixed = self.relabels.iter().rev().find(|rule| {
-            rule.target_label == "__address__" && rule.action == "replace" && !rule.replacement.contains('$') && rule.regex == "(.*)"
+            rule.target_label == "__address__"
+                && rule.action == "replace"
+                && !rule.replacement.contains('$')
+                && rule.regex == "(.*)"
         });
         fixed.map(|rule| rule.replacement.as_str())
     }
 
     /// Host of the prober that the job goes through: it is asked with the target as a parameter.
     pub fn prober(&self) -> Option<&str> {
-        let asks = self.relabels.iter().any(|rule| rule.target_label == "__param_target") || self.params.contains_key("target");
+        let asks = self.relabels.iter().any(|rule| rule.target_label == "__param_target")
+            || self.params.contains_key("target");
         self.fixed_address().filter(|_| asks).and_then(|address| address.split(':').next())
     }
 }
@@ -154,18 +159,29 @@ impl Prometheus {
         let root = Cursor::root(doc);
         root.expect_map()?;
         if root.get("groups").is_some() && root.get("scrape_configs").is_none() {
-            return Err(root.error("this is a rule file, wanted a Prometheus configuration", "name it under `rule_files` instead"));
+            return Err(root.error(
+                "this is a rule file, wanted a Prometheus configuration",
+                "name it under `rule_files` instead",
+            ));
         }
         if root.get("route").is_some() && root.get("receivers").is_some() {
-            return Err(root.error("this is an Alertmanager configuration, wanted one of Prometheus", "are the two files swapped?"));
+            return Err(root.error(
+                "this is an Alertmanager configuration, wanted one of Prometheus",
+                "are the two files swapped?",
+            ));
         }
         let global = read_global(&root)?;
         let mut jobs: Vec<ScrapeJob> = Vec::new();
         for at in root.items("scrape_configs")? {
             let job = read_job(&at, &global)?;
             if let Some(first) = jobs.iter().find(|other| other.name == job.name) {
-                let problem = format!("job `{}` is there twice, first in line {}", job.name, first.place.line);
-                return Err(at.error(problem, "Prometheus refuses this: give each job its own name"));
+                let problem = format!(
+                    "job `{}` is there twice, first in line {}",
+                    job.name, first.place.line
+                );
+                return Err(
+                    at.error(problem, "Prometheus refuses this: give each job its own name")
+                );
             }
             jobs.push(job);
         }
@@ -213,13 +229,17 @@ fn read_global(root: &Cursor<'_>) -> Result<Global, ConfigError> {
             external_labels: BTreeMap::new(),
         });
     };
-    let unless_zero = |duration: Option<Duration>, default| duration.filter(|d| !d.is_zero()).unwrap_or(default);
+    let unless_zero =
+        |duration: Option<Duration>, default| duration.filter(|d| !d.is_zero()).unwrap_or(default);
     let scrape_interval = unless_zero(global.duration("scrape_interval")?, DEFAULT_INTERVAL);
     let timeout = global.duration("scrape_timeout")?.filter(|timeout| !timeout.is_zero());
     if let Some(timeout) = timeout
         && timeout > scrape_interval
     {
-        return Err(global.error("scrape_timeout is longer than scrape_interval", "Prometheus refuses this: shorten scrape_timeout"));
+        return Err(global.error(
+            "scrape_timeout is longer than scrape_interval",
+            "Prometheus refuses this: shorten scrape_timeout",
+        ));
     }
     Ok(Global {
         scrape_interval,
@@ -232,10 +252,14 @@ fn read_global(root: &Cursor<'_>) -> Result<Global, ConfigError> {
 
 fn read_job(at: &Cursor<'_>, global: &Global) -> Result<ScrapeJob, ConfigError> {
     at.expect_map()?;
-    let interval = at.duration("scrape_interval")?.filter(|d| !d.is_zero()).unwrap_or(global.scrape_interval);
+    let interval =
+        at.duration("scrape_interval")?.filter(|d| !d.is_zero()).unwrap_or(global.scrape_interval);
     let timeout = match at.duration("scrape_timeout")?.filter(|d| !d.is_zero()) {
         Some(timeout) if timeout > interval => {
-            return Err(at.error("scrape_timeout is longer than scrape_interval", "Prometheus refuses this: shorten scrape_timeout"));
+            return Err(at.error(
+                "scrape_timeout is longer than scrape_interval",
+                "Prometheus refuses this: shorten scrape_timeout",
+            ));
         }
         Some(timeout) => timeout,
         None => global.scrape_timeout.min(interval),
@@ -306,7 +330,9 @@ fn read_relabels(at: &Cursor<'_>, key: &str) -> Result<Vec<Relabel>, ConfigError
             regex,
             target_label: rule.text_of("target_label")?.unwrap_or_default(),
             replacement: written("replacement", "$1"),
-            action: rule.text_of("action")?.map_or_else(|| "replace".into(), |action| action.to_lowercase()),
+            action: rule
+                .text_of("action")?
+                .map_or_else(|| "replace".into(), |action| action.to_lowercase()),
         });
     }
     Ok(found)
@@ -325,7 +351,10 @@ fn read_alertmanager(at: &Cursor<'_>) -> Result<AlertmanagerTarget, ConfigError>
 }
 
 fn read_remotes(root: &Cursor<'_>, key: &str) -> Result<Vec<Remote>, ConfigError> {
-    root.items(key)?.iter().map(|at| Ok(Remote { url: at.required_text("url")?, place: at.place() })).collect()
+    root.items(key)?
+        .iter()
+        .map(|at| Ok(Remote { url: at.required_text("url")?, place: at.place() }))
+        .collect()
 }
 
 #[cfg(test)]
@@ -376,8 +405,14 @@ mod tests {
                 assert!(error.contains(part), "{error} lacks {part}");
             }
         };
-        says("global:\n  scrape_interval: 1.5s\n", &["prometheus.yml:2", "global.scrape_interval", "`1.5s`", "hint", "1s500ms"]);
-        says("scrape_configs:\n- scrape_interval: 5s\n", &["prometheus.yml:2", "scrape_configs[0]", "`job_name` is missing"]);
+        says(
+            "global:\n  scrape_interval: 1.5s\n",
+            &["prometheus.yml:2", "global.scrape_interval", "`1.5s`", "hint", "1s500ms"],
+        );
+        says(
+            "scrape_configs:\n- scrape_interval: 5s\n",
+            &["prometheus.yml:2", "scrape_configs[0]", "`job_name` is missing"],
+        );
         says("scrape_configs:\n- job_name: a\n- job_name: a\n", &["prometheus.yml:3", "twice"]);
         says("global: {scrape_interval: 1s, scrape_timeout: 2s}\n", &["longer"]);
         says("groups: []\n", &["rule file"]);

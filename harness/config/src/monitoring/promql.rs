@@ -1,4 +1,5 @@
-//! PromQL: parsing with an error that helps, printing that can be parsed again, and what an expression looks at.
+//! PromQL: parsing with an error that helps, printing that can be parsed again, and what an
+//! expression looks at.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,7 +8,10 @@ use std::time::Duration;
 use promql_parser::label::{Labels, MatchOp, Matcher, Matchers};
 use promql_parser::parser::token::{T_ADD, T_DIV, T_MOD, T_MUL, T_POW, T_SUB};
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{self, AtModifier, BinModifier, Expr, LabelModifier, Offset, VectorMatchCardinality, VectorSelector};
+use promql_parser::parser::{
+    self, AtModifier, BinModifier, Expr, LabelModifier, Offset, VectorMatchCardinality,
+    VectorSelector,
+};
 use promql_parser::util::escape_string;
 
 use super::duration;
@@ -21,7 +25,8 @@ pub fn parse(text: &str) -> Result<Expr, String> {
     static OLD_NAMES: std::sync::Once = std::sync::Once::new();
     OLD_NAMES.call_once(|| {
         let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
-        let holt_winters = parser::Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
+        let holt_winters =
+            parser::Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
         // It can only fail if the parser comes to know the name by itself, which is as good.
         let _ = parser::register_extra_functions(vec![holt_winters]);
     });
@@ -30,8 +35,9 @@ pub fn parse(text: &str) -> Result<Expr, String> {
 
 /// Prints an expression so that Prometheus reads the same tree again.
 ///
-/// The parser's own printer loses the quotes of names outside of the classic alphabet and prints durations in days, so
-/// it is not used. Parentheses are nodes of the tree and come out where they were.
+/// The parser's own printer loses the quotes of names outside of the classic alphabet and prints
+/// durations in days, so it is not used. Parentheses are nodes of the tree and come out where they
+/// were.
 pub fn print(expr: &Expr) -> String {
     let mut out = String::new();
     write_expr(expr, &mut out);
@@ -171,7 +177,9 @@ fn is_classic(name: &str, colons: bool) -> bool {
 }
 
 fn label_list(labels: &Labels) -> String {
-    let quoted = |name: &String| if is_classic(name, false) { name.clone() } else { format!("\"{}\"", escape_string(name)) };
+    let quoted = |name: &String| {
+        if is_classic(name, false) { name.clone() } else { format!("\"{}\"", escape_string(name)) }
+    };
     labels.labels.iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
@@ -210,7 +218,11 @@ fn matcher_text(matcher: &Matcher) -> String {
         MatchOp::Re(_) => "=~",
         MatchOp::NotRe(_) => "!~",
     };
-    let name = if is_classic(&matcher.name, false) { matcher.name.clone() } else { format!("\"{}\"", escape_string(&matcher.name)) };
+    let name = if is_classic(&matcher.name, false) {
+        matcher.name.clone()
+    } else {
+        format!("\"{}\"", escape_string(&matcher.name))
+    };
     format!("{name}{op}\"{}\"", escape_string(&matcher.value))
 }
 
@@ -268,7 +280,9 @@ pub fn constant(expr: &Expr) -> Option<f64> {
 /// The expressions directly below one.
 pub fn children(expr: &Expr) -> Vec<&Expr> {
     match expr {
-        Expr::Aggregate(aggregate) => aggregate.param.iter().map(|param| &**param).chain([&*aggregate.expr]).collect(),
+        Expr::Aggregate(aggregate) => {
+            aggregate.param.iter().map(|param| &**param).chain([&*aggregate.expr]).collect()
+        }
         Expr::Unary(unary) => vec![&unary.expr],
         Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
         Expr::Paren(paren) => vec![&paren.expr],
@@ -302,8 +316,8 @@ pub fn equal_to<'a>(selector: &'a VectorSelector, label: &str) -> Option<&'a str
         .map(|matcher| matcher.value.as_str())
 }
 
-/// Every range that an expression looks back over, with the offset added, nested ones added up; sorted, without repeats.
-/// An expression of plain instant selectors has none.
+/// Every range that an expression looks back over, with the offset added, nested ones added up;
+/// sorted, without repeats. An expression of plain instant selectors has none.
 pub fn windows(expr: &Expr) -> Vec<Duration> {
     let mut found = BTreeSet::new();
     collect_windows(expr, Duration::ZERO, &mut found);
@@ -373,14 +387,17 @@ mod tests {
         ] {
             let tree = parse(text).unwrap_or_else(|problem| panic!("{text}: {problem}"));
             let printed = print(&tree);
-            let again = parse(&printed).unwrap_or_else(|problem| panic!("{text} became {printed}: {problem}"));
+            let again = parse(&printed)
+                .unwrap_or_else(|problem| panic!("{text} became {printed}: {problem}"));
             assert_eq!(again, tree, "{text} became {printed}");
         }
     }
 
     #[test]
     fn windows_add_up() {
-        let seconds = |text: &str| windows(&parse(text).unwrap()).iter().map(Duration::as_secs).collect::<Vec<_>>();
+        let seconds = |text: &str| {
+            windows(&parse(text).unwrap()).iter().map(Duration::as_secs).collect::<Vec<_>>()
+        };
         assert_eq!(seconds("up == 0"), Vec::<u64>::new());
         assert_eq!(seconds("rate(x[5m]) / rate(y[1m] offset 1m)"), vec![120, 300]);
         assert_eq!(seconds("max_over_time(rate(x[5m])[1h:])"), vec![3600, 3900]);

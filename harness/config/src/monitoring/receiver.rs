@@ -21,8 +21,8 @@ pub struct Integration {
     pub kind: IntegrationKind,
     /// Whether it is told of resolutions.
     pub send_resolved: bool,
-    /// Address that is asked, defaults filled in, as URL; `smtp://host:port` for e-mail. None where only a file inside the
-    /// container knows it.
+    /// Address that is asked, defaults filled in, as URL; `smtp://host:port` for e-mail. None where
+    /// only a file inside the container knows it.
     pub url: Option<String>,
     /// Whether the address is the server's default and not written in the file.
     pub url_is_default: bool,
@@ -75,9 +75,14 @@ const PAGERDUTY_V1: &str = "https://events.pagerduty.com/generic/2010-04-15/crea
 const PAGERDUTY_V2: &str = "https://events.pagerduty.com/v2/enqueue";
 const OPSGENIE: &str = "https://api.opsgenie.com/";
 
-/// Default addresses of the kinds that are only passed through, with the global key that overrides them.
+/// Default addresses of the kinds that are only passed through, with the global key that overrides
+/// them.
 const OTHERS: [(&str, &str, &str); 6] = [
-    ("victorops", "victorops_api_url", "https://alert.victorops.com/integrations/generic/20131114/alert/"),
+    (
+        "victorops",
+        "victorops_api_url",
+        "https://alert.victorops.com/integrations/generic/20131114/alert/",
+    ),
     ("wechat", "wechat_api_url", "https://qyapi.weixin.qq.com/cgi-bin/"),
     ("webex", "webex_api_url", "https://webexapis.com/v1/messages"),
     ("telegram", "telegram_api_url", "https://api.telegram.org"),
@@ -95,7 +100,10 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Vec<Receiver>, ConfigError> {
     for at in root.items("receivers")? {
         let name = at.required_text("name")?;
         if receivers.iter().any(|other| other.name == name) {
-            return Err(at.error(format!("receiver `{name}` is there twice"), "Alertmanager refuses this: rename one"));
+            return Err(at.error(
+                format!("receiver `{name}` is there twice"),
+                "Alertmanager refuses this: rename one",
+            ));
         }
         let mut integrations = Vec::new();
         for (key, list) in at.entries()? {
@@ -112,7 +120,11 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Vec<Receiver>, ConfigError> {
     Ok(receivers)
 }
 
-fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) -> Result<Integration, ConfigError> {
+fn read_integration(
+    kind: &str,
+    at: &Cursor<'_>,
+    global: Option<&Cursor<'_>>,
+) -> Result<Integration, ConfigError> {
     at.expect_map()?;
     let own = |key: &str| at.text_of(key);
     let shared = |key: &str| global.map_or(Ok(None), |global| global.text_of(key));
@@ -142,7 +154,10 @@ fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) ->
                 slack.file = if slack.url.is_none() { shared("slack_api_url_file")? } else { None };
             }
             if slack.url.is_none() && slack.file.is_none() {
-                return Err(at.error("no address for Slack", "set `api_url` here or `slack_api_url` under `global`"));
+                return Err(at.error(
+                    "no address for Slack",
+                    "set `api_url` here or `slack_api_url` under `global`",
+                ));
             }
             Ok(slack)
         }
@@ -151,19 +166,29 @@ fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) ->
             let routing = (own("routing_key")?, own("routing_key_file")?);
             let v1 = service.0.is_some() || service.1.is_some();
             if !v1 && routing.0.is_none() && routing.1.is_none() {
-                return Err(at.error("no key for PagerDuty", "set `routing_key` (Events v2) or `service_key` (Events v1)"));
+                return Err(at.error(
+                    "no key for PagerDuty",
+                    "set `routing_key` (Events v2) or `service_key` (Events v1)",
+                ));
             }
             let kind = if v1 { IntegrationKind::PagerDutyV1 } else { IntegrationKind::PagerDutyV2 };
             let mut pager = made(kind, true)?;
             (pager.key, pager.file) = if v1 { service } else { routing };
-            let written = if v1 { None } else { own("url")?.map_or_else(|| shared("pagerduty_url"), |url| Ok(Some(url)))? };
+            let written = if v1 {
+                None
+            } else {
+                own("url")?.map_or_else(|| shared("pagerduty_url"), |url| Ok(Some(url)))?
+            };
             pager.url_is_default = written.is_none();
-            pager.url = Some(written.unwrap_or_else(|| if v1 { PAGERDUTY_V1 } else { PAGERDUTY_V2 }.into()));
+            pager.url = Some(
+                written.unwrap_or_else(|| if v1 { PAGERDUTY_V1 } else { PAGERDUTY_V2 }.into()),
+            );
             Ok(pager)
         }
         "opsgenie" => {
             let mut genie = made(IntegrationKind::Opsgenie, true)?;
-            let written = own("api_url")?.map_or_else(|| shared("opsgenie_api_url"), |url| Ok(Some(url)))?;
+            let written =
+                own("api_url")?.map_or_else(|| shared("opsgenie_api_url"), |url| Ok(Some(url)))?;
             genie.url_is_default = written.is_none();
             let base = written.unwrap_or_else(|| OPSGENIE.into());
             genie.url = Some(format!("{}/v2/alerts", base.trim_end_matches('/')));
@@ -174,7 +199,10 @@ fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) ->
                 genie.file = shared("opsgenie_api_key_file")?;
             }
             if genie.key.is_none() && genie.file.is_none() {
-                return Err(at.error("no key for Opsgenie", "set `api_key` here or `opsgenie_api_key` under `global`"));
+                return Err(at.error(
+                    "no key for Opsgenie",
+                    "set `api_key` here or `opsgenie_api_key` under `global`",
+                ));
             }
             Ok(genie)
         }
@@ -193,11 +221,18 @@ fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) ->
             if mail.recipient.is_none() {
                 return Err(at.error("no recipient for e-mail", "set `to`"));
             }
-            let Some(smarthost) = own("smarthost")?.map_or_else(|| shared("smtp_smarthost"), |host| Ok(Some(host)))? else {
-                return Err(at.error("no smarthost for e-mail", "set `smarthost` here or `smtp_smarthost` under `global`"));
+            let Some(smarthost) = own("smarthost")?
+                .map_or_else(|| shared("smtp_smarthost"), |host| Ok(Some(host)))?
+            else {
+                return Err(at.error(
+                    "no smarthost for e-mail",
+                    "set `smarthost` here or `smtp_smarthost` under `global`",
+                ));
             };
             if smarthost.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-                return Err(at.error(format!("smarthost `{smarthost}` has no port"), "write host:port"));
+                return Err(
+                    at.error(format!("smarthost `{smarthost}` has no port"), "write host:port")
+                );
             }
             mail.url = Some(format!("smtp://{smarthost}"));
             Ok(mail)
@@ -216,7 +251,8 @@ fn read_integration(kind: &str, at: &Cursor<'_>, global: Option<&Cursor<'_>>) ->
             }
             if passed.url.is_none()
                 && passed.file.is_none()
-                && let Some((_, global_key, default)) = OTHERS.iter().find(|(name, _, _)| *name == other)
+                && let Some((_, global_key, default)) =
+                    OTHERS.iter().find(|(name, _, _)| *name == other)
             {
                 let written = shared(global_key)?;
                 passed.url_is_default = written.is_none();
@@ -249,14 +285,22 @@ mod tests {
              sns_configs: [{topic_arn: t}]\n- name: nobody\n",
         )
         .unwrap();
-        let urls: Vec<_> = found[0].integrations.iter().map(|i| (i.kind.name(), i.url.as_deref(), i.key.as_deref())).collect();
+        let urls: Vec<_> = found[0]
+            .integrations
+            .iter()
+            .map(|i| (i.kind.name(), i.url.as_deref(), i.key.as_deref()))
+            .collect();
         assert_eq!(
             urls,
             [
                 ("slack", Some("https://hooks.slack.com/services/T/B/x"), None),
                 ("slack", Some("https://other/x"), None),
                 ("slack", None, None),
-                ("pagerduty-v1", Some("https://events.pagerduty.com/generic/2010-04-15/create_event.json"), Some("s")),
+                (
+                    "pagerduty-v1",
+                    Some("https://events.pagerduty.com/generic/2010-04-15/create_event.json"),
+                    Some("s")
+                ),
                 ("pagerduty-v2", Some("https://events.pagerduty.com/v2/enqueue"), Some("r")),
                 ("pagerduty-v2", Some("https://pd.test/v2/enqueue"), Some("r")),
                 ("opsgenie", Some("https://api.opsgenie.com/v2/alerts"), Some("k")),
@@ -284,8 +328,12 @@ mod tests {
             ("email_configs: [{to: a, smarthost: relay}]", "no port"),
             ("email_configs: [{smarthost: 'relay:25'}]", "no recipient"),
         ] {
-            let error = receivers(&format!("receivers:\n- name: a\n  {text}\n")).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("alertmanager.yml:3"), "{error} lacks {part}");
+            let error =
+                receivers(&format!("receivers:\n- name: a\n  {text}\n")).unwrap_err().to_string();
+            assert!(
+                error.contains(part) && error.contains("alertmanager.yml:3"),
+                "{error} lacks {part}"
+            );
         }
     }
 }

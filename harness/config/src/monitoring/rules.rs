@@ -86,13 +86,15 @@ impl Rule {
 /// Reads the groups of a rule file.
 ///
 /// # Errors
-/// Names file, line and rule of what Prometheus would refuse, above all an expression that does not parse.
+/// Names file, line and rule of what Prometheus would refuse, above all an expression that does not
+/// parse.
 pub fn read(doc: &Document) -> Result<Vec<RuleGroup>, ConfigError> {
     let (groups, errors) = read_what_reads(doc);
     errors.into_iter().next().map_or(Ok(groups), Err)
 }
 
-/// Reads the rules that can be read, and says what is wrong with each of the others, in the order of the file.
+/// Reads the rules that can be read, and says what is wrong with each of the others, in the order
+/// of the file.
 pub fn read_what_reads(doc: &Document) -> (Vec<RuleGroup>, Vec<ConfigError>) {
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
     match group_places(doc) {
@@ -122,13 +124,23 @@ fn group_places(doc: &Document) -> Result<Vec<Cursor<'_>>, ConfigError> {
     root.items("groups")
 }
 
-fn read_group(at: &Cursor<'_>, groups: &mut Vec<RuleGroup>, errors: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
+fn read_group(
+    at: &Cursor<'_>,
+    groups: &mut Vec<RuleGroup>,
+    errors: &mut Vec<ConfigError>,
+) -> Result<(), ConfigError> {
     at.expect_map()?;
     let name = at.required_text("name")?;
     if groups.iter().any(|group| group.name == name) {
-        errors.push(at.error(format!("group `{name}` is there twice in this file"), "Prometheus refuses this: rename one"));
+        errors.push(at.error(
+            format!("group `{name}` is there twice in this file"),
+            "Prometheus refuses this: rename one",
+        ));
     }
-    let (interval, query_offset) = (at.duration("interval")?.filter(|interval| !interval.is_zero()), at.duration("query_offset")?);
+    let (interval, query_offset) = (
+        at.duration("interval")?.filter(|interval| !interval.is_zero()),
+        at.duration("query_offset")?,
+    );
     let mut rules = Vec::new();
     for rule in at.items("rules")? {
         match read_rule(&rule) {
@@ -154,13 +166,23 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
         (None, Some(name)) => {
             for key in ["for", "keep_firing_for", "annotations"] {
                 if at.get(key).is_some() {
-                    return Err(at.error(format!("recording rule `{name}` has `{key}`"), "only alerts have it: remove it"));
+                    return Err(at.error(
+                        format!("recording rule `{name}` has `{key}`"),
+                        "only alerts have it: remove it",
+                    ));
                 }
             }
             (RuleKind::Record, name)
         }
-        (Some(_), Some(_)) => return Err(at.error("a rule has both `alert` and `record`", "make two rules of it")),
-        (None, None) => return Err(at.error("a rule has neither `alert` nor `record`", "name the alert or the recorded series")),
+        (Some(_), Some(_)) => {
+            return Err(at.error("a rule has both `alert` and `record`", "make two rules of it"));
+        }
+        (None, None) => {
+            return Err(at.error(
+                "a rule has neither `alert` nor `record`",
+                "name the alert or the recorded series",
+            ));
+        }
     };
     let subject = if matches!(kind, RuleKind::Record) { "recording rule" } else { "alert" };
     let Some(expr_at) = at.get("expr") else {
@@ -169,11 +191,21 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
     let text = expr_at.text()?.trim().to_owned();
     let expr = promql::parse(&text).map_err(|problem| {
         expr_at.error(
-            format!("the expression of {subject} `{name}` does not parse: {problem}; seen `{text}`"),
+            format!(
+                "the expression of {subject} `{name}` does not parse: {problem}; seen `{text}`"
+            ),
             "`promtool check rules` shows the column",
         )
     })?;
-    Ok(Rule { kind, name, text, expr, labels: at.text_map("labels")?, place: at.place(), expr_place: expr_at.place() })
+    Ok(Rule {
+        kind,
+        name,
+        text,
+        expr,
+        labels: at.text_map("labels")?,
+        place: at.place(),
+        expr_place: expr_at.place(),
+    })
 }
 
 #[cfg(test)]
@@ -197,14 +229,22 @@ mod tests {
         assert!(!found[0].rules[0].is_alert());
         let alert = &found[0].rules[1];
         assert_eq!(alert.text, "job:x:rate5m > 5");
-        assert_eq!((alert.hold(), alert.keep_firing()), (Duration::from_secs(120), Duration::from_secs(60)));
+        assert_eq!(
+            (alert.hold(), alert.keep_firing()),
+            (Duration::from_secs(120), Duration::from_secs(60))
+        );
         assert_eq!(alert.labels["severity"], "critical");
     }
 
     #[test]
     fn a_rule_that_does_not_parse_is_named() {
-        let error = groups("groups:\n- name: a\n  rules:\n  - alert: Broken\n    expr: rate(x[5m) > 1\n").unwrap_err().to_string();
-        for part in ["alerts.yml:5", "groups[0].rules[0].expr", "`Broken`", "rate(x[5m) > 1", "hint"] {
+        let error =
+            groups("groups:\n- name: a\n  rules:\n  - alert: Broken\n    expr: rate(x[5m) > 1\n")
+                .unwrap_err()
+                .to_string();
+        for part in
+            ["alerts.yml:5", "groups[0].rules[0].expr", "`Broken`", "rate(x[5m) > 1", "hint"]
+        {
             assert!(error.contains(part), "{error} lacks {part}");
         }
     }

@@ -1,8 +1,9 @@
 //! A YAML document as a tree that keeps what a rewritten file must not lose.
 //!
-//! Unknown keys, their order, and for each scalar the very text that stood in the file and whether it was quoted: a bare
-//! `yes`, `010` or `1.10` means something else to the server that reads it than to us, so it is handed on as it stands.
-//! Comments, anchors and merge keys go: they are resolved on reading.
+//! Unknown keys, their order, and for each scalar the very text that stood in the file and whether
+//! it was quoted: a bare `yes`, `010` or `1.10` means something else to the server that reads it
+//! than to us, so it is handed on as it stands. Comments, anchors and merge keys go: they are
+//! resolved on reading.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ pub struct Document {
     pub file: PathBuf,
     /// Its content. A file without content is an empty map.
     pub root: Node,
-    /// For one that is no file of its own but a text in another: its name there, as `configs.rules`.
+    /// For one that is no file of its own but a text in another: its name there, as
+    /// `configs.rules`.
     pub within: Option<String>,
 }
 
@@ -51,7 +53,8 @@ pub enum Value {
     Map(Vec<(Scalar, Node)>),
 }
 
-/// A scalar's text and whether it stood without quotes, in which case the reader decides about its type.
+/// A scalar's text and whether it stood without quotes, in which case the reader decides about its
+/// type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar {
     /// The text: for quoted and block scalars their content.
@@ -113,15 +116,21 @@ impl Node {
 
     /// The value of a key; none if this is no map, the key is missing, or its value is null.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|(name, _)| name.text == key).map(|(_, node)| node).filter(|node| !node.is_null())
+        self.entries()
+            .iter()
+            .find(|(name, _)| name.text == key)
+            .map(|(_, node)| node)
+            .filter(|node| !node.is_null())
     }
 
     /// The value of a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {
-            Value::Map(entries) => {
-                entries.iter_mut().find(|(name, _)| name.text == key).map(|(_, node)| node).filter(|node| !node.is_null())
-            }
+            Value::Map(entries) => entries
+                .iter_mut()
+                .find(|(name, _)| name.text == key)
+                .map(|(_, node)| node)
+                .filter(|node| !node.is_null()),
             _ => None,
         }
     }
@@ -191,7 +200,8 @@ impl Node {
 }
 
 impl Document {
-    /// Parses the text of `file`. `yes` and `no` stay text, merge keys are merged, a key given twice is an error.
+    /// Parses the text of `file`. `yes` and `no` stay text, merge keys are merged, a key given
+    /// twice is an error.
     ///
     /// # Errors
     /// Names file and line of what is no YAML.
@@ -204,14 +214,27 @@ impl Document {
             return Ok(Document { file: file.to_owned(), root: Node::map(), within: None });
         }
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let line = error.location().map_or(0, |at| at.line());
-            let seen = line.checked_sub(1).and_then(|at| text.lines().nth(at as usize)).unwrap_or_default().trim();
-            let hint = if seen.is_empty() { String::new() } else { format!("the line reads `{}`", secret::shown_line(seen)) };
-            let place = Place { file: file.to_owned(), line, key: String::new() };
-            let told = error.to_string();
-            ConfigError::new(place, format!("not valid YAML: {}", secret::shown_problem(seen, first_line(&told))), hint)
-        })?;
+        let raw: Spanned<Raw> =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+                let line = error.location().map_or(0, |at| at.line());
+                let seen = line
+                    .checked_sub(1)
+                    .and_then(|at| text.lines().nth(at as usize))
+                    .unwrap_or_default()
+                    .trim();
+                let hint = if seen.is_empty() {
+                    String::new()
+                } else {
+                    format!("the line reads `{}`", secret::shown_line(seen))
+                };
+                let place = Place { file: file.to_owned(), line, key: String::new() };
+                let told = error.to_string();
+                ConfigError::new(
+                    place,
+                    format!("not valid YAML: {}", secret::shown_problem(seen, first_line(&told))),
+                    hint,
+                )
+            })?;
         let mut root = node(raw, text);
         if root.is_null() {
             root = Node::map();
@@ -219,12 +242,18 @@ impl Document {
         Ok(Document { file: file.to_owned(), root, within: None })
     }
 
-    /// Parses a text that stands in another file. Its lines are that file's after `before`; where they are no lines of it
-    /// (`spread` is false), all are the one after it.
+    /// Parses a text that stands in another file. Its lines are that file's after `before`; where
+    /// they are no lines of it (`spread` is false), all are the one after it.
     ///
     /// # Errors
     /// As [`Document::parse`].
-    pub fn parse_within(file: &Path, name: &str, text: &str, before: u64, spread: bool) -> Result<Document, ConfigError> {
+    pub fn parse_within(
+        file: &Path,
+        name: &str,
+        text: &str,
+        before: u64,
+        spread: bool,
+    ) -> Result<Document, ConfigError> {
         let line = |line: u64| if spread && line > 0 { before + line } else { before + 1 };
         let mut doc = Document::parse(file, text).map_err(|mut error| {
             error.place.line = line(error.place.line);
@@ -244,7 +273,9 @@ impl Document {
                 out.push_str(&scalar_text(scalar));
                 out.push('\n');
             }
-            _ if is_empty(&self.root) => out.push_str(if matches!(self.root.value, Value::Seq(_)) { "[]\n" } else { "{}\n" }),
+            _ if is_empty(&self.root) => {
+                out.push_str(if matches!(self.root.value, Value::Seq(_)) { "[]\n" } else { "{}\n" })
+            }
             _ => write_block(&self.root, 0, &mut out),
         }
         out
@@ -320,7 +351,9 @@ fn scalar_text(scalar: &Scalar) -> String {
             '\n' => text.push_str("\\n"),
             '\t' => text.push_str("\\t"),
             '\r' => text.push_str("\\r"),
-            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => text.push_str(&format!("\\u{:04x}", letter as u32)),
+            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                text.push_str(&format!("\\u{:04x}", letter as u32))
+            }
             letter if letter.is_control() => text.push_str(&format!("\\u{:04x}", letter as u32)),
             letter => text.push(letter),
         }
@@ -351,7 +384,8 @@ fn node(raw: Spanned<Raw>, source: &str) -> Node {
         }
         Raw::Number(number) => {
             let written = written();
-            let known = !written.is_empty() && written.chars().all(|c| c.is_ascii_alphanumeric() || "+-._:".contains(c));
+            let known = !written.is_empty()
+                && written.chars().all(|c| c.is_ascii_alphanumeric() || "+-._:".contains(c));
             Value::Scalar(Scalar::plain(if known { written } else { number }))
         }
         Raw::Text(text) => {
@@ -372,7 +406,8 @@ fn node(raw: Spanned<Raw>, source: &str) -> Node {
     Node { value, line }
 }
 
-/// Whether an explicit tag stands before the scalar (`!!str 5`), which then is the string it was declared to be.
+/// Whether an explicit tag stands before the scalar (`!!str 5`), which then is the string it was
+/// declared to be.
 fn is_tagged(source: &str, at: &Location) -> bool {
     let start = at.span().byte_offset().and_then(|start| usize::try_from(start).ok()).unwrap_or(0);
     let before = source.get(..start).unwrap_or("").trim_end_matches(' ');
@@ -382,7 +417,9 @@ fn is_tagged(source: &str, at: &Location) -> bool {
 fn slice<'a>(source: &'a str, at: &Location) -> &'a str {
     let span = at.span();
     let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else { return "" };
-    let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(length)) else { return "" };
+    let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(length)) else {
+        return "";
+    };
     source.get(start..start.saturating_add(length)).unwrap_or("")
 }
 
@@ -498,7 +535,8 @@ mod tests {
 
     #[test]
     fn says_where_it_is_no_yaml() {
-        let error = Document::parse(Path::new("rules.yml"), "groups:\n  - name: a\n   rules: [\n").unwrap_err();
+        let error = Document::parse(Path::new("rules.yml"), "groups:\n  - name: a\n   rules: [\n")
+            .unwrap_err();
         assert_eq!(error.place.line, 3, "{error}");
         assert!(error.to_string().starts_with("rules.yml:3"), "{error}");
         let twice = Document::parse(Path::new("p.yml"), "a: 1\na: 2\n").unwrap_err();

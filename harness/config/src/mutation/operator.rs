@@ -1,4 +1,5 @@
-//! What each operator puts in a node's place. The steps are fixed, so that two runs of a stack can be compared.
+//! What each operator puts in a node's place. The steps are fixed, so that two runs of a stack can
+//! be compared.
 
 use super::tree::Replacements;
 use crate::monitoring::{duration, promql};
@@ -21,7 +22,8 @@ pub(super) const OPERATORS: [(Operator, Replacements); 6] = [
     (Operator::Range, ranges),
 ];
 
-/// Whether an operator only moves a level, or how fast a window fills. A threshold of a comparison for equality is no level.
+/// Whether an operator only moves a level, or how fast a window fills. A threshold of a comparison
+/// for equality is no level.
 pub(super) fn is_level(operator: Operator, tree: &Expr) -> bool {
     match operator {
         Operator::Threshold => ordered(tree),
@@ -33,7 +35,8 @@ pub(super) fn is_level(operator: Operator, tree: &Expr) -> bool {
 /// Whether a comparison by order is anywhere in an expression.
 fn ordered(expr: &Expr) -> bool {
     let by_order = |id: u16| [token::T_GTR, token::T_GTE, token::T_LSS, token::T_LTE].contains(&id);
-    matches!(expr, Expr::Binary(binary) if by_order(binary.op.id())) || promql::children(expr).into_iter().any(ordered)
+    matches!(expr, Expr::Binary(binary) if by_order(binary.op.id()))
+        || promql::children(expr).into_iter().any(ordered)
 }
 
 fn thresholds(expr: &Expr) -> Vec<(String, Expr)> {
@@ -43,17 +46,29 @@ fn thresholds(expr: &Expr) -> Vec<(String, Expr)> {
     }
     let equality = matches!(binary.op.id(), token::T_EQLC | token::T_NEQ);
     let steps = |value: f64| -> Vec<f64> {
-        if equality || value == 0.0 { vec![value - 1.0, value + 1.0] } else { FACTORS.iter().map(|f| tidy(value * f)).collect() }
+        if equality || value == 0.0 {
+            vec![value - 1.0, value + 1.0]
+        } else {
+            FACTORS.iter().map(|f| tidy(value * f)).collect()
+        }
     };
-    let change = |from: f64, to: f64| format!("threshold: {} → {}", promql::number_text(from), promql::number_text(to));
+    let change = |from: f64, to: f64| {
+        format!("threshold: {} → {}", promql::number_text(from), promql::number_text(to))
+    };
     for right in [true, false] {
         let side = if right { &binary.rhs } else { &binary.lhs };
         let put = |tree: Expr| with_side(binary, right, tree);
         if let Some(value) = constant(side) {
-            return steps(value).into_iter().map(|to| (change(value, to), put(number(to)))).collect();
+            return steps(value)
+                .into_iter()
+                .map(|to| (change(value, to), put(number(to))))
+                .collect();
         }
         if let Some((value, factor)) = factor(side).filter(|_| !equality) {
-            return steps(value).into_iter().map(|to| (change(value, to), put(factor(to)))).collect();
+            return steps(value)
+                .into_iter()
+                .map(|to| (change(value, to), put(factor(to))))
+                .collect();
         }
     }
     Vec::new()
@@ -65,7 +80,11 @@ fn tidy(product: f64) -> f64 {
 }
 
 fn number(value: f64) -> Expr {
-    if value < 0.0 { -Expr::NumberLiteral(NumberLiteral { val: -value }) } else { Expr::NumberLiteral(NumberLiteral { val: value }) }
+    if value < 0.0 {
+        -Expr::NumberLiteral(NumberLiteral { val: -value })
+    } else {
+        Expr::NumberLiteral(NumberLiteral { val: value })
+    }
 }
 
 fn with_side(binary: &BinaryExpr, right: bool, tree: Expr) -> Expr {
@@ -126,7 +145,10 @@ fn comparisons(expr: &Expr) -> Vec<(String, Expr)> {
 
 fn matchers(expr: &Expr) -> Vec<(String, Expr)> {
     match expr {
-        Expr::VectorSelector(selector) => changed_selectors(selector).into_iter().map(|(c, s)| (c, Expr::VectorSelector(s))).collect(),
+        Expr::VectorSelector(selector) => changed_selectors(selector)
+            .into_iter()
+            .map(|(c, s)| (c, Expr::VectorSelector(s)))
+            .collect(),
         Expr::MatrixSelector(matrix) => {
             let put = |vs: VectorSelector| {
                 let mut changed = matrix.clone();
@@ -145,7 +167,10 @@ fn changed_selectors(selector: &VectorSelector) -> Vec<(String, VectorSelector)>
         return Vec::new();
     }
     let all = &selector.matchers.matchers;
-    let with = |matchers: Vec<Matcher>| VectorSelector { matchers: Matchers::new(matchers), ..selector.clone() };
+    let with = |matchers: Vec<Matcher>| VectorSelector {
+        matchers: Matchers::new(matchers),
+        ..selector.clone()
+    };
     let mut changed = Vec::new();
     for (at, matcher) in all.iter().enumerate() {
         let (id, op, turned) = match &matcher.op {
@@ -155,11 +180,19 @@ fn changed_selectors(selector: &VectorSelector) -> Vec<(String, VectorSelector)>
             MatchOp::NotRe(_) => (token::T_EQL_REGEX, "!~", "=~"),
         };
         let (name, value) = (&matcher.name, &matcher.value);
-        let dropped = all.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, m)| m.clone()).collect();
+        let dropped =
+            all.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, m)| m.clone()).collect();
         changed.push((format!("matcher dropped: {name}{op}{value:?}"), with(dropped)));
         if let Ok(negated) = Matcher::new_matcher(id, name.clone(), value.clone()) {
-            let negated = all.iter().enumerate().map(|(i, m)| if i == at { negated.clone() } else { m.clone() }).collect();
-            changed.push((format!("matcher negated: {name}{op}{value:?} → {name}{turned}{value:?}"), with(negated)));
+            let negated = all
+                .iter()
+                .enumerate()
+                .map(|(i, m)| if i == at { negated.clone() } else { m.clone() })
+                .collect();
+            changed.push((
+                format!("matcher negated: {name}{op}{value:?} → {name}{turned}{value:?}"),
+                with(negated),
+            ));
         }
     }
     changed
@@ -169,8 +202,12 @@ fn groupings(expr: &Expr) -> Vec<(String, Expr)> {
     let Expr::Aggregate(aggregate) = expr else { return Vec::new() };
     let Some(modifier) = &aggregate.modifier else { return Vec::new() };
     let (word, turned) = match modifier {
-        LabelModifier::Include(labels) => ("by", (LabelModifier::Exclude(labels.clone()), "without")),
-        LabelModifier::Exclude(labels) => ("without", (LabelModifier::Include(labels.clone()), "by")),
+        LabelModifier::Include(labels) => {
+            ("by", (LabelModifier::Exclude(labels.clone()), "without"))
+        }
+        LabelModifier::Exclude(labels) => {
+            ("without", (LabelModifier::Include(labels.clone()), "by"))
+        }
     };
     let labels = modifier.labels().labels.join(", ");
     let with = |modifier: Option<LabelModifier>| {
@@ -204,7 +241,9 @@ fn ranges(expr: &Expr) -> Vec<(String, Expr)> {
         let halved = Duration::from_millis((range.as_millis() / 2) as u64);
         [range * 2, halved].into_iter().filter(|d| !d.is_zero())
     };
-    let change = |from: Duration, to: Duration| format!("range: {} → {}", duration::format(from), duration::format(to));
+    let change = |from: Duration, to: Duration| {
+        format!("range: {} → {}", duration::format(from), duration::format(to))
+    };
     match expr {
         Expr::MatrixSelector(matrix) => steps(matrix.range)
             .map(|to| {

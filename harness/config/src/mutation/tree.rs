@@ -66,7 +66,11 @@ pub(super) fn variants(expr: &Expr, of_node: Replacements) -> Vec<(String, Expr)
                 });
             }
         }
-        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::VectorSelector(_) | Expr::MatrixSelector(_) | Expr::Extension(_) => {}
+        Expr::NumberLiteral(_)
+        | Expr::StringLiteral(_)
+        | Expr::VectorSelector(_)
+        | Expr::MatrixSelector(_)
+        | Expr::Extension(_) => {}
     }
     all
 }

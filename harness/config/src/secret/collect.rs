@@ -1,5 +1,5 @@
-//! Finding the secrets that a file holds: by its lines, so that a file that does not parse gives them away as little as one that
-//! does, and by its tree, which knows what belongs together.
+//! Finding the secrets that a file holds: by its lines, so that a file that does not parse gives
+//! them away as little as one that does, and by its tree, which knows what belongs together.
 
 mod lines;
 mod tree;
@@ -66,9 +66,11 @@ pub fn collect(file: &Path, text: &str) -> Vec<Piece> {
     if !has_signs(&lower) {
         return Vec::new();
     }
-    let name = file.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let name =
+        file.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let about = About {
-        declaration: name == "firedrill.yaml" || (text.contains("schema:") && text.contains("stack:") && text.contains("roles:")),
+        declaration: name == "firedrill.yaml"
+            || (text.contains("schema:") && text.contains("stack:") && text.contains("roles:")),
         receivers: (text.contains("receivers") && text.contains("_configs"))
             || lower.contains("contactpoints")
             || lower.contains("notifiers"),
@@ -77,7 +79,8 @@ pub fn collect(file: &Path, text: &str) -> Vec<Piece> {
     // Large ones are dashboards and data.
     if text.len() <= 64 * 1024 || found.iter().any(|piece| !matches!(piece, Piece::Ordinary(_))) {
         let json = name.ends_with(".json");
-        let tree: Option<serde_json::Value> = if json { serde_json::from_str(text).ok() } else { serde_saphyr::from_str(text).ok() };
+        let tree: Option<serde_json::Value> =
+            if json { serde_json::from_str(text).ok() } else { serde_saphyr::from_str(text).ok() };
         tree::of_tree(&tree.unwrap_or_default(), about, &mut found);
     }
     found.sort();
@@ -94,21 +97,32 @@ pub fn content(field: &str, text: &str) -> Vec<Piece> {
             found.push(Piece::Value { field: field.to_owned(), value: text.to_owned() });
         }
         if text.contains('\n') {
-            let lines = text.lines().map(str::trim).filter(|l| l.chars().count() >= super::scrub::LONG && !l.starts_with("-----"));
-            found.extend(lines.map(|l| Piece::Value { field: field.to_owned(), value: l.to_owned() }));
+            let lines = text
+                .lines()
+                .map(str::trim)
+                .filter(|l| l.chars().count() >= super::scrub::LONG && !l.starts_with("-----"));
+            found.extend(
+                lines.map(|l| Piece::Value { field: field.to_owned(), value: l.to_owned() }),
+            );
         }
     }
     found
 }
 
-static URL: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"([A-Za-z][A-Za-z0-9+.-]*)://(?:([^\s/"'@]*)@)?([^\s/"'?#@,{}\[\]]*)([/?][^\s"'`<>]*)?"#).ok());
+static URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"([A-Za-z][A-Za-z0-9+.-]*)://(?:([^\s/"'@]*)@)?([^\s/"'?#@,{}\[\]]*)([/?][^\s"'`<>]*)?"#,
+    )
+    .ok()
+});
 static PARAMETER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)[?&;]((?:[a-z_-]*(?:token|key|secret|password|passwd|signature|auth|sig))|code|pwd)=([^&\s;#]+)").ok()
 });
-static MYSQL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\w.-]+:([^\s@]+)@(?:tcp|unix|\()").ok());
+static MYSQL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"[\w.-]+:([^\s@]+)@(?:tcp|unix|\()").ok());
 
-/// What the addresses in a text give away: logins and keys among the parameters always, the path where it is a key.
+/// What the addresses in a text give away: logins and keys among the parameters always, the path
+/// where it is a key.
 fn consider_url(field: &str, text: &str, path_is_key: bool, found: &mut Vec<Piece>) {
     let mut value = |field: &str, value: &str| {
         found.push(Piece::Value { field: field.to_owned(), value: value.to_owned() });
@@ -120,10 +134,13 @@ fn consider_url(field: &str, text: &str, path_is_key: bool, found: &mut Vec<Piec
     let mut paths = Vec::new();
     for url in URL.iter().flat_map(|r| r.captures_iter(text)) {
         let part = |n: usize| url.get(n).map_or("", |m| m.as_str());
-        let (login, authority, path) = (part(2), part(3), part(4).trim_end_matches([',', ')', ';', '}', ']', '>']));
+        let (login, authority, path) =
+            (part(2), part(3), part(4).trim_end_matches([',', ')', ';', '}', ']', '>']));
         match login.split_once(':') {
             Some((_, password)) if !password.is_empty() => value("password", password),
-            _ if login.chars().count() >= 16 || (words::is_secret(field) && login.chars().count() >= super::scrub::LONG) => {
+            _ if login.chars().count() >= 16
+                || (words::is_secret(field) && login.chars().count() >= super::scrub::LONG) =>
+            {
                 value(field, login)
             }
             _ => {}
@@ -131,9 +148,15 @@ fn consider_url(field: &str, text: &str, path_is_key: bool, found: &mut Vec<Piec
         for parameter in PARAMETER.iter().flat_map(|r| r.captures_iter(path)) {
             value(&parameter[1], &parameter[2]);
         }
-        let known = authority.contains("hooks.slack.com") || path.contains("/api/webhooks/") || authority.contains(".webhook.office.com");
+        let known = authority.contains("hooks.slack.com")
+            || path.contains("/api/webhooks/")
+            || authority.contains(".webhook.office.com");
         if (path_is_key || known) && !path.trim_matches('/').is_empty() {
-            paths.push(Piece::Path { field: field.to_owned(), authority: authority.to_owned(), path: path.to_owned() });
+            paths.push(Piece::Path {
+                field: field.to_owned(),
+                authority: authority.to_owned(),
+                path: path.to_owned(),
+            });
         }
         // `https://api.telegram.org/bot123:key`
         if let Some(bot) = path.strip_prefix("/bot").filter(|b| b.contains(':')) {
@@ -142,7 +165,11 @@ fn consider_url(field: &str, text: &str, path_is_key: bool, found: &mut Vec<Piec
     }
     // A password with `/` or `@` in it, as no address may be written and many are.
     if let Some((_, rest)) = text.split_once("://")
-        && let Some((login, _)) = rest.split(|c: char| c.is_whitespace() || "\"'`".contains(c)).next().unwrap_or_default().rsplit_once('@')
+        && let Some((login, _)) = rest
+            .split(|c: char| c.is_whitespace() || "\"'`".contains(c))
+            .next()
+            .unwrap_or_default()
+            .rsplit_once('@')
         && let Some((user, password)) = login.split_once(':')
         && !user.contains('/')
         && password.split('/').next().is_none_or(|port| port.parse::<u16>().is_err())
@@ -160,7 +187,9 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let pair = after.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        let pair = after
+            .get(..2)
+            .and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
         match (first, pair) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);
@@ -182,7 +211,9 @@ fn consider(name: &str, value: &str, about: About, found: &mut Vec<Piece>) {
         return;
     }
     // `${NAME:-default}`: the default is written in the file.
-    if let Some(inside) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')).filter(|v| !v.contains("${")) {
+    if let Some(inside) =
+        value.strip_prefix("${").and_then(|v| v.strip_suffix('}')).filter(|v| !v.contains("${"))
+    {
         if let Some((_, default)) = inside.trim_start_matches("env:").split_once(['-', '=', '+']) {
             consider(name, default, about, found);
         }
@@ -207,13 +238,17 @@ fn consider(name: &str, value: &str, about: About, found: &mut Vec<Piece>) {
 
 /// A value that is secret, with what goes before it in a header taken off.
 fn secret(name: &str, value: &str, found: &mut Vec<Piece>) {
-    let mut add = |field: &str, value: &str| found.push(Piece::Value { field: field.to_owned(), value: value.to_owned() });
+    let mut add = |field: &str, value: &str| {
+        found.push(Piece::Value { field: field.to_owned(), value: value.to_owned() })
+    };
     add(name, value);
     if let Some((scheme, rest)) = value.split_once(' ')
-        && ["basic", "bearer", "geniekey", "token", "apikey", "splunk"].contains(&scheme.to_ascii_lowercase().as_str())
+        && ["basic", "bearer", "geniekey", "token", "apikey", "splunk"]
+            .contains(&scheme.to_ascii_lowercase().as_str())
     {
         add(name, rest);
-        let login = STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let login =
+            STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         if let Some((_, password)) = login.as_deref().and_then(|login| login.split_once(':')) {
             add("password", password);
         }

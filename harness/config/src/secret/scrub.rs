@@ -9,20 +9,31 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-/// From so many characters on a value is masked wherever it stands; a shorter one only as the value of its field.
+/// From so many characters on a value is masked wherever it stands; a shorter one only as the value
+/// of its field.
 pub const LONG: usize = 8;
 /// From so many characters on its last four are shown.
 const TAIL_FROM: usize = 16;
 
-/// What is shown instead of a secret: its field's name, and its last four characters if it has 16 or more.
+/// What is shown instead of a secret: its field's name, and its last four characters if it has 16
+/// or more.
 pub fn mask(field: &str, value: &str) -> String {
-    let field: String = field.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-".contains(*c)).take(40).collect();
+    let field: String = field
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "_.-".contains(*c))
+        .take(40)
+        .collect();
     let field = if field.is_empty() { "secret" } else { &field };
     let letters: Vec<char> = value.trim().chars().collect();
     let tail: String = letters[letters.len().saturating_sub(4)..].iter().collect();
     // Other characters could end a string of JSON or a tag; what a file ends with tells nothing.
-    let plain = !value.trim().contains('\n') && tail.chars().all(|c| c.is_ascii_alphanumeric() || "_.-+=".contains(c));
-    if letters.len() >= TAIL_FROM && plain { format!("[{field} …{tail}]") } else { format!("[{field}]") }
+    let plain = !value.trim().contains('\n')
+        && tail.chars().all(|c| c.is_ascii_alphanumeric() || "_.-+=".contains(c));
+    if letters.len() >= TAIL_FROM && plain {
+        format!("[{field} …{tail}]")
+    } else {
+        format!("[{field}]")
+    }
 }
 
 /// Whether a text is such a mask, perhaps as a path.
@@ -39,11 +50,13 @@ pub fn is_mask(text: &str) -> bool {
 pub struct Secrets {
     /// Value to the names of its fields; the first is the one that is shown.
     values: BTreeMap<String, Vec<String>>,
-    /// Paths that are too short to be masked wherever they stand: `host/path`, with the length of the host, to the field.
+    /// Paths that are too short to be masked wherever they stand: `host/path`, with the length of
+    /// the host, to the field.
     places: BTreeMap<(String, usize), String>,
     /// Names of services, alerts and the like.
     names: BTreeSet<String>,
-    /// Plain values and names of fields: a secret that is a mere word and also stands there is masked in its field only.
+    /// Plain values and names of fields: a secret that is a mere word and also stands there is
+    /// masked in its field only.
     ordinary: BTreeSet<String>,
 }
 
@@ -51,7 +64,9 @@ impl Secrets {
     /// Learns a value.
     pub fn add(&mut self, field: &str, value: &str) {
         let value = value.trim();
-        let placeholder = value.starts_with("${") && value.ends_with('}') && value.find('}') == Some(value.len() - 1);
+        let placeholder = value.starts_with("${")
+            && value.ends_with('}')
+            && value.find('}') == Some(value.len() - 1);
         let trivial = value.chars().count() < 3
             || matches!(value, "true" | "false" | "null" | "none" | "None" | "True" | "False")
             || placeholder
@@ -62,8 +77,10 @@ impl Secrets {
         if trivial {
             return;
         }
-        // Where a file is broken a secret may stand as a key; a mask must not show it as the field's name.
-        let shows_itself = field.contains(value) && value.chars().count() >= LONG && !words::is_common(value);
+        // Where a file is broken a secret may stand as a key; a mask must not show it as the
+        // field's name.
+        let shows_itself =
+            field.contains(value) && value.chars().count() >= LONG && !words::is_common(value);
         let field = if shows_itself { "secret" } else { field };
         let fields = self.values.entry(value.to_owned()).or_default();
         if !fields.iter().any(|f| f == field) {
@@ -81,8 +98,11 @@ impl Secrets {
             self.add(field, bare);
             // The last part alone is what makes it a key.
             let last = bare.rsplit('/').next().unwrap_or(bare);
-            let mixed = last.contains(|c: char| c.is_ascii_digit()) && last.contains(|c: char| c.is_ascii_alphabetic());
-            if last != bare && (last.chars().count() >= TAIL_FROM || (last.chars().count() >= LONG && mixed)) {
+            let mixed = last.contains(|c: char| c.is_ascii_digit())
+                && last.contains(|c: char| c.is_ascii_alphabetic());
+            if last != bare
+                && (last.chars().count() >= TAIL_FROM || (last.chars().count() >= LONG && mixed))
+            {
                 self.add(field, last);
             }
         } else if !authority.is_empty() {
@@ -108,12 +128,17 @@ impl Secrets {
 
     /// The values that are known, with their fields.
     pub fn values(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(value, fields)| (value.as_str(), fields.first().map_or("", String::as_str)))
+        self.values
+            .iter()
+            .map(|(value, fields)| (value.as_str(), fields.first().map_or("", String::as_str)))
     }
 
     /// Whether a value is masked wherever it stands.
     pub fn is_masked_everywhere(&self, value: &str) -> bool {
-        value.chars().count() >= LONG && !words::is_common(value) && !self.names.contains(value) && !self.ordinary.contains(value)
+        value.chars().count() >= LONG
+            && !words::is_common(value)
+            && !self.names.contains(value)
+            && !self.ordinary.contains(value)
     }
 
     /// What takes all of these out of a text.
@@ -127,11 +152,22 @@ impl Secrets {
             }
             let mask = mask(fields.first().map_or("", String::as_str), value);
             long.push((mask.clone(), Found { mask: mask.clone(), keeps: 0, encoded: false }));
-            long.extend(forms(value).into_iter().map(|form| (form, Found { mask: mask.clone(), keeps: 0, encoded: false })));
-            long.extend(encoded(value).into_iter().map(|form| (form, Found { mask: mask.clone(), keeps: 0, encoded: true })));
+            long.extend(
+                forms(value)
+                    .into_iter()
+                    .map(|form| (form, Found { mask: mask.clone(), keeps: 0, encoded: false })),
+            );
+            long.extend(
+                encoded(value)
+                    .into_iter()
+                    .map(|form| (form, Found { mask: mask.clone(), keeps: 0, encoded: true })),
+            );
         }
         for ((place, keeps), field) in &self.places {
-            long.push((place.clone(), Found { mask: mask(field, ""), keeps: *keeps, encoded: false }));
+            long.push((
+                place.clone(),
+                Found { mask: mask(field, ""), keeps: *keeps, encoded: false },
+            ));
         }
         let (patterns, found): (Vec<String>, Vec<Found>) = long.into_iter().unzip();
         let (values, fields): (Vec<String>, Vec<Vec<String>>) = short.into_iter().unzip();
@@ -142,7 +178,15 @@ impl Secrets {
 /// Paths of interfaces that everybody knows: no key is in them.
 fn is_public_path(path: &str) -> bool {
     let path = path.trim_end_matches('/');
-    ["/v2/enqueue", "/generic/2010-04-15/create_event.json", "/v2/alerts", "/v1/alerts", "/api/v1/alerts", "/api/v2/alerts"].contains(&path)
+    [
+        "/v2/enqueue",
+        "/generic/2010-04-15/create_event.json",
+        "/v2/alerts",
+        "/v1/alerts",
+        "/api/v1/alerts",
+        "/api/v2/alerts",
+    ]
+    .contains(&path)
         || path.starts_with("/api/v1/") && path.len() < 32 && !path.contains('?')
 }
 
@@ -152,7 +196,8 @@ fn is_word(text: &str) -> bool {
 }
 
 fn search(patterns: &[String]) -> Option<AhoCorasick> {
-    let made = (!patterns.is_empty()).then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns));
+    let made = (!patterns.is_empty())
+        .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns));
     // Only more than two thousand million patterns are refused.
     made.and_then(Result::ok)
 }
@@ -161,7 +206,9 @@ fn search(patterns: &[String]) -> Option<AhoCorasick> {
 fn forms(value: &str) -> BTreeSet<String> {
     let percent = |upper: bool, space: &str, kept: &str| {
         let one = |b: u8| match b {
-            b if b.is_ascii_alphanumeric() || kept.as_bytes().contains(&b) => char::from(b).to_string(),
+            b if b.is_ascii_alphanumeric() || kept.as_bytes().contains(&b) => {
+                char::from(b).to_string()
+            }
             b' ' => space.to_owned(),
             b if upper => format!("%{b:02X}"),
             b => format!("%{b:02x}"),
@@ -172,7 +219,8 @@ fn forms(value: &str) -> BTreeSet<String> {
     let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let quoted = html.replace('"', "&quot;");
     let debugged = format!("{value:?}");
-    let inside = |text: &str| text.get(1..text.len().saturating_sub(1)).unwrap_or_default().to_owned();
+    let inside =
+        |text: &str| text.get(1..text.len().saturating_sub(1)).unwrap_or_default().to_owned();
     let mut forms: BTreeSet<String> = [
         value.to_owned(),
         inside(&json),
@@ -188,7 +236,11 @@ fn forms(value: &str) -> BTreeSet<String> {
         value.replace('$', "$$"),
         value.replace("$$", "$"),
         json.replace('/', "\\/").trim_matches('"').to_owned(),
-        json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e").trim_matches('"').to_owned(),
+        json.replace('&', "\\u0026")
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .trim_matches('"')
+            .to_owned(),
     ]
     .into();
     for upper in [true, false] {
@@ -203,7 +255,8 @@ fn forms(value: &str) -> BTreeSet<String> {
     forms
 }
 
-/// What of a value's base64 does not depend on what stands around it, for each of the three ways in which it may lie.
+/// What of a value's base64 does not depend on what stands around it, for each of the three ways in
+/// which it may lie.
 fn encoded(value: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     for before in 0..3usize {
@@ -237,9 +290,11 @@ pub struct Scrubber {
 }
 
 /// `scheme://user:password@`.
-static LOGIN: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"(?i)([a-z][a-z0-9+.-]*://)([^/\s:@"'`<>?#]*):([^\s@/"'`<>]+)@"#).ok());
-/// Addresses whose path is a key, at services that everybody knows, and keys that are known by their form.
+static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?i)([a-z][a-z0-9+.-]*://)([^/\s:@"'`<>?#]*):([^\s@/"'`<>]+)@"#).ok()
+});
+/// Addresses whose path is a key, at services that everybody knows, and keys that are known by
+/// their form.
 static HOOK: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(hooks\.slack\.com(?::\d+)?/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot|\.webhook\.office\.com/webhookb2/)([^\s"'`<>\\)\]}]+)"#,
@@ -288,11 +343,19 @@ impl Scrubber {
             let (mut from, mut to) = (at.start() + found.keeps, at.end());
             if found.encoded {
                 let belongs = |b: u8| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b);
-                from = text.as_bytes()[..from].iter().rposition(|b| !belongs(*b)).map_or(0, |at| at + 1);
-                to += text.as_bytes()[to..].iter().position(|b| !belongs(*b)).unwrap_or(text.len() - to);
+                from = text.as_bytes()[..from]
+                    .iter()
+                    .rposition(|b| !belongs(*b))
+                    .map_or(0, |at| at + 1);
+                to += text.as_bytes()[to..]
+                    .iter()
+                    .position(|b| !belongs(*b))
+                    .unwrap_or(text.len() - to);
             }
             // A place with a short path must end there.
-            if found.keeps > 0 && text[to..].starts_with(|c: char| c.is_alphanumeric() || "-_/.".contains(c)) {
+            if found.keeps > 0
+                && text[to..].starts_with(|c: char| c.is_alphanumeric() || "-_/.".contains(c))
+            {
                 continue;
             }
             if to <= done || text.get(from.max(done)..to).is_none() {
@@ -319,7 +382,11 @@ impl Scrubber {
                 continue;
             }
             let login = after.starts_with('@') && before.ends_with(':');
-            let Some(field) = field_before(before, fields).or_else(|| login.then(|| fields[0].clone())) else { continue };
+            let Some(field) =
+                field_before(before, fields).or_else(|| login.then(|| fields[0].clone()))
+            else {
+                continue;
+            };
             out.push_str(&text[done..at.start()]);
             out.push_str(&mask(&field, ""));
             done = at.end();
@@ -332,8 +399,8 @@ impl Scrubber {
     }
 }
 
-/// Which of these fields a text ends with, as one does before the field's value: `password: "`, `--password `, `PASSWORD=`, and
-/// `password: seen `, as our own messages have it.
+/// Which of these fields a text ends with, as one does before the field's value: `password: "`,
+/// `--password `, `PASSWORD=`, and `password: seen `, as our own messages have it.
 fn field_before(text: &str, fields: &[String]) -> Option<String> {
     let quoted = |text: &str| text.trim_end_matches(['"', '\'', '`', '\\']).len();
     let text = &text[..quoted(text)];
@@ -348,7 +415,8 @@ fn field_before(text: &str, fields: &[String]) -> Option<String> {
     fields.iter().find(|field| ends_with(field).is_some()).cloned()
 }
 
-/// Logins in addresses, addresses that are keys, and keys that are known by their form, whether or not anybody learned them.
+/// Logins in addresses, addresses that are keys, and keys that are known by their form, whether or
+/// not anybody learned them.
 fn without_known_forms(text: &str) -> Option<String> {
     let mut now = Cow::Borrowed(text);
     let mut replace = |regex: &Option<Regex>, with: &dyn Fn(&Captures<'_>) -> String| {
@@ -366,13 +434,31 @@ fn without_known_forms(text: &str) -> Option<String> {
             _ => format!("{}{}:{}@", &c[1], &c[2], mask("password", "")),
         });
     }
-    if ["hooks.slack.com", "/api/webhooks/", "api.telegram.org/bot", ".webhook.office.com"].iter().any(|part| text.contains(part)) {
-        replace(&HOOK, &|c| if c[2].starts_with('[') { whole(c) } else { format!("{}{}", &c[1], mask("path", &c[2])) });
+    if ["hooks.slack.com", "/api/webhooks/", "api.telegram.org/bot", ".webhook.office.com"]
+        .iter()
+        .any(|part| text.contains(part))
+    {
+        replace(&HOOK, &|c| {
+            if c[2].starts_with('[') {
+                whole(c)
+            } else {
+                format!("{}{}", &c[1], mask("path", &c[2]))
+            }
+        });
     }
     if text.contains("uthorization") || text.contains("UTHORIZATION") {
-        replace(&HEADER, &|c| if c[2].starts_with('[') { whole(c) } else { format!("{}{}", &c[1], mask("authorization", &c[2])) });
+        replace(&HEADER, &|c| {
+            if c[2].starts_with('[') {
+                whole(c)
+            } else {
+                format!("{}{}", &c[1], mask("authorization", &c[2]))
+            }
+        });
     }
-    if ["xox", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "glpat-", "gla_", "glsa_", "AKIA", "eyJ"].iter().any(|part| text.contains(part)) {
+    if ["xox", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "glpat-", "gla_", "glsa_", "AKIA", "eyJ"]
+        .iter()
+        .any(|part| text.contains(part))
+    {
         replace(&SHAPE, &|c| mask("token", &c[1]));
     }
     match now {

@@ -1,6 +1,7 @@
 //! Which names say that what stands behind them is a secret.
 
-/// Last words of names that speak about a secret and hold none: `token_url`, `password_file`, `TOKEN_TTL`.
+/// Last words of names that speak about a secret and hold none: `token_url`, `password_file`,
+/// `TOKEN_TTL`.
 const ABOUT: &str = "file files path paths dir url uri urls ttl name names field fields prefix length len type expiry expires expiration \
     lifetime algorithm algo enabled required count interval timeout size policy header ref env mode format method version \
     min max location template store issuer endpoint host port user username rotation encryption error errors";
@@ -16,7 +17,8 @@ const VAULTS: &str = "securejsondata securesettings stringdata";
 const PLAIN_HEADERS: &str = "accept accept-encoding bcc cache-control cc connection content-encoding content-length content-type date from host \
     message-id origin references reply-to sender subject to user-agent x-scope-orgid";
 
-/// Values that many use and that are words: they are masked where they stand as a field's value, nowhere else.
+/// Values that many use and that are words: they are masked where they stand as a field's value,
+/// nowhere else.
 const COMMON: &str = "admin administrator alertmanager change-me change_me changeit changeme database default development example grafana \
     localhost metrics monitoring password passw0rd postgres postgresql production prometheus secret telegraf username \
     12345678 123456789 1234567890";
@@ -29,7 +31,8 @@ fn is_one_of(list: &str, word: &str) -> bool {
 fn words(name: &str) -> Vec<String> {
     let (mut words, mut word, mut before) = (Vec::new(), String::new(), None::<char>);
     for letter in name.chars() {
-        let begins = letter.is_ascii_uppercase() && before.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let begins = letter.is_ascii_uppercase()
+            && before.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if (!letter.is_alphanumeric() || begins) && !word.is_empty() {
             words.push(std::mem::take(&mut word));
         }
@@ -64,34 +67,60 @@ pub fn is_secret(name: &str) -> bool {
     if joined.contains("public") && !joined.contains("secret") {
         return false;
     }
-    let says = ["passw", "passphrase", "secret", "credential", "apikey", "privatekey", "requirepass", "masterauth", "connectionstring"];
-    if says.iter().any(|part| joined.contains(part)) || joined.ends_with("datasourcename") || joined.ends_with("authidentity") {
+    let says = [
+        "passw",
+        "passphrase",
+        "secret",
+        "credential",
+        "apikey",
+        "privatekey",
+        "requirepass",
+        "masterauth",
+        "connectionstring",
+    ];
+    if says.iter().any(|part| joined.contains(part))
+        || joined.ends_with("datasourcename")
+        || joined.ends_with("authidentity")
+    {
         return true;
     }
-    let alone = ["pass", "pwd", "dsn", "auth", "authorization", "bearer", "cookie", "salt", "webhook"];
-    if alone.contains(&last.as_str()) || words.iter().any(|w| w.ends_with("token") || matches!(w.as_str(), "pass" | "pwd" | "dsn")) {
+    let alone =
+        ["pass", "pwd", "dsn", "auth", "authorization", "bearer", "cookie", "salt", "webhook"];
+    if alone.contains(&last.as_str())
+        || words
+            .iter()
+            .any(|w| w.ends_with("token") || matches!(w.as_str(), "pass" | "pwd" | "dsn"))
+    {
         return true;
     }
-    let of_variable = !name.contains(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_uppercase());
+    let of_variable = !name.contains(|c: char| c.is_ascii_lowercase())
+        && name.contains(|c: char| c.is_ascii_uppercase());
     let key_at = words.iter().rposition(|w| w == "key" || w == "keys" || w.ends_with("apikey"));
     key_at.is_some_and(|at| {
         let ends = at + 1 == words.len() || matches!(words[at + 1].as_str(), "id" | "base");
-        ends && (of_variable || at.checked_sub(1).is_some_and(|before| is_one_of(KEYS, &words[before])))
+        ends && (of_variable
+            || at.checked_sub(1).is_some_and(|before| is_one_of(KEYS, &words[before])))
     })
 }
 
 /// Whether the path of an address under this name is a secret: an incoming webhook.
 pub fn is_hook(name: &str) -> bool {
     let joined = words(last_part(name)).concat();
-    joined.contains("webhook") || joined.ends_with("hookurl") || matches!(joined.as_str(), "apiurl" | "slackapiurl" | "hook" | "slackurl")
+    joined.contains("webhook")
+        || joined.ends_with("hookurl")
+        || matches!(joined.as_str(), "apiurl" | "slackapiurl" | "hook" | "slackurl")
 }
 
-/// The name of the secret that stands in the file of this name's value: `password` for `password_file`.
+/// The name of the secret that stands in the file of this name's value: `password` for
+/// `password_file`.
 pub fn of_file(name: &str) -> Option<String> {
     let name = last_part(name.trim_start_matches('-'));
-    let end = ["_file", "_FILE", "-file", "File"].into_iter().find_map(|end| name.strip_suffix(end))?;
+    let end =
+        ["_file", "_FILE", "-file", "File"].into_iter().find_map(|end| name.strip_suffix(end))?;
     let last = words(end).pop()?;
-    let held = is_secret(end) || is_hook(end) || matches!(last.as_str(), "url" | "credentials" | "key" | "token");
+    let held = is_secret(end)
+        || is_hook(end)
+        || matches!(last.as_str(), "url" | "credentials" | "key" | "token");
     held.then(|| end.to_owned())
 }
 
@@ -102,7 +131,10 @@ pub fn is_vault(name: &str) -> bool {
 
 /// Whether the values below a key are headers, and which of them are plain.
 pub fn is_headers(name: &str) -> bool {
-    matches!(words(last_part(name)).concat().as_str(), "headers" | "httpheaders" | "customheaders" | "requestheaders")
+    matches!(
+        words(last_part(name)).concat().as_str(),
+        "headers" | "httpheaders" | "customheaders" | "requestheaders"
+    )
 }
 
 /// Whether a header holds no secret.
@@ -188,16 +220,35 @@ mod tests {
 
     #[test]
     fn hooks_files_and_vaults_are_known() {
-        for name in ["api_url", "slack_api_url", "webhook_url", "incoming_webhook_url", "SLACK_WEBHOOK_URL", "hook_url"] {
+        for name in [
+            "api_url",
+            "slack_api_url",
+            "webhook_url",
+            "incoming_webhook_url",
+            "SLACK_WEBHOOK_URL",
+            "hook_url",
+        ] {
             assert!(is_hook(name), "{name}");
         }
         assert!(!is_hook("pagerduty_url") && !is_hook("url") && !is_hook("API_BASE_URL"));
         let file = |name| of_file(name).unwrap_or_default();
-        assert_eq!((file("password_file").as_str(), file("POSTGRES_PASSWORD_FILE").as_str()), ("password", "POSTGRES_PASSWORD"));
-        assert_eq!((file("api_url_file").as_str(), file("url_file").as_str(), file("key_file").as_str()), ("api_url", "url", "key"));
-        assert_eq!((of_file("config_file"), of_file("env_file"), of_file("profile")), (None, None, None));
+        assert_eq!(
+            (file("password_file").as_str(), file("POSTGRES_PASSWORD_FILE").as_str()),
+            ("password", "POSTGRES_PASSWORD")
+        );
+        assert_eq!(
+            (file("api_url_file").as_str(), file("url_file").as_str(), file("key_file").as_str()),
+            ("api_url", "url", "key")
+        );
+        assert_eq!(
+            (of_file("config_file"), of_file("env_file"), of_file("profile")),
+            (None, None, None)
+        );
         assert!(
-            is_vault("secureJsonData") && is_vault("secure_json_data") && is_headers("http_headers") && is_plain_header("Content-Type")
+            is_vault("secureJsonData")
+                && is_vault("secure_json_data")
+                && is_headers("http_headers")
+                && is_plain_header("Content-Type")
         );
     }
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Reason, Work};
-use crate::monitoring::alertmanager::{DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, DEFAULT_REPEAT_INTERVAL, DEFAULT_RESOLVE_TIMEOUT};
+use crate::monitoring::alertmanager::{
+    DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, DEFAULT_REPEAT_INTERVAL, DEFAULT_RESOLVE_TIMEOUT,
+};
 use crate::monitoring::prometheus::DEFAULT_INTERVAL;
 use crate::monitoring::tree::{Document, Node, Scalar, Value};
 use crate::monitoring::{
-    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, MonitoringConfig, Place, Prometheus, PrometheusServer,
-    ShipperServer, duration,
+    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, MonitoringConfig,
+    Place, Prometheus, PrometheusServer, ShipperServer, duration,
 };
 
 /// Where Go's notation is read, which allows fractions.
@@ -26,13 +28,20 @@ struct Bound {
     why: &'static str,
 }
 
-/// Spans reach a collector when their senders hand them on, which is at their own pace: a decision before that sees half a trace.
-const DECISION: Bound =
-    Bound { least: Duration::from_secs(2), why: "senders hand on their spans every second or so, whatever the time scale" };
+/// Spans reach a collector when their senders hand them on, which is at their own pace: a decision
+/// before that sees half a trace.
+const DECISION: Bound = Bound {
+    least: Duration::from_secs(2),
+    why: "senders hand on their spans every second or so, whatever the time scale",
+};
 /// Batches and looks at files cost processor time each.
-const POLL: Bound = Bound { least: Duration::from_millis(50), why: "more often costs more than the delay is worth" };
+const POLL: Bound = Bound {
+    least: Duration::from_millis(50),
+    why: "more often costs more than the delay is worth",
+};
 
-/// Keys of a shipper by which a line waits, with what Filebeat takes where a `filestream` input says nothing.
+/// Keys of a shipper by which a line waits, with what Filebeat takes where a `filestream` input
+/// says nothing.
 const SHIPPER: [(&str, Option<u64>); 6] = [
     ("prospector.scanner.check_interval", Some(10)),
     ("backoff.init", Some(2)),
@@ -51,7 +60,14 @@ struct Pass<'w, 'a> {
 
 impl Pass<'_, '_> {
     /// Divides the duration under `key` of a map, or writes the divided default if it is missing.
-    fn scale(&mut self, map: &mut Node, path: &str, key: &str, default: Option<Duration>, notation: Notation) {
+    fn scale(
+        &mut self,
+        map: &mut Node,
+        path: &str,
+        key: &str,
+        default: Option<Duration>,
+        notation: Notation,
+    ) {
         self.scale_down_to(map, path, key, default, notation, None);
     }
 
@@ -70,11 +86,16 @@ impl Pass<'_, '_> {
         let written = map.get(key).and_then(|node| Some((node.text()?.to_owned(), node.line)));
         let (from, line) = match (&written, default) {
             (Some((text, line)), _) => {
-                let read = if notation == Notation::Go { duration::parse_go(text) } else { duration::parse(text) };
+                let read = if notation == Notation::Go {
+                    duration::parse_go(text)
+                } else {
+                    duration::parse(text)
+                };
                 match read {
                     Ok(from) => (from, *line),
                     Err(problem) => {
-                        let place = Place { file: self.doc_name.clone(), line: *line, key: full.clone() };
+                        let place =
+                            Place { file: self.doc_name.clone(), line: *line, key: full.clone() };
                         let hint = "write the duration out".to_owned();
                         self.work.reasons.push(Reason {
                             subject: full,
@@ -93,8 +114,15 @@ impl Pass<'_, '_> {
         };
         let place = Place { file: self.doc_name.clone(), line, key: full.clone() };
         let to = match least.map(|bound| Bound { least: bound.least.min(from), ..bound }) {
-            Some(Bound { least, why }) if from.as_secs_f64() / self.work.scale.n < least.as_secs_f64() => {
-                self.work.rounded(&place.to_string(), from.as_secs_f64() * 1000.0 / self.work.scale.n, least, why);
+            Some(Bound { least, why })
+                if from.as_secs_f64() / self.work.scale.n < least.as_secs_f64() =>
+            {
+                self.work.rounded(
+                    &place.to_string(),
+                    from.as_secs_f64() * 1000.0 / self.work.scale.n,
+                    least,
+                    why,
+                );
                 least
             }
             _ => self.work.divided(from, &place.to_string(), Some(&place)),
@@ -118,7 +146,8 @@ impl Pass<'_, '_> {
                 && (duration::parse(text).is_ok() || duration::parse_go(text).is_ok())
                 && text.ends_with(|c: char| c.is_ascii_alphabetic())
             {
-                let place = Place { file: self.doc_name.clone(), line: child.line, key: full.clone() };
+                let place =
+                    Place { file: self.doc_name.clone(), line: child.line, key: full.clone() };
                 let why = why(&full);
                 self.work.left(full.clone(), text, why, Some(place));
             }
@@ -191,10 +220,12 @@ fn fits(p99: Duration, timeout: Duration, n: f64) -> bool {
     p99.as_secs_f64() <= timeout.as_secs_f64() / n / 2.0
 }
 
-/// Whether scrapes that take so long (99th percentile, by job) fit into half of their timeouts at time scale `n`.
+/// Whether scrapes that take so long (99th percentile, by job) fit into half of their timeouts at
+/// time scale `n`.
 pub fn scrapes_fit(written: &MonitoringConfig, n: f64, p99: &BTreeMap<String, Duration>) -> bool {
     let jobs = written.prometheus.iter().flat_map(|server| &server.config.view.jobs);
-    jobs.filter_map(|job| Some((job.timeout, p99.get(&job.name)?))).all(|(timeout, p99)| fits(*p99, timeout, n))
+    jobs.filter_map(|job| Some((job.timeout, p99.get(&job.name)?)))
+        .all(|(timeout, p99)| fits(*p99, timeout, n))
 }
 
 impl Work<'_> {
@@ -204,7 +235,9 @@ impl Work<'_> {
             let Some(p99) = self.scale.scrape_p99.get(&job.name) else { continue };
             let half = job.timeout.as_secs_f64() / self.scale.n / 2.0;
             if !fits(*p99, job.timeout, self.scale.n) {
-                let largest = (job.timeout.as_secs_f64() / 2.0 / p99.as_secs_f64()).floor().min((self.scale.n - 1.0).floor());
+                let largest = (job.timeout.as_secs_f64() / 2.0 / p99.as_secs_f64())
+                    .floor()
+                    .min((self.scale.n - 1.0).floor());
                 self.reasons.push(Reason {
                     subject: format!("job `{}`", job.name),
                     place: Some(job.place.clone()),
@@ -231,7 +264,11 @@ impl Work<'_> {
             let notation = Notation::Prometheus;
             // A zero means the default, too.
             for key in ["scrape_interval", "scrape_timeout", "evaluation_interval"] {
-                if global.get(key).and_then(Node::text).is_some_and(|text| duration::parse(text) == Ok(Duration::ZERO)) {
+                if global
+                    .get(key)
+                    .and_then(Node::text)
+                    .is_some_and(|text| duration::parse(text) == Ok(Duration::ZERO))
+                {
                     global.set(key, Node::plain("null"));
                 }
             }
@@ -269,12 +306,20 @@ impl Work<'_> {
         let original = doc.clone();
         let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: self };
         if let Some(global) = doc.root.map_at("global") {
-            pass.scale(global, "global", "resolve_timeout", Some(DEFAULT_RESOLVE_TIMEOUT), Notation::Prometheus);
+            pass.scale(
+                global,
+                "global",
+                "resolve_timeout",
+                Some(DEFAULT_RESOLVE_TIMEOUT),
+                Notation::Prometheus,
+            );
         }
         if let Some(route) = doc.root.get_mut("route") {
             scale_route(&mut pass, route, "route", true);
         }
-        pass.list_rest(&original, &|_| "it belongs to a client, not to the waits between alert and notification".to_owned());
+        pass.list_rest(&original, &|_| {
+            "it belongs to a client, not to the waits between alert and notification".to_owned()
+        });
         self.windows(doc, &server.config.view);
         let read = Alertmanager::read(doc);
         reread(self, read, &mut server.config.view);
@@ -302,7 +347,9 @@ impl Work<'_> {
                 pass.scale_down_to(settings, &path, key, Some(default), Notation::Go, Some(bound));
             }
         }
-        pass.list_rest(&original, &|_| "it belongs to the way of spans, whose senders are not sped up".to_owned());
+        pass.list_rest(&original, &|_| {
+            "it belongs to the way of spans, whose senders are not sped up".to_owned()
+        });
         let read = Collector::read(doc);
         reread(self, read, &mut server.config.view);
     }
@@ -313,7 +360,8 @@ impl Work<'_> {
     pub(super) fn shipper(&mut self, server: &mut ShipperServer) {
         for doc in &mut server.files {
             let original = doc.clone();
-            let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: &mut *self };
+            let mut pass =
+                Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: &mut *self };
             pass.shipper_keys(&mut doc.root, "", "");
             for (index, input) in doc.root.items_mut().iter_mut().enumerate() {
                 if input.get("type").and_then(Node::text) != Some("filestream") {
@@ -321,19 +369,30 @@ impl Work<'_> {
                 }
                 let path = format!("[{index}]");
                 for (key, default) in SHIPPER {
-                    let Some(default) = default.filter(|_| !pass.done.iter().any(|done| done.starts_with(&path) && done.ends_with(key)))
-                    else {
+                    let Some(default) = default.filter(|_| {
+                        !pass.done.iter().any(|done| done.starts_with(&path) && done.ends_with(key))
+                    }) else {
                         continue;
                     };
-                    pass.scale_down_to(input, &path, key, Some(Duration::from_secs(default)), Notation::Go, Some(POLL));
+                    pass.scale_down_to(
+                        input,
+                        &path,
+                        key,
+                        Some(Duration::from_secs(default)),
+                        Notation::Go,
+                        Some(POLL),
+                    );
                 }
             }
-            pass.list_rest(&original, &|_| "it is not among the durations by which a line waits".to_owned());
+            pass.list_rest(&original, &|_| {
+                "it is not among the durations by which a line waits".to_owned()
+            });
         }
     }
 
-    /// Puts windows of the calendar where this run needs them: those in which routes are silent away from now, those outside of
-    /// which they are around it. What is left to the calendar would make a run's outcome depend on the hour.
+    /// Puts windows of the calendar where this run needs them: those in which routes are silent
+    /// away from now, those outside of which they are around it. What is left to the calendar would
+    /// make a run's outcome depend on the hour.
     fn windows(&mut self, doc: &mut Document, view: &Alertmanager) {
         let (mut mutes, mut actives) = (BTreeSet::new(), BTreeSet::new());
         names_of_intervals(&view.route, &mut mutes, &mut actives);
@@ -343,8 +402,11 @@ impl Work<'_> {
             let now = match self.scale.now_s {
                 Some(now) if muting != activating => now,
                 _ => {
-                    let why =
-                        if muting { "it is both muting and activating, and stays a wall-clock time" } else { "it is a wall-clock time" };
+                    let why = if muting {
+                        "it is both muting and activating, and stays a wall-clock time"
+                    } else {
+                        "it is a wall-clock time"
+                    };
                     self.left(what, name.clone(), why, Some(place.clone()));
                     continue;
                 }
@@ -352,7 +414,11 @@ impl Work<'_> {
             let (node, shown) = window(now, muting);
             for key in ["time_intervals", "mute_time_intervals"] {
                 let Some(list) = doc.root.get_mut(key) else { continue };
-                for item in list.items_mut().iter_mut().filter(|item| item.get("name").and_then(Node::text) == Some(name)) {
+                for item in list
+                    .items_mut()
+                    .iter_mut()
+                    .filter(|item| item.get("name").and_then(Node::text) == Some(name))
+                {
                     item.set("time_intervals", node.clone());
                 }
             }
@@ -360,7 +426,9 @@ impl Work<'_> {
             self.left(
                 what,
                 name.clone(),
-                format!("it is a wall-clock time: a window {side} now takes its place, {shown} UTC"),
+                format!(
+                    "it is a wall-clock time: a window {side} now takes its place, {shown} UTC"
+                ),
                 Some(place.clone()),
             );
         }
@@ -368,18 +436,27 @@ impl Work<'_> {
 }
 
 impl Pass<'_, '_> {
-    /// Divides the keys by which a line waits, however deep and whether written with dots or nested. `names` is the path of keys
-    /// alone.
+    /// Divides the keys by which a line waits, however deep and whether written with dots or
+    /// nested. `names` is the path of keys alone.
     fn shipper_keys(&mut self, node: &mut Node, path: &str, names: &str) {
         let keys: Vec<String> = node.entries().iter().map(|(key, _)| key.text.clone()).collect();
         for key in keys {
-            let join = |around: &str| if around.is_empty() { key.clone() } else { format!("{around}.{key}") };
+            let join = |around: &str| {
+                if around.is_empty() { key.clone() } else { format!("{around}.{key}") }
+            };
             let (full, name) = (join(path), join(names));
-            let waits = SHIPPER.iter().any(|(wait, _)| name == *wait || name.ends_with(&format!(".{wait}")));
-            let readable = node.get(&key).and_then(Node::text).is_some_and(|text| duration::parse_go(text).is_ok());
+            let waits = SHIPPER
+                .iter()
+                .any(|(wait, _)| name == *wait || name.ends_with(&format!(".{wait}")));
+            let readable = node
+                .get(&key)
+                .and_then(Node::text)
+                .is_some_and(|text| duration::parse_go(text).is_ok());
             if waits && readable {
                 self.scale_down_to(node, path, &key, None, Notation::Go, Some(POLL));
-            } else if let Some(child) = node.get_mut(&key).filter(|_| !NO_SETTINGS.contains(&key.as_str())) {
+            } else if let Some(child) =
+                node.get_mut(&key).filter(|_| !NO_SETTINGS.contains(&key.as_str()))
+            {
                 self.shipper_keys(child, &full, &name);
             }
         }
@@ -389,13 +466,18 @@ impl Pass<'_, '_> {
     }
 }
 
-fn names_of_intervals(route: &crate::monitoring::Route, mutes: &mut BTreeSet<String>, actives: &mut BTreeSet<String>) {
+fn names_of_intervals(
+    route: &crate::monitoring::Route,
+    mutes: &mut BTreeSet<String>,
+    actives: &mut BTreeSet<String>,
+) {
     mutes.extend(route.mute.iter().cloned());
     actives.extend(route.active.iter().cloned());
     route.routes.iter().for_each(|child| names_of_intervals(child, mutes, actives));
 }
 
-/// Six hours of a day in UTC that begin two hours before this one, or half a day later; the same for all of an hour.
+/// Six hours of a day in UTC that begin two hours before this one, or half a day later; the same
+/// for all of an hour.
 fn window(now_s: i64, away: bool) -> (Node, String) {
     const DAY: i64 = 24;
     let begin = (now_s.div_euclid(3600) - 2 + if away { 12 } else { 0 }).rem_euclid(DAY);
@@ -409,14 +491,17 @@ fn window(now_s: i64, away: bool) -> (Node, String) {
     });
     let mut interval = Node::map();
     interval.set("times", Node::new(Value::Seq(times.collect())));
-    let shown: Vec<_> = parts.iter().map(|(from, to)| format!("{from:02}:00 to {to:02}:00")).collect();
+    let shown: Vec<_> =
+        parts.iter().map(|(from, to)| format!("{from:02}:00 to {to:02}:00")).collect();
     (Node::new(Value::Seq(vec![interval])), shown.join(" and "))
 }
 
 fn scale_route(pass: &mut Pass<'_, '_>, route: &mut Node, path: &str, is_root: bool) {
-    for (key, default) in
-        [("group_wait", DEFAULT_GROUP_WAIT), ("group_interval", DEFAULT_GROUP_INTERVAL), ("repeat_interval", DEFAULT_REPEAT_INTERVAL)]
-    {
+    for (key, default) in [
+        ("group_wait", DEFAULT_GROUP_WAIT),
+        ("group_interval", DEFAULT_GROUP_INTERVAL),
+        ("repeat_interval", DEFAULT_REPEAT_INTERVAL),
+    ] {
         pass.scale(route, path, key, is_root.then_some(default), Notation::Prometheus);
     }
     if let Some(children) = route.get_mut("routes") {

@@ -21,7 +21,8 @@ pub struct RangeUse {
     pub window: Duration,
 }
 
-/// Expected number of events in a window, given their arrivals per second. Both must not be negative.
+/// Expected number of events in a window, given their arrivals per second. Both must not be
+/// negative.
 pub fn events_in_window(arrivals_per_second: f64, window: Duration) -> f64 {
     arrivals_per_second.max(0.0) * window.as_secs_f64()
 }
@@ -59,7 +60,8 @@ pub struct Traffic {
     pub alpha: f64,
 }
 
-/// What the window of a rule about the traffic holds, and how far chance is from making it cross its threshold.
+/// What the window of a rule about the traffic holds, and how far chance is from making it cross
+/// its threshold.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WindowEvents {
     /// Alert.
@@ -68,7 +70,8 @@ pub struct WindowEvents {
     pub window: Duration,
     /// Expected number of events in it.
     pub events: f64,
-    /// Chance that in some window of a run a healthy stack crosses the threshold; for a quantile none is worked out.
+    /// Chance that in some window of a run a healthy stack crosses the threshold; for a quantile
+    /// none is worked out.
     pub chance: Option<f64>,
     /// The share of the run's error rate that it may take.
     pub allowed: f64,
@@ -84,11 +87,15 @@ struct Counted<'a> {
 }
 
 impl Work<'_> {
-    /// What the windows of rules about the traffic hold at this scale; refuses what chance would decide.
+    /// What the windows of rules about the traffic hold at this scale; refuses what chance would
+    /// decide.
     pub(super) fn events(&mut self, written: &MonitoringConfig) -> Vec<WindowEvents> {
         let Some(traffic) = self.scale.traffic.clone() else { return Vec::new() };
-        let counted: Vec<_> =
-            written.rules().filter(|(_, _, rule)| rule.is_alert()).flat_map(|(_, _, rule)| counted(rule, &traffic.jobs)).collect();
+        let counted: Vec<_> = written
+            .rules()
+            .filter(|(_, _, rule)| rule.is_alert())
+            .flat_map(|(_, _, rule)| counted(rule, &traffic.jobs))
+            .collect();
         let allowed = traffic.alpha * (1.0 - SAMPLING_SHARE) / counted.len().max(1) as f64;
         let mut found = Vec::new();
         for one in &counted {
@@ -97,7 +104,10 @@ impl Work<'_> {
                 let events = events_in_window(traffic.arrivals_per_s, window);
                 let chance = match one.quantile {
                     Some(_) => None,
-                    None => Some(tail(events, traffic.error_rate, one.threshold) * (RUN_S / window.as_secs_f64()).max(1.0)),
+                    None => Some(
+                        tail(events, traffic.error_rate, one.threshold)
+                            * (RUN_S / window.as_secs_f64()).max(1.0),
+                    ),
                 };
                 let works = match (one.quantile, chance) {
                     // The largest of fewer is no quantile.
@@ -105,12 +115,19 @@ impl Work<'_> {
                     (None, Some(chance)) => chance <= allowed,
                     (None, None) => true,
                 };
-                (works, WindowEvents { rule: one.rule.name.clone(), window, events, chance, allowed })
+                (
+                    works,
+                    WindowEvents { rule: one.rule.name.clone(), window, events, chance, allowed },
+                )
             };
             let (works, seen) = at(self.scale.n);
             if !works {
                 // Larger windows hold more, so the first that works from above is the largest.
-                let largest = (1..self.scale.n.ceil() as u64).rev().map(|n| n as f64).find(|n| at(*n).0).unwrap_or(1.0);
+                let largest = (1..self.scale.n.ceil() as u64)
+                    .rev()
+                    .map(|n| n as f64)
+                    .find(|n| at(*n).0)
+                    .unwrap_or(1.0);
                 let why = match (one.quantile, seen.chance) {
                     (Some(quantile), _) => format!(
                         "a window of {} holds {:.0} events, too few for a quantile of {quantile}",
@@ -131,7 +148,9 @@ impl Work<'_> {
                     place: Some(one.rule.expr_place.clone()),
                     seen: one.rule.text.clone(),
                     why,
-                    hint: "use a smaller time scale, or more load (`workload.rate` in firedrill.yaml)".into(),
+                    hint:
+                        "use a smaller time scale, or more load (`workload.rate` in firedrill.yaml)"
+                            .into(),
                     largest_n: largest,
                 });
             }
@@ -141,16 +160,29 @@ impl Work<'_> {
     }
 }
 
-/// Comparisons of a rule that count the traffic: shares of it that exceed a threshold, and quantiles.
+/// Comparisons of a rule that count the traffic: shares of it that exceed a threshold, and
+/// quantiles.
 fn counted<'a>(rule: &'a Rule, jobs: &BTreeSet<String>) -> Vec<Counted<'a>> {
     let mut found = Vec::new();
-    for comparison in comparisons(&rule.expr).into_iter().filter(|comparison| matches!(comparison.op_text(), ">" | ">=")) {
+    for comparison in comparisons(&rule.expr)
+        .into_iter()
+        .filter(|comparison| matches!(comparison.op_text(), ">" | ">="))
+    {
         let quantile = quantile(comparison.left);
-        let Some(counts) = quantile.map(|(_, below)| below).or_else(|| rate_below(comparison.left)) else { continue };
-        let of_traffic =
-            promql::selectors(counts).iter().all(|selector| promql::equal_to(selector, "job").is_some_and(|job| jobs.contains(job)));
+        let Some(counts) = quantile.map(|(_, below)| below).or_else(|| rate_below(comparison.left))
+        else {
+            continue;
+        };
+        let of_traffic = promql::selectors(counts).iter().all(|selector| {
+            promql::equal_to(selector, "job").is_some_and(|job| jobs.contains(job))
+        });
         if let (true, Some(window)) = (of_traffic, promql::windows(counts).into_iter().max()) {
-            found.push(Counted { rule, window, threshold: comparison.limit, quantile: quantile.map(|(quantile, _)| quantile) });
+            found.push(Counted {
+                rule,
+                window,
+                threshold: comparison.limit,
+                quantile: quantile.map(|(quantile, _)| quantile),
+            });
         }
     }
     found
@@ -159,15 +191,18 @@ fn counted<'a>(rule: &'a Rule, jobs: &BTreeSet<String>) -> Vec<Counted<'a>> {
 fn quantile(expr: &Expr) -> Option<(f64, &Expr)> {
     match expr {
         Expr::Paren(paren) => quantile(&paren.expr),
-        Expr::Call(call) if call.func.name == "histogram_quantile" => match call.args.args.as_slice() {
-            [quantile, below] => Some((promql::constant(quantile)?, below)),
-            _ => None,
-        },
+        Expr::Call(call) if call.func.name == "histogram_quantile" => {
+            match call.args.args.as_slice() {
+                [quantile, below] => Some((promql::constant(quantile)?, below)),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
 
-/// Chance that more than `share` of `events` independent events happen, each with probability `each`.
+/// Chance that more than `share` of `events` independent events happen, each with probability
+/// `each`.
 fn tail(events: f64, each: f64, share: f64) -> f64 {
     let number = events.round();
     if number < 1.0 || share >= 1.0 || each <= 0.0 {
@@ -211,7 +246,10 @@ mod tests {
             (100.0, 0.0, 0.05, 0.0),
         ] {
             let seen = tail(events, each, share);
-            assert!((seen - wanted).abs() <= 1e-7 * wanted, "{events} {each} {share}: {seen:e}, wanted {wanted:e}");
+            assert!(
+                (seen - wanted).abs() <= 1e-7 * wanted,
+                "{events} {each} {share}: {seen:e}, wanted {wanted:e}"
+            );
         }
     }
 }

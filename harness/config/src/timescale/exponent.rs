@@ -1,10 +1,15 @@
-//! Rewrites an expression for a time scale: its durations, and the literals that what it measures is compared with.
+//! Rewrites an expression for a time scale: its durations, and the literals that what it measures
+//! is compared with.
 
 use std::time::Duration;
 
-use promql_parser::parser::token::{T_ADD, T_ATAN2, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LOR, T_MOD, T_MUL, T_POW, T_STDVAR, T_SUB};
+use promql_parser::parser::token::{
+    T_ADD, T_ATAN2, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LOR, T_MOD, T_MUL, T_POW, T_STDVAR,
+    T_SUB,
+};
 use promql_parser::parser::{
-    AggregateExpr, AtModifier, BinaryExpr, Call, Expr, MatrixSelector, NumberLiteral, Offset, SubqueryExpr, VectorSelector,
+    AggregateExpr, AtModifier, BinaryExpr, Call, Expr, MatrixSelector, NumberLiteral, Offset,
+    SubqueryExpr, VectorSelector,
 };
 
 use super::quantity::{Kind, Quantity};
@@ -34,14 +39,39 @@ pub(super) struct Rewriting<'a> {
 }
 
 /// Functions that yield some value out of a window: it scales as what they look at.
-const PICKING: [&str; 6] = ["avg_over_time", "min_over_time", "max_over_time", "last_over_time", "first_over_time", "quantile_over_time"];
+const PICKING: [&str; 6] = [
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "last_over_time",
+    "first_over_time",
+    "quantile_over_time",
+];
 /// Functions that hand on their first argument.
-const PASSING: [&str; 9] =
-    ["scalar", "vector", "sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "label_replace", "label_join", "info"];
-const CALENDAR: [&str; 8] = ["minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"];
+const PASSING: [&str; 9] = [
+    "scalar",
+    "vector",
+    "sort",
+    "sort_desc",
+    "sort_by_label",
+    "sort_by_label_desc",
+    "label_replace",
+    "label_join",
+    "info",
+];
+const CALENDAR: [&str; 8] = [
+    "minute",
+    "hour",
+    "day_of_week",
+    "day_of_month",
+    "day_of_year",
+    "days_in_month",
+    "month",
+    "year",
+];
 const CURVES: [&str; 18] = [
-    "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "deg",
-    "rad",
+    "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+    "tanh", "asinh", "acosh", "atanh", "deg", "rad",
 ];
 
 impl Rewriting<'_> {
@@ -75,12 +105,17 @@ impl Rewriting<'_> {
                 let range = self.duration(range);
                 let step = step.map(|step| self.duration(step));
                 let offset = offset.map(|offset| self.offset(offset));
-                (Expr::Subquery(SubqueryExpr { expr: Box::new(inner), offset, at, range, step }), quantity)
+                (
+                    Expr::Subquery(SubqueryExpr { expr: Box::new(inner), offset, at, range, step }),
+                    quantity,
+                )
             }
             Expr::Aggregate(aggregate) => self.aggregate(aggregate),
             Expr::Call(call) => self.call(call),
             Expr::Binary(binary) => self.binary(binary),
-            Expr::Extension(_) => (expr, Quantity::undecided("the parser made something unknown of it")),
+            Expr::Extension(_) => {
+                (expr, Quantity::undecided("the parser made something unknown of it"))
+            }
         }
     }
 
@@ -109,14 +144,22 @@ impl Rewriting<'_> {
             self.findings.push(Finding::Rounded { wanted_ms, got: division.duration, from });
         }
         if let Some(largest) = division.too_short {
-            let why = format!("{} divided by {} is less than a millisecond", super::text_of(from), self.scale);
+            let why = format!(
+                "{} divided by {} is less than a millisecond",
+                super::text_of(from),
+                self.scale
+            );
             self.problem(why, "use a smaller time scale", largest);
         }
         division.duration
     }
 
     fn left(&mut self, what: &str, value: &str, why: &str) {
-        self.findings.push(Finding::Left { what: what.into(), value: value.into(), why: why.into() });
+        self.findings.push(Finding::Left {
+            what: what.into(),
+            value: value.into(),
+            why: why.into(),
+        });
     }
 
     fn problem(&mut self, why: impl Into<String>, hint: impl Into<String>, largest: f64) {
@@ -138,7 +181,12 @@ impl Rewriting<'_> {
         };
         let before = promql::print(&number);
         let note = |this: &mut Self, after: String, exponent: f64, why: &str| {
-            this.findings.push(Finding::Literal { before: before.clone(), after, exponent, why: why.into() });
+            this.findings.push(Finding::Literal {
+                before: before.clone(),
+                after,
+                exponent,
+                why: why.into(),
+            });
         };
         if value == 0.0 || !value.is_finite() {
             if let Kind::Undecided(why) = &other.kind
@@ -153,7 +201,8 @@ impl Rewriting<'_> {
             _ if other.is_time() => match self.declared {
                 Some(exponent) => (exponent, "declared"),
                 None => {
-                    let why = "it is a span or point of time of what is watched, which is not sped up";
+                    let why =
+                        "it is a span or point of time of what is watched, which is not sped up";
                     self.left("a literal that is itself a time", &before, why);
                     note(self, before.clone(), 0.0, "a time of what is watched");
                     return number;
@@ -179,16 +228,24 @@ impl Rewriting<'_> {
         let (exponent, why) = inferred;
         if exponent == 0.0 {
             if why == "declared" {
-                self.left("a literal whose exponent is declared as 0", &before, "declared under `scaling`");
+                self.left(
+                    "a literal whose exponent is declared as 0",
+                    &before,
+                    "declared under `scaling`",
+                );
             }
             note(self, before.clone(), 0.0, why);
             return number;
         }
         let scaled = by_power(value, self.scale, exponent);
         let count = value.abs() / other.factor;
-        if why == "inferred" && other.unit == Unit::NONE && by_power(count, self.scale, exponent) < 1.0 - 1e-9 {
+        if why == "inferred"
+            && other.unit == Unit::NONE
+            && by_power(count, self.scale, exponent) < 1.0 - 1e-9
+        {
             // c·N^k ≥ 1 holds up to N = c^(-1/k).
-            let largest = if count < 1.0 { 1.0 } else { (count.powf(-1.0 / exponent) + 1e-9).floor() };
+            let largest =
+                if count < 1.0 { 1.0 } else { (count.powf(-1.0 / exponent) + 1e-9).floor() };
             self.problem(
                 format!(
                     "the count {before} would become {}, and a window of the scaled length holds no part of an event",
@@ -207,13 +264,21 @@ impl Rewriting<'_> {
     /// Two things that are no constants are compared with each other.
     fn comparable(&mut self, left: &Quantity, right: &Quantity, shown: &str) {
         if left.is_time() && right.is_time() {
-            self.left("a comparison of two times", shown, "both are times of what is watched, which is not sped up");
+            self.left(
+                "a comparison of two times",
+                shown,
+                "both are times of what is watched, which is not sped up",
+            );
             return;
         }
         let joined = left.clone().join(right.clone(), "compares");
         if let Kind::Undecided(why) = &joined.kind {
             match self.declared {
-                Some(_) => self.left("a comparison without one exponent", shown, "declared under `scaling`; no literal is in it"),
+                Some(_) => self.left(
+                    "a comparison without one exponent",
+                    shown,
+                    "declared under `scaling`; no literal is in it",
+                ),
                 None => self.undecided(why),
             }
         }
@@ -234,17 +299,24 @@ impl Rewriting<'_> {
     fn call(&mut self, mut call: Call) -> (Expr, Quantity) {
         let name = call.func.name;
         let observed = observed_unit(&Expr::Call(call.clone()));
-        let walked: Vec<_> = std::mem::take(&mut call.args.args).into_iter().map(|arg| self.walk(*arg)).collect();
+        let walked: Vec<_> =
+            std::mem::take(&mut call.args.args).into_iter().map(|arg| self.walk(*arg)).collect();
         let (mut args, quantities): (Vec<_>, Vec<_>) = walked.into_iter().unzip();
         let first = quantities.first().cloned().unwrap_or_else(Quantity::constant);
         let last = quantities.last().cloned().unwrap_or_else(Quantity::constant);
         let rate_unit = |unit: Unit| unit.over(Unit::SECONDS);
         let result = match name {
             "rate" | "irate" | "increase" => match &first.kind {
-                Kind::Counter | Kind::Level if name == "increase" => Quantity::new(Kind::Power(-1.0), first.unit),
-                Kind::Counter | Kind::Level => Quantity::new(Kind::Power(0.0), rate_unit(first.unit)),
+                Kind::Counter | Kind::Level if name == "increase" => {
+                    Quantity::new(Kind::Power(-1.0), first.unit)
+                }
+                Kind::Counter | Kind::Level => {
+                    Quantity::new(Kind::Power(0.0), rate_unit(first.unit))
+                }
                 Kind::Undecided(_) => first,
-                _ => Quantity::undecided(format!("{name}() is taken of something that is no counter")),
+                _ => Quantity::undecided(format!(
+                    "{name}() is taken of something that is no counter"
+                )),
             },
             "delta" | "idelta" | "deriv" if first.kind == Kind::Counter => {
                 if name == "deriv" {
@@ -253,31 +325,44 @@ impl Rewriting<'_> {
                     Quantity::new(Kind::Power(-1.0), first.unit)
                 }
             }
-            "delta" | "idelta" | "deriv" | "predict_linear" | "double_exponential_smoothing" | "holt_winters" => {
+            "delta"
+            | "idelta"
+            | "deriv"
+            | "predict_linear"
+            | "double_exponential_smoothing"
+            | "holt_winters" => {
                 if name == "predict_linear" {
                     self.horizon(&mut args);
                 }
-                Quantity::undecided(format!("{name}() of a gauge mixes its level, which stays, and its slope over a window, which shrinks"))
+                Quantity::undecided(format!(
+                    "{name}() of a gauge mixes its level, which stays, and its slope over a window, which shrinks"
+                ))
             }
             "changes" | "resets" => Quantity::power(-1.0),
-            "count_over_time" | "present_over_time" | "absent" | "absent_over_time" | "sgn" => Quantity::power(0.0),
+            "count_over_time" | "present_over_time" | "absent" | "absent_over_time" | "sgn" => {
+                Quantity::power(0.0)
+            }
             "sum_over_time" => match &first.kind {
                 Kind::Level => Quantity::new(Kind::Power(0.0), first.unit),
                 Kind::Instant => Quantity::undecided("points in time are added up"),
                 _ => first,
             },
             "integral" => match first.exponent() {
-                Some(exponent) => Quantity::new(Kind::Power(exponent - 1.0), first.unit.times(Unit::SECONDS)),
+                Some(exponent) => {
+                    Quantity::new(Kind::Power(exponent - 1.0), first.unit.times(Unit::SECONDS))
+                }
                 None => Quantity::undecided("integral() of something without an exponent"),
             },
-            "stddev_over_time" | "stdvar_over_time" | "mad_over_time" => {
-                Quantity::undecided(format!("{name}(): the noise within a window stays, the slope across it shrinks"))
-            }
+            "stddev_over_time" | "stdvar_over_time" | "mad_over_time" => Quantity::undecided(
+                format!("{name}(): the noise within a window stays, the slope across it shrinks"),
+            ),
             name if PICKING.contains(&name) => match last.kind {
                 Kind::Level => Quantity::new(Kind::Power(0.0), last.unit),
                 _ => last,
             },
-            "time" | "timestamp" | "start_timestamp" | "start" | "end" => Quantity::new(Kind::Instant, Unit::SECONDS),
+            "time" | "timestamp" | "start_timestamp" | "start" | "end" => {
+                Quantity::new(Kind::Instant, Unit::SECONDS)
+            }
             name if name.starts_with("ts_of_") => Quantity::new(Kind::Instant, Unit::SECONDS),
             name if CALENDAR.contains(&name) => {
                 self.left("a calendar function", &format!("{name}()"), "it reads the wall clock");
@@ -342,9 +427,18 @@ impl Rewriting<'_> {
                 let scale = self.scale;
                 *horizon = with_value(taken, &|value| value / scale);
                 let after = promql::print(horizon);
-                self.findings.push(Finding::Literal { before, after, exponent: -1.0, why: "how far predict_linear looks ahead".into() });
+                self.findings.push(Finding::Literal {
+                    before,
+                    after,
+                    exponent: -1.0,
+                    why: "how far predict_linear looks ahead".into(),
+                });
             }
-            Some(_) => self.left("how far predict_linear looks ahead", &before, "declared as 0 under `scaling`"),
+            Some(_) => self.left(
+                "how far predict_linear looks ahead",
+                &before,
+                "declared as 0 under `scaling`",
+            ),
             // The comparison that follows refuses it.
             None => {}
         }
@@ -354,7 +448,9 @@ impl Rewriting<'_> {
         match quantity.exponent() {
             Some(0.0) => quantity,
             None if quantity.is_constant() => quantity,
-            _ => Quantity::undecided(format!("{name}() rounds to whole numbers, which don't shrink")),
+            _ => {
+                Quantity::undecided(format!("{name}() rounds to whole numbers, which don't shrink"))
+            }
         }
     }
 
@@ -382,11 +478,17 @@ impl Rewriting<'_> {
             T_LOR if both_constant => Quantity::constant(),
             T_LOR => match (left.is_constant(), right.is_constant()) {
                 (true, false) | (false, true) => {
-                    let (measured, value) = if left.is_constant() { (right, constant(&lhs)) } else { (left, constant(&rhs)) };
+                    let (measured, value) = if left.is_constant() {
+                        (right, constant(&lhs))
+                    } else {
+                        (left, constant(&rhs))
+                    };
                     match measured.exponent() {
                         Some(0.0) => measured,
                         _ if value == Some(0.0) => measured,
-                        _ => Quantity::undecided("`or` offers a constant beside what does not keep its value"),
+                        _ => Quantity::undecided(
+                            "`or` offers a constant beside what does not keep its value",
+                        ),
                     }
                 }
                 _ => left.join(right, "offers either"),
@@ -430,7 +532,9 @@ impl Rewriting<'_> {
             T_POW => match (left.exponent(), constant(&rhs)) {
                 (Some(exponent), Some(power)) => Quantity::power(exponent * power),
                 (Some(0.0), None) if right.exponent() == Some(0.0) => Quantity::power(0.0),
-                (None, _) if left.is_constant() && right.exponent() == Some(0.0) => Quantity::power(0.0),
+                (None, _) if left.is_constant() && right.exponent() == Some(0.0) => {
+                    Quantity::power(0.0)
+                }
                 _ => Quantity::undecided("a power of something without an exponent"),
             },
             T_ATAN2 => match left.join(right, "takes the angle of") {
@@ -445,22 +549,35 @@ impl Rewriting<'_> {
     }
 
     /// Two measured quantities are added or subtracted.
-    fn sum(&mut self, left: Quantity, right: Quantity, minus: bool, two_times: bool, by_hand: bool) -> Quantity {
+    fn sum(
+        &mut self,
+        left: Quantity,
+        right: Quantity,
+        minus: bool,
+        two_times: bool,
+        by_hand: bool,
+    ) -> Quantity {
         let age = Quantity::new(Kind::Power(0.0), Unit::SECONDS);
         match (&left.kind, &right.kind) {
             (Kind::Instant, Kind::Instant) if minus => age,
-            (Kind::Instant, _) | (_, Kind::Instant) if left.exponent().or(right.exponent()) == Some(0.0) => {
+            (Kind::Instant, _) | (_, Kind::Instant)
+                if left.exponent().or(right.exponent()) == Some(0.0) =>
+            {
                 if minus {
                     age
                 } else {
                     Quantity::new(Kind::Instant, Unit::SECONDS)
                 }
             }
-            (Kind::Counter, Kind::Counter) if minus && by_hand => Quantity::new(Kind::Power(-1.0), left.unit),
-            (Kind::Counter, Kind::Counter) if minus => {
-                Quantity::undecided("the difference of two raw counters may be a level that stays or something that grows")
+            (Kind::Counter, Kind::Counter) if minus && by_hand => {
+                Quantity::new(Kind::Power(-1.0), left.unit)
             }
-            _ if minus && two_times => Quantity::undecided("the difference of a series at two times mixes its level and its slope"),
+            (Kind::Counter, Kind::Counter) if minus => Quantity::undecided(
+                "the difference of two raw counters may be a level that stays or something that grows",
+            ),
+            _ if minus && two_times => Quantity::undecided(
+                "the difference of a series at two times mixes its level and its slope",
+            ),
             _ => left.join(right, if minus { "subtracts" } else { "adds" }),
         }
     }
@@ -484,14 +601,16 @@ fn with_value(expr: Expr, change: &dyn Fn(f64) -> f64) -> Expr {
             Expr::Unary(unary)
         }
         Expr::Call(mut call) if !call.args.args.is_empty() => {
-            call.args.args = call.args.args.into_iter().map(|arg| Box::new(with_value(*arg, change))).collect();
+            call.args.args =
+                call.args.args.into_iter().map(|arg| Box::new(with_value(*arg, change))).collect();
             Expr::Call(call)
         }
         other => Expr::from(change(constant(&other).unwrap_or(f64::NAN))),
     }
 }
 
-/// Whether two expressions look at one series at different times: by offset, by range, or by what they pick from it.
+/// Whether two expressions look at one series at different times: by offset, by range, or by what
+/// they pick from it.
 fn looks_at_two_times(left: &Expr, right: &Expr) -> bool {
     let (mut one, mut two) = (Vec::new(), Vec::new());
     views(left, "", &mut one);
@@ -508,11 +627,22 @@ fn views(expr: &Expr, around: &str, found: &mut Vec<(String, String)>) {
     match expr {
         Expr::VectorSelector(selector) => found.push(seen(selector, None)),
         Expr::MatrixSelector(matrix) => found.push(seen(&matrix.vs, Some(matrix.range))),
-        Expr::Subquery(subquery) => views(&subquery.expr, &format!("{around}[{:?}{:?}", subquery.range, subquery.offset), found),
+        Expr::Subquery(subquery) => views(
+            &subquery.expr,
+            &format!("{around}[{:?}{:?}", subquery.range, subquery.offset),
+            found,
+        ),
         Expr::Call(call) => {
-            let picks =
-                matches!(call.func.name, "min_over_time" | "max_over_time" | "first_over_time" | "last_over_time" | "quantile_over_time");
-            let around = if picks { format!("{around}{}", call.func.name) } else { around.to_owned() };
+            let picks = matches!(
+                call.func.name,
+                "min_over_time"
+                    | "max_over_time"
+                    | "first_over_time"
+                    | "last_over_time"
+                    | "quantile_over_time"
+            );
+            let around =
+                if picks { format!("{around}{}", call.func.name) } else { around.to_owned() };
             for arg in &call.args.args {
                 views(arg, &around, found);
             }
@@ -531,9 +661,15 @@ fn is_same_series(left: &Expr, right: &Expr) -> bool {
         match expr {
             Expr::Paren(paren) => bare(&paren.expr),
             Expr::VectorSelector(selector) => {
-                Some(promql::print(&Expr::VectorSelector(VectorSelector { offset: None, at: None, ..selector.clone() })))
+                Some(promql::print(&Expr::VectorSelector(VectorSelector {
+                    offset: None,
+                    at: None,
+                    ..selector.clone()
+                })))
             }
-            Expr::Aggregate(aggregate) => Some(format!("{}{:?}{}", aggregate.op, aggregate.modifier, bare(&aggregate.expr)?)),
+            Expr::Aggregate(aggregate) => {
+                Some(format!("{}{:?}{}", aggregate.op, aggregate.modifier, bare(&aggregate.expr)?))
+            }
             _ => None,
         }
     }

@@ -16,19 +16,34 @@ fn exponents_are_inferred() {
         ("increase(x_total[5m]) > 100", "increase(x_total[15s]) > 5"),
         ("100 < increase(x_total[5m])", "5 < increase(x_total[15s])"),
         ("increase(x_total[5m]) > 0", "increase(x_total[15s]) > 0"),
-        ("sum by (job) (increase(x_total[5m] offset 1h)) + 20 > 100", "sum by (job) (increase(x_total[15s] offset 3m)) + 1 > 5"),
+        (
+            "sum by (job) (increase(x_total[5m] offset 1h)) + 20 > 100",
+            "sum by (job) (increase(x_total[15s] offset 3m)) + 1 > 5",
+        ),
         ("increase(x_total[5m]) / 300 > 2", "increase(x_total[15s]) / 300 > 0.1"),
         ("rate(x_total[5m]) * 300 > 600", "rate(x_total[15s]) * 300 > 600"),
-        ("increase(a_total[5m]) / increase(b_total[5m]) > 0.1", "increase(a_total[15s]) / increase(b_total[15s]) > 0.1"),
-        ("increase(a_total[5m]) > 0.1 * increase(b_total[5m])", "increase(a_total[15s]) > 0.1 * increase(b_total[15s])"),
+        (
+            "increase(a_total[5m]) / increase(b_total[5m]) > 0.1",
+            "increase(a_total[15s]) / increase(b_total[15s]) > 0.1",
+        ),
+        (
+            "increase(a_total[5m]) > 0.1 * increase(b_total[5m])",
+            "increase(a_total[15s]) > 0.1 * increase(b_total[15s])",
+        ),
         ("count_over_time(up[5m]) < 20", "count_over_time(up[15s]) < 20"),
         ("avg_over_time(up[1h]) < 0.5", "avg_over_time(up[3m]) < 0.5"),
         ("sum_over_time(up[5m]) < 20", "sum_over_time(up[15s]) < 20"),
         ("changes(x[2h]) > 40", "changes(x[6m]) > 2"),
         ("resets(x_total[2h]) > 20", "resets(x_total[6m]) > 1"),
         ("count(increase(x_total[5m]) > 60) > 3", "count(increase(x_total[15s]) > 3) > 3"),
-        ("max_over_time(rate(x_total[5m])[1h:30s]) > 7", "max_over_time(rate(x_total[15s])[3m:1s500ms]) > 7"),
-        ("histogram_quantile(0.9, rate(x_bucket[5m])) > 7", "histogram_quantile(0.9, rate(x_bucket[15s])) > 7"),
+        (
+            "max_over_time(rate(x_total[5m])[1h:30s]) > 7",
+            "max_over_time(rate(x_total[15s])[3m:1s500ms]) > 7",
+        ),
+        (
+            "histogram_quantile(0.9, rate(x_bucket[5m])) > 7",
+            "histogram_quantile(0.9, rate(x_bucket[15s])) > 7",
+        ),
         ("x_count > 100", "x_count > 100"),
         ("x_total > 0", "x_total > 0"),
         ("a_total / b_total > 0.1", "a_total / b_total > 0.1"),
@@ -40,18 +55,29 @@ fn exponents_are_inferred() {
         ("time() - x > 15", "time() - x > 15"),
         ("x_cert_expiry - time() < 86400 * 30", "x_cert_expiry - time() < 86400 * 30"),
         ("increase(x_seconds_total[5m]) > 2", "increase(x_seconds_total[15s]) > 0.1"),
-        ("rate(x_seconds_sum[5m]) / rate(x_seconds_count[5m]) > 2", "rate(x_seconds_sum[15s]) / rate(x_seconds_count[15s]) > 2"),
+        (
+            "rate(x_seconds_sum[5m]) / rate(x_seconds_count[5m]) > 2",
+            "rate(x_seconds_sum[15s]) / rate(x_seconds_count[15s]) > 2",
+        ),
         ("(increase(x_total[5m]) or vector(0)) > 40", "(increase(x_total[15s]) or vector(0)) > 2"),
         ("increase(x_total[5m]) > 20 * 2", "increase(x_total[15s]) > 2"),
         ("deriv(x_total[5m]) > 5", "deriv(x_total[15s]) > 5"),
         ("-increase(x_total[5m]) < -40", "-increase(x_total[15s]) < -2"),
         ("absent_over_time(x[10m])", "absent_over_time(x[30s])"),
         ("predict_linear(x[1h], 60)", "predict_linear(x[3m], 60)"),
-        ("increase(x_total[5m]) > 100 unless on () up == 0", "increase(x_total[15s]) > 5 unless on () up == 0"),
+        (
+            "increase(x_total[5m]) > 100 unless on () up == 0",
+            "increase(x_total[15s]) > 5 unless on () up == 0",
+        ),
         ("quantile(0.9, increase(x_total[5m])) > 40", "quantile(0.9, increase(x_total[15s])) > 2"),
         ("x > 3 * avg_over_time(x[1h])", "x > 3 * avg_over_time(x[3m])"),
     ] {
-        assert_eq!(promql::parse(&text(expr)).unwrap(), promql::parse(wanted).unwrap(), "{expr} became {}", text(expr));
+        assert_eq!(
+            promql::parse(&text(expr)).unwrap(),
+            promql::parse(wanted).unwrap(),
+            "{expr} became {}",
+            text(expr)
+        );
     }
 }
 
@@ -75,10 +101,14 @@ fn what_has_no_single_exponent_is_refused() {
         ("ln(increase(x_total[5m])) > 4", "no power law"),
         ("(increase(x_total[5m]) or vector(1)) > 40", "constant"),
     ] {
-        let refusal = scaled_expr(expr, None).map(|text| panic!("{expr} became {text}")).unwrap_err();
+        let refusal =
+            scaled_expr(expr, None).map(|text| panic!("{expr} became {text}")).unwrap_err();
         let shown = refusal.to_string();
         assert!(
-            shown.contains(part) && shown.contains("rules.yml:5") && shown.contains("alert `X`") && shown.contains("hint"),
+            shown.contains(part)
+                && shown.contains("rules.yml:5")
+                && shown.contains("alert `X`")
+                && shown.contains("hint"),
             "{expr}: {shown}"
         );
         assert_eq!(refusal.largest_n_that_works, 1.0, "{expr}");
@@ -117,10 +147,18 @@ fn what_is_declared_decides() {
         ("increase(x_total[5m]) > limit", 0.0, "increase(x_total[15s]) > limit"),
         ("x > 100", -1.0, "x > 100"),
     ] {
-        let text = scaled_expr(expr, Some(exponent)).unwrap_or_else(|refusal| panic!("{expr}: {refusal}"));
-        assert_eq!(promql::parse(&text).unwrap(), promql::parse(wanted).unwrap(), "{expr} became {text}");
+        let text =
+            scaled_expr(expr, Some(exponent)).unwrap_or_else(|refusal| panic!("{expr}: {refusal}"));
+        assert_eq!(
+            promql::parse(&text).unwrap(),
+            promql::parse(wanted).unwrap(),
+            "{expr} became {text}"
+        );
     }
-    let gauge = Declared { series: BTreeMap::from([("threads_total".to_owned(), SeriesType::Gauge)]), ..Declared::default() };
+    let gauge = Declared {
+        series: BTreeMap::from([("threads_total".to_owned(), SeriesType::Gauge)]),
+        ..Declared::default()
+    };
     let config = with_rules(&rule_file(&[("X", "threads_total > 100", "1m")], ""));
     assert!(Scale::new(20.0).unwrap().apply(&config).is_err());
     assert!(Scale::new(20.0).unwrap().declared(gauge).apply(&config).is_ok());
@@ -132,7 +170,10 @@ fn recorded_series_carry_their_exponent() {
                     expr: 2 * job:x:increase5m\n  - record: job:y\n    expr: delta(y[5m])\n";
     let scaled = |expr: &str| {
         let config = with_rules(&rule_file(&[("X", expr, "1m")], recorded));
-        Scale::new(20.0).unwrap().apply(&config).map(|scaled| scaled.config.rules().last().unwrap().2.text.clone())
+        Scale::new(20.0)
+            .unwrap()
+            .apply(&config)
+            .map(|scaled| scaled.config.rules().last().unwrap().2.text.clone())
     };
     assert_eq!(scaled("job:x:increase5m > 100").unwrap(), "job:x:increase5m > 5");
     assert_eq!(scaled("late > 100").unwrap(), "late > 5");
@@ -143,7 +184,11 @@ fn recorded_series_carry_their_exponent() {
 
 #[test]
 fn a_slow_scrape_is_refused_with_the_largest_scale() {
-    let scale = |n: f64| Scale::new(n).unwrap().measured_scrapes(BTreeMap::from([("cadvisor".to_owned(), Duration::from_millis(400))]));
+    let scale = |n: f64| {
+        Scale::new(n)
+            .unwrap()
+            .measured_scrapes(BTreeMap::from([("cadvisor".to_owned(), Duration::from_millis(400))]))
+    };
     assert!(scale(20.0).apply(&table_a()).is_ok(), "30 s / 20 / 2 = 750 ms");
     let refusal = scale(60.0).apply(&table_a()).unwrap_err();
     assert_eq!(refusal.largest_n_that_works, 37.0, "{refusal}");
@@ -167,7 +212,8 @@ fn elasticsearch_accepts_no_less_than_it_does() {
     config.elasticsearch.push(server(&[("cluster.fault_detection.follower_check.timeout", "4s")]));
     config.elasticsearch.push(server(&[("discovery.type", "single-node")]));
     let scaled = Scale::new(20.0).unwrap().apply(&config).unwrap();
-    let flags: Vec<_> = scaled.flags.iter().map(|flag| (flag.name.as_str(), flag.value.as_str())).collect();
+    let flags: Vec<_> =
+        scaled.flags.iter().map(|flag| (flag.name.as_str(), flag.value.as_str())).collect();
     assert_eq!(
         flags,
         [
@@ -183,7 +229,12 @@ fn elasticsearch_accepts_no_less_than_it_does() {
 
 fn some_rules() -> impl Strategy<Value = String> {
     let window = prop::sample::select(vec!["1m", "5m", "10m", "1h", "6h"]);
-    let metric = prop::sample::select(vec!["a_total", "b_total{job=\"x\",code=~\"5..\"}", "c_seconds_count", "d_bytes"]);
+    let metric = prop::sample::select(vec![
+        "a_total",
+        "b_total{job=\"x\",code=~\"5..\"}",
+        "c_seconds_count",
+        "d_bytes",
+    ]);
     let shape = prop::sample::select(vec![
         "increase(M[W]) > V000",
         "sum by (job) (rate(M[W] offset W)) / 3 > V",
@@ -194,17 +245,25 @@ fn some_rules() -> impl Strategy<Value = String> {
         "increase(M[W]) / ignoring (code) group_left () increase(M[W]) > 0.V",
         "changes(M[W]) > V000 and on (job) up == 1",
     ]);
-    let rule = (shape, metric, window, 1_u32..9, prop::sample::select(vec!["0s", "1m", "2m", "10m"])).prop_map(
-        |(shape, metric, window, value, hold)| {
-            // A counter compared by itself is no part of this.
-            let metric = if shape.contains("offset W >") { "d_bytes" } else { metric };
-            let expr = shape.replace('M', metric).replace('W', window).replace('V', &value.to_string());
-            (expr, hold)
-        },
-    );
+    let rule =
+        (shape, metric, window, 1_u32..9, prop::sample::select(vec!["0s", "1m", "2m", "10m"]))
+            .prop_map(|(shape, metric, window, value, hold)| {
+                // A counter compared by itself is no part of this.
+                let metric = if shape.contains("offset W >") { "d_bytes" } else { metric };
+                let expr = shape
+                    .replace('M', metric)
+                    .replace('W', window)
+                    .replace('V', &value.to_string());
+                (expr, hold)
+            });
     prop::collection::vec(rule, 1..6).prop_map(|rules| {
-        let named: Vec<_> = rules.iter().enumerate().map(|(at, (expr, hold))| (format!("A{at}"), expr.clone(), *hold)).collect();
-        let alerts: Vec<_> = named.iter().map(|(name, expr, hold)| (name.as_str(), expr.as_str(), *hold)).collect();
+        let named: Vec<_> = rules
+            .iter()
+            .enumerate()
+            .map(|(at, (expr, hold))| (format!("A{at}"), expr.clone(), *hold))
+            .collect();
+        let alerts: Vec<_> =
+            named.iter().map(|(name, expr, hold)| (name.as_str(), expr.as_str(), *hold)).collect();
         rule_file(&alerts, "")
     })
 }
@@ -220,7 +279,9 @@ fn assert_same(one: &MonitoringConfig, two: &MonitoringConfig) {
     for ((_, _, a), (_, _, b)) in one.rules().zip(two.rules()) {
         assert_eq!((a.hold(), promql::windows(&a.expr)), (b.hold(), promql::windows(&b.expr)));
         let numbers = |text: &str| -> Vec<f64> {
-            text.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|part| part.parse().ok()).collect()
+            text.split(|c: char| !(c.is_ascii_digit() || c == '.'))
+                .filter_map(|part| part.parse().ok())
+                .collect()
         };
         for (x, y) in numbers(&a.text).iter().zip(numbers(&b.text)) {
             assert!((x - y).abs() <= 1e-9 * y.abs().max(1.0), "{} against {}", a.text, b.text);

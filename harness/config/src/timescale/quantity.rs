@@ -1,4 +1,5 @@
-//! What kind of quantity an expression yields, as far as the division of all durations by N concerns it.
+//! What kind of quantity an expression yields, as far as the division of all durations by N
+//! concerns it.
 
 use super::series::Unit;
 
@@ -7,16 +8,19 @@ use super::series::Unit;
 pub(super) struct Quantity {
     pub(super) kind: Kind,
     pub(super) unit: Unit,
-    /// Constants that it was multiplied with: `increase(x[5m]) / 300` counts 300 times what it shows.
+    /// Constants that it was multiplied with: `increase(x[5m]) / 300` counts 300 times what it
+    /// shows.
     pub(super) factor: f64,
 }
 
-/// How a quantity changes when all durations of the configuration are divided by N and the traffic is not.
+/// How a quantity changes when all durations of the configuration are divided by N and the traffic
+/// is not.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
     /// A number that stands in the expression.
     Constant,
-    /// A series as scraped that is not known to be a counter: it keeps its value, but `rate` may still be taken of it.
+    /// A series as scraped that is not known to be a counter: it keeps its value, but `rate` may
+    /// still be taken of it.
     Level,
     /// It becomes N^k of itself.
     Power(f64),
@@ -63,7 +67,8 @@ impl Quantity {
 
     /// Whether it is a span of time: seconds, and no rate or ratio of them.
     pub(super) fn is_time(&self) -> bool {
-        self.kind == Kind::Instant || (self.exponent() == Some(0.0) && self.unit.seconds == 1 && self.unit.bytes == 0)
+        self.kind == Kind::Instant
+            || (self.exponent() == Some(0.0) && self.unit.seconds == 1 && self.unit.bytes == 0)
     }
 
     /// Adding, subtracting or joining two that are no constants.
@@ -81,17 +86,20 @@ impl Quantity {
             (_, Kind::Constant) => self,
             _ => match (self.exponent(), other.exponent()) {
                 (Some(one), Some(two)) if one == two => Quantity::new(Kind::Power(one), unit),
-                (Some(one), Some(two)) => {
-                    Quantity::undecided(format!("it {verb} what becomes N^{one} of itself and what becomes N^{two} of itself"))
-                }
-                _ => Quantity::undecided(format!("it {verb} a raw counter or a point in time and something else")),
+                (Some(one), Some(two)) => Quantity::undecided(format!(
+                    "it {verb} what becomes N^{one} of itself and what becomes N^{two} of itself"
+                )),
+                _ => Quantity::undecided(format!(
+                    "it {verb} a raw counter or a point in time and something else"
+                )),
             },
         }
     }
 
     /// Multiplied with a number.
     pub(super) fn scaled_by(mut self, number: Option<f64>) -> Quantity {
-        self.factor *= number.filter(|number| number.is_finite() && *number != 0.0).map_or(1.0, f64::abs);
+        self.factor *=
+            number.filter(|number| number.is_finite() && *number != 0.0).map_or(1.0, f64::abs);
         self
     }
 
@@ -112,14 +120,17 @@ impl Quantity {
         match (&self.kind, &other.kind) {
             (Kind::Undecided(_), _) | (_, Kind::Constant) => self,
             (_, Kind::Undecided(_)) => other,
-            (Kind::Constant, _) if other.exponent().is_some() => {
-                Quantity::new(Kind::Power(-other.exponent().unwrap_or(0.0)), Unit::NONE.over(other.unit))
-            }
+            (Kind::Constant, _) if other.exponent().is_some() => Quantity::new(
+                Kind::Power(-other.exponent().unwrap_or(0.0)),
+                Unit::NONE.over(other.unit),
+            ),
             // Both have counted since the same start, so their ratio is a level.
             (Kind::Counter, Kind::Counter) => Quantity::new(Kind::Power(0.0), unit),
             _ => match (self.exponent(), other.exponent()) {
                 (Some(one), Some(two)) => Quantity::new(Kind::Power(one - two), unit),
-                _ => Quantity::undecided("it divides a raw counter or a point in time by something else"),
+                _ => Quantity::undecided(
+                    "it divides a raw counter or a point in time by something else",
+                ),
             },
         }
     }

@@ -19,14 +19,24 @@ impl Work<'_> {
         for file in &mut server.rules {
             let groups = file.view.clone();
             for (group_at, group) in groups.iter().enumerate() {
-                let Some(group_node) = file.doc.root.get_mut("groups").and_then(|groups| groups.items_mut().get_mut(group_at)) else {
+                let Some(group_node) = file
+                    .doc
+                    .root
+                    .get_mut("groups")
+                    .and_then(|groups| groups.items_mut().get_mut(group_at))
+                else {
                     continue;
                 };
                 for key in ["interval", "query_offset"] {
                     self.scale_key(group_node, key, &format!("group `{}`: {key}", group.name));
                 }
                 for (rule_at, rule) in group.rules.iter().enumerate() {
-                    let Some(node) = group_node.get_mut("rules").and_then(|rules| rules.items_mut().get_mut(rule_at)) else { continue };
+                    let Some(node) = group_node
+                        .get_mut("rules")
+                        .and_then(|rules| rules.items_mut().get_mut(rule_at))
+                    else {
+                        continue;
+                    };
                     for key in ["for", "keep_firing_for"] {
                         self.scale_key(node, key, &format!("alert `{}`: {key}", rule.name));
                     }
@@ -49,14 +59,20 @@ impl Work<'_> {
 
     fn scale_key(&mut self, node: &mut Node, key: &str, what: &str) {
         // What does not parse was refused when the file was read.
-        if let Some(from) = node.get(key).and_then(Node::text).and_then(|text| duration::parse(text).ok()) {
+        if let Some(from) =
+            node.get(key).and_then(Node::text).and_then(|text| duration::parse(text).ok())
+        {
             let to = self.divided(from, what, None);
             node.set(key, Node::plain(duration::format(to)));
         }
     }
 
     fn rule(&mut self, rule: &Rule, node: &mut Node, knowledge: &Knowledge) {
-        let subject = if rule.is_alert() { format!("alert `{}`", rule.name) } else { format!("recording rule `{}`", rule.name) };
+        let subject = if rule.is_alert() {
+            format!("alert `{}`", rule.name)
+        } else {
+            format!("recording rule `{}`", rule.name)
+        };
         let mut rewriting = Rewriting {
             scale: self.scale.n,
             knowledge,
@@ -68,11 +84,25 @@ impl Work<'_> {
             let place = rule.expr_place.clone();
             match finding {
                 Finding::Literal { before, after, exponent, why } => {
-                    self.literals.push(Literal { rule: rule.name.clone(), before, after, exponent, why, place });
+                    self.literals.push(Literal {
+                        rule: rule.name.clone(),
+                        before,
+                        after,
+                        exponent,
+                        why,
+                        place,
+                    });
                 }
-                Finding::Left { what, value, why } => self.left(format!("{subject}: {what}"), value, why, Some(place)),
+                Finding::Left { what, value, why } => {
+                    self.left(format!("{subject}: {what}"), value, why, Some(place))
+                }
                 Finding::Rounded { wanted_ms, got, from } => {
-                    self.rounded(&format!("{subject}: {} in its expression", duration::format(from)), wanted_ms, got, "");
+                    self.rounded(
+                        &format!("{subject}: {} in its expression", duration::format(from)),
+                        wanted_ms,
+                        got,
+                        "",
+                    );
                 }
                 Finding::Problem { why, hint, largest } => self.reasons.push(Reason {
                     subject: subject.clone(),
@@ -101,11 +131,18 @@ impl Work<'_> {
             }
         }
         if let RuleKind::Alert { annotations, .. } = &rule.kind {
-            for (Scalar { text: name, .. }, text) in node.get("annotations").map_or(&[][..], Node::entries) {
+            for (Scalar { text: name, .. }, text) in
+                node.get("annotations").map_or(&[][..], Node::entries)
+            {
                 let Some(text) = text.text() else { continue };
                 if annotations.contains_key(name) && text.contains("query ") && text.contains('[') {
                     let why = "a query inside a template is text for people and decides nothing";
-                    self.left(format!("{subject}: annotation `{name}`"), text, why, Some(rule.place.clone()));
+                    self.left(
+                        format!("{subject}: annotation `{name}`"),
+                        text,
+                        why,
+                        Some(rule.place.clone()),
+                    );
                 }
             }
         }
@@ -115,7 +152,12 @@ impl Work<'_> {
     fn knowledge(&self, server: &PrometheusServer) -> Knowledge {
         let mut knowledge = Knowledge::default();
         knowledge.stated.clone_from(&self.scale.declared.series);
-        let all: Vec<&Rule> = server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules).collect();
+        let all: Vec<&Rule> = server
+            .rules
+            .iter()
+            .flat_map(|file| &file.view)
+            .flat_map(|group| &group.rules)
+            .collect();
         for rule in &all {
             knowledge.learn(&rule.expr);
         }
@@ -123,10 +165,17 @@ impl Work<'_> {
             let mut recorded: BTreeMap<String, Quantity> = BTreeMap::new();
             for rule in all.iter().filter(|rule| !rule.is_alert()) {
                 let declared = self.scale.declared.exponents.get(&rule.name).copied();
-                let mut rewriting = Rewriting { scale: self.scale.n, knowledge: &knowledge, declared, findings: Vec::new() };
+                let mut rewriting = Rewriting {
+                    scale: self.scale.n,
+                    knowledge: &knowledge,
+                    declared,
+                    findings: Vec::new(),
+                };
                 let (_, quantity) = rewriting.walk(rule.expr.clone());
                 let quantity = match (&quantity.kind, declared) {
-                    (Kind::Undecided(_), Some(exponent)) => Quantity::new(Kind::Power(exponent), Unit::NONE),
+                    (Kind::Undecided(_), Some(exponent)) => {
+                        Quantity::new(Kind::Power(exponent), Unit::NONE)
+                    }
                     (Kind::Constant, _) => Quantity::power(0.0),
                     _ => quantity,
                 };

@@ -1,7 +1,7 @@
 //! What the name of a series tells: counter or level, seconds or bytes.
 //!
-//! A configuration does not carry the types of its series, so they are read from the conventions of names and from how
-//! rules use them; whoever knows better declares it.
+//! A configuration does not carry the types of its series, so they are read from the conventions of
+//! names and from how rules use them; whoever knows better declares it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,9 @@ impl Knowledge {
                 self.counted.insert(name.to_owned());
                 for suffix in ["_bucket", "_sum", "_count"] {
                     if let Some(base) = name.strip_suffix(suffix) {
-                        self.counted.extend(["_bucket", "_sum", "_count"].map(|other| format!("{base}{other}")));
+                        self.counted.extend(
+                            ["_bucket", "_sum", "_count"].map(|other| format!("{base}{other}")),
+                        );
                     }
                 }
             }
@@ -83,7 +85,12 @@ impl Knowledge {
             Some(SeriesType::Counter) => Kind::Counter,
             Some(SeriesType::Gauge) => Kind::Level,
             None if is_instant(name) => Kind::Instant,
-            None if name.ends_with("_total") || name.ends_with("_bucket") || self.counted.contains(name) => Kind::Counter,
+            None if name.ends_with("_total")
+                || name.ends_with("_bucket")
+                || self.counted.contains(name) =>
+            {
+                Kind::Counter
+            }
             None => Kind::Level,
         };
         Quantity::new(kind, unit)
@@ -91,9 +98,17 @@ impl Knowledge {
 }
 
 fn is_instant(name: &str) -> bool {
-    ["_timestamp_seconds", "_timestamp", "_start_time_seconds", "_boot_time_seconds", "_created", "_cert_expiry", "_not_after"]
-        .iter()
-        .any(|suffix| name.ends_with(suffix))
+    [
+        "_timestamp_seconds",
+        "_timestamp",
+        "_start_time_seconds",
+        "_boot_time_seconds",
+        "_created",
+        "_cert_expiry",
+        "_not_after",
+    ]
+    .iter()
+    .any(|suffix| name.ends_with(suffix))
         || matches!(name, "ALERTS_FOR_STATE" | "node_time_seconds")
 }
 
@@ -134,7 +149,10 @@ pub(super) fn observed_unit(expr: &Expr) -> Unit {
         .iter()
         .filter_map(|selector| promql::metric_name(selector))
         .map(|name| {
-            let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+            let base = ["_bucket", "_count", "_sum"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .unwrap_or(name);
             // Recorded series keep the metric between colons.
             base.split(':').map(unit_of).find(|unit| *unit != Unit::NONE).unwrap_or(Unit::NONE)
         })

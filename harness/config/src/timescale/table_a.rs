@@ -13,7 +13,10 @@ use crate::monitoring::{Document, FileText, Loaded, Server, ServerKind, promql, 
 pub(super) fn rule_file(alerts: &[(&str, &str, &str)], more: &str) -> String {
     let mut text = format!("groups:\n- name: all\n  rules:\n{more}");
     for (name, expr, hold) in alerts {
-        text.push_str(&format!("  - alert: {name}\n    expr: {}\n    for: {hold}\n", serde_json::to_string(expr).unwrap()));
+        text.push_str(&format!(
+            "  - alert: {name}\n    expr: {}\n    for: {hold}\n",
+            serde_json::to_string(expr).unwrap()
+        ));
     }
     text
 }
@@ -34,7 +37,8 @@ fn load() -> MonitoringConfig {
     prometheus.command = vec!["--storage.tsdb.retention.time=15d".into()];
     let rules = FileText::on_disk("rules.yml", include_str!("fixtures/rules.yml"));
     prometheus.files.insert(prometheus.folder().join("rules.yml"), rules);
-    let (alertmanager, collector) = (include_str!("fixtures/alertmanager.yml"), include_str!("fixtures/otel.yaml"));
+    let (alertmanager, collector) =
+        (include_str!("fixtures/alertmanager.yml"), include_str!("fixtures/otel.yaml"));
     let servers = [
         prometheus,
         Server::of_file(ServerKind::Alertmanager, "alertmanager", "alertmanager.yml", alertmanager),
@@ -67,7 +71,13 @@ pub(super) fn scaled_expr(expr: &str, declared: Option<f64>) -> Result<String, R
 fn all_26_scale_and_come_out_as_worked_out_by_hand() {
     let scaled = at_20(&table_a());
     let wanted: BTreeMap<&str, (&str, &str)> = BTreeMap::from([
-        ("HighCPUUsage", ("(1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[15s]))) * 100 > 80", "15s")),
+        (
+            "HighCPUUsage",
+            (
+                "(1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[15s]))) * 100 > 80",
+                "15s",
+            ),
+        ),
         ("HighMemoryUsage", ("=", "15s")),
         ("HighDiskUsage", ("=", "30s")),
         ("OutOfMemory", ("=", "0s")),
@@ -80,7 +90,10 @@ fn all_26_scale_and_come_out_as_worked_out_by_hand() {
         ("RedisEvictions", ("increase(redis_evicted_keys_total[15s]) > 0", "0s")),
         (
             "RedisCommandLatency",
-            ("histogram_quantile(0.99, sum by (le, cmd) (rate(redis_commands_latencies_usec_bucket[15s]))) > 100000", "6s"),
+            (
+                "histogram_quantile(0.99, sum by (le, cmd) (rate(redis_commands_latencies_usec_bucket[15s]))) > 100000",
+                "6s",
+            ),
         ),
         ("EmailServiceDown", ("=", "6s")),
         (
@@ -109,7 +122,10 @@ fn all_26_scale_and_come_out_as_worked_out_by_hand() {
         ("DovecotDown", ("=", "3s")),
         (
             "IMAPErrorsHigh",
-            ("sum(rate(imap_connections_total{result!=\"ok\"}[15s])) / sum(rate(imap_connections_total[15s])) > 0.05", "6s"),
+            (
+                "sum(rate(imap_connections_total{result!=\"ok\"}[15s])) / sum(rate(imap_connections_total[15s])) > 0.05",
+                "6s",
+            ),
         ),
     ]);
     let original = table_a();
@@ -118,16 +134,32 @@ fn all_26_scale_and_come_out_as_worked_out_by_hand() {
         let (expr, hold) = wanted[rule.name.as_str()];
         let unscaled = original.rules().find(|(_, _, other)| other.name == rule.name).unwrap().2;
         let expr = if expr == "=" { unscaled.text.as_str() } else { expr };
-        assert_eq!(promql::parse(&rule.text).unwrap(), promql::parse(expr).unwrap(), "{}: {}", rule.name, rule.text);
+        assert_eq!(
+            promql::parse(&rule.text).unwrap(),
+            promql::parse(expr).unwrap(),
+            "{}: {}",
+            rule.name,
+            rule.text
+        );
         assert_eq!(duration::format(rule.hold()), hold, "{}", rule.name);
         assert!(seen.insert(rule.name.clone()));
     }
     assert_eq!(seen.len(), 26);
-    let held: Vec<_> = scaled.roundings.iter().map(|rounding| (rounding.used_ms, rounding.why.is_empty())).collect();
-    assert_eq!(held, [(2000, false), (50, false)], "the decision of the sampler and the batch: {:#?}", scaled.roundings);
+    let held: Vec<_> = scaled
+        .roundings
+        .iter()
+        .map(|rounding| (rounding.used_ms, rounding.why.is_empty()))
+        .collect();
+    assert_eq!(
+        held,
+        [(2000, false), (50, false)],
+        "the decision of the sampler and the batch: {:#?}",
+        scaled.roundings
+    );
 }
 
-/// Literals of an expression that something measured is compared with or added to; those that only multiply are not.
+/// Literals of an expression that something measured is compared with or added to; those that only
+/// multiply are not.
 fn beside_measured(expr: &Expr) -> Vec<String> {
     fn constant(expr: &Expr) -> bool {
         !matches!(expr, Expr::Call(call) if call.func.name == "time")
@@ -136,7 +168,8 @@ fn beside_measured(expr: &Expr) -> Vec<String> {
     }
     let mut found = Vec::new();
     if let Expr::Binary(binary) = expr
-        && (binary.op.is_comparison_operator() || ["+", "-"].contains(&binary.op.to_string().as_str()))
+        && (binary.op.is_comparison_operator()
+            || ["+", "-"].contains(&binary.op.to_string().as_str()))
     {
         for (one, other) in [(&binary.lhs, &binary.rhs), (&binary.rhs, &binary.lhs)] {
             let calls_time = matches!(&**one, Expr::Call(call) if call.func.name == "time");
@@ -164,8 +197,12 @@ fn no_literal_is_passed_over_in_silence() {
     let config = table_a();
     let scaled = at_20(&config);
     for (_, _, rule) in config.rules() {
-        let mut reported: Vec<_> =
-            scaled.literals.iter().filter(|literal| literal.rule == rule.name).map(|literal| literal.before.clone()).collect();
+        let mut reported: Vec<_> = scaled
+            .literals
+            .iter()
+            .filter(|literal| literal.rule == rule.name)
+            .map(|literal| literal.before.clone())
+            .collect();
         reported.sort();
         assert_eq!(reported, beside_measured(&rule.expr), "{}", rule.name);
     }
@@ -187,7 +224,10 @@ fn times_are_listed_and_left() {
             ("LongRunningQuery", "300"),
             ("RedisCommandLatency", "100000"),
             ("HighRequestLatency", "2"),
-            ("CeleryBeatDown", "time() - celery_beat_last_tick_timestamp_seconds > 3 * celery_beat_period_seconds"),
+            (
+                "CeleryBeatDown",
+                "time() - celery_beat_last_tick_timestamp_seconds > 3 * celery_beat_period_seconds"
+            ),
         ]
     );
 }
@@ -197,7 +237,10 @@ fn files_and_flags_are_scaled() {
     let scaled = at_20(&table_a());
     let ms = Duration::from_millis;
     let prometheus = &scaled.config.prometheus[0].config.view;
-    assert_eq!((prometheus.global.scrape_interval, prometheus.global.evaluation_interval), (ms(750), ms(750)));
+    assert_eq!(
+        (prometheus.global.scrape_interval, prometheus.global.evaluation_interval),
+        (ms(750), ms(750))
+    );
     assert_eq!(prometheus.global.scrape_timeout, ms(500), "the default of 10 s is written out");
     assert_eq!((prometheus.jobs[2].interval, prometheus.jobs[2].timeout), (ms(3000), ms(1500)));
     let manager = &scaled.config.alertmanagers[0].config.view;
@@ -206,8 +249,15 @@ fn files_and_flags_are_scaled() {
         (manager.route.group_wait, manager.route.group_interval, manager.route.repeat_interval),
         (ms(1500), ms(15_000), ms(720_000))
     );
-    assert_eq!((manager.route.routes[2].group_wait, manager.route.routes[2].group_interval), (ms(500), ms(15_000)));
-    let flags: Vec<_> = scaled.flags.iter().map(|flag| (flag.service.as_str(), flag.name.as_str(), flag.value.as_str())).collect();
+    assert_eq!(
+        (manager.route.routes[2].group_wait, manager.route.routes[2].group_interval),
+        (ms(500), ms(15_000))
+    );
+    let flags: Vec<_> = scaled
+        .flags
+        .iter()
+        .map(|flag| (flag.service.as_str(), flag.name.as_str(), flag.value.as_str()))
+        .collect();
     assert_eq!(
         flags,
         [
@@ -222,7 +272,11 @@ fn files_and_flags_are_scaled() {
     let files = scaled.config.render();
     let text = |name: &str| &files.iter().find(|file| file.original.ends_with(name)).unwrap().text;
     assert!(text("otel.yaml").contains("decision_wait: 2s"), "{}", text("otel.yaml"));
-    assert!(text("alertmanager.yml").contains("group_wait: 1s500ms"), "{}", text("alertmanager.yml"));
+    assert!(
+        text("alertmanager.yml").contains("group_wait: 1s500ms"),
+        "{}",
+        text("alertmanager.yml")
+    );
     for (what, value) in [
         ("remote_write[0].remote_timeout", "30s"),
         ("prometheus --storage.tsdb.retention.time", "15d"),

@@ -23,7 +23,12 @@ fn ours_are_whole() {
         let gate = Gate::read(&Gate::find(name, &scenarios).unwrap(), check_line).unwrap();
         assert!(gate.steps.len() >= 3, "{name}");
     }
-    assert!(Gate::find("relaese", &scenarios).unwrap_err().to_string().contains("did you mean release?"));
+    assert!(
+        Gate::find("relaese", &scenarios)
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean release?")
+    );
 }
 
 #[test]
@@ -50,8 +55,14 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_do() {
         }
         assert!(error.contains(":5"), "{step}: the line is not said: {error}");
     }
-    assert!(read("schema: 1\nabout: x\nsteps: []\n").unwrap_err().contains("nothing would be shown"));
-    assert!(read("schema: 2\nabout: x\nsteps: [{name: a, run: lint}]\n").unwrap_err().contains("seen 2, wanted 1"));
+    assert!(
+        read("schema: 1\nabout: x\nsteps: []\n").unwrap_err().contains("nothing would be shown")
+    );
+    assert!(
+        read("schema: 2\nabout: x\nsteps: [{name: a, run: lint}]\n")
+            .unwrap_err()
+            .contains("seen 2, wanted 1")
+    );
     let twice = "schema: 1\nabout: x\nhours: 1\nsteps: [{name: a, run: lint, share: 0.6}, {name: b, run: lint, share: 0.6}]\n";
     assert!(read(twice).unwrap_err().contains("come to 1.20"));
     let same = "schema: 1\nabout: x\nsteps: [{name: a, run: lint}, {name: a, run: lint}]\n";
@@ -61,7 +72,11 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_do() {
 #[test]
 fn placeholders_stand_for_what_they_say_and_a_folder_with_spaces_is_one_word() {
     let gate = one("name: a, run: 'run {drill} --stack {stack}', share: 0.5").unwrap();
-    let with = Filled { stack: "my shop", share: Some(Duration::from_secs(3600)), drill: Some("redis_slow") };
+    let with = Filled {
+        stack: "my shop",
+        share: Some(Duration::from_secs(3600)),
+        drill: Some("redis_slow"),
+    };
     assert_eq!(gate.steps[0].words(with), ["run", "redis_slow", "--stack", "my shop"]);
     assert!(gate.steps[0].draws_drills() && gate.steps[0].repeats());
     let soak = one("name: a, run: 'load {stack} --duration {share}', share: 0.5").unwrap();

@@ -36,7 +36,8 @@ pub struct Ended {
     pub note: Option<String>,
 }
 
-/// Asks to be ended when the gate that started this process is gone, however it went. To be called before anything else starts.
+/// Asks to be ended when the gate that started this process is gone, however it went. To be called
+/// before anything else starts.
 pub fn follow(gate: i32) {
     // SIGTERM heals and cleans up, as Ctrl-C does.
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
@@ -46,8 +47,9 @@ pub fn follow(gate: i32) {
     }
 }
 
-/// Runs a command to its end. Its output is written to `output` and what it tells of its progress is told with `label` before it. When the
-/// user interrupts, or `within` is over, it is interrupted and waited for: it heals and cleans up.
+/// Runs a command to its end. Its output is written to `output` and what it tells of its progress
+/// is told with `label` before it. When the user interrupts, or `within` is over, it is interrupted
+/// and waited for: it heals and cleans up.
 ///
 /// # Errors
 /// It can't be started, or its output can't be written.
@@ -84,7 +86,8 @@ pub async fn run(
                 keep(&kept, line);
             }
         };
-        let (out, err) = tokio::join!(copy(stdout, file.clone(), words), copy(stderr, file.clone(), progress));
+        let (out, err) =
+            tokio::join!(copy(stdout, file.clone(), words), copy(stderr, file.clone(), progress));
         out.and(err)
     });
     let (exit, note) = ended(&mut child, within, interrupt).await?;
@@ -94,7 +97,11 @@ pub async fn run(
     Ok(Ended { exit, took: began.elapsed(), last, note })
 }
 
-async fn ended(child: &mut Child, within: Option<Duration>, interrupt: &Interrupt) -> io::Result<(Exit, Option<String>)> {
+async fn ended(
+    child: &mut Child,
+    within: Option<Duration>,
+    interrupt: &Interrupt,
+) -> io::Result<(Exit, Option<String>)> {
     let over = async {
         match within {
             Some(within) => tokio::time::sleep(within).await,
@@ -114,8 +121,12 @@ async fn ended(child: &mut Child, within: Option<Duration>, interrupt: &Interrup
         if let Ok(status) = tokio::time::timeout(CLEANING, child.wait()).await {
             let (_, note) = end(status?);
             return Ok(match within.filter(|_| late) {
-                Some(within) => (Exit::Unknown, Some(format!("it did not end within {within:?} and was interrupted"))),
-                // It may have ended by itself in that very moment: the gate is interrupted all the same.
+                Some(within) => (
+                    Exit::Unknown,
+                    Some(format!("it did not end within {within:?} and was interrupted")),
+                ),
+                // It may have ended by itself in that very moment: the gate is interrupted all the
+                // same.
                 None => (Exit::Interrupted, note),
             });
         }
@@ -132,7 +143,11 @@ fn end(status: std::process::ExitStatus) -> (Exit, Option<String>) {
 }
 
 /// Copies lines into a file as they come; a line is looked at as it passes.
-async fn copy(from: Option<impl AsyncRead + Unpin>, to: Arc<tokio::sync::Mutex<File>>, look: impl Fn(&str)) -> io::Result<()> {
+async fn copy(
+    from: Option<impl AsyncRead + Unpin>,
+    to: Arc<tokio::sync::Mutex<File>>,
+    look: impl Fn(&str),
+) -> io::Result<()> {
     let Some(from) = from else { return Ok(()) };
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while from.read_until(b'\n', &mut line).await? > 0 {

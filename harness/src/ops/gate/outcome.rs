@@ -4,9 +4,18 @@ use super::Allowed;
 use crate::process::exit::Exit;
 use serde::{Deserialize, Serialize};
 
-/// Exit codes from the worst to the best. Being asked to stop comes first, then what makes everything else doubtful (a defect of
-/// ours, wrong files), then what was shown not to hold, then what could not be shown.
-pub const ORDER: [Exit; 7] = [Exit::Interrupted, Exit::Defect, Exit::Usage, Exit::Fail, Exit::Unfit, Exit::Unknown, Exit::Pass];
+/// Exit codes from the worst to the best. Being asked to stop comes first, then what makes
+/// everything else doubtful (a defect of ours, wrong files), then what was shown not to hold, then
+/// what could not be shown.
+pub const ORDER: [Exit; 7] = [
+    Exit::Interrupted,
+    Exit::Defect,
+    Exit::Usage,
+    Exit::Fail,
+    Exit::Unfit,
+    Exit::Unknown,
+    Exit::Pass,
+];
 
 /// What a step comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +41,8 @@ pub enum Outcome {
     NotRun,
 }
 
-/// The end that an exit code of a process tells. One that we never end with, or a signal, is a defect.
+/// The end that an exit code of a process tells. One that we never end with, or a signal, is a
+/// defect.
 pub fn exit_of(code: Option<i32>) -> Exit {
     ORDER.into_iter().find(|e| code == Some(*e as i32)).unwrap_or(Exit::Defect)
 }
@@ -66,7 +76,8 @@ pub fn of_step(exits: &[Exit], allow: &[Allowed]) -> Outcome {
     }
 }
 
-/// What the steps come to: the worst. Where no step passed, or one was not begun, it is unknown at best.
+/// What the steps come to: the worst. Where no step passed, or one was not begun, it is unknown at
+/// best.
 pub fn of_gate(steps: &[Outcome]) -> Exit {
     let exit = |outcome: &Outcome| match outcome {
         Outcome::Pass | Outcome::Allowed => Exit::Pass,
@@ -115,7 +126,9 @@ mod tests {
 
     #[test]
     fn one_exit_code_for_all() {
-        use Outcome::{Allowed as Ok, Defect, Fail, Interrupted, NotRun, Pass, Unfit, Unknown, Usage};
+        use Outcome::{
+            Allowed as Ok, Defect, Fail, Interrupted, NotRun, Pass, Unfit, Unknown, Usage,
+        };
         for (steps, wanted) in [
             (&[Pass, Pass][..], Exit::Pass),
             (&[Pass, Ok], Exit::Pass),
@@ -146,7 +159,10 @@ mod tests {
         assert_eq!(step(&[]), Outcome::NotRun);
         assert_eq!(of_step(&[Exit::Unknown], &[]), Outcome::Unknown);
         // An interrupt is never allowed.
-        assert_eq!(of_step(&[Exit::Interrupted], &[Allowed::Fail, Allowed::Unknown, Allowed::Unfit]), Outcome::Interrupted);
+        assert_eq!(
+            of_step(&[Exit::Interrupted], &[Allowed::Fail, Allowed::Unknown, Allowed::Unfit]),
+            Outcome::Interrupted
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What a gate came to: gate.json, one JUnit file of all that was judged, a page that leads to every run's, and words for people.
+//! What a gate came to: gate.json, one JUnit file of all that was judged, a page that leads to
+//! every run's, and words for people.
 
 use super::outcome::Outcome;
 use crate::process::host::Host;
@@ -107,12 +108,22 @@ impl Report {
         let mut out = String::new();
         for step in &self.steps {
             let took: f64 = step.ran.iter().map(|r| r.took_s).sum();
-            let times = if step.ran.len() > 1 { format!(", {} runs", step.ran.len()) } else { String::new() };
+            let times = if step.ran.len() > 1 {
+                format!(", {} runs", step.ran.len())
+            } else {
+                String::new()
+            };
             let because = step.because.as_ref().map(|b| format!(": {b}")).unwrap_or_default();
-            out += &format!("{:<11} {} ({took:.0} s{times}){because}\n", step.outcome.word(), step.name);
+            out += &format!(
+                "{:<11} {} ({took:.0} s{times}){because}\n",
+                step.outcome.word(),
+                step.name
+            );
         }
-        let count = |wanted: &[Outcome]| self.steps.iter().filter(|s| wanted.contains(&s.outcome)).count();
-        let (passed, allowed, not_run) = (count(&[Outcome::Pass]), count(&[Outcome::Allowed]), count(&[Outcome::NotRun]));
+        let count =
+            |wanted: &[Outcome]| self.steps.iter().filter(|s| wanted.contains(&s.outcome)).count();
+        let (passed, allowed, not_run) =
+            (count(&[Outcome::Pass]), count(&[Outcome::Allowed]), count(&[Outcome::NotRun]));
         out += &format!(
             "{}: of {} steps {passed} passed, {allowed} ended as allowed, {} did not pass, {not_run} not run; gate {} of {} took {:.0} s (seed {})\n",
             self.word(),
@@ -126,9 +137,11 @@ impl Report {
         out
     }
 
-    /// JUnit of the whole: a case for each run of each step, and all that its runs judged. A run's file that can't be read is an error there.
+    /// JUnit of the whole: a case for each run of each step, and all that its runs judged. A run's
+    /// file that can't be read is an error there.
     pub fn junit(&self, folder: &Path) -> String {
-        let mut junit = quick_junit::Report::new(format!("firedrill gate {} {}", self.gate, self.id));
+        let mut junit =
+            quick_junit::Report::new(format!("firedrill gate {} {}", self.gate, self.id));
         let mut own = TestSuite::new(format!("gate {}", self.gate));
         let mut of_runs = Vec::new();
         for step in &self.steps {
@@ -137,15 +150,24 @@ impl Report {
                 for made in ran.runs.iter().filter(|_| ran.judged) {
                     let path = folder.join(&made.folder).join("junit.xml");
                     let read = std::fs::read_to_string(&path).map_err(|e| e.to_string());
-                    match read.and_then(|text| quick_junit::Report::deserialize_from_str(&text).map_err(|e| e.to_string())) {
-                        Ok(report) => of_runs.extend(report.test_suites.into_iter().map(|mut suite| {
-                            suite.name = format!("{} {}: {}", step.name, made.id, suite.name.as_str()).into();
-                            suite
-                        })),
+                    match read.and_then(|text| {
+                        quick_junit::Report::deserialize_from_str(&text).map_err(|e| e.to_string())
+                    }) {
+                        Ok(report) => {
+                            of_runs.extend(report.test_suites.into_iter().map(|mut suite| {
+                                suite.name =
+                                    format!("{} {}: {}", step.name, made.id, suite.name.as_str())
+                                        .into();
+                                suite
+                            }))
+                        }
                         Err(why) => {
                             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
                             status.set_message(format!("{}: {why}", path.display()));
-                            own.add_test_case(TestCase::new(format!("{}: run {} can be read", step.name, made.id), status));
+                            own.add_test_case(TestCase::new(
+                                format!("{}: run {} can be read", step.name, made.id),
+                                status,
+                            ));
                         }
                     }
                 }
@@ -156,7 +178,9 @@ impl Report {
         }
         junit.add_test_suite(own);
         junit.add_test_suites(of_runs);
-        junit.to_string().unwrap_or_else(|e| format!("<!-- the report could not be written as XML: {e} -->"))
+        junit
+            .to_string()
+            .unwrap_or_else(|e| format!("<!-- the report could not be written as XML: {e} -->"))
     }
 
     /// The page.
@@ -192,13 +216,23 @@ fn case(step: &StepReport, ran: Option<&Ran>) -> TestCase {
         (_, Some(ran)) if ran.exit == 0 => TestCaseStatus::success(),
         (_, Some(ran)) => {
             // What was not shown is an error in JUnit; what was shown not to hold is a failure.
-            let mut status = TestCaseStatus::non_success(if ran.exit == 1 { NonSuccessKind::Failure } else { NonSuccessKind::Error });
+            let mut status = TestCaseStatus::non_success(if ran.exit == 1 {
+                NonSuccessKind::Failure
+            } else {
+                NonSuccessKind::Error
+            });
             let note = ran.note.as_ref().map(|n| format!("; {n}")).unwrap_or_default();
-            status.set_message(format!("firedrill {} ended with {}{note}; its output: {}", ran.command, ran.exit, ran.output));
+            status.set_message(format!(
+                "firedrill {} ended with {}{note}; its output: {}",
+                ran.command, ran.exit, ran.output
+            ));
             status
         }
     };
-    let mut case = TestCase::new(ran.map_or_else(|| step.run.clone(), |r| format!("{}: {}", step.name, r.command)), status);
+    let mut case = TestCase::new(
+        ran.map_or_else(|| step.run.clone(), |r| format!("{}: {}", step.name, r.command)),
+        status,
+    );
     case.set_classname(&step.name);
     case.set_time(Duration::from_secs_f64(ran.map_or(0.0, |r| r.took_s.max(0.0))));
     case

@@ -57,13 +57,23 @@ impl Ready {
     /// The gate or the stack is wrong, or there are no drills for `{drill}` to stand for.
     pub fn read(asked: &Asked, common: &Common, check_line: CheckLine) -> Result<Ready, Failure> {
         if common.keep {
-            return Err(Failure::new(Exit::Usage, "--keep: a gate leaves nothing running\nhint: firedrill up keeps a stack"));
+            return Err(Failure::new(
+                Exit::Usage,
+                "--keep: a gate leaves nothing running\nhint: firedrill up keeps a stack",
+            ));
         }
         let path = Gate::find(&asked.gate, &Home::find().scenarios())?;
         let gate = Gate::read(&path, check_line)?;
         if let Some(hours) = asked.hours.filter(|h| !usable(*h) || gate.hours.is_none()) {
-            let why = if gate.hours.is_none() { "its file states no `hours` to divide" } else { "wanted above 0 and at most 1000" };
-            return Err(Failure::new(Exit::Usage, format!("--hours {hours}: {why}\nhint: as in --hours 0.1")));
+            let why = if gate.hours.is_none() {
+                "its file states no `hours` to divide"
+            } else {
+                "wanted above 0 and at most 1000"
+            };
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--hours {hours}: {why}\nhint: as in --hours 0.1"),
+            ));
         }
         let stack = asked.stack.clone().unwrap_or_else(|| gate.stack.clone());
         let options = Options::new(&stack, common);
@@ -77,11 +87,16 @@ impl Ready {
             drills.shuffle(&mut rand::rngs::StdRng::seed_from_u64(options.seed));
             if drills.is_empty() {
                 let hint = "hint: drills are the files of its folder `scenarios`";
-                return Err(Failure::new(Exit::Usage, format!("stack {stack} has no drills for {{drill}} to stand for\n{hint}")));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("stack {stack} has no drills for {{drill}} to stand for\n{hint}"),
+                ));
             }
         }
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
+        let interrupt = Interrupt::listen().map_err(|e| {
+            Failure::new(Exit::Defect, format!("signals can't be listened to: {e}"))
+        })?;
         let hours = asked.hours.or(gate.hours);
         Ok(Ready {
             gate,
@@ -113,7 +128,13 @@ impl Ready {
         }
         // A profile is one of the stack's.
         if words.contains(&self.stack) {
-            words.extend(self.options.common.profiles.iter().flat_map(|p| ["--profile".to_owned(), p.clone()]));
+            words.extend(
+                self.options
+                    .common
+                    .profiles
+                    .iter()
+                    .flat_map(|p| ["--profile".to_owned(), p.clone()]),
+            );
         }
         if !words.iter().any(|w| w == "--seed" || w.starts_with("--seed=")) {
             words.extend(["--seed".into(), (self.options.seed + n as u64).to_string()]);
@@ -125,13 +146,21 @@ impl Ready {
     pub fn lines(&self) -> String {
         let mut out = format!("gate {} of {}: {}\n", self.name, self.stack, self.gate.about);
         for (n, step) in self.gate.steps.iter().enumerate() {
-            let share = self.share(step).map(|s| format!(", for {:.0} s", s.as_secs_f64())).unwrap_or_default();
+            let share = self
+                .share(step)
+                .map(|s| format!(", for {:.0} s", s.as_secs_f64()))
+                .unwrap_or_default();
             let (again, then) = (
                 if step.repeats() { " again and again" } else { "" },
-                if step.otherwise == Otherwise::Stop { "; nothing follows if it does not pass" } else { "" },
+                if step.otherwise == Otherwise::Stop {
+                    "; nothing follows if it does not pass"
+                } else {
+                    ""
+                },
             );
             let words = self.words(step, 0).join(" ");
-            out += &format!("{:>2} {:<12} firedrill {words}{again}{share}{then}\n", n + 1, step.name);
+            out +=
+                &format!("{:>2} {:<12} firedrill {words}{again}{share}{then}\n", n + 1, step.name);
         }
         out
     }
@@ -189,10 +218,13 @@ impl Ready {
             let exits: Vec<Exit> = ran.iter().map(|r| outcome::exit_of(Some(r.exit))).collect();
             let outcome = outcome::of_step(&exits, &step.allow);
             let because = step.because.clone().filter(|_| outcome == Outcome::Allowed);
-            (report.steps[n].outcome, report.steps[n].because, report.steps[n].ran) = (outcome, because, ran);
+            (report.steps[n].outcome, report.steps[n].because, report.steps[n].ran) =
+                (outcome, because, ran);
             if self.interrupt.asked() {
                 stopped = Some("interrupted before it".into());
-            } else if step.otherwise == Otherwise::Stop && !matches!(outcome, Outcome::Pass | Outcome::Allowed) {
+            } else if step.otherwise == Otherwise::Stop
+                && !matches!(outcome, Outcome::Pass | Outcome::Allowed)
+            {
                 stopped = Some(format!("{} did not pass", step.name));
             }
             // A gate that is killed leaves what it came to until then.
@@ -226,25 +258,37 @@ impl Ready {
         }
     }
 
-    async fn once(&self, folder: &str, step: &Step, n: usize, seen: &mut BTreeSet<String>) -> Result<Ran, Failure> {
+    async fn once(
+        &self,
+        folder: &str,
+        step: &Step,
+        n: usize,
+        seen: &mut BTreeSet<String>,
+    ) -> Result<Ran, Failure> {
         let words = self.words(step, n);
         let command = words.join(" ");
-        let page =
-            (words[0] == "load" && !words.iter().any(|w| w.starts_with("--html"))).then(|| format!("{folder}/load-{:03}.html", n + 1));
+        let page = (words[0] == "load" && !words.iter().any(|w| w.starts_with("--html")))
+            .then(|| format!("{folder}/load-{:03}.html", n + 1));
         let output = format!("{folder}/output-{:03}.txt", n + 1);
         let into = self.folder.join(folder).display().to_string();
         let mut line = words.clone();
         line.extend(["--report".into(), into]);
-        line.extend(page.iter().flat_map(|p| ["--html".to_owned(), self.folder.join(p).display().to_string()]));
+        line.extend(
+            page.iter()
+                .flat_map(|p| ["--html".to_owned(), self.folder.join(p).display().to_string()]),
+        );
         if self.options.common.provision {
             line.push("--provision".into());
         }
-        let images = clap::ValueEnum::to_possible_value(&self.options.common.images).map(|v| v.get_name().to_owned());
+        let images = clap::ValueEnum::to_possible_value(&self.options.common.images)
+            .map(|v| v.get_name().to_owned());
         line.extend(images.into_iter().flat_map(|i| ["--images".to_owned(), i]));
         self.progress.say(&format!("{}: firedrill {command}", step.name));
         let watched = (&self.interrupt, &self.progress);
         let ended =
-            child::run(&line, &self.folder.join(&output), &step.name, step.bound(), watched).await.map_err(|e| self.unwritable(&e))?;
+            child::run(&line, &self.folder.join(&output), &step.name, step.bound(), watched)
+                .await
+                .map_err(|e| self.unwritable(&e))?;
         self.progress.say(&format!(
             "{}: {} after {:.0} s",
             step.name,
@@ -269,24 +313,41 @@ impl Ready {
     /// The runs that were made since the last look.
     fn made(&self, folder: &str, seen: &mut BTreeSet<String>) -> Vec<Made> {
         let entries = std::fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten();
-        let mut ids: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).filter(|id| !seen.contains(id)).collect();
+        let mut ids: Vec<String> = entries
+            .filter_map(|e| e.file_name().into_string().ok())
+            .filter(|id| !seen.contains(id))
+            .collect();
         ids.sort();
-        let made = ids.iter().filter_map(|id| made(&self.folder, &format!("{folder}/{id}"), id)).collect();
+        let made =
+            ids.iter().filter_map(|id| made(&self.folder, &format!("{folder}/{id}"), id)).collect();
         seen.extend(ids);
         made
     }
 
     fn write(&self, report: &Report) -> Result<(), Failure> {
         crate::record::write_json(&self.folder, "gate.json", report)?;
-        let page = report.page().map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
-        for (name, text) in [("index.html", page), ("summary.txt", report.text()), ("junit.xml", report.junit(&self.folder))] {
-            crate::secret::write_file(&self.folder.join(name), &text).map_err(|e| self.unwritable(&e))?;
+        let page = report
+            .page()
+            .map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
+        for (name, text) in [
+            ("index.html", page),
+            ("summary.txt", report.text()),
+            ("junit.xml", report.junit(&self.folder)),
+        ] {
+            crate::secret::write_file(&self.folder.join(name), &text)
+                .map_err(|e| self.unwritable(&e))?;
         }
         Ok(())
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
-        Failure::new(Exit::Unfit, format!("{}: {error}\nhint: is there room, and may this user write there?", self.folder.display()))
+        Failure::new(
+            Exit::Unfit,
+            format!(
+                "{}: {error}\nhint: is there room, and may this user write there?",
+                self.folder.display()
+            ),
+        )
     }
 }
 

@@ -1,20 +1,21 @@
-//! What a stack's containers are made from: images, the work copy at the time scale, what is added to services, stand-ins.
+//! What a stack's containers are made from: images, the work copy at the time scale, what is added
+//! to services, stand-ins.
 
 use super::{AUTHORITY_PATH, Options, STAND_INS, at_scale};
+use crate::engine::Engine;
+use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
+use crate::image::{Catalogue, Images, Unavailable};
+use crate::journal::Journal;
+use crate::plan::subject::Read;
+use crate::process::exit::{Exit, Failure};
+use crate::process::progress::Progress;
+use crate::receiver;
 use crate::receiver::authority::Authority;
 use crate::stack::binaries::Binaries;
 use crate::stack::compose::ContentMount;
-use crate::engine::Engine;
-use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
-use crate::process::exit::{Exit, Failure};
-use crate::image::{Catalogue, Images, Unavailable};
-use crate::journal::Journal;
-use config::monitoring::RenderedFile;
-use crate::process::progress::Progress;
-use crate::receiver;
 use crate::stack::work_copy::write_in_place;
 use crate::stack::{self, Addition, Running, WorkCopy};
-use crate::plan::subject::Read;
+use config::monitoring::RenderedFile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -46,32 +47,54 @@ pub(super) struct Obtained {
     pub(super) unavailable: BTreeMap<String, String>,
 }
 
-/// Obtains every image that the stack needs, and those that it may do without, as far as they can be had.
-pub(super) async fn images(options: &Options, engine: &Engine, read: &Read, progress: &Progress) -> Result<Obtained, Failure> {
+/// Obtains every image that the stack needs, and those that it may do without, as far as they can
+/// be had.
+pub(super) async fn images(
+    options: &Options,
+    engine: &Engine,
+    read: &Read,
+    progress: &Progress,
+) -> Result<Obtained, Failure> {
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let say = |p: &crate::image::Progress| progress.say(&p.to_string());
     let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
     let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
-    let mapped = |image: &str| read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned());
-    let services: BTreeMap<&String, String> =
-        read.stack.project.services.iter().filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?)))).collect();
+    let mapped = |image: &str| {
+        read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned())
+    };
+    let services: BTreeMap<&String, String> = read
+        .stack
+        .project
+        .services
+        .iter()
+        .filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?))))
+        .collect();
     let is_apps = |image: &str| image == "firedrill/apps" || image.starts_with("firedrill/apps:");
     let may_go = may_go(read);
     let of_services = |optional: bool| -> BTreeSet<&str> {
-        let those = services.iter().filter(|(name, image)| may_go.contains(name.as_str()) == optional && !is_apps(image));
+        let those = services
+            .iter()
+            .filter(|(name, image)| may_go.contains(name.as_str()) == optional && !is_apps(image));
         those.map(|(_, image)| image.as_str()).collect()
     };
     let wanted: Vec<&str> = of_services(false).into_iter().chain(["base-bookworm"]).collect();
-    let asked_for = |name: &str| read.stack.project.services.get(name).map_or(&[][..], |s| &s.profiles);
+    let asked_for =
+        |name: &str| read.stack.project.services.get(name).map_or(&[][..], |s| &s.profiles);
     let mut ready = match images.ensure(&wanted, options.common.images.into(), &say).await {
         Ok(ready) => ready,
-        Err(crate::image::Error::Unavailable(all)) => return Err(refused(&all, &services, asked_for)),
+        Err(crate::image::Error::Unavailable(all)) => {
+            return Err(refused(&all, &services, asked_for));
+        }
         Err(error) => return Err(unfit(error)),
     };
-    // What the stack can do without comes last: where something else is missing it is not even tried.
-    let optional: Vec<&str> = of_services(true).into_iter().filter(|image| !wanted.contains(image)).collect();
+    // What the stack can do without comes last: where something else is missing it is not even
+    // tried.
+    let optional: Vec<&str> =
+        of_services(true).into_iter().filter(|image| !wanted.contains(image)).collect();
     let mut unavailable = BTreeMap::new();
-    for outcome in images.ensure_each(&optional, options.common.images.into(), &say).await.map_err(unfit)? {
+    for outcome in
+        images.ensure_each(&optional, options.common.images.into(), &say).await.map_err(unfit)?
+    {
         match outcome {
             Ok(image) => ready.push(image),
             Err(image) => {
@@ -87,34 +110,61 @@ pub(super) async fn images(options: &Options, engine: &Engine, read: &Read, prog
         Some(Deviation::new(DeviationKind::Image, image.deviation.as_ref()?, why))
     });
     let differs = differs.collect();
-    let references: BTreeMap<&str, &str> = ready.iter().map(|image| (image.wanted.as_str(), image.reference.as_str())).collect();
-    let binaries = Binaries::built(&options.home, progress).await.map_err(|e| Failure::new(Exit::Unfit, e))?;
-    let own = images.ensure_own("firedrill", &binaries.firedrill, &[]).await.map_err(unfit)?.reference;
+    let references: BTreeMap<&str, &str> =
+        ready.iter().map(|image| (image.wanted.as_str(), image.reference.as_str())).collect();
+    let binaries =
+        Binaries::built(&options.home, progress).await.map_err(|e| Failure::new(Exit::Unfit, e))?;
+    let own =
+        images.ensure_own("firedrill", &binaries.firedrill, &[]).await.map_err(unfit)?.reference;
     let mut apps = String::new();
     if services.values().any(|i| is_apps(i)) {
         apps = images.ensure_own("apps", &binaries.apps, &[]).await.map_err(unfit)?.reference;
     }
     let of = |image: &String| {
-        if is_apps(image) { apps.clone() } else { references.get(image.as_str()).map_or_else(|| image.clone(), |r| (*r).to_owned()) }
+        if is_apps(image) {
+            apps.clone()
+        } else {
+            references.get(image.as_str()).map_or_else(|| image.clone(), |r| (*r).to_owned())
+        }
     };
     let there = services.iter().filter(|(name, _)| !unavailable.contains_key(name.as_str()));
     let images = there.map(|(name, image)| ((*name).clone(), of(image))).collect();
     Ok(Obtained { images, own, differs, unavailable })
 }
 
-/// Services that are left out where their image can't be had. One that a profile turns on was asked for.
+/// Services that are left out where their image can't be had. One that a profile turns on was asked
+/// for.
 fn may_go(read: &Read) -> BTreeSet<&str> {
-    read.subject.declaration.optional.iter().filter(|o| o.profile.is_none()).map(|o| o.service.as_str()).collect()
+    read.subject
+        .declaration
+        .optional
+        .iter()
+        .filter(|o| o.profile.is_none())
+        .map(|o| o.service.as_str())
+        .collect()
 }
 
-/// The message about images that can't be had of services that must run: all of them, with their services.
-fn refused<'p>(all: &[Unavailable], services: &BTreeMap<&String, String>, profiles: impl Fn(&str) -> &'p [String]) -> Failure {
+/// The message about images that can't be had of services that must run: all of them, with their
+/// services.
+fn refused<'p>(
+    all: &[Unavailable],
+    services: &BTreeMap<&String, String>,
+    profiles: impl Fn(&str) -> &'p [String],
+) -> Failure {
     let mut lines = vec!["the stack can't be started, since images can't be had:".to_owned()];
     for image in all {
-        let of: Vec<String> = services.iter().filter(|(_, wanted)| **wanted == image.wanted).map(|(name, _)| (*name).clone()).collect();
+        let of: Vec<String> = services
+            .iter()
+            .filter(|(_, wanted)| **wanted == image.wanted)
+            .map(|(name, _)| (*name).clone())
+            .collect();
         let whose = match of.iter().find(|name| !profiles(name).is_empty()) {
             _ if of.is_empty() => "firedrill itself".to_owned(),
-            Some(asked) => format!("service {}, asked for by profile {}", of.join(", "), profiles(asked).join(", ")),
+            Some(asked) => format!(
+                "service {}, asked for by profile {}",
+                of.join(", "),
+                profiles(asked).join(", ")
+            ),
             None => format!("service {}", of.join(", ")),
         };
         lines.push(format!("  {whose}: {image}"));
@@ -144,7 +194,8 @@ pub(super) async fn bring(
     let mut extra_services = Vec::new();
     if !declaration.receivers.is_empty() {
         let authority = Authority::new().map_err(|e| Failure::new(Exit::Defect, e))?;
-        let config = receiver::Config::new(declaration.receivers.clone(), &authority).map_err(|e| Failure::new(Exit::Defect, e))?;
+        let config = receiver::Config::new(declaration.receivers.clone(), &authority)
+            .map_err(|e| Failure::new(Exit::Defect, e))?;
         extra_services.push(stand_ins(own, &config)?);
         if let Some(alerting) = &declaration.roles.alerting {
             let addition = additions.entry(alerting.service.clone()).or_default();
@@ -157,7 +208,10 @@ pub(super) async fn bring(
         if let StackEvent::Ready { service, after_s, .. } = &event {
             progress.say(&format!("ready: {service} ({after_s:.1} s)"));
         }
-        prologue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(EventKind::Stack(event));
+        prologue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(EventKind::Stack(event));
     };
     let request = stack::Up {
         engine,
@@ -177,8 +231,13 @@ pub(super) async fn bring(
     Ok(Brought { running, additions, prologue })
 }
 
-/// Puts the monitoring configuration at the time scale to wherever its servers see it: the run's copies, or what is handed over.
-fn put_at_scale(read: &Read, work: &WorkCopy, additions: &mut BTreeMap<String, Addition>) -> Result<(), stack::StackError> {
+/// Puts the monitoring configuration at the time scale to wherever its servers see it: the run's
+/// copies, or what is handed over.
+fn put_at_scale(
+    read: &Read,
+    work: &WorkCopy,
+    additions: &mut BTreeMap<String, Addition>,
+) -> Result<(), stack::StackError> {
     for file in at_scale(read) {
         match &file.within {
             Some(name) => hand_over(read, &file, name, additions),
@@ -193,7 +252,12 @@ fn put_at_scale(read: &Read, work: &WorkCopy, additions: &mut BTreeMap<String, A
 }
 
 /// Adds a text that takes the place of one in the Compose file (`configs`, `secrets`).
-fn hand_over(read: &Read, file: &RenderedFile, name: &str, additions: &mut BTreeMap<String, Addition>) {
+fn hand_over(
+    read: &Read,
+    file: &RenderedFile,
+    name: &str,
+    additions: &mut BTreeMap<String, Addition>,
+) {
     let Some(service) = read.stack.project.services.get(&file.service) else { return };
     let named = |group: &str, mounts: &[ContentMount]| -> Vec<FileSpec> {
         let same = mounts.iter().filter(|mount| format!("{group}.{}", mount.source) == name);
@@ -206,7 +270,8 @@ fn hand_over(read: &Read, file: &RenderedFile, name: &str, additions: &mut BTree
         })
         .collect()
     };
-    let files = named("configs", &service.configs).into_iter().chain(named("secrets", &service.secrets));
+    let files =
+        named("configs", &service.configs).into_iter().chain(named("secrets", &service.secrets));
     additions.entry(file.service.clone()).or_default().files.extend(files);
 }
 
@@ -220,8 +285,10 @@ fn flags(read: &Read) -> BTreeMap<String, Addition> {
             addition.env.insert(flag.name.clone(), flag.value.clone());
             continue;
         }
-        let command = addition.command.get_or_insert_with(|| service.command.clone().unwrap_or_default());
-        let given = |c: &String| c.trim_start_matches('-').split('=').next() == Some(flag.name.as_str());
+        let command =
+            addition.command.get_or_insert_with(|| service.command.clone().unwrap_or_default());
+        let given =
+            |c: &String| c.trim_start_matches('-').split('=').next() == Some(flag.name.as_str());
         command.retain(|c| !given(c));
         command.push(format!("--{}={}", flag.name, flag.value));
     }
@@ -236,9 +303,16 @@ fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Fa
         service: STAND_INS.into(),
         image: image.into(),
         command: Some(vec!["receivers".into(), "--config".into(), receiver::CONFIG_PATH.into()]),
-        networks: vec![Attachment { network: String::new(), aliases: receiver::hosts(&config.receivers), ipv4: None }],
+        networks: vec![Attachment {
+            network: String::new(),
+            aliases: receiver::hosts(&config.receivers),
+            ipv4: None,
+        }],
         ports: vec![PortSpec { container: receiver::CONTROL_PORT, host: 0, udp: false }],
-        files: vec![FileSpec::readable(receiver::CONFIG_PATH, serde_json::to_vec(config).map_err(defect)?)],
+        files: vec![FileSpec::readable(
+            receiver::CONFIG_PATH,
+            serde_json::to_vec(config).map_err(defect)?,
+        )],
         healthcheck: Some(HealthcheckSpec {
             test: vec!["CMD".into(), "wget".into(), "-q".into(), "--spider".into(), health],
             interval: Duration::from_secs(15),
@@ -254,8 +328,8 @@ fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::home::Home;
     use crate::plan::subject;
+    use crate::process::home::Home;
     use std::path::Path;
 
     #[test]
@@ -267,23 +341,35 @@ mod tests {
             hint: hint.into(),
         };
         let names = ["web", "shop", "extra"].map(str::to_owned);
-        let services = BTreeMap::from([(&names[0], "a:1".to_owned()), (&names[1], "a:1".to_owned()), (&names[2], "b:1".to_owned())]);
+        let services = BTreeMap::from([
+            (&names[0], "a:1".to_owned()),
+            (&names[1], "a:1".to_owned()),
+            (&names[2], "b:1".to_owned()),
+        ]);
         let more = ["more".to_owned()];
         let profiles = |name: &str| if name == "extra" { &more[..] } else { &[][..] };
-        let failure = refused(&[image("a:1", "check the network"), image("b:1", "check the network")], &services, profiles);
+        let failure = refused(
+            &[image("a:1", "check the network"), image("b:1", "check the network")],
+            &services,
+            profiles,
+        );
         assert_eq!(failure.exit, Exit::Unfit);
         let lines: Vec<&str> = failure.message.lines().collect();
         assert_eq!(lines[1], "  service shop, web: image a:1 can't be had: no such host");
-        assert_eq!(lines[2], "  service extra, asked for by profile more: image b:1 can't be had: no such host");
+        assert_eq!(
+            lines[2],
+            "  service extra, asked for by profile more: image b:1 can't be had: no such host"
+        );
         assert_eq!(lines[3], "hint: check the network");
         assert!(lines[4].contains("`optional`") && lines.len() == 5, "{lines:?}");
     }
 
-    const PROMETHEUS: &str = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [rules/r*.yml]\n";
+    const PROMETHEUS: &str =
+        "global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [rules/r*.yml]\n";
     const RULES: &str = "groups: [{name: a, rules: [{alert: Down, expr: up == 0, for: 1m}]}]\n";
 
-    /// Where the rule is at time scale 20, of a stack whose Prometheus has this in the Compose file: files of the run, and what is
-    /// handed over.
+    /// Where the rule is at time scale 20, of a stack whose Prometheus has this in the Compose
+    /// file: files of the run, and what is handed over.
     fn put(compose: &str) -> (String, Vec<FileSpec>) {
         let temp = tempfile::tempdir().expect("folder");
         let home = temp.path().canonicalize().expect("real");
@@ -296,20 +382,39 @@ mod tests {
             write(&home.join(folder).join("prometheus.yml"), PROMETHEUS);
             write(&home.join(folder).join("rules.yml"), RULES);
         }
-        write(&stack.join("docker-compose.yml"), &format!("services:\n  prometheus:\n    image: prom/prometheus\n{compose}"));
+        write(
+            &stack.join("docker-compose.yml"),
+            &format!("services:\n  prometheus:\n    image: prom/prometheus\n{compose}"),
+        );
         let roles = "schema: 1\nstack: a\nroles: {metrics: {kind: prometheus, service: prometheus, port: 9090}}\ntargets: []\n";
         write(&stack.join("firedrill.yaml"), roles);
-        let read = subject::read(&stack.to_string_lossy(), &Home::find(), Some(20.0)).unwrap_or_else(|e| panic!("{e}"));
-        let work = WorkCopy { run: "r".into(), original: stack.clone(), folder: home.join("runs/r/stack") };
+        let read = subject::read(&stack.to_string_lossy(), &Home::find(), Some(20.0))
+            .unwrap_or_else(|e| panic!("{e}"));
+        let work = WorkCopy {
+            run: "r".into(),
+            original: stack.clone(),
+            folder: home.join("runs/r/stack"),
+        };
         stack::work_copy::copy(&stack, &work.folder).expect("copies");
         read.mounts.bring(&work).expect("brings");
         let mut additions = flags(&read);
         put_at_scale(&read, &work, &mut additions).expect("writes");
-        assert_eq!(std::fs::read_to_string(home.join("outside/rules.yml")).expect("file"), RULES, "the owner's");
-        assert_eq!(std::fs::read_to_string(stack.join("inside/rules.yml")).expect("file"), RULES, "the owner's");
+        assert_eq!(
+            std::fs::read_to_string(home.join("outside/rules.yml")).expect("file"),
+            RULES,
+            "the owner's"
+        );
+        assert_eq!(
+            std::fs::read_to_string(stack.join("inside/rules.yml")).expect("file"),
+            RULES,
+            "the owner's"
+        );
         let mut found = String::new();
         for place in ["stack/inside", "outside"].map(|folder| home.join(folder).join("rules.yml")) {
-            found += &work.place(place).and_then(|copy| std::fs::read_to_string(copy).ok()).unwrap_or_default();
+            found += &work
+                .place(place)
+                .and_then(|copy| std::fs::read_to_string(copy).ok())
+                .unwrap_or_default();
         }
         (found, additions.remove("prometheus").unwrap_or_default().files)
     }
@@ -338,7 +443,10 @@ mod tests {
         let (files, handed) = put(compose);
         assert!(!files.contains("for: 3s"), "{files}");
         let text = |path: &str| {
-            let file = handed.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{handed:?}"));
+            let file = handed
+                .iter()
+                .find(|file| file.path == path)
+                .unwrap_or_else(|| panic!("{handed:?}"));
             (String::from_utf8_lossy(&file.content).into_owned(), file.mode)
         };
         assert!(text("/etc/prometheus/prometheus.yml").0.contains("scrape_interval: 1s"));

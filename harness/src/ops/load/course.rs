@@ -24,42 +24,55 @@ const FIRST: f64 = 10.0;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Course")]
 pub struct CourseOptions {
-    /// Closed loop: this many users, each of whom waits for the answer, thinks and goes on. It tells how much so many users get
-    /// done, and leaves out what others would have waited meanwhile (coordinated omission): for that, use a rate.
+    /// Closed loop: this many users, each of whom waits for the answer, thinks and goes on. It
+    /// tells how much so many users get done, and leaves out what others would have waited
+    /// meanwhile (coordinated omission): for that, use a rate.
     #[arg(long, value_name = "N", value_parser = users)]
     users: Option<usize>,
-    /// How long users think between an answer and the next journey, as in 1s..3s or 0s [default: each journey's own, 1s..3s with --url].
+    /// How long users think between an answer and the next journey, as in 1s..3s or 0s [default:
+    /// each journey's own, 1s..3s with --url].
     #[arg(long, value_name = "D..D", requires = "users")]
     think_time: Option<Think>,
-    /// Search the highest rate within --objective: from --rate it is doubled until the objective breaks, then the gap is halved.
-    /// --duration is that of each step [default: 10s].
+    /// Search the highest rate within --objective: from --rate it is doubled until the objective
+    /// breaks, then the gap is halved. --duration is that of each step [default: 10s].
     #[arg(long)]
     find_knee: bool,
     /// With --find-knee: how far above the answer the knee may lie.
     #[arg(long, value_name = "PERCENT", value_parser = precision, default_value = "5%", requires = "find_knee")]
     precision: f64,
-    /// soak[:PERCENT%]: the same rate for long [default: 1h], and whether in the last quarter the median is that much above the first's
-    /// [default: 10%], the 99th percentile two and a half times that much, or the error rate 1 %. spike[:TO]: from a third of the
-    /// duration on a jump to TO arrivals a second [default: five times the rate] for a third, and how soon the objective holds again.
-    /// breakpoint[:TO]: evenly upwards [default: to twenty times the rate] until --stop-when, or the objective breaks.
+    /// soak[:PERCENT%]: the same rate for long [default: 1h], and whether in the last quarter the
+    /// median is that much above the first's [default: 10%], the 99th percentile two and a half
+    /// times that much, or the error rate 1 %. spike[:TO]: from a third of the duration on a jump
+    /// to TO arrivals a second [default: five times the rate] for a third, and how soon the
+    /// objective holds again. breakpoint[:TO]: evenly upwards [default: to twenty times the rate]
+    /// until --stop-when, or the objective breaks.
     #[arg(long, value_name = "PLAN")]
     plan: Option<Plan>,
-    /// Stop as soon as a window shows this, as in "error_rate > 5%" or "p99 > 500ms"; may be given several times.
+    /// Stop as soon as a window shows this, as in "error_rate > 5%" or "p99 > 500ms"; may be given
+    /// several times.
     #[arg(long, value_name = "CONDITION", value_parser = Limit::stop_when)]
     stop_when: Vec<Limit>,
-    /// Length of a window, by which conditions and plans are judged [default: 1s, longer in loads of more than 4 minutes].
+    /// Length of a window, by which conditions and plans are judged [default: 1s, longer in loads
+    /// of more than 4 minutes].
     #[arg(long, value_name = "D", value_parser = arrival::duration)]
     window: Option<Duration>,
 }
 
 fn users(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|n| (1..=MOST_USERS).contains(n));
-    count.ok_or_else(|| format!("wanted a number of users from 1 to {MOST_USERS}\nhint: as in --users 50"))
+    count.ok_or_else(|| {
+        format!("wanted a number of users from 1 to {MOST_USERS}\nhint: as in --users 50")
+    })
 }
 
 fn precision(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').and_then(|p| p.parse::<f64>().ok()).filter(|p| (0.1..=100.0).contains(p));
-    percent.map(|p| p / 100.0).ok_or_else(|| "wanted a share from 0.1% to 100%\nhint: as in --precision 5%".to_owned())
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|p| p.parse::<f64>().ok())
+        .filter(|p| (0.1..=100.0).contains(p));
+    percent
+        .map(|p| p / 100.0)
+        .ok_or_else(|| "wanted a share from 0.1% to 100%\nhint: as in --precision 5%".to_owned())
 }
 
 /// How operations are begun.
@@ -113,9 +126,21 @@ impl Course {
                 "--arrival and --users",
                 "users go on when they were answered, and not on a schedule",
             ),
-            (options.users.is_some() && options.find_knee, "--find-knee and --users", "the knee is a rate, and users have none"),
-            (options.plan.is_some() && options.find_knee, "--find-knee and --plan", "each has a course of its own"),
-            (options.plan.is_some() && arguments.arrival.is_some(), "--arrival and --plan", "a plan is a shape of arrivals already"),
+            (
+                options.users.is_some() && options.find_knee,
+                "--find-knee and --users",
+                "the knee is a rate, and users have none",
+            ),
+            (
+                options.plan.is_some() && options.find_knee,
+                "--find-knee and --plan",
+                "each has a course of its own",
+            ),
+            (
+                options.plan.is_some() && arguments.arrival.is_some(),
+                "--arrival and --plan",
+                "a plan is a shape of arrivals already",
+            ),
             (
                 !options.stop_when.is_empty() && options.find_knee,
                 "--find-knee and --stop-when",
@@ -123,7 +148,9 @@ impl Course {
             ),
         ];
         if let Some((_, both, why)) = contradictions.iter().find(|c| c.0) {
-            return Err(usage(format!("{both} contradict each other: {why}\nhint: leave one of them out")));
+            return Err(usage(format!(
+                "{both} contradict each other: {why}\nhint: leave one of them out"
+            )));
         }
         let mut windows = Windows { width: options.window, stop_when: options.stop_when.clone() };
         if options.find_knee {
@@ -131,7 +158,9 @@ impl Course {
         }
         let users = options.users.map(|count| Users { count, think: options.think_time });
         let pacing = if users.is_some() { Pacing::Closed } else { Pacing::Open };
-        let flat_out = arguments.rate == Some(Rate::Max) && arguments.arrival.is_none() && arguments.url.is_some();
+        let flat_out = arguments.rate == Some(Rate::Max)
+            && arguments.arrival.is_none()
+            && arguments.url.is_some();
         let Some(plan) = options.plan else {
             let pace = match users {
                 Some(users) => Pace::Users(users),
@@ -142,13 +171,20 @@ impl Course {
                 }
             };
             let duration = arguments.duration.or(usual.duration);
-            if duration.is_none() && !matches!(pace, Pace::Generated(direct::Pace::Open { arrival: Arrival::Replay(_), .. })) {
+            if duration.is_none()
+                && !matches!(
+                    pace,
+                    Pace::Generated(direct::Pace::Open { arrival: Arrival::Replay(_), .. })
+                )
+            {
                 return Err(usage("--duration is missing\nhint: as in --duration 10s"));
             }
             return Ok(Course::Once(Paced { pace, duration, windows }));
         };
         if !plan.suits(pacing) {
-            return Err(usage("this plan changes the rate, and users have none\nhint: leave out --users, or use --plan soak"));
+            return Err(usage(
+                "this plan changes the rate, and users have none\nhint: leave out --users, or use --plan soak",
+            ));
         }
         let duration = arguments.duration.unwrap_or(plan.duration());
         long_enough("--plan", duration, plan.least_windows(), &windows)?;
@@ -159,10 +195,21 @@ impl Course {
             Some(users) => (Pace::Users(users), 0.0),
             None => {
                 let (steady, rate) = pace(arguments, (usual.rate, usual.arrival))?;
-                (Pace::Generated(direct::Pace::Open { arrival: plan.arrival(rate, duration, steady), rate }), rate)
+                (
+                    Pace::Generated(direct::Pace::Open {
+                        arrival: plan.arrival(rate, duration, steady),
+                        rate,
+                    }),
+                    rate,
+                )
             }
         };
-        Ok(Course::Plan { plan, rate, duration, paced: Paced { pace, duration: Some(duration), windows } })
+        Ok(Course::Plan {
+            plan,
+            rate,
+            duration,
+            paced: Paced { pace, duration: Some(duration), windows },
+        })
     }
 
     /// Whether users drive it.
@@ -170,13 +217,18 @@ impl Course {
         matches!(self, Course::Once(paced) | Course::Plan { paced, .. } if matches!(paced.pace, Pace::Users(_)))
     }
 
-    /// The pace and duration of a load that several workers share: they have no windows that a course could be judged by.
+    /// The pace and duration of a load that several workers share: they have no windows that a
+    /// course could be judged by.
     ///
     /// # Errors
     /// It is another course than one rate.
     pub fn of_workers(self) -> Result<(direct::Pace, Option<Duration>), Failure> {
         match self {
-            Course::Once(Paced { pace: Pace::Generated(pace), duration, windows }) if windows == Windows::default() => Ok((pace, duration)),
+            Course::Once(Paced { pace: Pace::Generated(pace), duration, windows })
+                if windows == Windows::default() =>
+            {
+                Ok((pace, duration))
+            }
             _ => Err(usage(
                 "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee, --stop-when and --window",
             )),
@@ -191,15 +243,22 @@ impl Course {
         }
         let (arrival, rate) = pace(arguments, (Some(usual.rate.unwrap_or(FIRST)), usual.arrival))?;
         if !matches!(arrival, Arrival::Constant | Arrival::Poisson) {
-            return Err(usage("each step of --find-knee has one rate\nhint: --arrival constant or poisson, or leave it out"));
+            return Err(usage(
+                "each step of --find-knee has one rate\nhint: --arrival constant or poisson, or leave it out",
+            ));
         }
         let step = arguments.duration.unwrap_or(STEP);
         long_enough("--find-knee", step, LEAST_IN_STEP, &windows)?;
-        Ok(Course::Knee { search: Search::new(rate, arguments.course.precision), arrival, step, windows })
+        Ok(Course::Knee {
+            search: Search::new(rate, arguments.course.precision),
+            arrival,
+            step,
+            windows,
+        })
     }
 
-    /// Follows it: `drive` is called for each load. What is told is the load, or, of a search, the one that is its answer (the
-    /// first one if none is).
+    /// Follows it: `drive` is called for each load. What is told is the load, or, of a search, the
+    /// one that is its answer (the first one if none is).
     pub async fn follow(
         self,
         arguments: &Arguments,
@@ -210,26 +269,38 @@ impl Course {
             Course::Once(paced) => drive(paced).await,
             Course::Plan { plan, rate, duration, paced } => {
                 let mut summary = drive(paced).await?;
-                summary.plan = Some(plan.told(rate, duration, &summary, &arguments.objectives(), running.seed));
+                summary.plan = Some(plan.told(
+                    rate,
+                    duration,
+                    &summary,
+                    &arguments.objectives(),
+                    running.seed,
+                ));
                 Ok(summary)
             }
             Course::Knee { mut search, arrival, step, windows } => {
                 let mut told: Option<LoadSummary> = None;
                 while let Some(rate) = search.next() {
                     running.progress.say(&format!("{rate} a second:"));
-                    let pace = Pace::Generated(direct::Pace::Open { arrival: arrival.clone(), rate });
-                    let summary = drive(Paced { pace, duration: Some(step), windows: windows.clone() }).await?;
+                    let pace =
+                        Pace::Generated(direct::Pace::Open { arrival: arrival.clone(), rate });
+                    let summary =
+                        drive(Paced { pace, duration: Some(step), windows: windows.clone() })
+                            .await?;
                     if running.interrupt.asked() {
                         break;
                     }
-                    let measured = knee::judge(rate, &summary, &arguments.objective, arguments.max_slip);
+                    let measured =
+                        knee::judge(rate, &summary, &arguments.objective, arguments.max_slip);
                     running.progress.say(&super::table::step(&measured));
                     if told.is_none() || measured.judged == Judged::Within {
                         told = Some(summary);
                     }
                     search.measured(measured);
                 }
-                let mut told = told.ok_or_else(|| Failure::new(Exit::Interrupted, "interrupted before a rate was measured"))?;
+                let mut told = told.ok_or_else(|| {
+                    Failure::new(Exit::Interrupted, "interrupted before a rate was measured")
+                })?;
                 told.knee = Some(search.answer(&arguments.objective));
                 Ok(told)
             }
@@ -237,7 +308,12 @@ impl Course {
     }
 }
 
-fn long_enough(what: &str, duration: Duration, least: u32, windows: &Windows) -> Result<(), Failure> {
+fn long_enough(
+    what: &str,
+    duration: Duration,
+    least: u32,
+    windows: &Windows,
+) -> Result<(), Failure> {
     let wanted = windows.width.unwrap_or(WIDTH) * least;
     if duration >= wanted {
         return Ok(());

@@ -27,7 +27,10 @@ pub fn judge(summary: &LoadSummary, objectives: &[Limit]) -> Judged {
         None => Exit::Pass,
     };
     let word = |verdict: Exit| if summary.invalid.is_some() { "unknown" } else { word(verdict) };
-    Judged { exit, verdicts: verdicts.into_iter().map(|(verdict, text)| (word(verdict), text)).collect() }
+    Judged {
+        exit,
+        verdicts: verdicts.into_iter().map(|(verdict, text)| (word(verdict), text)).collect(),
+    }
 }
 
 /// How an end is called.
@@ -43,20 +46,40 @@ fn passes(holds: bool) -> Exit {
     if holds { Exit::Pass } else { Exit::Fail }
 }
 
-fn of_load(summary: &LoadSummary, plan: Option<&PlanTold>, objectives: &[Limit]) -> Vec<(Exit, String)> {
-    let whole = || objectives.iter().map(|o| (o, o.seen(summary))).map(|(o, (seen, holds))| (passes(holds), format!("{o} (seen {seen})")));
-    let stopped = summary.stopped_by.as_ref().map(|s| format!("{}, at {} s (seen {})", s.condition, s.at_s, s.seen));
-    let per_second = |rate: &Option<f64>| rate.map_or("no rate".to_owned(), |r| format!("{r:.1} a second"));
+fn of_load(
+    summary: &LoadSummary,
+    plan: Option<&PlanTold>,
+    objectives: &[Limit],
+) -> Vec<(Exit, String)> {
+    let whole = || {
+        objectives
+            .iter()
+            .map(|o| (o, o.seen(summary)))
+            .map(|(o, (seen, holds))| (passes(holds), format!("{o} (seen {seen})")))
+    };
+    let stopped = summary
+        .stopped_by
+        .as_ref()
+        .map(|s| format!("{}, at {} s (seen {})", s.condition, s.at_s, s.seen));
+    let per_second =
+        |rate: &Option<f64>| rate.map_or("no rate".to_owned(), |r| format!("{r:.1} a second"));
     let of_plan = match plan {
         // The objective is broken by design: when, is what was asked.
         Some(PlanTold::Breakpoint { held_rate, broke_rate, .. }) => {
-            let found = stopped.map_or("nothing broke".to_owned(), |s| format!("broke at {}: {s}", per_second(broke_rate)));
-            return vec![(passes(held_rate.is_some()), format!("held at {}; {found}", per_second(held_rate)))];
+            let found = stopped.map_or("nothing broke".to_owned(), |s| {
+                format!("broke at {}: {s}", per_second(broke_rate))
+            });
+            return vec![(
+                passes(held_rate.is_some()),
+                format!("held at {}; {found}", per_second(held_rate)),
+            )];
         }
         Some(PlanTold::Spike { until_s, held_before, back_after_s, .. }) => {
             let back = back_after_s.map_or("never".to_owned(), |s| format!("{s} s"));
-            let (before, after) =
-                ("the objective holds before the jump".to_owned(), format!("it holds again after it (seen {back} after {until_s} s)"));
+            let (before, after) = (
+                "the objective holds before the jump".to_owned(),
+                format!("it holds again after it (seen {back} after {until_s} s)"),
+            );
             vec![(passes(*held_before), before), (passes(back_after_s.is_some()), after)]
         }
         Some(PlanTold::Soak { drift }) => {
@@ -69,7 +92,10 @@ fn of_load(summary: &LoadSummary, plan: Option<&PlanTold>, objectives: &[Limit])
         }
         None => whole().collect(),
     };
-    of_plan.into_iter().chain(stopped.map(|s| (Exit::Fail, format!("it is not stopped by {s}")))).collect()
+    of_plan
+        .into_iter()
+        .chain(stopped.map(|s| (Exit::Fail, format!("it is not stopped by {s}"))))
+        .collect()
 }
 
 /// What a soak shows of a measure.
@@ -80,18 +106,35 @@ fn drifted(d: &Drift) -> String {
     };
     let untold = match d.answer {
         Answer::TooFewRuns { wanted: Some(windows), .. } => {
-            format!("; windows differ so much that {windows} of a quarter would tell: a longer soak, or longer windows (--window)")
+            format!(
+                "; windows differ so much that {windows} of a quarter would tell: a longer soak, or longer windows (--window)"
+            )
         }
         _ => String::new(),
     };
-    format!("the last quarter is not worse than the first by {allowed}: {} (mean {:.4}, then {:.4}{untold})", d.measure, d.first, d.last)
+    format!(
+        "the last quarter is not worse than the first by {allowed}: {} (mean {:.4}, then {:.4}{untold})",
+        d.measure, d.first, d.last
+    )
 }
 
 fn of_knee(knee: &Knee) -> (Exit, String) {
-    let rate = |bound: &str| knee.rate.map_or("no rate that was tried".to_owned(), |r| format!("{bound}{r} a second"));
+    let rate = |bound: &str| {
+        knee.rate.map_or("no rate that was tried".to_owned(), |r| format!("{bound}{r} a second"))
+    };
     let (verdict, found) = match knee.limited_by {
-        LimitedBy::Target => (passes(knee.rate.is_some()), format!("the highest rate is {}", rate(""))),
+        LimitedBy::Target => {
+            (passes(knee.rate.is_some()), format!("the highest rate is {}", rate("")))
+        }
         _ => (Exit::Unknown, format!("the highest rate is {}, a lower bound", rate("at least "))),
     };
-    (verdict, format!("{}: {found} (within {} %): {}", knee.objective.join(", "), knee.precision * 100.0, knee.why))
+    (
+        verdict,
+        format!(
+            "{}: {found} (within {} %): {}",
+            knee.objective.join(", "),
+            knee.precision * 100.0,
+            knee.why
+        ),
+    )
 }

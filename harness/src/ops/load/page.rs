@@ -12,7 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 use verdict::history::load::LoadSummary;
 
-/// Most instants that are kept; beyond, every other one is forgotten, so that a long load needs no more memory than a short one.
+/// Most instants that are kept; beyond, every other one is forgotten, so that a long load needs no
+/// more memory than a short one.
 const MOST: usize = 600;
 
 /// A load over time: what was seen of it, at instants that lie evenly.
@@ -62,12 +63,23 @@ pub(super) fn write(
     watched: &Watched,
     (exit, verdicts): (Exit, &[(&'static str, String)]),
 ) -> Result<(), Failure> {
-    let title = format!("Latency over time, of the operations of the last {} s at each instant", Live::WINDOW_S);
-    let lines = vec![watched.line("median", |l| l.p50_ms), watched.line("99th percentile", |l| l.p99_ms)];
-    let over_time = Chart::new("over-time", &title, Across::Seconds, Up::Milliseconds, lines).render();
+    let title = format!(
+        "Latency over time, of the operations of the last {} s at each instant",
+        Live::WINDOW_S
+    );
+    let lines =
+        vec![watched.line("median", |l| l.p50_ms), watched.line("99th percentile", |l| l.p99_ms)];
+    let over_time =
+        Chart::new("over-time", &title, Across::Seconds, Up::Milliseconds, lines).render();
     let rate = Chart {
         size: (1200.0, 200.0),
-        ..Chart::new("rate", "Operations a second", Across::Seconds, Up::Count, vec![watched.line("operations a second", |l| l.rate)])
+        ..Chart::new(
+            "rate",
+            "Operations a second",
+            Across::Seconds,
+            Up::Count,
+            vec![watched.line("operations a second", |l| l.rate)],
+        )
     };
     let rows: Vec<Value> = watched
         .seen
@@ -80,7 +92,10 @@ pub(super) fn write(
             }
         })
         .collect();
-    let judged: Vec<Value> = verdicts.iter().map(|(word, text)| minijinja::context! { word => *word, text => text }).collect();
+    let judged: Vec<Value> = verdicts
+        .iter()
+        .map(|(word, text)| minijinja::context! { word => *word, text => text })
+        .collect();
     let context = minijinja::context! {
         target => arguments.url.as_deref().unwrap_or(&arguments.stack),
         seed => seed,
@@ -106,8 +121,13 @@ mod tests {
         for second in 0..100_000 {
             watched.add(Duration::from_secs(second), Live { operations: 1, ..Live::default() });
         }
-        assert!(watched.seen.len() < MOST && watched.seen.len() > MOST / 4, "{}", watched.seen.len());
-        let steps: Vec<u64> = watched.seen.windows(2).map(|w| (w[1].0 - w[0].0).as_secs()).collect();
+        assert!(
+            watched.seen.len() < MOST && watched.seen.len() > MOST / 4,
+            "{}",
+            watched.seen.len()
+        );
+        let steps: Vec<u64> =
+            watched.seen.windows(2).map(|w| (w[1].0 - w[0].0).as_secs()).collect();
         let (least, most) = (steps.iter().min().unwrap_or(&0), steps.iter().max().unwrap_or(&0));
         assert!(*most <= least * 2, "evenly: {least} to {most} s apart");
         assert!(watched.seen.last().is_some_and(|(at, _)| at.as_secs() > 99_000), "to the end");

@@ -1,7 +1,7 @@
 //! What a URL of a load names: a protocol, a place, and what of it.
 
+use super::usage;
 use crate::process::exit::Failure;
-use super::{usage};
 
 use hyper::http::uri::Authority;
 
@@ -74,28 +74,45 @@ impl Place {
 
 /// Takes a URL apart.
 pub(super) fn named(url: &str) -> Result<Named, Failure> {
-    let hinted = |why: &str, hint: &str| usage(format!("URL {:?} {why}\nhint: {hint}", hidden(url)));
+    let hinted =
+        |why: &str, hint: &str| usage(format!("URL {:?} {why}\nhint: {hint}", hidden(url)));
     let wrong = |why: &str| hinted(why, "as in --url http://127.0.0.1:8080/path");
     if let Some(path) = url.strip_prefix(FILE) {
-        return if path.is_empty() { Err(wrong("names no file")) } else { Ok(Named::File(path.to_owned())) };
+        return if path.is_empty() {
+            Err(wrong("names no file"))
+        } else {
+            Ok(Named::File(path.to_owned()))
+        };
     }
     let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;
-    let Some((_, spoken, secured, port)) = SCHEMES.iter().copied().find(|(name, ..)| *name == scheme) else {
-        let known: Vec<&str> = SCHEMES.iter().map(|(name, ..)| *name).chain([FILE.trim_end_matches(':')]).collect();
-        return Err(wrong(&format!("has scheme {scheme}, of which nothing is known; there are {}", known.join(", "))));
+    let Some((_, spoken, secured, port)) =
+        SCHEMES.iter().copied().find(|(name, ..)| *name == scheme)
+    else {
+        let known: Vec<&str> =
+            SCHEMES.iter().map(|(name, ..)| *name).chain([FILE.trim_end_matches(':')]).collect();
+        return Err(wrong(&format!(
+            "has scheme {scheme}, of which nothing is known; there are {}",
+            known.join(", ")
+        )));
     };
     let (authority, path) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
-    let (login, authority) = authority.rsplit_once('@').map_or((None, authority), |(login, at)| (Some(login), at));
-    let authority: Authority = authority.parse().map_err(|e| wrong(&format!("can't be read: {e}")))?;
+    let (login, authority) =
+        authority.rsplit_once('@').map_or((None, authority), |(login, at)| (Some(login), at));
+    let authority: Authority =
+        authority.parse().map_err(|e| wrong(&format!("can't be read: {e}")))?;
     if authority.host().is_empty() {
         return Err(wrong("names no host"));
     }
     let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
-        Some(text) => Some(text.parse().map_err(|_| wrong(&format!("has port {text:?}, which is none")))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| wrong(&format!("has port {text:?}, which is none")))?)
+        }
         None => port,
     };
     let port = port.filter(|p| *p > 0);
-    let port = port.ok_or_else(|| hinted("names no port", &format!("as in --url {scheme}://127.0.0.1:5170")))?;
+    let port = port.ok_or_else(|| {
+        hinted("names no port", &format!("as in --url {scheme}://127.0.0.1:5170"))
+    })?;
     if path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
         return Err(wrong("has a path with spaces, or a fragment"));
     }
@@ -107,16 +124,30 @@ pub(super) fn named(url: &str) -> Result<Named, Failure> {
             return Err(hinted("names a user", "with HTTP state --header \"Authorization: …\""));
         }
         Some((user, password)) => {
-            let read = |text| decoded(text).ok_or_else(|| hinted("has a user or password with a % that is no escape", "write it as %25"));
+            let read = |text| {
+                decoded(text).ok_or_else(|| {
+                    hinted("has a user or password with a % that is no escape", "write it as %25")
+                })
+            };
             Some((read(user)?, read(password)?))
         }
         None if spoken == Spoken::Imap => {
-            return Err(hinted("names no user", "as in --url imap://alice:PASSWORD@127.0.0.1:143/INBOX"));
+            return Err(hinted(
+                "names no user",
+                "as in --url imap://alice:PASSWORD@127.0.0.1:143/INBOX",
+            ));
         }
         None => None,
     };
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok(Named::Place(Place { spoken, secured, host: authority.host().to_owned(), port, login, path }))
+    Ok(Named::Place(Place {
+        spoken,
+        secured,
+        host: authority.host().to_owned(),
+        port,
+        login,
+        path,
+    }))
 }
 
 /// A URL without its password.
@@ -153,13 +184,19 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let at = |url: &str| (place(url).at(), place(url).path);
-        assert_eq!(at("http://127.0.0.1:8080/a?b={n}"), ("127.0.0.1:8080".into(), "/a?b={n}".into()));
+        assert_eq!(
+            at("http://127.0.0.1:8080/a?b={n}"),
+            ("127.0.0.1:8080".into(), "/a?b={n}".into())
+        );
         assert_eq!(at("http://localhost"), ("localhost:80".into(), "/".into()));
         assert_eq!(at("https://[::1]?q=1"), ("[::1]:443".into(), "/?q=1".into()));
         assert_eq!(at("otlp+grpc://127.0.0.1").0, "127.0.0.1:4317");
         let mailbox = place("imap://alice@mail.test:a%3Ab%40c@127.0.0.1/INBOX");
         assert_eq!(mailbox.login, Some(("alice@mail.test".into(), "a:b@c".into())));
-        assert_eq!((mailbox.spoken, mailbox.port, mailbox.path.as_str()), (Spoken::Imap, 143, "/INBOX"));
+        assert_eq!(
+            (mailbox.spoken, mailbox.port, mailbox.path.as_str()),
+            (Spoken::Imap, 143, "/INBOX")
+        );
         let mail = place("smtp+starttls://localhost");
         assert_eq!((mail.secured, mail.port, mail.login), (Secured::StartTls, 587, None));
         assert_eq!(named("lines+file:/tmp/x.log").ok(), Some(Named::File("/tmp/x.log".into())));

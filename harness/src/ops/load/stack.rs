@@ -2,14 +2,14 @@
 
 use super::course::{Course, Pace, Paced, Usual};
 use super::{Arguments, Running, usage};
-use crate::ops::settings::Common;
 use crate::drill::annotation::Annotations;
-use crate::ops::console::Console;
-use crate::ops::up;
-use crate::ops::live::{Live, Options};
 use crate::drill::traffic;
-use crate::process::exit::{Exit, Failure};
 use crate::journal::Journal;
+use crate::ops::console::Console;
+use crate::ops::live::{Live, Options};
+use crate::ops::settings::Common;
+use crate::ops::up;
+use crate::process::exit::{Exit, Failure};
 use crate::yaml::suggest;
 use loadgen::{Arrival, Bounds, RunClock, Workload, direct};
 use std::time::{Duration, Instant};
@@ -27,7 +27,8 @@ pub(super) async fn drive(
     running: &Running,
     console: &dyn Console,
 ) -> Result<LoadSummary, Failure> {
-    let options = Options::new(&arguments.stack, &Common { seed: Some(running.seed), ..common.clone() });
+    let options =
+        Options::new(&arguments.stack, &Common { seed: Some(running.seed), ..common.clone() });
     let declaration = options.read()?.subject.declaration.clone();
     let declared = declaration.workload.clone().ok_or_else(|| {
         usage(format!(
@@ -35,7 +36,10 @@ pub(super) async fn drive(
             arguments.stack
         ))
     })?;
-    let course = Course::of(arguments, Usual { rate: Some(declared.rate), arrival: Arrival::Poisson, duration: Some(DURATION) })?;
+    let course = Course::of(
+        arguments,
+        Usual { rate: Some(declared.rate), arrival: Arrival::Poisson, duration: Some(DURATION) },
+    )?;
     let journeys = if arguments.journey.is_empty() {
         declared.journeys.iter().map(|(name, weight)| (name.clone(), *weight)).collect()
     } else {
@@ -58,8 +62,19 @@ pub(super) async fn drive(
     let driven = match target {
         Ok(target) => {
             let (rate, arrival) = (declared.rate, Arrival::Poisson);
-            let workload = Workload { rate, arrival, journeys, target, seed: running.seed, stream: "load".into() };
-            course.follow(arguments, running, async |paced| drive_workload(&workload, paced, arguments, running).await).await
+            let workload = Workload {
+                rate,
+                arrival,
+                journeys,
+                target,
+                seed: running.seed,
+                stream: "load".into(),
+            };
+            course
+                .follow(arguments, running, async |paced| {
+                    drive_workload(&workload, paced, arguments, running).await
+                })
+                .await
         }
         Err(e) => Err(e.into()),
     };
@@ -77,12 +92,21 @@ pub(super) async fn drive(
     driven
 }
 
-async fn drive_workload(workload: &Workload, paced: Paced, arguments: &Arguments, running: &Running) -> Result<LoadSummary, Failure> {
+async fn drive_workload(
+    workload: &Workload,
+    paced: Paced,
+    arguments: &Arguments,
+    running: &Running,
+) -> Result<LoadSummary, Failure> {
     let (mut workload, mut users) = (workload.clone(), None);
     match paced.pace {
-        Pace::Generated(direct::Pace::Open { arrival, rate }) => (workload.arrival, workload.rate) = (arrival, rate),
+        Pace::Generated(direct::Pace::Open { arrival, rate }) => {
+            (workload.arrival, workload.rate) = (arrival, rate)
+        }
         Pace::Users(those) => users = Some(those),
-        Pace::Generated(direct::Pace::FlatOut) => return Err(Failure::new(Exit::Defect, "a workload is never driven flat out")),
+        Pace::Generated(direct::Pace::FlatOut) => {
+            return Err(Failure::new(Exit::Defect, "a workload is never driven flat out"));
+        }
     }
     workload.check().map_err(usage)?;
     let bounds = Bounds {
@@ -101,8 +125,10 @@ async fn drive_workload(workload: &Workload, paced: Paced, arguments: &Arguments
     let (events, mut arriving) = mpsc::channel(4096);
     let (live_out, mut live) = watch::channel(loadgen::Live::default());
     let stopping = stop.clone();
-    let mut driven = loadgen::on_own_thread("load", move || loadgen::run_with(workload, clock, bounds, stopping, events, live_out))
-        .map_err(super::no_thread)?;
+    let mut driven = loadgen::on_own_thread("load", move || {
+        loadgen::run_with(workload, clock, bounds, stopping, events, live_out)
+    })
+    .map_err(super::no_thread)?;
     // Nothing is kept of single operations.
     tokio::spawn(async move { while arriving.recv().await.is_some() {} });
     let mut next = Duration::from_secs(1);
@@ -125,14 +151,18 @@ async fn drive_workload(workload: &Workload, paced: Paced, arguments: &Arguments
 /// A journey and its weight, as written on the command line.
 fn journey(text: &str) -> Result<(String, f64), Failure> {
     let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
-    let weight = weight
-        .parse::<f64>()
-        .ok()
-        .filter(|w| w.is_finite() && *w >= 0.0)
-        .ok_or_else(|| usage(format!("journey {text:?}: {weight:?} is no weight\nhint: as in --journey send_mail=5")))?;
+    let weight =
+        weight.parse::<f64>().ok().filter(|w| w.is_finite() && *w >= 0.0).ok_or_else(|| {
+            usage(format!(
+                "journey {text:?}: {weight:?} is no weight\nhint: as in --journey send_mail=5"
+            ))
+        })?;
     if loadgen::journey::named(name).is_none() {
         let known = loadgen::journey::names();
-        return Err(usage(format!("there is no journey {name}\nhint: {}", suggest(name, known, "journeys"))));
+        return Err(usage(format!(
+            "there is no journey {name}\nhint: {}",
+            suggest(name, known, "journeys")
+        )));
     }
     Ok((name.to_owned(), weight))
 }

@@ -10,9 +10,15 @@ pub fn step(step: &KneeStep) -> String {
         load::Judged::Beyond => "beyond it",
         load::Judged::Generator => "more than the generator can offer",
     };
-    let why = step.why.as_ref().map_or(String::new(), |w| format!(": {}", w.lines().next().unwrap_or_default()));
+    let why = step
+        .why
+        .as_ref()
+        .map_or(String::new(), |w| format!(": {}", w.lines().next().unwrap_or_default()));
     let (p, errors) = (step.latency_ms, step.error_rate * 100.0);
-    format!("{:>10.1} {:>10.1} {:>10.3} {:>10.3} {errors:>7.2} %  {judged}{why}", step.rate, step.achieved_rate, p.p50, p.p99)
+    format!(
+        "{:>10.1} {:>10.1} {:>10.3} {:>10.3} {errors:>7.2} %  {judged}{why}",
+        step.rate, step.achieved_rate, p.p50, p.p99
+    )
 }
 
 /// The whole of it.
@@ -27,9 +33,17 @@ pub fn text(s: &LoadSummary) -> String {
         s.error_rate * 100.0,
         s.missed_starts
     );
-    let _ = writeln!(out, "{:<36} {:>9} {:>9} {:>9} {:>9} {:>9}", "ms", "P50", "P90", "P95", "P99", "max");
+    let _ = writeln!(
+        out,
+        "{:<36} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "ms", "P50", "P90", "P95", "P99", "max"
+    );
     let mut row = |name: &str, p: &Percentiles| {
-        let _ = writeln!(out, "{name:<36} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>9.3}", p.p50, p.p90, p.p95, p.p99, p.max);
+        let _ = writeln!(
+            out,
+            "{name:<36} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>9.3}",
+            p.p50, p.p90, p.p95, p.p99, p.max
+        );
     };
     row("latency from the intended start", &s.latency_ms);
     row("service time", &s.service_ms);
@@ -47,7 +61,8 @@ pub fn text(s: &LoadSummary) -> String {
     if let Some(c) = &s.connections {
         let _ = write!(out, "connections: {} opened, reused {} times", c.opened, c.reused);
         if let (Some(most), Some(limit), Some(waited)) = (c.most, c.limit, c.waited) {
-            let _ = write!(out, ", {most} at once (limit {limit}); {waited} operations waited for one");
+            let _ =
+                write!(out, ", {most} at once (limit {limit}); {waited} operations waited for one");
         }
         out.push('\n');
     }
@@ -70,7 +85,11 @@ pub fn text(s: &LoadSummary) -> String {
         );
     }
     if let Some(knee) = &s.knee {
-        let _ = writeln!(out, "{:>10} {:>10} {:>10} {:>10} {:>9}", "rate", "achieved", "P50 ms", "P99 ms", "errors");
+        let _ = writeln!(
+            out,
+            "{:>10} {:>10} {:>10} {:>10} {:>9}",
+            "rate", "achieved", "P50 ms", "P99 ms", "errors"
+        );
         for measured in &knee.steps {
             let _ = writeln!(out, "{}", step(measured));
         }
@@ -80,7 +99,9 @@ pub fn text(s: &LoadSummary) -> String {
             WorkerState::Ended => "ended".to_owned(),
             WorkerState::Lost => format!("lost after {:.1} s", w.lost_at_s.unwrap_or(0.0)),
         };
-        let late = w.began_late_us.map_or(String::new(), |late| format!(", began {:.3} ms late", late / 1e3));
+        let late = w
+            .began_late_us
+            .map_or(String::new(), |late| format!(", began {:.3} ms late", late / 1e3));
         let _ = writeln!(
             out,
             "worker {}: {state}, {} operations, slip P99 {:.3} ms{late}, clock known to {:.3} ms",
@@ -91,7 +112,12 @@ pub fn text(s: &LoadSummary) -> String {
         );
     }
     if let Some(skew) = &s.start_skew {
-        let _ = writeln!(out, "workers began within {:.3} ± {:.3} ms", skew.us / 1e3, skew.uncertainty_us / 1e3);
+        let _ = writeln!(
+            out,
+            "workers began within {:.3} ± {:.3} ms",
+            skew.us / 1e3,
+            skew.uncertainty_us / 1e3
+        );
     }
     if let Some(invalid) = &s.invalid {
         let _ = writeln!(out, "invalid, so nothing follows from it: {invalid}");

@@ -11,7 +11,8 @@ use loadgen::fleet::Load;
 use loadgen::payload::Size;
 use loadgen::template::{Feed, Filling, Order, RequestError, Template};
 use loadgen::wide::{
-    Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web, Wide, WideError, Writer,
+    Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web,
+    Wide, WideError, Writer,
 };
 use loadgen::{Arrival, Windows, check_target};
 use std::io::Write;
@@ -21,8 +22,9 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 use verdict::history::load::LoadSummary;
 
-/// What only a URL can be driven with. Path, headers, body and addresses may hold placeholders: `{id}`, `{n}`, `{subject}`,
-/// `{token}` and `{body}` follow from seed and number, `{feed.COLUMN}` from --feed.
+/// What only a URL can be driven with. Path, headers, body and addresses may hold placeholders:
+/// `{id}`, `{n}`, `{subject}`, `{token}` and `{body}` follow from seed and number, `{feed.COLUMN}`
+/// from --feed.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "With --url")]
 pub struct UrlOptions {
@@ -47,7 +49,8 @@ pub struct UrlOptions {
     /// HTTP, SMTP: header, as in "Accept: text/html"; may be given several times.
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
     header: Vec<String>,
-    /// HTTP, SMTP, log lines: body [default with SMTP and log lines: words that follow from seed and id].
+    /// HTTP, SMTP, log lines: body [default with SMTP and log lines: words that follow from seed
+    /// and id].
     #[arg(long, requires = "url", conflicts_with = "body_file")]
     body: Option<String>,
     /// The same from a file.
@@ -59,7 +62,8 @@ pub struct UrlOptions {
     /// Data for {feed.COLUMN}: first line the columns, then rows, with commas between.
     #[arg(long, value_name = "FILE", requires = "url")]
     feed: Option<PathBuf>,
-    /// Order of its rows: sequential, shuffled (by seed, over and over) or random (each drawn) [default: random].
+    /// Order of its rows: sequential, shuffled (by seed, over and over) or random (each drawn)
+    /// [default: random].
     #[arg(long, value_name = "ORDER", requires = "feed")]
     feed_order: Option<Order>,
     /// HTTP: the one status that is wanted [default: any from 200 to 399].
@@ -71,12 +75,14 @@ pub struct UrlOptions {
     /// SMTP: recipient.
     #[arg(long, value_name = "ADDRESS", requires = "url")]
     to: Option<String>,
-    /// IMAP: what each operation searches for before it reads one message that was found [default: ALL].
+    /// IMAP: what each operation searches for before it reads one message that was found [default:
+    /// ALL].
     #[arg(long, value_name = "CRITERIA", requires = "url")]
     search: Option<String>,
 }
 
-/// Most arrivals that may wait for a connection: what a target that stands still for 10 s at 20,000 a second collects, and more.
+/// Most arrivals that may wait for a connection: what a target that stands still for 10 s at 20,000
+/// a second collects, and more.
 const WAITING: usize = 500_000;
 /// The same where each that waits is a task.
 const WAITING_TASKS: usize = 50_000;
@@ -91,15 +97,24 @@ enum Driver {
 }
 
 /// Drives it.
-pub(super) async fn drive(url: &str, arguments: &Arguments, common: &Common, running: &Running) -> Result<LoadSummary, Failure> {
+pub(super) async fn drive(
+    url: &str,
+    arguments: &Arguments,
+    common: &Common,
+    running: &Running,
+) -> Result<LoadSummary, Failure> {
     let options = &arguments.url_options;
     let named = named(url)?;
     options.check(&named)?;
-    let course = Course::of(arguments, Usual { rate: None, arrival: Arrival::Constant, duration: None })?;
+    let course =
+        Course::of(arguments, Usual { rate: None, arrival: Arrival::Constant, duration: None })?;
     let prepared = options.prepared(running.seed)?;
     if arguments.fleet.asked() {
-        let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = &named else {
-            return Err(usage("workers drive http:// only so far\nhint: leave out --workers, or name a URL with http://"));
+        let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = &named
+        else {
+            return Err(usage(
+                "workers drive http:// only so far\nhint: leave out --workers, or name a URL with http://",
+            ));
         };
         if options.http2 {
             return Err(usage("workers drive HTTP/1.1 only so far\nhint: leave out --http2"));
@@ -138,44 +153,62 @@ pub(super) async fn drive(url: &str, arguments: &Arguments, common: &Common, run
         Named::File(path) => {
             // Said now, and not of each line.
             let opened = std::fs::File::options().create(true).append(true).open(&path);
-            opened.map_err(|e| usage(format!("{path}: {e}\nhint: name a file that can be written after lines+file:")))?;
+            opened.map_err(|e| {
+                usage(format!(
+                    "{path}: {e}\nhint: name a file that can be written after lines+file:"
+                ))
+            })?;
             wide(Protocol::Lines(prepared.line(options, Sink::File(path.into()))?))
         }
         Named::Place(place) => {
             let address = address(&place.at()).await?;
             match &place {
-                Place { spoken: Spoken::Http, secured: Secured::No, .. } if !options.http2 => Driver::Direct(Direct {
-                    address,
-                    request: prepared.request(options, &place)?,
-                    pace: Pace::FlatOut,
-                    duration: None,
-                    connections: options.connections as usize,
-                    waiting: WAITING,
-                    timeout: arguments.timeout,
-                    wanted: options.status,
-                    slip_limit: arguments.max_slip,
-                    windows: Windows::default(),
-                    seed: running.seed,
-                }),
+                Place { spoken: Spoken::Http, secured: Secured::No, .. } if !options.http2 => {
+                    Driver::Direct(Direct {
+                        address,
+                        request: prepared.request(options, &place)?,
+                        pace: Pace::FlatOut,
+                        duration: None,
+                        connections: options.connections as usize,
+                        waiting: WAITING,
+                        timeout: arguments.timeout,
+                        wanted: options.status,
+                        slip_limit: arguments.max_slip,
+                        windows: Windows::default(),
+                        seed: running.seed,
+                    })
+                }
                 _ => wide(prepared.protocol(options, &place, address)?),
             }
         }
     };
     if course.has_users() && matches!(driver, Driver::Wide(_)) {
-        return Err(usage("--users drive HTTP/1.1 without TLS, and stacks\nhint: drive this URL at a --rate"));
+        return Err(usage(
+            "--users drive HTTP/1.1 without TLS, and stacks\nhint: drive this URL at a --rate",
+        ));
     }
-    course.follow(arguments, running, async |paced| once(driver.clone(), paced, options, running).await).await
+    course
+        .follow(arguments, running, async |paced| {
+            once(driver.clone(), paced, options, running).await
+        })
+        .await
 }
 
 /// Drives it once.
-async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &Running) -> Result<LoadSummary, Failure> {
+async fn once(
+    mut driver: Driver,
+    paced: Paced,
+    options: &UrlOptions,
+    running: &Running,
+) -> Result<LoadSummary, Failure> {
     let Paced { pace: asked, duration: lasting, windows: watched } = paced;
     let (asked, users) = match asked {
         course::Pace::Generated(pace) => (pace, None),
         course::Pace::Users(users) => (Pace::FlatOut, Some(users)),
     };
     match &mut driver {
-        Driver::Direct(Direct { pace, duration, windows, .. }) | Driver::Wide(Wide { pace, duration, windows, .. }) => {
+        Driver::Direct(Direct { pace, duration, windows, .. })
+        | Driver::Wide(Wide { pace, duration, windows, .. }) => {
             (*pace, *duration, *windows) = (asked, lasting, watched);
         }
     }
@@ -184,7 +217,9 @@ async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &
     let stopping = stop.clone();
     let make = move || async move {
         if let (Driver::Direct(direct), Some(users)) = (&driver, users) {
-            return drive_users(direct.clone(), &users, &stopping, live_out).await.map_err(|e| Failure::new(Exit::Unfit, e));
+            return drive_users(direct.clone(), &users, &stopping, live_out)
+                .await
+                .map_err(|e| Failure::new(Exit::Unfit, e));
         }
         let mut show = |now, lasted| {
             live_out.send_replace(Some((now, lasted)));
@@ -223,7 +258,10 @@ async fn once(mut driver: Driver, paced: Paced, options: &UrlOptions, running: &
 fn log(options: &UrlOptions) -> Result<Option<Box<dyn Write + Send>>, Failure> {
     let Some(file) = &options.hdr_log else { return Ok(None) };
     let opened = std::fs::File::create(file).map_err(|e| {
-        usage(format!("the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log", file.display()))
+        usage(format!(
+            "the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log",
+            file.display()
+        ))
     })?;
     Ok(Some(Box::new(opened)))
 }
@@ -235,7 +273,8 @@ impl UrlOptions {
             Named::Place(place) => (place.spoken, place.secured),
             Named::File(_) => (Spoken::LinesTcp, Secured::No),
         };
-        let (http, smtp, imap) = (spoken == Spoken::Http, spoken == Spoken::Smtp, spoken == Spoken::Imap);
+        let (http, smtp, imap) =
+            (spoken == Spoken::Http, spoken == Spoken::Smtp, spoken == Spoken::Imap);
         let lines = spoken == Spoken::LinesTcp;
         let body = self.body.is_some() || self.body_file.is_some();
         let given = [
@@ -247,17 +286,29 @@ impl UrlOptions {
             ("--from", self.from.is_some(), smtp, "smtp:// and its like"),
             ("--to", self.to.is_some(), smtp, "smtp:// and its like"),
             ("--search", self.search.is_some(), imap, "imap:// and imaps://"),
-            ("--streams", self.streams.is_some(), self.http2 || spoken == Spoken::OtlpGrpc, "--http2 and otlp+grpc://"),
-            ("--ca", self.ca.is_some(), secured != Secured::No, "TLS, as in https:// or smtp+starttls://"),
+            (
+                "--streams",
+                self.streams.is_some(),
+                self.http2 || spoken == Spoken::OtlpGrpc,
+                "--http2 and otlp+grpc://",
+            ),
+            (
+                "--ca",
+                self.ca.is_some(),
+                secured != Secured::No,
+                "TLS, as in https:// or smtp+starttls://",
+            ),
         ];
         match given.iter().find(|(_, given, fits, _)| *given && !fits) {
-            Some((option, _, _, fits)) => Err(usage(format!("{option} does not go with this URL\nhint: it is for {fits}"))),
+            Some((option, _, _, fits)) => {
+                Err(usage(format!("{option} does not go with this URL\nhint: it is for {fits}")))
+            }
             None if secured != Secured::No && self.ca.is_none() => Err(usage(
                 "--ca is missing: TLS is spoken only with whom an authority of yours vouches for\nhint: --ca FILE with the authority's certificate, or the server's own if it signed itself (PEM)",
             )),
-            None if smtp && self.to.is_none() => {
-                Err(usage("--to is missing: who is to get the mail\nhint: as in --to alice@mail.test, or --to {feed.user} with --feed"))
-            }
+            None if smtp && self.to.is_none() => Err(usage(
+                "--to is missing: who is to get the mail\nhint: as in --to alice@mail.test, or --to {feed.user} with --feed",
+            )),
             None => Ok(()),
         }
     }
@@ -332,43 +383,78 @@ impl Prepared {
                 "--body has several lines, and each operation is one\nhint: state one line, as in --body '{{\"id\":\"{id}\"}'",
             ));
         }
-        let text = line.map(|line| Template::parse(line, &filling)).transpose().map_err(options.of_request())?;
+        let text = line
+            .map(|line| Template::parse(line, &filling))
+            .transpose()
+            .map_err(options.of_request())?;
         Ok(Line { sink, text, filling })
     }
 
     /// What is spoken to a place, other than plain HTTP/1.1.
-    fn protocol(&self, options: &UrlOptions, place: &Place, address: SocketAddr) -> Result<Protocol, Failure> {
+    fn protocol(
+        &self,
+        options: &UrlOptions,
+        place: &Place,
+        address: SocketAddr,
+    ) -> Result<Protocol, Failure> {
         let tls = match &options.ca {
-            Some(file) => Some(Tls::new(&place.host, read(file)?.as_bytes()).map_err(|e| usage(format!("{}: {e}", file.display())))?),
+            Some(file) => Some(
+                Tls::new(&place.host, read(file)?.as_bytes())
+                    .map_err(|e| usage(format!("{}: {e}", file.display())))?,
+            ),
             None => None,
         };
-        let (start_tls, tls) = if place.secured == Secured::StartTls { (tls, None) } else { (None, tls) };
+        let (start_tls, tls) =
+            if place.secured == Secured::StartTls { (tls, None) } else { (None, tls) };
         let dial = Dial { address, tls };
         let streams = options.streams.unwrap_or(STREAMS) as usize;
         Ok(match place.spoken {
             Spoken::Http => {
                 let version = if options.http2 { Version::Two { streams } } else { Version::One };
-                Protocol::Http(Web::new(dial, self.request(options, place)?, version, options.status))
+                Protocol::Http(Web::new(
+                    dial,
+                    self.request(options, place)?,
+                    version,
+                    options.status,
+                ))
             }
             Spoken::Smtp => {
-                let (from, to) = (options.from.as_deref().unwrap_or("firedrill@localhost"), options.to.as_deref().unwrap_or_default());
-                let writer = Writer::new(from, to, &options.header, self.body.as_deref(), self.filling()).map_err(options.of_request())?;
+                let (from, to) = (
+                    options.from.as_deref().unwrap_or("firedrill@localhost"),
+                    options.to.as_deref().unwrap_or_default(),
+                );
+                let writer =
+                    Writer::new(from, to, &options.header, self.body.as_deref(), self.filling())
+                        .map_err(options.of_request())?;
                 writer.addresses(0).map_err(usage)?;
                 let security = start_tls.map_or(Security::AsDialled, Security::StartTls);
                 Protocol::Smtp(Mailing::new(dial, security, place.login.clone(), writer))
             }
             Spoken::Imap => {
                 let (user, password) = place.login.clone().unwrap_or_default();
-                let name = decoded(place.path.trim_start_matches('/')).ok_or_else(|| usage("the mailbox has a % that is no escape"))?;
+                let name = decoded(place.path.trim_start_matches('/'))
+                    .ok_or_else(|| usage("the mailbox has a % that is no escape"))?;
                 let filling = self.filling();
-                let search = Template::parse(options.search.as_deref().unwrap_or("ALL"), &filling).map_err(options.of_request())?;
+                let search = Template::parse(options.search.as_deref().unwrap_or("ALL"), &filling)
+                    .map_err(options.of_request())?;
                 let name = if name.is_empty() { "INBOX".to_owned() } else { name };
                 Protocol::Imap(Mailbox { dial, user, password, name, search, filling })
             }
-            Spoken::OtlpGrpc => Protocol::Otlp(Traces::new(dial, Transport::Grpc { streams }, &place.at(), self.filling())),
+            Spoken::OtlpGrpc => Protocol::Otlp(Traces::new(
+                dial,
+                Transport::Grpc { streams },
+                &place.at(),
+                self.filling(),
+            )),
             Spoken::OtlpHttp => {
-                let path = if place.path == "/" { "/v1/traces".to_owned() } else { place.path.clone() };
-                Protocol::Otlp(Traces::new(dial, Transport::Http { path }, &place.at(), self.filling()))
+                let path =
+                    if place.path == "/" { "/v1/traces".to_owned() } else { place.path.clone() };
+                Protocol::Otlp(Traces::new(
+                    dial,
+                    Transport::Http { path },
+                    &place.at(),
+                    self.filling(),
+                ))
             }
             Spoken::LinesTcp => Protocol::Lines(self.line(options, Sink::Tcp(dial))?),
         })

@@ -23,7 +23,8 @@ pub fn page(trend: &Trend) -> Result<String, minijinja::Error> {
             }
         })
         .collect();
-    let left_out: Vec<(String, String)> = trend.left_out.iter().map(|(p, why)| (p.display().to_string(), why.clone())).collect();
+    let left_out: Vec<(String, String)> =
+        trend.left_out.iter().map(|(p, why)| (p.display().to_string(), why.clone())).collect();
     let context = minijinja::context! { groups => groups, baselines => Value::from(Serde(&trend.baselines)), left_out => left_out };
     html::page("trend.html", context)
 }
@@ -49,7 +50,12 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
                 line("unknown", &some(|r| r.summary.unknown as f64)),
             ],
         ),
-        ("took", "Duration of the run", Up::Seconds, vec![line("duration", &some(|r| r.duration_s))]),
+        (
+            "took",
+            "Duration of the run",
+            Up::Seconds,
+            vec![line("duration", &some(|r| r.duration_s))],
+        ),
         (
             "latency",
             "Latency while no fault was there",
@@ -70,7 +76,10 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|(id, title, up, lines)| {
             let lines = lines.into_iter().filter(|l| !l.points.is_empty()).collect();
-            let chart = Chart { size: (620.0, 260.0), ..Chart::new(&format!("{id}-{n}"), title, Across::Date, up, lines) };
+            let chart = Chart {
+                size: (620.0, 260.0),
+                ..Chart::new(&format!("{id}-{n}"), title, Across::Date, up, lines)
+            };
             Some((title.to_owned(), chart.render()?))
         })
         .collect()
@@ -89,7 +98,8 @@ fn alerts(group: &Group) -> Vec<Value> {
 }
 
 fn course(alert: &str, values: &[Option<f64>], most: f64) -> String {
-    let points: Vec<(usize, f64)> = values.iter().enumerate().filter_map(|(n, v)| Some((n, (*v)?))).collect();
+    let points: Vec<(usize, f64)> =
+        values.iter().enumerate().filter_map(|(n, v)| Some((n, (*v)?))).collect();
     if points.len() < 2 {
         return String::new();
     }

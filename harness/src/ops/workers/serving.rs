@@ -22,16 +22,28 @@ const TOKEN_VARIABLE: &str = "FIREDRILL_WORKER_TOKEN";
 ///
 /// # Errors
 /// A network is not private, there is no token, or the port can't be had.
-pub async fn serve(listen: SocketAddr, token: Token, allow: &[Network], quiet: bool, console: &dyn Console) -> Result<(), Failure> {
+pub async fn serve(
+    listen: SocketAddr,
+    token: Token,
+    allow: &[Network],
+    quiet: bool,
+    console: &dyn Console,
+) -> Result<(), Failure> {
     if let Some(public) = allow.iter().find(|n| !n.is_private()) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("--allow {public} holds addresses that are not private\nhint: name the network of what you started, as 10.20.0.0/16"),
+            format!(
+                "--allow {public} holds addresses that are not private\nhint: name the network of what you started, as 10.20.0.0/16"
+            ),
         ));
     }
-    let interrupt = Interrupt::listen().map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
+    let interrupt = Interrupt::listen()
+        .map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let unfit = |e: std::io::Error| {
-        Failure::new(Exit::Unfit, format!("port {} can't be listened on: {e}\nhint: name another with --listen", listen))
+        Failure::new(
+            Exit::Unfit,
+            format!("port {} can't be listened on: {e}\nhint: name another with --listen", listen),
+        )
     };
     let listener = TcpListener::bind(listen).await.map_err(unfit)?;
     let address = listener.local_addr().map_err(unfit)?;

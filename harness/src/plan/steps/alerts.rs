@@ -6,24 +6,34 @@ use crate::plan::scenario::Scenario;
 use crate::yaml::suggest;
 use cucumber::{then, when};
 use verdict::check::alerts::{
-    AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, NotifiedRepeatedly, StageBudget,
+    AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires,
+    NotifiedRepeatedly, StageBudget,
 };
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
 
 impl Telling {
     /// The alert, its budget, and the drill that the scenario speaks of.
-    fn drilled(&mut self, alert: &str) -> Option<(String, AlertBudget, crate::plan::scenario::Scenario)> {
+    fn drilled(
+        &mut self,
+        alert: &str,
+    ) -> Option<(String, AlertBudget, crate::plan::scenario::Scenario)> {
         let subject = self.subject.clone()?;
         let Some(drill) = self.drill.as_ref().and_then(|d| subject.scenarios.get(d)) else {
-            self.refuse("no drill was run before this step", "begin with: When drill \"<name>\" is run");
+            self.refuse(
+                "no drill was run before this step",
+                "begin with: When drill \"<name>\" is run",
+            );
             return None;
         };
         let Some(budget) = subject.budgets.get(alert) else {
-            let known = suggest(alert, subject.budgets.keys().map(String::as_str), "declared alerts");
+            let known =
+                suggest(alert, subject.budgets.keys().map(String::as_str), "declared alerts");
             self.refuse(
                 format!("alert {alert} is not declared"),
-                format!("{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"),
+                format!(
+                    "{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"
+                ),
             );
             return None;
         };
@@ -34,10 +44,15 @@ impl Telling {
     fn receivers(&mut self, alert: &str, resolved: bool) -> Vec<String> {
         let declaration = self.declaration();
         let Some(declared) = declaration.alerts.iter().find(|a| a.name == alert) else {
-            self.refuse(format!("the declaration has no alert {alert:?}"), "add it to `alerts` in firedrill.yaml with its receivers");
+            self.refuse(
+                format!("the declaration has no alert {alert:?}"),
+                "add it to `alerts` in firedrill.yaml with its receivers",
+            );
             return Vec::new();
         };
-        let told = |name: &&String| !resolved || declaration.receivers.iter().any(|r| &&r.name == name && r.resolved);
+        let told = |name: &&String| {
+            !resolved || declaration.receivers.iter().any(|r| &&r.name == name && r.resolved)
+        };
         declared.receivers.iter().filter(told).cloned().collect()
     }
 
@@ -67,8 +82,19 @@ impl Telling {
         self.expect_unless(gone.clone(), reaches);
         let allowed = config::budget::by_stage(&budget.stages);
         let allowed = StageBudget { condition_s: allowed.condition_s + builds_up_s, ..allowed };
-        self.expect_unless(gone.clone(), AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed });
-        self.expect_unless(gone, AlertResolves { alert, drill: name, receivers: resolvers, within_s: budget.resolve_s + clears_s });
+        self.expect_unless(
+            gone.clone(),
+            AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed },
+        );
+        self.expect_unless(
+            gone,
+            AlertResolves {
+                alert,
+                drill: name,
+                receivers: resolvers,
+                within_s: budget.resolve_s + clears_s,
+            },
+        );
     }
 
     fn run_drill(&mut self, name: &str) {
@@ -81,7 +107,10 @@ impl Telling {
                     None => drop(self.plan.add_drill(scenario)),
                 }
             }
-            None => self.refuse(format!("there is no drill {name}"), suggest(name, subject.scenarios.keys().map(String::as_str), "drills")),
+            None => self.refuse(
+                format!("there is no drill {name}"),
+                suggest(name, subject.scenarios.keys().map(String::as_str), "drills"),
+            ),
         }
     }
 
@@ -89,9 +118,14 @@ impl Telling {
         let subject = self.told();
         let gone = subject.scenarios.get(name).and_then(|s| subject.drill_left_out(s));
         self.expect_unless(gone.clone(), FaultBitAndLeft { drill: name.to_owned() });
-        // What the host suffers from other programs is not the drill's doing; a switch always fires.
-        let about_host = subject.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
-        let allowed = about_host.chain(subject.declaration.switches.iter().map(|s| &s.name)).cloned().collect();
+        // What the host suffers from other programs is not the drill's doing; a switch always
+        // fires.
+        let about_host =
+            subject.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
+        let allowed = about_host
+            .chain(subject.declaration.switches.iter().map(|s| &s.name))
+            .cloned()
+            .collect();
         self.expect_unless(gone, NothingElseFires { drill: name.to_owned(), allowed });
     }
 
@@ -108,7 +142,8 @@ fn drill_is_run(t: &mut Telling, name: String) {
 
 #[when("every drill of the stack is run")]
 fn every_drill(t: &mut Telling) {
-    let names: Vec<String> = t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
+    let names: Vec<String> =
+        t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
     if names.is_empty() {
         t.absent.get_or_insert(
             "the stack has no scenarios: neither a folder `scenarios` beside firedrill.yaml nor one of its name in ours".into(),
@@ -126,7 +161,10 @@ fn alert_end_to_end(t: &mut Telling, alert: String) {
 fn contained(t: &mut Telling) {
     match t.drill.clone() {
         Some(drill) => t.expect_of_drill(&drill),
-        None => t.refuse("no drill was run before this step", "begin with: When drill \"<name>\" is run"),
+        None => t.refuse(
+            "no drill was run before this step",
+            "begin with: When drill \"<name>\" is run",
+        ),
     }
 }
 
@@ -147,7 +185,10 @@ fn all_contained(t: &mut Telling) {
 fn scraped_under_load(t: &mut Telling) {
     let subject = t.told();
     for drill in t.all_drills().into_iter().filter(|d| d.alerts.is_empty()) {
-        t.expect_unless(subject.drill_left_out(&drill), TargetsStayScraped { drill: drill.name.clone() });
+        t.expect_unless(
+            subject.drill_left_out(&drill),
+            TargetsStayScraped { drill: drill.name.clone() },
+        );
     }
 }
 
@@ -156,11 +197,19 @@ fn quiet(t: &mut Telling) {
     let subject = t.told();
     let declaration = &subject.declaration;
     if declaration.alerts.is_empty() {
-        return t.not_stated("alerts", declaration.roles.alerting.is_some(), "each alert's labels and receivers");
+        return t.not_stated(
+            "alerts",
+            declaration.roles.alerting.is_some(),
+            "each alert's labels and receivers",
+        );
     }
     let allowed = &declaration.steady_state.alerts;
     for alert in declaration.alerts.iter().filter(|a| !allowed.contains(&a.name)) {
-        let quiet = AlertQuiet { alert: alert.name.clone(), allowed_in: Vec::new(), about_host: alert.about_host };
+        let quiet = AlertQuiet {
+            alert: alert.name.clone(),
+            allowed_in: Vec::new(),
+            about_host: alert.about_host,
+        };
         t.expect_unless(subject.about_left_out(alert), quiet);
     }
 }
@@ -174,6 +223,11 @@ fn switches(t: &mut Telling) {
     let n = t.subject.as_ref().map_or(1.0, |s| s.time_scale);
     for switch in switches {
         let every_s = switch.every_s / n + crate::plan::subject::HOST_NOISE_S;
-        t.expect(NotifiedRepeatedly { alert: switch.name, drill: None, receivers: switch.receivers, every_s });
+        t.expect(NotifiedRepeatedly {
+            alert: switch.name,
+            drill: None,
+            receivers: switch.receivers,
+            every_s,
+        });
     }
 }

@@ -10,14 +10,21 @@ use verdict::check::logs::{FieldsTyped, LinesStored};
 fn stated(t: &mut Telling) -> Option<Logs> {
     let declaration = t.declaration();
     if declaration.logs.is_none() {
-        t.not_stated("logs", declaration.roles.logs.is_some(), "what must be found in the log store");
+        t.not_stated(
+            "logs",
+            declaration.roles.logs.is_some(),
+            "what must be found in the log store",
+        );
     }
     declaration.logs
 }
 
 /// Why no line is stored: the store or the shipper is left out.
 fn stored_nowhere(subject: &Subject) -> Option<(&str, String)> {
-    Telling::unanswered(subject, &[&subject.declaration.roles.logs, &subject.declaration.roles.shipper])
+    Telling::unanswered(
+        subject,
+        &[&subject.declaration.roles.logs, &subject.declaration.roles.shipper],
+    )
 }
 
 #[then("each acknowledged operation has its line, in the index of its day, with its fields")]
@@ -45,8 +52,16 @@ fn fields_typed(t: &mut Telling) {
     let Some(logs) = stated(t) else { return };
     let subject = t.told();
     for source in &logs.sources {
-        let types = logs.types.iter().filter(|(f, _)| !source.without_fields.contains(f)).map(|(f, k)| (f.clone(), k.clone())).collect();
+        let types = logs
+            .types
+            .iter()
+            .filter(|(f, _)| !source.without_fields.contains(f))
+            .map(|(f, k)| (f.clone(), k.clone()))
+            .collect();
         let (name, index_prefix) = (source.source.clone(), source.index_prefix.clone());
-        t.expect_unless(stored_nowhere(&subject), FieldsTyped { source: name, index_prefix, types, optional: Vec::new() });
+        t.expect_unless(
+            stored_nowhere(&subject),
+            FieldsTyped { source: name, index_prefix, types, optional: Vec::new() },
+        );
     }
 }

@@ -11,6 +11,9 @@ fn recovered(t: &mut Telling) {
     }
     match t.subject.as_ref().and_then(|s| s.baseline.clone()) {
         Some(baseline) => t.expect(Recovered { baseline, settle_s: 5.0 }),
-        None => t.refuse("the stack has no baseline", "write scenarios/baselines/<stack>.yaml, or `baseline.yaml` beside firedrill.yaml"),
+        None => t.refuse(
+            "the stack has no baseline",
+            "write scenarios/baselines/<stack>.yaml, or `baseline.yaml` beside firedrill.yaml",
+        ),
     }
 }

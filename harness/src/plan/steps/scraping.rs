@@ -2,10 +2,12 @@
 
 use super::Telling;
 use crate::declaration::DeclaredTarget;
-use config::monitoring::promql;
 use crate::plan::Subject;
+use config::monitoring::promql;
 use cucumber::then;
-use verdict::check::scraping::{ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp};
+use verdict::check::scraping::{
+    ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp,
+};
 use verdict::left_out::{Absent, AbsentService};
 
 #[then("every target is up and fresh")]
@@ -13,12 +15,21 @@ fn targets_up(t: &mut Telling) {
     let subject = t.told();
     let declaration = &subject.declaration;
     if declaration.targets.is_empty() {
-        return t.not_stated("targets", declaration.roles.metrics.is_some(), "which jobs are scraped");
+        return t.not_stated(
+            "targets",
+            declaration.roles.metrics.is_some(),
+            "which jobs are scraped",
+        );
     }
     let (gone, there) = split(&subject);
-    let targets: Vec<_> = there.iter().map(|d| ExpectedTarget { job: d.job.clone(), count: d.count }).collect();
-    let none = gone.first().filter(|_| targets.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
-    t.expect_unless(none, TargetsUp { targets, absent: jobs(&gone, |d| d.count), left_out: subject.absent.clone() });
+    let targets: Vec<_> =
+        there.iter().map(|d| ExpectedTarget { job: d.job.clone(), count: d.count }).collect();
+    let none =
+        gone.first().filter(|_| targets.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
+    t.expect_unless(
+        none,
+        TargetsUp { targets, absent: jobs(&gone, |d| d.count), left_out: subject.absent.clone() },
+    );
 }
 
 #[then("each expected series is present")]
@@ -28,19 +39,30 @@ fn series_present(t: &mut Telling) {
     if all.is_empty() {
         return t.not_stated("series", false, "which series must exist");
     }
-    let exposed_by = |selector: &String| subject.absent.iter().find(|l| is_about(selector, l)).map(|l| &l.service);
-    let absent: Vec<Absent> = all.iter().filter_map(|s| Some(Absent::new(exposed_by(s)?, s))).collect();
+    let exposed_by = |selector: &String| {
+        subject.absent.iter().find(|l| is_about(selector, l)).map(|l| &l.service)
+    };
+    let absent: Vec<Absent> =
+        all.iter().filter_map(|s| Some(Absent::new(exposed_by(s)?, s))).collect();
     let selectors: Vec<String> = all.into_iter().filter(|s| exposed_by(s).is_none()).collect();
-    let none = absent.first().filter(|_| selectors.is_empty()).and_then(|a| subject.is_left_out(&a.service));
+    let none = absent
+        .first()
+        .filter(|_| selectors.is_empty())
+        .and_then(|a| subject.is_left_out(&a.service));
     t.expect_unless(none, SeriesPresent { selectors, absent: absent.clone() });
 }
 
-/// Whether a selector asks for what a service exposes: each of its parts names a job or an instance of the service.
+/// Whether a selector asks for what a service exposes: each of its parts names a job or an instance
+/// of the service.
 fn is_about(selector: &str, service: &AbsentService) -> bool {
     let Ok(expr) = promql::parse(selector) else { return false };
     let parts = promql::selectors(&expr);
-    let named = |label: &str, is: &dyn Fn(&str) -> bool| parts.iter().all(|part| promql::equal_to(part, label).is_some_and(is));
-    !parts.is_empty() && (named("job", &|j| service.jobs.iter().any(|job| job == j)) || named("instance", &|i| service.is_host(i)))
+    let named = |label: &str, is: &dyn Fn(&str) -> bool| {
+        parts.iter().all(|part| promql::equal_to(part, label).is_some_and(is))
+    };
+    !parts.is_empty()
+        && (named("job", &|j| service.jobs.iter().any(|job| job == j))
+            || named("instance", &|i| service.is_host(i)))
 }
 
 /// The declared targets that belong to services that are left out, and the others.
@@ -49,7 +71,9 @@ fn split(subject: &Subject) -> (Vec<&DeclaredTarget>, Vec<&DeclaredTarget>) {
 }
 
 fn jobs(gone: &[&DeclaredTarget], count: impl Fn(&DeclaredTarget) -> u64) -> Vec<Absent> {
-    gone.iter().map(|d| Absent { count: count(d), ..Absent::new(d.scraped(), format!("job {}", d.job)) }).collect()
+    gone.iter()
+        .map(|d| Absent { count: count(d), ..Absent::new(d.scraped(), format!("job {}", d.job)) })
+        .collect()
 }
 
 #[then("each service has metrics, or is named as having none")]
@@ -57,22 +81,42 @@ fn metrics_endpoints(t: &mut Telling) {
     let subject = t.told();
     let declaration = &subject.declaration;
     if declaration.targets.is_empty() && declaration.without_metrics.is_empty() {
-        return t.not_stated("targets", declaration.roles.metrics.is_some(), "which jobs are scraped");
+        return t.not_stated(
+            "targets",
+            declaration.roles.metrics.is_some(),
+            "which jobs are scraped",
+        );
     }
     let (gone, there) = split(&subject);
     let services: Vec<_> = there.iter().map(|d| (d.service.clone(), d.job.clone())).collect();
-    let none = gone.first().filter(|_| services.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
-    let without = declaration.without_metrics.iter().map(|w| (w.service.clone(), w.why.clone())).collect();
-    t.expect_unless(none, MetricsEndpoints { services, without, absent: jobs(&gone, |_| 1), left_out: subject.absent.clone() });
+    let none =
+        gone.first().filter(|_| services.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
+    let without =
+        declaration.without_metrics.iter().map(|w| (w.service.clone(), w.why.clone())).collect();
+    t.expect_unless(
+        none,
+        MetricsEndpoints {
+            services,
+            without,
+            absent: jobs(&gone, |_| 1),
+            left_out: subject.absent.clone(),
+        },
+    );
 }
 
 #[then("the servers run with the configuration they were last given")]
 fn configuration_loaded(t: &mut Telling) {
     let declaration = t.declaration();
-    let servers: Vec<String> =
-        [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten().map(|r| r.service.clone()).collect();
+    let servers: Vec<String> = [&declaration.roles.metrics, &declaration.roles.alerting]
+        .into_iter()
+        .flatten()
+        .map(|r| r.service.clone())
+        .collect();
     if servers.is_empty() {
         return t.not_stated("roles.metrics", false, "who answers for metrics");
     }
-    t.expect(ConfigurationLoaded { servers, alerts: declaration.alerts.iter().map(|a| a.name.clone()).collect() });
+    t.expect(ConfigurationLoaded {
+        servers,
+        alerts: declaration.alerts.iter().map(|a| a.name.clone()).collect(),
+    });
 }

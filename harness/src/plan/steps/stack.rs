@@ -28,11 +28,13 @@ fn health_endpoints(t: &mut Telling) {
     if all.is_empty() {
         return t.not_stated("health", false, "the documented health endpoints");
     }
-    let (gone, there): (Vec<_>, Vec<_>) = all.iter().partition(|h| subject.left_out.contains_key(&h.service));
+    let (gone, there): (Vec<_>, Vec<_>) =
+        all.iter().partition(|h| subject.left_out.contains_key(&h.service));
     let endpoints: Vec<String> = there.into_iter().map(endpoint_name).collect();
     let left_out = gone.iter().map(|h| Absent::new(&h.service, endpoint_name(h))).collect();
     // Where all are left out, nothing is expected.
-    let none = gone.first().filter(|_| endpoints.is_empty()).and_then(|h| subject.is_left_out(&h.service));
+    let none =
+        gone.first().filter(|_| endpoints.is_empty()).and_then(|h| subject.is_left_out(&h.service));
     t.expect_unless(none, HealthEndpoints { endpoints, left_out });
 }
 
@@ -41,5 +43,9 @@ fn load_kept_schedule(t: &mut Telling) {
     if t.declaration().workload.is_none() {
         return t.not_stated("workload", false, "the traffic");
     }
-    t.expect(LoadKeptSchedule { stream: "background".into(), missed_share: 0.01, slip_p99_ms: 250.0 });
+    t.expect(LoadKeptSchedule {
+        stream: "background".into(),
+        missed_share: 0.01,
+        slip_p99_ms: 250.0,
+    });
 }

@@ -10,14 +10,21 @@ use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesCo
 fn stated(t: &mut Telling) -> Option<Traces> {
     let declaration = t.declaration();
     if declaration.traces.is_none() {
-        t.not_stated("traces", declaration.roles.traces.is_some(), "what must be found in the trace store");
+        t.not_stated(
+            "traces",
+            declaration.roles.traces.is_some(),
+            "what must be found in the trace store",
+        );
     }
     declaration.traces
 }
 
 /// Why no trace is kept: the store or the collector is left out.
 fn kept_nowhere(subject: &Subject) -> Option<(&str, String)> {
-    Telling::unanswered(subject, &[&subject.declaration.roles.traces, &subject.declaration.roles.collector])
+    Telling::unanswered(
+        subject,
+        &[&subject.declaration.roles.traces, &subject.declaration.roles.collector],
+    )
 }
 
 #[then("each sampled operation is one complete trace")]
@@ -26,11 +33,22 @@ fn traces_complete(t: &mut Telling) {
     let span = |s: &crate::declaration::DeclaredSpan| ExpectedSpan {
         service: s.service.clone(),
         name: s.name.clone(),
-        parent: s.parent.as_ref().and_then(|p| p.split_once(": ")).map(|(service, name)| (service.to_owned(), name.to_owned())),
+        parent: s
+            .parent
+            .as_ref()
+            .and_then(|p| p.split_once(": "))
+            .map(|(service, name)| (service.to_owned(), name.to_owned())),
     };
-    let steps = traces.steps.iter().map(|d| ExpectedTrace { step: d.step.clone(), spans: d.spans.iter().map(span).collect() }).collect();
+    let steps = traces
+        .steps
+        .iter()
+        .map(|d| ExpectedTrace { step: d.step.clone(), spans: d.spans.iter().map(span).collect() })
+        .collect();
     let subject = t.told();
-    t.expect_unless(kept_nowhere(&subject), TracesComplete { id_attribute: traces.id_attribute, traces: steps, least: 20 });
+    t.expect_unless(
+        kept_nowhere(&subject),
+        TracesComplete { id_attribute: traces.id_attribute, traces: steps, least: 20 },
+    );
 }
 
 #[then("the share of sampled operations fits the stated rate")]

@@ -1,18 +1,23 @@
-//! Where a stack's monitoring configuration comes from, through which mounts, and whether what a run writes in its place gets there.
+//! Where a stack's monitoring configuration comes from, through which mounts, and whether what a
+//! run writes in its place gets there.
 
 use super::Error;
-use crate::stack::compose::{Content, Project, absolute};
-use crate::declaration::{Declaration, Role};
 use super::source::{Mount, Source, Text};
-use config::monitoring::{Place, RenderedFile, ServerKind};
+use crate::declaration::{Declaration, Role};
+use crate::stack::compose::{Content, Project, absolute};
 use crate::stack::mounts::{Shown, place, shown};
 use crate::stack::{Mounts, Need, Stack};
 use crate::yaml;
+use config::monitoring::{Place, RenderedFile, ServerKind};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The servers of the declaration that have a monitoring configuration, as the parser wants them.
-pub(crate) fn sources(folder: &Path, declaration: &Declaration, project: &Project) -> Result<Vec<Source>, Error> {
+pub(crate) fn sources(
+    folder: &Path,
+    declaration: &Declaration,
+    project: &Project,
+) -> Result<Vec<Source>, Error> {
     let roles = &declaration.roles;
     let mut sources = Vec::new();
     for (key, role) in [
@@ -39,9 +44,16 @@ pub(crate) fn sources(folder: &Path, declaration: &Declaration, project: &Projec
         let known = kind == ServerKind::Elasticsearch || configured(folder, role, &mut source);
         if let Some(other) = another(&source).filter(|_| known && service.entrypoint.is_none()) {
             let named = role.config.as_deref().unwrap_or_default();
-            let what = format!("roles.{key}.config: seen {named}, but {} reads {other}", role.service);
+            let what =
+                format!("roles.{key}.config: seen {named}, but {} reads {other}", role.service);
             let hint = "name the file that the server reads, or leave `config` out where the Compose file tells it";
-            return Err(yaml::error_at(&folder.join("firedrill.yaml"), &["roles", key, "config"], what, hint).into());
+            return Err(yaml::error_at(
+                &folder.join("firedrill.yaml"),
+                &["roles", key, "config"],
+                what,
+                hint,
+            )
+            .into());
         }
         if !known {
             if kind == ServerKind::Shipper {
@@ -49,32 +61,47 @@ pub(crate) fn sources(folder: &Path, declaration: &Declaration, project: &Projec
             }
             let hint = "name its configuration file with `config:`, relative to firedrill.yaml";
             let what = format!("roles.{key}: `config` is missing");
-            return Err(yaml::error_at(&folder.join("firedrill.yaml"), &["roles", key], what, hint).into());
+            return Err(yaml::error_at(
+                &folder.join("firedrill.yaml"),
+                &["roles", key],
+                what,
+                hint,
+            )
+            .into());
         }
         sources.push(source);
     }
     Ok(sources)
 }
 
-/// Fills in which file is the server's configuration and where it is inside; false if that is not known.
+/// Fills in which file is the server's configuration and where it is inside; false if that is not
+/// known.
 fn configured(folder: &Path, role: &Role, source: &mut Source) -> bool {
     let expected = source.expected();
     let Some(config) = &role.config else {
         // What is mounted where the server looks is what it reads.
         source.config = source.at(&expected);
         source.inside = expected;
-        return source.config.is_some() || source.texts.iter().any(|text| text.inside == source.inside);
+        return source.config.is_some()
+            || source.texts.iter().any(|text| text.inside == source.inside);
     };
     let config = absolute(config, folder);
-    // Where the file itself or its folder is mounted tells its path inside: where the server looks for it, if it is there too.
+    // Where the file itself or its folder is mounted tells its path inside: where the server looks
+    // for it, if it is there too.
     let (real, _) = place::real(&config);
     let inside: Vec<PathBuf> = source
         .mounts
         .iter()
         .filter_map(|mount| {
             let below = config.strip_prefix(&mount.host).ok().map(Path::to_owned);
-            let below = below.or_else(|| real.strip_prefix(place::real(&mount.host).0).ok().map(Path::to_owned))?;
-            Some(if below.as_os_str().is_empty() { mount.inside.clone() } else { mount.inside.join(below) })
+            let below = below.or_else(|| {
+                real.strip_prefix(place::real(&mount.host).0).ok().map(Path::to_owned)
+            })?;
+            Some(if below.as_os_str().is_empty() {
+                mount.inside.clone()
+            } else {
+                mount.inside.join(below)
+            })
         })
         .collect();
     if let Some(at) = inside.iter().find(|path| **path == expected).or(inside.last()) {
@@ -84,13 +111,17 @@ fn configured(folder: &Path, role: &Role, source: &mut Source) -> bool {
     true
 }
 
-/// What a server finds where it looks for its configuration, if that is mounted there and is not the file that is named.
+/// What a server finds where it looks for its configuration, if that is mounted there and is not
+/// the file that is named.
 fn another(source: &Source) -> Option<String> {
-    let told = [ServerKind::Prometheus, ServerKind::Alertmanager, ServerKind::Collector].contains(&source.kind);
+    let told = [ServerKind::Prometheus, ServerKind::Alertmanager, ServerKind::Collector]
+        .contains(&source.kind);
     let (config, expected) = (source.config.as_ref().filter(|_| told)?, source.expected());
-    let text = source.texts.iter().find(|text| text.inside == expected).map(|text| text.name.clone());
+    let text =
+        source.texts.iter().find(|text| text.inside == expected).map(|text| text.name.clone());
     let found = text.or_else(|| {
-        let file = source.at(&expected).filter(|file| place::real(file).0 != place::real(config).0)?;
+        let file =
+            source.at(&expected).filter(|file| place::real(file).0 != place::real(config).0)?;
         Some(file.display().to_string())
     })?;
     Some(format!("{found} (at {})", expected.display()))
@@ -100,7 +131,14 @@ fn text(inside: PathBuf, name: String, content: &Content) -> Option<Text> {
     let Content::Text { text, mark, follows } = content else { return None };
     // A text of several lines is marked where its first line stands, as one of a single line is.
     let before = mark.line.saturating_sub(1);
-    Some(Text { inside, name, text: text.clone(), file: mark.file.to_path_buf(), before, spread: *follows })
+    Some(Text {
+        inside,
+        name,
+        text: text.clone(),
+        file: mark.file.to_path_buf(),
+        before,
+        spread: *follows,
+    })
 }
 
 fn server_kind(role: &Role) -> Option<ServerKind> {
@@ -114,27 +152,47 @@ fn server_kind(role: &Role) -> Option<ServerKind> {
     })
 }
 
-/// What the stack's containers mount; what holds its monitoring configuration is the run's own wherever it can be.
+/// What the stack's containers mount; what holds its monitoring configuration is the run's own
+/// wherever it can be.
 pub(super) fn mounts(stack: &Stack, files: &[RenderedFile]) -> Result<Mounts, Error> {
-    let configuration: BTreeSet<PathBuf> =
-        files.iter().filter(|file| file.within.is_none()).map(|file| place::real(&file.original).0).collect();
+    let configuration: BTreeSet<PathBuf> = files
+        .iter()
+        .filter(|file| file.within.is_none())
+        .map(|file| place::real(&file.original).0)
+        .collect();
     let need = |real: &Path| {
-        if configuration.iter().any(|file| file.starts_with(real)) { Need::Configuration } else { Need::None }
+        if configuration.iter().any(|file| file.starts_with(real)) {
+            Need::Configuration
+        } else {
+            Need::None
+        }
     };
     let owners = &stack.declaration.owner_data;
-    let mounts = Mounts::plan(&stack.project, &stack.folder, owners, &need).map_err(crate::stack::StackError::from)?;
+    let mounts = Mounts::plan(&stack.project, &stack.folder, owners, &need)
+        .map_err(crate::stack::StackError::from)?;
     if let Some(at) = owners.empty.iter().position(|path| !mounts.empties(path, &stack.folder)) {
-        let what = format!("owner_data.empty: no service mounts {} from outside of the stack's folder", owners.empty[at]);
+        let what = format!(
+            "owner_data.empty: no service mounts {} from outside of the stack's folder",
+            owners.empty[at]
+        );
         let hint = "write the source of a mount as the Compose file has it (a path, or an external volume's name), or remove the line";
-        return Err(yaml::error_at(&stack.declaration_file, &["owner_data", "empty", &at.to_string()], what, hint).into());
+        return Err(yaml::error_at(
+            &stack.declaration_file,
+            &["owner_data", "empty", &at.to_string()],
+            what,
+            hint,
+        )
+        .into());
     }
     Ok(mounts)
 }
 
-/// Files that the servers would read as they are written, whatever a run writes in their place, and why.
+/// Files that the servers would read as they are written, whatever a run writes in their place, and
+/// why.
 pub(super) fn unscalable(mounts: &Mounts, files: &[RenderedFile]) -> Vec<(Place, String)> {
     let why = |file: &RenderedFile| {
-        let why = mounts.out_of_reach(&file.service, &file.original).filter(|_| file.within.is_none())?;
+        let why =
+            mounts.out_of_reach(&file.service, &file.original).filter(|_| file.within.is_none())?;
         Some((Place { file: file.original.clone(), line: 0, key: String::new() }, why))
     };
     files.iter().filter_map(why).collect()

@@ -1,8 +1,10 @@
-//! From the files of a stack to its monitoring configuration: which file is whose, and how paths inside a container lie
-//! outside of it.
+//! From the files of a stack to its monitoring configuration: which file is whose, and how paths
+//! inside a container lie outside of it.
 
 use config::monitoring::files::{fits, flags, matches, normal};
-use config::monitoring::{ConfigError, FileSet, FileText, MonitoringConfig, Origin, Server, ServerKind, named_files};
+use config::monitoring::{
+    ConfigError, FileSet, FileText, MonitoringConfig, Origin, Server, ServerKind, named_files,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,9 +16,11 @@ pub struct Source {
     pub service: String,
     /// What kind of server it is.
     pub kind: ServerKind,
-    /// Its configuration file on this machine. For Elasticsearch, whose settings come from the environment, and a prober, none.
+    /// Its configuration file on this machine. For Elasticsearch, whose settings come from the
+    /// environment, and a prober, none.
     pub config: Option<PathBuf>,
-    /// The same file's path inside the container; patterns of rule files are relative to its folder.
+    /// The same file's path inside the container; patterns of rule files are relative to its
+    /// folder.
     pub inside: PathBuf,
     /// Files and folders that the container sees.
     pub mounts: Vec<Mount>,
@@ -69,7 +73,12 @@ impl Found<'_> {
         match self {
             Found::File(file) => Ok(FileText::on_disk(file, &read(file)?)),
             Found::Text(Text { text, file, name, before, spread, .. }) => {
-                let origin = Origin::Within { path: file.clone(), key: name.clone(), before: *before, spread: *spread };
+                let origin = Origin::Within {
+                    path: file.clone(),
+                    key: name.clone(),
+                    before: *before,
+                    spread: *spread,
+                };
                 Ok(FileText { text: text.as_str().into(), origin })
             }
         }
@@ -80,7 +89,9 @@ impl Found<'_> {
 fn read(file: &Path) -> Result<String, ConfigError> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "does the path lie beside the Compose file, and is the file mounted from there?",
+            std::io::ErrorKind::NotFound => {
+                "does the path lie beside the Compose file, and is the file mounted from there?"
+            }
             _ => "",
         };
         ConfigError::of_file(file, format!("can't be read: {error}"), hint)
@@ -89,7 +100,8 @@ fn read(file: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// Reads the configuration of these servers: what can be read, and of all else what is wrong with it, in order.
+/// Reads the configuration of these servers: what can be read, and of all else what is wrong with
+/// it, in order.
 pub fn load(sources: &[Source]) -> (MonitoringConfig, Vec<ConfigError>) {
     let (mut servers, mut errors) = (Vec::new(), Vec::new());
     for source in sources {
@@ -118,7 +130,8 @@ impl Source {
         }
     }
 
-    /// The server, with all texts that its configuration consists of; `errors` takes what keeps one of the further ones from being read.
+    /// The server, with all texts that its configuration consists of; `errors` takes what keeps one
+    /// of the further ones from being read.
     ///
     /// # Errors
     /// The configuration itself can't be read.
@@ -147,22 +160,30 @@ impl Source {
         self.config.clone().map(Found::File).or_else(text)
     }
 
-    /// Path inside at which the server looks for its configuration: as its command says, or as its image has it.
+    /// Path inside at which the server looks for its configuration: as its command says, or as its
+    /// image has it.
     pub fn expected(&self) -> PathBuf {
         let flags = flags(&self.command);
         let name = if self.kind == ServerKind::Collector { "config" } else { "config.file" };
-        let told = flags.get(name).or_else(|| flags.get("c").filter(|_| self.kind == ServerKind::Shipper));
-        told.filter(|path| path.starts_with('/')).map_or_else(|| self.kind.usual_path().into(), PathBuf::from)
+        let told =
+            flags.get(name).or_else(|| flags.get("c").filter(|_| self.kind == ServerKind::Shipper));
+        told.filter(|path| path.starts_with('/'))
+            .map_or_else(|| self.kind.usual_path().into(), PathBuf::from)
     }
 
     /// The file of this machine that the container sees at a path, as far as mounts tell.
     pub fn at(&self, inside: &Path) -> Option<PathBuf> {
-        let below = self.mounts.iter().filter_map(|mount| Some((mount, inside.strip_prefix(&mount.inside).ok()?)));
+        let below = self
+            .mounts
+            .iter()
+            .filter_map(|mount| Some((mount, inside.strip_prefix(&mount.inside).ok()?)));
         let (mount, rest) = below.max_by_key(|(mount, _)| mount.inside.components().count())?;
-        Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) }).filter(|path| path.is_file())
+        Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) })
+            .filter(|path| path.is_file())
     }
 
-    /// The files that a pattern inside the container stands for; sorted by their paths inside, empty if there is none.
+    /// The files that a pattern inside the container stands for; sorted by their paths inside,
+    /// empty if there is none.
     ///
     /// # Errors
     /// Says why a folder that is there can't be read.
@@ -171,13 +192,17 @@ impl Source {
         let wanted = normal(&folder.join(pattern));
         let mut found: BTreeMap<PathBuf, Found<'_>> = BTreeMap::new();
         // The folder of the configuration counts as mounted, unless something more exact is.
-        let own =
-            self.config.as_ref().and_then(|config| config.parent()).map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
-        let candidates = self
-            .mounts
-            .iter()
-            .chain(&own)
-            .filter_map(|mount| wanted.strip_prefix(&mount.inside).ok().map(|rest| (mount.inside.components().count(), mount, rest)));
+        let own = self
+            .config
+            .as_ref()
+            .and_then(|config| config.parent())
+            .map(|host| Mount { inside: folder.to_owned(), host: host.to_owned() });
+        let candidates = self.mounts.iter().chain(&own).filter_map(|mount| {
+            wanted
+                .strip_prefix(&mount.inside)
+                .ok()
+                .map(|rest| (mount.inside.components().count(), mount, rest))
+        });
         // Among equally exact ones the written mount comes before the assumed one.
         let best = candidates.reduce(|best, other| if other.0 > best.0 { other } else { best });
         if let Some((_, mount, rest)) = best {
@@ -187,17 +212,29 @@ impl Source {
                 let mut next = Vec::new();
                 for (inside, host) in below {
                     if part.contains(['*', '?', '[']) {
-                        next.extend(list(&host, &part)?.into_iter().map(|name| (inside.join(&name), host.join(&name))));
+                        next.extend(
+                            list(&host, &part)?
+                                .into_iter()
+                                .map(|name| (inside.join(&name), host.join(&name))),
+                        );
                     } else {
                         next.push((inside.join(&part), host.join(&part)));
                     }
                 }
                 below = next;
             }
-            found.extend(below.into_iter().filter(|(_, host)| host.is_file()).map(|(inside, host)| (inside, Found::File(host))));
+            found.extend(
+                below
+                    .into_iter()
+                    .filter(|(_, host)| host.is_file())
+                    .map(|(inside, host)| (inside, Found::File(host))),
+            );
         }
         // What is mounted by itself hides what a folder has there.
-        let files = self.mounts.iter().filter(|mount| matches(&wanted, &mount.inside) && mount.host.is_file());
+        let files = self
+            .mounts
+            .iter()
+            .filter(|mount| matches(&wanted, &mount.inside) && mount.host.is_file());
         found.extend(files.map(|mount| (mount.inside.clone(), Found::File(mount.host.clone()))));
         let texts = self.texts.iter().filter(|text| matches(&wanted, &text.inside));
         found.extend(texts.map(|text| (text.inside.clone(), Found::Text(text))));
@@ -210,11 +247,15 @@ fn list(folder: &Path, pattern: &str) -> Result<Vec<OsString>, ConfigError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(ConfigError::of_file(folder, format!("can't be listed: {error}"), "")),
+        Err(error) => {
+            return Err(ConfigError::of_file(folder, format!("can't be listed: {error}"), ""));
+        }
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| ConfigError::of_file(folder, format!("can't be listed: {error}"), ""))?;
+        let entry = entry.map_err(|error| {
+            ConfigError::of_file(folder, format!("can't be listed: {error}"), "")
+        })?;
         if fits(pattern, &entry.file_name().to_string_lossy()) {
             found.push(entry.file_name());
         }
@@ -229,27 +270,45 @@ mod tests {
     #[test]
     fn patterns_are_found_through_mounts() {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["conf/prometheus.yml", "conf/rules/a.yml", "conf/rules/b.yaml", "conf/rules/c.yml", "other/d.yml"] {
+        for file in [
+            "conf/prometheus.yml",
+            "conf/rules/a.yml",
+            "conf/rules/b.yaml",
+            "conf/rules/c.yml",
+            "other/d.yml",
+        ] {
             let path = folder.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        let mut source = Source::new(ServerKind::Prometheus, "prometheus", folder.path().join("conf/prometheus.yml"));
+        let mut source = Source::new(
+            ServerKind::Prometheus,
+            "prometheus",
+            folder.path().join("conf/prometheus.yml"),
+        );
         let names = |source: &Source, pattern: &str| {
             let found = source.resolve(pattern).unwrap();
             let name = |found: &Found<'_>| match found {
-                Found::File(path) => path.strip_prefix(folder.path()).unwrap().display().to_string(),
+                Found::File(path) => {
+                    path.strip_prefix(folder.path()).unwrap().display().to_string()
+                }
                 Found::Text(text) => text.name.clone(),
             };
             found.values().map(name).collect::<Vec<_>>()
         };
         assert_eq!(names(&source, "rules/*.yml"), ["conf/rules/a.yml", "conf/rules/c.yml"]);
-        assert_eq!(names(&source, "/etc/prometheus/rules/[ab].y*ml"), ["conf/rules/a.yml", "conf/rules/b.yaml"]);
+        assert_eq!(
+            names(&source, "/etc/prometheus/rules/[ab].y*ml"),
+            ["conf/rules/a.yml", "conf/rules/b.yaml"]
+        );
         assert_eq!(names(&source, "./rules/../rules/a.yml"), ["conf/rules/a.yml"]);
         assert!(names(&source, "/rules/*.yml").is_empty());
         source.mounts.push(Mount { inside: "/rules".into(), host: folder.path().join("other") });
         assert_eq!(names(&source, "/rules/*.yml"), ["other/d.yml"]);
-        source.mounts.push(Mount { inside: "/etc/prometheus/one.yml".into(), host: folder.path().join("other/d.yml") });
+        source.mounts.push(Mount {
+            inside: "/etc/prometheus/one.yml".into(),
+            host: folder.path().join("other/d.yml"),
+        });
         assert_eq!(names(&source, "*.yml"), ["other/d.yml", "conf/prometheus.yml"]);
         assert_eq!(names(&source, "one.yml"), ["other/d.yml"]);
         let text = |inside: &str| Text {
@@ -261,8 +320,12 @@ mod tests {
             spread: true,
         };
         // One takes the place of a file in a mounted folder, one stands beside it.
-        source.texts = vec![text("/etc/prometheus/rules/c.yml"), text("/etc/prometheus/rules/e.yml")];
-        assert_eq!(names(&source, "rules/*.yml"), ["conf/rules/a.yml", "configs.rules", "configs.rules"]);
+        source.texts =
+            vec![text("/etc/prometheus/rules/c.yml"), text("/etc/prometheus/rules/e.yml")];
+        assert_eq!(
+            names(&source, "rules/*.yml"),
+            ["conf/rules/a.yml", "configs.rules", "configs.rules"]
+        );
         assert_eq!(names(&source, "rules/e.yml"), ["configs.rules"]);
         assert!(names(&source, "rules/*/e.yml").is_empty());
     }

@@ -54,10 +54,14 @@ impl Outcome {
 
     /// Frames with at least one row.
     fn frames(&self) -> u64 {
-        self.frames.iter().filter(|f| f.data.values.first().is_some_and(|column| !column.is_empty())).count() as u64
+        self.frames
+            .iter()
+            .filter(|f| f.data.values.first().is_some_and(|column| !column.is_empty()))
+            .count() as u64
     }
 
-    /// Values that are numbers; of frames that have no column of numbers (log lines, tables of names), their rows.
+    /// Values that are numbers; of frames that have no column of numbers (log lines, tables of
+    /// names), their rows.
     fn values(&self) -> u64 {
         self.frames.iter().map(Frame::values).sum()
     }
@@ -68,7 +72,9 @@ impl Frame {
         let columns = || self.schema.fields.iter().zip(&self.data.values);
         if columns().any(|(field, _)| field.r#type == "number") {
             let numbers = columns().filter(|(field, _)| field.r#type == "number");
-            return numbers.map(|(_, values)| values.iter().filter(|v| v.is_number()).count() as u64).sum();
+            return numbers
+                .map(|(_, values)| values.iter().filter(|v| v.is_number()).count() as u64)
+                .sum();
         }
         self.data.values.iter().map(Vec::len).max().unwrap_or(0) as u64
     }

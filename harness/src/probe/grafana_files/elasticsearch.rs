@@ -47,8 +47,13 @@ enum Number {
 }
 
 /// The search of a query.
-pub(super) fn search(query: &Value, source: &DataSource, (from, to): (i64, i64)) -> Result<Search, Refused> {
-    let time_field = source.json_data["timeField"].as_str().filter(|f| !f.is_empty()).unwrap_or("@timestamp");
+pub(super) fn search(
+    query: &Value,
+    source: &DataSource,
+    (from, to): (i64, i64),
+) -> Result<Search, Refused> {
+    let time_field =
+        source.json_data["timeField"].as_str().filter(|f| !f.is_empty()).unwrap_or("@timestamp");
     let range = json!({"range": {time_field: {"format": "epoch_millis", "gte": from, "lte": to}}});
     let mut filter = vec![range];
     if let Some(lucene) = query["query"].as_str().map(str::trim).filter(|q| !q.is_empty()) {
@@ -59,13 +64,17 @@ pub(super) fn search(query: &Value, source: &DataSource, (from, to): (i64, i64))
     let metrics = query["metrics"].as_array().filter(|m| !m.is_empty()).unwrap_or(&default);
     let kind = |metric: &Value| metric["type"].as_str().unwrap_or("count").to_owned();
     let index = index(source);
-    if let Some(first) = metrics.first().filter(|m| matches!(kind(m).as_str(), "raw_data" | "raw_document" | "logs")) {
+    if let Some(first) =
+        metrics.first().filter(|m| matches!(kind(m).as_str(), "raw_data" | "raw_document" | "logs"))
+    {
         let settings = &first["settings"];
         let size = number(&settings["size"]).or_else(|| number(&settings["limit"])).unwrap_or(500);
         let search = json!({"size": size, "query": filtered, "sort": [{time_field: {"order": "desc", "unmapped_type": "boolean"}}, {"_doc": {"order": "desc"}}]});
         return Ok(Search { index, search, shape: Shape::Documents });
     }
-    let over_time = vec![json!({"type": "date_histogram", "id": "2", "field": time_field, "settings": {"interval": "auto"}})];
+    let over_time = vec![
+        json!({"type": "date_histogram", "id": "2", "field": time_field, "settings": {"interval": "auto"}}),
+    ];
     let buckets = query["bucketAggs"].as_array().unwrap_or(&over_time);
     if buckets.is_empty() {
         return Err(Refused::Fails("a query without buckets".into()));
@@ -81,7 +90,11 @@ pub(super) fn search(query: &Value, source: &DataSource, (from, to): (i64, i64))
         }
         leaves.insert(id.clone(), aggregated(&kind, metric)?);
         if metric["hide"] != true {
-            numbers.push(if kind == "percentiles" { Number::Percentiles(id) } else { Number::Value(id) });
+            numbers.push(if kind == "percentiles" {
+                Number::Percentiles(id)
+            } else {
+                Number::Value(id)
+            });
         }
     }
     let last = buckets.last().and_then(|b| b["type"].as_str()).unwrap_or_default().to_owned();
@@ -92,8 +105,11 @@ pub(super) fn search(query: &Value, source: &DataSource, (from, to): (i64, i64))
     for bucket in buckets.iter().rev() {
         let mut made = bucketed(bucket, time_field, (from, to), interval)?;
         // A bucket that is ordered by a metric has to have it.
-        let order = bucket["settings"]["orderBy"].as_str().map(|o| o.split(['[', '.']).next().unwrap_or(o));
-        if let Some((id, metric)) = order.and_then(|o| all.get_key_value(o)).filter(|_| bucket["type"] == "terms") {
+        let order =
+            bucket["settings"]["orderBy"].as_str().map(|o| o.split(['[', '.']).next().unwrap_or(o));
+        if let Some((id, metric)) =
+            order.and_then(|o| all.get_key_value(o)).filter(|_| bucket["type"] == "terms")
+        {
             below.entry(id.clone()).or_insert_with(|| metric.clone());
         }
         if !below.is_empty() {
@@ -102,7 +118,11 @@ pub(super) fn search(query: &Value, source: &DataSource, (from, to): (i64, i64))
         below.insert(id_of(bucket), made);
     }
     let search = json!({"size": 0, "query": filtered, "aggs": below});
-    Ok(Search { index, search, shape: Shape::Buckets { ids, over_time: last == "date_histogram", numbers } })
+    Ok(Search {
+        index,
+        search,
+        shape: Shape::Buckets { ids, over_time: last == "date_histogram", numbers },
+    })
 }
 
 fn query_string(lucene: &str) -> Value {
@@ -124,28 +144,43 @@ fn aggregated(kind: &str, metric: &Value) -> Result<Value, Refused> {
     }
     let settings = &metric["settings"];
     let mut made = json!({"field": metric["field"]});
-    let script = settings["script"].as_str().or(settings["script"]["inline"].as_str()).filter(|s| !s.is_empty());
+    let script = settings["script"]
+        .as_str()
+        .or(settings["script"]["inline"].as_str())
+        .filter(|s| !s.is_empty());
     if let Some(script) = script {
         made["script"] = script.into();
     }
     if let Some(missing) = settings["missing"].as_str().filter(|m| !m.is_empty()) {
         made["missing"] = missing.parse::<f64>().map_or_else(|_| Value::from(missing), Value::from);
     }
-    if let Some(threshold) = number(&settings["precision_threshold"]).filter(|_| kind == "cardinality") {
+    if let Some(threshold) =
+        number(&settings["precision_threshold"]).filter(|_| kind == "cardinality")
+    {
         made["precision_threshold"] = threshold.into();
     }
     if kind == "percentiles" {
         let stated = settings["percents"].as_array().filter(|p| !p.is_empty());
         let percents = stated.map_or_else(
             || json!([25, 50, 75, 95, 99]),
-            |all| all.iter().filter_map(|p| p.as_f64().or_else(|| p.as_str()?.parse().ok())).collect::<Vec<f64>>().into(),
+            |all| {
+                all.iter()
+                    .filter_map(|p| p.as_f64().or_else(|| p.as_str()?.parse().ok()))
+                    .collect::<Vec<f64>>()
+                    .into()
+            },
         );
         made["percents"] = percents;
     }
     Ok(json!({kind: made}))
 }
 
-fn bucketed(bucket: &Value, time_field: &str, (from, to): (i64, i64), interval_ms: u64) -> Result<Value, Refused> {
+fn bucketed(
+    bucket: &Value,
+    time_field: &str,
+    (from, to): (i64, i64),
+    interval_ms: u64,
+) -> Result<Value, Refused> {
     let settings = &bucket["settings"];
     let text = |key: &str| settings[key].as_str().filter(|s| !s.is_empty());
     match bucket["type"].as_str().unwrap_or_default() {
@@ -189,11 +224,16 @@ fn bucketed(bucket: &Value, time_field: &str, (from, to): (i64, i64), interval_m
             let all = settings["filters"].as_array().into_iter().flatten();
             let each = all.map(|f| {
                 let lucene = f["query"].as_str().unwrap_or_default();
-                (f["label"].as_str().filter(|l| !l.is_empty()).unwrap_or(lucene).to_owned(), query_string(lucene))
+                (
+                    f["label"].as_str().filter(|l| !l.is_empty()).unwrap_or(lucene).to_owned(),
+                    query_string(lucene),
+                )
             });
             Ok(json!({"filters": {"filters": each.collect::<serde_json::Map<_, _>>()}}))
         }
-        other => Err(Refused::NotAsked(format!("buckets of type {other} are not asked without Grafana"))),
+        other => {
+            Err(Refused::NotAsked(format!("buckets of type {other} are not asked without Grafana")))
+        }
     }
 }
 
@@ -223,7 +263,8 @@ mod tests {
     use super::*;
 
     fn source() -> DataSource {
-        let json_data = json!({"index": "[logs-]YYYY.MM.DD", "interval": "Daily", "timeField": "@timestamp"});
+        let json_data =
+            json!({"index": "[logs-]YYYY.MM.DD", "interval": "Daily", "timeField": "@timestamp"});
         DataSource { r#type: "elasticsearch".into(), json_data, ..DataSource::default() }
     }
 
@@ -233,19 +274,26 @@ mod tests {
 
     #[test]
     fn lines_over_time_by_source() {
-        let search = asked(json!({"query": "level:error", "intervalMs": 11, "metrics": [{"id": "1", "type": "count"}], "bucketAggs": [
+        let search = asked(
+            json!({"query": "level:error", "intervalMs": 11, "metrics": [{"id": "1", "type": "count"}], "bucketAggs": [
             {"id": "3", "type": "terms", "field": "source", "settings": {"min_doc_count": "1", "order": "desc", "orderBy": "_count", "size": "10"}},
-            {"id": "2", "type": "date_histogram", "field": "@timestamp", "settings": {"interval": "auto", "min_doc_count": "0"}}]}));
+            {"id": "2", "type": "date_histogram", "field": "@timestamp", "settings": {"interval": "auto", "min_doc_count": "0"}}]}),
+        );
         let over_time = json!({"date_histogram": {"field": "@timestamp", "min_doc_count": 0, "extended_bounds": {"min": 1000, "max": 2000},
             "format": "epoch_millis", "fixed_interval": "11ms"}});
-        let terms =
-            json!({"terms": {"field": "source", "size": 10, "order": {"_count": "desc"}, "min_doc_count": 1}, "aggs": {"2": over_time}});
+        let terms = json!({"terms": {"field": "source", "size": 10, "order": {"_count": "desc"}, "min_doc_count": 1}, "aggs": {"2": over_time}});
         let filter = json!([{"range": {"@timestamp": {"format": "epoch_millis", "gte": 1000, "lte": 2000}}},
             {"query_string": {"analyze_wildcard": true, "query": "level:error"}}]);
-        assert_eq!(search.search, json!({"size": 0, "query": {"bool": {"filter": filter}}, "aggs": {"3": terms}}));
+        assert_eq!(
+            search.search,
+            json!({"size": 0, "query": {"bool": {"filter": filter}}, "aggs": {"3": terms}})
+        );
         let body = search.body();
         let head: Value = serde_json::from_str(body.lines().next().unwrap()).unwrap();
-        assert_eq!((head["index"].as_str(), body.lines().count(), body.ends_with('\n')), (Some("logs-*"), 2, true));
+        assert_eq!(
+            (head["index"].as_str(), body.lines().count(), body.ends_with('\n')),
+            (Some("logs-*"), 2, true)
+        );
     }
 
     #[test]
@@ -258,21 +306,36 @@ mod tests {
             "bucketAggs": [{"id": "3", "type": "terms", "field": "endpoint", "settings": {"orderBy": "1", "order": "asc", "size": "0"}},
                 {"id": "2", "type": "filters", "settings": {"filters": [{"query": "a:1", "label": "one"}, {"query": "b:2"}]}}]}));
         let terms = &search.search["aggs"]["3"];
-        assert_eq!(terms["terms"], json!({"field": "endpoint", "size": 500, "order": {"1": "asc"}}));
+        assert_eq!(
+            terms["terms"],
+            json!({"field": "endpoint", "size": 500, "order": {"1": "asc"}})
+        );
         assert_eq!(terms["aggs"]["1"], json!({"avg": {"field": "duration_ms"}}), "ordered by it");
         let filters = &terms["aggs"]["2"];
         assert_eq!(filters["filters"]["filters"]["one"], query_string("a:1"));
         assert_eq!(filters["filters"]["filters"]["b:2"], query_string("b:2"));
-        assert_eq!(filters["aggs"]["4"], json!({"cardinality": {"field": "user", "precision_threshold": 100}}));
-        assert_eq!(filters["aggs"]["5"], json!({"percentiles": {"field": "duration_ms", "percents": [50.0, 99.0]}}));
+        assert_eq!(
+            filters["aggs"]["4"],
+            json!({"cardinality": {"field": "user", "precision_threshold": 100}})
+        );
+        assert_eq!(
+            filters["aggs"]["5"],
+            json!({"percentiles": {"field": "duration_ms", "percents": [50.0, 99.0]}})
+        );
         assert_eq!(filters["aggs"]["6"], json!({"max": {"field": "status", "missing": 0.0}}));
-        assert_eq!(search.search["query"]["bool"]["filter"].as_array().unwrap().len(), 1, "an empty query filters nothing");
+        assert_eq!(
+            search.search["query"]["bool"]["filter"].as_array().unwrap().len(),
+            1,
+            "an empty query filters nothing"
+        );
     }
 
     #[test]
     fn documents_and_what_is_assumed() {
         for kind in ["raw_data", "raw_document", "logs"] {
-            let search = asked(json!({"query": "*", "metrics": [{"id": "1", "type": kind, "settings": {"size": "20"}}]}));
+            let search = asked(
+                json!({"query": "*", "metrics": [{"id": "1", "type": kind, "settings": {"size": "20"}}]}),
+            );
             assert_eq!((&search.search["size"], search.shape), (&json!(20), Shape::Documents));
         }
         let plain = asked(json!({"query": "*", "intervalMs": 5}));
@@ -286,7 +349,10 @@ mod tests {
             (&made["calendar_interval"], &made["time_zone"], &made["offset"]),
             (&json!("1w"), &json!("Europe/Berlin"), &json!("+1h"))
         );
-        assert_eq!(bucket(json!({"interval": "30s"}))["aggs"]["2"]["date_histogram"]["fixed_interval"], "30s");
+        assert_eq!(
+            bucket(json!({"interval": "30s"}))["aggs"]["2"]["date_histogram"]["fixed_interval"],
+            "30s"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Files in a folder, and servers that answer what is written here. What is asked is held against what Grafana 10.0.0 was recorded
-//! to ask.
+//! Files in a folder, and servers that answer what is written here. What is asked is held against
+//! what Grafana 10.0.0 was recorded to ask.
 
 use super::*;
 use crate::yaml::tree::Mark;
@@ -39,13 +39,22 @@ async fn serve(answer: fn(&str, &str) -> (u16, String)) -> (u16, Seen) {
         let noting = noting.clone();
         async move {
             let (parts, body) = request.into_parts();
-            let body = String::from_utf8(axum::body::to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap();
-            let login = parts.headers.get(header::AUTHORIZATION).map_or("", |a| a.to_str().unwrap()).to_owned();
+            let body =
+                String::from_utf8(axum::body::to_bytes(body, 1 << 20).await.unwrap().to_vec())
+                    .unwrap();
+            let login = parts
+                .headers
+                .get(header::AUTHORIZATION)
+                .map_or("", |a| a.to_str().unwrap())
+                .to_owned();
             let place = parts.uri.to_string();
-            noting
-                .lock()
-                .unwrap()
-                .push((format!("{place}{}", if login.is_empty() { String::new() } else { format!(" {login}") }), body.clone()));
+            noting.lock().unwrap().push((
+                format!(
+                    "{place}{}",
+                    if login.is_empty() { String::new() } else { format!(" {login}") }
+                ),
+                body.clone(),
+            ));
             let (status, text) = answer(&place, &body);
             (StatusCode::from_u16(status).unwrap(), text)
         }
@@ -63,9 +72,15 @@ struct Stack {
 impl Stack {
     fn new(sources: &Value, boards: &[(&str, Value)]) -> Stack {
         let stack = Stack { folder: tempfile::tempdir().unwrap(), reach: Reach::default() };
-        stack.write("provisioning/datasources/all.yaml", &json!({"apiVersion": 1, "datasources": sources}).to_string());
+        stack.write(
+            "provisioning/datasources/all.yaml",
+            &json!({"apiVersion": 1, "datasources": sources}).to_string(),
+        );
         let provider = json!({"name": "all", "type": "file", "options": {"path": "/boards"}});
-        stack.write("provisioning/dashboards/all.yaml", &json!({"providers": [provider]}).to_string());
+        stack.write(
+            "provisioning/dashboards/all.yaml",
+            &json!({"providers": [provider]}).to_string(),
+        );
         for (file, board) in boards {
             stack.write(&format!("boards/{file}"), &board.to_string());
         }
@@ -105,7 +120,11 @@ async fn facts(probe: &GrafanaFiles, question: Question) -> Vec<Fact> {
 
 async fn panels(probe: &GrafanaFiles, dashboard: &str) -> Vec<Panel> {
     let seconds = |ms: i64| (ms as f64 + 0.5) / 1e3;
-    let question = Question::Panels { dashboard: dashboard.into(), start_s: seconds(RANGE.0), end_s: seconds(RANGE.1) };
+    let question = Question::Panels {
+        dashboard: dashboard.into(),
+        start_s: seconds(RANGE.0),
+        end_s: seconds(RANGE.1),
+    };
     let panel = |fact| match fact {
         Fact::Panel(panel) => panel,
         other => panic!("{other:?}"),
@@ -118,7 +137,8 @@ fn prometheus_source() -> DataSource {
     all.into_iter().find(|s| s.r#type == "prometheus").unwrap()
 }
 
-/// Each query that the browser's part was recorded to send becomes the query that Grafana said it had made of it, at the same instants.
+/// Each query that the browser's part was recorded to send becomes the query that Grafana said it
+/// had made of it, at the same instants.
 #[test]
 fn each_recorded_query_is_made_as_grafana_made_it() {
     let source = prometheus_source();
@@ -130,27 +150,42 @@ fn each_recorded_query_is_made_as_grafana_made_it() {
         }
         let requests = prometheus::requests(query, &source, RANGE).unwrap();
         let [request] = requests.as_slice() else { panic!("{requests:?}") };
-        let frames = exchange["answer"]["results"][query["refId"].as_str().unwrap()]["frames"].as_array().unwrap();
+        let frames = exchange["answer"]["results"][query["refId"].as_str().unwrap()]["frames"]
+            .as_array()
+            .unwrap();
         let mut first_and_last = BTreeSet::new();
         for frame in frames {
-            let times: Vec<i64> = frame["data"]["values"][0].as_array().unwrap().iter().map(|t| t.as_i64().unwrap()).collect();
+            let times: Vec<i64> = frame["data"]["values"][0]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|t| t.as_i64().unwrap())
+                .collect();
             first_and_last.extend([times[0], *times.last().unwrap()]);
             match request.over {
                 prometheus::Over::Instant { at } => assert_eq!(times, [at], "{}", request.expr),
                 prometheus::Over::Range { start, end, step } => {
                     assert!(
-                        times.iter().all(|t| (start..=end).contains(t) && (t - start) % step as i64 == 0),
+                        times
+                            .iter()
+                            .all(|t| (start..=end).contains(t) && (t - start) % step as i64 == 0),
                         "{}: {times:?}",
                         request.expr
                     );
                     assert_eq!(times[1] - times[0], step as i64);
-                    let said = format!("Expr: {}\nStep: {}", request.expr, crate::dashboards::interval::written_in_full(step));
+                    let said = format!(
+                        "Expr: {}\nStep: {}",
+                        request.expr,
+                        crate::dashboards::interval::written_in_full(step)
+                    );
                     assert_eq!(frame["schema"]["meta"]["executedQueryString"], said);
                 }
             }
         }
         // Series that were there all the time begin and end with the range.
-        if let (prometheus::Over::Range { start, end, .. }, true) = (request.over, query["expr"] == "min by (job) (up)") {
+        if let (prometheus::Over::Range { start, end, .. }, true) =
+            (request.over, query["expr"] == "min by (job) (up)")
+        {
             assert_eq!(first_and_last, [start, end].into());
         }
         compared += 1;
@@ -161,14 +196,19 @@ fn each_recorded_query_is_made_as_grafana_made_it() {
 /// The buckets that Grafana was answered are those that are asked for here.
 #[test]
 fn the_recorded_log_panel_is_asked_in_the_same_buckets() {
-    let sources: Vec<DataSource> = serde_json::from_value(answer_to("GET /api/datasources")).unwrap();
+    let sources: Vec<DataSource> =
+        serde_json::from_value(answer_to("GET /api/datasources")).unwrap();
     let source = sources.iter().find(|s| s.r#type == "elasticsearch").unwrap();
     let exchanges = recorded();
-    let exchange = exchanges.iter().find(|e| e["body"]["queries"][0]["datasource"]["type"] == "elasticsearch").unwrap();
+    let exchange = exchanges
+        .iter()
+        .find(|e| e["body"]["queries"][0]["datasource"]["type"] == "elasticsearch")
+        .unwrap();
     let search = elasticsearch::search(&exchange["body"]["queries"][0], source, RANGE).unwrap();
     assert_eq!(search.index, "logs-*");
     let over_time = &search.search["aggs"]["3"]["aggs"]["2"]["date_histogram"];
-    let interval: i64 = over_time["fixed_interval"].as_str().unwrap().strip_suffix("ms").unwrap().parse().unwrap();
+    let interval: i64 =
+        over_time["fixed_interval"].as_str().unwrap().strip_suffix("ms").unwrap().parse().unwrap();
     assert_eq!(over_time["extended_bounds"], json!({"min": RANGE.0, "max": RANGE.1}));
     let times = &exchange["answer"]["results"]["A"]["frames"][0]["data"]["values"][0];
     let bucket = |at: i64| at.div_euclid(interval) * interval;
@@ -201,12 +241,19 @@ fn one_sample(place: &str, body: &str) -> (u16, String) {
     (200, json!({"status": "success", "data": text}).to_string())
 }
 
-/// The dashboards of the recorded stack, from files: the same panels, and of Prometheus exactly the queries that Grafana ran.
+/// The dashboards of the recorded stack, from files: the same panels, and of Prometheus exactly the
+/// queries that Grafana ran.
 #[tokio::test]
 async fn the_recorded_dashboards_ask_from_files_what_grafana_asked() {
     let uids = ["email-service-overview", "system-resources"];
-    let boards = uids.map(|uid| (format!("{uid}.json"), answer_to(&format!("GET /api/dashboards/uid/{uid}"))["dashboard"].clone()));
-    let boards: Vec<(&str, Value)> = boards.iter().map(|(file, board)| (file.as_str(), board.clone())).collect();
+    let boards = uids.map(|uid| {
+        (
+            format!("{uid}.json"),
+            answer_to(&format!("GET /api/dashboards/uid/{uid}"))["dashboard"].clone(),
+        )
+    });
+    let boards: Vec<(&str, Value)> =
+        boards.iter().map(|(file, board)| (file.as_str(), board.clone())).collect();
     let (metrics, seen) = serve(one_sample).await;
     let (others, _) = serve(one_sample).await;
     let stack = Stack::new(&answer_to("GET /api/datasources"), &boards)
@@ -215,12 +262,18 @@ async fn the_recorded_dashboards_ask_from_files_what_grafana_asked() {
         .service("jaeger", 16686, Some(others))
         .service("alertmanager", 9093, Some(others));
     let probe = stack.probe();
-    let [Fact::Dashboards { dashboards }] = &facts(&probe, Question::Dashboards).await[..] else { panic!("another answer") };
+    let [Fact::Dashboards { dashboards }] = &facts(&probe, Question::Dashboards).await[..] else {
+        panic!("another answer")
+    };
     let [Fact::Dashboards { dashboards: by_grafana }] = &[Fact::Dashboards {
         dashboards: uids
             .map(|uid| {
                 let board = &answer_to(&format!("GET /api/dashboards/uid/{uid}"))["dashboard"];
-                Dashboard { uid: uid.into(), title: board["title"].as_str().unwrap().into(), panels: 18 }
+                Dashboard {
+                    uid: uid.into(),
+                    title: board["title"].as_str().unwrap().into(),
+                    panels: 18,
+                }
             })
             .to_vec(),
     }] else {
@@ -231,29 +284,53 @@ async fn the_recorded_dashboards_ask_from_files_what_grafana_asked() {
     for uid in uids {
         found.extend(panels(&probe, uid).await);
     }
-    assert!(found.iter().all(|p| p.error.is_none() && p.skipped.is_none() && p.values > 0), "{found:#?}");
+    assert!(
+        found.iter().all(|p| p.error.is_none() && p.skipped.is_none() && p.values > 0),
+        "{found:#?}"
+    );
 
-    let asked: BTreeSet<(String, Vec<(String, String)>)> =
-        seen.lock().unwrap().iter().map(|(place, body)| (place.clone(), form_of(body).into_iter().collect())).collect();
+    let asked: BTreeSet<(String, Vec<(String, String)>)> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(place, body)| (place.clone(), form_of(body).into_iter().collect()))
+        .collect();
     let mut by_grafana = BTreeSet::new();
     let exchanges = recorded();
-    for exchange in exchanges.iter().filter(|e| e["body"]["queries"][0]["datasource"]["type"] == "prometheus") {
+    for exchange in
+        exchanges.iter().filter(|e| e["body"]["queries"][0]["datasource"]["type"] == "prometheus")
+    {
         let query = &exchange["body"]["queries"][0];
         let said =
-            exchange["answer"]["results"][query["refId"].as_str().unwrap()]["frames"][0]["schema"]["meta"]["executedQueryString"].clone();
+            exchange["answer"]["results"][query["refId"].as_str().unwrap()]["frames"][0]["schema"]
+                ["meta"]["executedQueryString"]
+                .clone();
         let said = said.as_str().unwrap().to_owned();
-        let expr = said.strip_prefix("Expr: ").unwrap().split("\nStep: ").next().unwrap().to_owned();
-        let pairs = |all: &[(&str, &str)]| all.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
+        let expr =
+            said.strip_prefix("Expr: ").unwrap().split("\nStep: ").next().unwrap().to_owned();
+        let pairs = |all: &[(&str, &str)]| {
+            all.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>()
+        };
         by_grafana.insert(match query["instant"] == true {
-            true => ("/api/v1/query".to_owned(), pairs(&[("query", &expr), ("time", "1796002628.071")])),
+            true => {
+                ("/api/v1/query".to_owned(), pairs(&[("query", &expr), ("time", "1796002628.071")]))
+            }
             false => {
-                let times = [("end", "1796002628.07"), ("query", &expr), ("start", "1796002622.28"), ("step", "0.01")];
+                let times = [
+                    ("end", "1796002628.07"),
+                    ("query", &expr),
+                    ("start", "1796002622.28"),
+                    ("step", "0.01"),
+                ];
                 ("/api/v1/query_range".to_owned(), pairs(&times))
             }
         });
     }
     assert_eq!(asked, by_grafana);
-    assert_eq!(found.len(), exchanges.iter().filter(|e| e["request"] == "POST /api/ds/query").count());
+    assert_eq!(
+        found.len(),
+        exchanges.iter().filter(|e| e["request"] == "POST /api/ds/query").count()
+    );
 }
 
 fn two_sources() -> Value {
@@ -292,16 +369,22 @@ fn as_asked(place: &str, body: &str) -> (u16, String) {
     }
     let form = form_of(body);
     match form.get("query").map(String::as_str) {
-        Some(query) if query.contains("no_such_metric") => {
-            (200, json!({"status": "success", "data": {"resultType": "matrix", "result": []}}).to_string())
-        }
-        Some("sum(") => (400, json!({"status": "error", "errorType": "bad_data", "error": "parse error"}).to_string()),
+        Some(query) if query.contains("no_such_metric") => (
+            200,
+            json!({"status": "success", "data": {"resultType": "matrix", "result": []}})
+                .to_string(),
+        ),
+        Some("sum(") => (
+            400,
+            json!({"status": "error", "errorType": "bad_data", "error": "parse error"}).to_string(),
+        ),
         _ => one_sample(place, body),
     }
 }
 
 async fn stack_of(panels: Value) -> (Stack, Seen, Seen) {
-    let ((metrics, of_metrics), (others, of_others)) = (serve(as_asked).await, serve(as_asked).await);
+    let ((metrics, of_metrics), (others, of_others)) =
+        (serve(as_asked).await, serve(as_asked).await);
     let refused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let stack = Stack::new(&two_sources(), &[("deep/board.json", board(panels))])
         .service("metrics", 9090, Some(metrics))
@@ -338,8 +421,10 @@ async fn panels_with_data_pass_and_those_without_or_with_errors_do_not() {
     ]))
     .await;
     stack.write("boards/deep/board.json", &{
-        let mut board: Value =
-            serde_json::from_str(&std::fs::read_to_string(stack.folder.path().join("boards/deep/board.json")).unwrap()).unwrap();
+        let mut board: Value = serde_json::from_str(
+            &std::fs::read_to_string(stack.folder.path().join("boards/deep/board.json")).unwrap(),
+        )
+        .unwrap();
         board["panels"][1]["repeat"] = "job".into();
         board.to_string()
     });
@@ -352,13 +437,23 @@ async fn panels_with_data_pass_and_those_without_or_with_errors_do_not() {
     };
     for title in ["by default", "lines"] {
         let p = one(title);
-        assert!(p.error.is_none() && p.skipped.is_none() && p.values > 0 && p.frames > 0 && p.took_s > 0.0, "{p:?}");
+        assert!(
+            p.error.is_none()
+                && p.skipped.is_none()
+                && p.values > 0
+                && p.frames > 0
+                && p.took_s > 0.0,
+            "{p:?}"
+        );
     }
     assert_eq!((one("by default").datasource.as_str(), one("lines").values), ("Metrics", 2));
     let repeated: Vec<&str> = of("repeated").iter().map(|p| p.query.as_str()).collect();
     assert_eq!(repeated, [r#"up{job="$job"} (job = api)"#, r#"up{job="$job"} (job = web)"#]);
     let dead = one("dead");
-    assert!(dead.values == 0 && dead.frames == 0 && dead.error.is_none() && dead.skipped.is_none(), "{dead:?}");
+    assert!(
+        dead.values == 0 && dead.frames == 0 && dead.error.is_none() && dead.skipped.is_none(),
+        "{dead:?}"
+    );
     for (title, word) in [
         ("broken", "bad_data: parse error"),
         ("nowhere", "data source \"gone\" does not exist"),
@@ -366,7 +461,10 @@ async fn panels_with_data_pass_and_those_without_or_with_errors_do_not() {
         ("nonsense", "HTTP 400"),
     ] {
         let p = one(title);
-        assert!(p.error.as_ref().is_some_and(|e| e.contains(word)) && p.values == 0, "{title}: {p:?}");
+        assert!(
+            p.error.as_ref().is_some_and(|e| e.contains(word)) && p.values == 0,
+            "{title}: {p:?}"
+        );
     }
     for (title, word) in [
         ("left out", "is service away, which does not run"),
@@ -378,21 +476,41 @@ async fn panels_with_data_pass_and_those_without_or_with_errors_do_not() {
         ("shared", "library panel Shared"),
     ] {
         let p = one(title);
-        assert!(p.skipped.as_ref().is_some_and(|w| w.contains(word)) && p.error.is_none() && p.took_s == 0.0, "{title}: {p:?}");
+        assert!(
+            p.skipped.as_ref().is_some_and(|w| w.contains(word))
+                && p.error.is_none()
+                && p.took_s == 0.0,
+            "{title}: {p:?}"
+        );
     }
     let computed = of("computed");
-    assert_eq!(computed.iter().map(|p| (p.values, p.skipped.is_some())).collect::<Vec<_>>(), [(1, false), (0, true)]);
+    assert_eq!(
+        computed.iter().map(|p| (p.values, p.skipped.is_some())).collect::<Vec<_>>(),
+        [(1, false), (0, true)]
+    );
     assert!(of("words").is_empty());
 
     let of_metrics = of_metrics.lock().unwrap();
     // "me:secret", which nothing that is told holds.
-    assert!(of_metrics.iter().all(|(place, _)| place.ends_with(" Basic bWU6c2VjcmV0")), "{of_metrics:#?}");
-    assert!(!format!("{found:?}").contains("secret"));
-    assert!(of_metrics.iter().any(|(_, body)| form_of(body).get("query").is_some_and(|q| q == r#"up{job=~"(api|web)"}"#)));
-    assert!(of_metrics.iter().any(|(_, body)| form_of(body).get("query").is_some_and(|q| q == r#"up{job="web"}"#)));
-    assert!(of_metrics.iter().any(|(_, body)| form_of(body).get("query").is_some_and(|q| q == "rate(no_such_metric[1m0s])")));
     assert!(
-        of_others.lock().unwrap().iter().any(|(place, body)| place.starts_with("/base/_msearch") && body.contains("\"index\":\"logs-*\""))
+        of_metrics.iter().all(|(place, _)| place.ends_with(" Basic bWU6c2VjcmV0")),
+        "{of_metrics:#?}"
+    );
+    assert!(!format!("{found:?}").contains("secret"));
+    assert!(of_metrics.iter().any(|(_, body)| {
+        form_of(body).get("query").is_some_and(|q| q == r#"up{job=~"(api|web)"}"#)
+    }));
+    assert!(
+        of_metrics
+            .iter()
+            .any(|(_, body)| form_of(body).get("query").is_some_and(|q| q == r#"up{job="web"}"#))
+    );
+    assert!(of_metrics.iter().any(|(_, body)| {
+        form_of(body).get("query").is_some_and(|q| q == "rate(no_such_metric[1m0s])")
+    }));
+    assert!(
+        of_others.lock().unwrap().iter().any(|(place, body)| place.starts_with("/base/_msearch")
+            && body.contains("\"index\":\"logs-*\""))
     );
 }
 
@@ -407,15 +525,21 @@ async fn data_sources_are_asked_at_their_own_address() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let ok: Vec<&str> = found.iter().filter(|(_, (ok, _))| *ok).map(|(name, _)| name.as_str()).collect();
+    let ok: Vec<&str> =
+        found.iter().filter(|(_, (ok, _))| *ok).map(|(name, _)| name.as_str()).collect();
     assert_eq!(ok, ["Logs", "Metrics", "Traces"], "{found:#?}");
-    assert!(found["Down"].1.contains("refused") && found["Away"].1.contains("does not run"), "{found:#?}");
+    assert!(
+        found["Down"].1.contains("refused") && found["Away"].1.contains("does not run"),
+        "{found:#?}"
+    );
     assert!(of_metrics.lock().unwrap()[0].0.starts_with("/api/v1/query?query=1%2B1"));
-    let others: Vec<String> = of_others.lock().unwrap().iter().map(|(place, _)| place.clone()).collect();
+    let others: Vec<String> =
+        of_others.lock().unwrap().iter().map(|(place, _)| place.clone()).collect();
     assert_eq!(others, ["/api/services", "/base/logs-*/_mapping Token x"]);
 }
 
-/// What is changed while the stack runs counts from then on; what is broken then is told, and is no answer.
+/// What is changed while the stack runs counts from then on; what is broken then is told, and is no
+/// answer.
 #[tokio::test]
 async fn files_are_read_anew_for_each_question() {
     let expr = |expr: &str| json!([panel("p", Value::Null, json!({"refId": "A", "expr": expr}))]);
@@ -423,20 +547,33 @@ async fn files_are_read_anew_for_each_question() {
     let probe = stack.probe();
     assert_eq!(panels(&probe, "b").await[0].values, 1);
     stack.write("boards/deep/board.json", &board(expr("no_such_metric")).to_string());
-    assert_eq!((panels(&probe, "b").await[0].values, panels(&probe, "b").await[0].query.clone()), (0, "no_such_metric".into()));
+    assert_eq!(
+        (panels(&probe, "b").await[0].values, panels(&probe, "b").await[0].query.clone()),
+        (0, "no_such_metric".into())
+    );
     stack.write("boards/deep/board.json", "{");
-    for question in [Question::Dashboards, Question::Datasources, Question::Panels { dashboard: "b".into(), start_s: 0.0, end_s: 1.0 }] {
+    for question in [
+        Question::Dashboards,
+        Question::Datasources,
+        Question::Panels { dashboard: "b".into(), start_s: 0.0, end_s: 1.0 },
+    ] {
         let words = question.words();
         match &facts(&probe, question).await[..] {
-            [Fact::Unreachable { question, error }] => assert!(*question == words && error.contains("board.json:1"), "{error}"),
+            [Fact::Unreachable { question, error }] => {
+                assert!(*question == words && error.contains("board.json:1"), "{error}")
+            }
             other => panic!("{other:?}"),
         }
     }
     stack.write("boards/deep/board.json", &board(json!([])).to_string());
     let none = Question::Panels { dashboard: "b".into(), start_s: 0.0, end_s: 1.0 };
-    assert!(matches!(&facts(&probe, none).await[..], [Fact::Unreachable { error, .. }] if error.contains("no panel with a query")));
+    assert!(
+        matches!(&facts(&probe, none).await[..], [Fact::Unreachable { error, .. }] if error.contains("no panel with a query"))
+    );
     let gone = Question::Panels { dashboard: "c".into(), start_s: 0.0, end_s: 1.0 };
-    assert!(matches!(&facts(&probe, gone).await[..], [Fact::Unreachable { error, .. }] if error.contains("c is in no file")));
+    assert!(
+        matches!(&facts(&probe, gone).await[..], [Fact::Unreachable { error, .. }] if error.contains("c is in no file"))
+    );
     let foreign = facts(&probe, Question::Targets).await;
     assert!(matches!(&foreign[..], [Fact::Unreachable { .. }]));
 }

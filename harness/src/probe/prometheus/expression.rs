@@ -43,7 +43,8 @@ impl ExprVisitor for Visitor {
     type Error = std::convert::Infallible;
 
     fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Self::Error> {
-        self.within.push(matches!(expr, Expr::Call(call) if call.func.name == "histogram_quantile"));
+        self.within
+            .push(matches!(expr, Expr::Call(call) if call.func.name == "histogram_quantile"));
         match expr {
             Expr::Binary(binary) => self.parts.comparisons.extend(compared(binary)),
             Expr::VectorSelector(selector) => self.select(selector),
@@ -67,7 +68,9 @@ impl ExprVisitor for Visitor {
 
 impl Visitor {
     fn select(&mut self, selector: &VectorSelector) {
-        let bare = Expr::VectorSelector(VectorSelector { offset: None, at: None, ..selector.clone() }).to_string();
+        let bare =
+            Expr::VectorSelector(VectorSelector { offset: None, at: None, ..selector.clone() })
+                .to_string();
         let note = |all: &mut Vec<String>| {
             if !all.contains(&bare) {
                 all.push(bare.clone());
@@ -96,7 +99,11 @@ fn compared(binary: &BinaryExpr) -> Option<Compared> {
         (None, None) => {
             let modifier = binary.modifier.clone().map(|m| BinModifier { return_bool: false, ..m });
             let matching = modifier.map(|m| m.to_string()).unwrap_or_default();
-            Compared { left: format!("({}) -{matching} ({})", binary.lhs, binary.rhs), op, threshold: 0.0 }
+            Compared {
+                left: format!("({}) -{matching} ({})", binary.lhs, binary.rhs),
+                op,
+                threshold: 0.0,
+            }
         }
     })
 }
@@ -162,7 +169,11 @@ mod tests {
     fn outermost_first_and_through_and_or() {
         assert_eq!(
             comparisons("count(up == 0) > 1 or absent(up) == 1"),
-            [("count(up == 0)".to_owned(), ">", 1.0), ("up".to_owned(), "==", 0.0), ("absent(up)".to_owned(), "==", 1.0)]
+            [
+                ("count(up == 0)".to_owned(), ">", 1.0),
+                ("up".to_owned(), "==", 0.0),
+                ("absent(up)".to_owned(), "==", 1.0)
+            ]
         );
     }
 

@@ -23,34 +23,55 @@ pub(super) fn judge(here: &[&StandIn], incidents: &Incidents, request: Request<'
         .filter_map(|s| Some((s, request.path.strip_prefix(s.path.trim_end_matches('/'))?)))
         .collect();
     let Some(does) = there.first().and_then(|(_, rest)| action(request.method, rest)) else {
-        return refuse(404, "Not Found", format!("no API takes {} {}", request.method, request.path));
+        return refuse(
+            404,
+            "Not Found",
+            format!("no API takes {} {}", request.method, request.path),
+        );
     };
     if key.is_none() {
-        return refuse(401, "Could not authenticate", "header Authorization without GenieKey".into());
+        return refuse(
+            401,
+            "Could not authenticate",
+            "header Authorization without GenieKey".into(),
+        );
     }
-    let Some((stand_in, _)) = there.iter().find(|(s, _)| s.key.as_deref().is_none_or(|wanted| Some(wanted) == key)) else {
-        return refuse(403, "Key format is not valid!", format!("key {} is not valid", key.unwrap_or_default()));
+    let Some((stand_in, _)) =
+        there.iter().find(|(s, _)| s.key.as_deref().is_none_or(|wanted| Some(wanted) == key))
+    else {
+        return refuse(
+            403,
+            "Key format is not valid!",
+            format!("key {} is not valid", key.unwrap_or_default()),
+        );
     };
-    let answer = json!({"result": "Request will be processed", "took": 0.005, "requestId": request_id});
+    let answer =
+        json!({"result": "Request will be processed", "took": 0.005, "requestId": request_id});
     let done = Judged::json(PROTOCOL, 202, answer).accepted_by(stand_in).key(key);
     match does {
-        Action::Create if body["message"].as_str().is_none() => {
-            refuse(422, "Request body is not processable. Please check the errors.", "field message is missing".into())
-        }
+        Action::Create if body["message"].as_str().is_none() => refuse(
+            422,
+            "Request body is not processable. Please check the errors.",
+            "field message is missing".into(),
+        ),
         Action::Create => {
             let done = done.alerts(read(&body));
             body["alias"].as_str().into_iter().fold(done, Judged::incident)
         }
         Action::Close(alias) => {
             let closed = incidents.resolved(&stand_in.name, &alias);
-            // The real service answers 202 here too and finds out later that there is no such alert.
-            let error = closed.is_empty().then(|| format!("close of alias {alias}, which was never created"));
+            // The real service answers 202 here too and finds out later that there is no such
+            // alert.
+            let error = closed
+                .is_empty()
+                .then(|| format!("close of alias {alias}, which was never created"));
             error.into_iter().fold(done.incident(&alias), Judged::error).alerts(closed)
         }
         // Changes the text of an alert and pages nobody.
         Action::Update(alias) => {
             let known = incidents.resolved(&stand_in.name, &alias);
-            done.incident(&alias).alerts(known.into_iter().map(|a| NotifiedAlert { resolved: false, ..a }).collect())
+            done.incident(&alias)
+                .alerts(known.into_iter().map(|a| NotifiedAlert { resolved: false, ..a }).collect())
         }
     }
 }
@@ -74,7 +95,8 @@ fn action(method: &str, rest: &str) -> Option<Action> {
     }
 }
 
-/// Alertmanager puts the labels that all alerts share into `details` and lists each alert in the description.
+/// Alertmanager puts the labels that all alerts share into `details` and lists each alert in the
+/// description.
 fn read(body: &Value) -> Vec<NotifiedAlert> {
     let shared: BTreeMap<String, String> = body["details"]
         .as_object()
@@ -115,7 +137,11 @@ mod tests {
         let body = body.to_string();
         let authorization = key.map(|k| format!("GenieKey {k}"));
         let (authorization, host) = (authorization.as_deref(), "api.opsgenie.com");
-        judge(&[&stand_in], incidents, Request { method: "POST", host, path, authorization, body: body.as_bytes() })
+        judge(
+            &[&stand_in],
+            incidents,
+            Request { method: "POST", host, path, authorization, body: body.as_bytes() },
+        )
     }
 
     fn create() -> Value {
@@ -128,12 +154,16 @@ mod tests {
     fn create_and_close_by_alias() {
         let mut incidents = Incidents::default();
         let got = ask(&incidents, "/v2/alerts", Some("k"), &create());
-        assert_eq!((got.status, got.receiver.as_deref(), got.alerts.len()), (202, Some("genie"), 2));
+        assert_eq!(
+            (got.status, got.receiver.as_deref(), got.alerts.len()),
+            (202, Some("genie"), 2)
+        );
         assert!(got.body.contains("requestId"));
         assert_eq!(got.alerts[1].labels["instance"], "2");
         assert_eq!(got.alerts[1].labels["severity"], "warning");
         incidents.learn("genie", "a1", &got.alerts);
-        let got = ask(&incidents, "/v2/alerts/a1/close", Some("k"), &json!({"source": "alertmanager"}));
+        let got =
+            ask(&incidents, "/v2/alerts/a1/close", Some("k"), &json!({"source": "alertmanager"}));
         assert_eq!((got.status, got.alerts.len(), got.error), (202, 2, None));
         assert!(got.alerts.iter().all(|a| a.resolved));
         let got = ask(&incidents, "/v2/alerts/never/close", Some("k"), &json!({}));
@@ -148,7 +178,10 @@ mod tests {
         assert_eq!(ask(&none, "/v1/alerts", Some("k"), &create()).status, 404);
         assert_eq!(ask(&none, "/v2/alertsx", Some("k"), &create()).status, 404);
         assert_eq!(ask(&none, "/v2/alerts", Some("k"), &json!({"alias": "a"})).status, 422);
-        for got in [ask(&none, "/v2/alerts", Some("wrong"), &create()), ask(&none, "/x", Some("k"), &create())] {
+        for got in [
+            ask(&none, "/v2/alerts", Some("wrong"), &create()),
+            ask(&none, "/x", Some("k"), &create()),
+        ] {
             assert_eq!((got.receiver, got.alerts.len(), got.error.is_some()), (None, 2, true));
         }
     }

@@ -35,8 +35,11 @@ struct Field {
 }
 
 pub(super) fn judge(here: &[&StandIn], request: Request<'_>) -> Judged {
-    let refuse = |status, body: &str, error: String| Judged::answer(PROTOCOL, status, "text/html", body).error(error);
-    let hooks: Vec<&&StandIn> = here.iter().filter(|s| s.protocol == PROTOCOL && s.path == request.path).collect();
+    let refuse = |status, body: &str, error: String| {
+        Judged::answer(PROTOCOL, status, "text/html", body).error(error)
+    };
+    let hooks: Vec<&&StandIn> =
+        here.iter().filter(|s| s.protocol == PROTOCOL && s.path == request.path).collect();
     let message: Option<Message> = serde_json::from_slice(request.body).ok();
     let channel = message.as_ref().and_then(|m| m.channel.as_deref());
     let alerts = message.as_ref().map(read).unwrap_or_default();
@@ -45,7 +48,11 @@ pub(super) fn judge(here: &[&StandIn], request: Request<'_>) -> Judged {
         return refuse(404, "no_service", error).key(channel).alerts(alerts);
     }
     if request.method != "POST" || message.is_none() {
-        return refuse(400, "invalid_payload", format!("{} without a message in JSON", request.method));
+        return refuse(
+            400,
+            "invalid_payload",
+            format!("{} without a message in JSON", request.method),
+        );
     }
     let fits = |s: &StandIn| match (&s.channel, channel) {
         (None, _) => true,
@@ -55,16 +62,23 @@ pub(super) fn judge(here: &[&StandIn], request: Request<'_>) -> Judged {
     };
     let Some(stand_in) = hooks.iter().find(|s| fits(s)) else {
         let wanted: Vec<_> = hooks.iter().filter_map(|s| s.channel.as_deref()).collect();
-        let error = format!("channel {} seen, {} wanted", channel.unwrap_or("none"), wanted.join(" or "));
+        let error =
+            format!("channel {} seen, {} wanted", channel.unwrap_or("none"), wanted.join(" or "));
         return refuse(404, "channel_not_found", error).key(channel).alerts(alerts);
     };
-    Judged::answer(PROTOCOL, 200, "text/html", "ok").accepted_by(stand_in).key(channel).alerts(alerts)
+    Judged::answer(PROTOCOL, 200, "text/html", "ok")
+        .accepted_by(stand_in)
+        .key(channel)
+        .alerts(alerts)
 }
 
 fn read(message: &Message) -> Vec<NotifiedAlert> {
     let mut found = Vec::new();
     for part in &message.attachments {
-        let line = [&part.title, &part.fallback, &part.pretext].into_iter().flatten().find_map(|l| text::subject(l));
+        let line = [&part.title, &part.fallback, &part.pretext]
+            .into_iter()
+            .flatten()
+            .find_map(|l| text::subject(l));
         let resolved = line.as_ref().map_or(part.color.as_deref() == Some("good"), |s| s.resolved);
         let mut lines = String::new();
         for said in [&part.pretext, &part.text].into_iter().flatten() {
@@ -110,7 +124,13 @@ mod tests {
     }
 
     fn post<'a>(path: &'a str, body: &'a str) -> Request<'a> {
-        Request { method: "POST", host: "hooks.slack.com", path, authorization: None, body: body.as_bytes() }
+        Request {
+            method: "POST",
+            host: "hooks.slack.com",
+            path,
+            authorization: None,
+            body: body.as_bytes(),
+        }
     }
 
     const FIRING: &str = r##"{"channel":"#ops","attachments":[{"title":"[FIRING:1] PostfixDown postfix (critical)",
@@ -121,7 +141,10 @@ mod tests {
         let a = stand_in("a", "/services/T/B/a", "#other");
         let b = stand_in("b", "/services/T/B/a", "#ops");
         let judged = judge(&[&a, &b], post("/services/T/B/a", FIRING));
-        assert_eq!((judged.status, judged.body.as_str(), judged.receiver.as_deref()), (200, "ok", Some("b")));
+        assert_eq!(
+            (judged.status, judged.body.as_str(), judged.receiver.as_deref()),
+            (200, "ok", Some("b"))
+        );
         assert_eq!(judged.alerts[0].labels["severity"], "critical");
         assert!(!judged.alerts[0].resolved);
         assert_eq!(judged.error, None);
@@ -131,10 +154,16 @@ mod tests {
     fn a_wrong_path_and_a_wrong_channel_are_refused_and_say_why() {
         let a = stand_in("a", "/services/T/B/a", "#other");
         let judged = judge(&[&a], post("/services/T/B/x", FIRING));
-        assert_eq!((judged.status, judged.body.as_str(), judged.receiver), (404, "no_service", None));
+        assert_eq!(
+            (judged.status, judged.body.as_str(), judged.receiver),
+            (404, "no_service", None)
+        );
         assert_eq!(judged.alerts.len(), 1);
         let judged = judge(&[&a], post("/services/T/B/a", FIRING));
-        assert_eq!((judged.status, judged.body.as_str(), judged.receiver), (404, "channel_not_found", None));
+        assert_eq!(
+            (judged.status, judged.body.as_str(), judged.receiver),
+            (404, "channel_not_found", None)
+        );
         assert!(judged.error.unwrap().contains("#ops"));
     }
 

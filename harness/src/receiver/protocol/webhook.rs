@@ -23,10 +23,14 @@ struct Alert {
 pub(super) fn judge(here: &[&StandIn], request: Request<'_>) -> Judged {
     let message = serde_json::from_slice::<Message>(request.body);
     let read = |m: &Message| {
-        m.alerts.iter().map(|a| NotifiedAlert { resolved: a.status == "resolved", labels: a.labels.clone() }).collect::<Vec<_>>()
+        m.alerts
+            .iter()
+            .map(|a| NotifiedAlert { resolved: a.status == "resolved", labels: a.labels.clone() })
+            .collect::<Vec<_>>()
     };
     let token = request.authorization.map(|a| a.strip_prefix("Bearer ").unwrap_or(a));
-    let there: Vec<&&StandIn> = here.iter().filter(|s| s.protocol == PROTOCOL && s.path == request.path).collect();
+    let there: Vec<&&StandIn> =
+        here.iter().filter(|s| s.protocol == PROTOCOL && s.path == request.path).collect();
     let refuse = |status, body: &str, error: String| {
         let judged = Judged::answer(PROTOCOL, status, "text/plain", body).key(token).error(error);
         judged.alerts(message.as_ref().map(read).unwrap_or_default())
@@ -38,12 +42,21 @@ pub(super) fn judge(here: &[&StandIn], request: Request<'_>) -> Judged {
         return refuse(405, "method not allowed", format!("{} seen, POST wanted", request.method));
     }
     let Some(stand_in) = there.iter().find(|s| s.key.is_none() || s.key.as_deref() == token) else {
-        return refuse(401, "unauthorized", format!("key {} is not valid", token.unwrap_or("(none)")));
+        return refuse(
+            401,
+            "unauthorized",
+            format!("key {} is not valid", token.unwrap_or("(none)")),
+        );
     };
     match &message {
         Err(e) => refuse(400, "bad request", format!("body is no message of Alertmanager: {e}")),
-        Ok(m) if m.version != "4" => refuse(400, "bad request", format!("version {:?} seen, \"4\" wanted", m.version)),
-        Ok(m) => Judged::answer(PROTOCOL, 200, "text/plain", "").accepted_by(stand_in).key(token).alerts(read(m)),
+        Ok(m) if m.version != "4" => {
+            refuse(400, "bad request", format!("version {:?} seen, \"4\" wanted", m.version))
+        }
+        Ok(m) => Judged::answer(PROTOCOL, 200, "text/plain", "")
+            .accepted_by(stand_in)
+            .key(token)
+            .alerts(read(m)),
     }
 }
 
@@ -62,7 +75,16 @@ mod tests {
             channel: None,
             resolved: true,
         };
-        judge(&[&stand_in], Request { method, host: "webhook.test", path, authorization: None, body: body.as_bytes() })
+        judge(
+            &[&stand_in],
+            Request {
+                method,
+                host: "webhook.test",
+                path,
+                authorization: None,
+                body: body.as_bytes(),
+            },
+        )
     }
 
     const BODY: &str = r#"{"version":"4","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"A"}},

@@ -7,9 +7,14 @@ use verdict::summary::ComparedRow;
 /// The lines.
 pub(super) fn render(rows: &[ComparedRow], out: &mut String) {
     let words = compared::words(rows);
-    let width = |of: fn(&compared::Words) -> &str| words.iter().map(|w| of(w).chars().count()).max().unwrap_or(0);
+    let width = |of: fn(&compared::Words) -> &str| {
+        words.iter().map(|w| of(w).chars().count()).max().unwrap_or(0)
+    };
     let (name, before, now) = (width(|w| &w.measure), width(|w| &w.before), width(|w| &w.now));
-    let _ = writeln!(out, "\nMeasures: median of the baseline's runs (smallest to largest), of these, and the change for the worse");
+    let _ = writeln!(
+        out,
+        "\nMeasures: median of the baseline's runs (smallest to largest), of these, and the change for the worse"
+    );
     for w in &words {
         let limit = w.limit.as_ref().map(|limit| format!(", limit {limit}")).unwrap_or_default();
         let _ = writeln!(

@@ -1,4 +1,5 @@
-//! What became of changed rules, on a terminal: the figures, then a few survivors as a diff of the rule.
+//! What became of changed rules, on a terminal: the figures, then a few survivors as a diff of the
+//! rule.
 
 use crate::report::Report;
 use std::fmt::Write as _;
@@ -14,8 +15,11 @@ const WIDTH: usize = 160;
 pub(super) fn render(report: &Report, out: &mut String) {
     let Some(m) = &report.mutation else { return };
     let c = m.counts;
-    let _ =
-        writeln!(out, "\nWould it be noticed if a rule were a little wrong? {} changed rules, judged by what this run expects", c.mutants);
+    let _ = writeln!(
+        out,
+        "\nWould it be noticed if a rule were a little wrong? {} changed rules, judged by what this run expects",
+        c.mutants
+    );
     let validated = if m.status == Status::Pass { "validated" } else { "unknown" };
     let _ = writeln!(out, "  {validated}: {}{}", m.reason, left_open(m));
     let _ = writeln!(
@@ -31,15 +35,27 @@ pub(super) fn render(report: &Report, out: &mut String) {
     let by: Vec<String> = m
         .operators
         .iter()
-        .map(|o| format!("{} {} of {}", o.operator.name(), o.counts.killed, o.counts.killed + o.counts.survived))
+        .map(|o| {
+            format!(
+                "{} {} of {}",
+                o.operator.name(),
+                o.counts.killed,
+                o.counts.killed + o.counts.survived
+            )
+        })
         .collect();
     let _ = writeln!(out, "  by kind of change: {}", by.join(", "));
     survivors(m, out);
 }
 
 fn survivors(m: &Mutation, out: &mut String) {
-    let drilled = |rule: &&verdict::mutation::OfRule| rule.judged_by.iter().any(|id| id.ends_with(".fires"));
-    let first = m.rules.iter().filter(drilled).filter_map(|r| Some((r, r.mutants.iter().find(|x| x.outcome == Outcome::Survived)?)));
+    let drilled =
+        |rule: &&verdict::mutation::OfRule| rule.judged_by.iter().any(|id| id.ends_with(".fires"));
+    let first = m
+        .rules
+        .iter()
+        .filter(drilled)
+        .filter_map(|r| Some((r, r.mutants.iter().find(|x| x.outcome == Outcome::Survived)?)));
     let shown: Vec<_> = first.take(SURVIVORS).collect();
     if shown.is_empty() {
         return;
@@ -60,7 +76,10 @@ fn survivors(m: &Mutation, out: &mut String) {
 }
 
 fn left_open(m: &Mutation) -> String {
-    let mut all = format!("; {} of {} ran while a sample that decides was being scraped", m.undecidable, m.evaluations);
+    let mut all = format!(
+        "; {} of {} ran while a sample that decides was being scraped",
+        m.undecidable, m.evaluations
+    );
     if m.left_out > 0 {
         let _ = write!(all, ", {} were left out by the server", m.left_out);
     }
@@ -69,5 +88,9 @@ fn left_open(m: &Mutation) -> String {
 
 fn per_cent(c: &Counts) -> String {
     let judged = c.killed + c.survived;
-    if judged == 0 { String::new() } else { format!(" ({:.0} %)", c.killed as f64 * 100.0 / judged as f64) }
+    if judged == 0 {
+        String::new()
+    } else {
+        format!(" ({:.0} %)", c.killed as f64 * 100.0 / judged as f64)
+    }
 }

@@ -1,7 +1,7 @@
 //! Reading a mapping field by field: what nobody took is refused at the end.
 
-use crate::yaml::tree::{Key, Mark, Node, Value};
 use super::{ConfigError, nearest, quantity};
+use crate::yaml::tree::{Key, Mark, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Begins to read a mapping; nothing counts as an empty one. `path` names it in messages: `services.redis`.
+    /// Begins to read a mapping; nothing counts as an empty one. `path` names it in messages:
+    /// `services.redis`.
     pub fn new(node: &'a Node, path: impl Into<String>) -> Result<Self, ConfigError> {
         let path = path.into();
         let entries: &[(Key, Node)] = match &node.value {
@@ -32,7 +33,11 @@ impl<'a> Fields<'a> {
     /// Takes a field; one that is empty counts as absent.
     pub fn take(&mut self, key: &'static str) -> Option<&'a Node> {
         self.taken.insert(key);
-        self.entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node).filter(|node| !node.is_null())
+        self.entries
+            .iter()
+            .find(|(name, _)| name.name == key)
+            .map(|(_, node)| node)
+            .filter(|node| !node.is_null())
     }
 
     /// Takes a scalar as text.
@@ -58,7 +63,12 @@ impl<'a> Fields<'a> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
         let seen = text(node, &path)?;
-        seen.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(Some).ok_or_else(|| wanted(node, &path, "a number"))
+        seen.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(Some)
+            .ok_or_else(|| wanted(node, &path, "a number"))
     }
 
     /// Takes a duration.
@@ -66,7 +76,11 @@ impl<'a> Fields<'a> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
         quantity::duration(&text(node, &path)?).map(Some).map_err(|what| {
-            ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+            ConfigError::at(
+                &node.mark,
+                format!("{path}: {what}"),
+                "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`",
+            )
         })
     }
 
@@ -75,7 +89,11 @@ impl<'a> Fields<'a> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
         quantity::bytes(&text(node, &path)?).map(Some).map_err(|what| {
-            ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+            ConfigError::at(
+                &node.mark,
+                format!("{path}: {what}"),
+                "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`",
+            )
         })
     }
 
@@ -86,9 +104,15 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a mapping of texts, or a list of `name=value`. A name without a value maps to `None`.
-    pub fn pairs(&mut self, key: &'static str) -> Result<BTreeMap<String, Option<String>>, ConfigError> {
+    pub fn pairs(
+        &mut self,
+        key: &'static str,
+    ) -> Result<BTreeMap<String, Option<String>>, ConfigError> {
         let path = self.path(key);
-        self.take(key).map(|node| pairs(node, &path, '=')).transpose().map(Option::unwrap_or_default)
+        self.take(key)
+            .map(|node| pairs(node, &path, '='))
+            .transpose()
+            .map(Option::unwrap_or_default)
     }
 
     /// Takes a command: a list of arguments, or one line that is split as a shell does.
@@ -98,12 +122,17 @@ impl<'a> Fields<'a> {
         match &node.value {
             Value::List(_) => texts(node, &path).map(Some),
             _ => quantity::words(&text(node, &path)?).map(Some).map_err(|what| {
-                ConfigError::at(&node.mark, format!("{path}: {what}"), "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`")
+                ConfigError::at(
+                    &node.mark,
+                    format!("{path}: {what}"),
+                    "write it as Compose does: `30s`, `512m`, `[\"sh\", \"-c\", \"…\"]`",
+                )
             }),
         }
     }
 
-    /// Ends reading: a field that nobody took is refused. `elsewhere` says of known but unsupported ones what to do.
+    /// Ends reading: a field that nobody took is refused. `elsewhere` says of known but unsupported
+    /// ones what to do.
     pub fn finish(self, elsewhere: &[(&str, &str)]) -> Result<(), ConfigError> {
         for (key, _) in self.entries {
             let name = key.name.as_str();
@@ -115,7 +144,10 @@ impl<'a> Fields<'a> {
                 Some((_, hint)) => (*hint).to_owned(),
                 None => match nearest(name, self.taken.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("firedrill knows {} here; keys of your own begin with x-", list(&self.taken)),
+                    None => format!(
+                        "firedrill knows {} here; keys of your own begin with x-",
+                        list(&self.taken)
+                    ),
                 },
             };
             return Err(ConfigError::at(&key.mark, what, hint));
@@ -130,8 +162,15 @@ fn list(known: &BTreeSet<&'static str>) -> String {
 
 /// An error about a node of the wrong kind.
 pub(super) fn wanted(node: &Node, path: &str, wanted: &str) -> ConfigError {
-    let seen = node.scalar().map_or_else(|| node.kind().to_owned(), |text| format!("`{}`", crate::secret::shown(path, &text)));
-    ConfigError::at(&node.mark, format!("{path}: seen {seen}, wanted {wanted}"), "check the value, and the indentation above and below it")
+    let seen = node.scalar().map_or_else(
+        || node.kind().to_owned(),
+        |text| format!("`{}`", crate::secret::shown(path, &text)),
+    );
+    ConfigError::at(
+        &node.mark,
+        format!("{path}: seen {seen}, wanted {wanted}"),
+        "check the value, and the indentation above and below it",
+    )
 }
 
 pub(super) fn text(node: &Node, path: &str) -> Result<String, ConfigError> {
@@ -180,7 +219,11 @@ pub(super) fn entries<'a>(node: &'a Node, path: &str) -> Result<&'a [(Key, Node)
     }
 }
 
-pub(super) fn pairs(node: &Node, path: &str, separator: char) -> Result<BTreeMap<String, Option<String>>, ConfigError> {
+pub(super) fn pairs(
+    node: &Node,
+    path: &str,
+    separator: char,
+) -> Result<BTreeMap<String, Option<String>>, ConfigError> {
     match &node.value {
         Value::List(items) => items
             .iter()
@@ -206,6 +249,10 @@ pub(super) fn pairs(node: &Node, path: &str, separator: char) -> Result<BTreeMap
 /// A port number.
 pub(super) fn port(text: &str, mark: &Mark, path: &str) -> Result<u16, ConfigError> {
     text.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| {
-        ConfigError::at(mark, format!("{path}: `{text}` is no port, wanted 1 to 65535"), "write ports as \"127.0.0.1:8080:80\"")
+        ConfigError::at(
+            mark,
+            format!("{path}: `{text}` is no port, wanted 1 to 65535"),
+            "write ports as \"127.0.0.1:8080:80\"",
+        )
     })
 }

@@ -1,5 +1,6 @@
-//! Variables in values, as Compose fills them in: `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR-default}`,
-//! `${VAR:?message}`, `${VAR?message}`, `${VAR:+other}`, `${VAR+other}`, nested, and `$$` for a dollar sign.
+//! Variables in values, as Compose fills them in: `$VAR`, `${VAR}`, `${VAR:-default}`,
+//! `${VAR-default}`, `${VAR:?message}`, `${VAR?message}`, `${VAR:+other}`, `${VAR+other}`, nested,
+//! and `$$` for a dollar sign.
 
 use super::ConfigError;
 use crate::yaml::tree::{Node, Value};
@@ -8,16 +9,25 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What variables stand for.
 pub type Environment = BTreeMap<String, String>;
 
-/// Fills in the variables of all text values below a node; keys are left alone. Variables that are not set become empty
-/// and are noted in `unset`.
+/// Fills in the variables of all text values below a node; keys are left alone. Variables that are
+/// not set become empty and are noted in `unset`.
 ///
 /// # Errors
 /// [`ConfigError`] for a malformed or a required but missing variable.
-pub fn interpolate(node: &mut Node, env: &Environment, unset: &mut BTreeSet<String>) -> Result<(), ConfigError> {
+pub fn interpolate(
+    node: &mut Node,
+    env: &Environment,
+    unset: &mut BTreeSet<String>,
+) -> Result<(), ConfigError> {
     match &mut node.value {
         Value::Text(text) if text.contains('$') => {
-            *text = expand(text, env, unset)
-                .map_err(|what| ConfigError::at(&node.mark, what, "set it in the environment or in .env; write $$ for a dollar sign"))?;
+            *text = expand(text, env, unset).map_err(|what| {
+                ConfigError::at(
+                    &node.mark,
+                    what,
+                    "set it in the environment or in .env; write $$ for a dollar sign",
+                )
+            })?;
         }
         Value::List(items) => {
             for item in items {
@@ -38,7 +48,11 @@ pub fn interpolate(node: &mut Node, env: &Environment, unset: &mut BTreeSet<Stri
 ///
 /// # Errors
 /// What is malformed or missing, in words.
-pub fn expand(text: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Result<String, String> {
+pub fn expand(
+    text: &str,
+    env: &Environment,
+    unset: &mut BTreeSet<String>,
+) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -48,7 +62,9 @@ pub fn expand(text: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Re
             out.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing(after).ok_or_else(|| format!("variable without closing brace: `${{{}`", &after[..name_length(after)]))?;
+            let end = closing(after).ok_or_else(|| {
+                format!("variable without closing brace: `${{{}`", &after[..name_length(after)])
+            })?;
             out.push_str(&braced(&after[..end], env, unset)?);
             rest = &after[end + 1..];
         } else {
@@ -76,7 +92,8 @@ fn braced(inner: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Resul
         return Ok(lookup(name, env, unset));
     }
     let value = env.get(name);
-    let (colon, operation) = operation.strip_prefix(':').map_or((false, operation), |rest| (true, rest));
+    let (colon, operation) =
+        operation.strip_prefix(':').map_or((false, operation), |rest| (true, rest));
     let present = value.filter(|value| !colon || !value.is_empty());
     let (operator, argument) = operation
         .chars()
@@ -107,7 +124,9 @@ fn lookup(name: &str, env: &Environment, unset: &mut BTreeSet<String>) -> String
 fn name_length(text: &str) -> usize {
     let mut length = 0;
     for (at, character) in text.char_indices() {
-        let ok = character == '_' || character.is_ascii_alphabetic() || (at > 0 && character.is_ascii_digit());
+        let ok = character == '_'
+            || character.is_ascii_alphabetic()
+            || (at > 0 && character.is_ascii_digit());
         if !ok {
             break;
         }
@@ -142,7 +161,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn fill(text: &str) -> Result<String, String> {
-        let env = Environment::from([("SET".into(), "value".into()), ("EMPTY".into(), String::new())]);
+        let env =
+            Environment::from([("SET".into(), "value".into()), ("EMPTY".into(), String::new())]);
         expand(text, &env, &mut BTreeSet::new())
     }
 

@@ -3,8 +3,8 @@
 use super::fields::{Fields, entries, items, text, texts, wanted};
 use super::interpolate::{Environment, interpolate};
 use super::model::{Absence, Content, LeftOut, Network, Project, Volume};
-use crate::yaml::tree::{Key, Mark, Node, Value, parse};
 use super::{ConfigError, dotenv, merge, nearest, paths, references, service};
+use crate::yaml::tree::{Key, Mark, Node, Value, parse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub struct Source {
     /// The Compose file.
     pub file: PathBuf,
-    /// A folder and the copy of it that is read in its place; paths in the model and in messages keep naming the original.
+    /// A folder and the copy of it that is read in its place; paths in the model and in messages
+    /// keep naming the original.
     pub copy: Option<(PathBuf, PathBuf)>,
     /// Profiles that are turned on; `*` turns on all.
     pub profiles: BTreeSet<String>,
@@ -28,14 +29,24 @@ impl Source {
     /// The file with the process's own environment and no profile.
     pub fn new(file: impl Into<PathBuf>) -> Self {
         // What is no text can't be meant in a Compose file.
-        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-        Source { file: file.into(), copy: None, profiles: BTreeSet::new(), without: BTreeMap::new(), env }
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Source {
+            file: file.into(),
+            copy: None,
+            profiles: BTreeSet::new(),
+            without: BTreeMap::new(),
+            env,
+        }
     }
 
     /// Where a path is really read.
     pub fn physical(&self, path: &Path) -> PathBuf {
         match &self.copy {
-            Some((from, to)) => path.strip_prefix(from).map_or_else(|_| path.to_path_buf(), |rest| to.join(rest)),
+            Some((from, to)) => {
+                path.strip_prefix(from).map_or_else(|_| path.to_path_buf(), |rest| to.join(rest))
+            }
             None => path.to_path_buf(),
         }
     }
@@ -59,7 +70,10 @@ impl Source {
 /// # Errors
 /// [`ConfigError`] for the first thing that is wrong or unsupported, with file and line.
 pub fn load(source: &Source) -> Result<Project, ConfigError> {
-    let file = paths::absolute(&source.file.to_string_lossy(), &std::env::current_dir().unwrap_or_default());
+    let file = paths::absolute(
+        &source.file.to_string_lossy(),
+        &std::env::current_dir().unwrap_or_default(),
+    );
     let mut loader = Loader { source, unset: BTreeSet::new(), open: Vec::new() };
     let why = Mark { file: Arc::from(file.as_path()), line: 0 };
     let base = file.parent().unwrap_or(Path::new("/")).to_path_buf();
@@ -67,7 +81,9 @@ pub fn load(source: &Source) -> Result<Project, ConfigError> {
     let tree = loader.file(&file, &base, &env, &why)?;
     let unset = std::mem::take(&mut loader.unset);
     let mut project = typed(&file, &tree, &env, source)?;
-    project.warnings.extend(unset.into_iter().map(|name| format!("variable {name} is not set and counts as empty")));
+    project.warnings.extend(
+        unset.into_iter().map(|name| format!("variable {name} is not set and counts as empty")),
+    );
     Ok(project)
 }
 
@@ -81,7 +97,12 @@ struct Loader<'a> {
 const GROUPS: &[&str] = &["services", "networks", "volumes", "configs", "secrets"];
 
 impl Loader<'_> {
-    fn environment(&self, base: &Path, files: Option<Vec<PathBuf>>, why: &Mark) -> Result<Environment, ConfigError> {
+    fn environment(
+        &self,
+        base: &Path,
+        files: Option<Vec<PathBuf>>,
+        why: &Mark,
+    ) -> Result<Environment, ConfigError> {
         let default = base.join(".env");
         let files = match files {
             Some(files) => files,
@@ -97,9 +118,19 @@ impl Loader<'_> {
     }
 
     /// Reads one file with all that it includes and extends.
-    fn file(&mut self, file: &Path, base: &Path, env: &Environment, why: &Mark) -> Result<Node, ConfigError> {
+    fn file(
+        &mut self,
+        file: &Path,
+        base: &Path,
+        env: &Environment,
+        why: &Mark,
+    ) -> Result<Node, ConfigError> {
         if self.open.iter().any(|open| open == file) {
-            return Err(ConfigError::at(why, format!("{} includes itself", file.display()), "break the circle"));
+            return Err(ConfigError::at(
+                why,
+                format!("{} includes itself", file.display()),
+                "break the circle",
+            ));
         }
         let mut tree = parse(file, &self.source.read(file, why)?)?;
         if !matches!(tree.value, Value::Map(_)) {
@@ -114,15 +145,25 @@ impl Loader<'_> {
         Ok(tree)
     }
 
-    fn include(&mut self, tree: &mut Node, base: &Path, env: &Environment) -> Result<(), ConfigError> {
-        let Some(include) = tree.get("include").cloned().filter(|node| !node.is_null()) else { return Ok(()) };
+    fn include(
+        &mut self,
+        tree: &mut Node,
+        base: &Path,
+        env: &Environment,
+    ) -> Result<(), ConfigError> {
+        let Some(include) = tree.get("include").cloned().filter(|node| !node.is_null()) else {
+            return Ok(());
+        };
         for item in items(&include, "include")? {
             let (files, folder, env_files) = match &item.value {
                 Value::Map(_) => {
                     let mut fields = Fields::new(item, "include")?;
                     let files = fields.texts("path")?;
                     let folder = fields.text("project_directory")?;
-                    let env_files = fields.take("env_file").map(|node| texts(node, "include.env_file")).transpose()?;
+                    let env_files = fields
+                        .take("env_file")
+                        .map(|node| texts(node, "include.env_file"))
+                        .transpose()?;
                     fields.finish(&[])?;
                     (files, folder, env_files)
                 }
@@ -134,7 +175,9 @@ impl Loader<'_> {
                     Some(folder) => paths::absolute(folder, base),
                     None => path.parent().unwrap_or(base).to_path_buf(),
                 };
-                let env_files = env_files.as_ref().map(|files| files.iter().map(|file| paths::absolute(file, base)).collect());
+                let env_files = env_files
+                    .as_ref()
+                    .map(|files| files.iter().map(|file| paths::absolute(file, base)).collect());
                 let mut inner = self.environment(&folder, env_files, &item.mark)?;
                 inner.extend(env.clone());
                 let included = self.file(&path, &folder, &inner, &item.mark)?;
@@ -165,7 +208,9 @@ impl Loader<'_> {
         env: &Environment,
         chain: &mut Vec<String>,
     ) -> Result<Node, ConfigError> {
-        let Some(extends) = service.get("extends").filter(|node| !node.is_null()) else { return Ok(service.clone()) };
+        let Some(extends) = service.get("extends").filter(|node| !node.is_null()) else {
+            return Ok(service.clone());
+        };
         let path = format!("services.{name}.extends");
         let (base_name, file) = match &extends.value {
             Value::Map(_) => {
@@ -173,7 +218,16 @@ impl Loader<'_> {
                 let base = fields.text("service")?;
                 let file = fields.text("file")?;
                 fields.finish(&[])?;
-                (base.ok_or_else(|| ConfigError::at(&extends.mark, format!("{path}: no service named"), "add `service:`"))?, file)
+                (
+                    base.ok_or_else(|| {
+                        ConfigError::at(
+                            &extends.mark,
+                            format!("{path}: no service named"),
+                            "add `service:`",
+                        )
+                    })?,
+                    file,
+                )
             }
             _ => (text(extends, &path)?, None),
         };
@@ -188,7 +242,9 @@ impl Loader<'_> {
         chain.push(step);
         let base = match file {
             None => {
-                let base = siblings.get(&base_name).ok_or_else(|| no_service(&extends.mark, &path, &base_name, siblings))?;
+                let base = siblings
+                    .get(&base_name)
+                    .ok_or_else(|| no_service(&extends.mark, &path, &base_name, siblings))?;
                 self.extended(&base_name, base, siblings, env, chain)?
             }
             Some(file) => {
@@ -198,7 +254,9 @@ impl Loader<'_> {
                 paths::absolutize(&mut other, file.parent().unwrap_or(Path::new("/")));
                 let empty = Node { value: Value::Map(Vec::new()), mark: other.mark.clone() };
                 let services = other.get("services").unwrap_or(&empty).clone();
-                let base = services.get(&base_name).ok_or_else(|| no_service(&extends.mark, &path, &base_name, &services))?;
+                let base = services
+                    .get(&base_name)
+                    .ok_or_else(|| no_service(&extends.mark, &path, &base_name, &services))?;
                 self.extended(&base_name, base, &services, env, chain)?
             }
         };
@@ -215,8 +273,10 @@ fn no_service(mark: &Mark, path: &str, name: &str, services: &Node) -> ConfigErr
         Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_str()).collect(),
         _ => Vec::new(),
     };
-    let hint = nearest(name, known.iter().copied())
-        .map_or_else(|| format!("the services are {}", known.join(", ")), |near| format!("did you mean {near}?"));
+    let hint = nearest(name, known.iter().copied()).map_or_else(
+        || format!("the services are {}", known.join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
     ConfigError::at(mark, format!("{path}: there is no service {name}"), hint)
 }
 
@@ -236,7 +296,9 @@ fn add_groups(tree: &mut Node, included: &Node, mark: &Mark) -> Result<(), Confi
         if top[at].1.is_null() {
             top[at].1.value = Value::Map(Vec::new());
         }
-        let Value::Map(known) = &mut top[at].1.value else { return Err(wanted(&top[at].1, group, "a mapping")) };
+        let Value::Map(known) = &mut top[at].1.value else {
+            return Err(wanted(&top[at].1, group, "a mapping"));
+        };
         for (key, node) in more {
             match known.iter().find(|(seen, _)| seen.name == key.name) {
                 Some((_, seen)) if seen.value == node.value => {}
@@ -261,7 +323,12 @@ fn add_groups(tree: &mut Node, included: &Node, mark: &Mark) -> Result<(), Confi
     Ok(())
 }
 
-fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result<Project, ConfigError> {
+fn typed(
+    file: &Path,
+    tree: &Node,
+    env: &Environment,
+    source: &Source,
+) -> Result<Project, ConfigError> {
     let mut fields = Fields::new(tree, "the file")?;
     fields.take("version");
     fields.take("include");
@@ -278,7 +345,10 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
     };
     if let Some(node) = fields.take("networks") {
         for (key, node) in entries(node, "networks")? {
-            project.networks.insert(key.name.clone(), network(&key.name, &key.mark, node, &mut project.warnings)?);
+            project.networks.insert(
+                key.name.clone(),
+                network(&key.name, &key.mark, node, &mut project.warnings)?,
+            );
         }
     }
     if let Some(node) = fields.take("volumes") {
@@ -287,14 +357,18 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
         }
     }
     for group in ["configs", "secrets"] {
-        let Some(node) = fields.take(if group == "configs" { "configs" } else { "secrets" }) else { continue };
+        let Some(node) = fields.take(if group == "configs" { "configs" } else { "secrets" }) else {
+            continue;
+        };
         for (key, node) in entries(node, group)? {
             let content = content(group, &key.name, node, env, &mut project.warnings)?;
-            if group == "configs" { &mut project.configs } else { &mut project.secrets }.insert(key.name.clone(), content);
+            if group == "configs" { &mut project.configs } else { &mut project.secrets }
+                .insert(key.name.clone(), content);
         }
     }
-    let services =
-        fields.take("services").ok_or_else(|| ConfigError::of(file, "no services", "a Compose file has a mapping `services`"))?;
+    let services = fields.take("services").ok_or_else(|| {
+        ConfigError::of(file, "no services", "a Compose file has a mapping `services`")
+    })?;
     for (key, node) in entries(services, "services")? {
         let service = service::read(key, node, env, source, &mut project.warnings)?;
         let on = service.profiles.is_empty()
@@ -315,7 +389,12 @@ fn typed(file: &Path, tree: &Node, env: &Environment, source: &Source) -> Result
     Ok(project)
 }
 
-fn network(name: &str, mark: &Mark, node: &Node, warnings: &mut Vec<String>) -> Result<Network, ConfigError> {
+fn network(
+    name: &str,
+    mark: &Mark,
+    node: &Node,
+    warnings: &mut Vec<String>,
+) -> Result<Network, ConfigError> {
     let path = format!("networks.{name}");
     let mut fields = Fields::new(node, path.clone())?;
     let (external, own_name) = external(&mut fields, name)?;
@@ -330,7 +409,9 @@ fn network(name: &str, mark: &Mark, node: &Node, warnings: &mut Vec<String>) -> 
     }
     for key in ["driver_opts", "internal", "attachable", "enable_ipv6", "enable_ipv4"] {
         if fields.take(key).is_some() {
-            warnings.push(format!("{path}.{key} has no effect: every network of a run is a contained IPv4 bridge"));
+            warnings.push(format!(
+                "{path}.{key} has no effect: every network of a run is a contained IPv4 bridge"
+            ));
         }
     }
     let mut subnets = Vec::new();
@@ -385,7 +466,13 @@ fn external(fields: &mut Fields, name: &str) -> Result<(bool, String), ConfigErr
     Ok((external, own.unwrap_or_else(|| name.to_owned())))
 }
 
-fn content(group: &str, name: &str, node: &Node, env: &Environment, warnings: &mut Vec<String>) -> Result<Content, ConfigError> {
+fn content(
+    group: &str,
+    name: &str,
+    node: &Node,
+    env: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<Content, ConfigError> {
     let path = &format!("{group}.{name}");
     let mut fields = Fields::new(node, path)?;
     let file = fields.text("file")?;
@@ -395,10 +482,13 @@ fn content(group: &str, name: &str, node: &Node, env: &Environment, warnings: &m
     fields.finish(&[])?;
     let mark = inline.unwrap_or(node).mark.clone();
     if is_external {
-        // The engine has no store of its own for it; a secret must be something, and the same for all who share it.
+        // The engine has no store of its own for it; a secret must be something, and the same for
+        // all who share it.
         let text = if group == "secrets" { "made-up-for-the-run" } else { "" };
         let instead = if group == "secrets" { "a made-up one" } else { "an empty file" };
-        warnings.push(format!("{path} is external, so what it holds is not known here: {instead} takes its place"));
+        warnings.push(format!(
+            "{path} is external, so what it holds is not known here: {instead} takes its place"
+        ));
         return Ok(Content::Text { text: text.to_owned(), mark, follows: false });
     }
     match (file, inline, variable) {
@@ -409,9 +499,11 @@ fn content(group: &str, name: &str, node: &Node, env: &Environment, warnings: &m
         }
         (None, None, Some(variable)) => match env.get(&variable).cloned() {
             Some(text) => Ok(Content::Text { text, mark, follows: false }),
-            None => {
-                Err(ConfigError::at(&node.mark, format!("{path}: variable {variable} is not set"), "set it in the environment or in .env"))
-            }
+            None => Err(ConfigError::at(
+                &node.mark,
+                format!("{path}: variable {variable} is not set"),
+                "set it in the environment or in .env",
+            )),
         },
         _ => Err(ConfigError::at(
             &node.mark,

@@ -1,4 +1,5 @@
-//! How Compose lays one service over another (`extends`): mappings by key, lists one after the other, commands replaced.
+//! How Compose lays one service over another (`extends`): mappings by key, lists one after the
+//! other, commands replaced.
 
 use crate::yaml::tree::{Key, Node, Value};
 
@@ -41,7 +42,10 @@ fn merge(key: &str, base: &Node, over: &Node) -> Node {
             };
             let mut merged: Vec<Node> = below
                 .iter()
-                .filter(|old| target(old).is_none_or(|at| !above.iter().any(|new| target(new).as_ref() == Some(&at))))
+                .filter(|old| {
+                    target(old)
+                        .is_none_or(|at| !above.iter().any(|new| target(new).as_ref() == Some(&at)))
+                })
                 .cloned()
                 .collect();
             for node in above {
@@ -74,7 +78,10 @@ fn as_mapping(key: &str, node: &Node) -> Node {
     let entry = |item: &Node| -> Option<(Key, Node)> {
         let text = item.scalar()?;
         let (name, value) = match text.split_once('=').filter(|_| PAIRS.contains(&key)) {
-            Some((name, value)) => (name.to_owned(), Node { value: Value::Text(value.to_owned()), mark: item.mark.clone() }),
+            Some((name, value)) => (
+                name.to_owned(),
+                Node { value: Value::Text(value.to_owned()), mark: item.mark.clone() },
+            ),
             None => (text, null(item)),
         };
         Some((Key { name, mark: item.mark.clone() }, value))

@@ -52,7 +52,11 @@ impl std::fmt::Display for Absence {
         match self {
             Absence::Profiles(profiles) => match profiles.as_slice() {
                 [one] => write!(f, "it belongs to profile {one}, which is not turned on"),
-                all => write!(f, "it belongs to profiles {}, none of which is turned on", all.join(", ")),
+                all => write!(
+                    f,
+                    "it belongs to profiles {}, none of which is turned on",
+                    all.join(", ")
+                ),
             },
             Absence::Told(why) => f.write_str(why),
         }
@@ -70,7 +74,11 @@ impl Service {
     pub fn needs(&self) -> impl Iterator<Item = &str> {
         let modes = [&self.network_mode, &self.pid, &self.ipc];
         let shared = modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"));
-        self.depends_on.iter().filter(|(_, dependency)| dependency.required).map(|(name, _)| name.as_str()).chain(shared)
+        self.depends_on
+            .iter()
+            .filter(|(_, dependency)| dependency.required)
+            .map(|(name, _)| name.as_str())
+            .chain(shared)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Relative paths of a file become absolute right after it was read, before files are merged: each is relative to the
-//! file that it stands in.
+//! Relative paths of a file become absolute right after it was read, before files are merged: each
+//! is relative to the file that it stands in.
 
 use crate::engine::volume::is_bind;
 use crate::yaml::tree::{Node, Value};

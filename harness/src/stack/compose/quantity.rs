@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-/// Reads a duration: numbers with units `h`, `m`, `s`, `ms`, `us`, `µs`, `ns`, one after another; `0` needs none.
+/// Reads a duration: numbers with units `h`, `m`, `s`, `ms`, `us`, `µs`, `ns`, one after another;
+/// `0` needs none.
 ///
 /// # Errors
 /// What was seen and what was wanted.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration, wanted numbers with units such as 1m30s or 500ms");
+    let wrong =
+        || format!("`{text}` is no duration, wanted numbers with units such as 1m30s or 500ms");
     let mut rest = text.trim();
     if rest == "0" {
         return Ok(Duration::ZERO);
@@ -17,10 +19,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
     let mut total = 0f64;
     while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit() && character != '.').ok_or_else(wrong)?;
+        let digits = rest
+            .find(|character: char| !character.is_ascii_digit() && character != '.')
+            .ok_or_else(wrong)?;
         let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
         rest = &rest[digits..];
-        let unit = rest.find(|character: char| character.is_ascii_digit() || character == '.').unwrap_or(rest.len());
+        let unit = rest
+            .find(|character: char| character.is_ascii_digit() || character == '.')
+            .unwrap_or(rest.len());
         let seconds = match &rest[..unit] {
             "h" => 3600.0,
             "m" => 60.0,
@@ -36,15 +42,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(total).map_err(|_| wrong())
 }
 
-/// Reads a size in bytes: a number, and a unit of powers of 1024 (`b`, `k`, `kb`, `m`, `mb`, `g`, `gb`, `t`, `tb`, also
-/// with an `i`).
+/// Reads a size in bytes: a number, and a unit of powers of 1024 (`b`, `k`, `kb`, `m`, `mb`, `g`,
+/// `gb`, `t`, `tb`, also with an `i`).
 ///
 /// # Errors
 /// What was seen and what was wanted.
 pub fn bytes(text: &str) -> Result<i64, String> {
-    let wrong = || format!("`{text}` is no size, wanted a number of bytes or one such as 512m or 1.5g");
+    let wrong =
+        || format!("`{text}` is no size, wanted a number of bytes or one such as 512m or 1.5g");
     let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(lower.len());
+    let digits = lower
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(lower.len());
     let number: f64 = lower[..digits].parse().map_err(|_| wrong())?;
     let power = match lower[digits..].trim() {
         "" | "b" => 0,
@@ -78,7 +87,12 @@ pub fn words(text: &str) -> Result<Vec<String>, String> {
                     match characters.next() {
                         Some('\'') => break,
                         Some(other) => word.push(other),
-                        None => return Err(format!("open quote in `{}`", crate::secret::shown_line(text))),
+                        None => {
+                            return Err(format!(
+                                "open quote in `{}`",
+                                crate::secret::shown_line(text)
+                            ));
+                        }
                     }
                 }
             }
@@ -90,16 +104,31 @@ pub fn words(text: &str) -> Result<Vec<String>, String> {
                         Some('\\') => match characters.next() {
                             Some(escaped @ ('"' | '\\' | '$' | '`')) => word.push(escaped),
                             Some(other) => word.extend(['\\', other]),
-                            None => return Err(format!("open quote in `{}`", crate::secret::shown_line(text))),
+                            None => {
+                                return Err(format!(
+                                    "open quote in `{}`",
+                                    crate::secret::shown_line(text)
+                                ));
+                            }
                         },
                         Some(other) => word.push(other),
-                        None => return Err(format!("open quote in `{}`", crate::secret::shown_line(text))),
+                        None => {
+                            return Err(format!(
+                                "open quote in `{}`",
+                                crate::secret::shown_line(text)
+                            ));
+                        }
                     }
                 }
             }
             '\\' => match characters.next() {
                 Some(escaped) => word.get_or_insert_default().push(escaped),
-                None => return Err(format!("backslash at the end of `{}`", crate::secret::shown_line(text))),
+                None => {
+                    return Err(format!(
+                        "backslash at the end of `{}`",
+                        crate::secret::shown_line(text)
+                    ));
+                }
             },
             other => word.get_or_insert_default().push(other),
         }
@@ -119,12 +148,20 @@ mod tests {
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
-        assert!(duration("5").is_err() && duration("s").is_err() && duration("").is_err() && duration("1y").is_err());
+        assert!(
+            duration("5").is_err()
+                && duration("s").is_err()
+                && duration("").is_err()
+                && duration("1y").is_err()
+        );
         assert_eq!(bytes("512m"), Ok(512 << 20));
         assert_eq!(bytes("1.5GB"), Ok(3 << 29));
         assert_eq!(bytes("1024"), Ok(1024));
         assert!(bytes("m").is_err() && bytes("1x").is_err());
-        assert_eq!(words("sh -c 'a  b' \"c\\\"d\" e\\ f ''"), Ok(["sh", "-c", "a  b", "c\"d", "e f", ""].map(String::from).to_vec()));
+        assert_eq!(
+            words("sh -c 'a  b' \"c\\\"d\" e\\ f ''"),
+            Ok(["sh", "-c", "a  b", "c\"d", "e f", ""].map(String::from).to_vec())
+        );
         assert!(words("a 'b").is_err() && words("a \\").is_err());
     }
 

@@ -1,53 +1,104 @@
 //! What refers to another part of the file must find it.
 
 use super::model::{Project, VolumeSource};
-use crate::yaml::tree::Mark;
 use super::{ConfigError, nearest};
+use crate::yaml::tree::Mark;
 
-/// Refuses names of services, networks, volumes, configs and secrets that are not there, and circles.
+/// Refuses names of services, networks, volumes, configs and secrets that are not there, and
+/// circles.
 pub(super) fn check(project: &Project) -> Result<(), ConfigError> {
-    fn missing<'a>(mark: &Mark, path: String, name: &str, what: &str, known: impl Iterator<Item = &'a String>) -> ConfigError {
-        let hint = nearest(name, known.map(String::as_str))
-            .map_or_else(|| format!("declare it under {what}s"), |near| format!("did you mean {near}?"));
+    fn missing<'a>(
+        mark: &Mark,
+        path: String,
+        name: &str,
+        what: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> ConfigError {
+        let hint = nearest(name, known.map(String::as_str)).map_or_else(
+            || format!("declare it under {what}s"),
+            |near| format!("did you mean {near}?"),
+        );
         ConfigError::at(mark, format!("{path}: there is no {what} {name}"), hint)
     }
     for (name, service) in &project.services {
         let path = |key: &str| format!("services.{name}.{key}");
         for (on, dependency) in &service.depends_on {
             if let Some(left) = project.left_out.get(on).filter(|_| dependency.required) {
-                let what = format!("{}: service {on} is left out: {}", path("depends_on"), left.why);
-                return Err(ConfigError::at(&service.mark, what, "turn its profile on (--profile), or write `required: false`"));
+                let what =
+                    format!("{}: service {on} is left out: {}", path("depends_on"), left.why);
+                return Err(ConfigError::at(
+                    &service.mark,
+                    what,
+                    "turn its profile on (--profile), or write `required: false`",
+                ));
             }
             if dependency.required && !project.services.contains_key(on) {
-                return Err(missing(&service.mark, path("depends_on"), on, "service", project.services.keys()));
+                return Err(missing(
+                    &service.mark,
+                    path("depends_on"),
+                    on,
+                    "service",
+                    project.services.keys(),
+                ));
             }
         }
         for network in service.networks.keys().filter(|network| *network != "default") {
             if !project.networks.contains_key(network) {
-                return Err(missing(&service.mark, path("networks"), network, "network", project.networks.keys()));
+                return Err(missing(
+                    &service.mark,
+                    path("networks"),
+                    network,
+                    "network",
+                    project.networks.keys(),
+                ));
             }
         }
         for volume in &service.volumes {
             if let VolumeSource::Named { name, .. } = &volume.source
                 && !project.volumes.contains_key(name)
             {
-                return Err(missing(&volume.mark, path("volumes"), name, "volume", project.volumes.keys()));
+                return Err(missing(
+                    &volume.mark,
+                    path("volumes"),
+                    name,
+                    "volume",
+                    project.volumes.keys(),
+                ));
             }
         }
         for mount in &service.configs {
             if !project.configs.contains_key(&mount.source) {
-                return Err(missing(&mount.mark, path("configs"), &mount.source, "config", project.configs.keys()));
+                return Err(missing(
+                    &mount.mark,
+                    path("configs"),
+                    &mount.source,
+                    "config",
+                    project.configs.keys(),
+                ));
             }
         }
         for mount in &service.secrets {
             if !project.secrets.contains_key(&mount.source) {
-                return Err(missing(&mount.mark, path("secrets"), &mount.source, "secret", project.secrets.keys()));
+                return Err(missing(
+                    &mount.mark,
+                    path("secrets"),
+                    &mount.source,
+                    "secret",
+                    project.secrets.keys(),
+                ));
             }
         }
-        if let Some(other) = service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:"))
+        if let Some(other) =
+            service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:"))
             && !project.services.contains_key(other)
         {
-            return Err(missing(&service.mark, path("network_mode"), other, "service", project.services.keys()));
+            return Err(missing(
+                &service.mark,
+                path("network_mode"),
+                other,
+                "service",
+                project.services.keys(),
+            ));
         }
     }
     circle(project)
@@ -55,7 +106,12 @@ pub(super) fn check(project: &Project) -> Result<(), ConfigError> {
 
 /// Refuses dependencies that go round in a circle.
 fn circle(project: &Project) -> Result<(), ConfigError> {
-    fn visit<'a>(project: &'a Project, name: &'a str, trail: &mut Vec<&'a str>, done: &mut Vec<&'a str>) -> Result<(), ConfigError> {
+    fn visit<'a>(
+        project: &'a Project,
+        name: &'a str,
+        trail: &mut Vec<&'a str>,
+        done: &mut Vec<&'a str>,
+    ) -> Result<(), ConfigError> {
         if done.contains(&name) {
             return Ok(());
         }

@@ -8,8 +8,8 @@ use super::fields::{Fields, entries, text, texts, wanted};
 use super::interpolate::Environment;
 use super::load::{Source, plain};
 use super::model::{Condition, Dependency, Healthcheck, LogDriver, Service, ServiceNetwork};
-use crate::yaml::tree::{Key, Node, Value};
 use super::{ConfigError, dotenv};
+use crate::yaml::tree::{Key, Node, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -31,11 +31,21 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("provider", "give an image"),
 ];
 
-pub(super) fn read(key: &Key, node: &Node, env: &Environment, source: &Source, warnings: &mut Vec<String>) -> Result<Service, ConfigError> {
+pub(super) fn read(
+    key: &Key,
+    node: &Node,
+    env: &Environment,
+    source: &Source,
+    warnings: &mut Vec<String>,
+) -> Result<Service, ConfigError> {
     let name = key.name.clone();
     let path = format!("services.{name}");
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(ConfigError::at(&key.mark, format!("{path}: no name of a service"), "letters, digits, dots, dashes, underscores"));
+        return Err(ConfigError::at(
+            &key.mark,
+            format!("{path}: no name of a service"),
+            "letters, digits, dots, dashes, underscores",
+        ));
     }
     let mut fields = Fields::new(node, path.clone())?;
     for ignored in ["pull_policy", "annotations", "attach", "expose", "extends"] {
@@ -101,14 +111,21 @@ pub(super) fn read(key: &Key, node: &Node, env: &Environment, source: &Source, w
     };
     for unused in ["dns_search", "dns_opt"] {
         if fields.take(unused).is_some() {
-            warnings.push(format!("{path}.{unused} has no effect: a contained stack resolves its own names only"));
+            warnings.push(format!(
+                "{path}.{unused} has no effect: a contained stack resolves its own names only"
+            ));
         }
     }
     fields.finish(ELSEWHERE)?;
     Ok(service)
 }
 
-fn environment(fields: &mut Fields, path: &str, env: &Environment, source: &Source) -> Result<Environment, ConfigError> {
+fn environment(
+    fields: &mut Fields,
+    path: &str,
+    env: &Environment,
+    source: &Source,
+) -> Result<Environment, ConfigError> {
     let mut all = Environment::new();
     if let Some(node) = fields.take("env_file") {
         let list = match &node.value {
@@ -122,7 +139,10 @@ fn environment(fields: &mut Fields, path: &str, env: &Environment, source: &Sour
                     let file = inner.text("path")?;
                     let required = inner.flag("required")?.unwrap_or(true);
                     inner.finish(&[("format", "leave it out: the usual format is read")])?;
-                    (file.ok_or_else(|| wanted(item, &format!("{path}.env_file"), "a path"))?, required)
+                    (
+                        file.ok_or_else(|| wanted(item, &format!("{path}.env_file"), "a path"))?,
+                        required,
+                    )
                 }
                 _ => (text(item, path)?, true),
             };
@@ -145,18 +165,27 @@ fn environment(fields: &mut Fields, path: &str, env: &Environment, source: &Sour
     Ok(all)
 }
 
-fn networks(fields: &mut Fields, path: &str) -> Result<BTreeMap<String, ServiceNetwork>, ConfigError> {
+fn networks(
+    fields: &mut Fields,
+    path: &str,
+) -> Result<BTreeMap<String, ServiceNetwork>, ConfigError> {
     let path = format!("{path}.networks");
     let Some(node) = fields.take("networks") else {
         return Ok(BTreeMap::from([("default".to_owned(), ServiceNetwork::default())]));
     };
     match &node.value {
-        Value::List(_) => Ok(texts(node, &path)?.into_iter().map(|name| (name, ServiceNetwork::default())).collect()),
+        Value::List(_) => Ok(texts(node, &path)?
+            .into_iter()
+            .map(|name| (name, ServiceNetwork::default()))
+            .collect()),
         _ => entries(node, &path)?
             .iter()
             .map(|(key, node)| {
                 let mut inner = Fields::new(node, format!("{path}.{}", key.name))?;
-                let network = ServiceNetwork { aliases: inner.texts("aliases")?, ipv4: inner.text("ipv4_address")? };
+                let network = ServiceNetwork {
+                    aliases: inner.texts("aliases")?,
+                    ipv4: inner.text("ipv4_address")?,
+                };
                 inner.take("priority");
                 inner.finish(&[])?;
                 Ok((key.name.clone(), network))
@@ -180,7 +209,10 @@ fn network_mode(fields: &mut Fields, path: &str) -> Result<Option<String>, Confi
     }
 }
 
-fn depends_on(fields: &mut Fields, path: &str) -> Result<BTreeMap<String, Dependency>, ConfigError> {
+fn depends_on(
+    fields: &mut Fields,
+    path: &str,
+) -> Result<BTreeMap<String, Dependency>, ConfigError> {
     let path = format!("{path}.depends_on");
     let Some(node) = fields.take("depends_on") else { return Ok(BTreeMap::new()) };
     if let Value::List(_) = node.value {
@@ -223,7 +255,11 @@ fn healthcheck(fields: &mut Fields, path: &str) -> Result<Option<Healthcheck>, C
                 match words.first().map(String::as_str) {
                     Some("NONE" | "CMD" | "CMD-SHELL") => words,
                     _ => {
-                        return Err(ConfigError::at(&test.mark, format!("{path}.test: a list begins with CMD, CMD-SHELL or NONE"), ""));
+                        return Err(ConfigError::at(
+                            &test.mark,
+                            format!("{path}.test: a list begins with CMD, CMD-SHELL or NONE"),
+                            "",
+                        ));
                     }
                 }
             }
@@ -232,7 +268,10 @@ fn healthcheck(fields: &mut Fields, path: &str) -> Result<Option<Healthcheck>, C
     };
     let retries = inner
         .whole("retries")?
-        .map(|retries| u32::try_from(retries).map_err(|_| wanted(node, &format!("{path}.retries"), "a number from 0")))
+        .map(|retries| {
+            u32::try_from(retries)
+                .map_err(|_| wanted(node, &format!("{path}.retries"), "a number from 0"))
+        })
         .transpose()?;
     let check = Healthcheck {
         disable: inner.flag("disable")?.unwrap_or(false),
@@ -251,9 +290,10 @@ fn extra_hosts(fields: &mut Fields, path: &str) -> Result<Vec<String>, ConfigErr
     let path = format!("{path}.extra_hosts");
     let Some(node) = fields.take("extra_hosts") else { return Ok(Vec::new()) };
     let lines: Vec<(String, String)> = match &node.value {
-        Value::Map(_) => {
-            super::fields::pairs(node, &path, '=')?.into_iter().map(|(name, address)| (name, address.unwrap_or_default())).collect()
-        }
+        Value::Map(_) => super::fields::pairs(node, &path, '=')?
+            .into_iter()
+            .map(|(name, address)| (name, address.unwrap_or_default()))
+            .collect(),
         _ => texts(node, &path)?
             .into_iter()
             .map(|line| {
@@ -266,7 +306,11 @@ fn extra_hosts(fields: &mut Fields, path: &str) -> Result<Vec<String>, ConfigErr
         .into_iter()
         .map(|(name, address)| {
             if address.is_empty() {
-                return Err(ConfigError::at(&node.mark, format!("{path}: `{name}` has no address"), "write name:address"));
+                return Err(ConfigError::at(
+                    &node.mark,
+                    format!("{path}: `{name}` has no address"),
+                    "write name:address",
+                ));
             }
             Ok(format!("{name}:{address}"))
         })

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Writes files and reads `docker-compose.yml` of them.
-fn read_files(files: &[(&str, &str)], profiles: &[&str]) -> (tempfile::TempDir, Result<Project, ConfigError>) {
+fn read_files(
+    files: &[(&str, &str)],
+    profiles: &[&str],
+) -> (tempfile::TempDir, Result<Project, ConfigError>) {
     let home = tempfile::tempdir().expect("folder");
     for (name, text) in files {
         let path = home.path().join(name);
@@ -100,17 +103,31 @@ secrets: {key: {environment: FROM_SHELL}}
     let app = &project.services["app"];
     assert_eq!(project.name.as_deref(), Some("whole"));
     assert_eq!(app.image.as_deref(), Some("app:2.0"), ".env fills in");
-    assert_eq!(app.command.as_deref(), Some(&["sh", "-c", "echo \"two words\""].map(String::from)[..]));
+    assert_eq!(
+        app.command.as_deref(),
+        Some(&["sh", "-c", "echo \"two words\""].map(String::from)[..])
+    );
     assert_eq!(app.entrypoint.as_deref(), Some(&["/entry", "--flag"].map(String::from)[..]));
     let wanted = [("A", "1"), ("B", ""), ("C", "$x"), ("D", "raw $x"), ("FROM_SHELL", "shell")];
     assert_eq!(app.environment, wanted.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
-    let ports: Vec<_> = app.ports.iter().map(|port| (port.host, port.container, port.udp)).collect();
+    let ports: Vec<_> =
+        app.ports.iter().map(|port| (port.host, port.container, port.udp)).collect();
     assert_eq!(
         ports,
-        [(Some(8080), 80, false), (Some(9000), 9000, true), (Some(9001), 9001, true), (None, 53, false), (Some(8443), 443, false)]
+        [
+            (Some(8080), 80, false),
+            (Some(9000), 9000, true),
+            (Some(9001), 9001, true),
+            (None, 53, false),
+            (Some(8443), 443, false)
+        ]
     );
     assert_eq!(app.ports[3].mark.line, 15);
-    let sources: Vec<_> = app.volumes.iter().map(|volume| (volume.source.clone(), volume.target.as_str(), volume.read_only)).collect();
+    let sources: Vec<_> = app
+        .volumes
+        .iter()
+        .map(|volume| (volume.source.clone(), volume.target.as_str(), volume.read_only))
+        .collect();
     let bind = |path: &Path, create: bool, propagation: Option<&str>| VolumeSource::Bind {
         path: path.to_path_buf(),
         create,
@@ -134,15 +151,29 @@ secrets: {key: {environment: FROM_SHELL}}
     let check = app.healthcheck.as_ref().expect("health check");
     assert_eq!(check.test, ["CMD-SHELL", "curl -f localhost"]);
     assert_eq!((check.interval, check.retries), (Some(Duration::from_secs(90)), Some(5)));
-    assert_eq!(app.ulimits, [("nofile".to_owned(), (1000, 2000)), ("nproc".to_owned(), (100, 100))].into());
-    assert_eq!((app.cpus, app.memory, app.memory_reservation, app.pids_limit), (0.5, 512 << 20, 64 << 20, 50));
+    assert_eq!(
+        app.ulimits,
+        [("nofile".to_owned(), (1000, 2000)), ("nproc".to_owned(), (100, 100))].into()
+    );
+    assert_eq!(
+        (app.cpus, app.memory, app.memory_reservation, app.pids_limit),
+        (0.5, 512 << 20, 64 << 20, 50)
+    );
     assert_eq!(app.restart, "on-failure:3");
     assert_eq!(app.stop_grace_period, Some(Duration::from_millis(1500)));
-    assert_eq!(app.logging.as_ref().map(|(driver, options)| (driver.as_str(), options["max-file"].as_str())), Some(("json-file", "3")));
+    assert_eq!(
+        app.logging
+            .as_ref()
+            .map(|(driver, options)| (driver.as_str(), options["max-file"].as_str())),
+        Some(("json-file", "3"))
+    );
     assert_eq!((app.configs[0].target.as_str(), app.configs[1].mode), ("/plain", 0o440));
     assert_eq!(app.secrets[0].target, "/run/secrets/key");
     assert_eq!(app.extra_hosts, ["a:1.2.3.4", "b:5.6.7.8"]);
-    assert_eq!((app.labels["x"].as_str(), app.labels["y"].as_str(), app.read_only), ("1", "true", true));
+    assert_eq!(
+        (app.labels["x"].as_str(), app.labels["y"].as_str(), app.read_only),
+        ("1", "true", true)
+    );
     assert!(matches!(&project.configs["inline"], Content::Text { text, .. } if text == "a=shell"));
     assert!(matches!(&project.secrets["key"], Content::Text { text, .. } if text == "shell"));
     assert_eq!(project.networks["outer"].external.as_deref(), Some("production"));
@@ -186,8 +217,14 @@ fn files_are_included_and_services_extended() {
     );
     let project = project.expect("reads");
     let web = &project.services["web"];
-    assert_eq!((web.image.as_deref(), web.command.as_deref()), (Some("root"), Some(&["over".to_owned()][..])));
-    assert_eq!(web.environment, [("A", "base"), ("B", "over")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert_eq!(
+        (web.image.as_deref(), web.command.as_deref()),
+        (Some("root"), Some(&["over".to_owned()][..]))
+    );
+    assert_eq!(
+        web.environment,
+        [("A", "base"), ("B", "over")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
+    );
     assert_eq!(web.ports.iter().map(|port| port.container).collect::<Vec<_>>(), [80, 81]);
     let paths: BTreeSet<_> = web
         .volumes
@@ -197,48 +234,104 @@ fn files_are_included_and_services_extended() {
             _ => None,
         })
         .collect();
-    assert_eq!(paths, [("/etc/conf", home.path().join("mine")), ("/other", home.path().join("base/other"))].into());
+    assert_eq!(
+        paths,
+        [("/etc/conf", home.path().join("mine")), ("/other", home.path().join("base/other"))]
+            .into()
+    );
     let again = &project.services["again"];
     assert_eq!((again.image.as_deref(), again.labels["l"].as_str()), (Some("root"), "2"));
     let more = &project.services["more"];
     assert_eq!(more.image.as_deref(), Some("more:3"));
-    assert!(matches!(&more.volumes[0].source, VolumeSource::Bind { path, .. } if *path == home.path().join("more/own")));
+    assert!(
+        matches!(&more.volumes[0].source, VolumeSource::Bind { path, .. } if *path == home.path().join("more/own"))
+    );
 }
 
 #[test]
 fn a_copy_is_read_and_the_original_named() {
-    let (home, _) = read_files(&[("docker-compose.yml", "services: {a: {image: original}}\n")], &[]);
-    let (copy, _) = read_files(&[("docker-compose.yml", "services: {a: {image: copied, bogus: 1}}\n")], &[]);
+    let (home, _) =
+        read_files(&[("docker-compose.yml", "services: {a: {image: original}}\n")], &[]);
+    let (copy, _) =
+        read_files(&[("docker-compose.yml", "services: {a: {image: copied, bogus: 1}}\n")], &[]);
     let file = home.path().join("docker-compose.yml");
     let copied = Some((home.path().to_path_buf(), copy.path().to_path_buf()));
     let error = load(&Source { copy: copied, ..Source::new(&file) }).expect_err("the copy is read");
     assert_eq!(error.file, file);
-    assert_eq!(load(&Source::new(&file)).expect("reads").services["a"].image.as_deref(), Some("original"));
+    assert_eq!(
+        load(&Source::new(&file)).expect("reads").services["a"].image.as_deref(),
+        Some("original")
+    );
 }
 
 #[test]
 fn what_is_not_supported_is_refused_by_file_line_and_key() {
     let cases = [
-        ("services:\n  a:\n    image: a\n    comand: x\n", 4, "services.a: unsupported key `comand`", "command"),
+        (
+            "services:\n  a:\n    image: a\n    comand: x\n",
+            4,
+            "services.a: unsupported key `comand`",
+            "command",
+        ),
         ("services:\n  a:\n    image: a\n    links: [b]\n", 4, "links", "aliases"),
-        ("services:\n  a:\n    image: a\n    network_mode: host\n", 4, "network_mode", "host's network"),
-        ("services:\n  a:\n    image: a\n    healthcheck:\n      intervall: 1s\n", 5, "intervall", "interval"),
-        ("services:\n  a:\n    image: a\n    healthcheck:\n      interval: 5\n", 5, "no duration", ""),
+        (
+            "services:\n  a:\n    image: a\n    network_mode: host\n",
+            4,
+            "network_mode",
+            "host's network",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    healthcheck:\n      intervall: 1s\n",
+            5,
+            "intervall",
+            "interval",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    healthcheck:\n      interval: 5\n",
+            5,
+            "no duration",
+            "",
+        ),
         ("services:\n  a:\n    image: a\n    ports: ['x:80']\n", 4, "no port", ""),
         ("services:\n  a:\n    image: a\n    ports:\n      - 99999\n", 5, "no port", ""),
-        ("services:\n  a:\n    image: a\n    volumes: ['dat:/x']\nvolumes: {data: {}}\n", 4, "volume dat", "data"),
+        (
+            "services:\n  a:\n    image: a\n    volumes: ['dat:/x']\nvolumes: {data: {}}\n",
+            4,
+            "volume dat",
+            "data",
+        ),
         ("services:\n  a:\n    image: a\n    depends_on: [b]\n", 2, "service b", ""),
-        ("services:\n  a: {image: a, depends_on: [b]}\n  b: {image: b, depends_on: [a]}\n", 2, "a → b → a", "depends_on"),
-        ("services:\n  a:\n    image: a\n    deploy: {replicas: 3}\n", 4, "wanted 1", "one service for each"),
+        (
+            "services:\n  a: {image: a, depends_on: [b]}\n  b: {image: b, depends_on: [a]}\n",
+            2,
+            "a → b → a",
+            "depends_on",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    deploy: {replicas: 3}\n",
+            4,
+            "wanted 1",
+            "one service for each",
+        ),
         ("services:\n  a:\n    image: a\n    restart: sometimes\n", 4, "sometimes", ""),
         ("services:\n  a:\n    image: ${IMAGE:?name one}\n", 3, "name one", ".env"),
-        ("services:\n  a:\n    image: a\n    logging: {driver: syslog}\n", 4, "syslog", "stay on this machine"),
+        (
+            "services:\n  a:\n    image: a\n    logging: {driver: syslog}\n",
+            4,
+            "syslog",
+            "stay on this machine",
+        ),
         ("services:\n  a:\n    extends: b\n", 3, "no service b", ""),
         ("service:\n  a: {image: a}\n", 0, "no services", ""),
         ("services:\n  a: {image: a}\nbogus: 1\n", 3, "bogus", ""),
         ("services:\n  a: {image: a}\n  a: {image: b}\n", 3, "YAML", ""),
         ("services:\n  a:\n    image: a\n    env_file: none.env\n", 4, "none.env", ""),
-        ("services:\n  a:\n    image: a\n    depends_on: [p]\n  p: {image: p, profiles: [x]}\n", 2, "left out", "profile"),
+        (
+            "services:\n  a:\n    image: a\n    depends_on: [p]\n  p: {image: p, profiles: [x]}\n",
+            2,
+            "left out",
+            "profile",
+        ),
         ("include: [docker-compose.yml]\nservices: {a: {image: a}}\n", 1, "includes itself", ""),
     ];
     for (text, line, what, hint) in cases {
@@ -288,20 +381,32 @@ services:
     for (name, service) in &project.services {
         let seen = &oracle["services"][name];
         assert_eq!(seen["image"].as_str(), service.image.as_deref());
-        let environment: BTreeMap<String, String> = serde_json::from_value(seen["environment"].clone()).unwrap_or_default();
+        let environment: BTreeMap<String, String> =
+            serde_json::from_value(seen["environment"].clone()).unwrap_or_default();
         assert_eq!(environment, service.environment);
-        let command: Option<Vec<String>> = serde_json::from_value(seen["command"].clone()).expect("list");
+        let command: Option<Vec<String>> =
+            serde_json::from_value(seen["command"].clone()).expect("list");
         assert_eq!(command, service.command);
         let ports: Vec<(u64, String)> = seen["ports"]
             .as_array()
             .into_iter()
             .flatten()
-            .map(|port| (port["target"].as_u64().unwrap_or(0), port["published"].as_str().unwrap_or_default().to_owned()))
+            .map(|port| {
+                (
+                    port["target"].as_u64().unwrap_or(0),
+                    port["published"].as_str().unwrap_or_default().to_owned(),
+                )
+            })
             .collect();
         let own: Vec<(u64, String)> = service
             .ports
             .iter()
-            .map(|port| (u64::from(port.container), port.host.map(|host| host.to_string()).unwrap_or_default()))
+            .map(|port| {
+                (
+                    u64::from(port.container),
+                    port.host.map(|host| host.to_string()).unwrap_or_default(),
+                )
+            })
             .collect();
         assert_eq!(ports, own);
         let memory = seen["mem_limit"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);

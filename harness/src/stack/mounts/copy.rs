@@ -4,8 +4,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
-/// Most bytes of the owner's data that a run copies for one mount: configuration, certificates, dashboards and seeds are smaller,
-/// stores of a server that was ever used are larger, and a copy of this size takes less than a second.
+/// Most bytes of the owner's data that a run copies for one mount: configuration, certificates,
+/// dashboards and seeds are smaller, stores of a server that was ever used are larger, and a copy
+/// of this size takes less than a second.
 pub(crate) const MOST_BYTES: u64 = 64 << 20;
 /// Most files and folders, for the same reason.
 pub(crate) const MOST_FILES: u64 = 10_000;
@@ -31,10 +32,18 @@ impl Size {
 
     /// In words.
     pub fn told(self) -> String {
-        let unit = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")].into_iter().find(|(one, _)| self.bytes >= *one);
-        let bytes =
-            unit.map_or_else(|| format!("{} bytes", self.bytes), |(one, name)| format!("{:.1} {name}", self.bytes as f64 / one as f64));
-        format!("{}{bytes} in {} files and folders", if self.more { "more than " } else { "" }, self.files)
+        let unit = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]
+            .into_iter()
+            .find(|(one, _)| self.bytes >= *one);
+        let bytes = unit.map_or_else(
+            || format!("{} bytes", self.bytes),
+            |(one, name)| format!("{:.1} {name}", self.bytes as f64 / one as f64),
+        );
+        format!(
+            "{}{bytes} in {} files and folders",
+            if self.more { "more than " } else { "" },
+            self.files
+        )
     }
 }
 
@@ -63,8 +72,8 @@ fn add(path: &Path, except: &Path, size: &mut Size) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file or folder with permissions, owners and links. Sockets, devices and pipes are left out, and what is there already
-/// stays. `except` is passed over.
+/// Copies a file or folder with permissions, owners and links. Sockets, devices and pipes are left
+/// out, and what is there already stays. `except` is passed over.
 pub(crate) fn copy(from: &Path, to: &Path, except: &Path) -> io::Result<()> {
     if from == except {
         return Ok(());
@@ -92,7 +101,8 @@ pub(crate) fn copy(from: &Path, to: &Path, except: &Path) -> io::Result<()> {
         return Ok(());
     }
     if is_new {
-        // Servers write as users of their own. Who is not root could not give files away, and runs no stack either.
+        // Servers write as users of their own. Who is not root could not give files away, and runs
+        // no stack either.
         let given = lchown(to, Some(found.uid()), Some(found.gid()));
         if given.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::PermissionDenied) {
             given?;
@@ -124,14 +134,18 @@ mod tests {
         std::fs::create_dir_all(from.join("sub/runs")).expect("folder");
         std::fs::write(from.join("sub/a"), "text").expect("file");
         std::fs::write(from.join("sub/runs/x"), "of another run").expect("file");
-        std::fs::set_permissions(from.join("sub"), std::fs::Permissions::from_mode(0o750)).expect("mode");
+        std::fs::set_permissions(from.join("sub"), std::fs::Permissions::from_mode(0o750))
+            .expect("mode");
         std::os::unix::fs::symlink("/nowhere", from.join("link")).expect("link");
         let _socket = std::os::unix::net::UnixListener::bind(from.join("s")).expect("socket");
         let size = measure(&from, &from.join("sub/runs")).expect("measures");
         assert_eq!((size.bytes, size.files, size.is_small()), (4, 5, true));
         copy(&from, &to, &from.join("sub/runs")).expect("copies");
         assert_eq!(std::fs::read_to_string(to.join("sub/a")).expect("file"), "text");
-        assert_eq!(std::fs::metadata(to.join("sub")).expect("folder").permissions().mode() & 0o777, 0o750);
+        assert_eq!(
+            std::fs::metadata(to.join("sub")).expect("folder").permissions().mode() & 0o777,
+            0o750
+        );
         assert_eq!(std::fs::read_link(to.join("link")).expect("link"), Path::new("/nowhere"));
         assert!(!to.join("s").exists() && !to.join("sub/runs").exists());
         std::fs::write(to.join("sub/a"), "of the run").expect("file");

@@ -1,4 +1,5 @@
-//! What a path of the host is to a run: part of the stack's folder, the host's own, a socket or device, or data of the owner.
+//! What a path of the host is to a run: part of the stack's folder, the host's own, a socket or
+//! device, or data of the owner.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
@@ -69,10 +70,16 @@ const SYSTEM_FILES: [&str; 11] = [
 /// Data of the owner's below a folder of the system.
 const NOT_SYSTEM: [&str; 2] = ["/var/lib/docker/volumes", "/var/lib/containers/storage/volumes"];
 /// Where engines listen, beside what `DOCKER_HOST` names.
-const ENGINES: [&str; 5] =
-    ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"];
+const ENGINES: [&str; 5] = [
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+];
 
-/// Looks at the source of a bind mount. `folder` is the stack's, real; `left_out` are names below it of which there is no copy.
+/// Looks at the source of a bind mount. `folder` is the stack's, real; `left_out` are names below
+/// it of which there is no copy.
 pub(super) fn look(path: &Path, folder: &Path, left_out: &[&str]) -> Place {
     let (real, there) = real(path);
     if engines().contains(&real) {
@@ -81,10 +88,15 @@ pub(super) fn look(path: &Path, folder: &Path, left_out: &[&str]) -> Place {
     if let Ok(kind) = std::fs::metadata(&real).map(|found| found.file_type()) {
         let is_device = kind.is_block_device() || kind.is_char_device() || kind.is_fifo();
         if kind.is_socket() || is_device {
-            return Place::Special(path.to_path_buf(), if is_device { Special::Device } else { Special::Socket });
+            return Place::Special(
+                path.to_path_buf(),
+                if is_device { Special::Device } else { Special::Socket },
+            );
         }
     }
-    let copied = |rest: &Path| !rest.components().any(|part| left_out.iter().any(|name| part.as_os_str() == *name));
+    let copied = |rest: &Path| {
+        !rest.components().any(|part| left_out.iter().any(|name| part.as_os_str() == *name))
+    };
     if real.strip_prefix(folder).is_ok_and(|rest| copied(rest) || !there) {
         return Place::Folder(real, there);
     }
@@ -102,7 +114,8 @@ fn is_system(real: &Path) -> bool {
     if NOT_SYSTEM.iter().any(|folder| real.starts_with(folder) && real != Path::new(folder)) {
         return false;
     }
-    SYSTEM.iter().any(|folder| real.starts_with(folder)) || SYSTEM_WHOLE.iter().chain(&SYSTEM_FILES).any(|whole| real == Path::new(whole))
+    SYSTEM.iter().any(|folder| real.starts_with(folder))
+        || SYSTEM_WHOLE.iter().chain(&SYSTEM_FILES).any(|whole| real == Path::new(whole))
 }
 
 /// Whether an engine's socket is at or below a path: the first that is.
@@ -113,7 +126,9 @@ pub(super) fn engine_below(path: &Path) -> Option<PathBuf> {
 
 /// Real paths of the sockets at which engines may listen.
 fn engines() -> Vec<PathBuf> {
-    let told = std::env::var("DOCKER_HOST").ok().and_then(|at| at.strip_prefix("unix://").map(PathBuf::from));
+    let told = std::env::var("DOCKER_HOST")
+        .ok()
+        .and_then(|at| at.strip_prefix("unix://").map(PathBuf::from));
     ENGINES.iter().map(PathBuf::from).chain(told).map(|socket| real(&socket).0).collect()
 }
 
@@ -123,10 +138,18 @@ pub(crate) fn real(path: &Path) -> (PathBuf, bool) {
     let mut known = path;
     loop {
         match known.canonicalize() {
-            Ok(real) => return (missing.iter().rev().fold(real, |path, part| path.join(part)), missing.is_empty()),
+            Ok(real) => {
+                return (
+                    missing.iter().rev().fold(real, |path, part| path.join(part)),
+                    missing.is_empty(),
+                );
+            }
             // What may not be looked at counts as there: nobody can say that it is not.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return (missing.iter().rev().fold(known.to_path_buf(), |path, part| path.join(part)), true);
+                return (
+                    missing.iter().rev().fold(known.to_path_buf(), |path, part| path.join(part)),
+                    true,
+                );
             }
             Err(_) => {}
         }
@@ -140,7 +163,8 @@ pub(crate) fn real(path: &Path) -> (PathBuf, bool) {
     }
 }
 
-/// Whether another file system is mounted below a folder: engines before 25 leave it writable in a read-only mount.
+/// Whether another file system is mounted below a folder: engines before 25 leave it writable in a
+/// read-only mount.
 pub(super) fn has_mounts_below(folder: &Path) -> bool {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     table.lines().filter_map(|line| line.split(' ').nth(4)).any(|at| {
@@ -166,8 +190,15 @@ mod tests {
         let own = home.path().canonicalize().expect("real");
         assert_eq!(looked(&own.to_string_lossy()), Place::Owners(own.clone()));
         assert_eq!(looked(&own.join("a/b").to_string_lossy()), Place::Nothing(own.join("a/b")));
-        assert!(is_system(Path::new("/var/lib/docker")) && !is_system(Path::new("/var/lib/docker/volumes/live/_data")));
-        assert!(!is_system(Path::new("/var/lib/grafana")) && !is_system(Path::new("/etc/prometheus")) && !is_system(Path::new("/runner")));
+        assert!(
+            is_system(Path::new("/var/lib/docker"))
+                && !is_system(Path::new("/var/lib/docker/volumes/live/_data"))
+        );
+        assert!(
+            !is_system(Path::new("/var/lib/grafana"))
+                && !is_system(Path::new("/etc/prometheus"))
+                && !is_system(Path::new("/runner"))
+        );
     }
 
     #[test]
@@ -193,7 +224,10 @@ mod tests {
         for path in ["/var/run/docker.sock", "/run/docker.sock"] {
             assert!(matches!(look(path.into()), Place::Special(_, Special::Engine)));
         }
-        assert!(engine_below(Path::new("/run")).is_some() && engine_below(Path::new("/var/run")).is_some());
+        assert!(
+            engine_below(Path::new("/run")).is_some()
+                && engine_below(Path::new("/var/run")).is_some()
+        );
         assert!(engine_below(Path::new("/")).is_some() && engine_below(&home).is_none());
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::stack::compose::{Source, load};
 use crate::engine::spec::MountSpec;
+use crate::stack::compose::{Source, load};
 use crate::stack::work_copy::WorkCopy;
 use proptest::prelude::*;
 use std::os::unix::net::UnixListener;
@@ -18,10 +18,17 @@ impl Home {
         for folder in ["stack/conf", "live/sub", "big", "runs/r/stack"] {
             std::fs::create_dir_all(root.join(folder)).expect("folder");
         }
-        for (file, text) in [("live/sub/rules.yml", "the owner's"), ("live/prometheus.yml", "{}"), ("stack/conf/a.yml", "{}")] {
+        for (file, text) in [
+            ("live/sub/rules.yml", "the owner's"),
+            ("live/prometheus.yml", "{}"),
+            ("stack/conf/a.yml", "{}"),
+        ] {
             std::fs::write(root.join(file), text).expect("file");
         }
-        std::fs::File::create(root.join("big/wal")).expect("file").set_len(copy::MOST_BYTES + 1).expect("size");
+        std::fs::File::create(root.join("big/wal"))
+            .expect("file")
+            .set_len(copy::MOST_BYTES + 1)
+            .expect("size");
         std::os::unix::fs::symlink(root.join("live"), root.join("stack/link")).expect("link");
         let _socket = UnixListener::bind(root.join("live/s")).expect("socket");
         Home { temp, _socket }
@@ -33,7 +40,8 @@ impl Home {
 
     fn project(&self, compose: &str) -> Project {
         let file = self.path().join("stack/docker-compose.yml");
-        std::fs::write(&file, compose.replace("HOME", &self.path().display().to_string())).expect("file");
+        std::fs::write(&file, compose.replace("HOME", &self.path().display().to_string()))
+            .expect("file");
         load(&Source::new(file)).expect("reads")
     }
 
@@ -44,11 +52,21 @@ impl Home {
 
     /// With these mounts of one service.
     fn of(&self, volumes: &str) -> Result<Mounts, ConfigError> {
-        self.plan(&format!("services:\n  a:\n    image: i\n    volumes: [{volumes}]\nvolumes: {{v: {{}}}}\n"), &[], Need::None)
+        self.plan(
+            &format!(
+                "services:\n  a:\n    image: i\n    volumes: [{volumes}]\nvolumes: {{v: {{}}}}\n"
+            ),
+            &[],
+            Need::None,
+        )
     }
 
     fn work(&self) -> WorkCopy {
-        WorkCopy { run: "r".into(), original: self.path().join("stack"), folder: self.path().join("runs/r/stack") }
+        WorkCopy {
+            run: "r".into(),
+            original: self.path().join("stack"),
+            folder: self.path().join("runs/r/stack"),
+        }
     }
 
     fn bind(&self, mounts: &Mounts, service: &str) -> (PathBuf, bool) {
@@ -67,27 +85,53 @@ fn told(mounts: &Mounts) -> String {
 fn data_of_the_owners_is_copied_or_read_only() {
     let home = Home::new();
     let written = home.of("'../live:/data'").expect("small");
-    let copy = home.path().join("runs/r/outside").join(home.path().join("live").strip_prefix("/").expect("absolute"));
+    let copy = home
+        .path()
+        .join("runs/r/outside")
+        .join(home.path().join("live").strip_prefix("/").expect("absolute"));
     assert_eq!(home.bind(&written, "a"), (copy.clone(), false));
-    assert!(told(&written).contains("a: a copy of") && told(&written).contains("/live is mounted at /data"), "{}", told(&written));
+    assert!(
+        told(&written).contains("a: a copy of")
+            && told(&written).contains("/live is mounted at /data"),
+        "{}",
+        told(&written)
+    );
     written.bring(&home.work()).expect("copies");
     assert_eq!(std::fs::read_to_string(copy.join("sub/rules.yml")).expect("file"), "the owner's");
     std::fs::write(copy.join("sub/rules.yml"), "the run's").expect("file");
-    assert_eq!(std::fs::read_to_string(home.path().join("live/sub/rules.yml")).expect("file"), "the owner's");
+    assert_eq!(
+        std::fs::read_to_string(home.path().join("live/sub/rules.yml")).expect("file"),
+        "the owner's"
+    );
 
     let read = home.of("'../live:/data:ro'").expect("read-only");
-    assert_eq!((home.bind(&read, "a"), told(&read)), ((home.path().join("live"), true), String::new()));
+    assert_eq!(
+        (home.bind(&read, "a"), told(&read)),
+        ((home.path().join("live"), true), String::new())
+    );
     // Through a link in the folder, in the long form, and as a volume that is a bind mount.
     for volumes in ["'./link:/data'", "{type: bind, source: ./link, target: /data}"] {
-        assert_eq!(home.bind(&home.of(volumes).expect("small"), "a"), (copy.clone(), false), "{volumes}");
+        assert_eq!(
+            home.bind(&home.of(volumes).expect("small"), "a"),
+            (copy.clone(), false),
+            "{volumes}"
+        );
     }
     let volume = |options: &str| {
-        let text = format!("services: {{a: {{image: i, volumes: ['v:/data']}}}}\nvolumes: {{v: {{driver_opts: {options}}}}}\n");
+        let text = format!(
+            "services: {{a: {{image: i, volumes: ['v:/data']}}}}\nvolumes: {{v: {{driver_opts: {options}}}}}\n"
+        );
         home.plan(&text, &[], Need::None).expect("small")
     };
-    assert_eq!(home.bind(&volume("{type: none, o: bind, device: HOME/live}"), "a"), (copy.clone(), false));
+    assert_eq!(
+        home.bind(&volume("{type: none, o: bind, device: HOME/live}"), "a"),
+        (copy.clone(), false)
+    );
     assert_eq!(home.bind(&volume("{o: bind, device: ../live}"), "a"), (copy, false));
-    assert_eq!(home.bind(&volume("{type: none, o: 'bind,ro', device: HOME/live}"), "a"), (home.path().join("live"), true));
+    assert_eq!(
+        home.bind(&volume("{type: none, o: 'bind,ro', device: HOME/live}"), "a"),
+        (home.path().join("live"), true)
+    );
 }
 
 #[test]
@@ -104,7 +148,8 @@ fn what_is_written_by_one_service_is_seen_by_another() {
     mounts.bring(&home.work()).expect("copies");
     // Here the runs' folder lies in what is mounted, so that there is more of it now.
     let counted = regex::Regex::new(r"in \d+ files").expect("pattern");
-    let same = |mounts: &Mounts| counted.replace_all(&format!("{mounts:?}"), "in some files").into_owned();
+    let same =
+        |mounts: &Mounts| counted.replace_all(&format!("{mounts:?}"), "in some files").into_owned();
     let again = home.work().mounts(&home.project(&around), &OwnerData::default()).expect("again");
     assert_eq!(same(&again), same(&mounts));
     assert_eq!(home.bind(&mounts, "b"), (home.path(), true));
@@ -115,7 +160,10 @@ fn the_later_of_two_mounts_at_one_place_wins() {
     let home = Home::new();
     let mounts = home.of("'../big:/data', './conf:/data/'").expect("the later one");
     assert_eq!(mounts.specs("a", &home.work(), "p", &BTreeMap::new()).len(), 1);
-    assert_eq!((home.bind(&mounts, "a").0, told(&mounts)), (home.work().folder.join("conf"), String::new()));
+    assert_eq!(
+        (home.bind(&mounts, "a").0, told(&mounts)),
+        (home.work().folder.join("conf"), String::new())
+    );
 }
 
 #[test]
@@ -133,11 +181,23 @@ fn what_is_too_much_is_refused_all_at_once_unless_it_may_be_empty() {
     ] {
         assert!(error.what.contains(part), "{part} in {error}");
     }
-    assert!(!error.what.contains("/live") && error.hint.contains("owner_data") && error.hint.contains(":ro"), "{error}");
+    assert!(
+        !error.what.contains("/live")
+            && error.hint.contains("owner_data")
+            && error.hint.contains(":ro"),
+        "{error}"
+    );
     let mounts = home.plan(text, &["../big", "../big/wal"], Need::None).expect("empty");
     let (source, read_only) = home.bind(&mounts, "b");
-    assert!(source.starts_with(home.path().join("runs/r/empty")) && !read_only, "{}", source.display());
-    assert!(mounts.empties("../big", &home.path().join("stack")) && !mounts.empties("../live", &home.path().join("stack")));
+    assert!(
+        source.starts_with(home.path().join("runs/r/empty")) && !read_only,
+        "{}",
+        source.display()
+    );
+    assert!(
+        mounts.empties("../big", &home.path().join("stack"))
+            && !mounts.empties("../live", &home.path().join("stack"))
+    );
     mounts.bring(&home.work()).expect("makes");
     assert_eq!(home.bind(&mounts, "b").0.metadata().expect("file").len(), 0);
     assert_eq!(source.parent().expect("folder").read_dir().expect("folder").count(), 1);
@@ -152,11 +212,17 @@ fn nothing_is_made_in_the_owners_folders() {
     mounts.bring(&home.work()).expect("makes");
     assert!(home.path().join("runs/r/stack/fresh").is_dir());
     assert!(!home.path().join("live/new").exists() && !home.path().join("stack/fresh").exists());
-    for volumes in ["{type: bind, source: ../live/new, target: /d}", "{type: bind, source: ./fresh, target: /d}"] {
+    for volumes in [
+        "{type: bind, source: ../live/new, target: /d}",
+        "{type: bind, source: ./fresh, target: /d}",
+    ] {
         let error = home.of(volumes).expect_err("not there").to_string();
         assert!(error.contains("there is no") && error.contains("docker-compose.yml:4"), "{error}");
     }
-    assert!(home.of("{type: bind, source: ../live/new, target: /d, bind: {create_host_path: true}}").is_ok());
+    assert!(
+        home.of("{type: bind, source: ../live/new, target: /d, bind: {create_host_path: true}}")
+            .is_ok()
+    );
 }
 
 #[test]
@@ -171,17 +237,33 @@ fn the_host_is_read_only_and_its_sockets_are_told() {
     assert_eq!(text("/sys:/sys:ro"), "");
     for path in ["/", "/run", "/var/run"] {
         let told = text(&format!("{path}:/x:ro"));
-        assert!(told.contains(&format!("the host's {path} is mounted at /x, and with it the engine's socket")), "{told}");
+        assert!(
+            told.contains(&format!(
+                "the host's {path} is mounted at /x, and with it the engine's socket"
+            )),
+            "{told}"
+        );
     }
-    assert!(text("/var/run/docker.sock:/var/run/docker.sock").starts_with("a: the engine's socket is mounted"));
-    assert!(text("../live/s:/s").contains("live/s is mounted at /s (a socket can't be copied"), "{}", text("../live/s:/s"));
+    assert!(
+        text("/var/run/docker.sock:/var/run/docker.sock")
+            .starts_with("a: the engine's socket is mounted")
+    );
+    assert!(
+        text("../live/s:/s").contains("live/s is mounted at /s (a socket can't be copied"),
+        "{}",
+        text("../live/s:/s")
+    );
     assert!(text("/:/host:ro,rshared").contains("propagation rslave instead of rshared"));
 }
 
 #[test]
 fn volumes_of_others_are_never_written() {
     let home = Home::new();
-    let text = |volume: &str, mode: &str| format!("services: {{a: {{image: i, volumes: ['v:/data{mode}']}}}}\nvolumes: {{v: {volume}}}\n");
+    let text = |volume: &str, mode: &str| {
+        format!(
+            "services: {{a: {{image: i, volumes: ['v:/data{mode}']}}}}\nvolumes: {{v: {volume}}}\n"
+        )
+    };
     let spec = |mounts: &Mounts, as_they_are: &[(&str, &str)]| {
         let own = as_they_are.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         match mounts.specs("a", &home.work(), "p", &own).pop() {
@@ -192,15 +274,32 @@ fn volumes_of_others_are_never_written() {
             other => panic!("{other:?}"),
         }
     };
-    let foretold = |mounts: &Mounts| mounts.told_externals().map(|d| d.what).collect::<Vec<_>>().concat();
-    let written = home.plan(&text("{external: true, name: live}", ""), &[], Need::None).expect("a plan");
+    let foretold =
+        |mounts: &Mounts| mounts.told_externals().map(|d| d.what).collect::<Vec<_>>().concat();
+    let written =
+        home.plan(&text("{external: true, name: live}", ""), &[], Need::None).expect("a plan");
     assert_eq!(spec(&written, &[]), ("p_v".to_owned(), false));
-    assert!(foretold(&written).contains("takes the place of external volume live, with a copy"), "{}", foretold(&written));
-    let read = home.plan(&text("{external: true, name: live}", ":ro"), &[], Need::None).expect("a plan");
+    assert!(
+        foretold(&written).contains("takes the place of external volume live, with a copy"),
+        "{}",
+        foretold(&written)
+    );
+    let read =
+        home.plan(&text("{external: true, name: live}", ":ro"), &[], Need::None).expect("a plan");
     assert_eq!(spec(&read, &[("v", "live")]), ("live".to_owned(), true));
-    assert!(foretold(&read).contains("external volume live is mounted read-only"), "{}", foretold(&read));
-    let empty = home.plan(&text("{external: true, name: live}", ""), &["live"], Need::None).expect("a plan");
-    assert!(empty.empties("live", &home.path()) && foretold(&empty).starts_with("an empty volume"), "{}", foretold(&empty));
+    assert!(
+        foretold(&read).contains("external volume live is mounted read-only"),
+        "{}",
+        foretold(&read)
+    );
+    let empty = home
+        .plan(&text("{external: true, name: live}", ""), &["live"], Need::None)
+        .expect("a plan");
+    assert!(
+        empty.empties("live", &home.path()) && foretold(&empty).starts_with("an empty volume"),
+        "{}",
+        foretold(&empty)
+    );
     for elsewhere in [
         "{driver: sshfs}",
         "{driver_opts: {type: nfs, o: addr=nas, device: ':/srv'}}",
@@ -209,7 +308,11 @@ fn volumes_of_others_are_never_written() {
     ] {
         let mounts = home.plan(&text(elsewhere, ""), &[], Need::None).expect("a plan");
         assert_eq!(mounts.volumes["v"], Origin::Elsewhere, "{elsewhere}");
-        assert!(told(&mounts).contains("an empty volume of the run's own takes the place of volume v"), "{}", told(&mounts));
+        assert!(
+            told(&mounts).contains("an empty volume of the run's own takes the place of volume v"),
+            "{}",
+            told(&mounts)
+        );
     }
     for own in ["{}", "{name: other}", "{driver_opts: {type: tmpfs, device: tmpfs}}"] {
         let mounts = home.plan(&text(own, ""), &[], Need::None).expect("a plan");
@@ -226,16 +329,41 @@ fn configuration_is_the_runs_own_where_it_can_be() {
     mounts.bring(&home.work()).expect("copies");
     let places: Vec<PathBuf> = mounts.places(&home.work(), "a", &file).into_iter().collect();
     assert_eq!(places, [home.work().outside(&file)]);
-    assert!(places[0].is_file() && mounts.out_of_reach("a", &file).is_none() && mounts.is_mounted("a", &file));
+    assert!(
+        places[0].is_file()
+            && mounts.out_of_reach("a", &file).is_none()
+            && mounts.is_mounted("a", &file)
+    );
     let inside = home.path().join("stack/conf/a.yml");
-    assert_eq!(mounts.places(&home.work(), "a", &inside).into_iter().next(), Some(home.work().folder.join("conf/a.yml")));
+    assert_eq!(
+        mounts.places(&home.work(), "a", &inside).into_iter().next(),
+        Some(home.work().folder.join("conf/a.yml"))
+    );
     // One that is handed over as a config is read from the run's copy, too.
     let rules = home.path().join("live/sub/rules.yml");
-    assert!(mounts.is_content("a", &rules) && home.work().place(&rules).is_some_and(|copy| copy.is_file()));
+    assert!(
+        mounts.is_content("a", &rules)
+            && home.work().place(&rules).is_some_and(|copy| copy.is_file())
+    );
     // What nobody mounts, or what is too much to copy, is out of reach.
-    assert!(mounts.out_of_reach("a", &home.path().join("stack/docker-compose.yml")).expect("why").contains("no mount of service a"));
-    let big = home.plan("services: {a: {image: i, volumes: ['../big:/etc/prometheus:ro']}}\n", &[], Need::Configuration).expect("a plan");
-    assert!(big.out_of_reach("a", &home.path().join("big/wal")).expect("why").contains("too much to copy"));
+    assert!(
+        mounts
+            .out_of_reach("a", &home.path().join("stack/docker-compose.yml"))
+            .expect("why")
+            .contains("no mount of service a")
+    );
+    let big = home
+        .plan(
+            "services: {a: {image: i, volumes: ['../big:/etc/prometheus:ro']}}\n",
+            &[],
+            Need::Configuration,
+        )
+        .expect("a plan");
+    assert!(
+        big.out_of_reach("a", &home.path().join("big/wal"))
+            .expect("why")
+            .contains("too much to copy")
+    );
 }
 
 /// A mount in one of the ways to write it.

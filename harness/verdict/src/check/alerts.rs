@@ -1,6 +1,8 @@
-//! Alerts are quiet when healthy, fire under their fault, reach their receivers, and resolve; and why they don't.
+//! Alerts are quiet when healthy, fire under their fault, reach their receivers, and resolve; and
+//! why they don't.
 //!
-//! Firing is read from `Samples` named `alerts` (the `ALERTS` series over the whole run, step = evaluation interval), never by polling.
+//! Firing is read from `Samples` named `alerts` (the `ALERTS` series over the whole run, step =
+//! evaluation interval), never by polling.
 
 mod delivery;
 mod fires;

@@ -1,5 +1,5 @@
-//! A drill that was late while the host was contended says nothing about the stack, so it is run once more. When that is so, and
-//! what several attempts at a drill come to.
+//! A drill that was late while the host was contended says nothing about the stack, so it is run
+//! once more. When that is so, and what several attempts at a drill come to.
 
 use crate::check::{Checker, Expectation};
 use crate::history::fault::FaultEvent;
@@ -8,7 +8,8 @@ use crate::history::{Event, EventKind, History};
 use crate::observation::Fact;
 use crate::verdict::{Status, Verdict};
 
-/// Where a verdict stopped that is late while the host was contended: the only kind that a repetition may answer.
+/// Where a verdict stopped that is late while the host was contended: the only kind that a
+/// repetition may answer.
 pub const LATE_WHILE_CONTENDED: &str = "late while the host was contended";
 
 /// Whether a verdict says nothing but that something was late while the host was contended.
@@ -16,10 +17,15 @@ fn excused(verdict: &Verdict) -> bool {
     verdict.status == Status::Unknown && verdict.stopped_at.as_deref() == Some(LATE_WHILE_CONTENDED)
 }
 
-/// Why a drill is to be run once more, if it is: something of it was late while the host was contended, all else of it holds, and
-/// it was run only once. Whatever is wrong with it otherwise, a repetition could only hide. `expectations` are the plan's, the
-/// history is judged as it is given.
-pub fn again<'e>(history: &History, expectations: impl IntoIterator<Item = &'e Expectation>, drill: &str) -> Option<String> {
+/// Why a drill is to be run once more, if it is: something of it was late while the host was
+/// contended, all else of it holds, and it was run only once. Whatever is wrong with it otherwise,
+/// a repetition could only hide. `expectations` are the plan's, the history is judged as it is
+/// given.
+pub fn again<'e>(
+    history: &History,
+    expectations: impl IntoIterator<Item = &'e Expectation>,
+    drill: &str,
+) -> Option<String> {
     if attempts(history, drill) != 1 {
         return None;
     }
@@ -35,15 +41,29 @@ pub fn again<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
 
 /// How often a drill was begun.
 pub fn attempts(history: &History, drill: &str) -> usize {
-    history.run().filter(|(_, r)| matches!(r, RunEvent::DrillBegan { drill: d, .. } if d == drill)).count()
+    history
+        .run()
+        .filter(|(_, r)| matches!(r, RunEvent::DrillBegan { drill: d, .. } if d == drill))
+        .count()
 }
 
-/// The verdict on a drill that was run several times: the worst of all attempts, those apart that were late while the host was
-/// contended, if any other is left. So a repetition answers lateness, and nothing that went wrong is outdone by it.
-pub(crate) fn judge(checker: &dyn Checker, history: &History, drill: &str, attempts: usize) -> Verdict {
-    let mut verdicts: Vec<Verdict> = (0..attempts).map(|n| checker.check(&only(history, drill, n))).collect();
-    let told: Vec<String> =
-        verdicts.iter().enumerate().filter(|(_, v)| excused(v)).map(|(n, v)| format!("attempt {}: {}", n + 1, v.reason)).collect();
+/// The verdict on a drill that was run several times: the worst of all attempts, those apart that
+/// were late while the host was contended, if any other is left. So a repetition answers lateness,
+/// and nothing that went wrong is outdone by it.
+pub(crate) fn judge(
+    checker: &dyn Checker,
+    history: &History,
+    drill: &str,
+    attempts: usize,
+) -> Verdict {
+    let mut verdicts: Vec<Verdict> =
+        (0..attempts).map(|n| checker.check(&only(history, drill, n))).collect();
+    let told: Vec<String> = verdicts
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| excused(v))
+        .map(|(n, v)| format!("attempt {}: {}", n + 1, v.reason))
+        .collect();
     if verdicts.iter().any(|v| !excused(v)) {
         verdicts.retain(|v| !excused(v));
     }
@@ -56,11 +76,13 @@ pub(crate) fn judge(checker: &dyn Checker, history: &History, drill: &str, attem
     verdict
 }
 
-/// The history as if only the attempt with this number had been the drill; the others are drills of another name. Operations and
-/// what was stored of them are left out: verdicts on drills don't rest on them.
+/// The history as if only the attempt with this number had been the drill; the others are drills of
+/// another name. Operations and what was stored of them are left out: verdicts on drills don't rest
+/// on them.
 fn only(history: &History, drill: &str, number: usize) -> History {
     let began = |e: &Event| matches!(&e.kind, EventKind::Run(RunEvent::DrillBegan { drill: d, .. }) if d == drill);
-    let mut begins: Vec<i64> = history.events.iter().filter(|e| began(e)).map(|e| e.at.mono_us).collect();
+    let mut begins: Vec<i64> =
+        history.events.iter().filter(|e| began(e)).map(|e| e.at.mono_us).collect();
     begins.sort_unstable();
     // An event belongs to the last attempt that began before it.
     let attempt = |e: &Event| begins.iter().rposition(|b| *b <= e.at.mono_us).unwrap_or(0);
@@ -75,7 +97,9 @@ fn only(history: &History, drill: &str, number: usize) -> History {
             continue;
         }
         let name = match &mut event.kind {
-            EventKind::Run(RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill }) => drill,
+            EventKind::Run(RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill }) => {
+                drill
+            }
             EventKind::Fault(
                 FaultEvent::Injected { drill, .. }
                 | FaultEvent::NotInjected { drill, .. }

@@ -23,7 +23,11 @@ pub struct WithinBaseline {
 }
 
 impl WithinBaseline {
-    pub(crate) fn values<'h>(&self, history: &'h History, side: Side) -> Vec<(u64, &'h MeasureEvent)> {
+    pub(crate) fn values<'h>(
+        &self,
+        history: &'h History,
+        side: Side,
+    ) -> Vec<(u64, &'h MeasureEvent)> {
         let mine = |e: &'h crate::Event| match &e.kind {
             EventKind::Measure(m) if m.side == side && m.measure == self.name => Some((e.seq, m)),
             _ => None,
@@ -33,14 +37,18 @@ impl WithinBaseline {
 
     /// What the runs of both sides tell.
     pub(crate) fn answer(&self, history: &History) -> Answer {
-        let of = |side: Side| self.values(history, side).iter().filter_map(|(_, m)| m.value).collect::<Vec<f64>>();
+        let of = |side: Side| {
+            self.values(history, side).iter().filter_map(|(_, m)| m.value).collect::<Vec<f64>>()
+        };
         self.question.answer(&of(Side::Baseline), &of(Side::Candidate), self.seed)
     }
 
     fn told(&self, change: f64) -> String {
         match self.question.compared {
             Compared::Ratio => format!("{} %", number(rounded(change * 100.0, DIGITS))),
-            Compared::Difference => format!("{} {}", number(rounded(change, DIGITS)), self.measure.unit),
+            Compared::Difference => {
+                format!("{} {}", number(rounded(change, DIGITS)), self.measure.unit)
+            }
         }
     }
 
@@ -55,7 +63,12 @@ impl WithinBaseline {
         if change.at_least == change.at_most {
             return word(change.seen);
         }
-        format!("{} (between {} and {})", word(change.seen), word(change.at_least), word(change.at_most))
+        format!(
+            "{} (between {} and {})",
+            word(change.seen),
+            word(change.at_least),
+            word(change.at_most)
+        )
     }
 
     fn beyond_limit(&self, value: f64) -> bool {
@@ -75,21 +88,36 @@ impl Checker for WithinBaseline {
     }
 
     fn expected(&self) -> String {
-        let limit = self.measure.limit.map(|l| format!(", and within {} {} in each run", number(l), self.measure.unit)).unwrap_or_default();
-        format!("{} is no worse than the baseline's by {}{limit}", self.name, self.told(self.question.practical))
+        let limit = self
+            .measure
+            .limit
+            .map(|l| format!(", and within {} {} in each run", number(l), self.measure.unit))
+            .unwrap_or_default();
+        format!(
+            "{} is no worse than the baseline's by {}{limit}",
+            self.name,
+            self.told(self.question.practical)
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
-        let (baseline, candidate) = (self.values(history, Side::Baseline), self.values(history, Side::Candidate));
-        let seen: Vec<(u64, f64)> = candidate.iter().filter_map(|(seq, m)| Some((*seq, m.value?))).collect();
+        let (baseline, candidate) =
+            (self.values(history, Side::Baseline), self.values(history, Side::Candidate));
+        let seen: Vec<(u64, f64)> =
+            candidate.iter().filter_map(|(seq, m)| Some((*seq, m.value?))).collect();
         if let Some((seq, value)) = seen.iter().find(|(_, v)| self.beyond_limit(*v)) {
             let limit = self.measure.limit.unwrap_or_default();
             return Verdict::fail(
                 id,
                 expected,
                 Cause::OutsideBaseline,
-                format!("{} {unit} in one run, the limit is {} {unit}", number(*value), number(limit), unit = self.measure.unit),
+                format!(
+                    "{} {unit} in one run, the limit is {} {unit}",
+                    number(*value),
+                    number(limit),
+                    unit = self.measure.unit
+                ),
             )
             .witnesses([*seq])
             .evidence("runs measured", seen.len() as u64);
@@ -98,11 +126,18 @@ impl Checker for WithinBaseline {
             return Verdict::unknown(id, expected, "the record ends early");
         }
         if let Some((seq, m)) = baseline.iter().chain(&candidate).find(|(_, m)| m.value.is_none()) {
-            return Verdict::unknown(id, expected, format!("run {} did not measure it: {}", m.run, m.rests_on)).witnesses([*seq]);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("run {} did not measure it: {}", m.run, m.rests_on),
+            )
+            .witnesses([*seq]);
         }
         let recorded: Vec<f64> = baseline.iter().filter_map(|(_, m)| m.value).collect();
         let measured: Vec<f64> = seen.iter().map(|(_, v)| *v).collect();
-        let middle = |values: &[f64]| least_median_most(values.iter().copied()).map_or(f64::NAN, |(_, median, _)| median);
+        let middle = |values: &[f64]| {
+            least_median_most(values.iter().copied()).map_or(f64::NAN, |(_, median, _)| median)
+        };
         let runs = format!(
             "median {} {unit} of {} runs, recorded {} {unit} of {}",
             number(rounded(middle(&measured), DIGITS)),
@@ -130,6 +165,8 @@ impl Checker for WithinBaseline {
             Answer::NotComparable => Verdict::unknown(id, expected, format!("values that can't be compared; {runs}"))
                 .hint("a measure that may be zero is compared by `difference`"),
         };
-        verdict.evidence("runs measured", measured.len() as u64).witnesses(candidate.iter().map(|(seq, _)| *seq))
+        verdict
+            .evidence("runs measured", measured.len() as u64)
+            .witnesses(candidate.iter().map(|(seq, _)| *seq))
     }
 }

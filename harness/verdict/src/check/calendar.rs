@@ -21,13 +21,15 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
 }
 
-/// Seconds since the Unix epoch of an RFC 3339 timestamp, fraction cut off; `None` if it is none. Leap seconds count as `:59`.
+/// Seconds since the Unix epoch of an RFC 3339 timestamp, fraction cut off; `None` if it is none.
+/// Leap seconds count as `:59`.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     let field = |range: std::ops::Range<usize>| -> Option<i64> {
         let part = text.get(range)?;
         if part.bytes().all(|b| b.is_ascii_digit()) { part.parse().ok() } else { None }
     };
-    let sign = |i: usize, allowed: &[u8]| text.as_bytes().get(i).is_some_and(|b| allowed.contains(b));
+    let sign =
+        |i: usize, allowed: &[u8]| text.as_bytes().get(i).is_some_and(|b| allowed.contains(b));
     if !(sign(4, b"-") && sign(7, b"-") && sign(10, b"Tt ") && sign(13, b":") && sign(16, b":")) {
         return None;
     }
@@ -59,7 +61,9 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
                 _ => return None,
             };
             let part = rest.get(1..)?;
-            let (h, m) = part.split_once(':').or_else(|| if part.len() == 4 { part.split_at_checked(2) } else { None })?;
+            let (h, m) = part
+                .split_once(':')
+                .or_else(|| if part.len() == 4 { part.split_at_checked(2) } else { None })?;
             let s = h.parse::<u8>().ok()? as i64 * 3600 + m.parse::<u8>().ok()? as i64 * 60;
             if negative { -s } else { s }
         }

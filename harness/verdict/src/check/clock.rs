@@ -1,5 +1,6 @@
-//! Whether the host's wall clock went on evenly while a run was recorded. Servers stamp what they store with that clock; our own times
-//! are monotonic. If it steps, what servers told can't be put in order with what was done to them.
+//! Whether the host's wall clock went on evenly while a run was recorded. Servers stamp what they
+//! store with that clock; our own times are monotonic. If it steps, what servers told can't be put
+//! in order with what was done to them.
 
 use crate::history::{At, History};
 use crate::verdict::{Status, Verdict};
@@ -8,8 +9,9 @@ use crate::verdict::{Status, Verdict};
 const STEP_S: f64 = 0.25;
 /// Clocks that are put right are slewed by at most this share (adjtime(3): 500 parts in a million).
 const SLEWED: f64 = 500e-6;
-/// Events that are looked at together. The two clocks are not read at one instant, so that a thread that was kept from running
-/// between them sees the wall clock too late; of so many events one at least is as it should be.
+/// Events that are looked at together. The two clocks are not read at one instant, so that a thread
+/// that was kept from running between them sees the wall clock too late; of so many events one at
+/// least is as it should be.
 const TOGETHER: usize = 16;
 
 /// The wall clock was set.
@@ -31,17 +33,25 @@ pub fn step(history: &History) -> Option<Step> {
         .events
         .chunks(TOGETHER)
         .filter(|group| group.len() == TOGETHER)
-        .filter_map(|group| group.iter().map(|e| (ahead(e.at), e.at.mono_us as f64 / 1e6, e.seq)).min_by(|a, b| a.0.total_cmp(&b.0)))
+        .filter_map(|group| {
+            group
+                .iter()
+                .map(|e| (ahead(e.at), e.at.mono_us as f64 / 1e6, e.seq))
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+        })
         .collect();
     let steps = groups.windows(2).map(|pair| {
         let ((ahead, at, before), (then_ahead, then, after)) = (pair[0], pair[1]);
         (Step { by_s: then_ahead - ahead, before, after }, STEP_S + SLEWED * (then - at).abs())
     });
-    steps.filter(|(step, allowed)| step.by_s.abs() > *allowed).map(|(step, _)| step).max_by(|a, b| a.by_s.abs().total_cmp(&b.by_s.abs()))
+    steps
+        .filter(|(step, allowed)| step.by_s.abs() > *allowed)
+        .map(|(step, _)| step)
+        .max_by(|a, b| a.by_s.abs().total_cmp(&b.by_s.abs()))
 }
 
-/// What is left of a verdict that compares times, if the clock was stepped: neither its pass nor its failure can be relied on, and
-/// what it could not tell, the step may have hidden.
+/// What is left of a verdict that compares times, if the clock was stepped: neither its pass nor
+/// its failure can be relied on, and what it could not tell, the step may have hidden.
 pub(super) fn doubted(verdict: Verdict, history: &History) -> Verdict {
     if matches!(verdict.status, Status::Skipped | Status::Waived) {
         return verdict;

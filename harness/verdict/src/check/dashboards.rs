@@ -45,7 +45,10 @@ impl Checker for PanelsReturnData {
     }
 
     fn expected(&self) -> String {
-        format!("each panel's query returns data on {}", count(self.dashboards.len() as u64, "dashboard", "dashboards"))
+        format!(
+            "each panel's query returns data on {}",
+            count(self.dashboards.len() as u64, "dashboard", "dashboards")
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -66,8 +69,11 @@ impl Checker for PanelsReturnData {
                 _ => {}
             }
         }
-        let Some((list_seq, known)) = known else { return timeline.unanswered(id, expected, "dashboards", ours, &["dashboard", "panel"]) };
-        let (mut queries, mut empty, mut seqs, mut unasked) = (0u64, Vec::new(), vec![list_seq], Vec::new());
+        let Some((list_seq, known)) = known else {
+            return timeline.unanswered(id, expected, "dashboards", ours, &["dashboard", "panel"]);
+        };
+        let (mut queries, mut empty, mut seqs, mut unasked) =
+            (0u64, Vec::new(), vec![list_seq], Vec::new());
         let mut skipped: Vec<String> = Vec::new();
         let mut failed: Option<(Cause, Vec<String>, Vec<u64>)> = None;
         let mut convict = |cause: Cause, what: String, seq: u64| match &mut failed {
@@ -79,20 +85,33 @@ impl Checker for PanelsReturnData {
         };
         for wanted in &self.dashboards {
             let Some(there) = known.iter().find(|d| d.uid == wanted.uid) else {
-                convict(Cause::DashboardMissing, format!("dashboard {} does not exist", wanted.uid), list_seq);
+                convict(
+                    Cause::DashboardMissing,
+                    format!("dashboard {} does not exist", wanted.uid),
+                    list_seq,
+                );
                 continue;
             };
             let title = &there.title;
             if there.panels < wanted.panels {
                 convict(
                     Cause::DashboardMissing,
-                    format!("dashboard {title} has {}, {} wanted", count(there.panels, "panel", "panels"), wanted.panels),
+                    format!(
+                        "dashboard {title} has {}, {} wanted",
+                        count(there.panels, "panel", "panels"),
+                        wanted.panels
+                    ),
                     list_seq,
                 );
             }
-            let of_this: Vec<&(u64, &Panel)> = panels.iter().filter(|((uid, _, _), _)| *uid == wanted.uid).map(|(_, p)| p).collect();
+            let of_this: Vec<&(u64, &Panel)> = panels
+                .iter()
+                .filter(|((uid, _, _), _)| *uid == wanted.uid)
+                .map(|(_, p)| p)
+                .collect();
             let answered = of_this.iter().filter(|(_, p)| p.skipped.is_none()).count();
-            let asked = of_this.iter().map(|(_, p)| p.panel.as_str()).collect::<BTreeSet<_>>().len() as u64;
+            let asked =
+                of_this.iter().map(|(_, p)| p.panel.as_str()).collect::<BTreeSet<_>>().len() as u64;
             if answered == 0 && asked > 0 {
                 unasked.push(format!("any panel of dashboard {title}"));
             }
@@ -100,44 +119,75 @@ impl Checker for PanelsReturnData {
                 if let Some(why) = &p.skipped {
                     skipped.push(format!("{title} / {} ({why})", p.panel));
                 } else if let Some(error) = &p.error {
-                    convict(Cause::PanelQueryFails, format!("{title} / {}: `{}` fails: {error}", p.panel, p.query), *seq);
+                    convict(
+                        Cause::PanelQueryFails,
+                        format!("{title} / {}: `{}` fails: {error}", p.panel, p.query),
+                        *seq,
+                    );
                 } else if p.values == 0 && wanted.may_be_empty.contains(&p.panel) {
                     empty.push(p.panel.as_str());
                 } else if p.values == 0 {
-                    convict(Cause::PanelWithoutData, format!("{title} / {}: `{}` returns no data", p.panel, p.query), *seq);
+                    convict(
+                        Cause::PanelWithoutData,
+                        format!("{title} / {}: `{}` returns no data", p.panel, p.query),
+                        *seq,
+                    );
                 } else {
                     queries += 1;
                     seqs.push(*seq);
                 }
             }
             if asked < wanted.panels {
-                unasked.push(format!("{} of {} panels of dashboard {title}", wanted.panels.saturating_sub(asked), wanted.panels));
+                unasked.push(format!(
+                    "{} of {} panels of dashboard {title}",
+                    wanted.panels.saturating_sub(asked),
+                    wanted.panels
+                ));
             }
         }
         if let Some((cause, what, witnesses)) = failed {
             let hint = match cause {
-                Cause::DashboardMissing => "was it provisioned? look at the server's log for the file that it refused",
+                Cause::DashboardMissing => {
+                    "was it provisioned? look at the server's log for the file that it refused"
+                }
                 Cause::PanelQueryFails => "run the query by hand against its data source",
                 _ => "was a metric or label renamed that the panel still asks for by its old name?",
             };
-            return Verdict::fail(id, expected, cause, list(&what, 5)).witnesses(witnesses).hint(hint);
+            return Verdict::fail(id, expected, cause, list(&what, 5))
+                .witnesses(witnesses)
+                .hint(hint);
         }
         if !unasked.is_empty() {
             let skipped = told("; not asked: ", &skipped);
-            return Verdict::unknown(id, expected, format!("never queried while the stack was healthy: {}{skipped}", list(&unasked, 5)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!(
+                    "never queried while the stack was healthy: {}{skipped}",
+                    list(&unasked, 5)
+                ),
+            );
         }
         let excused = told("; empty, as they may be: ", &empty) + &told("; not asked: ", &skipped);
         timeline.gate(
-            Verdict::pass(id, expected, format!("{} with data{excused}", count(queries, "query", "queries")))
-                .evidence("panel queries with data", queries)
-                .witnesses(seqs),
+            Verdict::pass(
+                id,
+                expected,
+                format!("{} with data{excused}", count(queries, "query", "queries")),
+            )
+            .evidence("panel queries with data", queries)
+            .witnesses(seqs),
         )
     }
 }
 
 /// Words and what they are about, if there is any.
 fn told<T: AsRef<str>>(words: &str, what: &[T]) -> String {
-    if what.is_empty() { String::new() } else { format!("{words}{}", list(what.iter().map(AsRef::as_ref), 5)) }
+    if what.is_empty() {
+        String::new()
+    } else {
+        format!("{words}{}", list(what.iter().map(AsRef::as_ref), 5))
+    }
 }
 
 impl Checker for DatasourcesHealthy {
@@ -163,21 +213,34 @@ impl Checker for DatasourcesHealthy {
             }
         }
         if last.is_empty() {
-            return timeline.unanswered(id, expected, "data sources", ours, &["datasource", "data source"]);
+            return timeline.unanswered(
+                id,
+                expected,
+                "data sources",
+                ours,
+                &["datasource", "data source"],
+            );
         }
-        let answers = |a: &Absent| last.get(a.name.as_str()).filter(|(_, d)| d.ok).map(|(seq, _)| *seq);
+        let answers =
+            |a: &Absent| last.get(a.name.as_str()).filter(|(_, d)| d.ok).map(|(seq, _)| *seq);
         if let Some((absent, seq)) = self.left_out.iter().find_map(|a| Some((a, answers(a)?))) {
-            let seen = format!("{} is left out, and something else answers for data source {}", absent.service, absent.name);
-            return Verdict::fail(id, expected, Cause::LeftOutAnswers, seen)
-                .witnesses([seq])
-                .hint("correct the data source's URL, or the service that firedrill.yaml states for it");
+            let seen = format!(
+                "{} is left out, and something else answers for data source {}",
+                absent.service, absent.name
+            );
+            return Verdict::fail(id, expected, Cause::LeftOutAnswers, seen).witnesses([seq]).hint(
+                "correct the data source's URL, or the service that firedrill.yaml states for it",
+            );
         }
         let (mut ok, mut broken) = (Vec::new(), Vec::new());
         for name in &self.names {
             match last.get(name.as_str()) {
                 Some((seq, d)) if d.ok => ok.push(*seq),
                 Some((seq, d)) => broken.push((format!("{name}: {}", d.seen), Some(*seq))),
-                None => broken.push((format!("{name} does not exist; there are {}", list(last.keys(), 8)), None)),
+                None => broken.push((
+                    format!("{name} does not exist; there are {}", list(last.keys(), 8)),
+                    None,
+                )),
             }
         }
         if !broken.is_empty() {
@@ -186,9 +249,13 @@ impl Checker for DatasourcesHealthy {
                 .hint("check the data source's URL and credentials as seen from the dashboards' own container");
         }
         timeline.gate(
-            Verdict::pass(id, expected, format!("all {} answer{}", ok.len(), left_out::told(&self.left_out)))
-                .evidence("data sources that answer", ok.len() as u64)
-                .witnesses(ok),
+            Verdict::pass(
+                id,
+                expected,
+                format!("all {} answer{}", ok.len(), left_out::told(&self.left_out)),
+            )
+            .evidence("data sources that answer", ok.len() as u64)
+            .witnesses(ok),
         )
     }
 }

@@ -8,15 +8,16 @@ use crate::history::load::LoadEvent;
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// The fault of a drill was injected, seen to bite, healed, and seen to have left. Otherwise the drill is Unknown, never a failure: it
-/// is the harness that did not do what it set out to do.
+/// The fault of a drill was injected, seen to bite, healed, and seen to have left. Otherwise the
+/// drill is Unknown, never a failure: it is the harness that did not do what it set out to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultBitAndLeft {
     /// Drill.
     pub drill: String,
 }
 
-/// The load generator kept its schedule: missed starts and slip below their limits. Otherwise Unknown, never a failure.
+/// The load generator kept its schedule: missed starts and slip below their limits. Otherwise
+/// Unknown, never a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadKeptSchedule {
     /// Load stream, `background` for the run's own.
@@ -42,22 +43,44 @@ impl Checker for FaultBitAndLeft {
         let Some(d) = timeline.drill(&self.drill) else {
             return Verdict::unknown(id, expected, format!("drill {} never began", self.drill));
         };
-        let unknown = |why: String, seqs: Vec<u64>| Verdict::unknown(self.id(), self.expected(), why).witnesses(seqs);
+        let unknown = |why: String, seqs: Vec<u64>| {
+            Verdict::unknown(self.id(), self.expected(), why).witnesses(seqs)
+        };
         if let Some((m, why)) = d.not_injected {
             return unknown(format!("it could not be injected: {why}"), vec![m.seq]);
         }
-        let Some(injected) = d.injected else { return unknown("it was never injected".into(), vec![d.began.seq]) };
+        let Some(injected) = d.injected else {
+            return unknown("it was never injected".into(), vec![d.began.seq]);
+        };
         if let Some((m, seen)) = d.did_not_bite {
             return unknown(format!("it did not bite: {seen}"), vec![injected.seq, m.seq]);
         }
-        let Some(bit) = d.bit else { return unknown("it was never seen to bite".into(), vec![injected.seq]) };
-        let Some(healed) = d.healed else { return unknown("it was never healed".into(), vec![injected.seq, bit.seq]) };
+        let Some(bit) = d.bit else {
+            return unknown("it was never seen to bite".into(), vec![injected.seq]);
+        };
+        let Some(healed) = d.healed else {
+            return unknown("it was never healed".into(), vec![injected.seq, bit.seq]);
+        };
         if let Some((m, seen)) = d.did_not_leave {
-            return unknown(format!("it was still there after healing: {seen}"), vec![healed.seq, m.seq]);
+            return unknown(
+                format!("it was still there after healing: {seen}"),
+                vec![healed.seq, m.seq],
+            );
         }
-        let Some(left) = d.left else { return unknown("it was never seen to have left".into(), vec![injected.seq, bit.seq, healed.seq]) };
-        if !(injected.at.mono_us <= bit.at.mono_us && bit.at.mono_us <= left.at.mono_us && healed.at.mono_us <= left.at.mono_us) {
-            return unknown("it was recorded in an impossible order".into(), vec![injected.seq, bit.seq, healed.seq, left.seq]);
+        let Some(left) = d.left else {
+            return unknown(
+                "it was never seen to have left".into(),
+                vec![injected.seq, bit.seq, healed.seq],
+            );
+        };
+        if !(injected.at.mono_us <= bit.at.mono_us
+            && bit.at.mono_us <= left.at.mono_us
+            && healed.at.mono_us <= left.at.mono_us)
+        {
+            return unknown(
+                "it was recorded in an impossible order".into(),
+                vec![injected.seq, bit.seq, healed.seq, left.seq],
+            );
         }
         let reason = format!(
             "bit {} after the injection, healed after {}, gone {} later",
@@ -65,12 +88,11 @@ impl Checker for FaultBitAndLeft {
             seconds(healed.at.since(injected.at)),
             seconds(left.at.since(healed.at))
         );
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("observations of its effect and of its absence", 2).witnesses([
-            injected.seq,
-            bit.seq,
-            healed.seq,
-            left.seq,
-        ]))
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("observations of its effect and of its absence", 2)
+                .witnesses([injected.seq, bit.seq, healed.seq, left.seq]),
+        )
     }
 }
 
@@ -91,7 +113,8 @@ impl Checker for LoadKeptSchedule {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let (mut operations, mut missed, mut slip, mut seqs, mut wrong) = (0, 0, 0.0f64, Vec::new(), Vec::new());
+        let (mut operations, mut missed, mut slip, mut seqs, mut wrong) =
+            (0, 0, 0.0f64, Vec::new(), Vec::new());
         for e in &history.events {
             let EventKind::Load(LoadEvent::Ended { stream, summary }) = &e.kind else { continue };
             if *stream != self.stream {
@@ -104,17 +127,28 @@ impl Checker for LoadKeptSchedule {
             wrong.extend(summary.invalid.clone());
         }
         if seqs.is_empty() {
-            return Verdict::unknown(id, expected, format!("load {} never ended, or never ran", self.stream));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("load {} never ended, or never ran", self.stream),
+            );
         }
         if operations == 0 {
             return Verdict::unknown(id, expected, "it did nothing").witnesses(seqs);
         }
         let share = missed as f64 / (operations + missed) as f64;
         if share > self.missed_share {
-            wrong.push(format!("{} missed, {} of all", count(missed, "start was", "starts were"), percent(share)));
+            wrong.push(format!(
+                "{} missed, {} of all",
+                count(missed, "start was", "starts were"),
+                percent(share)
+            ));
         }
         if slip > self.slip_p99_ms {
-            wrong.push(format!("starts slipped by {} ms at the 99th percentile", number((slip * 10.0).round() / 10.0)));
+            wrong.push(format!(
+                "starts slipped by {} ms at the 99th percentile",
+                number((slip * 10.0).round() / 10.0)
+            ));
         }
         if !wrong.is_empty() {
             return Verdict::unknown(id, expected, list(&wrong, 5)).witnesses(seqs);
@@ -124,6 +158,8 @@ impl Checker for LoadKeptSchedule {
             count(missed, "start", "starts"),
             number((slip * 10.0).round() / 10.0)
         );
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("operations", operations).witnesses(seqs))
+        timeline.gate(
+            Verdict::pass(id, expected, reason).evidence("operations", operations).witnesses(seqs),
+        )
     }
 }

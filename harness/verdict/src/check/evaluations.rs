@@ -1,4 +1,5 @@
-//! Whether an alert's rule was evaluated all the time: a server that evaluates nothing is as silent as one to which nothing happens.
+//! Whether an alert's rule was evaluated all the time: a server that evaluates nothing is as silent
+//! as one to which nothing happens.
 
 use crate::check::timeline::{Drill, Interval};
 use crate::check::wording::seconds;
@@ -13,7 +14,8 @@ type Group<'h> = (&'h str, &'h str);
 const MISSING_MAX: f64 = 3.0;
 /// Share of the evaluations of a stretch that may be missing: a host that others use delays some.
 const MISSING_SHARE: f64 = 0.25;
-/// Stretches between this many readings are looked at, so that what falls on a reading, or hinders it, is seen as well.
+/// Stretches between this many readings are looked at, so that what falls on a reading, or hinders
+/// it, is seen as well.
 const REACH: usize = 3;
 
 /// How far a group's counters were at a time.
@@ -37,15 +39,20 @@ pub(crate) struct Evaluations<'h> {
 
 impl<'h> Evaluations<'h> {
     pub fn of(history: &'h History) -> Evaluations<'h> {
-        let mut found =
-            Evaluations { sources: BTreeSet::new(), readings: BTreeMap::new(), intervals: BTreeMap::new(), groups: BTreeMap::new() };
+        let mut found = Evaluations {
+            sources: BTreeSet::new(),
+            readings: BTreeMap::new(),
+            intervals: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        };
         for (_, o) in history.observations() {
             match &o.fact {
                 Fact::Evaluations { groups } => {
                     found.sources.insert(&o.source);
                     for g in groups {
                         let (asked, answered) = (o.asked.wall_s(), o.answered.wall_s());
-                        let reading = Reading { asked, answered, evaluated: g.evaluated, failed: g.failed };
+                        let reading =
+                            Reading { asked, answered, evaluated: g.evaluated, failed: g.failed };
                         found.readings.entry((&g.file, &g.name)).or_default().push(reading);
                     }
                 }
@@ -60,14 +67,19 @@ impl<'h> Evaluations<'h> {
                 _ => {}
             }
         }
-        found.readings.values_mut().for_each(|r| r.sort_by(|a, b| a.answered.total_cmp(&b.answered)));
+        found
+            .readings
+            .values_mut()
+            .for_each(|r| r.sort_by(|a, b| a.answered.total_cmp(&b.answered)));
         found
     }
 
-    /// Why silence in a window proves nothing, if so: the group of the alert (of any alert, if it is empty) was not evaluated all
-    /// the time, or nothing tells. A drill on the server itself says nothing about its silence during that drill.
+    /// Why silence in a window proves nothing, if so: the group of the alert (of any alert, if it
+    /// is empty) was not evaluated all the time, or nothing tells. A drill on the server itself
+    /// says nothing about its silence during that drill.
     pub fn gap(&self, alert: &str, window: Interval, drills: &[Drill<'_>]) -> Option<String> {
-        let on_server = |d: &&Drill<'_>| d.radius.services.iter().any(|s| self.sources.contains(s.as_str()));
+        let on_server =
+            |d: &&Drill<'_>| d.radius.services.iter().any(|s| self.sources.contains(s.as_str()));
         let dead: Vec<Interval> = drills.iter().filter(on_server).map(Drill::wall).collect();
         let groups: BTreeSet<Group<'_>> = match alert {
             "" => self.groups.values().flatten().copied().collect(),
@@ -79,7 +91,8 @@ impl<'h> Evaluations<'h> {
     fn gap_of(&self, group: Group<'_>, window: Interval, dead: &[Interval]) -> Option<String> {
         let interval = *self.intervals.get(&group)?;
         let all = self.readings.get(&group).map_or(&[][..], Vec::as_slice);
-        let mut distances: Vec<f64> = all.windows(2).map(|w| w[1].answered - w[0].answered).collect();
+        let mut distances: Vec<f64> =
+            all.windows(2).map(|w| w[1].answered - w[0].answered).collect();
         distances.sort_by(f64::total_cmp);
         let unrecorded = || {
             Some(format!(
@@ -99,7 +112,10 @@ impl<'h> Evaluations<'h> {
         let (Some(first), Some(last)) = (readings.first(), readings.last()) else {
             return if dead(window) { None } else { unrecorded() };
         };
-        let edges = [Interval { from: window.from, to: first.answered }, Interval { from: last.asked, to: window.to }];
+        let edges = [
+            Interval { from: window.from, to: first.answered },
+            Interval { from: last.asked, to: window.to },
+        ];
         if edges.into_iter().any(|e| e.to - e.from > usual * 2.0 && !dead(e)) {
             return unrecorded();
         }

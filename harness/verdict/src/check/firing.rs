@@ -1,4 +1,5 @@
-//! When alerts were pending and firing, read from the `ALERTS` series over the whole run, and how far that record reaches.
+//! When alerts were pending and firing, read from the `ALERTS` series over the whole run, and how
+//! far that record reaches.
 
 use crate::check::timeline::{Drill, Interval, Timeline, merge};
 use crate::check::wording::seconds;
@@ -15,7 +16,8 @@ pub const ALERT_NAME: &str = "alertname";
 /// The label that says whether an alert is pending or firing, in the `ALERTS` series.
 pub(crate) const ALERT_STATE: &str = "alertstate";
 
-/// Largest ratio of the step of the samples to the evaluation interval with which "it never fired" can be said.
+/// Largest ratio of the step of the samples to the evaluation interval with which "it never fired"
+/// can be said.
 const COARSEST_STEP: f64 = 1.5;
 
 /// An alert's uninterrupted time in one state, on the wall clock of the metrics server.
@@ -65,8 +67,14 @@ pub(crate) struct Firing {
 
 impl Firing {
     pub fn of(history: &History) -> Firing {
-        let mut firing =
-            Firing { pieces: 0, covered: vec![], step: 0.0, series: BTreeMap::new(), intervals: BTreeMap::new(), seqs: vec![] };
+        let mut firing = Firing {
+            pieces: 0,
+            covered: vec![],
+            step: 0.0,
+            series: BTreeMap::new(),
+            intervals: BTreeMap::new(),
+            seqs: vec![],
+        };
         for (e, o) in history.observations() {
             match &o.fact {
                 Fact::Samples(s) if s.name == ALERTS_SAMPLES => firing.add(e.seq, s),
@@ -84,7 +92,9 @@ impl Firing {
             points.times.sort_by(f64::total_cmp);
             points.times.dedup_by(|a, b| (*a - *b).abs() < 1e-6);
         }
-        let gap = firing.step.max(firing.intervals.values().copied().fold(0.0, f64::max)) * COARSEST_STEP + 1e-3;
+        let gap = firing.step.max(firing.intervals.values().copied().fold(0.0, f64::max))
+            * COARSEST_STEP
+            + 1e-3;
         firing.covered = merge(std::mem::take(&mut firing.covered), gap);
         firing
     }
@@ -95,11 +105,24 @@ impl Firing {
         self.step = self.step.max(s.step_s);
         self.covered.push(Interval { from: s.start_s, to: s.end_s });
         for series in &s.series {
-            let (Some(name), Some(state)) = (series.labels.get(ALERT_NAME), series.labels.get(ALERT_STATE)) else { continue };
-            let labels = series.labels.iter().filter(|(k, _)| !["__name__", ALERT_NAME, ALERT_STATE].contains(&k.as_str()));
-            let key = (name.clone(), state.clone(), labels.map(|(k, v)| (k.clone(), v.clone())).collect());
+            let (Some(name), Some(state)) =
+                (series.labels.get(ALERT_NAME), series.labels.get(ALERT_STATE))
+            else {
+                continue;
+            };
+            let labels = series
+                .labels
+                .iter()
+                .filter(|(k, _)| !["__name__", ALERT_NAME, ALERT_STATE].contains(&k.as_str()));
+            let key = (
+                name.clone(),
+                state.clone(),
+                labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
+            );
             let points = self.series.entry(key).or_insert_with(|| Points { times: vec![], seq });
-            points.times.extend(series.points.iter().filter(|(_, v)| v.is_some_and(|v| v > 0.0)).map(|(t, _)| *t));
+            points.times.extend(
+                series.points.iter().filter(|(_, v)| v.is_some_and(|v| v > 0.0)).map(|(t, _)| *t),
+            );
         }
     }
 
@@ -115,17 +138,23 @@ impl Firing {
         names
     }
 
-    /// Seconds by which a time read from the samples may be off: their step; for raw samples the evaluation interval, or, where
-    /// no rule tells it, the usual distance of the points. `None` if nothing tells it.
+    /// Seconds by which a time read from the samples may be off: their step; for raw samples the
+    /// evaluation interval, or, where no rule tells it, the usual distance of the points. `None` if
+    /// nothing tells it.
     pub fn resolution(&self, alert: &str) -> Option<f64> {
         if self.step > 0.0 {
             return Some(self.step);
         }
-        let known = self.intervals.get(alert).copied().or_else(|| self.intervals.values().copied().max_by(f64::total_cmp));
+        let known = self
+            .intervals
+            .get(alert)
+            .copied()
+            .or_else(|| self.intervals.values().copied().max_by(f64::total_cmp));
         if known.is_some() {
             return known;
         }
-        let mut gaps: Vec<f64> = self.series.values().flat_map(|p| p.times.windows(2).map(|w| w[1] - w[0])).collect();
+        let mut gaps: Vec<f64> =
+            self.series.values().flat_map(|p| p.times.windows(2).map(|w| w[1] - w[0])).collect();
         gaps.sort_by(f64::total_cmp);
         gaps.get(gaps.len() / 2).copied()
     }
@@ -153,8 +182,14 @@ impl Firing {
             );
         };
         let slack = resolution + 1e-3;
-        let whole = self.covered.iter().any(|c| c.from <= window.from + slack && c.to >= window.to - slack);
-        (!whole).then(|| format!("the record of ALERTS does not cover the {} that matter", seconds((window.to - window.from).max(0.0))))
+        let whole =
+            self.covered.iter().any(|c| c.from <= window.from + slack && c.to >= window.to - slack);
+        (!whole).then(|| {
+            format!(
+                "the record of ALERTS does not cover the {} that matter",
+                seconds((window.to - window.from).max(0.0))
+            )
+        })
     }
 
     /// Number of evaluations that a window holds.
@@ -168,12 +203,19 @@ impl Firing {
     fn stretches(&self, alert: &str, state: &str) -> Vec<Stretch> {
         let gap = self.resolution(alert).unwrap_or(0.0) * COARSEST_STEP + 1e-3;
         let mut found = Vec::new();
-        for ((_, _, labels), points) in self.series.iter().filter(|((name, s, _), _)| name == alert && s == state) {
+        for ((_, _, labels), points) in
+            self.series.iter().filter(|((name, s, _), _)| name == alert && s == state)
+        {
             let mut current: Option<Stretch> = None;
             for t in &points.times {
                 match &mut current {
                     Some(c) if *t - c.to <= gap => c.to = *t,
-                    _ => found.extend(current.replace(Stretch { from: *t, to: *t, labels: labels.clone(), seq: points.seq })),
+                    _ => found.extend(current.replace(Stretch {
+                        from: *t,
+                        to: *t,
+                        labels: labels.clone(),
+                        seq: points.seq,
+                    })),
                 }
             }
             found.extend(current);
@@ -194,10 +236,15 @@ impl Firing {
 
     /// How far the record reaches, from a time on.
     pub fn covered_from(&self, from: f64) -> f64 {
-        self.covered.iter().filter(|c| c.from <= from + 1e-3 && c.to >= from).map(|c| c.to).fold(from, f64::max)
+        self.covered
+            .iter()
+            .filter(|c| c.from <= from + 1e-3 && c.to >= from)
+            .map(|c| c.to)
+            .fold(from, f64::max)
     }
 
-    /// How the alert began to fire in a drill: `injected` and `until` are wall-clock seconds, `within_s` is its budget.
+    /// How the alert began to fire in a drill: `injected` and `until` are wall-clock seconds,
+    /// `within_s` is its budget.
     pub fn onset(&self, alert: &str, injected: f64, until: f64, within_s: f64) -> Onset {
         if let Some(why) = self.gap(alert, Interval { from: injected, to: injected }) {
             return Onset::Unrecorded(why);
@@ -212,8 +259,9 @@ impl Firing {
         if let Some(before) = firing.into_iter().find(|s| s.from < injected && s.to >= injected) {
             return Onset::AlreadyFiring(before);
         }
-        if let Some(why) =
-            self.gap(alert, Interval { from: injected, to: until.min(injected + within_s) }).or_else(|| self.too_coarse(alert))
+        if let Some(why) = self
+            .gap(alert, Interval { from: injected, to: until.min(injected + within_s) })
+            .or_else(|| self.too_coarse(alert))
         {
             return Onset::Unrecorded(why);
         }
@@ -223,14 +271,32 @@ impl Firing {
 
 /// The wall-clock time until which a drill's events are its own: its end, or that of the record.
 pub(crate) fn drill_until(timeline: &Timeline<'_>, drill: &Drill<'_>) -> f64 {
-    let last = timeline.history.events.iter().map(|e| e.at.wall_s()).fold(drill.began.at.wall_s(), f64::max);
+    let last = timeline
+        .history
+        .events
+        .iter()
+        .map(|e| e.at.wall_s())
+        .fold(drill.began.at.wall_s(), f64::max);
     drill.wall().to.min(last)
 }
 
-/// Why a drill did not last long enough to say that something did not happen in `within_s` from its injection, if so.
-pub(crate) fn cut_short(drill: &Drill<'_>, injected: f64, until: f64, within_s: f64, resolution: f64) -> Option<String> {
+/// Why a drill did not last long enough to say that something did not happen in `within_s` from its
+/// injection, if so.
+pub(crate) fn cut_short(
+    drill: &Drill<'_>,
+    injected: f64,
+    until: f64,
+    within_s: f64,
+    resolution: f64,
+) -> Option<String> {
     let healed = drill.healed.map_or(f64::INFINITY, |m| m.at.wall_s());
     let lasted = healed.min(until) - injected;
-    (lasted + resolution + 1e-3 < within_s)
-        .then(|| format!("drill {} gave it only {} of the {} that it may take", drill.id, seconds(lasted), seconds(within_s)))
+    (lasted + resolution + 1e-3 < within_s).then(|| {
+        format!(
+            "drill {} gave it only {} of the {} that it may take",
+            drill.id,
+            seconds(lasted),
+            seconds(within_s)
+        )
+    })
 }

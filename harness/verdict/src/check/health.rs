@@ -20,7 +20,8 @@ pub struct ServicesReady {
     pub left_out: Vec<Absent>,
 }
 
-/// Each documented health endpoint answers as declared, in the healthy stack (the last answer before the first drill).
+/// Each documented health endpoint answers as declared, in the healthy stack (the last answer
+/// before the first drill).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthEndpoints {
     /// Endpoints, written as the probe names them.
@@ -48,17 +49,32 @@ fn life(history: &History, service: &str) -> Life {
     for (e, s) in history.stack() {
         let at = e.at.mono_us;
         match s {
-            StackEvent::Ready { service: s, after_s, condition } if s == service && ready.as_ref().is_none_or(|r| r.0 <= at) => {
+            StackEvent::Ready { service: s, after_s, condition }
+                if s == service && ready.as_ref().is_none_or(|r| r.0 <= at) =>
+            {
                 ready = Some((at, *after_s, e.seq, condition == COMPLETED));
             }
-            StackEvent::NotReady { service: s, seen, log_tail } if s == service && not_ready.as_ref().is_none_or(|n| n.0 <= at) => {
-                let tail = log_tail.iter().rev().take(3).rev().map(|l| format!("\n      {l}")).collect::<String>();
-                not_ready = Some((at, format!("{service} did not become ready: {seen}{tail}"), e.seq));
+            StackEvent::NotReady { service: s, seen, log_tail }
+                if s == service && not_ready.as_ref().is_none_or(|n| n.0 <= at) =>
+            {
+                let tail = log_tail
+                    .iter()
+                    .rev()
+                    .take(3)
+                    .rev()
+                    .map(|l| format!("\n      {l}"))
+                    .collect::<String>();
+                not_ready =
+                    Some((at, format!("{service} did not become ready: {seen}{tail}"), e.seq));
             }
-            StackEvent::State { service: s, running, restarts, oom_killed } if s == service && end.as_ref().is_none_or(|x| x.0 <= at) => {
+            StackEvent::State { service: s, running, restarts, oom_killed }
+                if s == service && end.as_ref().is_none_or(|x| x.0 <= at) =>
+            {
                 end = Some((at, *running, *restarts, *oom_killed, e.seq));
             }
-            StackEvent::LeftOut { service: s, why } if s == service => return Life::LeftOut(format!("{service} was left out: {why}")),
+            StackEvent::LeftOut { service: s, why } if s == service => {
+                return Life::LeftOut(format!("{service} was left out: {why}"));
+            }
             _ => {}
         }
     }
@@ -67,7 +83,9 @@ fn life(history: &History, service: &str) -> Life {
     {
         return Life::Broken { what, seq };
     }
-    let Some((_, after_s, seq, once)) = ready else { return Life::Unsaid(format!("nothing says that {service} became ready")) };
+    let Some((_, after_s, seq, once)) = ready else {
+        return Life::Unsaid(format!("nothing says that {service} became ready"));
+    };
     let Some((_, running, restarts, oom_killed, end_seq)) = end else {
         return Life::Unsaid(format!("the state of {service} at the end was not recorded"));
     };
@@ -76,7 +94,10 @@ fn life(history: &History, service: &str) -> Life {
         return broken(format!("{service} was killed for memory"));
     }
     if restarts > 0 {
-        return broken(format!("{service} was restarted {} by itself", count(u64::from(restarts), "time", "times")));
+        return broken(format!(
+            "{service} was restarted {} by itself",
+            count(u64::from(restarts), "time", "times")
+        ));
     }
     if !running && !once {
         return broken(format!("{service} became ready, and did not run any more at the end"));
@@ -99,7 +120,8 @@ impl Checker for ServicesReady {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let (mut slowest, mut seqs, mut broken, mut unsaid) = (("", 0.0f64), Vec::new(), Vec::new(), Vec::new());
+        let (mut slowest, mut seqs, mut broken, mut unsaid) =
+            (("", 0.0f64), Vec::new(), Vec::new(), Vec::new());
         for service in &self.services {
             match life(history, service) {
                 Life::Ready(after_s, seq) => {
@@ -117,11 +139,18 @@ impl Checker for ServicesReady {
             match life(history, &absent.service) {
                 Life::LeftOut(_) => {}
                 Life::Ready(_, seq) | Life::Broken { seq, .. } => {
-                    return Verdict::fail(id, expected, Cause::LeftOutAnswers, format!("{} is left out, and runs", absent.service))
-                        .witnesses([seq])
-                        .hint("does another service carry its name?");
+                    return Verdict::fail(
+                        id,
+                        expected,
+                        Cause::LeftOutAnswers,
+                        format!("{} is left out, and runs", absent.service),
+                    )
+                    .witnesses([seq])
+                    .hint("does another service carry its name?");
                 }
-                Life::Unsaid(_) => unsaid.push(format!("nothing says that {} was left out", absent.service)),
+                Life::Unsaid(_) => {
+                    unsaid.push(format!("nothing says that {} was left out", absent.service))
+                }
             }
         }
         if !broken.is_empty() {
@@ -130,12 +159,24 @@ impl Checker for ServicesReady {
                 .hint("look at its log (the last lines are in the history); a service that it depends on may be the cause");
         }
         if !unsaid.is_empty() || seqs.is_empty() {
-            return Verdict::unknown(id, expected, if unsaid.is_empty() { "no service is expected".into() } else { list(&unsaid, 5) });
+            return Verdict::unknown(
+                id,
+                expected,
+                if unsaid.is_empty() { "no service is expected".into() } else { list(&unsaid, 5) },
+            );
         }
-        let reason =
-            format!("all {} ready, the last, {}, after {}{}", seqs.len(), slowest.0, seconds(slowest.1), left_out::told(&self.left_out));
-        timeline
-            .gate(Verdict::pass(id, expected, reason).evidence("services that were ready and stayed", seqs.len() as u64).witnesses(seqs))
+        let reason = format!(
+            "all {} ready, the last, {}, after {}{}",
+            seqs.len(),
+            slowest.0,
+            seconds(slowest.1),
+            left_out::told(&self.left_out)
+        );
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("services that were ready and stayed", seqs.len() as u64)
+                .witnesses(seqs),
+        )
     }
 }
 
@@ -147,7 +188,11 @@ impl Checker for HealthEndpoints {
     fn expected(&self) -> String {
         format!(
             "{} as declared while the stack is healthy",
-            count(self.endpoints.len() as u64, "health endpoint answers", "health endpoints answer")
+            count(
+                self.endpoints.len() as u64,
+                "health endpoint answers",
+                "health endpoints answer"
+            )
         )
     }
 
@@ -161,15 +206,27 @@ impl Checker for HealthEndpoints {
                 _ => None,
             })
         };
-        if let Some((absent, (seq, _))) = self.left_out.iter().filter_map(|a| Some((a, answers(&a.name)?))).find(|(_, (_, ok))| *ok) {
-            let seen = format!("{} is left out, and something else answers for it at {}", absent.service, absent.name);
-            return Verdict::fail(id, expected, Cause::LeftOutAnswers, seen).witnesses([seq]).hint("does another service carry its name?");
+        if let Some((absent, (seq, _))) = self
+            .left_out
+            .iter()
+            .filter_map(|a| Some((a, answers(&a.name)?)))
+            .find(|(_, (_, ok))| *ok)
+        {
+            let seen = format!(
+                "{} is left out, and something else answers for it at {}",
+                absent.service, absent.name
+            );
+            return Verdict::fail(id, expected, Cause::LeftOutAnswers, seen)
+                .witnesses([seq])
+                .hint("does another service carry its name?");
         }
         let (mut ok, mut broken, mut unasked) = (Vec::new(), Vec::new(), Vec::new());
         for endpoint in &self.endpoints {
             let last = facts.iter().rev().find_map(|(e, o)| match &o.fact {
                 Fact::Health(h) if h.endpoint == *endpoint => Some((e.seq, h.ok, h.seen.as_str())),
-                Fact::Unreachable { question, error } if question.contains(endpoint.as_str()) => Some((e.seq, false, error.as_str())),
+                Fact::Unreachable { question, error } if question.contains(endpoint.as_str()) => {
+                    Some((e.seq, false, error.as_str()))
+                }
                 _ => None,
             });
             match last {
@@ -179,9 +236,16 @@ impl Checker for HealthEndpoints {
             }
         }
         if !broken.is_empty() {
-            return Verdict::fail(id, expected, Cause::ServiceUnhealthy, list(broken.iter().map(|(w, _)| w), 5))
-                .witnesses(broken.iter().map(|(_, s)| *s))
-                .hint("ask the endpoint by hand; its answer usually names the dependency that it misses");
+            return Verdict::fail(
+                id,
+                expected,
+                Cause::ServiceUnhealthy,
+                list(broken.iter().map(|(w, _)| w), 5),
+            )
+            .witnesses(broken.iter().map(|(_, s)| *s))
+            .hint(
+                "ask the endpoint by hand; its answer usually names the dependency that it misses",
+            );
         }
         if !unasked.is_empty() || ok.is_empty() {
             let why = if unasked.is_empty() {
@@ -191,7 +255,12 @@ impl Checker for HealthEndpoints {
             };
             return Verdict::unknown(id, expected, why);
         }
-        let reason = format!("all {} answered as declared{}", ok.len(), left_out::told(&self.left_out));
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("endpoints that answered", ok.len() as u64).witnesses(ok))
+        let reason =
+            format!("all {} answered as declared{}", ok.len(), left_out::told(&self.left_out));
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("endpoints that answered", ok.len() as u64)
+                .witnesses(ok),
+        )
     }
 }

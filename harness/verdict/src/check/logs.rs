@@ -17,16 +17,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The field that holds a line's own time.
 const TIMESTAMP: &str = "@timestamp";
 
-/// Each acknowledged operation of the journeys has exactly one line of this source, in the index of its day.
+/// Each acknowledged operation of the journeys has exactly one line of this source, in the index of
+/// its day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinesStored {
     /// Source, for the id and the sentence.
     pub source: String,
-    /// Index prefix before the date, for example `logs-email-service-`; the date follows as `YYYY.MM.dd` (UTC, of the line's own timestamp).
+    /// Index prefix before the date, for example `logs-email-service-`; the date follows as
+    /// `YYYY.MM.dd` (UTC, of the line's own timestamp).
     pub index_prefix: String,
     /// Field that holds the operation's id.
     pub id_field: String,
-    /// Field and value that select the lines which answer for an operation (for example `event` = `request`).
+    /// Field and value that select the lines which answer for an operation (for example `event` =
+    /// `request`).
     pub select: BTreeMap<String, String>,
     /// Steps of journeys (`journey/step`) that must lead to such a line.
     pub steps: Vec<String>,
@@ -43,7 +46,8 @@ pub struct FieldsTyped {
     pub index_prefix: String,
     /// Source, for the id.
     pub source: String,
-    /// Dotted field to type. A field that no document has yet may be missing from the mapping only if `optional` lists it.
+    /// Dotted field to type. A field that no document has yet may be missing from the mapping only
+    /// if `optional` lists it.
     pub types: BTreeMap<String, String>,
     /// Fields that need not be there.
     pub optional: Vec<String>,
@@ -54,8 +58,12 @@ fn field<'d>(fields: &'d Map<String, Value>, name: &str) -> Option<&'d Value> {
     if let Some(v) = fields.get(name) {
         return (!v.is_null()).then_some(v);
     }
-    name.match_indices('.')
-        .find_map(|(i, _)| fields.get(&name[..i]).and_then(Value::as_object).and_then(|inner| field(inner, &name[i + 1..])))
+    name.match_indices('.').find_map(|(i, _)| {
+        fields
+            .get(&name[..i])
+            .and_then(Value::as_object)
+            .and_then(|inner| field(inner, &name[i + 1..]))
+    })
 }
 
 /// What was stored for the operations.
@@ -70,12 +78,14 @@ struct Stored<'h> {
 impl LinesStored {
     /// The operation for which a line answers, if it is one that does.
     fn answers_for(&self, d: &Document) -> Option<String> {
-        // Without a selection, lines of other sources carry the id as well: then only those of the own index answer.
+        // Without a selection, lines of other sources carry the id as well: then only those of the
+        // own index answer.
         if self.select.is_empty() && !d.index.starts_with(&self.index_prefix) {
             return None;
         }
         let fields = d.fields.parsed();
-        let selected = self.select.iter().all(|(k, v)| field(&fields, k).is_some_and(|seen| text(seen) == *v));
+        let selected =
+            self.select.iter().all(|(k, v)| field(&fields, k).is_some_and(|seen| text(seen) == *v));
         field(&fields, &self.id_field).filter(|_| selected).map(text)
     }
 
@@ -107,13 +117,19 @@ impl LinesStored {
             Value::Number(ms) => ms.as_f64().map(|ms| (ms / 1e3).floor() as i64),
             other => parse_rfc3339(&text(other)),
         };
-        let epoch_s = epoch_s.ok_or_else(|| format!("{TIMESTAMP} (it is {stamp}, which is no time)"))?;
+        let epoch_s =
+            epoch_s.ok_or_else(|| format!("{TIMESTAMP} (it is {stamp}, which is no time)"))?;
         Ok(format!("{}{}", self.index_prefix, index_day(epoch_s)))
     }
 
     /// Two documents that are one line, stored twice: same time, same selected and required fields.
     fn same_line(&self, a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-        let names = self.required_fields.iter().chain(self.select.keys()).map(String::as_str).chain([TIMESTAMP]);
+        let names = self
+            .required_fields
+            .iter()
+            .chain(self.select.keys())
+            .map(String::as_str)
+            .chain([TIMESTAMP]);
         names.into_iter().all(|n| field(a, n) == field(b, n))
     }
 }
@@ -158,12 +174,19 @@ impl Checker for LinesStored {
         let operations = acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s)));
         let total = operations.len() as u64;
         if total < self.least.max(1) {
-            let why =
-                format!("{} acknowledged, {} wanted for a verdict", count(total, "operation was", "operations were"), self.least.max(1));
+            let why = format!(
+                "{} acknowledged, {} wanted for a verdict",
+                count(total, "operation was", "operations were"),
+                self.least.max(1)
+            );
             return Verdict::unknown(id, expected, why);
         }
         let Some(stored) = self.stored(&timeline) else {
-            return Verdict::unknown(id, expected, format!("the log store was never read after the load{}", silent_sources(&timeline)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("the log store was never read after the load{}", silent_sources(&timeline)),
+            );
         };
         let mut findings = Findings::default();
         let mut fine = 0;
@@ -175,13 +198,23 @@ impl Checker for LinesStored {
                 continue;
             };
             let mut ok = true;
-            let parsed: Vec<(&Document, Map<String, Value>)> = lines.iter().map(|(_, d)| (*d, d.fields.parsed())).collect();
+            let parsed: Vec<(&Document, Map<String, Value>)> =
+                lines.iter().map(|(_, d)| (*d, d.fields.parsed())).collect();
             if lines.len() > 1 {
-                let doubled = parsed.iter().enumerate().any(|(i, (_, a))| parsed[i + 1..].iter().any(|(_, b)| self.same_line(a, b)));
-                // Under a fault a service may do its work, and log it, twice; one line stored twice is the pipeline's doing.
+                let doubled = parsed
+                    .iter()
+                    .enumerate()
+                    .any(|(i, (_, a))| parsed[i + 1..].iter().any(|(_, b)| self.same_line(a, b)));
+                // Under a fault a service may do its work, and log it, twice; one line stored twice
+                // is the pipeline's doing.
                 if doubled || timeline.during(op).next().is_none() {
                     ok = false;
-                    findings.add(Cause::LogLineDuplicated, op, e.seq, format!("{} ({} lines, in {})", op.id, lines.len(), first.index));
+                    findings.add(
+                        Cause::LogLineDuplicated,
+                        op,
+                        e.seq,
+                        format!("{} ({} lines, in {})", op.id, lines.len(), first.index),
+                    );
                 } else {
                     twice_in_drills += 1;
                 }
@@ -190,7 +223,12 @@ impl Checker for LinesStored {
                 match self.home(fields) {
                     Ok(home) if home != d.index => {
                         ok = false;
-                        findings.add(Cause::WrongIndex, op, e.seq, format!("{} is in {}, {} wanted", op.id, d.index, home));
+                        findings.add(
+                            Cause::WrongIndex,
+                            op,
+                            e.seq,
+                            format!("{} is in {}, {} wanted", op.id, d.index, home),
+                        );
                     }
                     Err(what) => {
                         ok = false;
@@ -216,7 +254,13 @@ struct Counts {
 }
 
 impl LinesStored {
-    fn verdict(&self, timeline: &Timeline<'_>, stored: &Stored<'_>, findings: &Findings<'_>, counts: Counts) -> Verdict {
+    fn verdict(
+        &self,
+        timeline: &Timeline<'_>,
+        stored: &Stored<'_>,
+        findings: &Findings<'_>,
+        counts: Counts,
+    ) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let n = |c: Cause| findings.of(c).len() as u64;
         let mut seen = Vec::new();
@@ -242,9 +286,11 @@ impl LinesStored {
                 list(findings.of(Cause::WrongIndex).iter().map(|f| &f.2), 3)
             ));
         }
-        let missing_fields: BTreeSet<&str> = findings.of(Cause::FieldMissing).iter().map(|f| f.2.as_str()).collect();
+        let missing_fields: BTreeSet<&str> =
+            findings.of(Cause::FieldMissing).iter().map(|f| f.2.as_str()).collect();
         if !missing_fields.is_empty() {
-            let lines: BTreeSet<&str> = findings.of(Cause::FieldMissing).iter().map(|f| f.0).collect();
+            let lines: BTreeSet<&str> =
+                findings.of(Cause::FieldMissing).iter().map(|f| f.0).collect();
             seen.push(format!(
                 "lines of {} lack a field: {} ({})",
                 count(lines.len() as u64, "operation", "operations"),
@@ -252,23 +298,37 @@ impl LinesStored {
                 list(&lines, 5)
             ));
         }
-        let order = [Cause::LogLineMissing, Cause::LogLineDuplicated, Cause::WrongIndex, Cause::FieldMissing];
-        // An answer with holes can't show that something is missing; what it does show still counts.
-        let present = order.into_iter().filter(|c| *c != Cause::LogLineMissing || stored.doubt.is_none());
+        let order = [
+            Cause::LogLineMissing,
+            Cause::LogLineDuplicated,
+            Cause::WrongIndex,
+            Cause::FieldMissing,
+        ];
+        // An answer with holes can't show that something is missing; what it does show still
+        // counts.
+        let present =
+            order.into_iter().filter(|c| *c != Cause::LogLineMissing || stored.doubt.is_none());
         let Some(cause) = present.into_iter().find(|c| n(*c) > 0) else {
             if let Some(doubt) = &stored.doubt
                 && n(Cause::LogLineMissing) > 0
             {
                 let why = format!("{doubt}, so that absence proves nothing: {}", seen.join("; "));
-                return Verdict::unknown(id, expected, why).witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
+                return Verdict::unknown(id, expected, why)
+                    .witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
             }
             let again = if counts.twice_in_drills > 0 {
                 format!("; {} logged again by the service during drills", counts.twice_in_drills)
             } else {
                 String::new()
             };
-            let reason = format!("{} of {} operations found among {} documents{again}", counts.fine, counts.total, stored.documents);
-            return timeline.gate(Verdict::pass(id, expected, reason).evidence("operations with their line", counts.fine));
+            let reason = format!(
+                "{} of {} operations found among {} documents{again}",
+                counts.fine, counts.total, stored.documents
+            );
+            return timeline.gate(
+                Verdict::pass(id, expected, reason)
+                    .evidence("operations with their line", counts.fine),
+            );
         };
         let hint = match cause {
             Cause::LogLineMissing => {
@@ -280,7 +340,9 @@ impl LinesStored {
             Cause::WrongIndex => {
                 "the index must be named after the line's source and its own timestamp in UTC: check the shipper's index setting and its time field"
             }
-            _ => "does the shipper decode the JSON into fields, or drop some; does the service still write the field?",
+            _ => {
+                "does the shipper decode the JSON into fields, or drop some; does the service still write the field?"
+            }
         };
         let verdict = Verdict::fail(id, expected, cause, seen.join("; "))
             .hint(hint)
@@ -291,8 +353,14 @@ impl LinesStored {
 }
 
 /// Acknowledged operations that are wanted, in the order in which they were due.
-pub(super) fn acknowledged(history: &History, is_wanted: impl Fn(&Operation) -> bool) -> Vec<(&Event, &Operation)> {
-    let mut found: Vec<_> = history.operations().filter(|(_, o)| o.outcome == Outcome::Acknowledged && is_wanted(o)).collect();
+pub(super) fn acknowledged(
+    history: &History,
+    is_wanted: impl Fn(&Operation) -> bool,
+) -> Vec<(&Event, &Operation)> {
+    let mut found: Vec<_> = history
+        .operations()
+        .filter(|(_, o)| o.outcome == Outcome::Acknowledged && is_wanted(o))
+        .collect();
     found.sort_by_key(|(_, o)| (o.due.mono_us, o.id.as_str()));
     found
 }
@@ -303,11 +371,17 @@ pub(super) fn silent_sources(timeline: &Timeline<'_>) -> String {
         .captured_facts()
         .into_iter()
         .filter_map(|(_, o)| match &o.fact {
-            Fact::Unreachable { question, error } => Some(format!("{} ({question}): {error}", o.source)),
+            Fact::Unreachable { question, error } => {
+                Some(format!("{} ({question}): {error}", o.source))
+            }
             _ => None,
         })
         .collect();
-    if silent.is_empty() { String::new() } else { format!("; not answering then: {}", list(&silent, 3)) }
+    if silent.is_empty() {
+        String::new()
+    } else {
+        format!("; not answering then: {}", list(&silent, 3))
+    }
 }
 
 impl Checker for FieldsTyped {
@@ -316,7 +390,11 @@ impl Checker for FieldsTyped {
     }
 
     fn expected(&self) -> String {
-        format!("every index {}* maps {} as declared", self.index_prefix, count(self.types.len() as u64, "field", "fields"))
+        format!(
+            "every index {}* maps {} as declared",
+            self.index_prefix,
+            count(self.types.len() as u64, "field", "fields")
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -335,18 +413,25 @@ impl Checker for FieldsTyped {
             return Verdict::unknown(
                 id,
                 expected,
-                format!("no mapping of an index {}* was read{}", self.index_prefix, silent_sources(&timeline)),
+                format!(
+                    "no mapping of an index {}* was read{}",
+                    self.index_prefix,
+                    silent_sources(&timeline)
+                ),
             );
         }
-        let (mut fine, mut mismatched, mut missing, mut seqs) = (0, Vec::new(), Vec::new(), Vec::new());
+        let (mut fine, mut mismatched, mut missing, mut seqs) =
+            (0, Vec::new(), Vec::new(), Vec::new());
         for (index, (_, seq, t)) in &last {
             seqs.push(*seq);
             for (name, wanted) in &self.types {
                 match t.types.get(name) {
                     Some(seen) if seen == wanted => fine += 1,
-                    Some(seen) => mismatched.push((format!("{name} is {seen} in {index}, {wanted} wanted"), *seq)),
+                    Some(seen) => mismatched
+                        .push((format!("{name} is {seen} in {index}, {wanted} wanted"), *seq)),
                     None if self.optional.contains(name) => {}
-                    None => missing.push((format!("{name} is not mapped in {index}, {wanted} wanted"), *seq)),
+                    None => missing
+                        .push((format!("{name} is not mapped in {index}, {wanted} wanted"), *seq)),
                 }
             }
         }
@@ -358,10 +443,20 @@ impl Checker for FieldsTyped {
         if !first.is_empty() {
             let seen = list(first.iter().chain(second).map(|(w, _)| w), 5);
             let hint = "check the index template, its pattern and its priority; a template changes only indices that are made after it";
-            return Verdict::fail(id, expected, cause, seen).witnesses(first.iter().map(|(_, s)| *s)).hint(hint);
+            return Verdict::fail(id, expected, cause, seen)
+                .witnesses(first.iter().map(|(_, s)| *s))
+                .hint(hint);
         }
-        let reason = format!("{} of {} as declared", count(fine, "field", "fields"), count(last.len() as u64, "index", "indices"));
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("fields of the declared type", fine).witnesses(seqs))
+        let reason = format!(
+            "{} of {} as declared",
+            count(fine, "field", "fields"),
+            count(last.len() as u64, "index", "indices")
+        );
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("fields of the declared type", fine)
+                .witnesses(seqs),
+        )
     }
 }
 

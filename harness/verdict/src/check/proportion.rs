@@ -1,4 +1,5 @@
-//! Exact binomial statistics: nothing here approximates, and nothing is judged that a sample can't tell.
+//! Exact binomial statistics: nothing here approximates, and nothing is judged that a sample can't
+//! tell.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
@@ -21,12 +22,14 @@ pub(crate) fn at_least(k: u64, n: u64, p: f64) -> f64 {
     Binomial::new(p, n).map_or(f64::NAN, |b| b.sf(k - 1))
 }
 
-/// Two-sided exact test: how likely is a count as extreme as k of n if the chance is p (twice the smaller tail).
+/// Two-sided exact test: how likely is a count as extreme as k of n if the chance is p (twice the
+/// smaller tail).
 pub fn two_sided(k: u64, n: u64, p: f64) -> f64 {
     (2.0 * at_most(k, n, p).min(at_least(k, n, p))).min(1.0)
 }
 
-/// The largest count that the two-sided test at level `alpha` rejects for being too small; `None` if it rejects none.
+/// The largest count that the two-sided test at level `alpha` rejects for being too small; `None`
+/// if it rejects none.
 fn rejected_below(n: u64, p: f64, alpha: f64) -> Option<u64> {
     // The tail grows with k: a binary search for the first k that is not rejected.
     let (mut low, mut high) = (0, n);
@@ -37,12 +40,14 @@ fn rejected_below(n: u64, p: f64, alpha: f64) -> Option<u64> {
     low.checked_sub(1)
 }
 
-/// The chance that the test at level `alpha` for chance `p` convicts a process of chance `other` (smaller than p).
+/// The chance that the test at level `alpha` for chance `p` convicts a process of chance `other`
+/// (smaller than p).
 pub(crate) fn power(n: u64, p: f64, other: f64, alpha: f64) -> f64 {
     rejected_below(n, p, alpha).map_or(0.0, |k| at_most(k, n, other))
 }
 
-/// The smallest sample that tells `p` from its half at level `alpha` with power `wanted`; `None` above a million.
+/// The smallest sample that tells `p` from its half at level `alpha` with power `wanted`; `None`
+/// above a million.
 pub(crate) fn sample_for_half(p: f64, alpha: f64, wanted: f64) -> Option<u64> {
     let enough = |n: u64| power(n, p, p / 2.0, alpha) >= wanted;
     let mut high = 8;
@@ -52,7 +57,8 @@ pub(crate) fn sample_for_half(p: f64, alpha: f64, wanted: f64) -> Option<u64> {
             return None;
         }
     }
-    // Power saws a little as n grows, so this finds a sample that is enough and whose neighbour below is not.
+    // Power saws a little as n grows, so this finds a sample that is enough and whose neighbour
+    // below is not.
     let mut low = high / 2;
     while high - low > 1 {
         let middle = low + (high - low) / 2;

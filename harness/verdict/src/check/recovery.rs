@@ -12,16 +12,18 @@ use crate::{Event, History, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Operations of a step below which a percentile is no measurement: it is then held against the stack only if so many values beyond
-/// the limit would come by chance less often than `SMALL_SAMPLE_ALPHA`.
+/// Operations of a step below which a percentile is no measurement: it is then held against the
+/// stack only if so many values beyond the limit would come by chance less often than
+/// `SMALL_SAMPLE_ALPHA`.
 const LEAST_FOR_MEDIAN: usize = 20;
 /// The same for the 99th percentile: below it, it is simply the largest value.
 const LEAST_FOR_P99: usize = 100;
 /// Chance of a false conviction from a small sample.
 const SMALL_SAMPLE_ALPHA: f64 = 0.001;
 
-/// The journeys' error rate and latency are inside the baseline in the healthy windows before the first drill, and again
-/// after the last was healed; a fresh operation still flows through everything.
+/// The journeys' error rate and latency are inside the baseline in the healthy windows before the
+/// first drill, and again after the last was healed; a fresh operation still flows through
+/// everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovered {
     /// Limits.
@@ -78,11 +80,14 @@ fn beyond(sorted: &[f64], q: f64, limit: f64, enough: usize) -> bool {
 }
 
 impl Recovered {
-    /// Windows without a drill and its settling, in order, with the operations that were due and done within each.
+    /// Windows without a drill and its settling, in order, with the operations that were due and
+    /// done within each.
     fn windows<'h>(&self, timeline: &Timeline<'h>) -> Vec<Measured<'h>> {
         let mut operations: Vec<(&Event, &Operation)> = timeline.history.operations().collect();
         operations.sort_by_key(|(_, o)| (o.due.mono_us, o.id.as_str()));
-        let (Some(first), Some(last)) = (operations.first(), operations.last()) else { return Vec::new() };
+        let (Some(first), Some(last)) = (operations.first(), operations.last()) else {
+            return Vec::new();
+        };
         let steady = timeline
             .history
             .run()
@@ -93,7 +98,10 @@ impl Recovered {
         let blocks: Vec<Interval> = timeline
             .drills
             .iter()
-            .map(|d| Interval { from: mono_s(d.began.at), to: d.ended.map_or(f64::INFINITY, |m| mono_s(m.at) + self.settle_s) })
+            .map(|d| Interval {
+                from: mono_s(d.began.at),
+                to: d.ended.map_or(f64::INFINITY, |m| mono_s(m.at) + self.settle_s),
+            })
             .collect();
         let whole = Interval { from, to: mono_s(last.1.due).max(from) };
         let free = without(vec![whole], &merge(blocks.clone(), 0.0));
@@ -109,11 +117,17 @@ impl Recovered {
             let mine: Vec<(u64, &Operation)> = operations
                 .iter()
                 .filter(|(_, o)| mono_s(o.due) >= w.from && mono_s(o.due) <= w.to)
-                // What was still under way when the next drill began says nothing about the time before it.
-                .filter(|(_, o)| !blocks.iter().any(|b| mono_s(o.due) < b.from && mono_s(o.ended) >= b.from))
+                // What was still under way when the next drill began says nothing about the time
+                // before it.
+                .filter(|(_, o)| {
+                    !blocks.iter().any(|b| mono_s(o.due) < b.from && mono_s(o.ended) >= b.from)
+                })
                 .map(|(e, o)| (e.seq, *o))
                 .collect();
-            let times = mine.iter().map(|(_, o)| Interval { from: o.due.wall_s(), to: o.ended.wall_s() }).collect();
+            let times = mine
+                .iter()
+                .map(|(_, o)| Interval { from: o.due.wall_s(), to: o.ended.wall_s() })
+                .collect();
             found.push(Measured { after, times: merge(times, 1.0), operations: mine });
         }
         found
@@ -125,23 +139,35 @@ impl Recovered {
         let wrong: Vec<_> = m.operations.iter().filter(|(_, o)| !o.as_expected).collect();
         let rate = wrong.len() as f64 / total.max(1) as f64;
         if rate > self.baseline.error_rate_max {
-            let example = wrong.first().and_then(|(_, o)| o.error.as_deref().or(Some(o.step.as_str()))).unwrap_or_default();
+            let example = wrong
+                .first()
+                .and_then(|(_, o)| o.error.as_deref().or(Some(o.step.as_str())))
+                .unwrap_or_default();
             let what = format!(
                 "{} of {total} operations went wrong ({}, at most {} wanted), first: {example}",
                 wrong.len(),
                 percent(rate),
                 percent(self.baseline.error_rate_max)
             );
-            found.push(Excess { what, of_time: false, witnesses: wrong.iter().map(|(s, _)| *s).collect() });
+            found.push(Excess {
+                what,
+                of_time: false,
+                witnesses: wrong.iter().map(|(s, _)| *s).collect(),
+            });
         }
         for (step, limit) in &self.baseline.steps {
-            let mut of_step: Vec<(f64, u64)> =
-                m.operations.iter().filter(|(_, o)| o.is_step(step)).map(|(s, o)| (o.latency_ms(), *s)).collect();
+            let mut of_step: Vec<(f64, u64)> = m
+                .operations
+                .iter()
+                .filter(|(_, o)| o.is_step(step))
+                .map(|(s, o)| (o.latency_ms(), *s))
+                .collect();
             of_step.sort_by(|a, b| a.0.total_cmp(&b.0));
             let sorted: Vec<f64> = of_step.iter().map(|(v, _)| *v).collect();
-            for (name, q, limit, enough) in
-                [("median", 0.5, limit.p50_ms, LEAST_FOR_MEDIAN), ("99th percentile", 0.99, limit.p99_ms, LEAST_FOR_P99)]
-            {
+            for (name, q, limit, enough) in [
+                ("median", 0.5, limit.p50_ms, LEAST_FOR_MEDIAN),
+                ("99th percentile", 0.99, limit.p99_ms, LEAST_FOR_P99),
+            ] {
                 if beyond(&sorted, q, limit, enough) {
                     let seen = percentile(&sorted, q).unwrap_or_default();
                     let what = format!(
@@ -150,7 +176,12 @@ impl Recovered {
                         number(limit),
                         count(sorted.len() as u64, "operation", "operations")
                     );
-                    let witnesses = of_step.iter().rev().take_while(|(v, _)| *v > limit).map(|(_, s)| *s).collect();
+                    let witnesses = of_step
+                        .iter()
+                        .rev()
+                        .take_while(|(v, _)| *v > limit)
+                        .map(|(_, s)| *s)
+                        .collect();
                     found.push(Excess { what, of_time: true, witnesses });
                 }
             }
@@ -176,18 +207,29 @@ impl Checker for Recovered {
         let timeline = Timeline::of(history);
         let least = self.baseline.operations_min.max(1) as usize;
         let mut windows = self.windows(&timeline);
-        let Some(last) = windows.pop() else { return Verdict::unknown(id, expected, "no operation ran outside of drills") };
+        let Some(last) = windows.pop() else {
+            return Verdict::unknown(id, expected, "no operation ran outside of drills");
+        };
         let drilled: BTreeSet<&str> = timeline.drills.iter().map(|d| d.id).collect();
-        let known: BTreeSet<&str> = windows.iter().flat_map(|w| &w.after).chain(&last.after).copied().collect();
+        let known: BTreeSet<&str> =
+            windows.iter().flat_map(|w| &w.after).chain(&last.after).copied().collect();
         if known != drilled {
             let open: Vec<&&str> = drilled.difference(&known).collect();
-            return Verdict::unknown(id, expected, format!("nothing was measured after drill {}", list(open, 4)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("nothing was measured after drill {}", list(open, 4)),
+            );
         }
         if last.operations.len() < least {
             return Verdict::unknown(
                 id,
                 expected,
-                format!("{} ran {}, {least} wanted", count(last.operations.len() as u64, "operation", "operations"), last.name()),
+                format!(
+                    "{} ran {}, {least} wanted",
+                    count(last.operations.len() as u64, "operation", "operations"),
+                    last.name()
+                ),
             );
         }
         // A window with too little in it is judged together with the next.
@@ -203,8 +245,12 @@ impl Checker for Recovered {
             };
             if whole.operations.len() >= least { judged.push(whole) } else { waiting = Some(whole) }
         }
-        let unmeasured: Vec<&String> =
-            self.baseline.steps.keys().filter(|s| !judged.iter().any(|m| m.operations.iter().any(|(_, o)| o.is_step(s)))).collect();
+        let unmeasured: Vec<&String> = self
+            .baseline
+            .steps
+            .keys()
+            .filter(|s| !judged.iter().any(|m| m.operations.iter().any(|(_, o)| o.is_step(s))))
+            .collect();
         let mut open = Vec::new();
         let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
         for m in &judged {
@@ -219,7 +265,8 @@ impl Checker for Recovered {
                 continue;
             }
             let what = format!("{}: {}", m.name(), list(excesses.iter().map(|e| &e.what), 4));
-            let seqs: Vec<u64> = excesses.iter().flat_map(|e| e.witnesses.iter().copied()).collect();
+            let seqs: Vec<u64> =
+                excesses.iter().flat_map(|e| e.witnesses.iter().copied()).collect();
             if excesses.iter().all(|e| e.of_time)
                 && let Some((why, seq)) = m.times.iter().find_map(|t| timeline.contended(*t))
             {
@@ -232,7 +279,10 @@ impl Checker for Recovered {
                     "nothing was broken yet: is the baseline from another machine, or is the stack slow by itself? record one with `firedrill baseline record`",
                 )
             } else {
-                (Cause::NotRecovered, "look at what the drill left behind: exhausted pools, a backlog, a dependency that did not come back")
+                (
+                    Cause::NotRecovered,
+                    "look at what the drill left behind: exhausted pools, a backlog, a dependency that did not come back",
+                )
             };
             return Verdict::fail(id, expected, cause, what).witnesses(seqs).hint(hint);
         }
@@ -240,11 +290,21 @@ impl Checker for Recovered {
             return Verdict::unknown(id, expected, why.as_str()).witnesses([*seq]);
         }
         if !unmeasured.is_empty() {
-            return Verdict::unknown(id, expected, format!("no operation of {} ran outside of drills", list(&unmeasured, 5)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("no operation of {} ran outside of drills", list(&unmeasured, 5)),
+            );
         }
         let operations: u64 = judged.iter().map(|m| m.operations.len() as u64).sum();
-        let slowest = list(worst.iter().map(|(s, v)| format!("{s} {} ms", number(v.round()))).collect::<Vec<_>>(), 5);
-        let reason = format!("{operations} operations in {}; slowest: {slowest}", count(judged.len() as u64, "window", "windows"));
+        let slowest = list(
+            worst.iter().map(|(s, v)| format!("{s} {} ms", number(v.round()))).collect::<Vec<_>>(),
+            5,
+        );
+        let reason = format!(
+            "{operations} operations in {}; slowest: {slowest}",
+            count(judged.len() as u64, "window", "windows")
+        );
         timeline.gate(
             Verdict::pass(id, expected, reason)
                 .evidence("operations outside of drills", operations)

@@ -1,4 +1,5 @@
-//! The roll-call: every verdict that a run must return, and the least that it must rest on. What is missing makes the run Unknown.
+//! The roll-call: every verdict that a run must return, and the least that it must rest on. What is
+//! missing makes the run Unknown.
 
 use super::wording::list;
 use crate::verdict::{Status, Verdict};
@@ -18,7 +19,8 @@ pub struct Required {
     /// Whether it may be skipped.
     #[serde(default)]
     pub may_skip: bool,
-    /// What the run leaves out of that evidence, because its services' images can't be had: name to number.
+    /// What the run leaves out of that evidence, because its services' images can't be had: name to
+    /// number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub without: BTreeMap<String, u64>,
 }
@@ -39,13 +41,18 @@ impl Required {
     }
 }
 
-/// One Unknown verdict, `roll_call.<id>`, for each required one that is missing, skipped without being allowed to, or passes with
-/// less evidence than required; and `roll_call.verdicts` if there is none at all. Empty if all answer.
+/// One Unknown verdict, `roll_call.<id>`, for each required one that is missing, skipped without
+/// being allowed to, or passes with less evidence than required; and `roll_call.verdicts` if there
+/// is none at all. Empty if all answer.
 pub fn roll_call(verdicts: &[Verdict], required: &[Required]) -> Vec<Verdict> {
     if verdicts.is_empty() {
         return vec![
-            Verdict::unknown("roll_call.verdicts", "the run returns verdicts", "there is none at all")
-                .hint("did the selection match anything, and did the run get as far as judging?"),
+            Verdict::unknown(
+                "roll_call.verdicts",
+                "the run returns verdicts",
+                "there is none at all",
+            )
+            .hint("did the selection match anything, and did the run get as far as judging?"),
         ];
     }
     required.iter().filter_map(|r| absent(verdicts, r)).collect()
@@ -54,19 +61,33 @@ pub fn roll_call(verdicts: &[Verdict], required: &[Required]) -> Vec<Verdict> {
 fn absent(verdicts: &[Verdict], required: &Required) -> Option<Verdict> {
     let without = match required.without.is_empty() {
         true => String::new(),
-        false => format!(" ({} without {})", required.least_evidence, list(required.without.keys(), 5)),
+        false => {
+            format!(" ({} without {})", required.least_evidence, list(required.without.keys(), 5))
+        }
     };
-    let expected = format!("verdict {} is returned, on evidence of at least {}{without}", required.id, required.least());
-    let unknown = |why: String| Some(Verdict::unknown(format!("roll_call.{}", required.id), expected.clone(), why));
+    let expected = format!(
+        "verdict {} is returned, on evidence of at least {}{without}",
+        required.id,
+        required.least()
+    );
+    let unknown = |why: String| {
+        Some(Verdict::unknown(format!("roll_call.{}", required.id), expected.clone(), why))
+    };
     let mut of_id = verdicts.iter().filter(|v| v.id == required.id).peekable();
     if of_id.peek().is_none() {
         return unknown("it is missing".into());
     }
     of_id.find_map(|v| match v.status {
-        Status::Skipped if !required.may_skip => unknown(format!("it was skipped, and may not be: {}", v.reason)),
+        Status::Skipped if !required.may_skip => {
+            unknown(format!("it was skipped, and may not be: {}", v.reason))
+        }
         Status::Pass => {
             let evidence = v.evidence.iter().map(|e| e.count).max().unwrap_or(0);
-            if evidence < required.least() { unknown(format!("it passed on evidence of {evidence}: {}", v.reason)) } else { None }
+            if evidence < required.least() {
+                unknown(format!("it passed on evidence of {evidence}: {}", v.reason))
+            } else {
+                None
+            }
         }
         _ => None,
     })
@@ -89,14 +110,25 @@ mod tests {
             Verdict::unknown("c", "", ""),
             Verdict::skipped("d", "", "not here"),
         ];
-        let all = [required("a", 5, false), required("b", 1, false), required("c", 1, false), required("d", 1, true)];
+        let all = [
+            required("a", 5, false),
+            required("b", 1, false),
+            required("c", 1, false),
+            required("d", 1, true),
+        ];
         assert_eq!(roll_call(&verdicts, &all), vec![]);
     }
 
     #[test]
     fn whoever_is_missing_skipped_or_short_of_evidence_is_unknown() {
-        let verdicts = [Verdict::pass("a", "", "").evidence("x", 2).evidence("y", 4), Verdict::skipped("d", "", "not here")];
-        let answers = roll_call(&verdicts, &[required("a", 5, false), required("d", 1, false), required("e", 1, true)]);
+        let verdicts = [
+            Verdict::pass("a", "", "").evidence("x", 2).evidence("y", 4),
+            Verdict::skipped("d", "", "not here"),
+        ];
+        let answers = roll_call(
+            &verdicts,
+            &[required("a", 5, false), required("d", 1, false), required("e", 1, true)],
+        );
         let ids: Vec<&str> = answers.iter().map(|v| v.id.as_str()).collect();
         assert_eq!(ids, ["roll_call.a", "roll_call.d", "roll_call.e"]);
         assert!(answers.iter().all(|v| v.status == Status::Unknown));

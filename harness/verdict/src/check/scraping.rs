@@ -24,7 +24,8 @@ pub struct ExpectedTarget {
     pub count: u64,
 }
 
-/// Every expected target is up and its last scrape is younger than three intervals, in the healthy stack.
+/// Every expected target is up and its last scrape is younger than three intervals, in the healthy
+/// stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetsUp {
     /// What must be there.
@@ -42,13 +43,14 @@ pub struct TargetsUp {
 pub struct SeriesPresent {
     /// PromQL selectors.
     pub selectors: Vec<String>,
-    /// Selectors of what services that are left out would expose. They may match: `up` of a target that is down is a series, too.
+    /// Selectors of what services that are left out would expose. They may match: `up` of a target
+    /// that is down is a series, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
 }
 
-/// Every service exposes metrics (has at least one target), except those that the declaration names as having none; those are named in
-/// the verdict's reason.
+/// Every service exposes metrics (has at least one target), except those that the declaration names
+/// as having none; those are named in the verdict's reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricsEndpoints {
     /// Service to job.
@@ -63,7 +65,8 @@ pub struct MetricsEndpoints {
     pub left_out: Vec<AbsentService>,
 }
 
-/// The metrics server and the alert manager run with the configuration they were last given, and every rule group evaluates.
+/// The metrics server and the alert manager run with the configuration they were last given, and
+/// every rule group evaluates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationLoaded {
     /// Services whose reload status was asked.
@@ -86,8 +89,10 @@ impl<'h> Targets<'h> {
                 last.insert(&o.source, (e.seq, targets));
             }
         }
-        (!last.is_empty())
-            .then(|| Targets { seqs: last.values().map(|(s, _)| *s).collect(), all: last.values().flat_map(|(_, t)| t.iter()).collect() })
+        (!last.is_empty()).then(|| Targets {
+            seqs: last.values().map(|(s, _)| *s).collect(),
+            all: last.values().flat_map(|(_, t)| t.iter()).collect(),
+        })
     }
 
     fn of_job(&self, job: &str) -> Vec<&'h Target> {
@@ -101,7 +106,10 @@ impl<'h> Targets<'h> {
 
     /// What else answers for services that are left out.
     fn answered(&self, left_out: &[AbsentService]) -> Vec<(Cause, String)> {
-        left_out::answered(left_out, &self.all).into_iter().map(|seen| (Cause::LeftOutAnswers, seen)).collect()
+        left_out::answered(left_out, &self.all)
+            .into_iter()
+            .map(|seen| (Cause::LeftOutAnswers, seen))
+            .collect()
     }
 }
 
@@ -118,11 +126,22 @@ fn fault_of(t: &Target) -> Option<(Cause, String)> {
     if !t.up {
         return Some((
             Cause::TargetNotScraped,
-            format!("{name} is down: {}", if t.last_error.is_empty() { "no error given" } else { &t.last_error }),
+            format!(
+                "{name} is down: {}",
+                if t.last_error.is_empty() { "no error given" } else { &t.last_error }
+            ),
         ));
     }
-    (age > STALE_AFTER_INTERVALS * t.interval_s)
-        .then(|| (Cause::TargetStale, format!("{name} was last scraped {} ago, its interval is {}", seconds(age), seconds(t.interval_s))))
+    (age > STALE_AFTER_INTERVALS * t.interval_s).then(|| {
+        (
+            Cause::TargetStale,
+            format!(
+                "{name} was last scraped {} ago, its interval is {}",
+                seconds(age),
+                seconds(t.interval_s)
+            ),
+        )
+    })
 }
 
 impl Checker for TargetsUp {
@@ -131,7 +150,10 @@ impl Checker for TargetsUp {
     }
 
     fn expected(&self) -> String {
-        format!("the targets of {} are up and fresh while the stack is healthy", count(self.targets.len() as u64, "job", "jobs"))
+        format!(
+            "the targets of {} are up and fresh while the stack is healthy",
+            count(self.targets.len() as u64, "job", "jobs")
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -140,7 +162,9 @@ impl Checker for TargetsUp {
         if let Some(s) = timeline.silent(is_targets, &["target"]) {
             return unreachable_backend(id, expected, &s);
         }
-        let Some(targets) = Targets::of(&timeline) else { return timeline.unanswered(id, expected, "targets", is_targets, &["target"]) };
+        let Some(targets) = Targets::of(&timeline) else {
+            return timeline.unanswered(id, expected, "targets", is_targets, &["target"]);
+        };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
         for wanted in &self.targets {
@@ -148,7 +172,12 @@ impl Checker for TargetsUp {
             if (of_job.len() as u64) < wanted.count {
                 wrong.push((
                     Cause::TargetNotInDiscovery,
-                    format!("job {} has {}, {} wanted", wanted.job, count(of_job.len() as u64, "target", "targets"), wanted.count),
+                    format!(
+                        "job {} has {}, {} wanted",
+                        wanted.job,
+                        count(of_job.len() as u64, "target", "targets"),
+                        wanted.count
+                    ),
                 ));
             }
             let faults: Vec<_> = of_job.iter().filter_map(|t| fault_of(t)).collect();
@@ -164,14 +193,22 @@ impl Checker for TargetsUp {
                 Cause::TargetStale => {
                     "the scrape takes longer than its interval, or the server is overloaded: compare scrape duration and interval"
                 }
-                _ => "check host, port and path of the scrape configuration against what the service listens on",
+                _ => {
+                    "check host, port and path of the scrape configuration against what the service listens on"
+                }
             };
-            return Verdict::fail(id, expected, *cause, list(wrong.iter().map(|(_, w)| w), 5)).witnesses(targets.seqs).hint(hint);
+            return Verdict::fail(id, expected, *cause, list(wrong.iter().map(|(_, w)| w), 5))
+                .witnesses(targets.seqs)
+                .hint(hint);
         }
         timeline.gate(
-            Verdict::pass(id, expected, format!("all {fine} up and fresh{}", left_out::told(&self.absent)))
-                .evidence("targets up and fresh", fine)
-                .witnesses(targets.seqs),
+            Verdict::pass(
+                id,
+                expected,
+                format!("all {fine} up and fresh{}", left_out::told(&self.absent)),
+            )
+            .evidence("targets up and fresh", fine)
+            .witnesses(targets.seqs),
         )
     }
 }
@@ -204,7 +241,8 @@ impl Checker for SeriesPresent {
         if last.is_empty() {
             return timeline.unanswered(id, expected, "series", is_count, &["series"]);
         }
-        let (mut found, mut absent, mut unasked, mut seqs) = (0, Vec::new(), Vec::new(), Vec::new());
+        let (mut found, mut absent, mut unasked, mut seqs) =
+            (0, Vec::new(), Vec::new(), Vec::new());
         for selector in &self.selectors {
             match last.get(selector.as_str()) {
                 Some((0, seq)) => absent.push((selector, *seq)),
@@ -231,12 +269,23 @@ impl Checker for SeriesPresent {
             return Verdict::unknown(
                 id,
                 expected,
-                if unasked.is_empty() { "no series is declared".into() } else { format!("never counted: {}", list(&unasked, 5)) },
+                if unasked.is_empty() {
+                    "no series is declared".into()
+                } else {
+                    format!("never counted: {}", list(&unasked, 5))
+                },
             );
         }
-        let (series, selectors) = (count(found, "series", "series"), count(self.selectors.len() as u64, "selector", "selectors"));
+        let (series, selectors) = (
+            count(found, "series", "series"),
+            count(self.selectors.len() as u64, "selector", "selectors"),
+        );
         let reason = format!("{series} for {selectors}{}", left_out::told(&self.absent));
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("selectors that match", self.selectors.len() as u64).witnesses(seqs))
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("selectors that match", self.selectors.len() as u64)
+                .witnesses(seqs),
+        )
     }
 }
 
@@ -246,7 +295,10 @@ impl Checker for MetricsEndpoints {
     }
 
     fn expected(&self) -> String {
-        format!("{} metrics that are scraped", count(self.services.len() as u64, "service exposes", "services expose"))
+        format!(
+            "{} metrics that are scraped",
+            count(self.services.len() as u64, "service exposes", "services expose")
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -255,24 +307,40 @@ impl Checker for MetricsEndpoints {
         if let Some(s) = timeline.silent(is_targets, &["target"]) {
             return unreachable_backend(id, expected, &s);
         }
-        let Some(targets) = Targets::of(&timeline) else { return timeline.unanswered(id, expected, "targets", is_targets, &["target"]) };
+        let Some(targets) = Targets::of(&timeline) else {
+            return timeline.unanswered(id, expected, "targets", is_targets, &["target"]);
+        };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
         for (service, job) in &self.services {
             let of_job = targets.running_of_job(job, &self.left_out);
             match of_job.iter().find(|t| t.up).or(of_job.first()) {
-                None => wrong.push((Cause::NoMetricsEndpoint, format!("{service} (no target of job {job})"))),
-                Some(t) if !t.up && answers_without_metrics(&t.last_error) => {
-                    wrong.push((Cause::NoMetricsEndpoint, format!("{service} ({}: {})", t.scrape_url, t.last_error)))
-                }
-                Some(t) if !t.up => wrong.push((Cause::TargetNotScraped, format!("{service} ({}: {})", t.scrape_url, t.last_error))),
+                None => wrong.push((
+                    Cause::NoMetricsEndpoint,
+                    format!("{service} (no target of job {job})"),
+                )),
+                Some(t) if !t.up && answers_without_metrics(&t.last_error) => wrong.push((
+                    Cause::NoMetricsEndpoint,
+                    format!("{service} ({}: {})", t.scrape_url, t.last_error),
+                )),
+                Some(t) if !t.up => wrong.push((
+                    Cause::TargetNotScraped,
+                    format!("{service} ({}: {})", t.scrape_url, t.last_error),
+                )),
                 Some(_) => fine += 1,
             }
         }
-        let none: Vec<String> = self.without.iter().map(|(s, why)| format!("{s} ({why})")).collect();
-        let declared = if none.is_empty() { String::new() } else { format!("; without metrics by declaration: {}", list(&none, 10)) };
+        let none: Vec<String> =
+            self.without.iter().map(|(s, why)| format!("{s} ({why})")).collect();
+        let declared = if none.is_empty() {
+            String::new()
+        } else {
+            format!("; without metrics by declaration: {}", list(&none, 10))
+        };
         if let Some((cause @ Cause::LeftOutAnswers, seen)) = wrong.first() {
-            return Verdict::fail(id, expected, *cause, seen).witnesses(targets.seqs).hint(ANSWERED_HINT);
+            return Verdict::fail(id, expected, *cause, seen)
+                .witnesses(targets.seqs)
+                .hint(ANSWERED_HINT);
         }
         if let Some((cause, _)) = wrong.first() {
             return Verdict::fail(id, expected, *cause, format!("without metrics: {}{declared}", list(wrong.iter().map(|(_, w)| w), 5)))
@@ -280,9 +348,13 @@ impl Checker for MetricsEndpoints {
                 .hint("a service whose metrics nobody scrapes can't raise an alert: give it an endpoint and a job, or declare that it has none, and why");
         }
         timeline.gate(
-            Verdict::pass(id, expected, format!("all {fine} are scraped{declared}{}", left_out::told(&self.absent)))
-                .evidence("services with metrics", fine)
-                .witnesses(targets.seqs),
+            Verdict::pass(
+                id,
+                expected,
+                format!("all {fine} are scraped{declared}{}", left_out::told(&self.absent)),
+            )
+            .evidence("services with metrics", fine)
+            .witnesses(targets.seqs),
         )
     }
 }
@@ -290,9 +362,19 @@ impl Checker for MetricsEndpoints {
 /// Whether a scrape's error says that something answered that has no metrics there.
 fn answers_without_metrics(error: &str) -> bool {
     let e = error.to_lowercase();
-    ["404", "405", "410", "501", "content-type", "content type", "invalid metric", "expected a valid start token", "no token found"]
-        .iter()
-        .any(|s| e.contains(s))
+    [
+        "404",
+        "405",
+        "410",
+        "501",
+        "content-type",
+        "content type",
+        "invalid metric",
+        "expected a valid start token",
+        "no token found",
+    ]
+    .iter()
+    .any(|s| e.contains(s))
 }
 
 /// Alerting rules that no label tells apart: group, name.
@@ -307,7 +389,8 @@ fn duplicated(rules: &[(&str, &Rule)]) -> Vec<String> {
 }
 
 impl ConfigurationLoaded {
-    /// A file of one of the servers that was replaced under its mount, as last seen: the event, and what is wrong.
+    /// A file of one of the servers that was replaced under its mount, as last seen: the event, and
+    /// what is wrong.
     fn replaced(&self, history: &History) -> Option<(u64, String)> {
         let mut last: BTreeMap<&str, (u64, &Vec<MountedFile>)> = BTreeMap::new();
         for (e, o) in history.observations() {
@@ -394,7 +477,16 @@ impl Checker for ConfigurationLoaded {
         let mut rules: BTreeMap<&str, Loaded<'_>> = BTreeMap::new();
         for (e, o) in timeline.healthy_facts() {
             if let Fact::Rules { groups } = &o.fact {
-                rules.insert(&o.source, (e.seq, groups.iter().flat_map(|g| g.rules.iter().map(|r| (g.name.as_str(), r))).collect()));
+                rules.insert(
+                    &o.source,
+                    (
+                        e.seq,
+                        groups
+                            .iter()
+                            .flat_map(|g| g.rules.iter().map(|r| (g.name.as_str(), r)))
+                            .collect(),
+                    ),
+                );
             }
         }
         seqs.extend(rules.values().map(|(s, _)| *s));
@@ -402,7 +494,11 @@ impl Checker for ConfigurationLoaded {
         if rules.is_empty() && !self.alerts.is_empty() {
             unasked.push("the rules".into());
         } else {
-            let missing: Vec<&String> = self.alerts.iter().filter(|a| !all.iter().any(|(_, r)| r.alerting && r.name == **a)).collect();
+            let missing: Vec<&String> = self
+                .alerts
+                .iter()
+                .filter(|a| !all.iter().any(|(_, r)| r.alerting && r.name == **a))
+                .collect();
             if !missing.is_empty() {
                 return Verdict::fail(
                     id,
@@ -431,14 +527,24 @@ impl Checker for ConfigurationLoaded {
                 .witnesses(seqs)
                 .hint("give each rule labels of its own, such as a severity: the alert manager can't tell their alerts apart, and the end of one ends the other");
         }
-        let unevaluated: Vec<&str> = all.iter().filter(|(_, r)| r.health != "ok").map(|(_, r)| r.name.as_str()).collect();
+        let unevaluated: Vec<&str> =
+            all.iter().filter(|(_, r)| r.health != "ok").map(|(_, r)| r.name.as_str()).collect();
         if !unevaluated.is_empty() {
             unasked.push(format!("an evaluation of {}", list(&unevaluated, 5)));
         }
         if !unasked.is_empty() {
-            return Verdict::unknown(id, expected, format!("not seen while the stack was healthy: {}", list(&unasked, 5))).witnesses(seqs);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("not seen while the stack was healthy: {}", list(&unasked, 5)),
+            )
+            .witnesses(seqs);
         }
-        let reason = format!("{} up to date, {} evaluate", list(&self.servers, 5), count(all.len() as u64, "rule", "rules"));
+        let reason = format!(
+            "{} up to date, {} evaluate",
+            list(&self.servers, 5),
+            count(all.len() as u64, "rule", "rules")
+        );
         let verdict = Verdict::pass(id, expected, reason)
             .evidence("servers with their last configuration", self.servers.len() as u64)
             .evidence("rules that evaluate", all.len() as u64);

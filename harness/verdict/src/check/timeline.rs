@@ -1,5 +1,6 @@
-//! When things were: drills, healthy windows, what each drill may disturb. Everything is decided by time, never by an
-//! event's position, so that the order in which unrelated events were written changes nothing.
+//! When things were: drills, healthy windows, what each drill may disturb. Everything is decided by
+//! time, never by an event's position, so that the order in which unrelated events were written
+//! changes nothing.
 
 use crate::cause::Cause;
 use crate::check::wording::{count, list, number};
@@ -11,19 +12,21 @@ use crate::observation::{Fact, Observation};
 use crate::verdict::{Status, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Seconds for which an operation's asynchronous part (queue, worker, delivery) may still run after it was acknowledged: a
-/// drill that begins within them may disturb it.
+/// Seconds for which an operation's asynchronous part (queue, worker, delivery) may still run after
+/// it was acknowledged: a drill that begins within them may disturb it.
 pub(crate) const AFTER_EFFECT_S: f64 = 5.0;
 
-/// Pressure (share of 10 s in which a task was stalled, per cent) above which the host counts as loaded, so that alerts about the
-/// host itself say nothing about the stack. Measured on two cores: 30 while the stack and a compiler kept both above 80 % busy.
+/// Pressure (share of 10 s in which a task was stalled, per cent) above which the host counts as
+/// loaded, so that alerts about the host itself say nothing about the stack. Measured on two cores:
+/// 30 while the stack and a compiler kept both above 80 % busy.
 pub const LOADED_SOME_AVG10: f64 = 10.0;
 
-/// Share of the last ten seconds in which some task waited for a processor, per cent, from which on the host counts as
-/// contended: lateness is then not held against the stack.
+/// Share of the last ten seconds in which some task waited for a processor, per cent, from which on
+/// the host counts as contended: lateness is then not held against the stack.
 pub const CONTENDED_CPU_SOME_AVG10: f64 = 60.0;
 
-/// Seconds around an instant within which a pressure reading (an average over ten seconds) speaks about it.
+/// Seconds around an instant within which a pressure reading (an average over ten seconds) speaks
+/// about it.
 const PRESSURE_REACH_S: f64 = 10.0;
 
 /// An event's time and number.
@@ -75,16 +78,22 @@ pub(crate) struct Drill<'h> {
 impl Drill<'_> {
     /// On the monotonic clock; without end if the drill has none.
     fn mono(&self) -> Interval {
-        Interval { from: mono_s(self.began.at), to: self.ended.map_or(f64::INFINITY, |m| mono_s(m.at)) }
+        Interval {
+            from: mono_s(self.began.at),
+            to: self.ended.map_or(f64::INFINITY, |m| mono_s(m.at)),
+        }
     }
 
     /// On the wall clock; without end if the drill has none.
     pub fn wall(&self) -> Interval {
-        Interval { from: self.began.at.wall_s(), to: self.ended.map_or(f64::INFINITY, |m| m.at.wall_s()) }
+        Interval {
+            from: self.began.at.wall_s(),
+            to: self.ended.map_or(f64::INFINITY, |m| m.at.wall_s()),
+        }
     }
 
-    /// The time in which it may raise its alerts, on the wall clock: one whose fault was injected before the drills began has it
-    /// from then on.
+    /// The time in which it may raise its alerts, on the wall clock: one whose fault was injected
+    /// before the drills began has it from then on.
     pub fn raising(&self) -> Interval {
         let wall = self.wall();
         Interval { from: self.injected.map_or(wall.from, |m| m.at.wall_s().min(wall.from)), ..wall }
@@ -114,8 +123,10 @@ pub(crate) fn mono_s(at: At) -> f64 {
 
 impl<'h> Timeline<'h> {
     pub fn of(history: &'h History) -> Timeline<'h> {
-        let origin = history.run().find_map(|(e, r)| matches!(r, RunEvent::Started { .. }).then_some(e.at));
-        let origin = origin.or_else(|| history.events.iter().map(|e| e.at).min()).unwrap_or_default();
+        let origin =
+            history.run().find_map(|(e, r)| matches!(r, RunEvent::Started { .. }).then_some(e.at));
+        let origin =
+            origin.or_else(|| history.events.iter().map(|e| e.at).min()).unwrap_or_default();
         Timeline { history, drills: drills(history), complete: history.is_complete(), origin }
     }
 
@@ -139,7 +150,11 @@ impl<'h> Timeline<'h> {
         if self.complete || verdict.status != Status::Pass {
             return verdict;
         }
-        let reason = format!("the run did not reach its end ({}); until then: {}", self.why_incomplete(), verdict.reason);
+        let reason = format!(
+            "the run did not reach its end ({}); until then: {}",
+            self.why_incomplete(),
+            verdict.reason
+        );
         Verdict { status: Status::Unknown, reason, ..verdict }
     }
 
@@ -153,19 +168,28 @@ impl<'h> Timeline<'h> {
             self.why_incomplete(),
             verdict.reason
         );
-        Verdict { status: Status::Unknown, cause: None, stopped_at: None, hint: None, reason, ..verdict }
+        Verdict {
+            status: Status::Unknown,
+            cause: None,
+            stopped_at: None,
+            hint: None,
+            reason,
+            ..verdict
+        }
     }
 
     fn why_incomplete(&self) -> String {
         let said = self.history.run().find_map(|(_, r)| match r {
-            RunEvent::Ended { complete: false, reason } => Some(reason.clone().unwrap_or_else(|| "no reason given".into())),
+            RunEvent::Ended { complete: false, reason } => {
+                Some(reason.clone().unwrap_or_else(|| "no reason given".into()))
+            }
             _ => None,
         });
         said.unwrap_or_else(|| "its last event is missing".into())
     }
 
-    /// Windows in which nothing is injected and the steady state was seen to hold: from each such statement to the next drill,
-    /// or to the end of the drive. Merged, in order.
+    /// Windows in which nothing is injected and the steady state was seen to hold: from each such
+    /// statement to the next drill, or to the end of the drive. Merged, in order.
     pub fn healthy(&self) -> Vec<Window> {
         let mut found: Vec<Window> = Vec::new();
         for (event, run) in self.history.run() {
@@ -173,7 +197,10 @@ impl<'h> Timeline<'h> {
                 continue;
             }
             let from = event.at;
-            if self.drills.iter().any(|d| d.began.at.mono_us <= from.mono_us && d.ended.is_none_or(|e| e.at.mono_us > from.mono_us)) {
+            if self.drills.iter().any(|d| {
+                d.began.at.mono_us <= from.mono_us
+                    && d.ended.is_none_or(|e| e.at.mono_us > from.mono_us)
+            }) {
                 continue;
             }
             if let Some(to) = self.next_boundary(from) {
@@ -192,7 +219,8 @@ impl<'h> Timeline<'h> {
     }
 
     fn next_boundary(&self, from: At) -> Option<At> {
-        let drill = self.drills.iter().map(|d| d.began.at).filter(|at| at.mono_us > from.mono_us).min();
+        let drill =
+            self.drills.iter().map(|d| d.began.at).filter(|at| at.mono_us > from.mono_us).min();
         drill
             .into_iter()
             .chain(self.drive_end(from))
@@ -205,7 +233,9 @@ impl<'h> Timeline<'h> {
         let ends = self.history.run().filter_map(|(e, r)| {
             let over = match r {
                 RunEvent::PhaseEnded { phase: Phase::Drive } | RunEvent::Ended { .. } => true,
-                RunEvent::PhaseBegan { phase } => matches!(phase, Phase::Heal | Phase::Drain | Phase::Capture | Phase::Down),
+                RunEvent::PhaseBegan { phase } => {
+                    matches!(phase, Phase::Heal | Phase::Drain | Phase::Capture | Phase::Down)
+                }
                 _ => false,
             };
             (over && e.at.mono_us > from.mono_us).then_some(e.at)
@@ -213,15 +243,18 @@ impl<'h> Timeline<'h> {
         ends.min()
     }
 
-    /// Observations about the healthy stack, oldest first: those answered before the first drill; all if there is none.
+    /// Observations about the healthy stack, oldest first: those answered before the first drill;
+    /// all if there is none.
     pub fn healthy_facts(&self) -> Vec<(&'h Event, &'h Observation)> {
         let until = self.first_began().map_or(i64::MAX, |at| at.mono_us);
-        let mut facts: Vec<_> = self.history.observations().filter(|(_, o)| o.answered.mono_us <= until).collect();
+        let mut facts: Vec<_> =
+            self.history.observations().filter(|(_, o)| o.answered.mono_us <= until).collect();
         facts.sort_by_key(|(_, o)| o.answered.mono_us);
         facts
     }
 
-    /// Observations made when everything that judging needs was read, oldest first; none if that never began.
+    /// Observations made when everything that judging needs was read, oldest first; none if that
+    /// never began.
     pub fn captured_facts(&self) -> Vec<(&'h Event, &'h Observation)> {
         let began = self
             .history
@@ -230,19 +263,21 @@ impl<'h> Timeline<'h> {
             .map(|(e, _)| e.at.mono_us)
             .min();
         let Some(began) = began else { return Vec::new() };
-        let mut facts: Vec<_> = self.history.observations().filter(|(_, o)| o.asked.mono_us >= began).collect();
+        let mut facts: Vec<_> =
+            self.history.observations().filter(|(_, o)| o.asked.mono_us >= began).collect();
         facts.sort_by_key(|(_, o)| o.answered.mono_us);
         facts
     }
 
-    /// Why what was read at the capture may lack something, if so: an answer was cut off, or a backend that holds such facts (`kind`)
-    /// left a question of the capture unanswered.
+    /// Why what was read at the capture may lack something, if so: an answer was cut off, or a
+    /// backend that holds such facts (`kind`) left a question of the capture unanswered.
     pub fn doubt(&self, kind: impl Fn(&Fact) -> bool, truncated: bool) -> Option<String> {
         if truncated {
             return Some("an answer of the store was cut off by a limit".into());
         }
         let facts = self.captured_facts();
-        let stores: BTreeSet<&str> = facts.iter().filter(|(_, o)| kind(&o.fact)).map(|(_, o)| o.source.as_str()).collect();
+        let stores: BTreeSet<&str> =
+            facts.iter().filter(|(_, o)| kind(&o.fact)).map(|(_, o)| o.source.as_str()).collect();
         facts.into_iter().find_map(|(_, o)| match &o.fact {
             Fact::Unreachable { question, error } if stores.contains(o.source.as_str()) => {
                 Some(format!("{} left a question unanswered ({question}): {error}", o.source))
@@ -251,10 +286,18 @@ impl<'h> Timeline<'h> {
         })
     }
 
-    /// The last fact of a kind on each source up to a wall-clock time; on a source that has none by then, the first after it.
-    pub fn nearest<T>(&self, until_wall_s: f64, pick: impl Fn(&'h Observation) -> Option<T>) -> Vec<(u64, &'h str, T)> {
-        let mut all: Vec<(u64, &'h Observation, T)> =
-            self.history.observations().filter_map(|(e, o)| pick(o).map(|t| (e.seq, o, t))).collect();
+    /// The last fact of a kind on each source up to a wall-clock time; on a source that has none by
+    /// then, the first after it.
+    pub fn nearest<T>(
+        &self,
+        until_wall_s: f64,
+        pick: impl Fn(&'h Observation) -> Option<T>,
+    ) -> Vec<(u64, &'h str, T)> {
+        let mut all: Vec<(u64, &'h Observation, T)> = self
+            .history
+            .observations()
+            .filter_map(|(e, o)| pick(o).map(|t| (e.seq, o, t)))
+            .collect();
         all.sort_by_key(|(_, o, _)| o.answered.mono_us);
         let mut best: BTreeMap<&str, (u64, &'h Observation, T)> = BTreeMap::new();
         for (seq, o, t) in all {
@@ -265,10 +308,16 @@ impl<'h> Timeline<'h> {
         best.into_values().map(|(seq, o, t)| (seq, o.source.as_str(), t)).collect()
     }
 
-    /// A backend that should answer questions of this kind in the healthy stack and whose last word before the first drill is
-    /// that it does not. `words` recognise the question where the backend never answered one of this kind.
+    /// A backend that should answer questions of this kind in the healthy stack and whose last word
+    /// before the first drill is that it does not. `words` recognise the question where the backend
+    /// never answered one of this kind.
     pub fn silent(&self, kind: impl Fn(&Fact) -> bool, words: &[&str]) -> Option<Silent<'h>> {
-        let known: BTreeSet<&str> = self.history.observations().filter(|(_, o)| kind(&o.fact)).map(|(_, o)| o.source.as_str()).collect();
+        let known: BTreeSet<&str> = self
+            .history
+            .observations()
+            .filter(|(_, o)| kind(&o.fact))
+            .map(|(_, o)| o.source.as_str())
+            .collect();
         let mut last: BTreeMap<&str, (&Event, &Observation)> = BTreeMap::new();
         for (e, o) in self.healthy_facts() {
             if !matches!(o.fact, Fact::Health(_) | Fact::Pressure(_) | Fact::Evaluations { .. }) {
@@ -278,12 +327,8 @@ impl<'h> Timeline<'h> {
         last.into_iter().find_map(|(source, (e, o))| match &o.fact {
             Fact::Unreachable { question, error } => {
                 let asked = question.to_lowercase();
-                (known.contains(source) || words.iter().any(|w| asked.contains(w))).then_some(Silent {
-                    source,
-                    question,
-                    error,
-                    seq: e.seq,
-                })
+                (known.contains(source) || words.iter().any(|w| asked.contains(w)))
+                    .then_some(Silent { source, question, error, seq: e.seq })
             }
             _ => None,
         })
@@ -291,7 +336,9 @@ impl<'h> Timeline<'h> {
 
     /// The drill that may have disturbed what an operation led to in these services, if any.
     pub fn disturbed(&self, op: &Operation, services: &BTreeSet<&str>) -> Option<&Drill<'h>> {
-        self.during(op).find(|d| d.radius.journeys || d.radius.services.iter().any(|s| services.contains(s.as_str())))
+        self.during(op).find(|d| {
+            d.radius.journeys || d.radius.services.iter().any(|s| services.contains(s.as_str()))
+        })
     }
 
     /// Drills in whose window an operation, or its asynchronous part, ran.
@@ -303,33 +350,52 @@ impl<'h> Timeline<'h> {
         })
     }
 
-    /// Why a drill proves nothing, if so: it did not happen, its fault did not bite, or the load under it can't be relied on.
+    /// Why a drill proves nothing, if so: it did not happen, its fault did not bite, or the load
+    /// under it can't be relied on.
     pub fn vacuous(&self, id: &str) -> Option<(String, Vec<u64>)> {
-        let Some(drill) = self.drill(id) else { return Some((format!("drill {id} never began"), vec![])) };
+        let Some(drill) = self.drill(id) else {
+            return Some((format!("drill {id} never began"), vec![]));
+        };
         if let Some((m, why)) = drill.not_injected {
-            return Some((format!("the fault of drill {id} could not be injected: {why}"), vec![m.seq]));
+            return Some((
+                format!("the fault of drill {id} could not be injected: {why}"),
+                vec![m.seq],
+            ));
         }
         let Some(injected) = drill.injected else {
-            return Some((format!("the fault of drill {id} was never injected"), vec![drill.began.seq]));
+            return Some((
+                format!("the fault of drill {id} was never injected"),
+                vec![drill.began.seq],
+            ));
         };
         if let Some((m, seen)) = drill.did_not_bite {
             return Some((format!("the fault of drill {id} did not bite: {seen}"), vec![m.seq]));
         }
         if drill.bit.is_none() {
-            return Some((format!("the fault of drill {id} was never seen to bite"), vec![injected.seq]));
+            return Some((
+                format!("the fault of drill {id} was never seen to bite"),
+                vec![injected.seq],
+            ));
         }
         self.history.events.iter().find_map(|e| match &e.kind {
-            EventKind::Load(LoadEvent::Ended { stream, summary }) if stream == id || (stream == "background" && drill.radius.journeys) => {
-                summary
-                    .invalid
-                    .as_ref()
-                    .map(|why| (format!("drill {id} depends on load {stream}, which can't be relied on: {why}"), vec![e.seq]))
+            EventKind::Load(LoadEvent::Ended { stream, summary })
+                if stream == id || (stream == "background" && drill.radius.journeys) =>
+            {
+                summary.invalid.as_ref().map(|why| {
+                    (
+                        format!(
+                            "drill {id} depends on load {stream}, which can't be relied on: {why}"
+                        ),
+                        vec![e.seq],
+                    )
+                })
             }
             _ => None,
         })
     }
 
-    /// How contended the host was in a window of wall-clock time, if it was: for the sentence, and the event that shows it.
+    /// How contended the host was in a window of wall-clock time, if it was: for the sentence, and
+    /// the event that shows it.
     pub fn contended(&self, window: Interval) -> Option<(String, u64)> {
         let worst = self
             .pressures(window)
@@ -343,35 +409,64 @@ impl<'h> Timeline<'h> {
         Some((text, worst.0))
     }
 
-    /// Whether anything of the host (processors, memory, disks) was loaded at an instant of wall-clock time.
+    /// Whether anything of the host (processors, memory, disks) was loaded at an instant of
+    /// wall-clock time.
     pub fn host_loaded(&self, wall_s: f64) -> bool {
-        let loaded =
-            |p: &crate::observation::host::Pressure| p.cpu_some_avg10.max(p.memory_some_avg10).max(p.io_some_avg10) > LOADED_SOME_AVG10;
-        self.pressures(Interval { from: wall_s - PRESSURE_REACH_S, to: wall_s }).any(|(_, p)| loaded(p))
+        let loaded = |p: &crate::observation::host::Pressure| {
+            p.cpu_some_avg10.max(p.memory_some_avg10).max(p.io_some_avg10) > LOADED_SOME_AVG10
+        };
+        self.pressures(Interval { from: wall_s - PRESSURE_REACH_S, to: wall_s })
+            .any(|(_, p)| loaded(p))
     }
 
-    fn pressures(&self, window: Interval) -> impl Iterator<Item = (u64, &'h crate::observation::host::Pressure)> {
+    fn pressures(
+        &self,
+        window: Interval,
+    ) -> impl Iterator<Item = (u64, &'h crate::observation::host::Pressure)> {
         self.history.observations().filter_map(move |(e, o)| match &o.fact {
-            Fact::Pressure(p) if (window.from..=window.to + PRESSURE_REACH_S).contains(&o.answered.wall_s()) => Some((e.seq, p)),
+            Fact::Pressure(p)
+                if (window.from..=window.to + PRESSURE_REACH_S).contains(&o.answered.wall_s()) =>
+            {
+                Some((e.seq, p))
+            }
             _ => None,
         })
     }
 
-    /// The verdict on a question that was never answered in the healthy stack: a backend that does not answer is a failure, one
-    /// that was not asked is unknown.
-    pub fn unanswered(&self, id: String, expected: String, what: &str, kind: impl Fn(&Fact) -> bool, words: &[&str]) -> Verdict {
+    /// The verdict on a question that was never answered in the healthy stack: a backend that does
+    /// not answer is a failure, one that was not asked is unknown.
+    pub fn unanswered(
+        &self,
+        id: String,
+        expected: String,
+        what: &str,
+        kind: impl Fn(&Fact) -> bool,
+        words: &[&str],
+    ) -> Verdict {
         match self.silent(kind, words) {
             Some(s) => unreachable_backend(id, expected, &s),
-            None => Verdict::unknown(id, expected, format!("{what} were never asked for while the stack was healthy")),
+            None => Verdict::unknown(
+                id,
+                expected,
+                format!("{what} were never asked for while the stack was healthy"),
+            ),
         }
     }
 }
 
 /// The failure of a monitoring backend that does not answer in a healthy stack.
 pub(crate) fn unreachable_backend(id: String, expected: String, s: &Silent<'_>) -> Verdict {
-    Verdict::fail(id, expected, Cause::ServiceUnhealthy, format!("{} did not answer ({}): {}", s.source, s.question, s.error))
-        .witnesses([s.seq])
-        .hint(format!("look at the log of {}; it was still silent when the first drill was due", s.source))
+    Verdict::fail(
+        id,
+        expected,
+        Cause::ServiceUnhealthy,
+        format!("{} did not answer ({}): {}", s.source, s.question, s.error),
+    )
+    .witnesses([s.seq])
+    .hint(format!(
+        "look at the log of {}; it was still silent when the first drill was due",
+        s.source
+    ))
 }
 
 /// Merges overlapping intervals and those no further apart than `gap`; the result is sorted.
@@ -395,7 +490,10 @@ pub(crate) fn without(from: Vec<Interval>, holes: &[Interval]) -> Vec<Interval> 
             if hole.to <= i.from || hole.from >= i.to {
                 return vec![i];
             }
-            let parts = [Interval { from: i.from, to: hole.from.min(i.to) }, Interval { from: hole.to.max(i.from), to: i.to }];
+            let parts = [
+                Interval { from: i.from, to: hole.from.min(i.to) },
+                Interval { from: hole.to.max(i.from), to: i.to },
+            ];
             parts.into_iter().filter(|p| p.to > p.from).collect()
         };
         left.into_iter().flat_map(cut).collect()
@@ -408,7 +506,11 @@ pub(crate) fn exempted(drills: &BTreeMap<&str, u64>) -> String {
     if total == 0 {
         String::new()
     } else {
-        format!("; {} exempted, disturbed by {}", count(total, "operation", "operations"), list(drills.keys(), 5))
+        format!(
+            "; {} exempted, disturbed by {}",
+            count(total, "operation", "operations"),
+            list(drills.keys(), 5)
+        )
     }
 }
 
@@ -433,7 +535,8 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
         }
     }
     found.sort_by_key(|d| d.began.at.mono_us);
-    // An event belongs to the last occurrence of its drill that began before it, or to the first, if its fault was there early.
+    // An event belongs to the last occurrence of its drill that began before it, or to the first,
+    // if its fault was there early.
     let of = |id: &str, at: At| {
         let before = found.iter().rposition(|d| d.id == id && d.began.at.mono_us <= at.mono_us);
         before.or_else(|| found.iter().position(|d| d.id == id))
@@ -444,8 +547,10 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
             ends.extend(of(drill, e.at).map(|i| (i, Moment { at: e.at, seq: e.seq })));
         }
     }
-    let mut faults: Vec<(usize, Moment, &FaultEvent)> =
-        history.faults().filter_map(|(e, f)| of(f.drill(), e.at).map(|i| (i, Moment { at: e.at, seq: e.seq }, f))).collect();
+    let mut faults: Vec<(usize, Moment, &FaultEvent)> = history
+        .faults()
+        .filter_map(|(e, f)| of(f.drill(), e.at).map(|i| (i, Moment { at: e.at, seq: e.seq }, f)))
+        .collect();
     faults.sort_by_key(|(_, m, _)| m.at.mono_us);
     for (i, m) in ends {
         found[i].ended = Some(m);
@@ -482,8 +587,14 @@ mod tests {
 
     #[test]
     fn intervals_merge_and_are_cut() {
-        assert_eq!(merge(vec![i(5.0, 6.0), i(0.0, 1.0), i(1.5, 2.0)], 0.5), vec![i(0.0, 2.0), i(5.0, 6.0)]);
-        assert_eq!(without(vec![i(0.0, 10.0)], &[i(2.0, 3.0), i(9.0, 12.0)]), vec![i(0.0, 2.0), i(3.0, 9.0)]);
+        assert_eq!(
+            merge(vec![i(5.0, 6.0), i(0.0, 1.0), i(1.5, 2.0)], 0.5),
+            vec![i(0.0, 2.0), i(5.0, 6.0)]
+        );
+        assert_eq!(
+            without(vec![i(0.0, 10.0)], &[i(2.0, 3.0), i(9.0, 12.0)]),
+            vec![i(0.0, 2.0), i(3.0, 9.0)]
+        );
         assert_eq!(without(vec![i(0.0, 1.0)], &[i(-1.0, 2.0)]), vec![]);
     }
 }

@@ -12,8 +12,8 @@ use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Acknowledged operations from which on "no trace at all" is a failure: even at a rate of 40 % chance leaves none of twenty once in
-/// 27,000 times.
+/// Acknowledged operations from which on "no trace at all" is a failure: even at a rate of 40 %
+/// chance leaves none of twenty once in 27,000 times.
 const NONE_OF: u64 = 20;
 
 /// Power that a sample must have to tell a rate from its half.
@@ -39,8 +39,9 @@ pub struct ExpectedTrace {
     pub spans: Vec<ExpectedSpan>,
 }
 
-/// Each operation of which a span was kept (found by the attribute that carries its id) is one complete trace: one root, every
-/// declared span there with its parent, no span whose parent is missing, and all spans that carry the id in one trace.
+/// Each operation of which a span was kept (found by the attribute that carries its id) is one
+/// complete trace: one root, every declared span there with its parent, no span whose parent is
+/// missing, and all spans that carry the id in one trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TracesComplete {
     /// Attribute that carries the operation's id.
@@ -51,8 +52,9 @@ pub struct TracesComplete {
     pub least: u64,
 }
 
-/// The share of acknowledged operations whose trace was kept fits the stated rate: exact binomial test at level `alpha`.
-/// Unknown if the sample is too small to tell the rate from its half with power 0.99.
+/// The share of acknowledged operations whose trace was kept fits the stated rate: exact binomial
+/// test at level `alpha`. Unknown if the sample is too small to tell the rate from its half with
+/// power 0.99.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplingRate {
     /// Attribute that carries the operation's id.
@@ -96,7 +98,13 @@ struct Trace<'h> {
 impl<'h> Stored<'h> {
     /// `None` if the trace store was never read at the capture.
     fn of(timeline: &Timeline<'h>, id_attribute: &str) -> Option<Stored<'h>> {
-        let mut stored = Stored { traces: BTreeMap::new(), by_operation: BTreeMap::new(), sources: BTreeSet::new(), doubt: None, spans: 0 };
+        let mut stored = Stored {
+            traces: BTreeMap::new(),
+            by_operation: BTreeMap::new(),
+            sources: BTreeSet::new(),
+            doubt: None,
+            spans: 0,
+        };
         let mut cut_off = false;
         for (e, o) in timeline.captured_facts() {
             let Fact::Spans { spans, truncated } = &o.fact else { continue };
@@ -128,20 +136,32 @@ impl Trace<'_> {
         let mut wrong = Vec::new();
         let roots: Vec<&&Span> = self.spans.values().filter(|s| s.parent_id.is_none()).collect();
         if roots.len() > 1 {
-            wrong.push((Cause::SpanWithoutParent, format!("it has {} roots: {}", roots.len(), list(roots.iter().map(|s| named(s)), 4))));
+            wrong.push((
+                Cause::SpanWithoutParent,
+                format!(
+                    "it has {} roots: {}",
+                    roots.len(),
+                    list(roots.iter().map(|s| named(s)), 4)
+                ),
+            ));
         }
         for s in self.spans.values() {
             if s.parent_id.as_ref().is_some_and(|p| !self.spans.contains_key(p.as_str())) {
-                wrong.push((Cause::SpanWithoutParent, format!("the parent of {} is not in its trace", named(s))));
+                wrong.push((
+                    Cause::SpanWithoutParent,
+                    format!("the parent of {} is not in its trace", named(s)),
+                ));
             }
         }
         for w in &wanted.spans {
-            let found: Vec<&&Span> = self.spans.values().filter(|s| Self::is(s, &w.service, &w.name)).collect();
+            let found: Vec<&&Span> =
+                self.spans.values().filter(|s| Self::is(s, &w.service, &w.name)).collect();
             let Some(any) = found.first() else {
                 wrong.push((Cause::SpanMissing, format!("{}: {} is missing", w.service, w.name)));
                 continue;
             };
-            let parent_of = |s: &Span| s.parent_id.as_ref().and_then(|p| self.spans.get(p.as_str()));
+            let parent_of =
+                |s: &Span| s.parent_id.as_ref().and_then(|p| self.spans.get(p.as_str()));
             let right = found.iter().any(|s| match (&w.parent, parent_of(s)) {
                 (Some((service, name)), Some(p)) => Self::is(p, service, name),
                 (None, None) => s.parent_id.is_none(),
@@ -150,10 +170,17 @@ impl Trace<'_> {
             if right {
                 continue;
             }
-            let wanted = w.parent.as_ref().map_or("to be the root".to_owned(), |(s, n)| format!("{s}: {n}"));
+            let wanted =
+                w.parent.as_ref().map_or("to be the root".to_owned(), |(s, n)| format!("{s}: {n}"));
             match (parent_of(any), &any.parent_id) {
-                (Some(p), _) => wrong.push((Cause::SpanWithoutParent, format!("{} has parent {}, wanted {wanted}", named(any), named(p)))),
-                (None, None) => wrong.push((Cause::SpanWithoutParent, format!("{} has no parent, wanted {wanted}", named(any)))),
+                (Some(p), _) => wrong.push((
+                    Cause::SpanWithoutParent,
+                    format!("{} has parent {}, wanted {wanted}", named(any), named(p)),
+                )),
+                (None, None) => wrong.push((
+                    Cause::SpanWithoutParent,
+                    format!("{} has no parent, wanted {wanted}", named(any)),
+                )),
                 // Its parent is missing, which was said above.
                 (None, Some(_)) => {}
             }
@@ -180,13 +207,25 @@ impl Checker for TracesComplete {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let Some(stored) = Stored::of(&timeline, &self.id_attribute) else {
-            return Verdict::unknown(id, expected, format!("the trace store was never read after the load{}", silent_sources(&timeline)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!(
+                    "the trace store was never read after the load{}",
+                    silent_sources(&timeline)
+                ),
+            );
         };
         let (mut complete, mut kept, mut judged) = (0u64, 0u64, 0u64);
         let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
         let mut wrong: BTreeMap<Cause, Vec<Fault<'_>>> = BTreeMap::new();
         for wanted in &self.traces {
-            let services: BTreeSet<&str> = wanted.spans.iter().map(|s| s.service.as_str()).chain(stored.sources.iter().copied()).collect();
+            let services: BTreeSet<&str> = wanted
+                .spans
+                .iter()
+                .map(|s| s.service.as_str())
+                .chain(stored.sources.iter().copied())
+                .collect();
             for (e, op) in acknowledged(history, |o| o.is_step(&wanted.step)) {
                 if let Some(d) = timeline.disturbed(op, &services) {
                     *exempt.entry(d.id).or_default() += 1;
@@ -195,22 +234,38 @@ impl Checker for TracesComplete {
                 judged += 1;
                 let Some(ids) = stored.by_operation.get(op.id.as_str()) else { continue };
                 kept += 1;
-                let traces: Vec<&Trace<'_>> = ids.iter().filter_map(|t| stored.traces.get(t)).collect();
+                let traces: Vec<&Trace<'_>> =
+                    ids.iter().filter_map(|t| stored.traces.get(t)).collect();
                 let mut faults: Vec<(Cause, String)> = Vec::new();
                 if traces.len() > 1 {
-                    let roots: Vec<String> =
-                        traces.iter().flat_map(|t| t.spans.values()).filter(|s| s.parent_id.is_none()).map(|s| named(s)).collect();
+                    let roots: Vec<String> = traces
+                        .iter()
+                        .flat_map(|t| t.spans.values())
+                        .filter(|s| s.parent_id.is_none())
+                        .map(|s| named(s))
+                        .collect();
                     faults.push((
                         Cause::SpanWithoutParent,
-                        format!("its spans are in {} traces, which begin with {}", traces.len(), list(&roots, 4)),
+                        format!(
+                            "its spans are in {} traces, which begin with {}",
+                            traces.len(),
+                            list(&roots, 4)
+                        ),
                     ));
                 }
                 faults.extend(traces.iter().flat_map(|t| t.faults(wanted)));
                 complete += u64::from(faults.is_empty());
                 // What is torn off is missing as well: the tear is the cause.
-                if let Some((cause, what)) = faults.into_iter().min_by_key(|(c, _)| *c != Cause::SpanWithoutParent) {
+                if let Some((cause, what)) =
+                    faults.into_iter().min_by_key(|(c, _)| *c != Cause::SpanWithoutParent)
+                {
                     let seqs = traces.iter().flat_map(|t| t.seqs.iter().copied()).collect();
-                    wrong.entry(cause).or_default().push(Fault { operation: &op.id, seq: e.seq, spans: seqs, what });
+                    wrong.entry(cause).or_default().push(Fault {
+                        operation: &op.id,
+                        seq: e.seq,
+                        spans: seqs,
+                        what,
+                    });
                 }
             }
         }
@@ -218,12 +273,27 @@ impl Checker for TracesComplete {
         let worst = wrong.get_key_value(&Cause::SpanWithoutParent).or_else(|| wrong.iter().next());
         if let Some((cause, found)) = worst {
             let bad: usize = wrong.values().map(Vec::len).sum();
-            let examples = list(found.iter().map(|f| format!("{}: {}", f.operation, f.what)).collect::<Vec<_>>(), 2);
-            let seen = format!("{bad} of {} are not whole; {examples}{without}", count(kept, "kept trace", "kept traces"));
-            let seqs: Vec<u64> =
-                found.iter().map(|f| f.seq).take(10).chain(found.iter().flat_map(|f| f.spans.iter().copied()).take(1)).collect();
+            let examples = list(
+                found.iter().map(|f| format!("{}: {}", f.operation, f.what)).collect::<Vec<_>>(),
+                2,
+            );
+            let seen = format!(
+                "{bad} of {} are not whole; {examples}{without}",
+                count(kept, "kept trace", "kept traces")
+            );
+            let seqs: Vec<u64> = found
+                .iter()
+                .map(|f| f.seq)
+                .take(10)
+                .chain(found.iter().flat_map(|f| f.spans.iter().copied()).take(1))
+                .collect();
             if let Some(doubt) = &stored.doubt {
-                return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing: {seen}")).witnesses(seqs);
+                return Verdict::unknown(
+                    id,
+                    expected,
+                    format!("{doubt}, so that absence proves nothing: {seen}"),
+                )
+                .witnesses(seqs);
             }
             let hint = match cause {
                 Cause::SpanWithoutParent => {
@@ -233,8 +303,12 @@ impl Checker for TracesComplete {
                     "is the service's exporter configured, and does the pipeline drop spans (queue full, memory limit, sampling by span instead of by trace)?"
                 }
             };
-            return timeline
-                .absence(Verdict::fail(id, expected, *cause, seen).witnesses(seqs).hint(hint).evidence("complete traces", complete));
+            return timeline.absence(
+                Verdict::fail(id, expected, *cause, seen)
+                    .witnesses(seqs)
+                    .hint(hint)
+                    .evidence("complete traces", complete),
+            );
         }
         if kept == 0 && judged >= NONE_OF.max(self.least) && stored.doubt.is_none() {
             return timeline.absence(no_traces(id, expected, judged, stored.spans, &without));
@@ -256,7 +330,9 @@ impl Checker for TracesComplete {
 }
 
 fn no_traces(id: String, expected: String, operations: u64, spans: u64, without: &str) -> Verdict {
-    let seen = format!("none of {operations} acknowledged operations has a trace, among {spans} stored spans{without}");
+    let seen = format!(
+        "none of {operations} acknowledged operations has a trace, among {spans} stored spans{without}"
+    );
     Verdict::fail(id, expected, Cause::NoTraces, seen).hint("follow the pipeline: the services' exporter endpoint, the collector's receivers, its exporter's errors in its own metrics, the store")
 }
 
@@ -281,16 +357,29 @@ impl Checker for SamplingRate {
             return Verdict::unknown(
                 id,
                 expected,
-                format!("rate {} and alpha {} can't be tested: both must be above 0, alpha below 1", number(self.rate), number(self.alpha)),
+                format!(
+                    "rate {} and alpha {} can't be tested: both must be above 0, alpha below 1",
+                    number(self.rate),
+                    number(self.alpha)
+                ),
             );
         }
         let Some(stored) = Stored::of(&timeline, &self.id_attribute) else {
-            return Verdict::unknown(id, expected, format!("the trace store was never read after the load{}", silent_sources(&timeline)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!(
+                    "the trace store was never read after the load{}",
+                    silent_sources(&timeline)
+                ),
+            );
         };
         let (mut n, mut kept, mut torn) = (0u64, 0u64, 0u64);
         let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
-        // The services of a trace are not declared here: those of the traces that were kept are what can be known.
-        let services: BTreeSet<&str> = stored.sources.iter().copied().chain(stored.services()).collect();
+        // The services of a trace are not declared here: those of the traces that were kept are
+        // what can be known.
+        let services: BTreeSet<&str> =
+            stored.sources.iter().copied().chain(stored.services()).collect();
         for (_, op) in acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s))) {
             let ids = stored.by_operation.get(op.id.as_str());
             if let Some(d) = timeline.disturbed(op, &services) {
@@ -303,10 +392,18 @@ impl Checker for SamplingRate {
         }
         let without = exempted(&exempt);
         if n == 0 {
-            return Verdict::unknown(id, expected, format!("no operation was acknowledged outside of drills{without}"));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("no operation was acknowledged outside of drills{without}"),
+            );
         }
         if let Some(doubt) = &stored.doubt {
-            return Verdict::unknown(id, expected, format!("{doubt}, so that absence proves nothing{without}"));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("{doubt}, so that absence proves nothing{without}"),
+            );
         }
         if torn > 0 {
             let why = format!(
@@ -341,9 +438,17 @@ impl Checker for SamplingRate {
         if power < POWER {
             let wanted = proportion::sample_for_half(self.rate, self.alpha, POWER)
                 .map_or_else(|| "more than a million".to_owned(), |w| w.to_string());
-            return Verdict::unknown(id, expected, format!("{seen}; too few to tell the rate from its half, {wanted} wanted"));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("{seen}; too few to tell the rate from its half, {wanted} wanted"),
+            );
         }
-        timeline.gate(Verdict::pass(id, expected, seen).evidence("operations", n).evidence("operations kept", kept))
+        timeline.gate(
+            Verdict::pass(id, expected, seen)
+                .evidence("operations", n)
+                .evidence("operations kept", kept),
+        )
     }
 }
 
@@ -351,6 +456,9 @@ impl<'h> Stored<'h> {
     /// Services that made spans which carry an operation's id, or share a trace with one.
     fn services(&self) -> BTreeSet<&'h str> {
         let ids = self.by_operation.values().flatten();
-        ids.filter_map(|t| self.traces.get(t)).flat_map(|t| t.spans.values()).map(|s| s.service.as_str()).collect()
+        ids.filter_map(|t| self.traces.get(t))
+            .flat_map(|t| t.spans.values())
+            .map(|s| s.service.as_str())
+            .collect()
     }
 }

@@ -1,4 +1,5 @@
-//! Metrics under load: a target whose metrics can't be had while it has work to do is blind when it matters.
+//! Metrics under load: a target whose metrics can't be had while it has work to do is blind when it
+//! matters.
 
 use super::Checker;
 use super::timeline::{Interval, Timeline};
@@ -41,7 +42,10 @@ fn same_target(a: &Series, job: Option<&String>, instance: Option<&String>) -> b
 
 /// Time-out of a target's scrapes, as the server told it last.
 fn timeout(timeline: &Timeline<'_>, series: &Series) -> Option<f64> {
-    let fits = |t: &&Target| series.labels.get("job") == Some(&t.job) && series.labels.get("instance") == Some(&t.instance);
+    let fits = |t: &&Target| {
+        series.labels.get("job") == Some(&t.job)
+            && series.labels.get("instance") == Some(&t.instance)
+    };
     let targets = timeline.nearest(f64::INFINITY, |o| match &o.fact {
         Fact::Targets { targets } => targets.iter().find(fits).map(|t| t.timeout_s),
         _ => None,
@@ -64,17 +68,30 @@ impl Checker for TargetsStayScraped {
         if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
             return Verdict::unknown(id, expected, why).witnesses(seqs);
         }
-        let Some((injected, healed)) = timeline.drill(&self.drill).and_then(|d| d.injected.zip(d.healed)) else {
-            return Verdict::unknown(id, expected, format!("drill {} was not injected and healed", self.drill));
+        let Some((injected, healed)) =
+            timeline.drill(&self.drill).and_then(|d| d.injected.zip(d.healed))
+        else {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("drill {} was not injected and healed", self.drill),
+            );
         };
         let window = Interval { from: injected.at.wall_s(), to: healed.at.wall_s() };
         let Some((seq, up)) = samples(&timeline, &up_samples(&self.drill)) else {
-            return Verdict::unknown(id, expected, "whether targets were up was not recorded").witnesses([injected.seq]);
+            return Verdict::unknown(id, expected, "whether targets were up was not recorded")
+                .witnesses([injected.seq]);
         };
         let within = |p: &&(f64, Option<f64>)| (window.from..=window.to).contains(&p.0);
         let (mut scrapes, mut down) = (0, Vec::new());
         for series in &up.series {
-            let missed: Vec<f64> = series.points.iter().filter(within).filter(|p| p.1 == Some(0.0)).map(|p| p.0).collect();
+            let missed: Vec<f64> = series
+                .points
+                .iter()
+                .filter(within)
+                .filter(|p| p.1 == Some(0.0))
+                .map(|p| p.0)
+                .collect();
             scrapes += series.points.iter().filter(within).count() as u64;
             if !missed.is_empty() {
                 down.push((series, missed));
@@ -86,25 +103,51 @@ impl Checker for TargetsStayScraped {
                 super::wording::count(up.series.len() as u64, "target", "targets"),
                 seconds(window.to - window.from)
             );
-            return timeline.gate(Verdict::pass(id, expected, reason).evidence("samples of `up`", scrapes).witnesses([injected.seq, seq]));
+            return timeline.gate(
+                Verdict::pass(id, expected, reason)
+                    .evidence("samples of `up`", scrapes)
+                    .witnesses([injected.seq, seq]),
+            );
         };
-        let of = |s: &Series| format!("{} ({})", s.labels.get("job").map_or("?", |j| j), s.labels.get("instance").map_or("?", |i| i));
+        let of = |s: &Series| {
+            format!(
+                "{} ({})",
+                s.labels.get("job").map_or("?", |j| j),
+                s.labels.get("instance").map_or("?", |i| i)
+            )
+        };
         let (job, instance) = (series.labels.get("job"), series.labels.get("instance"));
         let took = samples(&timeline, &duration_samples(&self.drill)).and_then(|(_, s)| {
-            let points = s.series.iter().filter(|s| same_target(s, job, instance)).flat_map(|s| &s.points);
+            let points =
+                s.series.iter().filter(|s| same_target(s, job, instance)).flat_map(|s| &s.points);
             points.filter(within).filter_map(|p| p.1).reduce(f64::max)
         });
         let limit = timeout(&timeline, series);
         let names: Vec<String> = down.iter().map(|(s, _)| of(s)).collect();
-        let seen = format!("down {} after the injection: {}", seconds(missed[0] - window.from), list(&names, 5));
+        let seen = format!(
+            "down {} after the injection: {}",
+            seconds(missed[0] - window.from),
+            list(&names, 5)
+        );
         let (cause, seen, hint) = match (took, limit) {
             (Some(took), Some(limit)) if took >= 0.95 * limit => (
                 Cause::ScrapeTimesOut,
-                format!("{seen}; its scrapes took {}, and end after {}", seconds(took), seconds(limit)),
+                format!(
+                    "{seen}; its scrapes took {}, and end after {}",
+                    seconds(took),
+                    seconds(limit)
+                ),
                 "make its metrics cheaper, give the service room for them, or the scrape a longer time-out: under load nothing is known of it now",
             ),
-            _ => (Cause::TargetNotScraped, seen, "look at the target's last error while it is under load"),
+            _ => (
+                Cause::TargetNotScraped,
+                seen,
+                "look at the target's last error while it is under load",
+            ),
         };
-        Verdict::fail(id, expected, cause, seen).stopped_at("not scraped").hint(hint).witnesses([injected.seq, seq])
+        Verdict::fail(id, expected, cause, seen)
+            .stopped_at("not scraped")
+            .hint(hint)
+            .witnesses([injected.seq, seq])
     }
 }

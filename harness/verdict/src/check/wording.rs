@@ -1,4 +1,5 @@
-//! How numbers, labels and lists read in a verdict. No absolute time is ever written: a run judged on another day reads the same.
+//! How numbers, labels and lists read in a verdict. No absolute time is ever written: a run judged
+//! on another day reads the same.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ pub(crate) fn seconds(s: f64) -> String {
     format!("{s:.1} s")
 }
 
-/// A measured value, to four decimals, without trailing zeros; very small and very large ones to four digits.
+/// A measured value, to four decimals, without trailing zeros; very small and very large ones to
+/// four digits.
 pub(crate) fn number(v: f64) -> String {
     if v == 0.0 {
         return "0".into();
@@ -46,7 +48,11 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
 
 /// Labels as PromQL writes them, without those named.
 pub(crate) fn labels(labels: &BTreeMap<String, String>, without: &[&str]) -> String {
-    let shown: Vec<String> = labels.iter().filter(|(k, _)| !without.contains(&k.as_str())).map(|(k, v)| format!("{k}={v:?}")).collect();
+    let shown: Vec<String> = labels
+        .iter()
+        .filter(|(k, _)| !without.contains(&k.as_str()))
+        .map(|(k, v)| format!("{k}={v:?}"))
+        .collect();
     format!("{{{}}}", shown.join(", "))
 }
 
@@ -56,7 +62,9 @@ mod tests {
 
     #[test]
     fn numbers_are_as_short_as_they_can_be() {
-        let told = [0.0, 3.0, 0.25, 12.34567, 9.000000000000001e-4, -2.5e-7, 1.23456e20, f64::INFINITY].map(number);
+        let told =
+            [0.0, 3.0, 0.25, 12.34567, 9.000000000000001e-4, -2.5e-7, 1.23456e20, f64::INFINITY]
+                .map(number);
         assert_eq!(told, ["0", "3", "0.25", "12.3457", "9e-4", "-2.5e-7", "1.235e20", "inf"]);
     }
 }

@@ -1,5 +1,6 @@
-//! A studentised bootstrap interval for the difference of two means (Efron and Tibshirani, An Introduction to the Bootstrap,
-//! chapter 16), with residuals of both sides pooled: few runs give few residuals, and both sides measure the same thing.
+//! A studentised bootstrap interval for the difference of two means (Efron and Tibshirani, An
+//! Introduction to the Bootstrap, chapter 16), with residuals of both sides pooled: few runs give
+//! few residuals, and both sides measure the same thing.
 
 /// Resamples that must lie beyond the quantile, so that it is known within a seventh of alpha.
 const BEYOND: f64 = 50.0;
@@ -43,7 +44,8 @@ fn standard_error(x: &[f64], y: &[f64]) -> f64 {
 pub fn interval(x: &[f64], y: &[f64], alpha: f64, seed: u64) -> Interval {
     let seen = mean(y) - mean(x);
     let error = standard_error(x, y);
-    // Nothing varied: the difference is what it is. (Values that differ in their last bit only are no variation.)
+    // Nothing varied: the difference is what it is. (Values that differ in their last bit only are
+    // no variation.)
     if error <= 1e-12 * (1.0 + mean(x).abs() + mean(y).abs()) {
         return Interval { at_least: seen, at_most: seen };
     }
@@ -81,11 +83,14 @@ pub fn interval(x: &[f64], y: &[f64], alpha: f64, seed: u64) -> Interval {
         let rank = (q * statistics.len() as f64).ceil().max(1.0) as usize;
         statistics.get(rank.min(statistics.len()) - 1).copied().unwrap_or(f64::INFINITY)
     };
-    Interval { at_least: seen - quantile(1.0 - alpha) * error, at_most: seen - quantile(alpha) * error }
+    Interval {
+        at_least: seen - quantile(1.0 - alpha) * error,
+        at_most: seen - quantile(alpha) * error,
+    }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same on every machine and with every version of a library, so that a
-/// recorded run is judged the same for ever.
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same on every machine and with every
+/// version of a library, so that a recorded run is judged the same for ever.
 pub struct SplitMix(pub u64);
 
 impl SplitMix {

@@ -14,19 +14,28 @@ pub struct Tally {
     pub unknown: u64,
 }
 
-/// Asks `question` `asked` times about a baseline and a candidate of `runs` runs each, whose values `draw` draws with replacement from
-/// what was recorded, and where the candidate's are multiplied by `factor`: 1 is software that did not change, 1.1 a planted
-/// slowdown of 10 %.
-pub fn resampled(question: &Question, draw: impl Fn(&mut SplitMix) -> f64, runs: usize, factor: f64, asked: u64, seed: u64) -> Tally {
+/// Asks `question` `asked` times about a baseline and a candidate of `runs` runs each, whose values
+/// `draw` draws with replacement from what was recorded, and where the candidate's are multiplied
+/// by `factor`: 1 is software that did not change, 1.1 a planted slowdown of 10 %.
+pub fn resampled(
+    question: &Question,
+    draw: impl Fn(&mut SplitMix) -> f64,
+    runs: usize,
+    factor: f64,
+    asked: u64,
+    seed: u64,
+) -> Tally {
     let mut random = SplitMix(seed);
     (0..asked).fold(Tally::default(), |tally, _| {
-        let mut side = |by: f64| -> Vec<f64> { (0..runs).map(|_| draw(&mut random) * by).collect() };
+        let mut side =
+            |by: f64| -> Vec<f64> { (0..runs).map(|_| draw(&mut random) * by).collect() };
         let (baseline, candidate) = (side(1.0), side(factor));
         let answer = question.answer(&baseline, &candidate, random.seed());
         Tally {
             asked: tally.asked + 1,
             worse: tally.worse + u64::from(matches!(answer, Answer::Worse(_))),
-            unknown: tally.unknown + u64::from(matches!(answer, Answer::TooFewRuns { .. } | Answer::NotComparable)),
+            unknown: tally.unknown
+                + u64::from(matches!(answer, Answer::TooFewRuns { .. } | Answer::NotComparable)),
         }
     })
 }

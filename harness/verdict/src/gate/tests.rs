@@ -4,11 +4,18 @@ use crate::check::proportion;
 use proptest::prelude::*;
 
 fn question() -> Question {
-    Question { compared: Compared::Ratio, better: Better::Lower, practical: 0.05, alpha: 0.01, power: 0.9 }
+    Question {
+        compared: Compared::Ratio,
+        better: Better::Lower,
+        practical: 0.05,
+        alpha: 0.01,
+        power: 0.9,
+    }
 }
 
 /// Medians of runs, ms: skewed as latencies are.
-const RECORDED: [f64; 16] = [10.2, 10.4, 9.9, 10.1, 10.8, 10.0, 10.3, 9.8, 10.6, 10.2, 11.0, 10.1, 9.9, 10.5, 10.0, 10.3];
+const RECORDED: [f64; 16] =
+    [10.2, 10.4, 9.9, 10.1, 10.8, 10.0, 10.3, 9.8, 10.6, 10.2, 11.0, 10.1, 9.9, 10.5, 10.0, 10.3];
 
 fn recorded(random: &mut bootstrap::SplitMix) -> f64 {
     RECORDED[random.below(RECORDED.len())]
@@ -16,12 +23,18 @@ fn recorded(random: &mut bootstrap::SplitMix) -> f64 {
 
 #[test]
 fn unchanged_software_fails_as_rarely_as_stated() {
-    // Without a practical threshold, which only makes failing rarer: the interval alone must keep to alpha.
+    // Without a practical threshold, which only makes failing rarer: the interval alone must keep
+    // to alpha.
     for (alpha, runs) in [(0.05, 5), (0.05, 10), (0.01, 8)] {
         let q = Question { practical: 1e-9, alpha, ..question() };
         let tally = resampled(&q, recorded, runs, 1.0, 400, 7);
         let chance = proportion::two_sided(tally.worse, tally.asked, alpha);
-        assert!(chance > 0.001, "alpha {alpha} with {runs} runs: {} of {} failed, chance {chance:.5}", tally.worse, tally.asked);
+        assert!(
+            chance > 0.001,
+            "alpha {alpha} with {runs} runs: {} of {} failed, chance {chance:.5}",
+            tally.worse,
+            tally.asked
+        );
     }
 }
 
@@ -29,7 +42,8 @@ fn unchanged_software_fails_as_rarely_as_stated() {
 fn a_planted_slowdown_is_found_with_the_stated_power() {
     let q = question();
     let x: Vec<f64> = RECORDED.iter().map(|v| v.ln()).collect();
-    let runs = power::runs(bootstrap::spread(&x), 1.1f64.ln(), q.alpha, q.power).expect("few runs do");
+    let runs =
+        power::runs(bootstrap::spread(&x), 1.1f64.ln(), q.alpha, q.power).expect("few runs do");
     let tally = resampled(&q, recorded, runs, 1.1, 300, 11);
     let (found, of) = (tally.worse, tally.asked);
     assert!(
@@ -51,7 +65,10 @@ fn few_and_noisy_runs_are_no_pass() {
         Answer::TooFewRuns { wanted: Some(n), .. } => assert!(n > 50, "{n}"),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(question().answer(&RECORDED, &[10.0], 3), Answer::TooFewRuns { wanted: Some(_), change: None }));
+    assert!(matches!(
+        question().answer(&RECORDED, &[10.0], 3),
+        Answer::TooFewRuns { wanted: Some(_), change: None }
+    ));
     assert!(matches!(question().answer(&[], &[], 3), Answer::TooFewRuns { .. }));
 }
 

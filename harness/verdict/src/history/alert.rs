@@ -33,7 +33,8 @@ pub struct NotifiedAlert {
 /// What arrived at a stand-in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// Receiver as the declaration names it; `None` if nothing declared accepts it (wrong path, wrong key).
+    /// Receiver as the declaration names it; `None` if nothing declared accepts it (wrong path,
+    /// wrong key).
     pub receiver: Option<String>,
     /// Protocol of the host that it was sent to.
     pub protocol: Protocol,

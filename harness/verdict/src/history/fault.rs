@@ -1,4 +1,5 @@
-//! Events about faults. A fault proves that it bit and that it left; one that did not makes its drill Unknown.
+//! Events about faults. A fault proves that it bit and that it left; one that did not makes its
+//! drill Unknown.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,8 @@ pub enum FaultEvent {
         kind: String,
         /// Service that it is aimed at.
         target: String,
-        /// Mechanism that was used, for example `engine`, `nfqueue in the target's network namespace`.
+        /// Mechanism that was used, for example `engine`, `nfqueue in the target's network
+        /// namespace`.
         mechanism: String,
         /// What it may disturb.
         blast_radius: BlastRadius,

@@ -2,7 +2,9 @@
 
 mod capacity;
 
-pub use capacity::{Drift, Judged, Knee, KneeStep, LimitedBy, Pacing, PlanTold, StoppedBy, Users, Window};
+pub use capacity::{
+    Drift, Judged, Knee, KneeStep, LimitedBy, Pacing, PlanTold, StoppedBy, Users, Window,
+};
 
 use super::At;
 use schemars::JsonSchema;
@@ -42,7 +44,8 @@ pub struct Operation {
     pub outcome: Outcome,
     /// Whether a refusal is what the journey wants (a wrong password, an unknown recipient).
     pub refusal_expected: bool,
-    /// Whether the outcome is the one that the journey wants: acknowledged, or refused in the expected way.
+    /// Whether the outcome is the one that the journey wants: acknowledged, or refused in the
+    /// expected way.
     pub as_expected: bool,
     /// HTTP status or SMTP code, if an answer came.
     pub status: Option<u16>,
@@ -58,7 +61,8 @@ impl Operation {
 
     /// Whether it is an operation of this step, written `journey/step`.
     pub fn is_step(&self, step: &str) -> bool {
-        step.split_once('/').is_some_and(|(journey, step)| self.journey == journey && self.step == step)
+        step.split_once('/')
+            .is_some_and(|(journey, step)| self.journey == journey && self.step == step)
     }
 }
 
@@ -78,11 +82,16 @@ pub struct Percentiles {
 }
 
 /// Percentiles at which a curve is told.
-pub const CURVE: [f64; 14] = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0];
+pub const CURVE: [f64; 14] =
+    [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0];
 
-/// Whether so many values can tell a percentile: at least one must lie above it. The smallest and the largest are always known.
+/// Whether so many values can tell a percentile: at least one must lie above it. The smallest and
+/// the largest are always known.
 pub fn enough(percentile: f64, values: u64) -> bool {
-    values > 0 && (percentile == 0.0 || percentile == 100.0 || (1.0 - percentile / 100.0) * values as f64 >= 0.999)
+    values > 0
+        && (percentile == 0.0
+            || percentile == 100.0
+            || (1.0 - percentile / 100.0) * values as f64 >= 0.999)
 }
 
 /// Latency and service time at a percentile.
@@ -116,8 +125,8 @@ pub struct LoadSummary {
     /// Share of operations that ended otherwise than the journey wants, 0 to 1.
     #[serde(default)]
     pub error_rate: f64,
-    /// Service time: from the instant at which the operation was really sent. What it is shorter than the latency was spent
-    /// waiting for the target (or for this generator: see `generator`).
+    /// Service time: from the instant at which the operation was really sent. What it is shorter
+    /// than the latency was spent waiting for the target (or for this generator: see `generator`).
     #[serde(default)]
     pub service_ms: Percentiles,
     /// Both by percentile, as far as so many operations can tell.
@@ -126,8 +135,8 @@ pub struct LoadSummary {
     /// What went wrong, by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, u64>,
-    /// The same of each journey (from its first operation's intended start to its last one's end), and of each of its
-    /// operations (`journey/step`).
+    /// The same of each journey (from its first operation's intended start to its last one's end),
+    /// and of each of its operations (`journey/step`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, LoadPart>,
     /// How connections were used.
@@ -154,7 +163,8 @@ pub struct LoadSummary {
     /// The search that this load is the answer of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knee: Option<Knee>,
-    /// The generators that drove it together, where there were several; a load that one of them did not drive to its end is invalid.
+    /// The generators that drove it together, where there were several; a load that one of them did
+    /// not drive to its end is invalid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<LoadWorker>,
     /// From the first of them that began to the last one, where there were several.
@@ -177,7 +187,8 @@ pub struct Measured {
 pub enum WorkerState {
     /// It drove its part to the end.
     Ended,
-    /// It died, or was heard of no more: nothing is known of its operations after the last interval that it told.
+    /// It died, or was heard of no more: nothing is known of its operations after the last interval
+    /// that it told.
     Lost,
 }
 
@@ -203,8 +214,9 @@ pub struct LoadWorker {
     /// How late it was at the beginning, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_late_us: Option<f64>,
-    /// What its monotonic clock showed more than the coordinator's, before the load. Both count from an instant of their own, so only
-    /// the uncertainty says something: so exactly did it begin with the others.
+    /// What its monotonic clock showed more than the coordinator's, before the load. Both count
+    /// from an instant of their own, so only the uncertainty says something: so exactly did it
+    /// begin with the others.
     pub clock_offset: Measured,
     /// How much that changed until the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,8 +249,8 @@ pub struct Connections {
     pub opened: u64,
     /// Operations that went over a connection used before.
     pub reused: u64,
-    /// Most that may be open at once, if there is a limit: an arrival that finds all of them busy waits, and its latency counts
-    /// that.
+    /// Most that may be open at once, if there is a limit: an arrival that finds all of them busy
+    /// waits, and its latency counts that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Most that were open at once, where that is known.
@@ -252,8 +264,8 @@ pub struct Connections {
 /// What a load generator needed for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Generator {
-    /// Whether operations were begun on a schedule. If not, each connection sent as soon as it was answered: that tells
-    /// capacity and no latency of users, for they don't wait for each other.
+    /// Whether operations were begun on a schedule. If not, each connection sent as soon as it was
+    /// answered: that tells capacity and no latency of users, for they don't wait for each other.
     pub open_loop: bool,
     /// Processor time of an operation, microseconds.
     pub cpu_us_per_operation: f64,

@@ -1,4 +1,5 @@
-//! The life of an alert as the metrics server leads it: pending while `for` runs, firing, and firing on for `keep_firing_for`.
+//! The life of an alert as the metrics server leads it: pending while `for` runs, firing, and
+//! firing on for `keep_firing_for`.
 
 use crate::observation::replay::{Grid, Run, Variant};
 
@@ -28,14 +29,20 @@ pub enum Shown {
 impl State {
     /// The state after an evaluation at an instant, at which the expression held or did not.
     pub fn step(self, at_ms: i64, held: bool, rule: &Variant) -> State {
-        let ripe = |since: i64| if at_ms - since >= rule.for_ms { State::Firing(None) } else { State::Pending(since) };
+        let ripe = |since: i64| {
+            if at_ms - since >= rule.for_ms { State::Firing(None) } else { State::Pending(since) }
+        };
         match (self, held) {
             (State::Inactive, true) => ripe(at_ms),
             (State::Pending(since), true) => ripe(since),
             (State::Firing(_), true) => State::Firing(None),
             (State::Firing(gone), false) if rule.keep_firing_ms > 0 => {
                 let gone = gone.unwrap_or(at_ms);
-                if at_ms - gone < rule.keep_firing_ms { State::Firing(Some(gone)) } else { State::Inactive }
+                if at_ms - gone < rule.keep_firing_ms {
+                    State::Firing(Some(gone))
+                } else {
+                    State::Inactive
+                }
             }
             (_, false) => State::Inactive,
         }
@@ -51,8 +58,9 @@ impl State {
     }
 }
 
-/// What the server writes at each evaluation of a rule whose expression held at those of `held`, from an inactive alert on.
-/// Evaluations that were left out change nothing and write nothing; `left_out` is sorted.
+/// What the server writes at each evaluation of a rule whose expression held at those of `held`,
+/// from an inactive alert on. Evaluations that were left out change nothing and write nothing;
+/// `left_out` is sorted.
 pub fn shown(grid: &Grid, held: &[bool], left_out: &[u32], rule: &Variant) -> Vec<Shown> {
     let mut state = State::Inactive;
     (0..grid.count)
@@ -60,7 +68,11 @@ pub fn shown(grid: &Grid, held: &[bool], left_out: &[u32], rule: &Variant) -> Ve
             if left_out.binary_search(&index).is_ok() {
                 return Shown::Nothing;
             }
-            state = state.step(grid.at_ms(index), held.get(index as usize).copied().unwrap_or(false), rule);
+            state = state.step(
+                grid.at_ms(index),
+                held.get(index as usize).copied().unwrap_or(false),
+                rule,
+            );
             state.shown()
         })
         .collect()
@@ -117,7 +129,8 @@ mod tests {
         // A `for` between two evaluations is over at the next one.
         assert_eq!(life(".xxxx.", &rule(751, 0)), ".ppFF.");
         assert_eq!(life("xx.xxx", &rule(1500, 0)), "pp.ppF");
-        // It is kept from the first evaluation at which it does not hold, for less than the time stated.
+        // It is kept from the first evaluation at which it does not hold, for less than the time
+        // stated.
         assert_eq!(life("xx....", &rule(0, 1500)), "FFFF..");
         assert_eq!(life("xx..x....", &rule(750, 1500)), "pFFFFFF..");
         // What is pending is not kept.
@@ -128,7 +141,10 @@ mod tests {
     fn an_evaluation_left_out_neither_writes_nor_forgets() {
         let held = spread(&[(0, 4)], 5);
         let shown = shown(&grid(5), &held, &[2], &rule(2250, 0));
-        assert_eq!(shown, [Shown::Pending, Shown::Pending, Shown::Nothing, Shown::Firing, Shown::Firing]);
+        assert_eq!(
+            shown,
+            [Shown::Pending, Shown::Pending, Shown::Nothing, Shown::Firing, Shown::Firing]
+        );
     }
 
     #[test]
@@ -153,7 +169,8 @@ mod tests {
             prop_assert!(long.iter().zip(&short).all(|(l, s)| *l != Shown::Firing || *s == Shown::Firing));
         }
 
-        /// What holds more often is shown no less: so two extremes bound whatever was seen in between.
+        /// What holds more often is shown no less: so two extremes bound whatever was seen in
+        /// between.
         #[test]
         fn more_that_holds_shows_no_less(pairs in prop::collection::vec((any::<bool>(), any::<bool>()), 1..60), hold in 0i64..9000, keep in 0i64..4000) {
             let grid = grid(pairs.len() as u32);

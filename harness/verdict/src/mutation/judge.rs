@@ -14,8 +14,12 @@ use std::collections::BTreeMap;
 
 type Labels = BTreeMap<String, String>;
 
-/// Judges all mutants that a history holds, by these of the run's expectations; `None` if it holds none.
-pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e Expectation>) -> Option<Mutation> {
+/// Judges all mutants that a history holds, by these of the run's expectations; `None` if it holds
+/// none.
+pub fn judge<'e>(
+    history: &History,
+    expectations: impl IntoIterator<Item = &'e Expectation>,
+) -> Option<Mutation> {
     let replays: Vec<(&Event, &Observation, &Replay)> = history
         .observations()
         .filter_map(|(e, o)| match &o.fact {
@@ -41,8 +45,13 @@ pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
         } else {
             reproduce(replay)
         };
-        let reproduced =
-            reproduced.and_then(|r| if history.is_complete() { Ok(r) } else { Err("the run did not reach its end".to_owned()) });
+        let reproduced = reproduced.and_then(|r| {
+            if history.is_complete() {
+                Ok(r)
+            } else {
+                Err("the run did not reach its end".to_owned())
+            }
+        });
         if let Ok(r) = &reproduced {
             sum.evaluations += r.evaluations;
             sum.active += r.active;
@@ -52,8 +61,9 @@ pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
         let stage = Stage { slim: &slim, event, observation, replay };
         rules.push(stage.rule(reproduced, &about(&expectations, &replay.alert)));
     }
-    let outcomes =
-        |keep: &dyn Fn(&MutantRow) -> bool| Counts::of(rules.iter().flat_map(|r| &r.mutants).filter(|m| keep(m)).map(|m| m.outcome));
+    let outcomes = |keep: &dyn Fn(&MutantRow) -> bool| {
+        Counts::of(rules.iter().flat_map(|r| &r.mutants).filter(|m| keep(m)).map(|m| m.outcome))
+    };
     let deviating: Vec<&OfRule> = rules.iter().filter(|r| r.status == Status::Unknown).collect();
     let reproduced = rules.iter().filter(|r| r.status == Status::Pass).count() as u64;
     let reason = match deviating.first() {
@@ -89,7 +99,8 @@ pub fn judge<'e>(history: &History, expectations: impl IntoIterator<Item = &'e E
     })
 }
 
-/// What is expected of an alert, as far as its samples answer it: whom it reaches is no matter of the rule's.
+/// What is expected of an alert, as far as its samples answer it: whom it reaches is no matter of
+/// the rule's.
 fn about(expectations: &[&Expectation], alert: &str) -> Vec<Expectation> {
     let of = |e: &&&Expectation| match e {
         Expectation::AlertQuiet(c) => c.alert == alert,
@@ -98,17 +109,28 @@ fn about(expectations: &[&Expectation], alert: &str) -> Vec<Expectation> {
         _ => false,
     };
     let alone = |e: &Expectation| match e {
-        Expectation::AlertResolves(c) => AlertResolves { receivers: Vec::new(), ..c.clone() }.into(),
+        Expectation::AlertResolves(c) => {
+            AlertResolves { receivers: Vec::new(), ..c.clone() }.into()
+        }
         other => other.clone(),
     };
     expectations.iter().filter(of).map(|e| alone(e)).collect()
 }
 
-/// What the checkers of alerts look at, but for what the server and the alert manager made of the rule as it is.
+/// What the checkers of alerts look at, but for what the server and the alert manager made of the
+/// rule as it is.
 fn slim(history: &History) -> Vec<Event> {
     let managed = |o: &Observation| matches!(o.fact, Fact::ManagedAlerts { .. });
-    let made_of_it = |kind: &EventKind| matches!(kind, EventKind::Alert(_)) || matches!(kind, EventKind::Observation(o) if managed(o));
-    history.events.iter().filter(|e| e.kind.side_file().is_none() && !made_of_it(&e.kind)).cloned().collect()
+    let made_of_it = |kind: &EventKind| {
+        matches!(kind, EventKind::Alert(_))
+            || matches!(kind, EventKind::Observation(o) if managed(o))
+    };
+    history
+        .events
+        .iter()
+        .filter(|e| e.kind.side_file().is_none() && !made_of_it(&e.kind))
+        .cloned()
+        .collect()
 }
 
 /// A rule, and the history without its alert.
@@ -127,18 +149,27 @@ impl Stage<'_> {
         let replay = self.replay;
         let original = self.bounds(&replay.held, &replay.rule);
         let as_it_is = self.histories(&original);
-        let holds = |e: &&Expectation| reproduced.is_ok() && verdicts(e, &as_it_is).iter().all(|v| v.status == Status::Pass);
+        let holds = |e: &&Expectation| {
+            reproduced.is_ok() && verdicts(e, &as_it_is).iter().all(|v| v.status == Status::Pass)
+        };
         let usable: Vec<&Expectation> = expectations.iter().filter(holds).collect();
-        let ids = |some: &mut dyn Iterator<Item = &Expectation>| some.map(|e| e.checker().id()).collect::<Vec<_>>();
+        let ids = |some: &mut dyn Iterator<Item = &Expectation>| {
+            some.map(|e| e.checker().id()).collect::<Vec<_>>()
+        };
         let not_as_wanted = |e: &Expectation| {
             let worst = verdicts(e, &as_it_is).into_iter().max_by_key(|v| v.status);
             format!("{} ({})", e.checker().id(), worst.map(|v| v.reason).unwrap_or_default())
         };
-        let not_usable: Vec<String> = expectations.iter().filter(|e| !usable.contains(e)).map(not_as_wanted).collect();
+        let not_usable: Vec<String> =
+            expectations.iter().filter(|e| !usable.contains(e)).map(not_as_wanted).collect();
         let why_not = match &reproduced {
             Err(why) => Some(why.clone()),
-            Ok(_) if expectations.is_empty() => Some("nothing is expected of this rule in this run".to_owned()),
-            Ok(_) if usable.is_empty() => Some(format!("the rule itself is not seen as wanted: {}", list(&not_usable, 3))),
+            Ok(_) if expectations.is_empty() => {
+                Some("nothing is expected of this rule in this run".to_owned())
+            }
+            Ok(_) if usable.is_empty() => {
+                Some(format!("the rule itself is not seen as wanted: {}", list(&not_usable, 3)))
+            }
             Ok(_) => None,
         };
         let mutants: Vec<MutantRow> = replay
@@ -146,15 +177,26 @@ impl Stage<'_> {
             .iter()
             .map(|mutant| {
                 let (outcome, killed_by, reason) = match &why_not {
-                    _ if mutant.refused.is_some() => (Outcome::Refused, Vec::new(), mutant.refused.clone().unwrap_or_default()),
-                    Some(why) => (Outcome::NotJudged, Vec::new(), why.clone()),
-                    None if mutant.unanswered.is_some() => {
-                        (Outcome::Undecidable, Vec::new(), mutant.unanswered.clone().unwrap_or_default())
+                    _ if mutant.refused.is_some() => {
+                        (Outcome::Refused, Vec::new(), mutant.refused.clone().unwrap_or_default())
                     }
+                    Some(why) => (Outcome::NotJudged, Vec::new(), why.clone()),
+                    None if mutant.unanswered.is_some() => (
+                        Outcome::Undecidable,
+                        Vec::new(),
+                        mutant.unanswered.clone().unwrap_or_default(),
+                    ),
                     None => self.mutant(mutant, &original, &usable),
                 };
                 let diff = diff(&replay.rule, &mutant.variant);
-                MutantRow { operator: mutant.operator, change: mutant.change.clone(), outcome, killed_by, reason, diff }
+                MutantRow {
+                    operator: mutant.operator,
+                    change: mutant.change.clone(),
+                    outcome,
+                    killed_by,
+                    reason,
+                    diff,
+                }
             })
             .collect();
         let reason = match &reproduced {
@@ -180,7 +222,12 @@ impl Stage<'_> {
         }
     }
 
-    fn mutant(&self, mutant: &Mutant, original: &Bounds, expectations: &[&Expectation]) -> (Outcome, Vec<String>, String) {
+    fn mutant(
+        &self,
+        mutant: &Mutant,
+        original: &Bounds,
+        expectations: &[&Expectation],
+    ) -> (Outcome, Vec<String>, String) {
         let held = mutant.held.as_ref().unwrap_or(&self.replay.held);
         let bounds = self.bounds(held, &mutant.variant);
         if bounds == *original {
@@ -196,18 +243,23 @@ impl Stage<'_> {
                     seen.push(least.reason);
                 }
                 (Status::Pass, Status::Pass) => {}
-                (Status::Unknown, Status::Unknown) => match self.silent(expectation, mutant, &bounds, original) {
-                    Some(Ok(why)) => {
-                        killed_by.push(expectation.checker().id());
-                        seen.push(why);
+                (Status::Unknown, Status::Unknown) => {
+                    match self.silent(expectation, mutant, &bounds, original) {
+                        Some(Ok(why)) => {
+                            killed_by.push(expectation.checker().id());
+                            seen.push(why);
+                        }
+                        Some(Err(why)) => open = Some(why),
+                        None => open = open.or(Some(least.reason)),
                     }
-                    Some(Err(why)) => open = Some(why),
-                    None => open = open.or(Some(least.reason)),
-                },
+                }
                 (Status::Unknown, _) => open = open.or(Some(least.reason)),
                 (_, Status::Unknown) => open = open.or(Some(most.reason)),
                 _ => {
-                    let why = format!("{} depends on evaluations that ran while a sample was being scraped", expectation.checker().id());
+                    let why = format!(
+                        "{} depends on evaluations that ran while a sample was being scraped",
+                        expectation.checker().id()
+                    );
                     open = open.or(Some(why));
                 }
             }
@@ -215,7 +267,9 @@ impl Stage<'_> {
         match (seen.into_iter().next(), open) {
             (Some(seen), _) => (Outcome::Killed, killed_by, seen),
             (None, Some(why)) => (Outcome::Undecidable, Vec::new(), why),
-            (None, None) => (Outcome::Survived, Vec::new(), self.unlike(&bounds, original, expectations)),
+            (None, None) => {
+                (Outcome::Survived, Vec::new(), self.unlike(&bounds, original, expectations))
+            }
         }
     }
 
@@ -242,10 +296,13 @@ impl Stage<'_> {
         let mut series = Vec::new();
         for (labels, line) in lines {
             for (state, shown) in [("pending", Shown::Pending), ("firing", Shown::Firing)] {
-                let own = [(ALERT_NAME, self.replay.alert.as_str()), (ALERT_STATE, state)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-                let labels = labels.iter().map(|(k, v)| (k.clone(), v.clone())).chain(own).collect();
+                let own = [(ALERT_NAME, self.replay.alert.as_str()), (ALERT_STATE, state)]
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()));
+                let labels =
+                    labels.iter().map(|(k, v)| (k.clone(), v.clone())).chain(own).collect();
                 let at = (0..grid.count).zip(line).filter(|(_, s)| **s == shown);
-                let points: Vec<(f64, Option<f64>)> = at.map(|(i, _)| (seconds_of(grid, i), Some(1.0))).collect();
+                let points: Vec<(f64, Option<f64>)> =
+                    at.map(|(i, _)| (seconds_of(grid, i), Some(1.0))).collect();
                 if !points.is_empty() {
                     series.push(Series { labels, points });
                 }
@@ -271,38 +328,68 @@ impl Stage<'_> {
         let fired = self.replay.held.iter().any(|h| !h.all.is_empty());
         let evaluations = count(u64::from(self.replay.grid.count), "evaluation", "evaluations");
         if mutant.held.is_none() {
-            let why = if fired { "its expression held for too long, or too briefly, to tell" } else { "its expression never held" };
-            return format!("it is pending and fires exactly as the rule does at all {evaluations}: {why}");
+            let why = if fired {
+                "its expression held for too long, or too briefly, to tell"
+            } else {
+                "its expression never held"
+            };
+            return format!(
+                "it is pending and fires exactly as the rule does at all {evaluations}: {why}"
+            );
         }
         if fired {
-            format!("it is pending and fires exactly as the rule does at all {evaluations}: no sample of this run lies between the two")
+            format!(
+                "it is pending and fires exactly as the rule does at all {evaluations}: no sample of this run lies between the two"
+            )
         } else {
-            format!("neither it nor the rule ever holds in {evaluations}: no drill of this run makes the rule fire")
+            format!(
+                "neither it nor the rule ever holds in {evaluations}: no drill of this run makes the rule fire"
+            )
         }
     }
 
-    /// What to make of a mutant that did not fire in a drill that was healed before its time was over, because the rule had fired:
-    /// why it is told from the rule, or why it can't be. `None` if it fired, or that is not what is expected.
-    fn silent(&self, expectation: &Expectation, mutant: &Mutant, bounds: &Bounds, original: &Bounds) -> Option<Result<String, String>> {
+    /// What to make of a mutant that did not fire in a drill that was healed before its time was
+    /// over, because the rule had fired: why it is told from the rule, or why it can't be. `None`
+    /// if it fired, or that is not what is expected.
+    fn silent(
+        &self,
+        expectation: &Expectation,
+        mutant: &Mutant,
+        bounds: &Bounds,
+        original: &Bounds,
+    ) -> Option<Result<String, String>> {
         let Expectation::AlertFires(fires) = expectation else { return None };
         let history = History { events: self.slim.to_vec() };
         let timeline = Timeline::of(&history);
         let drill = timeline.drill(&fires.drill)?;
         let (injected, healed) = (drill.injected?.at.wall_s(), drill.healed?.at.wall_s());
         let (ended, after) = (drill.wall().to, |at: f64| seconds(at - injected));
-        let rule = self.onset(expectation, original).map(|(s, _)| format!("; the rule fired {} after the injection", seconds(s)));
+        let rule = self
+            .onset(expectation, original)
+            .map(|(s, _)| format!("; the rule fired {} after the injection", seconds(s)));
         let rule = rule.unwrap_or_default();
         let grid = &self.replay.grid;
-        let within = |from: f64, to: f64| (0..grid.count).filter(move |i| (from..=to).contains(&seconds_of(grid, *i))).map(|i| i as usize);
-        let shown = |which: usize, index: usize| bounds[which].values().map(|line| line[index]).max().unwrap_or_default();
+        let within = |from: f64, to: f64| {
+            (0..grid.count)
+                .filter(move |i| (from..=to).contains(&seconds_of(grid, *i)))
+                .map(|i| i as usize)
+        };
+        let shown = |which: usize, index: usize| {
+            bounds[which].values().map(|line| line[index]).max().unwrap_or_default()
+        };
         if within(injected, ended).any(|i| shown(1, i) == Shown::Firing) {
             return None;
         }
         let last = within(injected, healed).next_back()?;
-        let allowed = format!("healed {} after the injection, of {} that it may take", after(healed), seconds(fires.within_s));
+        let allowed = format!(
+            "healed {} after the injection, of {} that it may take",
+            after(healed),
+            seconds(fires.within_s)
+        );
         if shown(0, last) == Shown::Pending {
             let line = bounds[0].values().find(|line| line[last] == Shown::Pending)?;
-            let since = line[..=last].iter().rposition(|s| *s != Shown::Pending).map_or(0, |i| i + 1);
+            let since =
+                line[..=last].iter().rposition(|s| *s != Shown::Pending).map_or(0, |i| i + 1);
             let fired = seconds_of(grid, since as u32) + mutant.variant.for_ms as f64 / 1000.0;
             let late = fired - injected > fires.within_s + grid.interval_ms as f64 / 1000.0;
             let what = format!(
@@ -320,7 +407,10 @@ impl Stage<'_> {
         if held || mutant.level {
             return Some(Err(format!("it might still have come to fire: the fault was {allowed}")));
         }
-        Some(Ok(format!("its expression never held while the fault was there, {}{rule}", seconds(healed - injected))))
+        Some(Ok(format!(
+            "its expression never held while the fault was there, {}{rule}",
+            seconds(healed - injected)
+        )))
     }
 
     /// Seconds from the injection until it fires for certain, and those allowed.
@@ -328,19 +418,29 @@ impl Stage<'_> {
         let Expectation::AlertFires(fires) = expectation else { return None };
         let history = History { events: self.slim.to_vec() };
         let injected = Timeline::of(&history).drill(&fires.drill)?.injected?.at.wall_s();
-        let times = bounds[0].values().flat_map(|line| (0..).zip(line)).filter(|(_, s)| **s == Shown::Firing);
-        let after = times.map(|(i, _)| seconds_of(&self.replay.grid, i) - injected).filter(|s| *s >= 0.0);
+        let times = bounds[0]
+            .values()
+            .flat_map(|line| (0..).zip(line))
+            .filter(|(_, s)| **s == Shown::Firing);
+        let after =
+            times.map(|(i, _)| seconds_of(&self.replay.grid, i) - injected).filter(|s| *s >= 0.0);
         Some((after.reduce(f64::min)?, fires.within_s))
     }
 
     /// Why a mutant that fires otherwise than the rule survives.
     fn unlike(&self, mutant: &Bounds, original: &Bounds, expectations: &[&Expectation]) -> String {
-        let fired = |bounds: &Bounds, index: usize| bounds[0].values().any(|line| line[index] == Shown::Firing);
-        let differs = (0..self.replay.grid.count as usize).filter(|i| fired(mutant, *i) != fired(original, *i)).count() as u64;
+        let fired = |bounds: &Bounds, index: usize| {
+            bounds[0].values().any(|line| line[index] == Shown::Firing)
+        };
+        let differs = (0..self.replay.grid.count as usize)
+            .filter(|i| fired(mutant, *i) != fired(original, *i))
+            .count() as u64;
         let evaluations = count(u64::from(self.replay.grid.count), "evaluation", "evaluations");
         let drilled = expectations.iter().any(|e| matches!(e, Expectation::AlertFires(_)));
         if differs == 0 {
-            return format!("it fires at the same of {evaluations} as the rule, with other labels or another time of being pending");
+            return format!(
+                "it fires at the same of {evaluations} as the rule, with other labels or another time of being pending"
+            );
         }
         if !drilled {
             return format!(
@@ -374,9 +474,14 @@ fn seconds_of(grid: &Grid, index: u32) -> f64 {
 
 /// The lines of a rule that a mutant changes.
 fn diff(rule: &Variant, mutant: &Variant) -> Vec<String> {
-    let duration = |ms: i64| if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") };
+    let duration =
+        |ms: i64| if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") };
     let lines = |v: &Variant| {
-        [format!("expr: {}", v.expr), format!("for: {}", duration(v.for_ms)), format!("keep_firing_for: {}", duration(v.keep_firing_ms))]
+        [
+            format!("expr: {}", v.expr),
+            format!("for: {}", duration(v.for_ms)),
+            format!("keep_firing_for: {}", duration(v.keep_firing_ms)),
+        ]
     };
     let pairs = lines(rule).into_iter().zip(lines(mutant)).filter(|(a, b)| a != b);
     pairs.flat_map(|(a, b)| [format!("- {a}"), format!("+ {b}")]).collect::<Vec<_>>()

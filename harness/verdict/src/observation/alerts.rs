@@ -18,7 +18,8 @@ pub struct ManagedAlert {
     pub muted_by: Vec<String>,
     /// Receivers that its routes lead to.
     pub receivers: Vec<String>,
-    /// Routes that it ends in, as the configuration in force has them; empty where that was not asked.
+    /// Routes that it ends in, as the configuration in force has them; empty where that was not
+    /// asked.
     #[serde(default)]
     pub routes: Vec<ManagedRoute>,
     /// When it began, seconds since the epoch.

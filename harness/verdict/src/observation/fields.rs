@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The fields of a log line or the attributes of a span, kept as the text of a JSON object: taken apart, a line of a shipper needs ten
-/// times as much memory (7.7 kB for one of Filebeat's) and the attributes of a span three times as much, and a run has thousands of
-/// both of which only a few fields are ever looked at.
+/// The fields of a log line or the attributes of a span, kept as the text of a JSON object: taken
+/// apart, a line of a shipper needs ten times as much memory (7.7 kB for one of Filebeat's) and the
+/// attributes of a span three times as much, and a run has thousands of both of which only a few
+/// fields are ever looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>", into = "Map<String, Value>")]
 pub struct Fields(Box<str>);

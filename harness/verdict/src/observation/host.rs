@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Pressure stall information (`/proc/pressure`), share of the last 10 s in which some task was stalled, 0 to 100.
+/// Pressure stall information (`/proc/pressure`), share of the last 10 s in which some task was
+/// stalled, 0 to 100.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pressure {
     /// CPU, per cent.
@@ -18,6 +19,7 @@ pub struct Pressure {
 pub struct MountedFile {
     /// Its path inside the container.
     pub inside: String,
-    /// Whether the path outside names another file by now: the container goes on seeing the old one.
+    /// Whether the path outside names another file by now: the container goes on seeing the old
+    /// one.
     pub replaced: bool,
 }

@@ -50,8 +50,8 @@ pub struct SeriesCount {
 pub struct Series {
     /// Labels, name included as `__name__` where there is one.
     pub labels: BTreeMap<String, String>,
-    /// Time in seconds since the Unix epoch, and value. JSON has no NaN and no infinity: points with those are strings in
-    /// the server's answer and `None` here.
+    /// Time in seconds since the Unix epoch, and value. JSON has no NaN and no infinity: points
+    /// with those are strings in the server's answer and `None` here.
     pub points: Vec<(f64, Option<f64>)>,
 }
 
@@ -81,11 +81,13 @@ pub struct RuleInputs {
     pub drill: Option<String>,
     /// The whole expression, as the server runs it.
     pub expr: String,
-    /// Comparisons in it, outermost first: left side, operator, threshold, and the samples of the left side.
+    /// Comparisons in it, outermost first: left side, operator, threshold, and the samples of the
+    /// left side.
     pub comparisons: Vec<Comparison>,
     /// Selectors in it and how many series each matched over the window.
     pub selectors: Vec<SeriesCount>,
-    /// Upper bounds of the histogram buckets below a `histogram_quantile`, seconds, `+Inf` left out.
+    /// Upper bounds of the histogram buckets below a `histogram_quantile`, seconds, `+Inf` left
+    /// out.
     pub bucket_bounds: Vec<f64>,
 }
 
@@ -118,7 +120,8 @@ pub struct RuleGroup {
     pub name: String,
     /// Evaluation interval, seconds.
     pub interval_s: f64,
-    /// When it was last evaluated, on the server's clock, seconds since the epoch; a little after the instant that it was due.
+    /// When it was last evaluated, on the server's clock, seconds since the epoch; a little after
+    /// the instant that it was due.
     #[serde(default)]
     pub last_evaluation_s: Option<f64>,
     /// Its rules.

@@ -14,8 +14,8 @@ pub struct Grid {
     pub interval_ms: i64,
     /// Number of evaluations.
     pub count: u32,
-    /// Whether samples that the group wrote tell its instants exactly; otherwise they were read from the server's clock, and may
-    /// be late by as much as an evaluation is.
+    /// Whether samples that the group wrote tell its instants exactly; otherwise they were read
+    /// from the server's clock, and may be late by as much as an evaluation is.
     pub exact: bool,
 }
 
@@ -44,15 +44,19 @@ pub struct Held {
     pub labels: BTreeMap<String, String>,
     /// Evaluations at which it is in the result, with all samples stamped until then.
     pub all: Vec<Run>,
-    /// Those at which it is with the latest samples hidden: a sample is stamped when its scrape starts and visible when that ends.
+    /// Those at which it is with the latest samples hidden: a sample is stamped when its scrape
+    /// starts and visible when that ends.
     pub without_latest: Vec<Run>,
 }
 
 /// What changes a rule into a mutant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
-    /// A threshold times 0.9, 1.1, 0.5 or 2; where that means nothing (0, or a comparison for equality) one less, one more.
+    /// A threshold times 0.9, 1.1, 0.5 or 2; where that means nothing (0, or a comparison for
+    /// equality) one less, one more.
     Threshold,
     /// A comparison with or without equality, or turned round.
     Comparison,
@@ -114,8 +118,8 @@ pub struct Mutant {
     pub change: String,
     /// Its text.
     pub variant: Variant,
-    /// Whether it differs only in a level or in how fast a window fills: a fault that was healed early may not have moved it far
-    /// enough.
+    /// Whether it differs only in a level or in how fast a window fills: a fault that was healed
+    /// early may not have moved it far enough.
     #[serde(default)]
     pub level: bool,
     /// When it held; none if it is the rule's own expression, or was not answered.
@@ -143,7 +147,8 @@ pub struct Replay {
     pub rule: Variant,
     /// When it held.
     pub held: Vec<Held>,
-    /// Whether it was changed for a drill, so that what was evaluated then is not what is loaded now.
+    /// Whether it was changed for a drill, so that what was evaluated then is not what is loaded
+    /// now.
     #[serde(default)]
     pub overridden: bool,
     /// Why it can't be replayed, if so: what was asked and not answered.

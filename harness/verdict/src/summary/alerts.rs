@@ -52,7 +52,8 @@ pub struct AlertRow {
     pub resolved: bool,
     /// Whether it was quiet while nothing was wrong; null if that could not be judged.
     pub quiet_when_healthy: Option<bool>,
-    /// Seconds from the injection until it was first seen to fire, in a sample or by a notification.
+    /// Seconds from the injection until it was first seen to fire, in a sample or by a
+    /// notification.
     pub detect_s: Option<f64>,
     /// Seconds from the injection until the last receiver had it.
     pub notify_s: Option<f64>,
@@ -60,19 +61,25 @@ pub struct AlertRow {
     pub budget_s: Option<f64>,
     /// Stage at which it stopped, if it did.
     pub stopped_at: Option<String>,
-    /// Its stages, measured against what the configuration allows each; empty if it did not go all the way in a drill.
+    /// Its stages, measured against what the configuration allows each; empty if it did not go all
+    /// the way in a drill.
     #[serde(default)]
     pub stages: Vec<StageRow>,
-    /// Seconds that all of them together may be beyond that, for what else runs on the host; null where none is measured.
+    /// Seconds that all of them together may be beyond that, for what else runs on the host; null
+    /// where none is measured.
     #[serde(default)]
     pub stages_noise_s: Option<f64>,
 }
 
-/// Of all measured stages the one that came nearest to what it may take, or went furthest beyond it.
-pub fn slowest_stage<'a>(alerts: impl IntoIterator<Item = &'a AlertRow>) -> Option<(&'a AlertRow, &'a StageRow)> {
+/// Of all measured stages the one that came nearest to what it may take, or went furthest beyond
+/// it.
+pub fn slowest_stage<'a>(
+    alerts: impl IntoIterator<Item = &'a AlertRow>,
+) -> Option<(&'a AlertRow, &'a StageRow)> {
     let all = alerts.into_iter().flat_map(|alert| alert.stages.iter().map(move |row| (alert, row)));
     let share = |row: &StageRow| row.measured_s / row.allowed_s;
-    all.filter(|(_, row)| row.allowed_s > 0.0).max_by(|(_, a), (_, b)| share(a).total_cmp(&share(b)))
+    all.filter(|(_, row)| row.allowed_s > 0.0)
+        .max_by(|(_, a), (_, b)| share(a).total_cmp(&share(b)))
 }
 
 /// What a run planned about an alert.
@@ -87,11 +94,20 @@ pub struct AboutAlert<'e> {
 }
 
 /// What is known of each alert, by its name.
-pub fn alerts(history: &History, verdicts: &[Verdict], planned: &BTreeMap<String, AboutAlert<'_>>) -> Vec<AlertRow> {
+pub fn alerts(
+    history: &History,
+    verdicts: &[Verdict],
+    planned: &BTreeMap<String, AboutAlert<'_>>,
+) -> Vec<AlertRow> {
     planned.iter().map(|(alert, about)| alert_row(history, verdicts, alert, about)).collect()
 }
 
-fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, about: &AboutAlert<'_>) -> AlertRow {
+fn alert_row(
+    history: &History,
+    verdicts: &[Verdict],
+    alert: &str,
+    about: &AboutAlert<'_>,
+) -> AlertRow {
     let (drills, budget_s) = (about.drills.as_slice(), about.budget_s);
     let stages = about.stages.map(|stages| stages.rows(history)).unwrap_or_default();
     let of_claim = |claim: &str| verdicts.iter().find(|v| v.id == format!("alert.{alert}.{claim}"));
@@ -99,21 +115,31 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, about: &About
     let passed = |claim: &str| status(claim) == Some(Status::Pass);
     let window = drills.iter().find_map(|d| {
         let (began, ended) = history.drill_window(d)?;
-        let injections = history.faults().filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d));
+        let injections = history
+            .faults()
+            .filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d));
         let injections: Vec<At> = injections.map(|(e, _)| e.at).collect();
         // A fault that was there early was injected before its drill began.
-        let injected = injections.iter().filter(|at| **at >= began).min().or(injections.iter().max()).copied()?;
+        let injected = injections
+            .iter()
+            .filter(|at| **at >= began)
+            .min()
+            .or(injections.iter().max())
+            .copied()?;
         Some((injected, ended))
     });
     let told = told(history, alert, window);
     // Samples are a step apart; whoever was told of it earlier saw it fire earlier.
     let detect_s = window.and_then(|(injected, end)| {
-        let sampled = first_firing(history, alert, Some(injected), end).map(|s| (s - injected.wall_s()).max(0.0));
+        let sampled = first_firing(history, alert, Some(injected), end)
+            .map(|s| (s - injected.wall_s()).max(0.0));
         told.values().map(|t| t.first.since(injected)).chain(sampled).reduce(f64::min)
     });
-    let notify_s = window.and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
+    let notify_s = window
+        .and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
     // From cause to receiver to resolution, as far as that was asked for.
-    let proved = passed("fires") && ["reaches", "resolves"].iter().all(|c| status(c).is_none_or(|s| s == Status::Pass));
+    let proved = passed("fires")
+        && ["reaches", "resolves"].iter().all(|c| status(c).is_none_or(|s| s == Status::Pass));
     AlertRow {
         rule: alert.to_owned(),
         drills: drills.to_vec(),
@@ -145,7 +171,9 @@ fn alert_row(history: &History, verdicts: &[Verdict], alert: &str, about: &About
 /// How the drills that an alert was proved in caused it.
 fn proved_by(history: &History, alert: &str, drills: &[String]) -> ProvedBy {
     let overridden = history.run().any(|(_, r)| match r {
-        RunEvent::Overridden { drill, alert: changed, .. } => changed == alert && drills.contains(drill),
+        RunEvent::Overridden { drill, alert: changed, .. } => {
+            changed == alert && drills.contains(drill)
+        }
         _ => false,
     });
     if overridden { ProvedBy::OverriddenThreshold } else { ProvedBy::RealCause }
@@ -191,17 +219,26 @@ pub(super) fn receivers_told(history: &History, alert: &str) -> BTreeSet<String>
     told(history, alert, None).into_keys().collect()
 }
 
-/// What each receiver was told of an alert: from the injection to the end of its drill, or in the whole run if it has none.
-fn told(history: &History, alert: &str, window: Option<(At, Option<At>)>) -> BTreeMap<String, Told> {
-    let within = |at: At| window.is_none_or(|(from, to)| at >= from && to.is_none_or(|to| at <= to));
+/// What each receiver was told of an alert: from the injection to the end of its drill, or in the
+/// whole run if it has none.
+fn told(
+    history: &History,
+    alert: &str,
+    window: Option<(At, Option<At>)>,
+) -> BTreeMap<String, Told> {
+    let within =
+        |at: At| window.is_none_or(|(from, to)| at >= from && to.is_none_or(|to| at <= to));
     let about = |n: &Notification, resolved: bool| {
-        n.alerts.iter().any(|a| a.resolved == resolved && a.labels.get("alertname").is_some_and(|x| x == alert))
+        n.alerts.iter().any(|a| {
+            a.resolved == resolved && a.labels.get("alertname").is_some_and(|x| x == alert)
+        })
     };
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
     for (event, n) in history.notifications().filter(|(e, _)| within(e.at)) {
         let Some(receiver) = &n.receiver else { continue };
         if about(n, false) {
-            told.entry(receiver.clone()).or_insert(Told { first: event.at, over: false }).over = false;
+            told.entry(receiver.clone()).or_insert(Told { first: event.at, over: false }).over =
+                false;
         }
         if let (true, Some(t)) = (about(n, true), told.get_mut(receiver)) {
             t.over = true;
@@ -210,15 +247,23 @@ fn told(history: &History, alert: &str, window: Option<(At, Option<At>)>) -> BTr
     told
 }
 
-/// The first sample of `ALERTS{alertstate="firing"}` of an alert between two instants, seconds since the epoch.
+/// The first sample of `ALERTS{alertstate="firing"}` of an alert between two instants, seconds
+/// since the epoch.
 fn first_firing(history: &History, alert: &str, from: Option<At>, to: Option<At>) -> Option<f64> {
     let firing = |labels: &BTreeMap<String, String>| {
-        labels.get("alertname").is_some_and(|a| a == alert) && labels.get("alertstate").is_some_and(|s| s == "firing")
+        labels.get("alertname").is_some_and(|a| a == alert)
+            && labels.get("alertstate").is_some_and(|s| s == "firing")
     };
     let samples = history.observations().filter_map(|(_, o)| match &o.fact {
         Fact::Samples(s) if s.name == "alerts" => Some(s),
         _ => None,
     });
-    let points = samples.flat_map(|s| &s.series).filter(|s| firing(&s.labels)).flat_map(|s| &s.points).map(|(t, _)| *t);
-    points.filter(|t| from.is_none_or(|f| *t >= f.wall_s()) && to.is_none_or(|e| *t <= e.wall_s())).reduce(f64::min)
+    let points = samples
+        .flat_map(|s| &s.series)
+        .filter(|s| firing(&s.labels))
+        .flat_map(|s| &s.points)
+        .map(|(t, _)| *t);
+    points
+        .filter(|t| from.is_none_or(|f| *t >= f.wall_s()) && to.is_none_or(|e| *t <= e.wall_s()))
+        .reduce(f64::min)
 }

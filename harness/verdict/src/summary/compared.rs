@@ -14,11 +14,13 @@ pub struct ComparedRow {
     pub measure: String,
     /// Unit of its values.
     pub unit: String,
-    /// The baseline's runs, one value each, from the smallest; runs that did not measure it are left out.
+    /// The baseline's runs, one value each, from the smallest; runs that did not measure it are
+    /// left out.
     pub baseline: Vec<f64>,
     /// The candidate's.
     pub candidate: Vec<f64>,
-    /// The change for the worse, with its interval; null where the runs are too few to speak of one.
+    /// The change for the worse, with its interval; null where the runs are too few to speak of
+    /// one.
     pub change: Option<Change>,
     /// How changes are told: as a share (0.1 is 10 %), or in the unit.
     pub compared: Compared,
@@ -31,10 +33,14 @@ pub struct ComparedRow {
 }
 
 /// The rows of a check; none for any other run.
-pub fn compared<'e>(history: &History, judged: impl IntoIterator<Item = (&'e Expectation, &'e Verdict)>) -> Vec<ComparedRow> {
+pub fn compared<'e>(
+    history: &History,
+    judged: impl IntoIterator<Item = (&'e Expectation, &'e Verdict)>,
+) -> Vec<ComparedRow> {
     let row = |check: &WithinBaseline, verdict: &Verdict| {
         let values = |side: Side| {
-            let mut values: Vec<f64> = check.values(history, side).iter().filter_map(|(_, m)| m.value).collect();
+            let mut values: Vec<f64> =
+                check.values(history, side).iter().filter_map(|(_, m)| m.value).collect();
             values.sort_by(f64::total_cmp);
             values
         };

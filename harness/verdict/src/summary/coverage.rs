@@ -1,5 +1,5 @@
-//! What a run exercised, of all that there is: each rule in each of its states, each receiver of each alert, each route, each
-//! receiver and each inhibition of the configuration.
+//! What a run exercised, of all that there is: each rule in each of its states, each receiver of
+//! each alert, each route, each receiver and each inhibition of the configuration.
 
 use super::AlertRow;
 use crate::check::firing::Firing;
@@ -125,7 +125,10 @@ pub struct Counts {
 
 impl Share {
     fn of<T>(all: impl IntoIterator<Item = T>, seen: impl Fn(&T) -> bool) -> Share {
-        all.into_iter().fold(Share::default(), |share, one| Share { seen: share.seen + u64::from(seen(&one)), of: share.of + 1 })
+        all.into_iter().fold(Share::default(), |share, one| Share {
+            seen: share.seen + u64::from(seen(&one)),
+            of: share.of + 1,
+        })
     }
 }
 
@@ -139,14 +142,26 @@ pub struct Declared<'d> {
 }
 
 /// What a run exercised of what is declared; `rows` tell what is known of each alert.
-pub fn coverage(history: &History, verdicts: &[Verdict], rows: &[AlertRow], declared: Declared<'_>, routing: &Routing) -> Coverage {
+pub fn coverage(
+    history: &History,
+    verdicts: &[Verdict],
+    rows: &[AlertRow],
+    declared: Declared<'_>,
+    routing: &Routing,
+) -> Coverage {
     let mut told: BTreeMap<&str, BTreeSet<String>> =
         rows.iter().map(|r| (r.rule.as_str(), r.receivers.iter().cloned().collect())).collect();
-    told.extend(declared.switches.keys().map(|switch| (switch.as_str(), super::alerts::receivers_told(history, switch))));
+    told.extend(
+        declared
+            .switches
+            .keys()
+            .map(|switch| (switch.as_str(), super::alerts::receivers_told(history, switch))),
+    );
     let rules = rules(history, verdicts, rows, declared, &told);
     let reached = |alert: &str, receiver: &str| {
         let stand_ins = routing.receivers.get(receiver);
-        told.get(alert).is_some_and(|told| stand_ins.is_some_and(|all| all.iter().any(|s| told.contains(s))))
+        told.get(alert)
+            .is_some_and(|told| stand_ins.is_some_and(|all| all.iter().any(|s| told.contains(s))))
     };
     let routes: Vec<Exercised> = routing
         .routes
@@ -161,7 +176,12 @@ pub fn coverage(history: &History, verdicts: &[Verdict], rows: &[AlertRow], decl
         .receivers
         .keys()
         .map(|name| {
-            let alerts: BTreeSet<&String> = routing.routes.iter().filter(|r| r.receiver == *name).flat_map(|r| &r.alerts).collect();
+            let alerts: BTreeSet<&String> = routing
+                .routes
+                .iter()
+                .filter(|r| r.receiver == *name)
+                .flat_map(|r| &r.alerts)
+                .collect();
             let by = alerts.iter().filter(|a| reached(a, name)).map(|a| (*a).clone()).collect();
             Exercised { name: name.clone(), by, of: alerts.len() as u64 }
         })
@@ -171,8 +191,15 @@ pub fn coverage(history: &History, verdicts: &[Verdict], rows: &[AlertRow], decl
         .inhibitions
         .iter()
         .map(|rule| {
-            let seen = rule.pairs.iter().filter(|(source, target)| silenced.contains(&(source.as_str(), target.as_str())));
-            Exercised { name: rule.name.clone(), by: seen.map(|(s, t)| format!("{s} silenced {t}")).collect(), of: rule.pairs.len() as u64 }
+            let seen = rule
+                .pairs
+                .iter()
+                .filter(|(source, target)| silenced.contains(&(source.as_str(), target.as_str())));
+            Exercised {
+                name: rule.name.clone(),
+                by: seen.map(|(s, t)| format!("{s} silenced {t}")).collect(),
+                of: rule.pairs.len() as u64,
+            }
         })
         .collect();
     let exercised = |all: &[Exercised]| Share::of(all, |e| !e.by.is_empty());
@@ -196,12 +223,22 @@ fn rules(
     told: &BTreeMap<&str, BTreeSet<String>>,
 ) -> Vec<OfRule> {
     let loaded = history.observations().filter_map(|(_, o)| match &o.fact {
-        Fact::Rules { groups } => Some(groups.iter().flat_map(|g| &g.rules).filter(|r| r.alerting).map(|r| r.name.clone())),
+        Fact::Rules { groups } => Some(
+            groups.iter().flat_map(|g| &g.rules).filter(|r| r.alerting).map(|r| r.name.clone()),
+        ),
         _ => None,
     });
-    let names: BTreeSet<String> = loaded.flatten().chain(declared.alerts.keys().chain(declared.switches.keys()).cloned()).collect();
+    let names: BTreeSet<String> = loaded
+        .flatten()
+        .chain(declared.alerts.keys().chain(declared.switches.keys()).cloned())
+        .collect();
     let firing = Firing::of(history);
-    let resolved = |name: &str| verdicts.iter().find(|v| v.id == format!("alert.{name}.resolves")).map(|v| v.status == Status::Pass);
+    let resolved = |name: &str| {
+        verdicts
+            .iter()
+            .find(|v| v.id == format!("alert.{name}.resolves"))
+            .map(|v| v.status == Status::Pass)
+    };
     let rule = |name: String| {
         let row = rows.iter().find(|r| r.rule == name);
         let switch = declared.switches.get(&name);
@@ -212,7 +249,11 @@ fn rules(
             switch: switch.is_some(),
             quiet: row.and_then(|r| r.quiet_when_healthy),
             fired: row.is_some_and(|r| r.fired) || !firing.firing(&name).is_empty(),
-            receivers: receivers.into_iter().flatten().map(|r| OfReceiver { name: r.clone(), told: was_told(r) }).collect(),
+            receivers: receivers
+                .into_iter()
+                .flatten()
+                .map(|r| OfReceiver { name: r.clone(), told: was_told(r) })
+                .collect(),
             resolved: resolved(&name).unwrap_or_else(|| row.is_some_and(|r| r.resolved)),
             rule: name,
         }
@@ -226,8 +267,12 @@ fn silenced(history: &History) -> BTreeSet<(&str, &str)> {
         Fact::ManagedAlerts { alerts } => Some(alerts),
         _ => None,
     });
-    let named = alerts.flatten().filter_map(|a| Some((a.labels.get("alertname")?.as_str(), &a.inhibited_by)));
-    named.flat_map(|(target, sources)| sources.iter().map(move |source| (source.as_str(), target))).collect()
+    let named = alerts
+        .flatten()
+        .filter_map(|a| Some((a.labels.get("alertname")?.as_str(), &a.inhibited_by)));
+    named
+        .flat_map(|(target, sources)| sources.iter().map(move |source| (source.as_str(), target)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -260,8 +305,11 @@ mod tests {
     }
 
     fn routing() -> Routing {
-        let route =
-            |name: &str, receiver: &str, alerts: &[&str]| Route { name: name.into(), receiver: receiver.into(), alerts: set(alerts) };
+        let route = |name: &str, receiver: &str, alerts: &[&str]| Route {
+            name: name.into(),
+            receiver: receiver.into(),
+            alerts: set(alerts),
+        };
         Routing {
             routes: vec![route("a", "team", &["Down", "Slow"]), route("b", "night", &["Down"])],
             receivers: BTreeMap::from([
@@ -269,7 +317,10 @@ mod tests {
                 ("night".into(), set(&["pager"])),
                 ("unused".into(), set(&["chat"])),
             ]),
-            inhibitions: vec![Inhibition { name: "x".into(), pairs: BTreeSet::from([("Down".into(), "Slow".into())]) }],
+            inhibitions: vec![Inhibition {
+                name: "x".into(),
+                pairs: BTreeSet::from([("Down".into(), "Slow".into())]),
+            }],
         }
     }
 
@@ -286,22 +337,45 @@ mod tests {
             ends_at_s: 0.0,
         };
         let fact = Fact::ManagedAlerts { alerts: vec![alert] };
-        EventKind::Observation(Observation { source: "am".into(), asked: Default::default(), answered: Default::default(), fact })
+        EventKind::Observation(Observation {
+            source: "am".into(),
+            asked: Default::default(),
+            answered: Default::default(),
+            fact,
+        })
     }
 
     fn covered(rows: &[AlertRow], events: Vec<EventKind>) -> Coverage {
-        let declared = BTreeMap::from([("Down".into(), vec!["chat".into(), "pager".into()]), ("Slow".into(), vec!["chat".into()])]);
+        let declared = BTreeMap::from([
+            ("Down".into(), vec!["chat".into(), "pager".into()]),
+            ("Slow".into(), vec!["chat".into()]),
+        ]);
         let switches = BTreeMap::from([("Alive".into(), vec!["chat".into()])]);
-        coverage(&history(events), &[], rows, Declared { alerts: &declared, switches: &switches }, &routing())
+        coverage(
+            &history(events),
+            &[],
+            rows,
+            Declared { alerts: &declared, switches: &switches },
+            &routing(),
+        )
     }
 
     #[test]
     fn a_route_is_exercised_by_an_alert_that_reached_its_receiver() {
-        let seen = covered(&[row("Down", true, &["chat"]), row("Slow", false, &[])], vec![managed(&["Down"])]);
-        assert_eq!(seen.routes.iter().map(|r| (r.by.len(), r.of)).collect::<Vec<_>>(), [(1, 2), (0, 1)]);
+        let seen = covered(
+            &[row("Down", true, &["chat"]), row("Slow", false, &[])],
+            vec![managed(&["Down"])],
+        );
+        assert_eq!(
+            seen.routes.iter().map(|r| (r.by.len(), r.of)).collect::<Vec<_>>(),
+            [(1, 2), (0, 1)]
+        );
         let share = |seen, of| Share { seen, of };
         assert_eq!((seen.counts.routes, seen.counts.receivers), (share(1, 2), share(1, 3)));
-        assert_eq!((seen.counts.quiet, seen.counts.fired, seen.counts.resolved), (share(2, 2), share(1, 3), share(1, 2)));
+        assert_eq!(
+            (seen.counts.quiet, seen.counts.fired, seen.counts.resolved),
+            (share(2, 2), share(1, 3), share(1, 2))
+        );
         assert_eq!(seen.counts.told, share(1, 4), "the switch was not heard of");
         assert_eq!(seen.inhibitions[0].by, ["Down silenced Slow"]);
     }
@@ -309,9 +383,14 @@ mod tests {
     #[test]
     fn nothing_is_exercised_by_silence() {
         let seen = covered(&[], vec![managed(&["Other"])]);
-        for share in
-            [seen.counts.quiet, seen.counts.fired, seen.counts.told, seen.counts.resolved, seen.counts.routes, seen.counts.inhibitions]
-        {
+        for share in [
+            seen.counts.quiet,
+            seen.counts.fired,
+            seen.counts.told,
+            seen.counts.resolved,
+            seen.counts.routes,
+            seen.counts.inhibitions,
+        ] {
             assert!(share.seen == 0 && share.of > 0, "{share:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! How long operations took, by percentile: apart for what was due while nothing was broken and while something was.
+//! How long operations took, by percentile: apart for what was due while nothing was broken and
+//! while something was.
 
 use super::ledger::rank;
 use crate::History;
@@ -26,13 +27,16 @@ pub struct Curve {
 
 /// The curves of a run; a fault that was not seen to be healed lasts to its end.
 pub fn curves(history: &History) -> Curves {
-    let faults: Vec<(f64, f64)> =
-        super::faults(history).into_iter().map(|f| (f.injected_at, f.healed_at.unwrap_or(f64::INFINITY))).collect();
+    let faults: Vec<(f64, f64)> = super::faults(history)
+        .into_iter()
+        .map(|f| (f.injected_at, f.healed_at.unwrap_or(f64::INFINITY)))
+        .collect();
     let under = |o: &Operation| {
         let due = o.due.mono_us as f64 / 1e6;
         faults.iter().any(|(from, to)| (*from..=*to).contains(&due))
     };
-    let (broken, healthy): (Vec<&Operation>, Vec<&Operation>) = history.operations().map(|(_, o)| o).partition(|o| under(o));
+    let (broken, healthy): (Vec<&Operation>, Vec<&Operation>) =
+        history.operations().map(|(_, o)| o).partition(|o| under(o));
     Curves { healthy: curve(&healthy), broken: curve(&broken) }
 }
 
@@ -42,13 +46,17 @@ fn curve(operations: &[&Operation]) -> Curve {
         all.sort_by(f64::total_cmp);
         all
     };
-    let (latency, service) = (sorted(Operation::latency_ms), sorted(|o| o.ended.since(o.started) * 1e3));
+    let (latency, service) =
+        (sorted(Operation::latency_ms), sorted(|o| o.ended.since(o.started) * 1e3));
     let count = operations.len() as u64;
     let point = |percentile: f64| {
         let at = |all: &[f64]| rank(all, percentile / 100.0);
         Some(CurvePoint { percentile, latency_ms: at(&latency)?, service_ms: at(&service)? })
     };
-    Curve { operations: count, points: CURVE.into_iter().filter(|p| enough(*p, count)).filter_map(point).collect() }
+    Curve {
+        operations: count,
+        points: CURVE.into_iter().filter(|p| enough(*p, count)).filter_map(point).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -85,9 +93,18 @@ mod tests {
             operation(9, 30),
         ]));
         assert_eq!((seen.healthy.operations, seen.broken.operations), (3, 1));
-        let median = seen.healthy.points.iter().find(|p| p.percentile == 50.0).map(|p| (p.latency_ms, p.service_ms));
+        let median = seen
+            .healthy
+            .points
+            .iter()
+            .find(|p| p.percentile == 50.0)
+            .map(|p| (p.latency_ms, p.service_ms));
         assert_eq!(median, Some((20.0, 10.0)));
-        assert!(seen.healthy.points.iter().all(|p| p.percentile <= 67.0 || p.percentile == 100.0), "{:?}", seen.healthy.points);
+        assert!(
+            seen.healthy.points.iter().all(|p| p.percentile <= 67.0 || p.percentile == 100.0),
+            "{:?}",
+            seen.healthy.points
+        );
         assert!(seen.healthy.points.windows(2).all(|w| w[0].latency_ms <= w[1].latency_ms));
         assert_eq!(curves(&history([])), Curves::default());
     }

@@ -28,12 +28,19 @@ pub struct Glance {
     pub slowest_s: Option<f64>,
     /// Of which alert.
     pub slowest: Option<String>,
-    /// Operations or signals that were acknowledged and are not stored, over all rows of the ledger.
+    /// Operations or signals that were acknowledged and are not stored, over all rows of the
+    /// ledger.
     pub lost: u64,
 }
 
 /// The figures.
-pub fn glance(summary: Summary, verdicts: &[Verdict], alerts: &[AlertRow], faults: &[FaultRow], ledger: &[LedgerRow]) -> Glance {
+pub fn glance(
+    summary: Summary,
+    verdicts: &[Verdict],
+    alerts: &[AlertRow],
+    faults: &[FaultRow],
+    ledger: &[LedgerRow],
+) -> Glance {
     let claims = |alert: &AlertRow| -> Vec<Status> {
         ["fires", "reaches", "resolves"]
             .iter()
@@ -41,19 +48,28 @@ pub fn glance(summary: Summary, verdicts: &[Verdict], alerts: &[AlertRow], fault
             .map(|v| v.status)
             .collect()
     };
-    let proved: Vec<&AlertRow> =
-        alerts.iter().filter(|a| matches!(claims(a).as_slice(), [Status::Pass, Status::Pass, Status::Pass])).collect();
-    let slowest =
-        proved.iter().filter(|a| a.notify_s.is_some()).max_by(|a, b| a.notify_s.unwrap_or(0.0).total_cmp(&b.notify_s.unwrap_or(0.0)));
+    let proved: Vec<&AlertRow> = alerts
+        .iter()
+        .filter(|a| matches!(claims(a).as_slice(), [Status::Pass, Status::Pass, Status::Pass]))
+        .collect();
+    let slowest = proved
+        .iter()
+        .filter(|a| a.notify_s.is_some())
+        .max_by(|a, b| a.notify_s.unwrap_or(0.0).total_cmp(&b.notify_s.unwrap_or(0.0)));
     Glance {
         outcome: summary.outcome(),
         alerts: alerts.len() as u64,
         drilled: alerts.iter().filter(|a| !claims(a).is_empty()).count() as u64,
         proved: proved.len() as u64,
-        missed: alerts.iter().filter(|a| claims(a).contains(&Status::Fail)).map(|a| a.rule.clone()).collect(),
+        missed: alerts
+            .iter()
+            .filter(|a| claims(a).contains(&Status::Fail))
+            .map(|a| a.rule.clone())
+            .collect(),
         quiet: alerts.iter().filter(|a| a.quiet_when_healthy == Some(true)).count() as u64,
         faults: faults.len() as u64,
-        healed: faults.iter().filter(|f| f.bit_at.is_some() && f.healed_at.is_some()).count() as u64,
+        healed: faults.iter().filter(|f| f.bit_at.is_some() && f.healed_at.is_some()).count()
+            as u64,
         slowest_s: slowest.and_then(|a| a.notify_s),
         slowest: slowest.map(|a| a.rule.clone()),
         lost: ledger.iter().filter_map(|l| l.lost).sum(),
@@ -80,8 +96,12 @@ mod tests {
         ];
         let planned = ["A", "B", "C"].map(|a| (a.to_owned(), AboutAlert::default())).into();
         let rows = alerts(&History::default(), &verdicts, &planned);
-        let seen = glance(Summary::of(verdicts.iter().map(|v| v.status)), &verdicts, &rows, &[], &[]);
-        assert_eq!((seen.outcome, seen.alerts, seen.drilled, seen.proved, seen.quiet), (Status::Fail, 3, 2, 1, 1));
+        let seen =
+            glance(Summary::of(verdicts.iter().map(|v| v.status)), &verdicts, &rows, &[], &[]);
+        assert_eq!(
+            (seen.outcome, seen.alerts, seen.drilled, seen.proved, seen.quiet),
+            (Status::Fail, 3, 2, 1, 1)
+        );
         assert_eq!(seen.missed, ["B"]);
     }
 }

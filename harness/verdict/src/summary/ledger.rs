@@ -21,12 +21,14 @@ pub struct LedgerRow {
     pub lost: Option<u64>,
     /// Those stored more than once.
     pub duplicated: u64,
-    /// 99th percentile of the time from the acknowledgement to the earliest stored copy's own time (a line's timestamp, the end of a
-    /// trace's last span, the sight of a mail), seconds, 0 where it came first; null if nothing is stored.
+    /// 99th percentile of the time from the acknowledgement to the earliest stored copy's own time
+    /// (a line's timestamp, the end of a trace's last span, the sight of a mail), seconds, 0 where
+    /// it came first; null if nothing is stored.
     pub late_p99_s: Option<f64>,
 }
 
-/// A source of log lines, for the ledger: name, field that holds the operation's id, selecting fields, steps.
+/// A source of log lines, for the ledger: name, field that holds the operation's id, selecting
+/// fields, steps.
 pub struct LedgerSource<'a> {
     /// Source.
     pub source: &'a str,
@@ -61,13 +63,26 @@ impl Stored {
 
 /// Acknowledged operations of these steps, by id.
 fn acknowledged<'a>(history: &'a History, steps: &[String]) -> BTreeMap<&'a str, &'a Operation> {
-    let of_step = |o: &Operation| o.outcome == Outcome::Acknowledged && steps.iter().any(|s| o.is_step(s));
-    history.operations().map(|(_, o)| o).filter(|o| of_step(o)).map(|o| (o.id.as_str(), o)).collect()
+    let of_step =
+        |o: &Operation| o.outcome == Outcome::Acknowledged && steps.iter().any(|s| o.is_step(s));
+    history
+        .operations()
+        .map(|(_, o)| o)
+        .filter(|o| of_step(o))
+        .map(|o| (o.id.as_str(), o))
+        .collect()
 }
 
-fn row(signal: String, sent: &BTreeMap<&str, &Operation>, stored: &BTreeMap<String, Stored>, sampled: bool) -> LedgerRow {
-    let found: Vec<(&Operation, &Stored)> = sent.iter().filter_map(|(id, o)| Some((*o, stored.get(*id)?))).collect();
-    let mut late: Vec<f64> = found.iter().filter_map(|(o, s)| Some((s.first_s? - o.ended.wall_s()).max(0.0))).collect();
+fn row(
+    signal: String,
+    sent: &BTreeMap<&str, &Operation>,
+    stored: &BTreeMap<String, Stored>,
+    sampled: bool,
+) -> LedgerRow {
+    let found: Vec<(&Operation, &Stored)> =
+        sent.iter().filter_map(|(id, o)| Some((*o, stored.get(*id)?))).collect();
+    let mut late: Vec<f64> =
+        found.iter().filter_map(|(o, s)| Some((s.first_s? - o.ended.wall_s()).max(0.0))).collect();
     late.sort_by(f64::total_cmp);
     LedgerRow {
         signal,
@@ -88,17 +103,39 @@ pub(super) fn rank(sorted: &[f64], q: f64) -> Option<f64> {
 /// Seconds since the epoch of an RFC 3339 timestamp, with its fraction.
 fn instant(text: &str) -> Option<f64> {
     let whole = parse_rfc3339(text)? as f64;
-    let fraction: String =
-        text.get(19..)?.strip_prefix('.').map(|f| f.chars().take_while(char::is_ascii_digit).collect()).unwrap_or_default();
+    let fraction: String = text
+        .get(19..)?
+        .strip_prefix('.')
+        .map(|f| f.chars().take_while(char::is_ascii_digit).collect())
+        .unwrap_or_default();
     Some(whole + format!("0.{fraction}0").parse::<f64>().ok()?)
 }
 
 /// The ledger: acknowledged operations against stored lines, traces and delivered mail, by id.
-pub fn ledger(history: &History, sources: &[LedgerSource<'_>], traces: Option<(&str, &[String])>, mail_steps: &[String]) -> Vec<LedgerRow> {
-    let mut rows: Vec<LedgerRow> =
-        sources.iter().map(|s| row(format!("log:{}", s.source), &acknowledged(history, s.steps), &lines(history, s), false)).collect();
+pub fn ledger(
+    history: &History,
+    sources: &[LedgerSource<'_>],
+    traces: Option<(&str, &[String])>,
+    mail_steps: &[String],
+) -> Vec<LedgerRow> {
+    let mut rows: Vec<LedgerRow> = sources
+        .iter()
+        .map(|s| {
+            row(
+                format!("log:{}", s.source),
+                &acknowledged(history, s.steps),
+                &lines(history, s),
+                false,
+            )
+        })
+        .collect();
     if let Some((attribute, steps)) = traces {
-        rows.push(row("trace".into(), &acknowledged(history, steps), &kept(history, attribute), true));
+        rows.push(row(
+            "trace".into(),
+            &acknowledged(history, steps),
+            &kept(history, attribute),
+            true,
+        ));
     }
     if !mail_steps.is_empty() {
         rows.push(row("mail".into(), &acknowledged(history, mail_steps), &mails(history), false));
@@ -113,8 +150,13 @@ fn lines(history: &History, source: &LedgerSource<'_>) -> BTreeMap<String, Store
         for d in documents.iter().filter(|d| d.index.starts_with(source.index_prefix)) {
             let fields = d.fields.parsed();
             let text = |field: &str| fields.get(field).and_then(|x| x.as_str());
-            if let (true, Some(id)) = (source.select.iter().all(|(f, v)| text(f) == Some(v)), text(source.id_field)) {
-                stored.entry(id.to_owned()).or_default().add(format!("{}/{}", d.index, d.id), text("@timestamp").and_then(instant));
+            if let (true, Some(id)) =
+                (source.select.iter().all(|(f, v)| text(f) == Some(v)), text(source.id_field))
+            {
+                stored
+                    .entry(id.to_owned())
+                    .or_default()
+                    .add(format!("{}/{}", d.index, d.id), text("@timestamp").and_then(instant));
             }
         }
     }
@@ -136,7 +178,10 @@ fn kept(history: &History, attribute: &str) -> BTreeMap<String, Stored> {
     let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
     for span in spans() {
         if let Some(id) = span.attributes.text(attribute) {
-            stored.entry(id).or_default().add(span.trace_id.clone(), ends.get(span.trace_id.as_str()).map(|us| *us as f64 / 1e6));
+            stored.entry(id).or_default().add(
+                span.trace_id.clone(),
+                ends.get(span.trace_id.as_str()).map(|us| *us as f64 / 1e6),
+            );
         }
     }
     stored
@@ -168,7 +213,12 @@ mod tests {
     }
 
     fn saw(fact: Fact) -> EventKind {
-        EventKind::Observation(Observation { source: "s".into(), asked: At::default(), answered: At::default(), fact })
+        EventKind::Observation(Observation {
+            source: "s".into(),
+            asked: At::default(),
+            answered: At::default(),
+            fact,
+        })
     }
 
     fn line(id: &str, operation: &str, stamp: &str) -> Document {
@@ -176,7 +226,8 @@ mod tests {
         Document {
             index: "logs-a-2026.02.02".into(),
             id: id.into(),
-            fields: serde_json::Map::from_iter(fields.map(|(k, v)| (k.to_owned(), v.into()))).into(),
+            fields: serde_json::Map::from_iter(fields.map(|(k, v)| (k.to_owned(), v.into())))
+                .into(),
         }
     }
 
@@ -198,9 +249,25 @@ mod tests {
         ]);
         let select = [("event".to_owned(), "request".to_owned())].into();
         let steps = ["send/send".to_owned()];
-        let source = LedgerSource { source: "a", index_prefix: "logs-a-", id_field: "operation_id", select: &select, steps: &steps };
+        let source = LedgerSource {
+            source: "a",
+            index_prefix: "logs-a-",
+            id_field: "operation_id",
+            select: &select,
+            steps: &steps,
+        };
         let rows = ledger(&history, &[source], None, &[]);
-        assert_eq!(rows, [LedgerRow { signal: "log:a".into(), sent: 3, stored: 2, lost: Some(1), duplicated: 1, late_p99_s: Some(1.5) }]);
+        assert_eq!(
+            rows,
+            [LedgerRow {
+                signal: "log:a".into(),
+                sent: 3,
+                stored: 2,
+                lost: Some(1),
+                duplicated: 1,
+                late_p99_s: Some(1.5)
+            }]
+        );
     }
 
     #[test]
@@ -216,11 +283,30 @@ mod tests {
             attributes: id.map(|i| ("operation.id", i.into())).into_iter().collect(),
         };
         let spans = vec![span("t", NOON, Some("a")), span("t", NOON + 2, None)];
-        let seen = EventKind::Load(LoadEvent::MailSeen { operation: "b".into(), mailbox: "m".into(), copies: 2 });
-        let history = history([operation("a", NOON), operation("b", NOON), saw(Fact::Spans { spans, truncated: false }), seen]);
+        let seen = EventKind::Load(LoadEvent::MailSeen {
+            operation: "b".into(),
+            mailbox: "m".into(),
+            copies: 2,
+        });
+        let history = history([
+            operation("a", NOON),
+            operation("b", NOON),
+            saw(Fact::Spans { spans, truncated: false }),
+            seen,
+        ]);
         let steps = ["send/send".to_owned()];
         let rows = ledger(&history, &[], Some(("operation.id", &steps)), &steps);
-        assert_eq!(rows[0], LedgerRow { signal: "trace".into(), sent: 2, stored: 1, lost: None, duplicated: 0, late_p99_s: Some(2.5) });
+        assert_eq!(
+            rows[0],
+            LedgerRow {
+                signal: "trace".into(),
+                sent: 2,
+                stored: 1,
+                lost: None,
+                duplicated: 0,
+                late_p99_s: Some(2.5)
+            }
+        );
         assert_eq!((rows[1].stored, rows[1].lost, rows[1].duplicated), (1, Some(1), 1));
     }
 

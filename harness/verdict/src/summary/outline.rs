@@ -52,16 +52,20 @@ pub struct Fold<'a> {
     pub verdicts: Vec<&'a Told>,
 }
 
-/// Concerns in the order in which one asks for them: nothing above the stack's health can be trusted if that is not given.
-const CONCERNS: [&str; 9] = ["health", "load", "scraping", "dashboards", "logs", "traces", "alert", "drill", "recovery"];
+/// Concerns in the order in which one asks for them: nothing above the stack's health can be
+/// trusted if that is not given.
+const CONCERNS: [&str; 9] =
+    ["health", "load", "scraping", "dashboards", "logs", "traces", "alert", "drill", "recovery"];
 
 fn concern(id: &str) -> &str {
     id.split('.').next().unwrap_or(id)
 }
 
-/// Sorts verdicts into the order of the concerns, features kept together; within a feature they keep their order.
+/// Sorts verdicts into the order of the concerns, features kept together; within a feature they
+/// keep their order.
 pub fn order(told: &mut [Told]) {
-    let rank = |t: &Told| CONCERNS.iter().position(|c| *c == concern(&t.id)).unwrap_or(CONCERNS.len());
+    let rank =
+        |t: &Told| CONCERNS.iter().position(|c| *c == concern(&t.id)).unwrap_or(CONCERNS.len());
     let mut features: Vec<(String, usize, usize)> = Vec::new();
     for (i, t) in told.iter().enumerate() {
         match features.iter_mut().find(|f| f.0 == t.feature) {
@@ -92,11 +96,19 @@ pub fn outline(told: &[Told]) -> Outline<'_> {
         }
     }
     for section in &mut sections {
-        section.folds = folds(told.iter().filter(|t| t.feature == section.feature && t.status != Status::Skipped).collect());
+        section.folds = folds(
+            told.iter()
+                .filter(|t| t.feature == section.feature && t.status != Status::Skipped)
+                .collect(),
+        );
     }
     let mut troubles = troubles(told, Status::Fail);
     troubles.extend(self::troubles(told, Status::Unknown));
-    Outline { troubles, sections, skipped: told.iter().filter(|t| t.status == Status::Skipped).collect() }
+    Outline {
+        troubles,
+        sections,
+        skipped: told.iter().filter(|t| t.status == Status::Skipped).collect(),
+    }
 }
 
 fn troubles(told: &[Told], status: Status) -> Vec<Trouble<'_>> {
@@ -120,7 +132,10 @@ fn folds(told: Vec<&Told>) -> Vec<Fold<'_>> {
     let mut groups: Vec<Vec<&Told>> = Vec::new();
     for t in &told {
         let like = |g: &&mut Vec<&Told>| {
-            t.status == Status::Pass && claim(&t.id).is_some() && g[0].status == t.status && claim(&g[0].id) == claim(&t.id)
+            t.status == Status::Pass
+                && claim(&t.id).is_some()
+                && g[0].status == t.status
+                && claim(&g[0].id) == claim(&t.id)
         };
         match groups.iter_mut().find(like) {
             Some(group) => group.push(t),
@@ -130,23 +145,41 @@ fn folds(told: Vec<&Told>) -> Vec<Fold<'_>> {
     let mut folded = Vec::new();
     for verdicts in groups {
         let of = told.iter().filter(|t| claim(&t.id) == claim(&verdicts[0].id)).count();
-        folded.push(Fold { status: verdicts[0].status, text: text(&verdicts, of), evidence: evidence(&verdicts), verdicts });
+        folded.push(Fold {
+            status: verdicts[0].status,
+            text: text(&verdicts, of),
+            evidence: evidence(&verdicts),
+            verdicts,
+        });
     }
     folded
 }
 
 fn text(verdicts: &[&Told], of: usize) -> String {
     let [first, _, ..] = verdicts else { return verdicts[0].expected.clone() };
-    let n = if verdicts.len() == of { of.to_string() } else { format!("{} of {of}", verdicts.len()) };
+    let n =
+        if verdicts.len() == of { of.to_string() } else { format!("{} of {of}", verdicts.len()) };
     match claim(&first.id) {
         Some(("alert", "quiet")) => format!("{n} alerts are quiet while nothing is wrong"),
-        Some(("alert", "fires")) => format!("{n} alerts fire under their fault, within their budget"),
-        Some(("alert", "reaches")) => format!("{n} alerts reach each of their receivers, within their budget"),
-        Some(("alert", "resolves")) => format!("{n} alerts resolve after healing, and their receivers are told"),
+        Some(("alert", "fires")) => {
+            format!("{n} alerts fire under their fault, within their budget")
+        }
+        Some(("alert", "reaches")) => {
+            format!("{n} alerts reach each of their receivers, within their budget")
+        }
+        Some(("alert", "resolves")) => {
+            format!("{n} alerts resolve after healing, and their receivers are told")
+        }
         Some(("drill", "fault")) => format!("{n} faults bite, are healed, and leave"),
-        Some(("drill", "quiet_elsewhere")) => format!("in {n} drills nothing beyond the blast radius fires"),
-        Some(("logs", "lines")) => format!("each acknowledged operation has its line, in {n} sources"),
-        Some(("logs", "types")) => format!("the indices of {n} sources map their fields as declared"),
+        Some(("drill", "quiet_elsewhere")) => {
+            format!("in {n} drills nothing beyond the blast radius fires")
+        }
+        Some(("logs", "lines")) => {
+            format!("each acknowledged operation has its line, in {n} sources")
+        }
+        Some(("logs", "types")) => {
+            format!("the indices of {n} sources map their fields as declared")
+        }
         _ => format!("{n} times: {}", first.expected),
     }
 }
@@ -187,14 +220,20 @@ mod tests {
         ];
         order(&mut all);
         let ids: Vec<&str> = all.iter().map(|t| t.id.as_str()).collect();
-        assert_eq!(ids, ["load.x.schedule", "health.services", "alert.A.quiet", "drill.d.fault", "own.x"]);
+        assert_eq!(
+            ids,
+            ["load.x.schedule", "health.services", "alert.A.quiet", "drill.d.fault", "own.x"]
+        );
     }
 
     #[test]
     fn like_passes_fold_and_nothing_else_does() {
         let all = [
             told("f", pass("alert.A.quiet")),
-            told("f", Verdict::fail("alert.B.quiet", "B is quiet", Cause::FiredWhileHealthy, "it fired")),
+            told(
+                "f",
+                Verdict::fail("alert.B.quiet", "B is quiet", Cause::FiredWhileHealthy, "it fired"),
+            ),
             told("f", pass("alert.C.quiet")),
             told("f", pass("health.services")),
             told("f", pass("health.endpoints")),
@@ -204,7 +243,12 @@ mod tests {
         let texts: Vec<&str> = section.folds.iter().map(|f| f.text.as_str()).collect();
         assert_eq!(
             texts,
-            ["2 of 3 alerts are quiet while nothing is wrong", "B is quiet", "health.services holds", "health.endpoints holds"]
+            [
+                "2 of 3 alerts are quiet while nothing is wrong",
+                "B is quiet",
+                "health.services holds",
+                "health.endpoints holds"
+            ]
         );
         assert_eq!(section.folds[0].evidence, [Evidence { what: "looks".into(), count: 4 }]);
         assert_eq!((section.status, section.passed, section.of), (Status::Fail, 4, 5));
@@ -221,10 +265,12 @@ mod tests {
         ];
         let outline = outline(&all);
         assert_eq!(
-            outline.sections.iter().flat_map(|s| &s.folds).map(|f| f.verdicts.len()).sum::<usize>() + outline.skipped.len(),
+            outline.sections.iter().flat_map(|s| &s.folds).map(|f| f.verdicts.len()).sum::<usize>()
+                + outline.skipped.len(),
             all.len()
         );
-        let troubles: Vec<(&str, usize)> = outline.troubles.iter().map(|t| (t.first.id.as_str(), t.others.len())).collect();
+        let troubles: Vec<(&str, usize)> =
+            outline.troubles.iter().map(|t| (t.first.id.as_str(), t.others.len())).collect();
         assert_eq!(troubles, [("c", 0), ("a", 1)], "failures first");
     }
 }

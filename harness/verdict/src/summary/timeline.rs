@@ -1,4 +1,5 @@
-//! The run on one time axis: phases, faults, alerts, notifications, and what users saw. All times are seconds since the run began.
+//! The run on one time axis: phases, faults, alerts, notifications, and what users saw. All times
+//! are seconds since the run began.
 
 use super::ledger::rank;
 use crate::history::run::{Phase, RunEvent};
@@ -9,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The run on one time axis.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Timeline {
-    /// When the stack began to come up: before that, images are obtained, which may take long and shows nothing.
+    /// When the stack began to come up: before that, images are obtained, which may take long and
+    /// shows nothing.
     pub from_s: f64,
     /// When the last event was recorded.
     pub end_s: f64,
@@ -52,7 +54,8 @@ pub enum State {
 pub struct AlertLane {
     /// Its name.
     pub alert: String,
-    /// Stretches in which any of its series was in a state: first all that were pending, then all that fired.
+    /// Stretches in which any of its series was in a state: first all that were pending, then all
+    /// that fired.
     pub spans: Vec<(State, f64, f64)>,
 }
 
@@ -102,7 +105,11 @@ pub fn timeline(history: &History) -> Timeline {
     let bin_s = ((end_s - from_s) / BINS).ceil().max(2.0);
     let faults = super::faults(history)
         .into_iter()
-        .map(|f| Stretch { name: f.drill, from_s: f.injected_at, to_s: f.healed_at.unwrap_or(end_s) })
+        .map(|f| Stretch {
+            name: f.drill,
+            from_s: f.injected_at,
+            to_s: f.healed_at.unwrap_or(end_s),
+        })
         .collect();
     Timeline {
         from_s,
@@ -122,25 +129,38 @@ fn seconds(at: At) -> f64 {
 
 fn phases(history: &History, end_s: f64) -> Vec<Stretch> {
     let ended = |phase: Phase| {
-        history.run().find_map(|(e, r)| matches!(r, RunEvent::PhaseEnded { phase: p } if *p == phase).then_some(seconds(e.at)))
+        history.run().find_map(|(e, r)| {
+            matches!(r, RunEvent::PhaseEnded { phase: p } if *p == phase).then_some(seconds(e.at))
+        })
     };
     let began = history.run().filter_map(|(e, r)| match r {
         RunEvent::PhaseBegan { phase } => Some((*phase, seconds(e.at))),
         _ => None,
     });
     began
-        .map(|(phase, from_s)| Stretch { name: format!("{phase:?}").to_lowercase(), from_s, to_s: ended(phase).unwrap_or(end_s) })
+        .map(|(phase, from_s)| Stretch {
+            name: format!("{phase:?}").to_lowercase(),
+            from_s,
+            to_s: ended(phase).unwrap_or(end_s),
+        })
         .collect()
 }
 
 fn alerts(history: &History) -> Vec<AlertLane> {
-    // The server's clock is the wall clock; the run's axis is monotonic. The first event ties both together.
-    let Some(origin) = history.events.first().map(|e| e.at.wall_s() - seconds(e.at)) else { return Vec::new() };
+    // The server's clock is the wall clock; the run's axis is monotonic. The first event ties both
+    // together.
+    let Some(origin) = history.events.first().map(|e| e.at.wall_s() - seconds(e.at)) else {
+        return Vec::new();
+    };
     let mut points: BTreeMap<(&str, State), (f64, Vec<f64>)> = BTreeMap::new();
     for (_, observation) in history.observations() {
         let Fact::Samples(samples) = &observation.fact else { continue };
         for series in samples.series.iter().filter(|_| samples.name == "alerts") {
-            let (Some(name), Some(state)) = (series.labels.get("alertname"), series.labels.get("alertstate")) else { continue };
+            let (Some(name), Some(state)) =
+                (series.labels.get("alertname"), series.labels.get("alertstate"))
+            else {
+                continue;
+            };
             let state = if state == "firing" { State::Firing } else { State::Pending };
             let of = points.entry((name, state)).or_default();
             of.0 = of.0.max(samples.step_s);
@@ -150,15 +170,22 @@ fn alerts(history: &History) -> Vec<AlertLane> {
     let mut lanes: BTreeMap<&str, Vec<(State, f64, f64)>> = BTreeMap::new();
     for ((name, state), (step_s, mut at)) in points {
         at.sort_by(f64::total_cmp);
-        lanes.entry(name).or_default().extend(joined(&at, step_s).into_iter().map(|(from, to)| (state, from, to)));
+        lanes
+            .entry(name)
+            .or_default()
+            .extend(joined(&at, step_s).into_iter().map(|(from, to)| (state, from, to)));
     }
-    let mut lanes: Vec<AlertLane> = lanes.into_iter().map(|(alert, spans)| AlertLane { alert: alert.to_owned(), spans }).collect();
+    let mut lanes: Vec<AlertLane> = lanes
+        .into_iter()
+        .map(|(alert, spans)| AlertLane { alert: alert.to_owned(), spans })
+        .collect();
     let first = |lane: &AlertLane| lane.spans.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
     lanes.sort_by(|a, b| first(a).total_cmp(&first(b)));
     lanes
 }
 
-/// Stretches of sorted samples: one that comes within two and a half steps of the last belongs to it, and each holds for a step.
+/// Stretches of sorted samples: one that comes within two and a half steps of the last belongs to
+/// it, and each holds for a step.
 fn joined(at: &[f64], step_s: f64) -> Vec<(f64, f64)> {
     let mut spans: Vec<(f64, f64)> = Vec::new();
     for t in at {
@@ -174,11 +201,20 @@ fn receivers(history: &History) -> Vec<Receiver> {
     let mut told: BTreeMap<(bool, Option<&str>), Vec<Mark>> = BTreeMap::new();
     for (event, n) in history.notifications() {
         let marks = told.entry((n.receiver.is_none(), n.receiver.as_deref())).or_default();
-        let seen: BTreeSet<(&str, bool)> =
-            n.alerts.iter().map(|a| (a.labels.get("alertname").map_or("an alert", String::as_str), a.resolved)).collect();
-        marks.extend(seen.into_iter().map(|(alert, resolved)| Mark { at_s: seconds(event.at), alert: alert.to_owned(), resolved }));
+        let seen: BTreeSet<(&str, bool)> = n
+            .alerts
+            .iter()
+            .map(|a| (a.labels.get("alertname").map_or("an alert", String::as_str), a.resolved))
+            .collect();
+        marks.extend(seen.into_iter().map(|(alert, resolved)| Mark {
+            at_s: seconds(event.at),
+            alert: alert.to_owned(),
+            resolved,
+        }));
     }
-    told.into_iter().map(|((_, receiver), marks)| Receiver { receiver: receiver.map(str::to_owned), marks }).collect()
+    told.into_iter()
+        .map(|((_, receiver), marks)| Receiver { receiver: receiver.map(str::to_owned), marks })
+        .collect()
 }
 
 fn latency(history: &History, bin_s: f64) -> Vec<Bin> {
@@ -191,7 +227,13 @@ fn latency(history: &History, bin_s: f64) -> Vec<Bin> {
     let bin = |(k, (mut all, failed)): (i64, (Vec<f64>, u64))| {
         all.sort_by(f64::total_cmp);
         let at = |q| rank(&all, q).unwrap_or(0.0);
-        Bin { at_s: (k as f64 + 0.5) * bin_s, p50_ms: at(0.5), p99_ms: at(0.99), operations: all.len() as u64, failed }
+        Bin {
+            at_s: (k as f64 + 0.5) * bin_s,
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            operations: all.len() as u64,
+            failed,
+        }
     };
     bins.into_iter().map(bin).collect()
 }
@@ -224,7 +266,11 @@ mod tests {
             start_s: 0.0,
             end_s: 0.0,
             step_s: 1.0,
-            series: vec![series("pending", "a", 5.0), series("firing", "a", 8.0), series("firing", "b", 9.0)],
+            series: vec![
+                series("pending", "a", 5.0),
+                series("firing", "a", 8.0),
+                series("firing", "b", 9.0),
+            ],
         };
         let observed = EventKind::Observation(Observation {
             source: "s".into(),
@@ -232,8 +278,18 @@ mod tests {
             answered: At::default(),
             fact: Fact::Samples(samples),
         });
-        let lanes = timeline(&history([EventKind::Run(RunEvent::PhaseBegan { phase: Phase::Drive }), observed])).alerts;
-        assert_eq!(lanes, [AlertLane { alert: "Down".into(), spans: vec![(State::Pending, 5.0, 8.0), (State::Firing, 8.0, 12.0)] }]);
+        let lanes = timeline(&history([
+            EventKind::Run(RunEvent::PhaseBegan { phase: Phase::Drive }),
+            observed,
+        ]))
+        .alerts;
+        assert_eq!(
+            lanes,
+            [AlertLane {
+                alert: "Down".into(),
+                spans: vec![(State::Pending, 5.0, 8.0), (State::Firing, 8.0, 12.0)]
+            }]
+        );
     }
 
     #[test]

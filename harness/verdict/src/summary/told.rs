@@ -54,7 +54,9 @@ pub struct Place<'a> {
 
 /// Tells a verdict of an expectation that is about `drill`, or about the whole run.
 pub fn tell(history: &History, verdict: &Verdict, place: Place<'_>, drill: Option<&str>) -> Told {
-    let of_drill = drill.and_then(|d| history.drill_window(d)).and_then(|(began, ended)| Some(ended?.since(began)));
+    let of_drill = drill
+        .and_then(|d| history.drill_window(d))
+        .and_then(|(began, ended)| Some(ended?.since(began)));
     let v = verdict.clone();
     Told {
         id: v.id,
@@ -74,13 +76,20 @@ pub fn tell(history: &History, verdict: &Verdict, place: Place<'_>, drill: Optio
     }
 }
 
-/// The verdicts that the run itself says were left out, and the one on its being complete if it is not.
+/// The verdicts that the run itself says were left out, and the one on its being complete if it is
+/// not.
 pub fn skip(history: &History) -> Vec<Told> {
     let mut told = Vec::new();
     for (_, event) in history.run() {
         if let RunEvent::Skipped { verdict, reason } = event {
-            let place = Place { feature: "Optional components", scenario: verdict, ..Place::default() };
-            told.push(tell(history, &Verdict::skipped(verdict.clone(), verdict.clone(), reason.clone()), place, None));
+            let place =
+                Place { feature: "Optional components", scenario: verdict, ..Place::default() };
+            told.push(tell(
+                history,
+                &Verdict::skipped(verdict.clone(), verdict.clone(), reason.clone()),
+                place,
+                None,
+            ));
         }
     }
     if !history.is_complete() {
@@ -94,7 +103,12 @@ pub fn skip(history: &History) -> Vec<Told> {
             why.unwrap_or_else(|| "its record breaks off: the harness was killed".into()),
         )
         .hint("what was seen until then counts, what was not proves nothing: run it again");
-        told.push(tell(history, &verdict, Place { feature: "The run", scenario: "It is complete", ..Place::default() }, None));
+        told.push(tell(
+            history,
+            &verdict,
+            Place { feature: "The run", scenario: "It is complete", ..Place::default() },
+            None,
+        ));
     }
     told
 }
@@ -112,8 +126,8 @@ pub struct Waiver<'a> {
     pub expires: &'a str,
 }
 
-/// Applies a waiver on a day, `YYYY-MM-DD`: a failure becomes Waived, or tells of the waiver if that has expired. Nothing but a
-/// failure can be waived: what could not be judged stays Unknown.
+/// Applies a waiver on a day, `YYYY-MM-DD`: a failure becomes Waived, or tells of the waiver if
+/// that has expired. Nothing but a failure can be waived: what could not be judged stays Unknown.
 pub fn waive(verdict: &mut Verdict, waivers: &[Waiver<'_>], day: &str) {
     let Some(waiver) = waivers.iter().find(|w| w.verdict == verdict.id) else { return };
     if verdict.status != Status::Fail {
@@ -121,13 +135,21 @@ pub fn waive(verdict: &mut Verdict, waivers: &[Waiver<'_>], day: &str) {
     }
     let is_date = parse_rfc3339(&format!("{}T00:00:00Z", waiver.expires)).is_some();
     if !is_date {
-        verdict.reason =
-            format!("{} (the waiver of {} is void: {:?} is no date, wanted YYYY-MM-DD)", verdict.reason, waiver.owner, waiver.expires);
+        verdict.reason = format!(
+            "{} (the waiver of {} is void: {:?} is no date, wanted YYYY-MM-DD)",
+            verdict.reason, waiver.owner, waiver.expires
+        );
     } else if waiver.expires <= day {
-        verdict.reason = format!("{} (the waiver of {} expired on {})", verdict.reason, waiver.owner, waiver.expires);
+        verdict.reason = format!(
+            "{} (the waiver of {} expired on {})",
+            verdict.reason, waiver.owner, waiver.expires
+        );
     } else {
         verdict.status = Status::Waived;
-        verdict.reason = format!("{} (waived by {} until {}: {})", verdict.reason, waiver.owner, waiver.expires, waiver.reason);
+        verdict.reason = format!(
+            "{} (waived by {} until {}: {})",
+            verdict.reason, waiver.owner, waiver.expires, waiver.reason
+        );
     }
 }
 
@@ -143,17 +165,30 @@ mod tests {
             (v.status, v.reason)
         };
         let fail = || Verdict::fail("a", "", Cause::NoTraces, "none");
-        assert_eq!(waived(fail(), "2026-02-01"), (Status::Waived, "none (waived by me until 2026-02-02: later)".into()));
-        assert_eq!(waived(fail(), "2026-02-02"), (Status::Fail, "none (the waiver of me expired on 2026-02-02)".into()));
+        assert_eq!(
+            waived(fail(), "2026-02-01"),
+            (Status::Waived, "none (waived by me until 2026-02-02: later)".into())
+        );
+        assert_eq!(
+            waived(fail(), "2026-02-02"),
+            (Status::Fail, "none (the waiver of me expired on 2026-02-02)".into())
+        );
         assert_eq!(waived(Verdict::unknown("a", "", "none"), "2026-02-01").0, Status::Unknown);
-        assert_eq!(waived(Verdict::fail("b", "", Cause::NoTraces, ""), "2026-02-01").0, Status::Fail);
+        assert_eq!(
+            waived(Verdict::fail("b", "", Cause::NoTraces, ""), "2026-02-01").0,
+            Status::Fail
+        );
     }
 
     #[test]
     fn a_waiver_until_no_date_is_void() {
         for expires in ["never", "", "2027-2-2", "2027-02-30"] {
             let mut verdict = Verdict::fail("a", "", Cause::NoTraces, "none");
-            waive(&mut verdict, &[Waiver { verdict: "a", owner: "me", reason: "later", expires }], "2026-02-01");
+            waive(
+                &mut verdict,
+                &[Waiver { verdict: "a", owner: "me", reason: "later", expires }],
+                "2026-02-01",
+            );
             assert_eq!(verdict.status, Status::Fail, "{expires}");
         }
     }

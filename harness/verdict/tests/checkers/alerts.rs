@@ -19,11 +19,15 @@ const STAGES: &str = "alert.MailerDown.stages";
 
 /// The alert never fired, and the drill waited for it until 82 s.
 fn silent() -> Run {
-    golden().never("MailerDown", "firing").never("MailerDown", "pending").untold("MailerDown").facts(|_, _, f| {
-        if let Fact::ManagedAlerts { alerts } = f {
-            alerts.retain(|a| a.labels["alertname"] != "MailerDown");
-        }
-    })
+    golden()
+        .never("MailerDown", "firing")
+        .never("MailerDown", "pending")
+        .untold("MailerDown")
+        .facts(|_, _, f| {
+            if let Fact::ManagedAlerts { alerts } = f {
+                alerts.retain(|a| a.labels["alertname"] != "MailerDown");
+            }
+        })
 }
 
 fn inputs(run: Run, change: impl Fn(&mut RuleInputs)) -> Run {
@@ -40,7 +44,10 @@ fn inputs(run: Run, change: impl Fn(&mut RuleInputs)) -> Run {
 #[track_caller]
 fn stopped(run: &Run, cause: Cause, stage: &str, says: &str) -> Verdict {
     let (fires, reaches) = (run.fails(FIRES, cause, says), run.fails(REACHES, cause, says));
-    assert_eq!((fires.stopped_at.as_deref(), reaches.stopped_at.as_deref()), (Some(stage), Some(stage)));
+    assert_eq!(
+        (fires.stopped_at.as_deref(), reaches.stopped_at.as_deref()),
+        (Some(stage), Some(stage))
+    );
     run.unknown(RESOLVES, "nothing to resolve");
     fires
 }
@@ -48,8 +55,14 @@ fn stopped(run: &Run, cause: Cause, stage: &str, says: &str) -> Verdict {
 #[test]
 fn the_measured_time_is_stated_against_the_allowed_one() {
     golden().passes(FIRES, "firing 6.5 s after the injection, 9.0 s allowed");
-    golden().passes(REACHES, "fired 6.5 s after the injection; arrived after hook 7.5 s, chat 7.5 s; 12.0 s allowed");
-    golden().passes(RESOLVES, "last seen firing 2.0 s after healing; told after hook 4.0 s, chat 4.0 s; 8.0 s allowed");
+    golden().passes(
+        REACHES,
+        "fired 6.5 s after the injection; arrived after hook 7.5 s, chat 7.5 s; 12.0 s allowed",
+    );
+    golden().passes(
+        RESOLVES,
+        "last seen firing 2.0 s after healing; told after hook 4.0 s, chat 4.0 s; 8.0 s allowed",
+    );
     golden().passes(QUIET, "silent for");
 }
 
@@ -60,7 +73,12 @@ fn why_not_a_rejected_reload() {
             *r = Reload { successful: false, last_success_s: 0.0, seen: "bad rule".into() };
         }
     });
-    stopped(&run, Cause::ReloadRejected, "reload rejected", "metrics refused its last configuration and runs on an older one: bad rule");
+    stopped(
+        &run,
+        Cause::ReloadRejected,
+        "reload rejected",
+        "metrics refused its last configuration and runs on an older one: bad rule",
+    );
 }
 
 #[test]
@@ -118,8 +136,15 @@ fn why_not_a_series_that_does_not_exist() {
         })
     };
     let unknown = targets(renamed.clone(), |t| t.retain(|t| t.job != "mailer"));
-    stopped(&unknown, Cause::TargetNotInDiscovery, "target not in discovery", "no target of job mailer is known");
-    let down = targets(renamed, |t| t[2] = Target { up: false, last_error: "connection refused".into(), ..target("mailer") });
+    stopped(
+        &unknown,
+        Cause::TargetNotInDiscovery,
+        "target not in discovery",
+        "no target of job mailer is known",
+    );
+    let down = targets(renamed, |t| {
+        t[2] = Target { up: false, last_error: "connection refused".into(), ..target("mailer") }
+    });
     stopped(&down, Cause::TargetNotScraped, "not scraped", "connection refused");
 }
 
@@ -128,21 +153,33 @@ fn why_not_an_expression_that_is_never_true() {
     let with = |op: &'static str, threshold: f64, low: f64, high: f64| {
         inputs(silent(), move |i| i.comparisons = vec![comparison("x", op, threshold, low, high)])
     };
-    let never = |run: &Run, says: &str| stopped(run, Cause::ExpressionFalse, "expression false", says);
-    let v = never(&with("==", 0.0, 1.0, 1.0), "inactive throughout; `x` was 1 throughout against threshold == 0");
+    let never =
+        |run: &Run, says: &str| stopped(run, Cause::ExpressionFalse, "expression false", says);
+    let v = never(
+        &with("==", 0.0, 1.0, 1.0),
+        "inactive throughout; `x` was 1 throughout against threshold == 0",
+    );
     assert!(v.hint.is_some_and(|h| h.contains("does the rule watch what was broken")));
     never(&with(">", 2.0, 0.1, 1.75), "highest value of `x` was 1.75 against threshold > 2");
     never(&with("<", 0.5, 0.75, 1.0), "lowest value of `x` was 0.75 against threshold < 0.5");
     never(&with("==", 7.0, 0.5, 1.0), "values of `x` were 0.5 to 1 against threshold == 7");
     never(&with(">", 1.0, 0.0, 2.0), "never all together");
-    let empty = inputs(silent(), |i| (i.comparisons[0].lowest, i.comparisons[0].highest, i.comparisons[0].samples) = (None, None, 0));
+    let empty = inputs(silent(), |i| {
+        (i.comparisons[0].lowest, i.comparisons[0].highest, i.comparisons[0].samples) =
+            (None, None, 0)
+    });
     never(&empty, "returned no value in the whole window");
     let nothing_done = inputs(silent(), |i| {
         i.comparisons = vec![comparison("errors / all", ">", 0.05, 0.01, 0.01)];
         (i.comparisons[0].samples, i.comparisons[0].not_numbers) = (3, 9);
     });
-    never(&nothing_done, "`errors / all` was 0/0 in 9 of 12 samples, which is neither above nor below 0.05");
-    let unasked = silent().without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::RuleInputs(_))));
+    never(
+        &nothing_done,
+        "`errors / all` was 0/0 in 9 of 12 samples, which is neither above nor below 0.05",
+    );
+    let unasked = silent().without(
+        |_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::RuleInputs(_))),
+    );
     never(&unasked, "was not recorded");
 }
 
@@ -150,15 +187,36 @@ fn why_not_an_expression_that_is_never_true() {
 fn why_not_buckets_that_end_at_the_threshold() {
     let quantile = |threshold: f64, highest: f64, bounds: &'static [f64]| {
         inputs(silent(), move |i| {
-            i.comparisons = vec![comparison("histogram_quantile(0.99, rate(x_bucket[15s]))", ">", threshold, 0.1, highest)];
+            i.comparisons = vec![comparison(
+                "histogram_quantile(0.99, rate(x_bucket[15s]))",
+                ">",
+                threshold,
+                0.1,
+                highest,
+            )];
             i.bucket_bounds = bounds.to_vec();
         })
     };
     let short = quantile(2.0, 2.0, &[0.5, 1.0, 2.0]);
-    stopped(&short, Cause::BucketsBelowThreshold, "expression false", "the highest finite bucket ends at 2: the quantile can't exceed it");
-    stopped(&quantile(2.0, 1.5, &[0.5, 2.5, f64::INFINITY]), Cause::ExpressionFalse, "expression false", "was 1.5 against threshold > 2");
+    stopped(
+        &short,
+        Cause::BucketsBelowThreshold,
+        "expression false",
+        "the highest finite bucket ends at 2: the quantile can't exceed it",
+    );
+    stopped(
+        &quantile(2.0, 1.5, &[0.5, 2.5, f64::INFINITY]),
+        Cause::ExpressionFalse,
+        "expression false",
+        "was 1.5 against threshold > 2",
+    );
     // Milliseconds against buckets in seconds: the bounds say nothing.
-    stopped(&quantile(2000.0, 1200.0, &[0.5, 1.0, 2.0]), Cause::ExpressionFalse, "expression false", "was 1200 against");
+    stopped(
+        &quantile(2000.0, 1200.0, &[0.5, 1.0, 2.0]),
+        Cause::ExpressionFalse,
+        "expression false",
+        "was 1200 against",
+    );
 }
 
 #[test]
@@ -179,7 +237,11 @@ fn why_not_a_restart_that_resets_for() {
         let clock = run.clock;
         run.facts(move |_, _, f| {
             if let Fact::Samples(s) = f {
-                for s in s.series.iter_mut().filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown")) {
+                for s in s
+                    .series
+                    .iter_mut()
+                    .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown"))
+                {
                     s.points = (63..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect();
                 }
             }
@@ -193,7 +255,8 @@ fn why_not_a_restart_that_resets_for() {
     let run = restarted(65.0, pending_on(67), "metrics");
     let says = "pending for 2.0 s of the 3.0 s that `for` asks when metrics was restarted, 4.5 s after the injection";
     stopped(&run, Cause::ResetByRestart, "reset by a restart", says);
-    // One before it was pending, one of another server, and one without which it would not have fired either, explain nothing.
+    // One before it was pending, one of another server, and one without which it would not have
+    // fired either, explain nothing.
     for (t, source) in [(61.0, "metrics"), (65.0, "manager")] {
         restarted(t, pending_on(67), source).fails(FIRES, Cause::StillPending, "pending");
     }
@@ -211,7 +274,15 @@ fn late_is_a_failure_unless_the_host_was_contended() {
     let v = late.fails(FIRES, Cause::TooLate, "firing 12.5 s after the injection, 9.0 s allowed");
     assert_eq!(v.stopped_at.as_deref(), Some("fired too late"));
     let contended = |mut run: Run| {
-        run.saw(66.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 88.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+        run.saw(
+            66.0,
+            "host",
+            Fact::Pressure(Pressure {
+                cpu_some_avg10: 88.0,
+                memory_some_avg10: 0.0,
+                io_some_avg10: 0.0,
+            }),
+        );
         run
     };
     contended(late).unknown(FIRES, "late while the host was contended: firing 12.5 s");
@@ -221,7 +292,11 @@ fn late_is_a_failure_unless_the_host_was_contended() {
             n.received_wall_us += 6_000_000;
         }
     });
-    let v = told_late.fails(REACHES, Cause::TooLate, "arrived after hook 13.5 s, chat 13.5 s; 12.0 s allowed");
+    let v = told_late.fails(
+        REACHES,
+        Cause::TooLate,
+        "arrived after hook 13.5 s, chat 13.5 s; 12.0 s allowed",
+    );
     assert_eq!(v.stopped_at.as_deref(), Some("notified too late"));
     contended(told_late).unknown(REACHES, "late while the host was contended");
 }
@@ -230,11 +305,10 @@ fn late_is_a_failure_unless_the_host_was_contended() {
 fn an_alert_that_fired_already_proves_nothing() {
     let run = golden().facts(|_, _, f| {
         if let Fact::Samples(s) = f {
-            for s in s
-                .series
-                .iter_mut()
-                .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown") && s.labels["alertstate"] == "firing")
-            {
+            for s in s.series.iter_mut().filter(|s| {
+                s.labels.get("alertname").is_some_and(|n| n == "MailerDown")
+                    && s.labels["alertstate"] == "firing"
+            }) {
                 let first = s.points[0].0;
                 s.points = (-17..=15).map(|i| (first + f64::from(i), Some(1.0))).collect();
             }
@@ -247,7 +321,8 @@ fn an_alert_that_fired_already_proves_nothing() {
 
 #[test]
 fn a_drill_that_gave_it_too_little_time_is_unknown() {
-    let run = silent().without(|t, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })) && t < 90.0);
+    let run = silent()
+        .without(|t, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })) && t < 90.0);
     let mut early = run;
     early.fault(65.0, FaultEvent::Healed { drill: "mailer_stopped".into() });
     early.unknown(FIRES, "drill mailer_stopped gave it only 4.5 s of the 9.0 s");
@@ -315,7 +390,8 @@ fn a_server_that_evaluates_nothing_is_no_silence() {
     const ELSEWHERE: &str = "drill.store_slow.quiet_elsewhere";
     const IDLE: &str = "alert.Idle.quiet";
     // From 30 to 40 nothing was evaluated: the counter stands still, then goes on.
-    let frozen = |from: u64, to: u64| move |e: u64| if e < from { e } else { e.max(to) - (to - from) };
+    let frozen =
+        |from: u64, to: u64| move |e: u64| if e < from { e } else { e.max(to) - (to - from) };
     let counted = |count: &dyn Fn(u64) -> (u64, u64)| {
         golden().facts(|_, _, f| {
             if let Fact::Evaluations { groups } = f {
@@ -324,12 +400,17 @@ fn a_server_that_evaluates_nothing_is_no_silence() {
         })
     };
     let run = counted(&|e| (frozen(30, 40)(e), 0));
-    run.unknown(IDLE, "rule group all was evaluated 2 times without error in 6.0 s, where 6 were due");
+    run.unknown(
+        IDLE,
+        "rule group all was evaluated 2 times without error in 6.0 s, where 6 were due",
+    );
     run.unknown(QUIET, "a server that evaluates nothing is silent as well");
     run.passes(ELSEWHERE, "nothing else fired");
     run.passes(FIRES, "firing");
-    counted(&|e| (frozen(110, 118)(e), 0)).unknown(ELSEWHERE, "a server that evaluates nothing is silent as well");
-    // All evaluations failed meanwhile; the server began anew, at once or after ten seconds; one in ten was missed.
+    counted(&|e| (frozen(110, 118)(e), 0))
+        .unknown(ELSEWHERE, "a server that evaluates nothing is silent as well");
+    // All evaluations failed meanwhile; the server began anew, at once or after ten seconds; one in
+    // ten was missed.
     counted(&|e| (e, e.clamp(30, 40) - 30)).unknown(IDLE, "without error");
     counted(&|e| (if e > 50 { e - 50 } else { e }, 0)).passes(IDLE, "silent");
     counted(&|e| (if e > 50 { e.saturating_sub(60) } else { e }, 0)).unknown(IDLE, "was evaluated");
@@ -375,7 +456,11 @@ fn undelivered(run: &Run, cause: Cause, stage: &str, says: &str) {
     run.passes(FIRES, "firing");
     let v = run.fails(REACHES, cause, says);
     assert_eq!(v.stopped_at.as_deref(), Some(stage));
-    assert!(v.reason.starts_with("fired 6.5 s after the injection and did not arrive at"), "{}", v.reason);
+    assert!(
+        v.reason.starts_with("fired 6.5 s after the injection and did not arrive at"),
+        "{}",
+        v.reason
+    );
 }
 
 #[test]
@@ -401,14 +486,33 @@ fn why_not_an_alert_that_was_not_sent() {
 
 #[test]
 fn why_not_an_alert_that_is_inhibited_silenced_or_muted() {
-    let inhibited = held(untold(), |a| (a.state, a.inhibited_by) = ("suppressed".into(), vec!["HouseDown".into()]));
-    undelivered(&inhibited, Cause::Inhibited, "inhibited by HouseDown", "manager holds it as suppressed, inhibited by HouseDown");
-    let mut silenced = held(untold(), |a| (a.state, a.silenced_by) = ("suppressed".into(), vec!["s1".into()]));
+    let inhibited = held(untold(), |a| {
+        (a.state, a.inhibited_by) = ("suppressed".into(), vec!["HouseDown".into()])
+    });
+    undelivered(
+        &inhibited,
+        Cause::Inhibited,
+        "inhibited by HouseDown",
+        "manager holds it as suppressed, inhibited by HouseDown",
+    );
+    let mut silenced =
+        held(untold(), |a| (a.state, a.silenced_by) = ("suppressed".into(), vec!["s1".into()]));
     undelivered(&silenced, Cause::Silenced, "silenced by silence s1", "silence s1");
-    let silence = Silence { id: "s1".into(), matchers: vec!["alertname=~\".+\"".into()], created_by: "bob".into(), state: "active".into() };
+    let silence = Silence {
+        id: "s1".into(),
+        matchers: vec!["alertname=~\".+\"".into()],
+        created_by: "bob".into(),
+        state: "active".into(),
+    };
     silenced.saw(70.0, "manager", Fact::Silences { silences: vec![silence] });
-    undelivered(&silenced, Cause::Silenced, "silenced by silence {alertname=~\".+\"} made by bob", "made by bob");
-    let muted = held(untold(), |a| (a.state, a.muted_by) = ("suppressed".into(), vec!["nights".into()]));
+    undelivered(
+        &silenced,
+        Cause::Silenced,
+        "silenced by silence {alertname=~\".+\"} made by bob",
+        "made by bob",
+    );
+    let muted =
+        held(untold(), |a| (a.state, a.muted_by) = ("suppressed".into(), vec!["nights".into()]));
     undelivered(&muted, Cause::Muted, "muted by nights", "time interval nights");
 }
 
@@ -436,18 +540,30 @@ fn why_not_a_receiver_that_refuses() {
     let mut run =
         golden().without(|_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.receiver.as_deref() == Some("chat")));
     run.notified(68.0, Notification { host: "elsewhere.test".into(), ..refused("/x", true) });
-    undelivered(&run, Cause::NotNotified, "not notified", "nothing was received, accepted or refused");
+    undelivered(
+        &run,
+        Cause::NotNotified,
+        "not notified",
+        "nothing was received, accepted or refused",
+    );
 }
 
 #[test]
 fn why_not_another_route() {
     let mut elsewhere = untold();
     elsewhere.notified(68.0, notification("night-desk", "MailerDown", false));
-    undelivered(&elsewhere, Cause::RoutedElsewhere, "another route", "it arrived at night-desk instead; its routes lead to ops");
+    undelivered(
+        &elsewhere,
+        Cause::RoutedElsewhere,
+        "another route",
+        "it arrived at night-desk instead; its routes lead to ops",
+    );
     // The manager uses the stand-in's name, but not for this alert.
     let named = untold().facts(|t, _, f| {
         if let Fact::ManagedAlerts { alerts } = f {
-            alerts.iter_mut().for_each(|a| a.receivers = vec![if t > 95.0 { "hook" } else { "nobody" }.into()]);
+            alerts
+                .iter_mut()
+                .for_each(|a| a.receivers = vec![if t > 95.0 { "hook" } else { "nobody" }.into()]);
         }
     });
     undelivered(&named, Cause::RoutedElsewhere, "another route", "its routes lead to nobody");
@@ -456,7 +572,12 @@ fn why_not_another_route() {
 #[test]
 fn why_not_waiting_or_nothing_known() {
     let waiting = held(untold(), |a| a.state = "unprocessed".into());
-    undelivered(&waiting, Cause::WaitingInGroup, "waiting in the group", "has not processed its group yet");
+    undelivered(
+        &waiting,
+        Cause::WaitingInGroup,
+        "waiting in the group",
+        "has not processed its group yet",
+    );
     let fresh = untold().alert_later("MailerDown", 22.5);
     let v = fresh.fails(
         REACHES,
@@ -464,7 +585,12 @@ fn why_not_waiting_or_nothing_known() {
         "it fired 0.5 s before the drill ended, and the quickest notification of this run took 1.0 s",
     );
     assert_eq!(v.stopped_at.as_deref(), Some("waiting in the group"));
-    undelivered(&untold(), Cause::NotNotified, "not notified", "manager holds it as active, its routes lead to ops");
+    undelivered(
+        &untold(),
+        Cause::NotNotified,
+        "not notified",
+        "manager holds it as active, its routes lead to ops",
+    );
     let manager = untold().facts(|_, source, f| {
         if let (Fact::Reload(r), "manager") = (f, source) {
             *r = Reload { successful: false, last_success_s: 0.0, seen: "bad route".into() };
@@ -479,29 +605,50 @@ fn why_not_waiting_or_nothing_known() {
 }
 
 fn routed(run: Run, wait: f64, interval: f64) -> Run {
-    let route = ManagedRoute { receiver: "ops".into(), group_wait_s: wait, group_interval_s: interval, repeat_interval_s: 3600.0 };
+    let route = ManagedRoute {
+        receiver: "ops".into(),
+        group_wait_s: wait,
+        group_interval_s: interval,
+        repeat_interval_s: 3600.0,
+    };
     held(run, move |a| a.routes = vec![route.clone()])
 }
 
 #[test]
 fn why_not_waiting_for_the_timer_of_its_group() {
     let wait = routed(untold(), 3600.0, 300.0);
-    undelivered(&wait, Cause::WaitingInGroup, "waiting in the group", "a new group of receiver ops waits 3600.0 s (`group_wait`)");
+    undelivered(
+        &wait,
+        Cause::WaitingInGroup,
+        "waiting in the group",
+        "a new group of receiver ops waits 3600.0 s (`group_wait`)",
+    );
     // A timer that ran out explains nothing.
-    undelivered(&routed(untold(), 5.0, 5.0), Cause::NotNotified, "not notified", "nothing was received");
+    undelivered(
+        &routed(untold(), 5.0, 5.0),
+        Cause::NotNotified,
+        "not notified",
+        "nothing was received",
+    );
     let told_before = |interval: f64| {
         let mut run = routed(untold(), 1.0, interval);
         run.notified(50.0, notification("hook", "MailerDown", false));
         run
     };
-    undelivered(&told_before(300.0), Cause::WaitingInGroup, "waiting in the group", "has its next turn after at most 300.0 s");
+    undelivered(
+        &told_before(300.0),
+        Cause::WaitingInGroup,
+        "waiting in the group",
+        "has its next turn after at most 300.0 s",
+    );
 }
 
 #[test]
 fn why_not_what_was_told_already() {
     let told = |resolved: bool| {
         let mut run = routed(untold(), 1.0, 5.0);
-        run.notified(50.0, notification("hook", "MailerDown", false)).notified(52.0, notification("hook", "MailerDown", resolved));
+        run.notified(50.0, notification("hook", "MailerDown", false))
+            .notified(52.0, notification("hook", "MailerDown", resolved));
         run
     };
     let says = "manager told hook of it already, 15.0 s before it fired this time";
@@ -523,7 +670,9 @@ fn why_not_labels_that_lead_elsewhere() {
 #[test]
 fn a_notification_with_other_labels_is_not_the_declared_one() {
     let run = golden().notifications(|_, n| {
-        n.alerts.iter_mut().for_each(|a| a.labels = map(&[("alertname", &a.labels["alertname"]), ("severity", "warning")]))
+        n.alerts.iter_mut().for_each(|a| {
+            a.labels = map(&[("alertname", &a.labels["alertname"]), ("severity", "warning")])
+        })
     });
     let v = run.fails(
         REACHES,
@@ -566,11 +715,10 @@ fn an_alert_that_does_not_resolve_or_too_late() {
     let longer = |by: i32| {
         golden().facts(move |_, _, f| {
             if let Fact::Samples(s) = f {
-                for s in s
-                    .series
-                    .iter_mut()
-                    .filter(|s| s.labels.get("alertname").is_some_and(|n| n == "MailerDown") && s.labels["alertstate"] == "firing")
-                {
+                for s in s.series.iter_mut().filter(|s| {
+                    s.labels.get("alertname").is_some_and(|n| n == "MailerDown")
+                        && s.labels["alertstate"] == "firing"
+                }) {
                     let last = s.points[s.points.len() - 1].0;
                     s.points.extend((1..=by).map(|i| (last + f64::from(i), Some(1.0))));
                 }
@@ -579,16 +727,28 @@ fn an_alert_that_does_not_resolve_or_too_late() {
     };
     longer(5).passes(RESOLVES, "last seen firing 7.0 s after healing");
     longer(7).passes(RESOLVES, "last seen firing 9.0 s after healing");
-    let v = longer(8).fails(RESOLVES, Cause::TooLate, "last seen firing 10.0 s after healing, 8.0 s allowed");
+    let v = longer(8).fails(
+        RESOLVES,
+        Cause::TooLate,
+        "last seen firing 10.0 s after healing, 8.0 s allowed",
+    );
     assert_eq!(v.stopped_at.as_deref(), Some("resolved too late"));
     longer(104).fails(RESOLVES, Cause::NotResolved, "still firing 106.0 s after healing");
 }
 
 #[test]
 fn a_receiver_that_is_not_told_that_it_is_over() {
-    let end = |receiver: &'static str, t: f64, n: &Notification| t == 84.0 && n.receiver.as_deref() == Some(receiver);
-    let untold = golden().without(|t, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if end("chat", t, n)));
-    let v = untold.fails(RESOLVES, Cause::NotResolved, "last seen firing 2.0 s after healing, and chat was never told");
+    let end = |receiver: &'static str, t: f64, n: &Notification| {
+        t == 84.0 && n.receiver.as_deref() == Some(receiver)
+    };
+    let untold = golden().without(
+        |t, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if end("chat", t, n)),
+    );
+    let v = untold.fails(
+        RESOLVES,
+        Cause::NotResolved,
+        "last seen firing 2.0 s after healing, and chat was never told",
+    );
     assert_eq!(v.stopped_at.as_deref(), Some("resolution not notified"));
     let late = golden().notifications(|t, n| {
         if end("chat", t, n) {
@@ -599,15 +759,25 @@ fn a_receiver_that_is_not_told_that_it_is_over() {
     let never =
         golden().without(|_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.receiver.as_deref() == Some("chat")));
     never.unknown(RESOLVES, "chat was never told that it fires");
-    golden().without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. }))).unknown(RESOLVES, "never healed");
+    golden()
+        .without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })))
+        .unknown(RESOLVES, "never healed");
 }
 
 // Quiet.
 
 fn firing(run: Run, alert: &str, from: i32, to: i32, state: &str) -> Run {
     let clock = run.clock;
-    let labels = map(&[("__name__", "ALERTS"), ("alertname", alert), ("alertstate", state), ("severity", "critical")]);
-    let series = Series { labels, points: (from..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect() };
+    let labels = map(&[
+        ("__name__", "ALERTS"),
+        ("alertname", alert),
+        ("alertstate", state),
+        ("severity", "critical"),
+    ]);
+    let series = Series {
+        labels,
+        points: (from..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect(),
+    };
     let samples = Samples {
         name: "alerts".into(),
         expr: "ALERTS".into(),
@@ -629,14 +799,23 @@ fn an_alert_that_fires_while_nothing_is_wrong() {
         "fired 30.0 s into the run, for 3.0 s, while nothing was wrong, before drill mailer_stopped",
     );
     assert!(!v.witnesses.is_empty());
-    firing(golden(), "MailerDown", 97, 98, "firing").fails(QUIET, Cause::FiredWhileHealthy, "before drill store_slow");
-    firing(golden(), "MailerDown", 140, 140, "firing").fails(QUIET, Cause::FiredWhileHealthy, "after the last drill");
+    firing(golden(), "MailerDown", 97, 98, "firing").fails(
+        QUIET,
+        Cause::FiredWhileHealthy,
+        "before drill store_slow",
+    );
+    firing(golden(), "MailerDown", 140, 140, "firing").fails(
+        QUIET,
+        Cause::FiredWhileHealthy,
+        "after the last drill",
+    );
     firing(golden(), "MailerDown", 105, 106, "firing").fails(
         QUIET,
         Cause::FiredWhileHealthy,
         "during drill store_slow, which has nothing to do with it",
     );
-    // What lingers from its own drill is no noise of the next, and is none before the steady state holds again.
+    // What lingers from its own drill is no noise of the next, and is none before the steady state
+    // holds again.
     firing(golden(), "MailerDown", 85, 94, "firing").passes(QUIET, "silent");
     golden()
         .without(|_, k| matches!(k, EventKind::Run(RunEvent::Steady { .. })))
@@ -669,7 +848,9 @@ fn the_silence_of_a_rule_that_is_not_evaluated_proves_nothing() {
     rules(|r| r.retain(|r| r.name != "Idle")).unknown("alert.Idle.quiet", "never seen loaded");
     rules(|r| r[2].health = "err".into()).unknown("alert.Idle.quiet", "never seen loaded");
     golden()
-        .without(|_, k| matches!(k, EventKind::Run(RunEvent::Steady { .. } | RunEvent::DrillEnded { .. })))
+        .without(|_, k| {
+            matches!(k, EventKind::Run(RunEvent::Steady { .. } | RunEvent::DrillEnded { .. }))
+        })
         .unknown(QUIET, "no time in which the steady state was seen to hold");
 }
 
@@ -677,8 +858,19 @@ fn the_silence_of_a_rule_that_is_not_evaluated_proves_nothing() {
 fn an_alert_about_the_host_is_left_open_while_others_load_the_host() {
     let mut run = firing(golden(), "Idle", 30, 33, "firing");
     run.fails("alert.Idle.quiet", Cause::FiredWhileHealthy, "fired 30.0 s into the run");
-    run.saw(29.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 30.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
-    run.passes("alert.Idle.quiet", "left open: it fired 30.0 s into the run while the host was loaded");
+    run.saw(
+        29.0,
+        "host",
+        Fact::Pressure(Pressure {
+            cpu_some_avg10: 30.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 0.0,
+        }),
+    );
+    run.passes(
+        "alert.Idle.quiet",
+        "left open: it fired 30.0 s into the run while the host was loaded",
+    );
     let strict = AlertQuiet { alert: "Idle".into(), allowed_in: vec![], about_host: false };
     assert_eq!(strict.check(&run.history()).status, Status::Fail);
 }
@@ -691,7 +883,8 @@ fn nothing_else_fires_in_a_drill() {
     run.fails(id, Cause::FiredUnexpectedly, "Surprise fired 9.5 s after the injection, for 2.0 s");
     run.passes("drill.store_slow.quiet_elsewhere", "nothing else");
     firing(golden(), "Surprise", 70, 72, "pending").passes(id, "nothing else");
-    firing(golden(), "Surprise", 55, 72, "firing").unknown(id, "the drill began while something was wrong: Surprise fired already");
+    firing(golden(), "Surprise", 55, 72, "firing")
+        .unknown(id, "the drill began while something was wrong: Surprise fired already");
     let mut declared = firing(golden(), "Surprise", 70, 72, "firing");
     for (_, k) in &mut declared.events {
         if let EventKind::Fault(FaultEvent::Injected { blast_radius, .. }) = k {
@@ -699,7 +892,9 @@ fn nothing_else_fires_in_a_drill() {
         }
     }
     declared.passes(id, "nothing else");
-    golden().without(|_, k| matches!(k, EventKind::Run(RunEvent::DrillEnded { .. }))).unknown(id, "never ended");
+    golden()
+        .without(|_, k| matches!(k, EventKind::Run(RunEvent::DrillEnded { .. })))
+        .unknown(id, "never ended");
 }
 
 #[test]
@@ -734,23 +929,48 @@ fn condition(run: Run, from: f64) -> Run {
     let series = vec![Series { labels: map(&[("job", "mailer")]), points }];
     let (start_s, end_s) = (clock.wall(60.0), clock.wall(90.0));
     let name = format!("{}MailerDown", verdict::check::alerts::CONDITION_SAMPLES);
-    run.saw(186.3, "metrics", Fact::Samples(Samples { name, expr: "probe_success == 0".into(), start_s, end_s, step_s: 1.0, series }));
+    run.saw(
+        186.3,
+        "metrics",
+        Fact::Samples(Samples {
+            name,
+            expr: "probe_success == 0".into(),
+            start_s,
+            end_s,
+            step_s: 1.0,
+            series,
+        }),
+    );
     run
 }
 
 #[test]
 fn each_stage_is_measured_against_what_it_may_take() {
-    golden().passes(STAGES, "condition and evaluation 2.5 s of 3.0 s, hold 4.0 s of 4.0 s, notify 1.0 s of 2.0 s");
-    condition(golden(), 62.0).passes(STAGES, "condition 1.5 s of 2.0 s, evaluation 1.0 s of 1.0 s, hold");
+    golden().passes(
+        STAGES,
+        "condition and evaluation 2.5 s of 3.0 s, hold 4.0 s of 4.0 s, notify 1.0 s of 2.0 s",
+    );
+    condition(golden(), 62.0)
+        .passes(STAGES, "condition 1.5 s of 2.0 s, evaluation 1.0 s of 1.0 s, hold");
     // Whichever stage is late is the one that is named.
-    let late = |run: Run, stage: &str| assert_eq!(run.fails(STAGES, Cause::TooLate, stage).stopped_at, Some(format!("{stage} too slow")));
+    let late = |run: Run, stage: &str| {
+        assert_eq!(
+            run.fails(STAGES, Cause::TooLate, stage).stopped_at,
+            Some(format!("{stage} too slow"))
+        )
+    };
     let pending_longer = |from: i32, to: i32, fires: i32| {
         golden().facts(move |_, _, fact| {
             let Fact::Samples(samples) = fact else { return };
-            for series in samples.series.iter_mut().filter(|series| series.labels.get("alertname").is_some_and(|name| name == "MailerDown"))
-            {
+            for series in samples.series.iter_mut().filter(|series| {
+                series.labels.get("alertname").is_some_and(|name| name == "MailerDown")
+            }) {
                 let base = samples.start_s - 15.0;
-                let range = if series.labels["alertstate"] == "pending" { from..to } else { fires..fires + 14 };
+                let range = if series.labels["alertstate"] == "pending" {
+                    from..to
+                } else {
+                    fires..fires + 14
+                };
                 series.points = range.map(|at| (base + f64::from(at), Some(1.0))).collect();
             }
         })
@@ -770,22 +990,55 @@ fn the_host_s_allowance_is_one_for_all_stages() {
         drill: "mailer_stopped".into(),
         receivers: vec!["hook".into(), "chat".into()],
         labels: map(&[]),
-        allowed: StageBudget { condition_s: 0.4, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 3.0 },
+        allowed: StageBudget {
+            condition_s: 0.4,
+            evaluation_s: 1.0,
+            hold_s: 4.0,
+            notify_s: 2.0,
+            noise_s: 3.0,
+        },
     };
     // Two of them, each beyond what it may take by less than the allowance.
-    let both = |more_us: i64| stages.check(&condition(golden(), 62.0).notifications(move |_, n| n.received_wall_us += more_us).history());
+    let both = |more_us: i64| {
+        stages.check(
+            &condition(golden(), 62.0)
+                .notifications(move |_, n| n.received_wall_us += more_us)
+                .history(),
+        )
+    };
     let within = both(2_500_000);
     assert_eq!(within.status, Status::Pass, "{}", within.reason);
-    assert!(within.reason.contains("2.6 s beyond in all, 3.0 s allowed for what else runs on the host"), "{}", within.reason);
+    assert!(
+        within.reason.contains("2.6 s beyond in all, 3.0 s allowed for what else runs on the host"),
+        "{}",
+        within.reason
+    );
     let beyond = both(3_500_000);
-    assert_eq!((beyond.status, beyond.cause), (Status::Fail, Some(Cause::TooLate)), "{}", beyond.reason);
+    assert_eq!(
+        (beyond.status, beyond.cause),
+        (Status::Fail, Some(Cause::TooLate)),
+        "{}",
+        beyond.reason
+    );
     assert!(beyond.reason.contains("3.6 s beyond in all"), "{}", beyond.reason);
-    assert_eq!(beyond.stopped_at.as_deref(), Some("notify too slow"), "the one that is most beyond");
+    assert_eq!(
+        beyond.stopped_at.as_deref(),
+        Some("notify too slow"),
+        "the one that is most beyond"
+    );
 }
 
 #[test]
 fn a_stage_that_is_late_on_a_contended_host_is_not_held_against_it() {
     let mut run = golden().notifications(|_, n| n.received_wall_us += 3_000_000);
-    run.saw(66.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 80.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+    run.saw(
+        66.0,
+        "host",
+        Fact::Pressure(Pressure {
+            cpu_some_avg10: 80.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 0.0,
+        }),
+    );
     run.unknown(STAGES, "late while the host was contended");
 }

@@ -12,7 +12,8 @@ const REACHES: &str = "alert.MailerDown.reaches";
 const RESOLVES: &str = "alert.MailerDown.resolves";
 const QUIET: &str = "alert.MailerDown.quiet";
 
-/// It fires 12.5 s after the injection, 9 s are allowed, and arrives after 13.5 s, 12 s are allowed.
+/// It fires 12.5 s after the injection, 9 s are allowed, and arrives after 13.5 s, 12 s are
+/// allowed.
 fn late() -> Run {
     golden().alert_later("MailerDown", 6.0).notifications(|t, n| {
         if t == 68.0 {
@@ -22,7 +23,15 @@ fn late() -> Run {
 }
 
 fn contended(mut run: Run) -> Run {
-    run.saw(66.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 88.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+    run.saw(
+        66.0,
+        "host",
+        Fact::Pressure(Pressure {
+            cpu_some_avg10: 88.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 0.0,
+        }),
+    );
     run
 }
 
@@ -59,8 +68,15 @@ fn late_while_contended_is_run_again_once() {
     assert_eq!(asked_again(&golden()), None, "all is well");
     assert_eq!(asked_again(&contended(golden())), None, "contended and in time");
     let why = asked_again(&contended(late())).expect("late and contended");
-    assert!(why.starts_with("alert.MailerDown.fires: late while the host was contended: firing 12.5 s"), "{why}");
-    assert_eq!(again(&contended(late()).history(), &expectations(), "store_slow"), None, "the other drill was in time");
+    assert!(
+        why.starts_with("alert.MailerDown.fires: late while the host was contended: firing 12.5 s"),
+        "{why}"
+    );
+    assert_eq!(
+        again(&contended(late()).history(), &expectations(), "store_slow"),
+        None,
+        "the other drill was in time"
+    );
     assert_eq!(asked_again(&repeated(contended(late()), 0)), None, "once");
 }
 
@@ -69,8 +85,9 @@ fn whatever_else_is_wrong_with_it_a_repetition_would_hide() {
     let untold = contended(late()).untold("MailerDown");
     untold.unknown(FIRES, LATE_WHILE_CONTENDED);
     assert_eq!(asked_again(&untold), None, "it fails as well");
-    let not_left =
-        contended(late()).without(|t, k| t < 100.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Left { .. })));
+    let not_left = contended(late()).without(|t, k| {
+        t < 100.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Left { .. }))
+    });
     assert_eq!(asked_again(&not_left), None, "it can't be judged for another reason as well");
 }
 
@@ -78,7 +95,12 @@ fn whatever_else_is_wrong_with_it_a_repetition_would_hide() {
 fn the_repetition_answers_lateness() {
     let run = repeated(contended(late()), 0);
     let v = run.passes(FIRES, "firing 6.5 s after the injection, 9.0 s allowed");
-    assert!(v.reason.contains("(run 2 times; attempt 1: late while the host was contended: firing 12.5 s"), "{}", v.reason);
+    assert!(
+        v.reason
+            .contains("(run 2 times; attempt 1: late while the host was contended: firing 12.5 s"),
+        "{}",
+        v.reason
+    );
     run.passes(REACHES, "arrived after hook 7.5 s");
     run.passes(RESOLVES, "told after");
     run.passes(QUIET, "silent");
@@ -90,12 +112,22 @@ fn the_repetition_answers_lateness() {
 fn the_repetition_counts_when_it_is_bad() {
     repeated(contended(late()), 6).fails(FIRES, Cause::TooLate, "firing 12.5 s");
     let mut both = repeated(contended(late()), 6);
-    both.saw(150.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 88.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+    both.saw(
+        150.0,
+        "host",
+        Fact::Pressure(Pressure {
+            cpu_some_avg10: 88.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 0.0,
+        }),
+    );
     both.unknown(FIRES, LATE_WHILE_CONTENDED);
-    let not_bitten = repeated(contended(late()), 0)
-        .without(|t, k| t > 140.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Bit { .. })));
+    let not_bitten = repeated(contended(late()), 0).without(|t, k| {
+        t > 140.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Bit { .. }))
+    });
     not_bitten.unknown(FIRES, "never seen to bite");
-    // The first attempt passed what the second one fails, and the other way round: the worst counts.
+    // The first attempt passed what the second one fails, and the other way round: the worst
+    // counts.
     not_bitten.unknown("drill.mailer_stopped.fault", "never seen to bite");
 }
 

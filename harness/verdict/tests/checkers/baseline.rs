@@ -25,12 +25,30 @@ fn history(baseline: &[Option<f64>], candidate: &[Option<f64>], complete: bool) 
     if complete {
         kinds.push(EventKind::Run(RunEvent::Ended { complete: true, reason: None }));
     }
-    History::new(kinds.into_iter().enumerate().map(|(n, kind)| Event { seq: n as u64, at: At::default(), kind }).collect())
+    History::new(
+        kinds
+            .into_iter()
+            .enumerate()
+            .map(|(n, kind)| Event { seq: n as u64, at: At::default(), kind })
+            .collect(),
+    )
 }
 
-fn judged(measure: Measure, baseline: &[Option<f64>], candidate: &[Option<f64>], complete: bool) -> Verdict {
-    let question = Question { compared: measure.compared, better: measure.better, practical: measure.practical, alpha: 0.01, power: 0.9 };
-    WithinBaseline { name: "send_median".into(), measure, question, seed: 3 }.check(&history(baseline, candidate, complete))
+fn judged(
+    measure: Measure,
+    baseline: &[Option<f64>],
+    candidate: &[Option<f64>],
+    complete: bool,
+) -> Verdict {
+    let question = Question {
+        compared: measure.compared,
+        better: measure.better,
+        practical: measure.practical,
+        alpha: 0.01,
+        power: 0.9,
+    };
+    WithinBaseline { name: "send_median".into(), measure, question, seed: 3 }
+        .check(&history(baseline, candidate, complete))
 }
 
 fn measure() -> Measure {
@@ -75,17 +93,23 @@ fn one_run_beyond_the_limit_fails_whatever_was_recorded() {
     let v = judged(measure(), &[], &values, true);
     assert_eq!(v.status, Status::Fail);
     assert_eq!(v.reason, "51 ms in one run, the limit is 50 ms");
-    let rate = Measure { better: Better::Higher, limit: Some(0.5), compared: Compared::Difference, ..measure() };
+    let rate = Measure {
+        better: Better::Higher,
+        limit: Some(0.5),
+        compared: Compared::Difference,
+        ..measure()
+    };
     assert_eq!(judged(rate, &[], &[Some(0.4)], true).status, Status::Fail);
 }
 
 #[test]
 fn too_little_is_unknown_and_says_what_would_do() {
-    let unknown = |baseline: &[Option<f64>], candidate: &[Option<f64>], complete: bool, word: &str| {
-        let v = judged(measure(), baseline, candidate, complete);
-        assert_eq!(v.status, Status::Unknown, "{}", v.reason);
-        assert!(v.reason.contains(word), "{word}: {}", v.reason);
-    };
+    let unknown =
+        |baseline: &[Option<f64>], candidate: &[Option<f64>], complete: bool, word: &str| {
+            let v = judged(measure(), baseline, candidate, complete);
+            assert_eq!(v.status, Status::Unknown, "{}", v.reason);
+            assert!(v.reason.contains(word), "{word}: {}", v.reason);
+        };
     unknown(&times(1.0), &times(1.0)[..2], true, "runs on each side would tell");
     unknown(&[], &[], true, "too few runs");
     unknown(&times(1.0), &times(1.0), false, "the record ends early");

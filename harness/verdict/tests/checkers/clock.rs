@@ -30,8 +30,16 @@ fn a_clock_that_is_set_leaves_nothing_that_compares_times() {
             if timeless.iter().any(|id| verdict.id.starts_with(id)) {
                 assert_eq!(verdict.status, Status::Pass, "{verdict:#?}");
             } else {
-                assert_eq!((verdict.status, verdict.cause), (Status::Unknown, None), "{verdict:#?}");
-                assert!(verdict.reason.contains(&format!("stepped by {by_s:+.1} s")), "{}", verdict.reason);
+                assert_eq!(
+                    (verdict.status, verdict.cause),
+                    (Status::Unknown, None),
+                    "{verdict:#?}"
+                );
+                assert!(
+                    verdict.reason.contains(&format!("stepped by {by_s:+.1} s")),
+                    "{}",
+                    verdict.reason
+                );
             }
         }
     }

@@ -1,19 +1,24 @@
 //! A small complete run in which everything is well, and tiny tools to break one thing in it.
 //!
-//! Seconds of the run: 20 steady · 60–90 drill `mailer_stopped` raises `MailerDown` · 95 steady · 100–130 drill `store_slow` raises
-//! `SlowAnswers` · 135 steady · 175 end of the drive · 185 capture · 200 end. Operations arrive four a second from 18 on.
+//! Seconds of the run: 20 steady · 60–90 drill `mailer_stopped` raises `MailerDown` · 95 steady ·
+//! 100–130 drill `store_slow` raises `SlowAnswers` · 135 steady · 175 end of the drive · 185
+//! capture · 200 end. Operations arrive four a second from 18 on.
 
 use std::collections::BTreeMap;
 use verdict::baseline::{Baseline, StepLimit};
 use verdict::check::Expectation;
-use verdict::check::alerts::{AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget};
+use verdict::check::alerts::{
+    AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget,
+};
 use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
 use verdict::check::health::{HealthEndpoints, ServicesReady};
 use verdict::check::logs::{FieldsTyped, LinesStored};
 use verdict::check::recovery::Recovered;
-use verdict::check::scraping::{ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp};
+use verdict::check::scraping::{
+    ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp,
+};
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
 use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
@@ -27,7 +32,8 @@ use verdict::observation::health::HealthAnswer;
 use verdict::observation::host::Pressure;
 use verdict::observation::logs::{Document, FieldTypes};
 use verdict::observation::metrics::{
-    Comparison, GroupEvaluations, Reload, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target,
+    Comparison, GroupEvaluations, Reload, Rule, RuleGroup, RuleInputs, Samples, Series,
+    SeriesCount, Target,
 };
 use verdict::observation::traces::Span;
 use verdict::{At, Cause, Event, EventKind, Fact, History, Observation, Status, Verdict};
@@ -76,7 +82,12 @@ impl Clock {
             month += 1;
         }
         let (h, m, s) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-        let stamp = format!("{year:04}-{:02}-{:02}T{h:02}:{m:02}:{s:02}.{:03}Z", month + 1, left + 1, of_day % 1000);
+        let stamp = format!(
+            "{year:04}-{:02}-{:02}T{h:02}:{m:02}:{s:02}.{:03}Z",
+            month + 1,
+            left + 1,
+            of_day % 1000
+        );
         (stamp, format!("{year:04}.{:02}.{:02}", month + 1, left + 1))
     }
 }
@@ -112,12 +123,18 @@ impl Run {
 
     pub fn saw(&mut self, t: f64, source: &str, fact: Fact) -> &mut Run {
         let (asked, answered) = (self.clock.at(t - 0.01), self.clock.at(t));
-        self.push(t, EventKind::Observation(Observation { source: source.into(), asked, answered, fact }))
+        self.push(
+            t,
+            EventKind::Observation(Observation { source: source.into(), asked, answered, fact }),
+        )
     }
 
     pub fn notified(&mut self, t: f64, n: Notification) -> &mut Run {
         let received_wall_us = self.clock.at(t).wall_us;
-        self.push(t, EventKind::Alert(AlertEvent::Notification(Notification { received_wall_us, ..n })))
+        self.push(
+            t,
+            EventKind::Alert(AlertEvent::Notification(Notification { received_wall_us, ..n })),
+        )
     }
 
     /// Leaves out what is not wanted.
@@ -160,7 +177,11 @@ impl Run {
     pub fn alert_later(self, alert: &str, by: f64) -> Run {
         self.facts(|_, _, f| {
             if let Fact::Samples(s) = f {
-                for series in s.series.iter_mut().filter(|s| s.labels.get("alertname").is_some_and(|n| n == alert)) {
+                for series in s
+                    .series
+                    .iter_mut()
+                    .filter(|s| s.labels.get("alertname").is_some_and(|n| n == alert))
+                {
                     series.points.iter_mut().for_each(|p| p.0 += by);
                 }
             }
@@ -172,7 +193,8 @@ impl Run {
         self.facts(|_, _, f| {
             if let Fact::Samples(s) = f {
                 s.series.retain(|s| {
-                    !(s.labels.get("alertname").is_some_and(|n| n == alert) && s.labels.get("alertstate").is_some_and(|n| n == state))
+                    !(s.labels.get("alertname").is_some_and(|n| n == alert)
+                        && s.labels.get("alertstate").is_some_and(|n| n == state))
                 });
             }
         })
@@ -188,7 +210,11 @@ impl Run {
     pub fn history(&self) -> History {
         let mut events = self.events.clone();
         events.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let event = |(i, (t, kind)): (usize, (f64, EventKind))| Event { seq: i as u64, at: self.clock.at(t), kind };
+        let event = |(i, (t, kind)): (usize, (f64, EventKind))| Event {
+            seq: i as u64,
+            at: self.clock.at(t),
+            kind,
+        };
         History::new(events.into_iter().enumerate().map(event).collect())
     }
 
@@ -236,7 +262,10 @@ pub fn notification(receiver: &str, alert: &str, resolved: bool) -> Notification
         path: path.into(),
         key: None,
         answered: 200,
-        alerts: vec![NotifiedAlert { resolved, labels: map(&[("alertname", alert), ("severity", "critical")]) }],
+        alerts: vec![NotifiedAlert {
+            resolved,
+            labels: map(&[("alertname", alert), ("severity", "critical")]),
+        }],
         error: None,
         received_wall_us: 0,
     }
@@ -301,11 +330,24 @@ pub fn panel(title: &str, query: &str) -> Panel {
 }
 
 pub fn comparison(left: &str, op: &str, threshold: f64, lowest: f64, highest: f64) -> Comparison {
-    Comparison { left: left.into(), op: op.into(), threshold, lowest: Some(lowest), highest: Some(highest), samples: 10, not_numbers: 0 }
+    Comparison {
+        left: left.into(),
+        op: op.into(),
+        threshold,
+        lowest: Some(lowest),
+        highest: Some(highest),
+        samples: 10,
+        not_numbers: 0,
+    }
 }
 
 pub fn series(clock: Clock, alert: &str, state: &str, from: i32, to: i32) -> Series {
-    let labels = map(&[("__name__", "ALERTS"), ("alertname", alert), ("alertstate", state), ("severity", "critical")]);
+    let labels = map(&[
+        ("__name__", "ALERTS"),
+        ("alertname", alert),
+        ("alertstate", state),
+        ("severity", "critical"),
+    ]);
     Series { labels, points: (from..=to).map(|t| (clock.wall(f64::from(t)), Some(1.0))).collect() }
 }
 
@@ -355,10 +397,17 @@ pub fn spans(clock: Clock, i: usize) -> Vec<Span> {
         name: name.into(),
         start_us: clock.at(t).wall_us,
         duration_us: 1000,
-        attributes: (n == 1 || service == "worker").then(|| ("operation.id", o.id.clone().into())).into_iter().collect(),
+        attributes: (n == 1 || service == "worker")
+            .then(|| ("operation.id", o.id.clone().into()))
+            .into_iter()
+            .collect(),
     };
     if o.step == "send" {
-        vec![span(1, None, "api", "POST /mail"), span(2, Some(1), "api", "publish"), span(3, Some(2), "worker", "deliver")]
+        vec![
+            span(1, None, "api", "POST /mail"),
+            span(2, Some(1), "api", "publish"),
+            span(3, Some(2), "worker", "deliver"),
+        ]
     } else {
         vec![span(1, None, "api", "GET /mail"), span(2, Some(1), "api", "SELECT")]
     }
@@ -371,23 +420,72 @@ pub fn golden() -> Run {
 
 pub fn golden_at(clock: Clock) -> Run {
     let mut r = Run { clock, events: Vec::new() };
-    r.run(0.0, RunEvent::Started { format: 1, id: "g".into(), seed: 1, stack: "small".into(), time_scale: 20.0 });
+    r.run(
+        0.0,
+        RunEvent::Started {
+            format: 1,
+            id: "g".into(),
+            seed: 1,
+            stack: "small".into(),
+            time_scale: 20.0,
+        },
+    );
     r.run(1.0, RunEvent::PhaseBegan { phase: Phase::Up });
     for service in ["api", "worker", "mailer", "metrics", "manager"] {
-        r.push(10.0, EventKind::Stack(StackEvent::Ready { service: service.into(), after_s: 9.0, condition: "healthcheck".into() }));
-        r.push(190.0, EventKind::Stack(StackEvent::State { service: service.into(), running: true, restarts: 0, oom_killed: false }));
+        r.push(
+            10.0,
+            EventKind::Stack(StackEvent::Ready {
+                service: service.into(),
+                after_s: 9.0,
+                condition: "healthcheck".into(),
+            }),
+        );
+        r.push(
+            190.0,
+            EventKind::Stack(StackEvent::State {
+                service: service.into(),
+                running: true,
+                restarts: 0,
+                oom_killed: false,
+            }),
+        );
     }
-    r.run(15.0, RunEvent::PhaseEnded { phase: Phase::Up }).run(15.1, RunEvent::PhaseBegan { phase: Phase::Steady });
-    for (receiver, protocol, host, path) in
-        [("chat", Protocol::Slack, "chat.test", "/services/ops"), ("hook", Protocol::Webhook, "hook.test", "/hook")]
-    {
-        r.push(15.2, EventKind::Alert(AlertEvent::Declared { receiver: receiver.into(), protocol, host: host.into(), path: path.into() }));
+    r.run(15.0, RunEvent::PhaseEnded { phase: Phase::Up })
+        .run(15.1, RunEvent::PhaseBegan { phase: Phase::Steady });
+    for (receiver, protocol, host, path) in [
+        ("chat", Protocol::Slack, "chat.test", "/services/ops"),
+        ("hook", Protocol::Webhook, "hook.test", "/hook"),
+    ] {
+        r.push(
+            15.2,
+            EventKind::Alert(AlertEvent::Declared {
+                receiver: receiver.into(),
+                protocol,
+                host: host.into(),
+                path: path.into(),
+            }),
+        );
     }
-    r.run(20.0, RunEvent::Steady { held: true, seen: "held for 3 s".into(), before: Some("mailer_stopped".into()) });
+    r.run(
+        20.0,
+        RunEvent::Steady {
+            held: true,
+            seen: "held for 3 s".into(),
+            before: Some("mailer_stopped".into()),
+        },
+    );
     healthy_stack(&mut r);
-    r.run(23.0, RunEvent::PhaseEnded { phase: Phase::Steady }).run(23.1, RunEvent::PhaseBegan { phase: Phase::Drive });
+    r.run(23.0, RunEvent::PhaseEnded { phase: Phase::Steady })
+        .run(23.1, RunEvent::PhaseBegan { phase: Phase::Drive });
     drill(&mut r, 60.0, "mailer_stopped", 0, "MailerDown", &["mailer"], false);
-    r.run(95.0, RunEvent::Steady { held: true, seen: "held for 3 s".into(), before: Some("store_slow".into()) });
+    r.run(
+        95.0,
+        RunEvent::Steady {
+            held: true,
+            seen: "held for 3 s".into(),
+            before: Some("store_slow".into()),
+        },
+    );
     drill(&mut r, 100.0, "store_slow", 1, "SlowAnswers", &["store"], true);
     r.run(135.0, RunEvent::Steady { held: true, seen: "held for 3 s".into(), before: None });
     load(&mut r);
@@ -397,10 +495,13 @@ pub fn golden_at(clock: Clock) -> Run {
     for t in (16..=184).step_by(2) {
         r.saw(f64::from(t) + 0.1, "metrics", evaluations(t as u64));
     }
-    r.run(175.0, RunEvent::PhaseEnded { phase: Phase::Drive }).run(176.0, RunEvent::PhaseBegan { phase: Phase::Drain });
-    r.run(184.0, RunEvent::PhaseEnded { phase: Phase::Drain }).run(185.0, RunEvent::PhaseBegan { phase: Phase::Capture });
+    r.run(175.0, RunEvent::PhaseEnded { phase: Phase::Drive })
+        .run(176.0, RunEvent::PhaseBegan { phase: Phase::Drain });
+    r.run(184.0, RunEvent::PhaseEnded { phase: Phase::Drain })
+        .run(185.0, RunEvent::PhaseBegan { phase: Phase::Capture });
     capture(&mut r);
-    r.run(195.0, RunEvent::PhaseEnded { phase: Phase::Capture }).run(200.0, RunEvent::Ended { complete: true, reason: None });
+    r.run(195.0, RunEvent::PhaseEnded { phase: Phase::Capture })
+        .run(200.0, RunEvent::Ended { complete: true, reason: None });
     for t in (16..180).step_by(4) {
         let calm = Pressure { cpu_some_avg10: 2.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 };
         r.saw(f64::from(t) + 0.5, "host", Fact::Pressure(calm));
@@ -410,21 +511,59 @@ pub fn golden_at(clock: Clock) -> Run {
 
 fn healthy_stack(r: &mut Run) {
     for endpoint in ["http://api:80/health", "tcp://mailer:25"] {
-        r.saw(21.0, "api", Fact::Health(HealthAnswer { service: "api".into(), endpoint: endpoint.into(), ok: true, seen: "200".into() }));
+        r.saw(
+            21.0,
+            "api",
+            Fact::Health(HealthAnswer {
+                service: "api".into(),
+                endpoint: endpoint.into(),
+                ok: true,
+                seen: "200".into(),
+            }),
+        );
     }
-    r.saw(21.1, "metrics", Fact::Targets { targets: vec![target("api"), target("worker"), target("mailer")] });
-    let counts = ["up", "requests_total"].map(|s| SeriesCount { selector: s.into(), count: 3 }).to_vec();
+    r.saw(
+        21.1,
+        "metrics",
+        Fact::Targets { targets: vec![target("api"), target("worker"), target("mailer")] },
+    );
+    let counts =
+        ["up", "requests_total"].map(|s| SeriesCount { selector: s.into(), count: 3 }).to_vec();
     r.saw(21.2, "metrics", Fact::SeriesCount { counts });
     r.saw(21.3, "metrics", rules());
     for server in ["metrics", "manager"] {
-        r.saw(21.4, server, Fact::Reload(Reload { successful: true, last_success_s: r.clock.wall(5.0), seen: "1".into() }));
+        r.saw(
+            21.4,
+            server,
+            Fact::Reload(Reload {
+                successful: true,
+                last_success_s: r.clock.wall(5.0),
+                seen: "1".into(),
+            }),
+        );
     }
     r.saw(21.45, "manager", Fact::Silences { silences: vec![] });
-    r.saw(21.5, "boards", Fact::Dashboards { dashboards: vec![Dashboard { uid: "overview".into(), title: "Overview".into(), panels: 2 }] });
+    r.saw(
+        21.5,
+        "boards",
+        Fact::Dashboards {
+            dashboards: vec![Dashboard {
+                uid: "overview".into(),
+                title: "Overview".into(),
+                panels: 2,
+            }],
+        },
+    );
     r.saw(
         21.6,
         "boards",
-        Fact::Datasource(Datasource { name: "metrics".into(), uid: "m".into(), kind: "prometheus".into(), ok: true, seen: "ok".into() }),
+        Fact::Datasource(Datasource {
+            name: "metrics".into(),
+            uid: "m".into(),
+            kind: "prometheus".into(),
+            ok: true,
+            seen: "ok".into(),
+        }),
     );
     r.saw(21.7, "boards", Fact::Panel(panel("Requests", "rate(requests_total[15s])")));
     r.saw(21.8, "boards", Fact::Panel(panel("Up", "up")));
@@ -434,7 +573,14 @@ fn healthy_stack(r: &mut Run) {
 
 /// The group of the rules after so many evaluations.
 pub fn evaluations(evaluated: u64) -> Fact {
-    Fact::Evaluations { groups: vec![GroupEvaluations { file: "rules.yml".into(), name: "all".into(), evaluated, failed: 0 }] }
+    Fact::Evaluations {
+        groups: vec![GroupEvaluations {
+            file: "rules.yml".into(),
+            name: "all".into(),
+            evaluated,
+            failed: 0,
+        }],
+    }
 }
 
 pub fn rules() -> Fact {
@@ -444,14 +590,33 @@ pub fn rules() -> Fact {
         rule("Idle", "rate(x[5m]) == 0"),
     ];
     Fact::Rules {
-        groups: vec![RuleGroup { file: "rules.yml".into(), name: "all".into(), interval_s: 1.0, last_evaluation_s: None, rules }],
+        groups: vec![RuleGroup {
+            file: "rules.yml".into(),
+            name: "all".into(),
+            interval_s: 1.0,
+            last_evaluation_s: None,
+            rules,
+        }],
     }
 }
 
-pub fn drill(r: &mut Run, t: f64, name: &str, wave: u32, alert: &str, services: &[&str], journeys: bool) {
+pub fn drill(
+    r: &mut Run,
+    t: f64,
+    name: &str,
+    wave: u32,
+    alert: &str,
+    services: &[&str],
+    journeys: bool,
+) {
     let drill = name.to_owned();
     r.run(t, RunEvent::DrillBegan { drill: drill.clone(), wave });
-    let blast_radius = BlastRadius { services: strings(services), alerts: strings(&[alert]), journeys, host: false };
+    let blast_radius = BlastRadius {
+        services: strings(services),
+        alerts: strings(&[alert]),
+        journeys,
+        host: false,
+    };
     r.fault(
         t + 0.5,
         FaultEvent::Injected {
@@ -491,7 +656,13 @@ fn load(r: &mut Run) {
         operations: OPERATIONS as u64,
         ..LoadSummary::default()
     };
-    r.push(175.5, EventKind::Load(LoadEvent::Ended { stream: "background".into(), summary: Box::new(summary) }));
+    r.push(
+        175.5,
+        EventKind::Load(LoadEvent::Ended {
+            stream: "background".into(),
+            summary: Box::new(summary),
+        }),
+    );
 }
 
 fn capture(r: &mut Run) {
@@ -524,7 +695,13 @@ fn capture(r: &mut Run) {
             "probe_success{job=\"mailer\"}",
             comparison("probe_success{job=\"mailer\"}", "==", 0.0, 0.0, 1.0),
         ),
-        ("SlowAnswers", "store_slow", "latency > 2", "latency", comparison("latency", ">", 2.0, 0.1, 4.0)),
+        (
+            "SlowAnswers",
+            "store_slow",
+            "latency > 2",
+            "latency",
+            comparison("latency", ">", 2.0, 0.1, 4.0),
+        ),
     ] {
         let selectors = vec![SeriesCount { selector: selector.into(), count: 1 }];
         let inputs = RuleInputs {
@@ -542,13 +719,28 @@ fn capture(r: &mut Run) {
         let points = (101..=130).map(|t| (clock.wall(f64::from(t)), Some(value))).collect();
         let (start_s, end_s) = (clock.wall(100.5), clock.wall(130.0));
         let series = vec![Series { labels, points }];
-        r.saw(186.2, "metrics", Fact::Samples(Samples { name, expr: "up".into(), start_s, end_s, step_s: 1.0, series }));
+        r.saw(
+            186.2,
+            "metrics",
+            Fact::Samples(Samples { name, expr: "up".into(), start_s, end_s, step_s: 1.0, series }),
+        );
     }
     r.saw(186.2, "metrics", rules());
     let types = map(&[("@timestamp", "date"), ("status", "long")]);
-    r.saw(187.0, "logs", Fact::FieldTypes(FieldTypes { index: format!("logs-api-{}", clock.stamp(50.0).1), types }));
+    r.saw(
+        187.0,
+        "logs",
+        Fact::FieldTypes(FieldTypes { index: format!("logs-api-{}", clock.stamp(50.0).1), types }),
+    );
     for part in [0..300, 300..OPERATIONS] {
-        r.saw(187.5, "logs", Fact::Documents { documents: part.map(|i| document(clock, i)).collect(), truncated: false });
+        r.saw(
+            187.5,
+            "logs",
+            Fact::Documents {
+                documents: part.map(|i| document(clock, i)).collect(),
+                truncated: false,
+            },
+        );
     }
     let kept = (0..OPERATIONS).filter(|i| is_kept(*i)).flat_map(|i| spans(clock, i)).collect();
     r.saw(188.0, "traces", Fact::Spans { spans: kept, truncated: false });
@@ -572,7 +764,10 @@ pub fn expectations() -> Vec<Expectation> {
         },
         ExpectedTrace {
             step: "mail/list".into(),
-            spans: vec![span("api", "GET /mail", None), span("api", "SELECT", Some(("api", "GET /mail")))],
+            spans: vec![
+                span("api", "GET /mail", None),
+                span("api", "SELECT", Some(("api", "GET /mail"))),
+            ],
         },
     ];
     let limit = StepLimit { p50_ms: 100.0, p99_ms: 500.0 };
@@ -586,10 +781,20 @@ pub fn expectations() -> Vec<Expectation> {
     };
     let steps = strings(&["mail/send", "mail/list"]);
     let mut all: Vec<Expectation> = vec![
-        ServicesReady { services: strings(&["api", "worker", "mailer", "metrics", "manager"]), left_out: vec![] }.into(),
-        HealthEndpoints { endpoints: strings(&["http://api:80/health", "tcp://mailer:25"]), left_out: vec![] }.into(),
+        ServicesReady {
+            services: strings(&["api", "worker", "mailer", "metrics", "manager"]),
+            left_out: vec![],
+        }
+        .into(),
+        HealthEndpoints {
+            endpoints: strings(&["http://api:80/health", "tcp://mailer:25"]),
+            left_out: vec![],
+        }
+        .into(),
         TargetsUp {
-            targets: ["api", "worker", "mailer"].map(|j| ExpectedTarget { job: j.into(), count: 1 }).to_vec(),
+            targets: ["api", "worker", "mailer"]
+                .map(|j| ExpectedTarget { job: j.into(), count: 1 })
+                .to_vec(),
             absent: vec![],
             left_out: vec![],
         }
@@ -602,7 +807,11 @@ pub fn expectations() -> Vec<Expectation> {
             left_out: vec![],
         }
         .into(),
-        ConfigurationLoaded { servers: strings(&["metrics", "manager"]), alerts: strings(&["MailerDown", "SlowAnswers"]) }.into(),
+        ConfigurationLoaded {
+            servers: strings(&["metrics", "manager"]),
+            alerts: strings(&["MailerDown", "SlowAnswers"]),
+        }
+        .into(),
         LinesStored {
             source: "api".into(),
             index_prefix: "logs-api-".into(),
@@ -622,18 +831,35 @@ pub fn expectations() -> Vec<Expectation> {
         .into(),
         TracesComplete { id_attribute: "operation.id".into(), traces, least: 20 }.into(),
         SamplingRate { id_attribute: "operation.id".into(), steps, rate: 0.5, alpha: 0.001 }.into(),
-        PanelsReturnData { dashboards: vec![ExpectedDashboard { uid: "overview".into(), panels: 2, may_be_empty: strings(&["Errors"]) }] }
-            .into(),
+        PanelsReturnData {
+            dashboards: vec![ExpectedDashboard {
+                uid: "overview".into(),
+                panels: 2,
+                may_be_empty: strings(&["Errors"]),
+            }],
+        }
+        .into(),
         DatasourcesHealthy { names: strings(&["metrics"]), left_out: vec![] }.into(),
-        LoadKeptSchedule { stream: "background".into(), missed_share: 0.01, slip_p99_ms: 100.0 }.into(),
+        LoadKeptSchedule { stream: "background".into(), missed_share: 0.01, slip_p99_ms: 100.0 }
+            .into(),
         Recovered { baseline, settle_s: 2.0 }.into(),
     ];
     for (alert, drill) in [("MailerDown", "mailer_stopped"), ("SlowAnswers", "store_slow")] {
         let (alert, drill) = (alert.to_owned(), drill.to_owned());
         let receivers = strings(&["hook", "chat"]);
         all.extend([
-            Expectation::from(AlertQuiet { alert: alert.clone(), allowed_in: vec![drill.clone()], about_host: false }),
-            AlertFires { alert: alert.clone(), drill: drill.clone(), within_s: 9.0, fault: format!("fault stop ({drill})") }.into(),
+            Expectation::from(AlertQuiet {
+                alert: alert.clone(),
+                allowed_in: vec![drill.clone()],
+                about_host: false,
+            }),
+            AlertFires {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                within_s: 9.0,
+                fault: format!("fault stop ({drill})"),
+            }
+            .into(),
             AlertReaches {
                 alert: alert.clone(),
                 drill: drill.clone(),
@@ -642,23 +868,53 @@ pub fn expectations() -> Vec<Expectation> {
                 within_s: 12.0,
             }
             .into(),
-            AlertResolves { alert: alert.clone(), drill: drill.clone(), receivers: receivers.clone(), within_s: 8.0 }.into(),
+            AlertResolves {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: receivers.clone(),
+                within_s: 8.0,
+            }
+            .into(),
             AlertStages {
                 alert: alert.clone(),
                 drill: drill.clone(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
-                allowed: StageBudget { condition_s: 2.0, evaluation_s: 1.0, hold_s: 4.0, notify_s: 2.0, noise_s: 0.0 },
+                allowed: StageBudget {
+                    condition_s: 2.0,
+                    evaluation_s: 1.0,
+                    hold_s: 4.0,
+                    notify_s: 2.0,
+                    noise_s: 0.0,
+                },
             }
             .into(),
             NothingElseFires { drill: drill.clone(), allowed: vec![alert.clone()] }.into(),
-            NotifiedOnce { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
-            NotifiedUntilOver { alert: alert.clone(), drill: drill.clone(), receivers: strings(&["hook", "chat"]) }.into(),
+            NotifiedOnce {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: strings(&["hook", "chat"]),
+            }
+            .into(),
+            NotifiedUntilOver {
+                alert: alert.clone(),
+                drill: drill.clone(),
+                receivers: strings(&["hook", "chat"]),
+            }
+            .into(),
             FaultBitAndLeft { drill }.into(),
         ]);
     }
     all.push(TargetsStayScraped { drill: "store_slow".into() }.into());
-    all.push(NotifiedRepeatedly { alert: "Heartbeat".into(), drill: None, receivers: strings(&["hook"]), every_s: 10.0 }.into());
+    all.push(
+        NotifiedRepeatedly {
+            alert: "Heartbeat".into(),
+            drill: None,
+            receivers: strings(&["hook"]),
+            every_s: 10.0,
+        }
+        .into(),
+    );
     all.push(AlertQuiet { alert: "Idle".into(), allowed_in: vec![], about_host: true }.into());
     all
 }

@@ -9,12 +9,22 @@ use verdict::{Cause, EventKind, Fact};
 
 #[test]
 fn a_service_that_is_not_ready_is_named_with_its_log() {
-    let mut run = golden().without(|_, k| matches!(k, EventKind::Stack(StackEvent::Ready { service, .. }) if service == "api"));
+    let mut run = golden().without(
+        |_, k| matches!(k, EventKind::Stack(StackEvent::Ready { service, .. }) if service == "api"),
+    );
     run.push(
         14.0,
-        EventKind::Stack(StackEvent::NotReady { service: "api".into(), seen: "unhealthy".into(), log_tail: vec!["no database".into()] }),
+        EventKind::Stack(StackEvent::NotReady {
+            service: "api".into(),
+            seen: "unhealthy".into(),
+            log_tail: vec!["no database".into()],
+        }),
     );
-    let v = run.fails("health.services", Cause::ServiceUnhealthy, "api did not become ready: unhealthy");
+    let v = run.fails(
+        "health.services",
+        Cause::ServiceUnhealthy,
+        "api did not become ready: unhealthy",
+    );
     assert!(v.reason.contains("no database"));
 }
 
@@ -22,7 +32,15 @@ fn a_service_that_is_not_ready_is_named_with_its_log() {
 fn a_service_that_died_restarted_or_was_killed_for_memory_fails() {
     let end = |running, restarts, oom_killed| {
         let mut run = golden().without(|_, k| matches!(k, EventKind::Stack(StackEvent::State { service, .. }) if service == "worker"));
-        run.push(190.0, EventKind::Stack(StackEvent::State { service: "worker".into(), running, restarts, oom_killed }));
+        run.push(
+            190.0,
+            EventKind::Stack(StackEvent::State {
+                service: "worker".into(),
+                running,
+                restarts,
+                oom_killed,
+            }),
+        );
         run
     };
     end(true, 0, false).passes("health.services", "all 5 ready");
@@ -36,8 +54,23 @@ fn a_service_that_does_its_work_and_ends_is_ready() {
     let mut run = golden().without(
         |_, k| matches!(k, EventKind::Stack(StackEvent::Ready { service, .. } | StackEvent::State { service, .. }) if service == "worker"),
     );
-    run.push(10.0, EventKind::Stack(StackEvent::Ready { service: "worker".into(), after_s: 2.0, condition: "completed".into() }));
-    run.push(190.0, EventKind::Stack(StackEvent::State { service: "worker".into(), running: false, restarts: 0, oom_killed: false }));
+    run.push(
+        10.0,
+        EventKind::Stack(StackEvent::Ready {
+            service: "worker".into(),
+            after_s: 2.0,
+            condition: "completed".into(),
+        }),
+    );
+    run.push(
+        190.0,
+        EventKind::Stack(StackEvent::State {
+            service: "worker".into(),
+            running: false,
+            restarts: 0,
+            oom_killed: false,
+        }),
+    );
     run.passes("health.services", "all 5 ready");
 }
 
@@ -62,7 +95,11 @@ fn the_last_answer_before_the_first_drill_counts() {
         })
     };
     let mut run = golden();
-    run.saw(20.5, "api", health(false, "http://api:80/health")).saw(70.0, "api", health(false, "tcp://mailer:25"));
+    run.saw(20.5, "api", health(false, "http://api:80/health")).saw(
+        70.0,
+        "api",
+        health(false, "tcp://mailer:25"),
+    );
     run.passes("health.endpoints", "all 2");
     run.saw(30.0, "api", health(false, "http://api:80/health"));
     run.fails("health.endpoints", Cause::ServiceUnhealthy, "http://api:80/health: 503 degraded");
@@ -75,17 +112,25 @@ fn the_last_answer_before_the_first_drill_counts() {
 fn a_fault_that_did_not_bite_or_leave_makes_its_drill_unknown() {
     let id = "drill.mailer_stopped.fault";
     golden().passes(id, "bit 0.5 s after the injection, healed after 19.5 s, gone 0.5 s later");
-    let mut run = golden().without(|t, k| t < 90.0 && matches!(k, EventKind::Fault(FaultEvent::Bit { .. })));
+    let mut run =
+        golden().without(|t, k| t < 90.0 && matches!(k, EventKind::Fault(FaultEvent::Bit { .. })));
     run.unknown(id, "never seen to bite");
-    run.fault(61.0, FaultEvent::DidNotBite { drill: "mailer_stopped".into(), seen: "still answering".into() });
+    run.fault(
+        61.0,
+        FaultEvent::DidNotBite { drill: "mailer_stopped".into(), seen: "still answering".into() },
+    );
     run.unknown(id, "still answering");
     for alert in ["fires", "reaches", "resolves"] {
         run.unknown(&format!("alert.MailerDown.{alert}"), "still answering");
     }
     run.unknown("drill.mailer_stopped.quiet_elsewhere", "still answering");
-    let mut run = golden().without(|t, k| t < 90.0 && matches!(k, EventKind::Fault(FaultEvent::Left { .. })));
+    let mut run =
+        golden().without(|t, k| t < 90.0 && matches!(k, EventKind::Fault(FaultEvent::Left { .. })));
     run.unknown(id, "never seen to have left");
-    run.fault(81.0, FaultEvent::DidNotLeave { drill: "mailer_stopped".into(), seen: "still gone".into() });
+    run.fault(
+        81.0,
+        FaultEvent::DidNotLeave { drill: "mailer_stopped".into(), seen: "still gone".into() },
+    );
     run.unknown(id, "still gone");
     run.unknown("alert.MailerDown.resolves", "still gone");
     golden()
@@ -99,7 +144,8 @@ fn a_load_that_fell_behind_is_unknown_and_so_are_the_drills_that_depend_on_it() 
         let mut run = golden();
         for (_, k) in &mut run.events {
             if let EventKind::Load(LoadEvent::Ended { summary, .. }) = k {
-                (summary.missed_starts, summary.slip_p99_ms, summary.invalid) = (missed, slip, invalid.map(Into::into));
+                (summary.missed_starts, summary.slip_p99_ms, summary.invalid) =
+                    (missed, slip, invalid.map(Into::into));
             }
         }
         run
@@ -112,12 +158,16 @@ fn a_load_that_fell_behind_is_unknown_and_so_are_the_drills_that_depend_on_it() 
     run.unknown(id, "too many in flight");
     run.unknown("alert.SlowAnswers.fires", "too many in flight");
     run.passes("alert.MailerDown.fires", "firing");
-    golden().without(|_, k| matches!(k, EventKind::Load(LoadEvent::Ended { .. }))).unknown(id, "never ended");
+    golden()
+        .without(|_, k| matches!(k, EventKind::Load(LoadEvent::Ended { .. })))
+        .unknown(id, "never ended");
 }
 
 #[test]
 fn a_fault_that_could_not_be_injected_or_did_not_last_proves_nothing() {
-    let not_there = golden().without(|t, k| matches!(k, EventKind::Fault(f) if f.drill() == "mailer_stopped" && t < 90.0));
+    let not_there = golden().without(
+        |t, k| matches!(k, EventKind::Fault(f) if f.drill() == "mailer_stopped" && t < 90.0),
+    );
     let mut unprepared = not_there.clone();
     let (drill, why) = ("mailer_stopped".to_owned(), "its container does not run".to_owned());
     unprepared.fault(60.2, FaultEvent::NotInjected { drill: drill.clone(), why: why.clone() });
@@ -125,13 +175,27 @@ fn a_fault_that_could_not_be_injected_or_did_not_last_proves_nothing() {
     let mut failed = golden();
     failed.fault(60.7, FaultEvent::NotInjected { drill: drill.clone(), why });
     for run in [unprepared, failed] {
-        run.unknown("drill.mailer_stopped.fault", "could not be injected: its container does not run");
+        run.unknown(
+            "drill.mailer_stopped.fault",
+            "could not be injected: its container does not run",
+        );
         run.unknown("alert.MailerDown.fires", "could not be injected: its container does not run");
         run.passes("alert.SlowAnswers.fires", "firing");
     }
     let mut ended = golden();
-    ended.fault(79.0, FaultEvent::DidNotBite { drill, seen: "it bit, and before it was healed it did no more".into() });
-    for id in ["drill.mailer_stopped.fault", "alert.MailerDown.fires", "alert.MailerDown.reaches", "alert.MailerDown.resolves"] {
+    ended.fault(
+        79.0,
+        FaultEvent::DidNotBite {
+            drill,
+            seen: "it bit, and before it was healed it did no more".into(),
+        },
+    );
+    for id in [
+        "drill.mailer_stopped.fault",
+        "alert.MailerDown.fires",
+        "alert.MailerDown.reaches",
+        "alert.MailerDown.resolves",
+    ] {
         ended.unknown(id, "before it was healed it did no more");
     }
 }

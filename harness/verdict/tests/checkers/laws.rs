@@ -25,14 +25,19 @@ fn the_golden_run_passes_on_evidence() {
         assert_eq!(v.status, Status::Pass, "{v:#?}");
         assert!(v.evidence.iter().map(|e| e.count).sum::<u64>() > 0, "{v:#?}");
         assert!(!v.expected.ends_with('.') && !v.reason.is_empty(), "{v:#?}");
-        assert_eq!((v.id.as_str(), v.expected.as_str()), (e.checker().id().as_str(), e.checker().expected().as_str()));
+        assert_eq!(
+            (v.id.as_str(), v.expected.as_str()),
+            (e.checker().id().as_str(), e.checker().expected().as_str())
+        );
     }
 }
 
 #[test]
 fn every_checker_is_in_the_golden_run() {
-    let kinds: std::collections::BTreeSet<String> =
-        expectations().iter().map(|e| serde_json::to_value(e).unwrap()["check"].as_str().unwrap().to_owned()).collect();
+    let kinds: std::collections::BTreeSet<String> = expectations()
+        .iter()
+        .map(|e| serde_json::to_value(e).unwrap()["check"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(kinds.len(), 25, "{kinds:?}");
 }
 
@@ -59,7 +64,9 @@ fn what_rests_on_the_capture_does_not_pass_without_it() {
     let history = golden().without(|t, k| t >= 185.0 && !matches!(k, EventKind::Run(_))).history();
     for e in expectations() {
         let id = e.checker().id();
-        if ["logs.", "traces.", "alert.", "health.services"].iter().any(|p| id.starts_with(p)) || id.ends_with("quiet_elsewhere") {
+        if ["logs.", "traces.", "alert.", "health.services"].iter().any(|p| id.starts_with(p))
+            || id.ends_with("quiet_elsewhere")
+        {
             assert_eq!(e.judge(&history).status, Status::Unknown, "{id}");
         }
     }
@@ -72,10 +79,18 @@ fn a_run_that_says_it_is_incomplete_passes_nothing_and_convicts_nothing_of_absen
             || matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Documents { .. }))
     });
     run.run(200.0, RunEvent::Ended { complete: false, reason: Some("interrupted".into()) });
-    run.saw(187.5, "logs", Fact::Documents { documents: vec![document(run.clock, 0)], truncated: false });
+    run.saw(
+        187.5,
+        "logs",
+        Fact::Documents { documents: vec![document(run.clock, 0)], truncated: false },
+    );
     let v = run.unknown("logs.api.lines", "interrupted");
     assert!(v.reason.contains("have no line"), "{v:#?}");
-    assert!(gists(&run.history()).iter().all(|v| v.status == Status::Unknown), "{:#?}", gists(&run.history()));
+    assert!(
+        gists(&run.history()).iter().all(|v| v.status == Status::Unknown),
+        "{:#?}",
+        gists(&run.history())
+    );
 }
 
 /// Runs in which something is wrong, so that the laws are asked of failures as well.
@@ -83,7 +98,10 @@ fn broken(which: usize) -> Run {
     match which % 6 {
         0 => golden(),
         1 => golden().alert_later("MailerDown", 5.0),
-        2 => golden().never("SlowAnswers", "firing").never("SlowAnswers", "pending").untold("SlowAnswers"),
+        2 => golden()
+            .never("SlowAnswers", "firing")
+            .never("SlowAnswers", "pending")
+            .untold("SlowAnswers"),
         3 => golden().untold("MailerDown"),
         4 => golden().operations(|t, o| {
             if (140.0..150.0).contains(&t) {
@@ -117,7 +135,8 @@ proptest! {
 
     #[test]
     fn shifting_all_times_changes_nothing(days in -20_000i64..20_000, seconds in 0i64..86_400, mono_s in -1_000_000i64..1_000_000) {
-        // The golden run's documents move with their calendar, so that any shift is a shift of the whole run, across midnight too.
+        // The golden run's documents move with their calendar, so that any shift is a shift of the
+        // whole run, across midnight too.
         let moved = Clock { wall_s: Clock::default().wall_s + days * 86_400 + seconds, mono_s };
         if moved.wall_s > 0 {
             prop_assert_eq!(gists(&golden().history()), gists(&golden_at(moved).history()));
@@ -210,7 +229,13 @@ proptest! {
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    prop::sample::select(vec![Status::Skipped, Status::Pass, Status::Waived, Status::Unknown, Status::Fail])
+    prop::sample::select(vec![
+        Status::Skipped,
+        Status::Pass,
+        Status::Waived,
+        Status::Unknown,
+        Status::Fail,
+    ])
 }
 
 #[test]

@@ -20,7 +20,10 @@ fn of(documents: &mut [Document], i: usize) -> Option<&mut Document> {
     documents.iter_mut().find(|d| d.id == format!("doc-{i}"))
 }
 
-fn change(document: &mut Document, how: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
+fn change(
+    document: &mut Document,
+    how: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
+) {
     let mut fields = document.fields.parsed();
     how(&mut fields);
     document.fields = fields.into();
@@ -28,7 +31,10 @@ fn change(document: &mut Document, how: impl FnOnce(&mut serde_json::Map<String,
 
 #[test]
 fn each_operation_has_its_line() {
-    golden().passes(LINES, &format!("{OPERATIONS} of {OPERATIONS} operations found among {OPERATIONS} documents"));
+    golden().passes(
+        LINES,
+        &format!("{OPERATIONS} of {OPERATIONS} operations found among {OPERATIONS} documents"),
+    );
     // A run across midnight writes two indices.
     let late = golden_at(Clock { wall_s: Clock::default().wall_s + 12 * 3600 - 60, mono_s: 0 });
     late.passes(LINES, &format!("{OPERATIONS} of {OPERATIONS}"));
@@ -69,7 +75,11 @@ fn a_line_in_the_index_of_another_day_or_source_is_named() {
             d.index = "logs-api-2026.02.03".into();
         }
     });
-    moved.fails(LINES, Cause::WrongIndex, "op-7 is in logs-api-2026.02.03, logs-api-2026.02.02 wanted");
+    moved.fails(
+        LINES,
+        Cause::WrongIndex,
+        "op-7 is in logs-api-2026.02.03, logs-api-2026.02.02 wanted",
+    );
     let elsewhere = documents(|d| {
         if let Some(d) = of(d, 7) {
             d.index = "logs-other-2026.02.02".into();
@@ -110,7 +120,9 @@ fn only_acknowledged_operations_must_have_a_line() {
         })
     };
     lost().passes(LINES, &format!("{0} of {0}", OPERATIONS - 1));
-    golden().operations(|_, o| o.outcome = Outcome::Failed).unknown(LINES, "0 operations were acknowledged, 20 wanted");
+    golden()
+        .operations(|_, o| o.outcome = Outcome::Failed)
+        .unknown(LINES, "0 operations were acknowledged, 20 wanted");
 }
 
 #[test]
@@ -124,32 +136,58 @@ fn absence_in_an_answer_with_holes_proves_nothing() {
     cut.unknown(LINES, "cut off by a limit, so that absence proves nothing: 1 of");
     let mut silent = documents(|d| d.retain(|d| d.id != "doc-5"));
     silent.fails(LINES, Cause::LogLineMissing, "(op-5)");
-    silent.saw(189.0, "logs", Fact::Unreachable { question: "documents of logs-api-*".into(), error: "timed out".into() });
+    silent.saw(
+        189.0,
+        "logs",
+        Fact::Unreachable { question: "documents of logs-api-*".into(), error: "timed out".into() },
+    );
     silent.unknown(LINES, "timed out, so that absence proves nothing");
 }
 
 #[test]
 fn a_store_that_was_not_read_after_the_load_is_unknown() {
-    let mut run = golden().without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Documents { .. })));
-    run.saw(187.0, "logs", Fact::Unreachable { question: "documents".into(), error: "refused".into() });
+    let mut run = golden().without(
+        |_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Documents { .. })),
+    );
+    run.saw(
+        187.0,
+        "logs",
+        Fact::Unreachable { question: "documents".into(), error: "refused".into() },
+    );
     run.unknown(LINES, "never read after the load; not answering then: logs (documents): refused");
     // What was read while the load ran is no capture.
     let clock = run.clock;
-    run.saw(150.0, "logs", Fact::Documents { documents: (0..OPERATIONS).map(|i| document(clock, i)).collect(), truncated: false });
+    run.saw(
+        150.0,
+        "logs",
+        Fact::Documents {
+            documents: (0..OPERATIONS).map(|i| document(clock, i)).collect(),
+            truncated: false,
+        },
+    );
     run.unknown(LINES, "never read after the load");
 }
 
 #[test]
 fn types_are_compared_in_every_index() {
     golden().passes(TYPES, "2 fields of 1 index");
-    let typed = |types: &[(&str, &str)]| FieldTypes { index: "logs-api-2026.02.03".into(), types: super::golden::map(types) };
+    let typed = |types: &[(&str, &str)]| FieldTypes {
+        index: "logs-api-2026.02.03".into(),
+        types: super::golden::map(types),
+    };
     let mut run = golden();
     run.saw(187.1, "logs", Fact::FieldTypes(typed(&[("@timestamp", "date"), ("status", "text")])));
-    run.fails(TYPES, Cause::FieldTypeMismatch, "status is text in logs-api-2026.02.03, long wanted");
+    run.fails(
+        TYPES,
+        Cause::FieldTypeMismatch,
+        "status is text in logs-api-2026.02.03, long wanted",
+    );
     let mut run = golden();
     run.saw(187.1, "logs", Fact::FieldTypes(typed(&[("status", "long")])));
     run.fails(TYPES, Cause::FieldMissing, "@timestamp is not mapped in logs-api-2026.02.03");
     golden()
-        .without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::FieldTypes(_))))
+        .without(
+            |_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::FieldTypes(_))),
+        )
         .unknown(TYPES, "no mapping of an index logs-api-*");
 }

@@ -1,4 +1,5 @@
-//! Golden histories for every checker (passing, failing, vacuous), and the laws that all of them obey.
+//! Golden histories for every checker (passing, failing, vacuous), and the laws that all of them
+//! obey.
 
 #![allow(clippy::unwrap_used)]
 

@@ -13,8 +13,11 @@ const UNTIL_OVER: &str = "notified.MailerDown.until_over";
 
 fn without_told(alert: &'static str, from: f64, to: f64) -> Run {
     golden().without(move |t, k| {
-        let of_alert = |n: &verdict::history::alert::Notification| n.alerts.iter().any(|a| a.labels["alertname"] == alert);
-        (from..to).contains(&t) && matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if of_alert(n))
+        let of_alert = |n: &verdict::history::alert::Notification| {
+            n.alerts.iter().any(|a| a.labels["alertname"] == alert)
+        };
+        (from..to).contains(&t)
+            && matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if of_alert(n))
     })
 }
 
@@ -23,7 +26,11 @@ fn once_is_neither_twice_nor_never() {
     golden().passes(ONCE, "hook, chat once each in 19.5 s");
     let mut twice = golden();
     twice.notified(72.0, notification("chat", "MailerDown", false));
-    twice.fails(ONCE, Cause::NotifiedTwice, "chat was told 2 times, 7.5 s, 11.5 s after the injection");
+    twice.fails(
+        ONCE,
+        Cause::NotifiedTwice,
+        "chat was told 2 times, 7.5 s, 11.5 s after the injection",
+    );
     without_told("MailerDown", 60.0, 90.0).unknown(ONCE, "hook was never told of it");
     // What comes after healing is another matter.
     let mut relapse = golden();
@@ -35,11 +42,23 @@ fn once_is_neither_twice_nor_never() {
 fn a_switch_that_falls_silent_is_a_failure() {
     golden().passes(REPEATED, "at most 8.0 s apart");
     let silent = without_told("Heartbeat", 70.0, 100.0);
-    let v = silent.fails(REPEATED, Cause::NotRepeated, "hook was told nothing for 32.0 s, from 68.0 s into the run");
+    let v = silent.fails(
+        REPEATED,
+        Cause::NotRepeated,
+        "hook was told nothing for 32.0 s, from 68.0 s into the run",
+    );
     assert_eq!(v.stopped_at.as_deref(), Some("manager did not have it then"));
-    without_told("Heartbeat", 0.0, 200.0).fails(REPEATED, Cause::NotRepeated, "told nothing for 155.0 s");
+    without_told("Heartbeat", 0.0, 200.0).fails(
+        REPEATED,
+        Cause::NotRepeated,
+        "told nothing for 155.0 s",
+    );
     // Its last word may be missing just as well.
-    without_told("Heartbeat", 150.0, 200.0).fails(REPEATED, Cause::NotRepeated, "from 148.0 s into the run");
+    without_told("Heartbeat", 150.0, 200.0).fails(
+        REPEATED,
+        Cause::NotRepeated,
+        "from 148.0 s into the run",
+    );
     let mut held = silent.clone();
     let mut alert = managed("Heartbeat");
     alert.inhibited_by = vec!["HouseDown".into()];
@@ -47,15 +66,25 @@ fn a_switch_that_falls_silent_is_a_failure() {
     let v = held.fails(REPEATED, Cause::NotRepeated, "told nothing for 32.0 s");
     assert_eq!(v.stopped_at.as_deref(), Some("inhibited by HouseDown"));
     let mut contended = silent;
-    contended.saw(80.0, "host", Fact::Pressure(Pressure { cpu_some_avg10: 88.0, memory_some_avg10: 0.0, io_some_avg10: 0.0 }));
+    contended.saw(
+        80.0,
+        "host",
+        Fact::Pressure(Pressure {
+            cpu_some_avg10: 88.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 0.0,
+        }),
+    );
     contended.unknown(REPEATED, "late while the host was contended");
 }
 
 #[test]
 fn a_switch_over_which_nothing_could_be_seen_is_unknown() {
-    let never_steady = golden().without(|_, k| matches!(k, EventKind::Run(RunEvent::Steady { .. })));
+    let never_steady =
+        golden().without(|_, k| matches!(k, EventKind::Run(RunEvent::Steady { .. })));
     never_steady.unknown(REPEATED, "no steady state was seen to hold");
-    let mut brief = golden().without(|t, k| t < 150.0 && matches!(k, EventKind::Run(RunEvent::Steady { .. })));
+    let mut brief =
+        golden().without(|t, k| t < 150.0 && matches!(k, EventKind::Run(RunEvent::Steady { .. })));
     brief.run(165.0, RunEvent::Steady { held: true, seen: "at last".into(), before: None });
     brief.unknown(REPEATED, "too short to see anything repeated");
 }
@@ -65,11 +94,25 @@ fn an_end_that_is_told_before_it_is_one_is_a_failure() {
     golden().passes(UNTIL_OVER, "hook, chat heard nothing of an end in 19.5 s");
     let mut early = golden();
     early.notified(75.0, notification("chat", "MailerDown", true));
-    let v = early.fails(UNTIL_OVER, Cause::FalseAllClear, "chat was told that it is over 14.5 s after the injection");
+    let v = early.fails(
+        UNTIL_OVER,
+        Cause::FalseAllClear,
+        "chat was told that it is over 14.5 s after the injection",
+    );
     assert_eq!(v.stopped_at.as_deref(), Some("false all-clear"));
-    early.saw(71.0, "metrics", Fact::Unreachable { question: "targets".into(), error: "refused".into() });
-    let v = early.fails(UNTIL_OVER, Cause::FalseAllClear, "and the fault stayed until 19.5 s; metrics did not answer meanwhile");
+    early.saw(
+        71.0,
+        "metrics",
+        Fact::Unreachable { question: "targets".into(), error: "refused".into() },
+    );
+    let v = early.fails(
+        UNTIL_OVER,
+        Cause::FalseAllClear,
+        "and the fault stayed until 19.5 s; metrics did not answer meanwhile",
+    );
     assert_eq!(v.stopped_at.as_deref(), Some("metrics is silent"));
     without_told("MailerDown", 60.0, 80.0).unknown(UNTIL_OVER, "never told that it fires");
-    golden().without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. }))).unknown(UNTIL_OVER, "never healed");
+    golden()
+        .without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })))
+        .unknown(UNTIL_OVER, "never healed");
 }

@@ -25,8 +25,16 @@ fn a_target_that_is_down_missing_or_stale_is_named() {
         t[1].up = false;
         t[1].last_error = "connection refused".into();
     });
-    down.fails(id, Cause::TargetNotScraped, "worker (http://worker:80/metrics) is down: connection refused");
-    targets(|t| t.retain(|t| t.job != "mailer")).fails(id, Cause::TargetNotInDiscovery, "job mailer has 0 targets, 1 wanted");
+    down.fails(
+        id,
+        Cause::TargetNotScraped,
+        "worker (http://worker:80/metrics) is down: connection refused",
+    );
+    targets(|t| t.retain(|t| t.job != "mailer")).fails(
+        id,
+        Cause::TargetNotInDiscovery,
+        "job mailer has 0 targets, 1 wanted",
+    );
     targets(|t| t[0].age_s = Some(3.5)).fails(id, Cause::TargetStale, "last scraped 3.5 s ago");
     targets(|t| t[0].age_s = None).fails(id, Cause::TargetNotScraped, "never scraped");
     targets(|t| t.push(Target { up: false, ..target("another") })).passes(id, "all 3");
@@ -35,19 +43,37 @@ fn a_target_that_is_down_missing_or_stale_is_named() {
 #[test]
 fn what_is_seen_in_a_drill_says_nothing_about_the_healthy_stack() {
     let mut run = golden();
-    run.saw(70.0, "metrics", Fact::Targets { targets: vec![Target { up: false, ..target("mailer") }] });
+    run.saw(
+        70.0,
+        "metrics",
+        Fact::Targets { targets: vec![Target { up: false, ..target("mailer") }] },
+    );
     run.passes("scraping.targets", "all 3");
 }
 
 #[test]
 fn a_server_that_stays_silent_is_a_failure_and_one_that_comes_back_is_not() {
-    let unreachable = || Fact::Unreachable { question: "targets".into(), error: "connection refused".into() };
+    let unreachable =
+        || Fact::Unreachable { question: "targets".into(), error: "connection refused".into() };
     let mut run = golden();
     run.saw(30.0, "metrics", unreachable());
-    for id in ["scraping.targets", "scraping.series", "scraping.metrics_endpoints", "scraping.configuration"] {
-        run.fails(id, Cause::ServiceUnhealthy, "metrics did not answer (targets): connection refused");
+    for id in [
+        "scraping.targets",
+        "scraping.series",
+        "scraping.metrics_endpoints",
+        "scraping.configuration",
+    ] {
+        run.fails(
+            id,
+            Cause::ServiceUnhealthy,
+            "metrics did not answer (targets): connection refused",
+        );
     }
-    run.saw(31.0, "metrics", Fact::Targets { targets: ["api", "worker", "mailer"].map(target).to_vec() });
+    run.saw(
+        31.0,
+        "metrics",
+        Fact::Targets { targets: ["api", "worker", "mailer"].map(target).to_vec() },
+    );
     run.passes("scraping.targets", "all 3");
     let mut never = golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::Targets { .. })));
     never.unknown("scraping.targets", "never asked for");
@@ -72,14 +98,20 @@ fn an_absent_series_is_named() {
         }
     });
     unasked.unknown("scraping.series", "never counted: requests_total");
-    golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::SeriesCount { .. }))).unknown("scraping.series", "never asked for");
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::SeriesCount { .. })))
+        .unknown("scraping.series", "never asked for");
 }
 
 #[test]
 fn a_service_without_metrics_is_named() {
     let id = "scraping.metrics_endpoints";
     golden().passes(id, "without metrics by declaration: traces (has none)");
-    targets(|t| t.retain(|t| t.job != "worker")).fails(id, Cause::NoMetricsEndpoint, "worker (no target of job worker)");
+    targets(|t| t.retain(|t| t.job != "worker")).fails(
+        id,
+        Cause::NoMetricsEndpoint,
+        "worker (no target of job worker)",
+    );
     let answer = |error: &'static str| {
         targets(move |t| {
             t[1].up = false;
@@ -88,7 +120,9 @@ fn a_service_without_metrics_is_named() {
     };
     answer("server returned HTTP status 404 Not Found").fails(id, Cause::NoMetricsEndpoint, "404");
     answer("context deadline exceeded").fails(id, Cause::TargetNotScraped, "worker");
-    golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::Targets { .. }))).unknown(id, "never asked");
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::Targets { .. })))
+        .unknown(id, "never asked");
 }
 
 #[test]
@@ -100,8 +134,14 @@ fn a_rejected_reload_is_convicted_by_name() {
             (r.successful, r.seen) = (false, "rules.yml: parse error".into());
         }
     });
-    rejected.fails(id, Cause::ReloadRejected, "metrics refused its last configuration and runs on an older one: rules.yml: parse error");
-    golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::Reload(_)))).unknown(id, "the reload status of metrics");
+    rejected.fails(
+        id,
+        Cause::ReloadRejected,
+        "metrics refused its last configuration and runs on an older one: rules.yml: parse error",
+    );
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::Reload(_))))
+        .unknown(id, "the reload status of metrics");
 }
 
 #[test]
@@ -114,14 +154,20 @@ fn rules_that_are_missing_or_fail_are_named() {
             }
         })
     };
-    rules(|r| r.retain(|r| r.name != "SlowAnswers")).fails(id, Cause::RuleNotLoaded, "SlowAnswers not loaded, of 2 rules");
+    rules(|r| r.retain(|r| r.name != "SlowAnswers")).fails(
+        id,
+        Cause::RuleNotLoaded,
+        "SlowAnswers not loaded, of 2 rules",
+    );
     let failing = rules(|r| {
         r[2].health = "err".into();
         r[2].last_error = "many-to-many matching".into();
     });
     failing.fails(id, Cause::RuleFailing, "Idle of group all: many-to-many");
     rules(|r| r[0].health = "unknown".into()).unknown(id, "an evaluation of MailerDown");
-    golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::Rules { .. }))).unknown(id, "the rules");
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::Rules { .. })))
+        .unknown(id, "the rules");
 }
 
 fn panels(change: impl Fn(&mut Panel)) -> Run {
@@ -141,7 +187,11 @@ fn a_panel_without_data_is_named_unless_it_may_be_empty() {
             p.values = 0;
         }
     });
-    dead.fails(id, Cause::PanelWithoutData, "Overview / Requests: `rate(requests_total[15s])` returns no data");
+    dead.fails(
+        id,
+        Cause::PanelWithoutData,
+        "Overview / Requests: `rate(requests_total[15s])` returns no data",
+    );
     panels(|p| p.error = (p.panel == "Errors").then(|| "parse error".into())).fails(
         id,
         Cause::PanelQueryFails,
@@ -168,7 +218,9 @@ fn a_dashboard_that_is_missing_or_was_not_looked_at_does_not_pass() {
     golden()
         .without(|_, k| is_fact(k, |f| matches!(f, Fact::Panel(_))))
         .unknown(id, "never queried while the stack was healthy: 2 of 2 panels");
-    golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::Panel(_) | Fact::Dashboards { .. }))).unknown(id, "never asked");
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::Panel(_) | Fact::Dashboards { .. })))
+        .unknown(id, "never asked");
     let mut again = golden();
     again.saw(30.0, "boards", Fact::Panel(Panel { values: 0, ..panel("Up", "up") }));
     again.fails(id, Cause::PanelWithoutData, "Up");
@@ -180,7 +232,8 @@ fn a_panel_that_is_not_asked_is_told_and_proves_nothing() {
     let skip = |title: &'static str| {
         panels(move |p| {
             if p.panel == title || title.is_empty() {
-                (p.values, p.skipped) = (0, Some("queries of a data source of type jaeger are not asked".into()));
+                (p.values, p.skipped) =
+                    (0, Some("queries of a data source of type jaeger are not asked".into()));
             }
         })
     };
@@ -212,5 +265,7 @@ fn a_data_source_that_does_not_answer_or_exist_fails() {
         }
     });
     other.fails(id, Cause::DatasourceUnhealthy, "metrics does not exist; there are other");
-    golden().without(|_, k| is_fact(k, |f| matches!(f, Fact::Datasource(_)))).unknown(id, "never asked");
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::Datasource(_))))
+        .unknown(id, "never asked");
 }

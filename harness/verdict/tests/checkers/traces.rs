@@ -20,8 +20,12 @@ fn complete_traces_pass_and_disturbed_operations_are_exempted() {
     let v = golden().passes(COMPLETE, "exempted, disturbed by store_slow");
     assert!(v.evidence[0].count > 200, "{v:#?}");
     // What happens to traces in the drill that disturbs the journeys is not held against them.
-    let torn_in_drill =
-        stored(|s| s.retain(|s| s.name != "publish" || !(400..440).contains(&usize::from_str_radix(&s.trace_id, 16).unwrap())));
+    let torn_in_drill = stored(|s| {
+        s.retain(|s| {
+            s.name != "publish"
+                || !(400..440).contains(&usize::from_str_radix(&s.trace_id, 16).unwrap())
+        })
+    });
     torn_in_drill.passes(COMPLETE, "exempted");
 }
 
@@ -30,7 +34,10 @@ fn a_missing_span_is_named() {
     let run = stored(|s| s.retain(|s| s.name != "deliver" || s.trace_id != format!("{:032x}", 40)));
     let v = run.fails(COMPLETE, Cause::SpanMissing, "op-40: worker: deliver is missing");
     let history = run.history();
-    assert_eq!(v.witnesses.first().copied(), history.operations().find(|(_, o)| o.id == "op-40").map(|(e, _)| e.seq));
+    assert_eq!(
+        v.witnesses.first().copied(),
+        history.operations().find(|(_, o)| o.id == "op-40").map(|(e, _)| e.seq)
+    );
 }
 
 #[test]
@@ -49,11 +56,12 @@ fn torn() -> Run {
             spans.retain(|s| s.service != "worker");
             for i in (0..OPERATIONS).step_by(2).filter(|i| (i / 4) % 2 == 0) {
                 let clock = super::golden::Clock::default();
-                spans.extend(super::golden::spans(clock, i).into_iter().filter(|s| s.service == "worker").map(|s| Span {
-                    trace_id: format!("f{i:031x}"),
-                    parent_id: None,
-                    ..s
-                }));
+                spans.extend(
+                    super::golden::spans(clock, i)
+                        .into_iter()
+                        .filter(|s| s.service == "worker")
+                        .map(|s| Span { trace_id: format!("f{i:031x}"), parent_id: None, ..s }),
+                );
             }
         }
     })
@@ -69,10 +77,15 @@ fn a_context_lost_between_queue_and_worker_is_called_that_and_not_a_wrong_rate()
 fn a_wrong_parent_is_named() {
     let run = stored(|s| {
         for s in s.iter_mut().filter(|s| s.name == "deliver") {
-            s.parent_id = Some(format!("{:016x}", usize::from_str_radix(&s.trace_id, 16).unwrap() * 10 + 1));
+            s.parent_id =
+                Some(format!("{:016x}", usize::from_str_radix(&s.trace_id, 16).unwrap() * 10 + 1));
         }
     });
-    run.fails(COMPLETE, Cause::SpanWithoutParent, "worker: deliver has parent api: POST /mail, wanted api: publish");
+    run.fails(
+        COMPLETE,
+        Cause::SpanWithoutParent,
+        "worker: deliver has parent api: POST /mail, wanted api: publish",
+    );
 }
 
 #[test]
@@ -87,7 +100,9 @@ fn half_the_stated_rate_is_convicted() {
     let kept: Vec<usize> = (0..OPERATIONS).filter(|i| is_kept(*i)).collect();
     let v = golden().passes(RATE, "50 % stated");
     assert!(v.evidence[0].count > 400);
-    let half = stored(|s| s.retain(|s| kept.iter().position(|i| s.trace_id == format!("{i:032x}")).unwrap() % 2 == 0));
+    let half = stored(|s| {
+        s.retain(|s| kept.iter().position(|i| s.trace_id == format!("{i:032x}")).unwrap() % 2 == 0)
+    });
     half.fails(RATE, Cause::SamplingRateOff, "50 % stated");
     half.passes(COMPLETE, "complete traces");
     let all = golden().facts(|_, _, f| {
@@ -100,9 +115,13 @@ fn half_the_stated_rate_is_convicted() {
 
 #[test]
 fn too_few_operations_tell_nothing() {
-    let few = golden().without(|t, k| t > 30.0 && matches!(k, EventKind::Load(verdict::history::load::LoadEvent::Operation(_))));
+    let few = golden().without(|t, k| {
+        t > 30.0 && matches!(k, EventKind::Load(verdict::history::load::LoadEvent::Operation(_)))
+    });
     few.unknown(RATE, "too few to tell the rate from its half");
-    let fewer = golden().without(|t, k| t > 20.0 && matches!(k, EventKind::Load(verdict::history::load::LoadEvent::Operation(_))));
+    let fewer = golden().without(|t, k| {
+        t > 20.0 && matches!(k, EventKind::Load(verdict::history::load::LoadEvent::Operation(_)))
+    });
     fewer.unknown(COMPLETE, "20 wanted for a verdict");
 }
 
@@ -116,7 +135,9 @@ fn absence_in_a_cut_off_answer_proves_nothing() {
     });
     cut.unknown(COMPLETE, "absence proves nothing");
     cut.unknown(RATE, "absence proves nothing");
-    let unread = golden().without(|_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Spans { .. })));
+    let unread = golden().without(
+        |_, k| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Spans { .. })),
+    );
     unread.unknown(COMPLETE, "never read");
     unread.unknown(RATE, "never read");
 }

@@ -14,7 +14,11 @@ fn from(run: Run, t: f64, name: String, value: f64) -> Run {
         if let Fact::Samples(s) = f
             && s.name == name
         {
-            s.series.iter_mut().flat_map(|s| &mut s.points).filter(|p| p.0 >= since).for_each(|p| p.1 = Some(value));
+            s.series
+                .iter_mut()
+                .flat_map(|s| &mut s.points)
+                .filter(|p| p.0 >= since)
+                .for_each(|p| p.1 = Some(value));
         }
     })
 }
@@ -26,7 +30,11 @@ fn a_target_that_is_lost_under_load_is_a_failure() {
     let lost = from(golden(), 105.0, up_samples("store_slow"), 0.0);
     lost.fails(SCRAPED, Cause::TargetNotScraped, "down 4.5 s after the injection: api (api:80)");
     let slow = from(lost, 105.0, duration_samples("store_slow"), 1.0);
-    slow.fails(SCRAPED, Cause::ScrapeTimesOut, "api (api:80); its scrapes took 1.0 s, and end after 1.0 s");
+    slow.fails(
+        SCRAPED,
+        Cause::ScrapeTimesOut,
+        "api (api:80); its scrapes took 1.0 s, and end after 1.0 s",
+    );
     // What comes after healing is another matter.
     from(golden(), 121.0, up_samples("store_slow"), 0.0).passes(SCRAPED, "stayed up");
 }
@@ -37,6 +45,7 @@ fn without_samples_or_a_fault_that_bit_nothing_is_known() {
         |_, k| matches!(k, EventKind::Observation(o) if matches!(&o.fact, Fact::Samples(s) if s.name == up_samples("store_slow"))),
     );
     unasked.unknown(SCRAPED, "whether targets were up was not recorded");
-    let unbitten = golden().without(|t, k| t > 95.0 && matches!(k, EventKind::Fault(FaultEvent::Bit { .. })));
+    let unbitten =
+        golden().without(|t, k| t > 95.0 && matches!(k, EventKind::Fault(FaultEvent::Bit { .. })));
     unbitten.unknown(SCRAPED, "never seen to bite");
 }

@@ -7,16 +7,23 @@ use regex::Regex;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"([A-Za-z_][\w.-]*)["']?\s*([:=])"#).ok());
-static FLAG: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"(?:^|[\s"'\[,])--?([A-Za-z][\w.-]*)["']?\s*(?:,\s*)?(?:\s|["'])["']?([^\s"',\[\]-][^\s"',\]]*)"#).ok());
-static LOGIN_FLAG: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"(?:^|[\s"'\[,])(?:-u|--user)["']?[=,\s]+["']?([^\s"',:]+):([^\s"',\]]+)"#).ok());
-static SHORT_FLAG: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"redis-cli\b.*?["'\s]-a["']?[,\s]+["']?([^\s"',\]]+)|\bmysql\w*\b.*?["'\s]-p([^\s"',\]]+)"#).ok());
-static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"://[^/@]*[{\['" ].*@"#).ok());
-static PROTOCOL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\bprotocol["']?:\s*["']?(\w+)"#).ok());
-static HOST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\bhost["']?:\s*["']?([\w.-]+)"#).ok());
+static NAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"([A-Za-z_][\w.-]*)["']?\s*([:=])"#).ok());
+static FLAG: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?:^|[\s"'\[,])--?([A-Za-z][\w.-]*)["']?\s*(?:,\s*)?(?:\s|["'])["']?([^\s"',\[\]-][^\s"',\]]*)"#).ok()
+});
+static LOGIN_FLAG: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?:^|[\s"'\[,])(?:-u|--user)["']?[=,\s]+["']?([^\s"',:]+):([^\s"',\]]+)"#).ok()
+});
+static SHORT_FLAG: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"redis-cli\b.*?["'\s]-a["']?[,\s]+["']?([^\s"',\]]+)|\bmysql\w*\b.*?["'\s]-p([^\s"',\]]+)"#).ok()
+});
+static ADDRESS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"://[^/@]*[{\['" ].*@"#).ok());
+static PROTOCOL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"\bprotocol["']?:\s*["']?(\w+)"#).ok());
+static HOST: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"\bhost["']?:\s*["']?([\w.-]+)"#).ok());
 
 /// A name in a line, and where its value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +42,20 @@ pub struct Pair<'l> {
 pub fn pairs(line: &str) -> Vec<Pair<'_>> {
     let mut found = Vec::new();
     for name in NAME.iter().flat_map(|r| r.captures_iter(line)) {
-        let (Some(whole), Some(word), Some(sign)) = (name.get(0), name.get(1), name.get(2)) else { continue };
+        let (Some(whole), Some(word), Some(sign)) = (name.get(0), name.get(1), name.get(2)) else {
+            continue;
+        };
         let after = &line[whole.end()..];
         let skipped = after.len() - after.trim_start().len();
         let from = whole.end() + skipped;
         let assigned = sign.as_str() == "=";
         let (from, value) = value(line, from, assigned);
-        let end = line.trim_end().trim_end_matches([',', '"', '\'', ']', '}', ' ']).len().max(from).min(line.len());
+        let end = line
+            .trim_end()
+            .trim_end_matches([',', '"', '\'', ']', '}', ' '])
+            .len()
+            .max(from)
+            .min(line.len());
         found.push(Pair { name: word.as_str(), assigned, value, rest: from..end });
     }
     found
@@ -49,7 +63,11 @@ pub fn pairs(line: &str) -> Vec<Pair<'_>> {
 
 /// Where the value lies that begins at `from`, tags, anchors and quotes taken off.
 fn value(line: &str, mut from: usize, assigned: bool) -> (usize, Range<usize>) {
-    while !assigned && (line[from..].starts_with("!!") || line[from..].starts_with('&') || line[from..].starts_with('!')) {
+    while !assigned
+        && (line[from..].starts_with("!!")
+            || line[from..].starts_with('&')
+            || line[from..].starts_with('!'))
+    {
         let Some(end) = line[from..].find(' ') else { break };
         from += end + 1;
     }
@@ -62,10 +80,13 @@ fn value(line: &str, mut from: usize, assigned: bool) -> (usize, Range<usize>) {
                     '\\' if quote == '"' && !escaped => escaped = true,
                     c if c == quote && !escaped => {
                         let after = &rest[at + 1..];
-                        if after.is_empty() || after.starts_with([' ', ',', '}', ']', ':', ';', '&', '`', '\r']) {
+                        if after.is_empty()
+                            || after.starts_with([' ', ',', '}', ']', ':', ';', '&', '`', '\r'])
+                        {
                             return (from + 1, from + 1..from + at);
                         }
-                        // A quote that closes nothing: the value is whatever follows, as it was meant.
+                        // A quote that closes nothing: the value is whatever follows, as it was
+                        // meant.
                         let skipped = rest.len() - rest.trim_start_matches(quote).len();
                         let end = from + rest.trim_end().trim_end_matches(quote).len();
                         return (from + skipped, from + skipped..end.max(from + skipped));
@@ -76,7 +97,8 @@ fn value(line: &str, mut from: usize, assigned: bool) -> (usize, Range<usize>) {
             return (from + 1, from + 1..line.trim_end().len().max(from + 1));
         }
     }
-    let ends: &[char] = if assigned { &[' ', '"', '\'', ',', ';', '&', ']', '}', '`'] } else { &[',', '}', ']'] };
+    let ends: &[char] =
+        if assigned { &[' ', '"', '\'', ',', ';', '&', ']', '}', '`'] } else { &[',', '}', ']'] };
     // A variable with its default is one word.
     let variable = if rest.starts_with("${") { rest.find('}').map_or(0, |at| at + 1) } else { 0 };
     let mut end = rest[variable..].find(ends).map_or(rest.len(), |at| variable + at);
@@ -103,7 +125,11 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
     for (at, line) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let bare = line.trim().trim_start_matches("- ").trim_matches(['"', '\'', ',', ' ']);
-        if below.as_ref().is_some_and(|b| !bare.is_empty() && indent <= b.indent && !(indent == b.indent && line.trim().starts_with('-'))) {
+        if below.as_ref().is_some_and(|b| {
+            !bare.is_empty()
+                && indent <= b.indent
+                && !(indent == b.indent && line.trim().starts_with('-'))
+        }) {
             below = None;
         }
         if let Some(name) = flag.take()
@@ -115,12 +141,17 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
         if let Some(b) = &below {
             let here = pairs(line);
             match here.first() {
-                Some(pair) if b.vault || (b.headers && is_key_header(pair.name, &line[pair.value.clone()])) => {
+                Some(pair)
+                    if b.vault
+                        || (b.headers && is_key_header(pair.name, &line[pair.value.clone()])) =>
+                {
                     secret(pair.name, &line[pair.value.clone()], &mut found);
                 }
                 Some(pair) if is_name_of_line(line, pair) => {}
                 _ if bare.is_empty() || bare.starts_with('#') || bare.starts_with('*') => {}
-                _ => secret(&b.name, bare.trim_end_matches(']').trim_start_matches('['), &mut found),
+                _ => {
+                    secret(&b.name, bare.trim_end_matches(']').trim_start_matches('['), &mut found)
+                }
             }
         }
         if !has_signs(&lower) {
@@ -132,9 +163,13 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
         }
         for pair in pairs(line) {
             let rest = line[pair.rest.start..].trim();
-            let opens = rest.is_empty() || rest.starts_with(['|', '>', '&']) || matches!(rest, "[" | "{");
+            let opens =
+                rest.is_empty() || rest.starts_with(['|', '>', '&']) || matches!(rest, "[" | "{");
             let vault = words::is_vault(pair.name) || words::is_headers(pair.name);
-            if opens && !pair.assigned && (vault || (words::is_secret(pair.name) && pair.name != "secrets")) {
+            if opens
+                && !pair.assigned
+                && (vault || (words::is_secret(pair.name) && pair.name != "secrets"))
+            {
                 let (vault, headers) = (words::is_vault(pair.name), words::is_headers(pair.name));
                 below = Some(Below { name: pair.name.to_owned(), indent, vault, headers });
             } else if vault && rest.starts_with('{') {
@@ -156,7 +191,8 @@ pub(super) fn of_text(text: &str, about: About) -> Vec<Piece> {
 
 /// Whether a header's value is a key: prose is none.
 fn is_key_header(name: &str, value: &str) -> bool {
-    words::is_secret(name) || (!words::is_plain_header(name) && !value.contains(' ') && !value.starts_with(['{', '[']))
+    words::is_secret(name)
+        || (!words::is_plain_header(name) && !value.contains(' ') && !value.starts_with(['{', '[']))
 }
 
 /// Whether a line is a name with a value of its own, and not the value of the name above.
@@ -170,27 +206,34 @@ fn of_line(line: &str, about: About, found: &mut Vec<Piece>) {
         let (value, rest) = (&line[pair.value.clone()], line[pair.rest.clone()].trim());
         if value.starts_with('[') || rest.starts_with('[') {
             if words::is_secret(pair.name) && pair.name != "secrets" {
-                let end = line[pair.rest.start..].find(']').map_or(line.len(), |at| pair.rest.start + at);
+                let end =
+                    line[pair.rest.start..].find(']').map_or(line.len(), |at| pair.rest.start + at);
                 for item in line[pair.rest.start..end].trim_start_matches('[').split(',') {
                     secret(pair.name, item.trim().trim_matches(['"', '\'']), found);
                 }
             }
             continue;
         }
-        if matches!(value.chars().next(), Some('{' | '|' | '>' | '*' | '&')) && !value.starts_with("{{") {
+        if matches!(value.chars().next(), Some('{' | '|' | '>' | '*' | '&'))
+            && !value.starts_with("{{")
+        {
             continue;
         }
         consider(pair.name, value, about, found);
         if words::is_secret(pair.name) {
             // As it is read, and as it ends where it stands within quotes.
             let within = value.split(['"', '\'']).next().unwrap_or(value).to_owned();
-            for other in [unescaped(value), value.replace("''", "'"), value.replace("$$", "$"), within] {
+            for other in
+                [unescaped(value), value.replace("''", "'"), value.replace("$$", "$"), within]
+            {
                 if other != value {
                     secret(pair.name, &other, found);
                 }
             }
             // What was meant where quotes or brackets are wrong.
-            let closed = ['"', '\''].iter().any(|q| line[..pair.value.start].ends_with(*q) && line[pair.value.end..].starts_with(*q));
+            let closed = ['"', '\''].iter().any(|q| {
+                line[..pair.value.start].ends_with(*q) && line[pair.value.end..].starts_with(*q)
+            });
             if rest != value && !closed && !rest.contains("://") {
                 let whole = rest.split(" #").next().unwrap_or(rest).trim();
                 secret(pair.name, whole, found);
@@ -201,7 +244,8 @@ fn of_line(line: &str, about: About, found: &mut Vec<Piece>) {
         }
     }
     consider_url("url", line, false, found);
-    for flag in FLAG.iter().flat_map(|r| r.captures_iter(line)).filter(|f| words::is_secret(&f[1])) {
+    for flag in FLAG.iter().flat_map(|r| r.captures_iter(line)).filter(|f| words::is_secret(&f[1]))
+    {
         secret(&flag[1], &flag[2], found);
     }
     for login in LOGIN_FLAG.iter().flat_map(|r| r.captures_iter(line)) {
@@ -218,10 +262,17 @@ fn of_line(line: &str, about: About, found: &mut Vec<Piece>) {
 fn stand_in(lines: &[&str], at: usize, found: &mut Vec<Piece>) {
     let begins = |l: &&str| l.trim_start().starts_with("- ");
     let from = (0..=at).rev().take(8).find(|n| begins(&lines[*n])).unwrap_or(at);
-    let to = (at + 1..lines.len()).take(8).find(|n| begins(&lines[*n])).unwrap_or((at + 8).min(lines.len()));
+    let to = (at + 1..lines.len())
+        .take(8)
+        .find(|n| begins(&lines[*n]))
+        .unwrap_or((at + 8).min(lines.len()));
     let entry = lines[from..to.max(at + 1)].join("\n");
-    let Some(protocol) = PROTOCOL.iter().find_map(|r| Some(r.captures(&entry)?[1].to_owned())) else { return };
-    let authority = HOST.iter().find_map(|r| Some(r.captures(&entry)?[1].to_owned())).unwrap_or_default();
+    let Some(protocol) = PROTOCOL.iter().find_map(|r| Some(r.captures(&entry)?[1].to_owned()))
+    else {
+        return;
+    };
+    let authority =
+        HOST.iter().find_map(|r| Some(r.captures(&entry)?[1].to_owned())).unwrap_or_default();
     for pair in pairs(lines[at]).into_iter().filter(|p| !p.assigned) {
         let (value, rest) = (lines[at][pair.value].to_owned(), &lines[at][pair.rest]);
         match pair.name {
@@ -230,7 +281,11 @@ fn stand_in(lines: &[&str], at: usize, found: &mut Vec<Piece>) {
                 secret("key", rest.trim_start_matches(['[', '{']), found);
             }
             "path" if matches!(protocol.as_str(), "slack" | "webhook") => {
-                found.push(Piece::Path { field: "path".into(), authority: authority.clone(), path: value });
+                found.push(Piece::Path {
+                    field: "path".into(),
+                    authority: authority.clone(),
+                    path: value,
+                });
             }
             _ => {}
         }
@@ -239,28 +294,40 @@ fn stand_in(lines: &[&str], at: usize, found: &mut Vec<Piece>) {
 
 /// A text in double quotes as YAML, JSON and shells read it.
 fn unescaped(text: &str) -> String {
-    serde_json::from_str::<String>(&format!("\"{text}\"")).unwrap_or_else(|_| text.replace("\\\"", "\"").replace("\\\\", "\\"))
+    serde_json::from_str::<String>(&format!("\"{text}\""))
+        .unwrap_or_else(|_| text.replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
-/// A line of a file as a message may quote it: names stay, values of secrets go, whether or not anybody learned them.
+/// A line of a file as a message may quote it: names stay, values of secrets go, whether or not
+/// anybody learned them.
 pub fn shown_line(line: &str) -> String {
-    // What a broken address has before its last @ may be a login, whatever stands there; masks in it would hide that it is one.
+    // What a broken address has before its last @ may be a login, whatever stands there; masks in
+    // it would hide that it is one.
     let line = ADDRESS.as_ref().map_or(line.into(), |login| login.replace(line, "://[login]@"));
     let line = &crate::secret::scrub(&line);
     let stand_in = line.contains("protocol");
     let mut hidden: Vec<(Range<usize>, String)> = Vec::new();
     for pair in pairs(line) {
-        let secret = words::is_secret(pair.name) || (stand_in && matches!(pair.name, "key" | "path"));
+        let secret =
+            words::is_secret(pair.name) || (stand_in && matches!(pair.name, "key" | "path"));
         let hook = words::is_hook(pair.name);
         if (secret || hook) && !pair.value.is_empty() && !line[pair.value.clone()].contains('[') {
             let quoted = line[..pair.value.start].ends_with(['"', '\'']);
-            let whole = if quoted || line[pair.rest.clone()].contains(['{', ',']) { pair.value.clone() } else { pair.rest.clone() };
+            let whole = if quoted || line[pair.rest.clone()].contains(['{', ',']) {
+                pair.value.clone()
+            } else {
+                pair.rest.clone()
+            };
             hidden.push((if whole.is_empty() { pair.value } else { whole }, mask(pair.name, "")));
-        } else if secret && line[pair.rest.start..].starts_with('[') && !line[pair.rest.start..].starts_with(&format!("[{}", pair.name)) {
+        } else if secret
+            && line[pair.rest.start..].starts_with('[')
+            && !line[pair.rest.start..].starts_with(&format!("[{}", pair.name))
+        {
             hidden.push((pair.rest.start..line.len(), mask(pair.name, "")));
         }
     }
-    for flag in FLAG.iter().flat_map(|r| r.captures_iter(line)).filter(|f| words::is_secret(&f[1])) {
+    for flag in FLAG.iter().flat_map(|r| r.captures_iter(line)).filter(|f| words::is_secret(&f[1]))
+    {
         hidden.extend(flag.get(2).map(|m| (m.range(), mask(&flag[1], ""))));
     }
     hidden.sort_by_key(|(at, _)| at.start);
@@ -279,8 +346,13 @@ pub fn shown_line(line: &str) -> String {
 /// Whether a line of a file holds a secret, as far as its names and what is known tell.
 pub fn holds_secret(line: &str) -> bool {
     let stand_in = line.contains("protocol");
-    let named = |p: &Pair<'_>| words::is_secret(p.name) || words::is_hook(p.name) || (stand_in && matches!(p.name, "key" | "path"));
-    pairs(line).iter().any(named) || matches!(crate::secret::scrub(line), std::borrow::Cow::Owned(_))
+    let named = |p: &Pair<'_>| {
+        words::is_secret(p.name)
+            || words::is_hook(p.name)
+            || (stand_in && matches!(p.name, "key" | "path"))
+    };
+    pairs(line).iter().any(named)
+        || matches!(crate::secret::scrub(line), std::borrow::Cow::Owned(_))
 }
 
 /// What a parser says about a line: what it quotes is left out where the line holds a secret.

@@ -79,7 +79,8 @@ fn what_is_no_secret_is_left() {
         "summary: the key is gone, see https://wiki.test/runbooks/key",
         "- job_name: tokens\n  metrics_path: /metrics",
     ] {
-        let found: Vec<String> = values("a.yml", text).into_iter().filter(|v| !v.starts_with("${")).collect();
+        let found: Vec<String> =
+            values("a.yml", text).into_iter().filter(|v| !v.starts_with("${")).collect();
         assert_eq!(found, Vec::<String>::new(), "{text}");
     }
 }
@@ -101,7 +102,10 @@ fn a_line_is_quoted_without_its_secret_though_nobody_learned_it() {
         ("password: \"abc", "password: \"[password]"),
         ("password: [abc]", "password: [password]"),
         ("cmd: x --requirepass abc y", "cmd: x --requirepass [requirepass] y"),
-        ("- {protocol: slack, path: /abc, key: def}", "- {protocol: slack, path: [path], key: [key]}"),
+        (
+            "- {protocol: slack, path: /abc, key: def}",
+            "- {protocol: slack, path: [path], key: [key]}",
+        ),
         ("- {service: a, path: /abc}", "- {service: a, path: /abc}"),
         ("expr: up == 0", "expr: up == 0"),
     ] {
@@ -112,7 +116,10 @@ fn a_line_is_quoted_without_its_secret_though_nobody_learned_it() {
         shown_problem("password: 12", "invalid type: integer `12`, expected a string"),
         "invalid type: integer `[…]`, expected a string"
     );
-    assert_eq!(shown_problem("port: x", "invalid type: string \"x\", expected u16"), "invalid type: string \"x\", expected u16");
+    assert_eq!(
+        shown_problem("port: x", "invalid type: string \"x\", expected u16"),
+        "invalid type: string \"x\", expected u16"
+    );
 }
 
 proptest::proptest! {

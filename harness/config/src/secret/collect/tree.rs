@@ -1,11 +1,22 @@
-//! The secrets of a file that parses: what belongs together is known, and what stands in other notations is read.
+//! The secrets of a file that parses: what belongs together is known, and what stands in other
+//! notations is read.
 
 use super::{About, Piece, consider, consider_url, secret};
 use crate::secret::words;
 use serde_json::{Map, Value};
 
 /// Kinds of receivers whose key is not in the path of their `url`.
-const OTHER_KEY: &[&str] = &["pagerduty", "opsgenie", "victorops", "telegram", "webex", "wechat", "sns", "jira", "pushover"];
+const OTHER_KEY: &[&str] = &[
+    "pagerduty",
+    "opsgenie",
+    "victorops",
+    "telegram",
+    "webex",
+    "wechat",
+    "sns",
+    "jira",
+    "pushover",
+];
 
 pub(super) fn of_tree(tree: &Value, about: About, found: &mut Vec<Piece>) {
     walk(tree, &Where { about, ..Where::default() }, found);
@@ -59,10 +70,14 @@ fn object(entries: &Map<String, Value>, at: &Where<'_>, found: &mut Vec<Piece>) 
                 consider_url(key, &value, true, found);
                 secret(key, &value, found);
             }
-            Some(value) if at.headers && !words::is_plain_header(key) && !value.contains("{{") => secret(key, &value, found),
+            Some(value) if at.headers && !words::is_plain_header(key) && !value.contains("{{") => {
+                secret(key, &value, found)
+            }
             // What was neither quoted nor given a name by its environment is told by the lines.
             Some(value) => {
-                let api = matches!(kind, "opsgenie" | "victorops" | "telegram" | "wechat" | "webex") && key == "api_url";
+                let api =
+                    matches!(kind, "opsgenie" | "victorops" | "telegram" | "wechat" | "webex")
+                        && key == "api_url";
                 if !api {
                     consider(key, &value, about, found);
                 }
@@ -94,7 +109,9 @@ fn list(items: &[Value], at: &Where<'_>, found: &mut Vec<Piece>) {
             secret(at.key, text, found);
         }
         consider_url(at.key, text, false, found);
-        if let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.contains(char::is_whitespace)) {
+        if let Some((name, value)) =
+            text.split_once('=').filter(|(name, _)| !name.contains(char::is_whitespace))
+        {
             consider(name.trim_start_matches('-'), value, at.about, found);
         }
         let next = texts.get(n + 1).and_then(Option::as_ref).filter(|next| !next.starts_with('-'));

@@ -18,11 +18,17 @@ fn scrubbed(values: &[(&str, &str)], text: &str) -> String {
 #[test]
 fn a_long_secret_is_shown_by_its_field_and_its_last_four() {
     let known = [("routing_key", "R0123456789abc1f3a"), ("password", "eight888")];
-    assert_eq!(scrubbed(&known, "key R0123456789abc1f3a is wrong"), "key [routing_key …1f3a] is wrong");
+    assert_eq!(
+        scrubbed(&known, "key R0123456789abc1f3a is wrong"),
+        "key [routing_key …1f3a] is wrong"
+    );
     assert_eq!(scrubbed(&known, "xeight888y"), "x[password]y");
     assert_eq!(scrubbed(&known, "eight88 R0123456789abc1f3"), "eight88 R0123456789abc1f3");
     // The longest that stands there.
-    assert_eq!(scrubbed(&[("a", "abcdefgh"), ("b", "abcdefghij")], "abcdefghij abcdefgh"), "[b] [a]");
+    assert_eq!(
+        scrubbed(&[("a", "abcdefgh"), ("b", "abcdefghij")], "abcdefghij abcdefgh"),
+        "[b] [a]"
+    );
 }
 
 #[test]
@@ -39,30 +45,57 @@ fn other_notations_of_a_secret_are_found() {
         format!("{value:?}"),
     ] {
         let shown = scrubbed(&known, &text);
-        assert!(shown.contains("[password") && !shown.contains("ss w") && !shown.contains("ss%20"), "{text}: {shown}");
+        assert!(
+            shown.contains("[password") && !shown.contains("ss w") && !shown.contains("ss%20"),
+            "{text}: {shown}"
+        );
     }
     for (before, after) in [("", ""), ("u:", ""), ("us:", "\n"), ("user:", ", more")] {
-        for engine in [base64::engine::general_purpose::STANDARD, base64::engine::general_purpose::URL_SAFE] {
-            let text = format!("Authorization: Basic {} HTTP", engine.encode(format!("{before}{value}{after}")));
+        for engine in
+            [base64::engine::general_purpose::STANDARD, base64::engine::general_purpose::URL_SAFE]
+        {
+            let text = format!(
+                "Authorization: Basic {} HTTP",
+                engine.encode(format!("{before}{value}{after}"))
+            );
             let shown = scrubbed(&known, &text);
-            assert!(shown.starts_with("Authorization: Basic [password") && shown.ends_with(" HTTP"), "{text}: {shown}");
+            assert!(
+                shown.starts_with("Authorization: Basic [password") && shown.ends_with(" HTTP"),
+                "{text}: {shown}"
+            );
         }
     }
-    let multi = scrubbed(&[("private_key", "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END")], "line MIIEvQIBADANBgkqhkiG stands");
+    let multi = scrubbed(
+        &[("private_key", "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END")],
+        "line MIIEvQIBADANBgkqhkiG stands",
+    );
     assert_eq!(multi, "line [private_key] stands");
 }
 
 #[test]
 fn short_and_common_values_are_masked_as_values_of_their_field_only() {
-    let known = [("password", "admin"), ("REDIS_PASSWORD", "hunter2"), ("POSTGRES_PASSWORD", "postgres")];
+    let known =
+        [("password", "admin"), ("REDIS_PASSWORD", "hunter2"), ("POSTGRES_PASSWORD", "postgres")];
     for (text, wanted) in [
-        ("admin logs in to postgres-exporter; hunter2x", "admin logs in to postgres-exporter; hunter2x"),
+        (
+            "admin logs in to postgres-exporter; hunter2x",
+            "admin logs in to postgres-exporter; hunter2x",
+        ),
         ("password: admin, user: admin", "password: [password], user: admin"),
-        ("{\"password\":\"admin\",\"user\":\"admin\"}", "{\"password\":\"[password]\",\"user\":\"admin\"}"),
-        ("roles.password: seen `admin`, wanted text", "roles.password: seen `[password]`, wanted text"),
+        (
+            "{\"password\":\"admin\",\"user\":\"admin\"}",
+            "{\"password\":\"[password]\",\"user\":\"admin\"}",
+        ),
+        (
+            "roles.password: seen `admin`, wanted text",
+            "roles.password: seen `[password]`, wanted text",
+        ),
         ("REDIS_PASSWORD=hunter2 x", "REDIS_PASSWORD=[REDIS_PASSWORD] x"),
         ("--password admin --user admin", "--password [password] --user admin"),
-        ("POSTGRES_PASSWORD: postgres on postgres", "POSTGRES_PASSWORD: [POSTGRES_PASSWORD] on postgres"),
+        (
+            "POSTGRES_PASSWORD: postgres on postgres",
+            "POSTGRES_PASSWORD: [POSTGRES_PASSWORD] on postgres",
+        ),
         ("no-password admin2", "no-password admin2"),
     ] {
         assert_eq!(scrubbed(&known, text), wanted);
@@ -71,11 +104,15 @@ fn short_and_common_values_are_masked_as_values_of_their_field_only() {
 
 #[test]
 fn a_name_of_the_stack_is_no_secret_elsewhere() {
-    let mut known = secrets(&[("password", "mailserver-1"), ("token", "plainword"), ("token", "uniqueword")]);
+    let mut known =
+        secrets(&[("password", "mailserver-1"), ("token", "plainword"), ("token", "uniqueword")]);
     known.add_names(["mailserver-1"]);
     known.add_ordinary("plainword");
     let scrubber = known.scrubber();
-    assert_eq!(scrubber.scrub("mailserver-1 plainword uniqueword"), "mailserver-1 plainword [token]");
+    assert_eq!(
+        scrubber.scrub("mailserver-1 plainword uniqueword"),
+        "mailserver-1 plainword [token]"
+    );
     assert_eq!(scrubber.scrub("password=mailserver-1"), "password=[password]");
 }
 
@@ -85,11 +122,17 @@ fn logins_hooks_and_keys_of_known_forms_are_hidden_though_nobody_learned_them() 
         ("postgres://app:abc@db:5432/x", "postgres://app:[password]@db:5432/x"),
         ("http://:abc@h", "http://:[password]@h"),
         ("smtp://ops:…@h", "smtp://ops:…@h"),
-        ("Post \"https://hooks.slack.com/services/T1/B1/abcdefghij\": EOF", "Post \"https://hooks.slack.com/services/[path …ghij]\": EOF"),
+        (
+            "Post \"https://hooks.slack.com/services/T1/B1/abcdefghij\": EOF",
+            "Post \"https://hooks.slack.com/services/[path …ghij]\": EOF",
+        ),
         ("https://discord.com/api/webhooks/1/ab", "https://discord.com/api/webhooks/[path]"),
         ("token ghp_0123456789abcdefghijABCDEFGHIJ wrong", "token [token …GHIJ] wrong"),
         ("authorization: Bearer abcdef", "authorization: Bearer [authorization]"),
-        ("a highly basic example, 12:30 a@b.c, https://h/path", "a highly basic example, 12:30 a@b.c, https://h/path"),
+        (
+            "a highly basic example, 12:30 a@b.c, https://h/path",
+            "a highly basic example, 12:30 a@b.c, https://h/path",
+        ),
     ] {
         assert_eq!(scrubbed(&[], text), wanted);
     }
@@ -103,9 +146,18 @@ fn paths_of_webhooks_are_hidden_and_those_of_interfaces_are_not() {
     known.add_path("url", "events.test", "/v2/enqueue");
     let scrubber = known.scrubber();
     for (text, wanted) in [
-        ("https://hooks.test/services/T000/B000/secretsecret: 404", "https://hooks.test/[api_url …cret]: 404"),
-        ("http://switch.test:8080/alive; switch.test/alive", "http://switch.test:8080/[url]; switch.test/[url]"),
-        ("other.test/alive switch.test/alive-and-well is alive", "other.test/alive switch.test/alive-and-well is alive"),
+        (
+            "https://hooks.test/services/T000/B000/secretsecret: 404",
+            "https://hooks.test/[api_url …cret]: 404",
+        ),
+        (
+            "http://switch.test:8080/alive; switch.test/alive",
+            "http://switch.test:8080/[url]; switch.test/[url]",
+        ),
+        (
+            "other.test/alive switch.test/alive-and-well is alive",
+            "other.test/alive switch.test/alive-and-well is alive",
+        ),
         ("https://events.test/v2/enqueue", "https://events.test/v2/enqueue"),
     ] {
         assert_eq!(scrubber.scrub(text), wanted);
@@ -114,7 +166,9 @@ fn paths_of_webhooks_are_hidden_and_those_of_interfaces_are_not() {
 
 #[test]
 fn masks_break_no_json_and_no_markup() {
-    for value in ["0123456789ab\"},{", "0123456789ab<b>x", "0123456789abcd\\n", "0123456789abcdé\u{7}"] {
+    for value in
+        ["0123456789ab\"},{", "0123456789ab<b>x", "0123456789abcd\\n", "0123456789abcdé\u{7}"]
+    {
         let shown = mask("a \"b\" <c>", value);
         assert!(is_mask(&shown) && !shown.contains(['"', '<', '\\', '\u{7}']), "{shown}");
     }

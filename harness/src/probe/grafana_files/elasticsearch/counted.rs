@@ -14,7 +14,8 @@ pub(super) fn counted(shape: &Shape, response: &Value) -> Answer {
         Shape::Buckets { ids, over_time, numbers } => {
             let mut found = Found::default();
             walk(&response["aggregations"], ids, numbers, &mut found);
-            // Over time there is a series for each of the numbers of each outer bucket, else one table.
+            // Over time there is a series for each of the numbers of each outer bucket, else one
+            // table.
             let frames = if *over_time { found.series } else { found.rows.min(1) };
             Answer { frames, values: found.values, error: None }
         }
@@ -43,7 +44,9 @@ fn walk(at: &Value, ids: &[String], numbers: &[Number], found: &mut Found) {
         let of = |bucket: &&Value| match number {
             Number::Count => vec![bucket["doc_count"].clone()],
             Number::Value(id) => vec![bucket[id]["value"].clone()],
-            Number::Percentiles(id) => bucket[id]["values"].as_object().map_or_else(Vec::new, |all| all.values().cloned().collect()),
+            Number::Percentiles(id) => bucket[id]["values"]
+                .as_object()
+                .map_or_else(Vec::new, |all| all.values().cloned().collect()),
         };
         let each = buckets.first().map_or(0, |b| of(b).len()) as u64;
         found.series += each;
@@ -67,8 +70,7 @@ mod tests {
     #[test]
     fn series_over_time_tables_and_documents() {
         let by_source = json!({"bucketAggs": [{"id": "3", "type": "terms", "field": "s"}, {"id": "2", "type": "date_histogram"}]});
-        let over_time =
-            |counts: &[u64]| json!({"2": {"buckets": counts.iter().map(|c| json!({"key": 1, "doc_count": c})).collect::<Vec<_>>()}});
+        let over_time = |counts: &[u64]| json!({"2": {"buckets": counts.iter().map(|c| json!({"key": 1, "doc_count": c})).collect::<Vec<_>>()}});
         let two = json!({"aggregations": {"3": {"buckets": [over_time(&[1, 0, 2]), over_time(&[0, 0, 0])]}}});
         // Where nothing was there is a zero, which is drawn.
         assert_eq!(counted(by_source.clone(), two), (2, 6));
@@ -77,10 +79,12 @@ mod tests {
         let metrics = json!({"metrics": [{"id": "1", "type": "avg", "field": "d"}, {"id": "4", "type": "percentiles", "field": "d"}],
             "bucketAggs": [{"id": "2", "type": "date_histogram"}]});
         let bucket = |value: Value| json!({"1": {"value": value}, "4": {"values": {"50.0": value, "99.0": value}}});
-        let gaps = json!({"aggregations": {"2": {"buckets": [bucket(json!(1.5)), bucket(Value::Null)]}}});
+        let gaps =
+            json!({"aggregations": {"2": {"buckets": [bucket(json!(1.5)), bucket(Value::Null)]}}});
         assert_eq!(counted(metrics, gaps), (3, 3));
 
-        let table = json!({"bucketAggs": [{"id": "2", "type": "filters", "settings": {"filters": []}}]});
+        let table =
+            json!({"bucketAggs": [{"id": "2", "type": "filters", "settings": {"filters": []}}]});
         let named = json!({"aggregations": {"2": {"buckets": {"a": {"doc_count": 1}, "b": {"doc_count": 0}}}}});
         assert_eq!(counted(table, named), (1, 2));
 
@@ -93,8 +97,7 @@ mod tests {
     fn errors_are_told() {
         let search = search(&json!({}), &DataSource::default(), (0, 10)).unwrap();
         let told = |status, text: &str| search.answer(status, text).error.unwrap();
-        let parse =
-            r#"{"responses":[{"error":{"root_cause":[{"type":"x","reason":"Failed to parse query [a:]"}],"reason":"all shards failed"}}]}"#;
+        let parse = r#"{"responses":[{"error":{"root_cause":[{"type":"x","reason":"Failed to parse query [a:]"}],"reason":"all shards failed"}}]}"#;
         assert_eq!(told(200, parse), "Failed to parse query [a:]");
         assert_eq!(told(200, r#"{"responses":[{"error":{"reason":"no index"}}]}"#), "no index");
         assert_eq!(told(503, "gone"), "HTTP 503: gone");

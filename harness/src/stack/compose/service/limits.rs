@@ -1,14 +1,18 @@
 //! Limits, and what `deploy` says beside them.
 
-use crate::yaml::ConfigError;
 use crate::stack::compose::fields::{Fields, entries, text, wanted, whole};
+use crate::yaml::ConfigError;
 use crate::yaml::tree::{Node, Value};
 use std::collections::BTreeMap;
 
 /// Keys of `deploy` that mean something to a swarm only.
-const SWARM: &[&str] = &["mode", "placement", "update_config", "rollback_config", "endpoint_mode", "labels"];
+const SWARM: &[&str] =
+    &["mode", "placement", "update_config", "rollback_config", "endpoint_mode", "labels"];
 
-pub(super) fn ulimits(fields: &mut Fields, path: &str) -> Result<BTreeMap<String, (i64, i64)>, ConfigError> {
+pub(super) fn ulimits(
+    fields: &mut Fields,
+    path: &str,
+) -> Result<BTreeMap<String, (i64, i64)>, ConfigError> {
     let path = format!("{path}.ulimits");
     let Some(node) = fields.take("ulimits") else { return Ok(BTreeMap::new()) };
     entries(node, &path)?
@@ -40,7 +44,11 @@ pub(super) struct Limits {
     pub restart: String,
 }
 
-pub(super) fn read(fields: &mut Fields, path: &str, warnings: &mut Vec<String>) -> Result<Limits, ConfigError> {
+pub(super) fn read(
+    fields: &mut Fields,
+    path: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Limits, ConfigError> {
     let mut limits = Limits {
         cpus: fields.number("cpus")?.unwrap_or(0.0),
         memory: fields.bytes("mem_limit")?.unwrap_or(0),
@@ -56,10 +64,17 @@ pub(super) fn read(fields: &mut Fields, path: &str, warnings: &mut Vec<String>) 
     }
     if let Some(node) = fields.take("restart") {
         let restart = text(node, path)?;
-        let known = matches!(restart.as_str(), "no" | "false" | "always" | "unless-stopped" | "on-failure")
-            || restart.strip_prefix("on-failure:").is_some_and(|times| times.parse::<u32>().is_ok());
+        let known =
+            matches!(restart.as_str(), "no" | "false" | "always" | "unless-stopped" | "on-failure")
+                || restart
+                    .strip_prefix("on-failure:")
+                    .is_some_and(|times| times.parse::<u32>().is_ok());
         if !known {
-            return Err(wanted(node, &format!("{path}.restart"), "no, always, unless-stopped or on-failure[:n]"));
+            return Err(wanted(
+                node,
+                &format!("{path}.restart"),
+                "no, always, unless-stopped or on-failure[:n]",
+            ));
         }
         limits.restart = if restart == "false" { "no".into() } else { restart };
     }

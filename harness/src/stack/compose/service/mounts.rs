@@ -2,9 +2,9 @@
 
 use crate::stack::compose::fields::{Fields, items, text, texts, wanted, whole};
 use crate::stack::compose::model::{ContentMount, ServiceVolume, VolumeSource};
-use crate::yaml::tree::{Mark, Node, Value};
 use crate::stack::compose::{paths, quantity};
 use crate::yaml::ConfigError;
+use crate::yaml::tree::{Mark, Node, Value};
 use std::path::PathBuf;
 
 pub(super) fn volumes(fields: &mut Fields, path: &str) -> Result<Vec<ServiceVolume>, ConfigError> {
@@ -24,19 +24,32 @@ pub(super) fn volumes(fields: &mut Fields, path: &str) -> Result<Vec<ServiceVolu
             let (target, options) = line.split_once(':').unwrap_or((&line, ""));
             let (mut size, mut mode) = (None, None);
             for option in options.split(',').filter(|option| !option.is_empty()) {
-                let wrong = |what: String| ConfigError::at(&node.mark, format!("{where_}: {what}"), "options are size= and mode=");
+                let wrong = |what: String| {
+                    ConfigError::at(
+                        &node.mark,
+                        format!("{where_}: {what}"),
+                        "options are size= and mode=",
+                    )
+                };
                 match option.split_once('=') {
                     Some(("size", value)) => size = Some(quantity::bytes(value).map_err(wrong)?),
                     Some(("mode", value)) => {
                         let bits = u32::from_str_radix(value, 8);
-                        mode = Some(bits.map_err(|_| wrong(format!("`{value}` are no permission bits")))?);
+                        mode = Some(
+                            bits.map_err(|_| wrong(format!("`{value}` are no permission bits")))?,
+                        );
                     }
                     _ if ["rw", "noexec", "nosuid", "nodev", "exec"].contains(&option) => {}
                     _ => return Err(wrong(format!("unsupported option `{option}`"))),
                 }
             }
             let source = VolumeSource::Tmpfs { size, mode };
-            volumes.push(ServiceVolume { source, target: target.to_owned(), read_only: false, mark: node.mark.clone() });
+            volumes.push(ServiceVolume {
+                source,
+                target: target.to_owned(),
+                read_only: false,
+                mark: node.mark.clone(),
+            });
         }
     }
     Ok(volumes)
@@ -57,7 +70,11 @@ fn short_volume(text: &str, mark: &Mark, path: &str) -> Result<ServiceVolume, Co
         }
     };
     if !target.starts_with('/') {
-        return Err(ConfigError::at(mark, format!("{path}: target `{target}` is no absolute path"), "begin it with /"));
+        return Err(ConfigError::at(
+            mark,
+            format!("{path}: target `{target}` is no absolute path"),
+            "begin it with /",
+        ));
     }
     let (mut read_only, mut no_copy, mut propagation) = (false, false, None);
     for option in options.split(',').filter(|option| !option.is_empty()) {
@@ -65,7 +82,9 @@ fn short_volume(text: &str, mark: &Mark, path: &str) -> Result<ServiceVolume, Co
             "ro" => read_only = true,
             "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
             "nocopy" => no_copy = true,
-            "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => propagation = Some(option.to_owned()),
+            "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
+                propagation = Some(option.to_owned())
+            }
             other => {
                 return Err(ConfigError::at(
                     mark,
@@ -77,7 +96,9 @@ fn short_volume(text: &str, mark: &Mark, path: &str) -> Result<ServiceVolume, Co
     }
     let source = match source {
         None => VolumeSource::Anonymous,
-        Some(path) if paths::is_path(path) => VolumeSource::Bind { path: PathBuf::from(path), create: true, propagation },
+        Some(path) if paths::is_path(path) => {
+            VolumeSource::Bind { path: PathBuf::from(path), create: true, propagation }
+        }
         Some(name) => VolumeSource::Named { name: name.to_owned(), no_copy },
     };
     Ok(ServiceVolume { source, target: target.to_owned(), read_only, mark: mark.clone() })
@@ -113,29 +134,48 @@ fn long_volume(node: &Node, path: &str) -> Result<ServiceVolume, ConfigError> {
     }
     fields.finish(&[])?;
     let source = match (kind.as_str(), source) {
-        ("bind", Some(source)) => VolumeSource::Bind { path: PathBuf::from(source), create, propagation },
+        ("bind", Some(source)) => {
+            VolumeSource::Bind { path: PathBuf::from(source), create, propagation }
+        }
         ("volume", Some(name)) => VolumeSource::Named { name, no_copy },
         ("volume", None) => VolumeSource::Anonymous,
         ("tmpfs", None) => VolumeSource::Tmpfs { size, mode },
         ("bind", None) => return Err(wanted(node, path, "a source for a bind mount")),
         (other, _) => {
-            return Err(ConfigError::at(&node.mark, format!("{path}: unsupported type `{other}`"), "types are bind, volume, tmpfs"));
+            return Err(ConfigError::at(
+                &node.mark,
+                format!("{path}: unsupported type `{other}`"),
+                "types are bind, volume, tmpfs",
+            ));
         }
     };
     Ok(ServiceVolume { source, target, read_only, mark: node.mark.clone() })
 }
 
-pub(super) fn contents(fields: &mut Fields, path: &str, group: &'static str) -> Result<Vec<ContentMount>, ConfigError> {
+pub(super) fn contents(
+    fields: &mut Fields,
+    path: &str,
+    group: &'static str,
+) -> Result<Vec<ContentMount>, ConfigError> {
     let path = format!("{path}.{group}");
     let Some(node) = fields.take(group) else { return Ok(Vec::new()) };
-    let default = |source: &str| if group == "configs" { format!("/{source}") } else { format!("/run/secrets/{source}") };
+    let default = |source: &str| {
+        if group == "configs" { format!("/{source}") } else { format!("/run/secrets/{source}") }
+    };
     items(node, &path)?
         .iter()
         .map(|item| {
             let Value::Map(_) = item.value else {
                 let source = text(item, &path)?;
                 let target = default(&source);
-                return Ok(ContentMount { source, target, uid: 0, gid: 0, mode: 0o444, mark: item.mark.clone() });
+                return Ok(ContentMount {
+                    source,
+                    target,
+                    uid: 0,
+                    gid: 0,
+                    mode: 0o444,
+                    mark: item.mark.clone(),
+                });
             };
             let mut inner = Fields::new(item, path.clone())?;
             let source = inner.text("source")?.ok_or_else(|| wanted(item, &path, "a source"))?;
@@ -150,9 +190,12 @@ pub(super) fn contents(fields: &mut Fields, path: &str, group: &'static str) -> 
                 mode: match inner.take("mode") {
                     None => 0o444,
                     Some(mode) => match &mode.value {
-                        Value::Text(octal) => u32::from_str_radix(octal.trim_start_matches("0o"), 8)
-                            .map_err(|_| wanted(mode, &path, "permission bits such as 0444"))?,
-                        _ => u32::try_from(whole(mode, &path)?).map_err(|_| wanted(mode, &path, "permission bits"))?,
+                        Value::Text(octal) => {
+                            u32::from_str_radix(octal.trim_start_matches("0o"), 8)
+                                .map_err(|_| wanted(mode, &path, "permission bits such as 0444"))?
+                        }
+                        _ => u32::try_from(whole(mode, &path)?)
+                            .map_err(|_| wanted(mode, &path, "permission bits"))?,
                     },
                 },
                 mark: item.mark.clone(),

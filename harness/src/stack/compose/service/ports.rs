@@ -1,8 +1,8 @@
 //! Published ports, in short and long form.
 
-use crate::yaml::ConfigError;
 use crate::stack::compose::fields::{Fields, items, port, text, wanted};
 use crate::stack::compose::model::Port;
+use crate::yaml::ConfigError;
 use crate::yaml::tree::{Mark, Value};
 
 pub(super) fn read(fields: &mut Fields, path: &str) -> Result<Vec<Port>, ConfigError> {
@@ -21,7 +21,15 @@ pub(super) fn read(fields: &mut Fields, path: &str) -> Result<Vec<Port>, ConfigE
             let protocol = inner.text("protocol")?.unwrap_or_else(|| "tcp".into());
             inner.finish(&[])?;
             let range = |text: &str| range(text, &item.mark, &path);
-            push_ports(&mut ports, range(&target)?, published.as_deref().map(range).transpose()?, host_ip, &protocol, &item.mark, &path)?;
+            push_ports(
+                &mut ports,
+                range(&target)?,
+                published.as_deref().map(range).transpose()?,
+                host_ip,
+                &protocol,
+                &item.mark,
+                &path,
+            )?;
         } else {
             let all = text(item, &path)?;
             let (spec, protocol) = all.split_once('/').unwrap_or((&all, "tcp"));
@@ -30,12 +38,22 @@ pub(super) fn read(fields: &mut Fields, path: &str) -> Result<Vec<Port>, ConfigE
             let (host_ip, host, container) = match parts.as_slice() {
                 [container] => (None, None, *container),
                 [host, container] => (None, Some(*host), *container),
-                [ip, host, container] => (Some(*ip), Some(*host).filter(|host| !host.is_empty()), *container),
+                [ip, host, container] => {
+                    (Some(*ip), Some(*host).filter(|host| !host.is_empty()), *container)
+                }
                 _ => return Err(wanted(item, &path, "[address:][host port:]port")),
             };
             let range = |text: &str| range(text, &item.mark, &path);
             let host_ip = host_ip.map(|ip| ip.trim_matches(['[', ']']).to_owned());
-            push_ports(&mut ports, range(container)?, host.map(range).transpose()?, host_ip, protocol, &item.mark, &path)?;
+            push_ports(
+                &mut ports,
+                range(container)?,
+                host.map(range).transpose()?,
+                host_ip,
+                protocol,
+                &item.mark,
+                &path,
+            )?;
         }
     }
     Ok(ports)
@@ -45,7 +63,11 @@ fn range(text: &str, mark: &Mark, path: &str) -> Result<Vec<u16>, ConfigError> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let (from, to) = (port(from, mark, path)?, port(to, mark, path)?);
     if from > to {
-        return Err(ConfigError::at(mark, format!("{path}: `{text}` runs backwards"), "write the smaller port first"));
+        return Err(ConfigError::at(
+            mark,
+            format!("{path}: `{text}` runs backwards"),
+            "write the smaller port first",
+        ));
     }
     Ok((from..=to).collect())
 }
@@ -81,7 +103,13 @@ fn push_ports(
     }
     for (at, inside) in container.into_iter().enumerate() {
         let host = host.as_ref().and_then(|host| host.get(at).copied());
-        ports.push(Port { container: inside, host, host_ip: host_ip.clone(), udp, mark: mark.clone() });
+        ports.push(Port {
+            container: inside,
+            host,
+            host_ip: host_ip.clone(),
+            udp,
+            mark: mark.clone(),
+        });
     }
     Ok(())
 }

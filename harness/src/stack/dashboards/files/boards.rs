@@ -1,11 +1,11 @@
 //! Dashboards from the folders that providers name.
 
 use super::{Files, Place, listed, text_of};
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Mark, Node};
 use crate::dashboards::panels::{PanelModel, panels};
 use crate::dashboards::query::Context;
 use crate::dashboards::variables;
+use crate::yaml::ConfigError;
+use crate::yaml::tree::{Mark, Node};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +37,8 @@ pub(super) fn read(file: &Node, place: &Place, into: &mut Vec<Board>) -> Result<
         let options = provider.get("options");
         let path = options.and_then(|o| o.get("path").or_else(|| o.get("folder")));
         let Some(path) = path else {
-            let hint = "add `options: {path: …}`, the folder of its dashboards inside of the container";
+            let hint =
+                "add `options: {path: …}`, the folder of its dashboards inside of the container";
             return Err(ConfigError::at(&provider.mark, "a provider without a path", hint));
         };
         let inside = place.filled(path)?;
@@ -50,15 +51,23 @@ pub(super) fn read(file: &Node, place: &Place, into: &mut Vec<Board>) -> Result<
         };
         if !folder.exists() {
             let what = format!("path: {inside} is {}, which does not exist", folder.display());
-            return Err(ConfigError::at(&path.mark, what, "name the folder that holds the dashboards"));
+            return Err(ConfigError::at(
+                &path.mark,
+                what,
+                "name the folder that holds the dashboards",
+            ));
         }
         let mut found = Vec::new();
-        json_files(&folder, &mut found)
-            .map_err(|(path, error)| ConfigError::of(&path, format!("can't be read: {error}"), "check its permissions"))?;
+        json_files(&folder, &mut found).map_err(|(path, error)| {
+            ConfigError::of(&path, format!("can't be read: {error}"), "check its permissions")
+        })?;
         found.sort();
         for file in found {
             let board = board(&file)?;
-            if let Some(same) = into.iter().find(|b| !b.uid.is_empty() && b.uid == board.uid && b.file != board.file) {
+            if let Some(same) = into
+                .iter()
+                .find(|b| !b.uid.is_empty() && b.uid == board.uid && b.file != board.file)
+            {
                 return Err(ConfigError::at(
                     &board.mark(&["\"uid\""], &board.uid),
                     format!("dashboard {} is in {} too", board.uid, same.file.display()),
@@ -98,13 +107,27 @@ fn board(file: &Path) -> Result<Board, ConfigError> {
         let mark = Mark { file: Arc::from(file), line: e.line() as u64 };
         let told = e.to_string();
         let told = told.split(" at line ").next().unwrap_or(&told);
-        ConfigError::at(&mark, format!("no JSON: {told} (column {})", e.column()), "correct it; Grafana would not show this dashboard")
+        ConfigError::at(
+            &mark,
+            format!("no JSON: {told} (column {})", e.column()),
+            "correct it; Grafana would not show this dashboard",
+        )
     })?;
     let text_at = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
-    let board = Board { file: file.to_path_buf(), uid: text_at("uid"), title: text_at("title"), text: text.into(), json };
+    let board = Board {
+        file: file.to_path_buf(),
+        uid: text_at("uid"),
+        title: text_at("title"),
+        text: text.into(),
+        json,
+    };
     if board.title.is_empty() {
         let mark = Mark { file: Arc::from(file), line: 1 };
-        return Err(ConfigError::at(&mark, "a dashboard without a title", "add \"title\"; Grafana would not show this dashboard"));
+        return Err(ConfigError::at(
+            &mark,
+            "a dashboard without a title",
+            "add \"title\"; Grafana would not show this dashboard",
+        ));
     }
     Ok(board)
 }
@@ -115,9 +138,13 @@ impl Board {
         panels(&self.json)
     }
 
-    /// Where something is first written that begins with one of these words, on a line that holds a further one.
+    /// Where something is first written that begins with one of these words, on a line that holds a
+    /// further one.
     fn mark(&self, words: &[&str], beside: &str) -> Mark {
-        let line = self.text.lines().position(|l| l.contains(beside) && words.iter().any(|w| l.contains(w)));
+        let line = self
+            .text
+            .lines()
+            .position(|l| l.contains(beside) && words.iter().any(|w| l.contains(w)));
         Mark { file: Arc::from(self.file.as_path()), line: line.map_or(0, |at| at as u64 + 1) }
     }
 
@@ -137,12 +164,17 @@ impl Board {
                 || text.contains(&format!("?<{name}>"))
         };
         let undefined = |what: &str, text: &str| {
-            let Some(name) = variables::names(text).find(|name| !known(name, text)) else { return Ok(()) };
+            let Some(name) = variables::names(text).find(|name| !known(name, text)) else {
+                return Ok(());
+            };
             let references = [format!("${name}"), format!("${{{name}"), format!("[[{name}")];
             let known: Vec<&str> = defined.iter().map(|v| v.name.as_str()).collect();
             Err(ConfigError::at(
                 &self.mark(&references.each_ref().map(String::as_str), ""),
-                format!("{what} of dashboard {} uses the variable {name}, which nothing defines", self.title),
+                format!(
+                    "{what} of dashboard {} uses the variable {name}, which nothing defines",
+                    self.title
+                ),
                 crate::yaml::suggest(name, known, "variables"),
             ))
         };
@@ -157,10 +189,16 @@ impl Board {
                 let reference = panel.reference(target);
                 undefined(&what, &reference.to_string())?;
                 // What is asked of others is not known here, nor what a dollar sign means to them.
-                let kind = context.source(reference).map(|s| s.r#type).ok().or_else(|| reference["type"].as_str().map(str::to_owned));
+                let kind = context
+                    .source(reference)
+                    .map(|s| s.r#type)
+                    .ok()
+                    .or_else(|| reference["type"].as_str().map(str::to_owned));
                 if kind.is_none_or(|kind| ASKED.contains(&kind.as_str())) {
                     let fields = target.as_object().into_iter().flatten();
-                    let asked = fields.filter(|(key, _)| !["legendFormat", "alias", "datasource", "refId"].contains(&key.as_str()));
+                    let asked = fields.filter(|(key, _)| {
+                        !["legendFormat", "alias", "datasource", "refId"].contains(&key.as_str())
+                    });
                     for (_, value) in asked {
                         undefined(&what, &texts(value))?;
                     }

@@ -1,4 +1,5 @@
-//! What arrived at the stand-ins, and why something did not: the stages from the alert manager to the receiver.
+//! What arrived at the stand-ins, and why something did not: the stages from the alert manager to
+//! the receiver.
 
 use super::Diagnosis;
 use crate::cause::Cause;
@@ -35,12 +36,20 @@ pub(super) fn accepted(n: &Notification) -> bool {
 }
 
 /// The alerts of this name in a notification.
-pub(super) fn of_name<'n>(n: &'n Notification, alert: &'n str) -> impl Iterator<Item = &'n NotifiedAlert> {
+pub(super) fn of_name<'n>(
+    n: &'n Notification,
+    alert: &'n str,
+) -> impl Iterator<Item = &'n NotifiedAlert> {
     n.alerts.iter().filter(move |a| a.labels.get(ALERT_NAME).is_some_and(|l| l == alert))
 }
 
-/// Labels that are shown with another value than declared, or, where the protocol shows all labels, not shown.
-fn differences(n: &Notification, alert: &NotifiedAlert, wanted: &BTreeMap<String, String>) -> Vec<String> {
+/// Labels that are shown with another value than declared, or, where the protocol shows all labels,
+/// not shown.
+fn differences(
+    n: &Notification,
+    alert: &NotifiedAlert,
+    wanted: &BTreeMap<String, String>,
+) -> Vec<String> {
     let shows_all = n.protocol == Protocol::Webhook;
     let differs = |(k, v): (&String, &String)| match alert.labels.get(k) {
         Some(seen) if seen != v => Some(format!("{k} is {seen:?}, {v:?} wanted")),
@@ -51,7 +60,13 @@ fn differences(n: &Notification, alert: &NotifiedAlert, wanted: &BTreeMap<String
 }
 
 /// What `receiver` got of a firing alert in a window of wall-clock time.
-pub(super) fn received(history: &History, alert: &str, wanted: &BTreeMap<String, String>, receiver: &str, window: Interval) -> Received {
+pub(super) fn received(
+    history: &History,
+    alert: &str,
+    wanted: &BTreeMap<String, String>,
+    receiver: &str,
+    window: Interval,
+) -> Received {
     let mut best: Option<(f64, u64)> = None;
     let mut other: Option<(u64, String)> = None;
     for (e, n) in history.notifications() {
@@ -84,13 +99,17 @@ struct Place<'h> {
 
 fn place<'h>(history: &'h History, receiver: &str) -> Option<Place<'h>> {
     let declared = history.events.iter().find_map(|e| match &e.kind {
-        EventKind::Alert(AlertEvent::Declared { receiver: r, protocol, host, path }) if r == receiver => {
+        EventKind::Alert(AlertEvent::Declared { receiver: r, protocol, host, path })
+            if r == receiver =>
+        {
             Some(Place { protocol: *protocol, host, path })
         }
         _ => None,
     });
     declared.or_else(|| {
-        let (_, n) = history.notifications().find(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(receiver))?;
+        let (_, n) = history
+            .notifications()
+            .find(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(receiver))?;
         Some(Place { protocol: n.protocol, host: &n.host, path: &n.path })
     })
 }
@@ -112,7 +131,8 @@ struct Case<'a, 'h> {
     window: Interval,
 }
 
-/// The stage that stopped a firing alert on its way to `receiver`; `wanted` are all receivers that should have it.
+/// The stage that stopped a firing alert on its way to `receiver`; `wanted` are all receivers that
+/// should have it.
 pub(super) fn undelivered(
     timeline: &Timeline<'_>,
     firing: &Firing,
@@ -123,7 +143,8 @@ pub(super) fn undelivered(
     window: Interval,
 ) -> Diagnosis {
     let case = Case { timeline, firing, alert, receiver, wanted, fired, window };
-    // That it was tried and refused is the strongest evidence, so it is asked first where the alert itself was in what was refused.
+    // That it was tried and refused is the strongest evidence, so it is asked first where the alert
+    // itself was in what was refused.
     case.refused(true)
         .or_else(|| case.manager_reload())
         .or_else(|| case.not_sent())
@@ -142,7 +163,12 @@ impl<'h> Case<'_, 'h> {
 
     fn managers(&self) -> BTreeSet<&'h str> {
         let answers = |f: &Fact| matches!(f, Fact::ManagedAlerts { .. } | Fact::Silences { .. });
-        self.timeline.history.observations().filter(|(_, o)| answers(&o.fact)).map(|(_, o)| o.source.as_str()).collect()
+        self.timeline
+            .history
+            .observations()
+            .filter(|(_, o)| answers(&o.fact))
+            .map(|(_, o)| o.source.as_str())
+            .collect()
     }
 
     /// The alert as the manager held it from its firing to the end of the drill, oldest first.
@@ -150,7 +176,9 @@ impl<'h> Case<'_, 'h> {
         let mut seen: Vec<(i64, u64, &str, &ManagedAlert)> = Vec::new();
         for (e, o) in self.timeline.history.observations().filter(|(_, o)| self.after_firing(o)) {
             if let Fact::ManagedAlerts { alerts } = &o.fact {
-                let mine = alerts.iter().filter(|a| a.labels.get(ALERT_NAME).is_some_and(|n| n == self.alert));
+                let mine = alerts
+                    .iter()
+                    .filter(|a| a.labels.get(ALERT_NAME).is_some_and(|n| n == self.alert));
                 seen.extend(mine.map(|a| (o.answered.mono_us, e.seq, o.source.as_str(), a)));
             }
         }
@@ -160,7 +188,9 @@ impl<'h> Case<'_, 'h> {
 
     fn refused(&self, carries: bool) -> Option<Diagnosis> {
         let place = place(self.timeline.history, self.receiver);
-        let here = |n: &Notification| place.as_ref().map(|p| p.host == n.host && same_service(p.protocol, n.protocol));
+        let here = |n: &Notification| {
+            place.as_ref().map(|p| p.host == n.host && same_service(p.protocol, n.protocol))
+        };
         let (e, n) = self.timeline.history.notifications().find(|(_, n)| {
             let refused = !accepted(n) && n.answered >= 400 && within(n, self.window);
             let mine = if carries {
@@ -170,7 +200,9 @@ impl<'h> Case<'_, 'h> {
             };
             refused && mine
         })?;
-        let declared = place.map_or(String::new(), |p| format!("; {} is declared at {}{}", self.receiver, p.host, path(p.path)));
+        let declared = place.map_or(String::new(), |p| {
+            format!("; {} is declared at {}{}", self.receiver, p.host, path(p.path))
+        });
         let why = n.error.as_ref().map_or(String::new(), |e| format!(" ({e})"));
         Some(Diagnosis {
             cause: Cause::ReceiverRefused,
@@ -191,8 +223,13 @@ impl<'h> Case<'_, 'h> {
         Some(Diagnosis {
             cause: Cause::ReloadRejected,
             stage: "reload rejected".into(),
-            seen: format!("{source} refused its last configuration and routes by an older one: {}", reload.seen),
-            hint: format!("check the configuration of {source} with its own checking tool, then reload again"),
+            seen: format!(
+                "{source} refused its last configuration and routes by an older one: {}",
+                reload.seen
+            ),
+            hint: format!(
+                "check the configuration of {source} with its own checking tool, then reload again"
+            ),
             witnesses: vec![seq],
         })
     }
@@ -201,11 +238,17 @@ impl<'h> Case<'_, 'h> {
         if !self.managed().is_empty() {
             return None;
         }
-        // The metrics server hands an alert over after the evaluation in which it fires: earlier answers prove nothing.
+        // The metrics server hands an alert over after the evaluation in which it fires: earlier
+        // answers prove nothing.
         let from = self.fired.from + self.firing.resolution(self.alert).unwrap_or(0.0);
-        let asked: Vec<_> =
-            self.timeline.history.observations().filter(|(_, o)| self.after_firing(o) && o.asked.wall_s() >= from).collect();
-        let answers: Vec<_> = asked.iter().filter(|(_, o)| matches!(o.fact, Fact::ManagedAlerts { .. })).collect();
+        let asked: Vec<_> = self
+            .timeline
+            .history
+            .observations()
+            .filter(|(_, o)| self.after_firing(o) && o.asked.wall_s() >= from)
+            .collect();
+        let answers: Vec<_> =
+            asked.iter().filter(|(_, o)| matches!(o.fact, Fact::ManagedAlerts { .. })).collect();
         if let Some((e, o)) = answers.last() {
             return Some(Diagnosis {
                 cause: Cause::NotSentToManager,
@@ -217,7 +260,9 @@ impl<'h> Case<'_, 'h> {
         }
         let managers = self.managers();
         let (e, o, error) = asked.iter().find_map(|(e, o)| match &o.fact {
-            Fact::Unreachable { error, .. } if managers.contains(o.source.as_str()) => Some((e, o, error)),
+            Fact::Unreachable { error, .. } if managers.contains(o.source.as_str()) => {
+                Some((e, o, error))
+            }
             _ => None,
         })?;
         Some(Diagnosis {
@@ -232,13 +277,14 @@ impl<'h> Case<'_, 'h> {
     fn suppressed(&self) -> Option<Diagnosis> {
         let managed = self.managed();
         let (seq, source, a) = managed.last()?;
-        let diagnosis = |cause: Cause, stage: String, seen: String, hint: &str, more: Option<u64>| Diagnosis {
-            cause,
-            stage,
-            seen,
-            hint: hint.into(),
-            witnesses: [*seq].into_iter().chain(more).collect(),
-        };
+        let diagnosis =
+            |cause: Cause, stage: String, seen: String, hint: &str, more: Option<u64>| Diagnosis {
+                cause,
+                stage,
+                seen,
+                hint: hint.into(),
+                witnesses: [*seq].into_iter().chain(more).collect(),
+            };
         if !a.inhibited_by.is_empty() {
             let by = list(&a.inhibited_by, 5);
             return Some(diagnosis(
@@ -250,10 +296,13 @@ impl<'h> Case<'_, 'h> {
             ));
         }
         if let Some(id) = a.silenced_by.first() {
-            let silence: Option<(u64, &Silence)> = self.timeline.history.observations().find_map(|(e, o)| match &o.fact {
-                Fact::Silences { silences } => silences.iter().find(|s| s.id == *id).map(|s| (e.seq, s)),
-                _ => None,
-            });
+            let silence: Option<(u64, &Silence)> =
+                self.timeline.history.observations().find_map(|(e, o)| match &o.fact {
+                    Fact::Silences { silences } => {
+                        silences.iter().find(|s| s.id == *id).map(|s| (e.seq, s))
+                    }
+                    _ => None,
+                });
             let what = silence.map_or_else(
                 || format!("silence {id}"),
                 |(_, s)| format!("silence {{{}}} made by {}", s.matchers.join(", "), s.created_by),
@@ -281,7 +330,12 @@ impl<'h> Case<'_, 'h> {
 
     fn elsewhere(&self) -> Option<Diagnosis> {
         let mut others: BTreeMap<&str, u64> = BTreeMap::new();
-        for (e, n) in self.timeline.history.notifications().filter(|(_, n)| accepted(n) && within(n, self.window)) {
+        for (e, n) in self
+            .timeline
+            .history
+            .notifications()
+            .filter(|(_, n)| accepted(n) && within(n, self.window))
+        {
             if let Some(r) = n.receiver.as_deref().filter(|r| !self.wanted.iter().any(|w| w == r))
                 && of_name(n, self.alert).any(|a| !a.resolved)
             {
@@ -289,16 +343,27 @@ impl<'h> Case<'_, 'h> {
             }
         }
         let routes: Vec<(u64, &str, &ManagedAlert)> = self.managed();
-        let led_to: BTreeSet<&str> = routes.iter().flat_map(|(_, _, a)| &a.receivers).map(String::as_str).collect();
-        // Names in the manager's routes speak about the stand-in only if the manager uses the stand-in's name at all.
+        let led_to: BTreeSet<&str> =
+            routes.iter().flat_map(|(_, _, a)| &a.receivers).map(String::as_str).collect();
+        // Names in the manager's routes speak about the stand-in only if the manager uses the
+        // stand-in's name at all.
         let named = self.named();
         let routed_away = named && !led_to.is_empty() && !led_to.contains(self.receiver);
         if others.is_empty() && !routed_away {
             return None;
         }
-        let arrived = if others.is_empty() { String::new() } else { format!("it arrived at {} instead", list(others.keys(), 5)) };
-        let routed = if led_to.is_empty() { String::new() } else { format!("its routes lead to {}", list(&led_to, 5)) };
-        let seen = [arrived, routed].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("; ");
+        let arrived = if others.is_empty() {
+            String::new()
+        } else {
+            format!("it arrived at {} instead", list(others.keys(), 5))
+        };
+        let routed = if led_to.is_empty() {
+            String::new()
+        } else {
+            format!("its routes lead to {}", list(&led_to, 5))
+        };
+        let seen =
+            [arrived, routed].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("; ");
         Some(Diagnosis {
             cause: Cause::RoutedElsewhere,
             stage: "another route".into(),
@@ -311,16 +376,21 @@ impl<'h> Case<'_, 'h> {
     /// Whether the manager's configuration uses the stand-in's name.
     fn named(&self) -> bool {
         self.timeline.history.observations().any(|(_, o)| match &o.fact {
-            Fact::ManagedAlerts { alerts } => alerts.iter().any(|a| a.receivers.iter().any(|r| r == self.receiver)),
+            Fact::ManagedAlerts { alerts } => {
+                alerts.iter().any(|a| a.receivers.iter().any(|r| r == self.receiver))
+            }
             Fact::ManagerReceivers { names } => names.iter().any(|r| r == self.receiver),
             _ => false,
         })
     }
 
-    /// Routes of the alert that may lead to the receiver, as they were last seen: those to its name, where the manager uses it.
+    /// Routes of the alert that may lead to the receiver, as they were last seen: those to its
+    /// name, where the manager uses it.
     fn routes(&self) -> Vec<&'h ManagedRoute> {
         let managed = self.managed();
-        let Some((_, _, a)) = managed.iter().rfind(|(_, _, a)| !a.routes.is_empty()) else { return Vec::new() };
+        let Some((_, _, a)) = managed.iter().rfind(|(_, _, a)| !a.routes.is_empty()) else {
+            return Vec::new();
+        };
         let named = self.named();
         a.routes.iter().filter(|r| !named || r.receiver == self.receiver).collect()
     }
@@ -328,7 +398,12 @@ impl<'h> Case<'_, 'h> {
     /// The last that the receiver was told of the alert before it fired, if that was that it fires.
     fn told_before(&self) -> Option<(u64, f64)> {
         let mut told: Vec<(f64, u64, bool)> = Vec::new();
-        for (e, n) in self.timeline.history.notifications().filter(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(self.receiver)) {
+        for (e, n) in self
+            .timeline
+            .history
+            .notifications()
+            .filter(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(self.receiver))
+        {
             let states: Vec<bool> = of_name(n, self.alert).map(|a| a.resolved).collect();
             if received_s(n) < self.fired.from && !states.is_empty() {
                 told.push((received_s(n), e.seq, states.iter().all(|resolved| *resolved)));
@@ -338,12 +413,16 @@ impl<'h> Case<'_, 'h> {
         (!over).then_some((seq, at))
     }
 
-    /// The receiver was told of the alert before, never that it is over, and its group's next turn has passed without a word.
+    /// The receiver was told of the alert before, never that it is over, and its group's next turn
+    /// has passed without a word.
     fn deduplicated(&self) -> Option<Diagnosis> {
         let (seq, at) = self.told_before()?;
         let managed = self.managed();
         let (held, source, _) = managed.last()?;
-        let route = self.routes().into_iter().find(|r| self.window.to - self.fired.from >= r.group_interval_s)?;
+        let route = self
+            .routes()
+            .into_iter()
+            .find(|r| self.window.to - self.fired.from >= r.group_interval_s)?;
         let again = at + route.repeat_interval_s;
         (again > self.window.to).then(|| Diagnosis {
             cause: Cause::Deduplicated,
@@ -365,10 +444,18 @@ impl<'h> Case<'_, 'h> {
         let left = self.window.to - self.fired.from;
         let quickest = self.quickest();
         let seen = match (unprocessed, self.timer(left), quickest) {
-            (Some((_, source, _)), _, _) => format!("{source} has it and has not processed its group yet"),
-            (None, Some(timer), _) => format!("it fired {} before the drill ended, and {timer}", seconds(left)),
+            (Some((_, source, _)), _, _) => {
+                format!("{source} has it and has not processed its group yet")
+            }
+            (None, Some(timer), _) => {
+                format!("it fired {} before the drill ended, and {timer}", seconds(left))
+            }
             (None, None, Some(q)) if left < q => {
-                format!("it fired {} before the drill ended, and the quickest notification of this run took {}", seconds(left), seconds(q))
+                format!(
+                    "it fired {} before the drill ended, and the quickest notification of this run took {}",
+                    seconds(left),
+                    seconds(q)
+                )
             }
             _ => return None,
         };
@@ -376,7 +463,9 @@ impl<'h> Case<'_, 'h> {
             cause: Cause::WaitingInGroup,
             stage: "waiting in the group".into(),
             seen,
-            hint: "compare `group_wait` and `group_interval` with the time that the alert was firing".into(),
+            hint:
+                "compare `group_wait` and `group_interval` with the time that the alert was firing"
+                    .into(),
             witnesses: managed.last().map(|(s, _, _)| *s).into_iter().collect(),
         })
     }
@@ -385,12 +474,19 @@ impl<'h> Case<'_, 'h> {
     fn timer(&self, left: f64) -> Option<String> {
         let routes = self.routes();
         if let Some(route) = routes.iter().find(|r| left < r.group_wait_s) {
-            return Some(format!("a new group of receiver {} waits {} (`group_wait`)", route.receiver, seconds(route.group_wait_s)));
+            return Some(format!(
+                "a new group of receiver {} waits {} (`group_wait`)",
+                route.receiver,
+                seconds(route.group_wait_s)
+            ));
         }
         // Whoever was told of a group before hears of changes at its next turn only.
         self.told_before()?;
         let route = routes.iter().find(|r| left < r.group_interval_s)?;
-        Some(format!("its group, told before, has its next turn after at most {} (`group_interval`)", seconds(route.group_interval_s)))
+        Some(format!(
+            "its group, told before, has its next turn after at most {} (`group_interval`)",
+            seconds(route.group_interval_s)
+        ))
     }
 
     /// The shortest time of this run from the firing of an alert to its arrival anywhere.
@@ -398,9 +494,16 @@ impl<'h> Case<'_, 'h> {
         let mut shortest: Option<f64> = None;
         for (_, n) in self.timeline.history.notifications().filter(|(_, n)| accepted(n)) {
             let at = received_s(n);
-            for name in n.alerts.iter().filter(|a| !a.resolved).filter_map(|a| a.labels.get(ALERT_NAME)) {
-                let began =
-                    self.firing.firing(name).into_iter().map(|s| s.from).filter(|from| *from <= at).fold(f64::NEG_INFINITY, f64::max);
+            for name in
+                n.alerts.iter().filter(|a| !a.resolved).filter_map(|a| a.labels.get(ALERT_NAME))
+            {
+                let began = self
+                    .firing
+                    .firing(name)
+                    .into_iter()
+                    .map(|s| s.from)
+                    .filter(|from| *from <= at)
+                    .fold(f64::NEG_INFINITY, f64::max);
                 if began.is_finite() {
                     shortest = Some(shortest.map_or(at - began, |s| s.min(at - began)));
                 }

@@ -39,8 +39,14 @@ impl Checker for AlertFires {
         if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
             return Verdict::unknown(id, expected, why).witnesses(seqs);
         }
-        let Some((drill, injected)) = timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m))) else {
-            return Verdict::unknown(id, expected, format!("the fault of drill {} was never injected", self.drill));
+        let Some((drill, injected)) =
+            timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m)))
+        else {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("the fault of drill {} was never injected", self.drill),
+            );
         };
         let firing = Firing::of(history);
         let (start, until) = (injected.at.wall_s(), drill_until(&timeline, drill));

@@ -1,5 +1,6 @@
-//! What people are told in the course of time: not again while nothing has changed, again where it must be repeated, and never that it
-//! is over while it is not. Read from what the stand-ins accepted, whatever the metrics server says: it may be what is broken.
+//! What people are told in the course of time: not again while nothing has changed, again where it
+//! must be repeated, and never that it is over while it is not. Read from what the stand-ins
+//! accepted, whatever the metrics server says: it may be what is broken.
 
 use super::delivery::{accepted, of_name, received_s};
 use crate::cause::Cause;
@@ -24,12 +25,14 @@ pub struct NotifiedOnce {
     pub receivers: Vec<String>,
 }
 
-/// Notifications of the alert keep coming: one that must be repeated, or a dead man's switch, whose silence says that alerting is dead.
+/// Notifications of the alert keep coming: one that must be repeated, or a dead man's switch, whose
+/// silence says that alerting is dead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotifiedRepeatedly {
     /// Alert name.
     pub alert: String,
-    /// Drill that causes it, from whose first notification to healing they must keep coming; without one, over the whole drive.
+    /// Drill that causes it, from whose first notification to healing they must keep coming;
+    /// without one, over the whole drive.
     pub drill: Option<String>,
     /// Receivers.
     pub receivers: Vec<String>,
@@ -48,10 +51,14 @@ pub struct NotifiedUntilOver {
     pub receivers: Vec<String>,
 }
 
-/// What a receiver was told of an alert: wall-clock seconds, event, and whether it said that it is over.
+/// What a receiver was told of an alert: wall-clock seconds, event, and whether it said that it is
+/// over.
 fn told(history: &History, alert: &str, receiver: &str, window: Interval) -> Vec<(f64, u64, bool)> {
     let mut told = Vec::new();
-    for (e, n) in history.notifications().filter(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(receiver)) {
+    for (e, n) in history
+        .notifications()
+        .filter(|(_, n)| accepted(n) && n.receiver.as_deref() == Some(receiver))
+    {
         let states: Vec<bool> = of_name(n, alert).map(|a| a.resolved).collect();
         if !states.is_empty() && (window.from..=window.to).contains(&received_s(n)) {
             told.push((received_s(n), e.seq, states.iter().all(|resolved| *resolved)));
@@ -62,11 +69,15 @@ fn told(history: &History, alert: &str, receiver: &str, window: Interval) -> Vec
 }
 
 /// A drill whose fault bit, with its injection and the time until it was healed.
-fn struck<'t, 'h>(timeline: &'t Timeline<'h>, id: &str) -> Result<(&'t Drill<'h>, Moment, Interval), (String, Vec<u64>)> {
+fn struck<'t, 'h>(
+    timeline: &'t Timeline<'h>,
+    id: &str,
+) -> Result<(&'t Drill<'h>, Moment, Interval), (String, Vec<u64>)> {
     if let Some(why) = timeline.vacuous(id) {
         return Err(why);
     }
-    let Some((drill, injected)) = timeline.drill(id).and_then(|d| d.injected.map(|m| (d, m))) else {
+    let Some((drill, injected)) = timeline.drill(id).and_then(|d| d.injected.map(|m| (d, m)))
+    else {
         return Err((format!("the fault of drill {id} was never injected"), vec![]));
     };
     let healed = drill.healed.map_or_else(|| drill_until(timeline, drill), |m| m.at.wall_s());
@@ -79,7 +90,12 @@ impl Checker for NotifiedOnce {
     }
 
     fn expected(&self) -> String {
-        format!("{} told of {} once in drill {}", list(&self.receivers, 8) + " is", self.alert, self.drill)
+        format!(
+            "{} told of {} once in drill {}",
+            list(&self.receivers, 8) + " is",
+            self.alert,
+            self.drill
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -91,13 +107,28 @@ impl Checker for NotifiedOnce {
         };
         let mut witnesses = vec![injected.seq];
         for receiver in &self.receivers {
-            let firing: Vec<_> = told(history, &self.alert, receiver, window).into_iter().filter(|(_, _, over)| !over).collect();
+            let firing: Vec<_> = told(history, &self.alert, receiver, window)
+                .into_iter()
+                .filter(|(_, _, over)| !over)
+                .collect();
             match firing.as_slice() {
-                [] => return Verdict::unknown(id, expected, format!("{receiver} was never told of it")).witnesses(witnesses),
+                [] => {
+                    return Verdict::unknown(
+                        id,
+                        expected,
+                        format!("{receiver} was never told of it"),
+                    )
+                    .witnesses(witnesses);
+                }
                 [(_, seq, _)] => witnesses.push(*seq),
                 more => {
-                    let times: Vec<String> = more.iter().map(|(at, ..)| seconds(at - window.from)).collect();
-                    let seen = format!("{receiver} was told {} times, {} after the injection", more.len(), list(&times, 8));
+                    let times: Vec<String> =
+                        more.iter().map(|(at, ..)| seconds(at - window.from)).collect();
+                    let seen = format!(
+                        "{receiver} was told {} times, {} after the injection",
+                        more.len(),
+                        list(&times, 8)
+                    );
                     return Verdict::fail(id, expected, Cause::NotifiedTwice, seen)
                         .witnesses(witnesses)
                         .witnesses(more.iter().map(|(_, seq, _)| *seq))
@@ -105,8 +136,16 @@ impl Checker for NotifiedOnce {
                 }
             }
         }
-        let reason = format!("{} once each in {}", list(&self.receivers, 8), seconds(window.to - window.from));
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("receivers told once", self.receivers.len() as u64).witnesses(witnesses))
+        let reason = format!(
+            "{} once each in {}",
+            list(&self.receivers, 8),
+            seconds(window.to - window.from)
+        );
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("receivers told once", self.receivers.len() as u64)
+                .witnesses(witnesses),
+        )
     }
 }
 
@@ -116,24 +155,42 @@ impl NotifiedRepeatedly {
         match &self.drill {
             Some(drill) => {
                 let (_, _, window) = struck(timeline, drill).map_err(|(why, _)| why)?;
-                let first = told(timeline.history, &self.alert, receiver, window).into_iter().find(|(_, _, over)| !over);
-                first.map(|(at, ..)| Interval { from: at, ..window }).ok_or_else(|| format!("{receiver} was never told of it"))
+                let first = told(timeline.history, &self.alert, receiver, window)
+                    .into_iter()
+                    .find(|(_, _, over)| !over);
+                first
+                    .map(|(at, ..)| Interval { from: at, ..window })
+                    .ok_or_else(|| format!("{receiver} was never told of it"))
             }
             None => {
-                let at = |wanted: fn(&RunEvent) -> bool| timeline.history.run().filter(move |(_, r)| wanted(r)).map(|(e, _)| e.at.wall_s());
-                let from = at(|r| matches!(r, RunEvent::Steady { held: true, .. })).min_by(f64::total_cmp);
+                let at = |wanted: fn(&RunEvent) -> bool| {
+                    timeline
+                        .history
+                        .run()
+                        .filter(move |(_, r)| wanted(r))
+                        .map(|(e, _)| e.at.wall_s())
+                };
+                let from =
+                    at(|r| matches!(r, RunEvent::Steady { held: true, .. })).min_by(f64::total_cmp);
                 let over = |r: &RunEvent| {
-                    matches!(r, RunEvent::PhaseEnded { phase: Phase::Drive } | RunEvent::PhaseBegan { phase: Phase::Capture })
+                    matches!(
+                        r,
+                        RunEvent::PhaseEnded { phase: Phase::Drive }
+                            | RunEvent::PhaseBegan { phase: Phase::Capture }
+                    )
                 };
                 let to = at(over).min_by(f64::total_cmp);
-                let (from, to) = from.zip(to).ok_or("no steady state was seen to hold, or the drive never ended")?;
+                let (from, to) = from
+                    .zip(to)
+                    .ok_or("no steady state was seen to hold, or the drive never ended")?;
                 Ok(Interval { from, to })
             }
         }
     }
 
-    /// What kept the alert from being told in a time: what silenced it last, else what the alert manager's last answer shows. One that was
-    /// restarted after that has it for a moment not at all.
+    /// What kept the alert from being told in a time: what silenced it last, else what the alert
+    /// manager's last answer shows. One that was restarted after that has it for a moment not at
+    /// all.
     fn kept_by(&self, history: &History, gap: Interval) -> Option<(String, u64)> {
         let (mut silenced, mut last) = (None, None);
         for (e, o) in history.observations() {
@@ -141,15 +198,25 @@ impl NotifiedRepeatedly {
             if !(gap.from..=gap.to).contains(&o.asked.wall_s()) {
                 continue;
             }
-            let (why, for_good) = match alerts.iter().find(|a| a.labels.get(ALERT_NAME).is_some_and(|n| *n == self.alert)) {
+            let (why, for_good) = match alerts
+                .iter()
+                .find(|a| a.labels.get(ALERT_NAME).is_some_and(|n| *n == self.alert))
+            {
                 None => (Some(format!("{} did not have it then", o.source)), false),
-                Some(a) if !a.inhibited_by.is_empty() => (Some(format!("inhibited by {}", list(&a.inhibited_by, 5))), true),
-                Some(a) if !a.silenced_by.is_empty() => (Some(format!("silenced by silence {}", list(&a.silenced_by, 5))), true),
-                Some(a) if !a.muted_by.is_empty() => (Some(format!("muted by {}", list(&a.muted_by, 5))), true),
+                Some(a) if !a.inhibited_by.is_empty() => {
+                    (Some(format!("inhibited by {}", list(&a.inhibited_by, 5))), true)
+                }
+                Some(a) if !a.silenced_by.is_empty() => {
+                    (Some(format!("silenced by silence {}", list(&a.silenced_by, 5))), true)
+                }
+                Some(a) if !a.muted_by.is_empty() => {
+                    (Some(format!("muted by {}", list(&a.muted_by, 5))), true)
+                }
                 Some(_) => (None, false),
             };
             let seen = (o.answered.mono_us, e.seq, why);
-            let latest: &mut Option<(i64, u64, Option<String>)> = if for_good { &mut silenced } else { &mut last };
+            let latest: &mut Option<(i64, u64, Option<String>)> =
+                if for_good { &mut silenced } else { &mut last };
             if latest.as_ref().is_none_or(|(at, ..)| *at <= seen.0) {
                 *latest = Some(seen);
             }
@@ -165,8 +232,16 @@ impl Checker for NotifiedRepeatedly {
     }
 
     fn expected(&self) -> String {
-        let when = self.drill.as_ref().map_or_else(|| "throughout".to_owned(), |d| format!("while drill {d} lasts"));
-        format!("{} told of {} at least every {} {when}", list(&self.receivers, 8) + " is", self.alert, seconds(self.every_s))
+        let when = self
+            .drill
+            .as_ref()
+            .map_or_else(|| "throughout".to_owned(), |d| format!("while drill {d} lasts"));
+        format!(
+            "{} told of {} at least every {} {when}",
+            list(&self.receivers, 8) + " is",
+            self.alert,
+            seconds(self.every_s)
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -179,13 +254,24 @@ impl Checker for NotifiedRepeatedly {
                 Err(why) => return Verdict::unknown(id, expected, why),
             };
             if window.to - window.from < 2.0 * self.every_s {
-                let why =
-                    format!("{} are too short to see anything repeated every {}", seconds(window.to - window.from), seconds(self.every_s));
+                let why = format!(
+                    "{} are too short to see anything repeated every {}",
+                    seconds(window.to - window.from),
+                    seconds(self.every_s)
+                );
                 return Verdict::unknown(id, expected, why);
             }
             let all = told(history, &self.alert, receiver, window);
-            let firing: Vec<(f64, u64)> = all.into_iter().filter(|(_, _, over)| !over).map(|(at, seq, _)| (at, seq)).collect();
-            let edges: Vec<f64> = [window.from].into_iter().chain(firing.iter().map(|(at, _)| *at)).chain([window.to]).collect();
+            let firing: Vec<(f64, u64)> = all
+                .into_iter()
+                .filter(|(_, _, over)| !over)
+                .map(|(at, seq, _)| (at, seq))
+                .collect();
+            let edges: Vec<f64> = [window.from]
+                .into_iter()
+                .chain(firing.iter().map(|(at, _)| *at))
+                .chain([window.to])
+                .collect();
             for (from, to) in edges.iter().zip(edges.iter().skip(1)).map(|(a, b)| (*a, *b)) {
                 if to - from <= self.every_s {
                     longest = longest.max(to - from);
@@ -198,11 +284,17 @@ impl Checker for NotifiedRepeatedly {
                     seconds(timeline.since_start(from))
                 );
                 if let Some((why, seq)) = timeline.contended(gap) {
-                    return Verdict::unknown(id, expected, format!("late while the host was contended: {seen}; {why}")).witnesses([seq]);
+                    return Verdict::unknown(
+                        id,
+                        expected,
+                        format!("late while the host was contended: {seen}; {why}"),
+                    )
+                    .witnesses([seq]);
                 }
                 let kept = self.kept_by(history, gap);
                 let stage = kept.as_ref().map_or("not repeated".to_owned(), |(why, _)| why.clone());
-                let seqs = firing.iter().filter(|(at, _)| *at <= from).map(|(_, seq)| *seq).next_back();
+                let seqs =
+                    firing.iter().filter(|(at, _)| *at <= from).map(|(_, seq)| *seq).next_back();
                 let verdict = Verdict::fail(id, expected, Cause::NotRepeated, format!("{seen}: {stage}"))
                     .stopped_at(stage)
                     .witnesses(seqs.into_iter().chain(kept.map(|(_, seq)| seq)))
@@ -212,8 +304,16 @@ impl Checker for NotifiedRepeatedly {
             arrived += firing.len() as u64;
             witnesses.extend(firing.iter().map(|(_, seq)| *seq));
         }
-        let reason = format!("{}, at most {} apart", count(arrived, "notification", "notifications"), seconds(longest));
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("notifications", arrived).witnesses(witnesses))
+        let reason = format!(
+            "{}, at most {} apart",
+            count(arrived, "notification", "notifications"),
+            seconds(longest)
+        );
+        timeline.gate(
+            Verdict::pass(id, expected, reason)
+                .evidence("notifications", arrived)
+                .witnesses(witnesses),
+        )
     }
 }
 
@@ -239,19 +339,34 @@ impl Checker for NotifiedUntilOver {
             Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
         if drill.healed.is_none() {
-            return Verdict::unknown(id, expected, format!("drill {} was never healed", self.drill)).witnesses([injected.seq]);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("drill {} was never healed", self.drill),
+            )
+            .witnesses([injected.seq]);
         }
         let mut witnesses = vec![injected.seq];
         for receiver in &self.receivers {
             let told = told(history, &self.alert, receiver, window);
             let Some(first) = told.iter().find(|(_, _, over)| !over) else {
-                return Verdict::unknown(id, expected, format!("{receiver} was never told that it fires")).witnesses(witnesses);
+                return Verdict::unknown(
+                    id,
+                    expected,
+                    format!("{receiver} was never told that it fires"),
+                )
+                .witnesses(witnesses);
             };
             witnesses.push(first.1);
             if let Some((at, seq, _)) = told.iter().find(|(at, _, over)| *over && at > &first.0) {
                 let silent = silent_server(history, Interval { from: first.0, to: *at });
-                let why = silent.as_ref().map_or_else(String::new, |(source, _)| format!("; {source} did not answer meanwhile"));
-                let stage = silent.as_ref().map_or_else(|| "false all-clear".to_owned(), |(source, _)| format!("{source} is silent"));
+                let why = silent.as_ref().map_or_else(String::new, |(source, _)| {
+                    format!("; {source} did not answer meanwhile")
+                });
+                let stage = silent.as_ref().map_or_else(
+                    || "false all-clear".to_owned(),
+                    |(source, _)| format!("{source} is silent"),
+                );
                 let seen = format!(
                     "{receiver} was told that it is over {} after the injection, and the fault stayed until {}{why}",
                     seconds(at - window.from),
@@ -264,7 +379,11 @@ impl Checker for NotifiedUntilOver {
                     .hint("alerts end by themselves when the metrics server stops sending them (after four times the larger of evaluation interval and resend delay): give it a dead man's switch that arrives elsewhere");
             }
         }
-        let reason = format!("{} heard nothing of an end in {}", list(&self.receivers, 8), seconds(window.to - window.from));
+        let reason = format!(
+            "{} heard nothing of an end in {}",
+            list(&self.receivers, 8),
+            seconds(window.to - window.from)
+        );
         timeline.gate(
             Verdict::pass(id, expected, reason)
                 .evidence("receivers that were not told of an end", self.receivers.len() as u64)
@@ -275,9 +394,14 @@ impl Checker for NotifiedUntilOver {
 
 /// A server that holds rules and did not answer in a time.
 fn silent_server(history: &History, window: Interval) -> Option<(String, u64)> {
-    let rules = |source: &str| history.observations().any(|(_, o)| o.source == source && matches!(o.fact, Fact::Rules { .. }));
+    let rules = |source: &str| {
+        history
+            .observations()
+            .any(|(_, o)| o.source == source && matches!(o.fact, Fact::Rules { .. }))
+    };
     history.observations().find_map(|(e, o)| {
         let then = (window.from..=window.to).contains(&o.asked.wall_s());
-        (then && matches!(o.fact, Fact::Unreachable { .. }) && rules(&o.source)).then(|| (o.source.clone(), e.seq))
+        (then && matches!(o.fact, Fact::Unreachable { .. }) && rules(&o.source))
+            .then(|| (o.source.clone(), e.seq))
     })
 }

@@ -13,16 +13,16 @@ use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The alert was neither firing nor pending-to-firing while the stack was healthy: in the steady phases before and between the
-/// drills, and during drills whose blast radius does not name it.
+/// The alert was neither firing nor pending-to-firing while the stack was healthy: in the steady
+/// phases before and between the drills, and during drills whose blast radius does not name it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertQuiet {
     /// Alert name.
     pub alert: String,
     /// Drills that may raise it.
     pub allowed_in: Vec<String>,
-    /// Whether it speaks about the host itself, which other programs load as well: what it says while the host is loaded is then
-    /// left open, and listed.
+    /// Whether it speaks about the host itself, which other programs load as well: what it says
+    /// while the host is loaded is then left open, and listed.
     #[serde(default)]
     pub about_host: bool,
 }
@@ -46,10 +46,13 @@ struct Judged {
 
 impl AlertQuiet {
     fn excused(&self, drill: &Drill<'_>) -> bool {
-        self.allowed_in.iter().any(|d| d == drill.id) || drill.radius.alerts.contains(&self.alert) || (self.about_host && drill.radius.host)
+        self.allowed_in.iter().any(|d| d == drill.id)
+            || drill.radius.alerts.contains(&self.alert)
+            || (self.about_host && drill.radius.host)
     }
 
-    /// Healthy windows, and drills that have nothing to do with the alert, without those that do and their waves.
+    /// Healthy windows, and drills that have nothing to do with the alert, without those that do
+    /// and their waves.
     fn judged(&self, timeline: &Timeline<'_>) -> Vec<Judged> {
         let excused: Vec<&Drill<'_>> = timeline.drills.iter().filter(|d| self.excused(d)).collect();
         let holes: Vec<Interval> = excused.iter().map(|d| d.raising()).collect();
@@ -62,11 +65,14 @@ impl AlertQuiet {
             };
             Judged { what, in_drill: false, time: w.wall() }
         });
-        let drills = timeline.drills.iter().filter(|d| !self.excused(d) && d.ended.is_some()).map(|d| Judged {
-            what: format!("during drill {}, which has nothing to do with it", d.id),
-            in_drill: true,
-            time: d.wall(),
-        });
+        let drills =
+            timeline.drills.iter().filter(|d| !self.excused(d) && d.ended.is_some()).map(|d| {
+                Judged {
+                    what: format!("during drill {}, which has nothing to do with it", d.id),
+                    in_drill: true,
+                    time: d.wall(),
+                }
+            });
         let cut = |j: Judged| {
             without(vec![j.time], &holes)
                 .into_iter()
@@ -92,24 +98,33 @@ impl Checker for AlertQuiet {
         let firing = Firing::of(history);
         let judged = self.judged(&timeline);
         if let Some((s, held_up)) = self.kept_from_steady(&timeline, &firing) {
-            let seen =
-                format!("fired while the steady state was waited for in vain and nothing was injected; labels {}", labels(&s.labels, &[]));
+            let seen = format!(
+                "fired while the steady state was waited for in vain and nothing was injected; labels {}",
+                labels(&s.labels, &[])
+            );
             return Verdict::fail(id, expected, Cause::FiredWhileHealthy, seen)
                 .witnesses([s.seq, held_up])
                 .hint("is its threshold the right way round and outside what is normal? nothing that is known to be wrong explains it");
         }
         if judged.iter().all(|j| j.in_drill) {
-            return Verdict::unknown(id, expected, "there was no time in which the steady state was seen to hold");
+            return Verdict::unknown(
+                id,
+                expected,
+                "there was no time in which the steady state was seen to hold",
+            );
         }
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
         let mut open = Vec::new();
         for j in &judged {
             for s in firing.firing(&self.alert) {
-                // What lingers from an earlier drill is no noise of this one; had it begun in a healthy window, it is found there.
+                // What lingers from an earlier drill is no noise of this one; had it begun in a
+                // healthy window, it is found there.
                 if j.in_drill && s.from < j.time.from {
                     continue;
                 }
-                let Some(noise) = overlap(&s, j.time, resolution).or_else(|| self.pending_into(&firing, &s, j.time, resolution)) else {
+                let Some(noise) = overlap(&s, j.time, resolution)
+                    .or_else(|| self.pending_into(&firing, &s, j.time, resolution))
+                else {
                     continue;
                 };
                 let at = seconds(timeline.since_start(noise.from));
@@ -117,7 +132,8 @@ impl Checker for AlertQuiet {
                     open.push(format!("it fired {at} into the run while the host was loaded"));
                     continue;
                 }
-                let how = if s.from > j.time.to { "became pending, and then fired," } else { "fired" };
+                let how =
+                    if s.from > j.time.to { "became pending, and then fired," } else { "fired" };
                 let seen = format!(
                     "{how} {at} into the run, for {}, {}; labels {}",
                     seconds(noise.to - noise.from),
@@ -129,11 +145,17 @@ impl Checker for AlertQuiet {
                     .hint("is its threshold inside what is normal, or does it watch something that nobody declared to be broken? An alert that cries wolf is muted by people");
             }
         }
-        if let Some(why) = judged.iter().find_map(|j| firing.gap(&self.alert, j.time)).or_else(|| firing.too_coarse(&self.alert)) {
+        if let Some(why) = judged
+            .iter()
+            .find_map(|j| firing.gap(&self.alert, j.time))
+            .or_else(|| firing.too_coarse(&self.alert))
+        {
             return Verdict::unknown(id, expected, why);
         }
         let evaluations = Evaluations::of(history);
-        if let Some(why) = judged.iter().find_map(|j| evaluations.gap(&self.alert, j.time, &timeline.drills)) {
+        if let Some(why) =
+            judged.iter().find_map(|j| evaluations.gap(&self.alert, j.time, &timeline.drills))
+        {
             return Verdict::unknown(id, expected, why);
         }
         if !loaded(history, &self.alert) {
@@ -146,8 +168,16 @@ impl Checker for AlertQuiet {
         let times = merge(judged.iter().map(|j| j.time).collect(), 0.0);
         let evaluations = times.iter().map(|t| firing.evaluations(&self.alert, *t)).sum();
         let lasted: f64 = times.iter().map(|t| t.to - t.from).sum();
-        let left_open = if open.is_empty() { String::new() } else { format!("; left open: {}", list(&open, 3)) };
-        let reason = format!("silent for {} in {}{left_open}", seconds(lasted), count(judged.len() as u64, "window", "windows"));
+        let left_open = if open.is_empty() {
+            String::new()
+        } else {
+            format!("; left open: {}", list(&open, 3))
+        };
+        let reason = format!(
+            "silent for {} in {}{left_open}",
+            seconds(lasted),
+            count(judged.len() as u64, "window", "windows")
+        );
         timeline.gate(
             Verdict::pass(id, expected, reason)
                 .evidence("evaluations while it had to be quiet", evaluations)
@@ -157,8 +187,8 @@ impl Checker for AlertQuiet {
 }
 
 impl AlertQuiet {
-    /// The alert's firing when the wait for the first steady state was given up, nothing having been injected yet; and the event
-    /// that says so.
+    /// The alert's firing when the wait for the first steady state was given up, nothing having
+    /// been injected yet; and the event that says so.
     fn kept_from_steady(&self, timeline: &Timeline<'_>, firing: &Firing) -> Option<(Stretch, u64)> {
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
         let given_up = timeline.history.run().find(|(e, r)| {
@@ -174,20 +204,26 @@ impl AlertQuiet {
     }
 
     /// A pending time that began in a healthy window and led to this firing.
-    fn pending_into(&self, firing: &Firing, s: &Stretch, window: Interval, resolution: f64) -> Option<Interval> {
+    fn pending_into(
+        &self,
+        firing: &Firing,
+        s: &Stretch,
+        window: Interval,
+        resolution: f64,
+    ) -> Option<Interval> {
         if s.from <= window.to {
             return None;
         }
-        let before = firing
-            .pending(&self.alert)
-            .into_iter()
-            .find(|p| p.labels == s.labels && p.to < s.from && s.from - p.to <= resolution * 1.5 + 1e-3)?;
+        let before = firing.pending(&self.alert).into_iter().find(|p| {
+            p.labels == s.labels && p.to < s.from && s.from - p.to <= resolution * 1.5 + 1e-3
+        })?;
         (before.from - resolution >= window.from && before.from + resolution < window.to)
             .then_some(Interval { from: before.from, to: s.to })
     }
 }
 
-/// The part of a firing time that lies in a window: its first sample may be one resolution late, so that one is not counted.
+/// The part of a firing time that lies in a window: its first sample may be one resolution late, so
+/// that one is not counted.
 fn overlap(s: &Stretch, window: Interval, resolution: f64) -> Option<Interval> {
     let (from, to) = (s.from.max(window.from + resolution), s.to.min(window.to));
     (from <= to).then_some(Interval { from, to })
@@ -196,9 +232,10 @@ fn overlap(s: &Stretch, window: Interval, resolution: f64) -> Option<Interval> {
 /// Whether the rule was seen loaded, and evaluated without error.
 fn loaded(history: &History, alert: &str) -> bool {
     history.observations().any(|(_, o)| match &o.fact {
-        Fact::Rules { groups } => {
-            groups.iter().flat_map(|g| &g.rules).any(|r| r.alerting && r.name == alert && r.health == "ok" && r.last_error.is_empty())
-        }
+        Fact::Rules { groups } => groups
+            .iter()
+            .flat_map(|g| &g.rules)
+            .any(|r| r.alerting && r.name == alert && r.health == "ok" && r.last_error.is_empty()),
         _ => false,
     })
 }
@@ -210,7 +247,11 @@ impl Checker for NothingElseFires {
 
     fn expected(&self) -> String {
         let allowed: BTreeSet<&String> = self.allowed.iter().collect();
-        let beyond = if allowed.is_empty() { String::new() } else { format!(" beyond {}", list(&allowed, 8)) };
+        let beyond = if allowed.is_empty() {
+            String::new()
+        } else {
+            format!(" beyond {}", list(&allowed, 8))
+        };
         format!("during drill {} no alert fires{beyond}", self.drill)
     }
 
@@ -224,14 +265,21 @@ impl Checker for NothingElseFires {
             return Verdict::unknown(id, expected, format!("drill {} never began", self.drill));
         };
         let Some(ended) = drill.ended else {
-            return Verdict::unknown(id, expected, format!("drill {} never ended", self.drill)).witnesses([drill.began.seq]);
+            return Verdict::unknown(id, expected, format!("drill {} never ended", self.drill))
+                .witnesses([drill.began.seq]);
         };
         let window = drill.wall();
         // Those of its wave, and those whose faults were there before the first wave.
-        let early = |d: &Drill<'_>| d.raising().from < d.wall().from && d.raising().from <= window.to && d.wall().to >= window.from;
-        let of_wave = |d: &Drill<'_>| d.wave == drill.wave && d.began.at.mono_us <= ended.at.mono_us;
+        let early = |d: &Drill<'_>| {
+            d.raising().from < d.wall().from
+                && d.raising().from <= window.to
+                && d.wall().to >= window.from
+        };
+        let of_wave =
+            |d: &Drill<'_>| d.wave == drill.wave && d.began.at.mono_us <= ended.at.mono_us;
         let beside = timeline.drills.iter().filter(|d| of_wave(d) || early(d));
-        let mut allowed: BTreeSet<&str> = beside.flat_map(|d| &d.radius.alerts).map(String::as_str).collect();
+        let mut allowed: BTreeSet<&str> =
+            beside.flat_map(|d| &d.radius.alerts).map(String::as_str).collect();
         allowed.extend(self.allowed.iter().map(String::as_str));
         let firing = Firing::of(history);
         let mut lingering = Vec::new();
@@ -256,9 +304,16 @@ impl Checker for NothingElseFires {
             }
         }
         if !lingering.is_empty() {
-            return Verdict::unknown(id, expected, format!("the drill began while something was wrong: {}", list(&lingering, 5)));
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("the drill began while something was wrong: {}", list(&lingering, 5)),
+            );
         }
-        if let Some(why) = firing.gap("", window).or_else(|| Evaluations::of(history).gap("", window, &timeline.drills)) {
+        if let Some(why) = firing
+            .gap("", window)
+            .or_else(|| Evaluations::of(history).gap("", window, &timeline.drills))
+        {
             return Verdict::unknown(id, expected, why);
         }
         let evaluations = firing.evaluations("", window);

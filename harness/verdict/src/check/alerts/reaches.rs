@@ -51,15 +51,23 @@ impl Checker for AlertReaches {
         if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
             return Verdict::unknown(id, expected, why).witnesses(seqs);
         }
-        let Some((drill, injected)) = timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m))) else {
-            return Verdict::unknown(id, expected, format!("the fault of drill {} was never injected", self.drill));
+        let Some((drill, injected)) =
+            timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m)))
+        else {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("the fault of drill {} was never injected", self.drill),
+            );
         };
         let firing = Firing::of(history);
         let (start, until) = (injected.at.wall_s(), drill_until(&timeline, drill));
         let window = Interval { from: start, to: until };
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
         let fired = match firing.onset(&self.alert, start, until, self.within_s) {
-            Onset::Unrecorded(why) => return Verdict::unknown(id, expected, why).witnesses([injected.seq]),
+            Onset::Unrecorded(why) => {
+                return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
+            }
             Onset::AlreadyFiring(s) => {
                 let why = format!(
                     "it was already firing {} before the fault was injected, so that a notification proves nothing",
@@ -71,23 +79,34 @@ impl Checker for AlertReaches {
                 if let Some(why) = cut_short(drill, start, until, self.within_s, resolution) {
                     return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
                 }
-                return silence::diagnose(&timeline, &firing, &self.alert, drill, window).verdict(id, expected, injected);
+                return silence::diagnose(&timeline, &firing, &self.alert, drill, window)
+                    .verdict(id, expected, injected);
             }
             Onset::Fired(s) => s,
         };
         // What arrived before it fired is about an earlier time.
         let news = Interval { from: start.max(fired.from - resolution - 1e-3), to: until };
-        let received: Vec<(&String, Received)> =
-            self.receivers.iter().map(|r| (r, delivery::received(history, &self.alert, &self.labels, r, news))).collect();
-        let missing: Vec<&String> = received.iter().filter(|(_, r)| !matches!(r, Received::At(..))).map(|(n, _)| *n).collect();
+        let received: Vec<(&String, Received)> = self
+            .receivers
+            .iter()
+            .map(|r| (r, delivery::received(history, &self.alert, &self.labels, r, news)))
+            .collect();
+        let missing: Vec<&String> = received
+            .iter()
+            .filter(|(_, r)| !matches!(r, Received::At(..)))
+            .map(|(n, _)| *n)
+            .collect();
         if let Some(first) = missing.first() {
-            // Where one has it with other labels and another has nothing, the labels may have led it away from there: that is a
-            // matter of the route, told below.
+            // Where one has it with other labels and another has nothing, the labels may have led
+            // it away from there: that is a matter of the route, told below.
             if let Some((name, Received::OtherLabels(seq, differences))) =
                 received.iter().find(|(_, r)| matches!(r, Received::OtherLabels(..)))
                 && !received.iter().any(|(_, r)| matches!(r, Received::Nothing))
             {
-                let seen = format!("{name} got a notification of {} with other labels: {differences}", self.alert);
+                let seen = format!(
+                    "{name} got a notification of {} with other labels: {differences}",
+                    self.alert
+                );
                 return Verdict::fail(id, expected, Cause::LabelsDiffer, seen)
                     .stopped_at("labels differ")
                     .hint("compare the labels of the rule, and the relabelling of alerts, with what the declaration states")
@@ -96,11 +115,28 @@ impl Checker for AlertReaches {
             if let Some(why) = cut_short(drill, start, until, self.within_s, 0.0) {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
             }
-            let first = received.iter().find(|(_, r)| matches!(r, Received::Nothing)).map_or(*first, |(n, _)| *n);
-            let mut diagnosis = delivery::undelivered(&timeline, &firing, &self.alert, first, &self.receivers, &fired, window);
-            let nothing: Vec<&String> = received.iter().filter(|(_, r)| matches!(r, Received::Nothing)).map(|(n, _)| *n).collect();
+            let first = received
+                .iter()
+                .find(|(_, r)| matches!(r, Received::Nothing))
+                .map_or(*first, |(n, _)| *n);
+            let mut diagnosis = delivery::undelivered(
+                &timeline,
+                &firing,
+                &self.alert,
+                first,
+                &self.receivers,
+                &fired,
+                window,
+            );
+            let nothing: Vec<&String> = received
+                .iter()
+                .filter(|(_, r)| matches!(r, Received::Nothing))
+                .map(|(n, _)| *n)
+                .collect();
             let other = received.iter().find_map(|(n, r)| match r {
-                Received::OtherLabels(_, differences) => Some(format!("; {n} got it with other labels: {differences}")),
+                Received::OtherLabels(_, differences) => {
+                    Some(format!("; {n} got it with other labels: {differences}"))
+                }
                 _ => None,
             });
             diagnosis.seen = format!(
@@ -110,26 +146,46 @@ impl Checker for AlertReaches {
                 diagnosis.seen,
                 other.unwrap_or_default()
             );
-            return timeline.absence(diagnosis.verdict(id, expected, injected).witnesses([fired.seq]));
-        }
-        let times: Vec<(&String, f64, u64)> =
-            received.iter().filter_map(|(n, r)| if let Received::At(t, seq) = r { Some((*n, *t, *seq)) } else { None }).collect();
-        let each = list(times.iter().map(|(n, t, _)| format!("{n} {}", seconds(t - start))).collect::<Vec<_>>(), 8);
-        let last = times.iter().map(|(_, t, _)| *t).fold(start, f64::max);
-        let what =
-            format!("fired {} after the injection; arrived after {each}; {} allowed", seconds(fired.from - start), seconds(self.within_s));
-        let seqs: Vec<u64> = [injected.seq, fired.seq].into_iter().chain(times.iter().map(|(_, _, s)| *s)).collect();
-        if last - start <= self.within_s {
             return timeline
-                .gate(Verdict::pass(id, expected, what).evidence("receivers that accepted it", times.len() as u64).witnesses(seqs));
+                .absence(diagnosis.verdict(id, expected, injected).witnesses([fired.seq]));
+        }
+        let times: Vec<(&String, f64, u64)> = received
+            .iter()
+            .filter_map(
+                |(n, r)| if let Received::At(t, seq) = r { Some((*n, *t, *seq)) } else { None },
+            )
+            .collect();
+        let each = list(
+            times.iter().map(|(n, t, _)| format!("{n} {}", seconds(t - start))).collect::<Vec<_>>(),
+            8,
+        );
+        let last = times.iter().map(|(_, t, _)| *t).fold(start, f64::max);
+        let what = format!(
+            "fired {} after the injection; arrived after {each}; {} allowed",
+            seconds(fired.from - start),
+            seconds(self.within_s)
+        );
+        let seqs: Vec<u64> =
+            [injected.seq, fired.seq].into_iter().chain(times.iter().map(|(_, _, s)| *s)).collect();
+        if last - start <= self.within_s {
+            return timeline.gate(
+                Verdict::pass(id, expected, what)
+                    .evidence("receivers that accepted it", times.len() as u64)
+                    .witnesses(seqs),
+            );
         }
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: last }) {
-            return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))
-                .stopped_at(LATE_WHILE_CONTENDED)
-                .witnesses(seqs)
-                .witnesses([seq]);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("{LATE_WHILE_CONTENDED}: {what}; {why}"),
+            )
+            .stopped_at(LATE_WHILE_CONTENDED)
+            .witnesses(seqs)
+            .witnesses([seq]);
         }
-        let stage = if fired.from - start > self.within_s { "fired too late" } else { "notified too late" };
+        let stage =
+            if fired.from - start > self.within_s { "fired too late" } else { "notified too late" };
         Verdict::fail(id, expected, Cause::TooLate, what)
             .stopped_at(stage)
             .witnesses(seqs)

@@ -37,8 +37,17 @@ impl Checker for AlertResolves {
     }
 
     fn expected(&self) -> String {
-        let told = if self.receivers.is_empty() { String::new() } else { format!(", and {} is told", list(&self.receivers, 8)) };
-        format!("alert {} resolves within {} of healing drill {}{told}", self.alert, seconds(self.within_s), self.drill)
+        let told = if self.receivers.is_empty() {
+            String::new()
+        } else {
+            format!(", and {} is told", list(&self.receivers, 8))
+        };
+        format!(
+            "alert {} resolves within {} of healing drill {}{told}",
+            self.alert,
+            seconds(self.within_s),
+            self.drill
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -47,30 +56,56 @@ impl Checker for AlertResolves {
         if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
             return Verdict::unknown(id, expected, why).witnesses(seqs);
         }
-        let Some((drill, injected)) = timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m))) else {
-            return Verdict::unknown(id, expected, format!("the fault of drill {} was never injected", self.drill));
+        let Some((drill, injected)) =
+            timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m)))
+        else {
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("the fault of drill {} was never injected", self.drill),
+            );
         };
         let Some(healed) = drill.healed else {
-            return Verdict::unknown(id, expected, format!("drill {} was never healed", self.drill)).witnesses([injected.seq]);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("drill {} was never healed", self.drill),
+            )
+            .witnesses([injected.seq]);
         };
         if let Some((m, seen)) = drill.did_not_leave {
-            return Verdict::unknown(id, expected, format!("the fault of drill {} was still there after healing: {seen}", self.drill))
-                .witnesses([m.seq]);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("the fault of drill {} was still there after healing: {seen}", self.drill),
+            )
+            .witnesses([m.seq]);
         }
         let firing = Firing::of(history);
-        let (start, heal, until) = (injected.at.wall_s(), healed.at.wall_s(), drill_until(&timeline, drill));
+        let (start, heal, until) =
+            (injected.at.wall_s(), healed.at.wall_s(), drill_until(&timeline, drill));
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
         match firing.onset(&self.alert, start, until, (heal - start).max(0.0)) {
             Onset::Fired(_) => {}
-            Onset::Unrecorded(why) => return Verdict::unknown(id, expected, why).witnesses([injected.seq]),
+            Onset::Unrecorded(why) => {
+                return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
+            }
             Onset::AlreadyFiring(_) | Onset::Silent => {
-                let why = format!("it did not begin to fire in drill {}, so there is nothing to resolve", self.drill);
+                let why = format!(
+                    "it did not begin to fire in drill {}, so there is nothing to resolve",
+                    self.drill
+                );
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
             }
         }
         let bound = heal + self.within_s;
-        // A stretch that began after healing but within the drill is a relapse, and counts as well; a later one is another drill's.
-        let stretches: Vec<_> = firing.firing(&self.alert).into_iter().filter(|s| s.from >= start && s.from <= until).collect();
+        // A stretch that began after healing but within the drill is a relapse, and counts as well;
+        // a later one is another drill's.
+        let stretches: Vec<_> = firing
+            .firing(&self.alert)
+            .into_iter()
+            .filter(|s| s.from >= start && s.from <= until)
+            .collect();
         let Some(last) = stretches.iter().max_by(|a, b| a.to.total_cmp(&b.to)) else {
             return Verdict::unknown(id, expected, "its firing was not recorded");
         };
@@ -81,23 +116,38 @@ impl Checker for AlertResolves {
             return Verdict::unknown(
                 id,
                 expected,
-                format!("the record of ALERTS ends {} after healing, while it was firing", seconds(reach - heal)),
+                format!(
+                    "the record of ALERTS ends {} after healing, while it was firing",
+                    seconds(reach - heal)
+                ),
             )
             .witnesses(seqs);
         }
         let took = (last.to - heal).max(0.0);
         let late = |cause: Cause, stage: &str, what: String, hint: &str, more: Option<u64>| {
             let lasted = Interval { from: heal, to: bound.max(last.to) };
-            if let Some((why, seq)) = timeline.contended(lasted).filter(|_| cause == Cause::TooLate) {
-                return Verdict::unknown(self.id(), self.expected(), format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))
-                    .stopped_at(LATE_WHILE_CONTENDED)
-                    .witnesses(seqs)
-                    .witnesses([seq]);
+            if let Some((why, seq)) = timeline.contended(lasted).filter(|_| cause == Cause::TooLate)
+            {
+                return Verdict::unknown(
+                    self.id(),
+                    self.expected(),
+                    format!("{LATE_WHILE_CONTENDED}: {what}; {why}"),
+                )
+                .stopped_at(LATE_WHILE_CONTENDED)
+                .witnesses(seqs)
+                .witnesses([seq]);
             }
-            Verdict::fail(self.id(), self.expected(), cause, what).stopped_at(stage).hint(hint).witnesses(seqs).witnesses(more)
+            Verdict::fail(self.id(), self.expected(), cause, what)
+                .stopped_at(stage)
+                .hint(hint)
+                .witnesses(seqs)
+                .witnesses(more)
         };
         if open {
-            let what = format!("still firing {} after healing, when the record of it ends", seconds(last.to - heal));
+            let what = format!(
+                "still firing {} after healing, when the record of it ends",
+                seconds(last.to - heal)
+            );
             return late(
                 Cause::NotResolved,
                 "still firing",
@@ -107,7 +157,11 @@ impl Checker for AlertResolves {
             );
         }
         if last.to > bound + resolution {
-            let what = format!("last seen firing {} after healing, {} allowed", seconds(took), seconds(self.within_s));
+            let what = format!(
+                "last seen firing {} after healing, {} allowed",
+                seconds(took),
+                seconds(self.within_s)
+            );
             return late(
                 Cause::TooLate,
                 "resolved too late",
@@ -118,16 +172,31 @@ impl Checker for AlertResolves {
         }
         let mut told = Vec::new();
         let mut witnesses = Vec::new();
-        // What is told once it fires again is about that. The news of its end may come while the next drill is under way.
-        let next = firing.firing(&self.alert).into_iter().map(|s| s.from).filter(|from| *from > until).fold(f64::INFINITY, f64::min);
+        // What is told once it fires again is about that. The news of its end may come while the
+        // next drill is under way.
+        let next = firing
+            .firing(&self.alert)
+            .into_iter()
+            .map(|s| s.from)
+            .filter(|from| *from > until)
+            .fold(f64::INFINITY, f64::min);
         for receiver in &self.receivers {
-            match last_word(history, &self.alert, receiver, Interval { from: start, to: until.max(bound).min(next) }) {
+            match last_word(
+                history,
+                &self.alert,
+                receiver,
+                Interval { from: start, to: until.max(bound).min(next) },
+            ) {
                 LastWord::Resolved(at, seq) if at <= bound => {
                     told.push(format!("{receiver} {}", seconds((at - heal).max(0.0))));
                     witnesses.push(seq);
                 }
                 LastWord::Resolved(at, seq) => {
-                    let what = format!("{receiver} was told {} after healing, {} allowed", seconds(at - heal), seconds(self.within_s));
+                    let what = format!(
+                        "{receiver} was told {} after healing, {} allowed",
+                        seconds(at - heal),
+                        seconds(self.within_s)
+                    );
                     return late(
                         Cause::TooLate,
                         "told too late",
@@ -137,7 +206,10 @@ impl Checker for AlertResolves {
                     );
                 }
                 LastWord::Firing(seq) => {
-                    let what = format!("last seen firing {} after healing, and {receiver} was never told", seconds(took));
+                    let what = format!(
+                        "last seen firing {} after healing, and {receiver} was never told",
+                        seconds(took)
+                    );
                     return timeline.absence(late(
                         Cause::NotResolved,
                         "resolution not notified",
@@ -147,13 +219,23 @@ impl Checker for AlertResolves {
                     ));
                 }
                 LastWord::Nothing => {
-                    let why = format!("{receiver} was never told that it fires, so that it can't be told that it is over");
+                    let why = format!(
+                        "{receiver} was never told that it fires, so that it can't be told that it is over"
+                    );
                     return Verdict::unknown(id, expected, why).witnesses(seqs);
                 }
             }
         }
-        let arrived = if told.is_empty() { String::new() } else { format!("; told after {}", list(&told, 8)) };
-        let reason = format!("last seen firing {} after healing{arrived}; {} allowed", seconds(took), seconds(self.within_s));
+        let arrived = if told.is_empty() {
+            String::new()
+        } else {
+            format!("; told after {}", list(&told, 8))
+        };
+        let reason = format!(
+            "last seen firing {} after healing{arrived}; {} allowed",
+            seconds(took),
+            seconds(self.within_s)
+        );
         let verdict = Verdict::pass(id, expected, reason)
             .evidence("series that stopped firing", stretches.len() as u64)
             .evidence("receivers that were told", told.len() as u64)
@@ -166,7 +248,10 @@ impl Checker for AlertResolves {
 fn last_word(history: &History, alert: &str, receiver: &str, window: Interval) -> LastWord {
     let mut told: Vec<(f64, u64, bool)> = Vec::new();
     for (e, n) in history.notifications() {
-        if !accepted(n) || n.receiver.as_deref() != Some(receiver) || !(window.from..=window.to).contains(&received_s(n)) {
+        if !accepted(n)
+            || n.receiver.as_deref() != Some(receiver)
+            || !(window.from..=window.to).contains(&received_s(n))
+        {
             continue;
         }
         let states: Vec<bool> = of_name(n, alert).map(|a| a.resolved).collect();

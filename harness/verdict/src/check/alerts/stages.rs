@@ -1,4 +1,5 @@
-//! How long each stage took from the condition to the receivers, against what the configuration allows for it.
+//! How long each stage took from the condition to the receivers, against what the configuration
+//! allows for it.
 
 use super::delivery::{self, Received};
 use crate::cause::Cause;
@@ -14,13 +15,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Before the name of an alert: the name under which the capture records the samples of its expression.
+/// Before the name of an alert: the name under which the capture records the samples of its
+/// expression.
 pub const CONDITION_SAMPLES: &str = "condition.";
 
 /// What the configuration allows each stage, seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StageBudget {
-    /// From the injection until recorded samples satisfy the expression: a window that fills, a scrape, a recorded series.
+    /// From the injection until recorded samples satisfy the expression: a window that fills, a
+    /// scrape, a recorded series.
     pub condition_s: f64,
     /// From there until an evaluation finds it so.
     pub evaluation_s: f64,
@@ -32,7 +35,8 @@ pub struct StageBudget {
     pub noise_s: f64,
 }
 
-/// No stage took longer than the configuration allows it, but for what the host may add to all of them together.
+/// No stage took longer than the configuration allows it, but for what the host may add to all of
+/// them together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertStages {
     /// Alert name.
@@ -50,13 +54,15 @@ pub struct AlertStages {
 /// One stage, measured against what it may take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageRow {
-    /// `condition`, `evaluation`, `hold` or `notify`; `condition and evaluation` where the samples were not recorded.
+    /// `condition`, `evaluation`, `hold` or `notify`; `condition and evaluation` where the samples
+    /// were not recorded.
     pub stage: String,
     /// Seconds that it took.
     pub measured_s: f64,
     /// Seconds that the configuration allows it.
     pub allowed_s: f64,
-    /// Seconds beyond that, which the allowance for the host has to cover: 0 where the step of the samples may explain them.
+    /// Seconds beyond that, which the allowance for the host has to cover: 0 where the step of the
+    /// samples may explain them.
     pub over_s: f64,
 }
 
@@ -80,48 +86,78 @@ impl AlertStages {
         if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
             return Measured::Not(why, seqs);
         }
-        let Some((drill, injected)) = timeline.drill(&self.drill).and_then(|drill| drill.injected.map(|moment| (drill, moment))) else {
-            return Measured::Not(format!("the fault of drill {} was never injected", self.drill), vec![]);
+        let Some((drill, injected)) = timeline
+            .drill(&self.drill)
+            .and_then(|drill| drill.injected.map(|moment| (drill, moment)))
+        else {
+            return Measured::Not(
+                format!("the fault of drill {} was never injected", self.drill),
+                vec![],
+            );
         };
         let firing = Firing::of(history);
         let Some(resolution) = firing.resolution(&self.alert) else {
-            return Measured::Not("the ALERTS series was never recorded".into(), vec![injected.seq]);
+            return Measured::Not(
+                "the ALERTS series was never recorded".into(),
+                vec![injected.seq],
+            );
         };
         let (start, until) = (injected.at.wall_s(), drill_until(timeline, drill));
         let fired = match firing.onset(&self.alert, start, until, 0.0) {
             Onset::Fired(stretch) => stretch,
             Onset::AlreadyFiring(stretch) => {
-                return Measured::Not("it was already firing before the fault was injected".into(), vec![injected.seq, stretch.seq]);
+                return Measured::Not(
+                    "it was already firing before the fault was injected".into(),
+                    vec![injected.seq, stretch.seq],
+                );
             }
-            Onset::Silent | Onset::Unrecorded(_) => return Measured::Not("it was not seen to fire".into(), vec![injected.seq]),
+            Onset::Silent | Onset::Unrecorded(_) => {
+                return Measured::Not("it was not seen to fire".into(), vec![injected.seq]);
+            }
         };
         // Pending without a break until it fires; an alert without `for` never is.
-        let pending = firing
-            .pending(&self.alert)
-            .into_iter()
-            .rfind(|stretch| stretch.labels == fired.labels && stretch.from >= start && stretch.from <= fired.from);
+        let pending = firing.pending(&self.alert).into_iter().rfind(|stretch| {
+            stretch.labels == fired.labels && stretch.from >= start && stretch.from <= fired.from
+        });
         let active = pending.map_or(fired.from, |stretch| stretch.from);
         let news = Interval { from: start.max(fired.from - resolution - 1e-3), to: until };
         let mut last = fired.from;
         let mut seqs = vec![injected.seq, fired.seq];
         for receiver in &self.receivers {
-            let Received::At(at, seq) = delivery::received(history, &self.alert, &self.labels, receiver, news) else {
+            let Received::At(at, seq) =
+                delivery::received(history, &self.alert, &self.labels, receiver, news)
+            else {
                 return Measured::Not(format!("{receiver} was not told"), seqs);
             };
             last = last.max(at);
             seqs.push(seq);
         }
-        let condition = first_true(history, &self.alert, Interval { from: start, to: active + resolution }).filter(|at| *at <= active);
+        let condition =
+            first_true(history, &self.alert, Interval { from: start, to: active + resolution })
+                .filter(|at| *at <= active);
         let budget = &self.allowed;
         let row = |stage: &str, from: f64, to: f64, allowed_s: f64| {
             let measured_s = (to - from).max(0.0);
             // The edges of a stage are known to a step of the samples.
             let beyond = measured_s - allowed_s;
-            StageRow { stage: stage.to_owned(), measured_s, allowed_s, over_s: if beyond > resolution { beyond } else { 0.0 } }
+            StageRow {
+                stage: stage.to_owned(),
+                measured_s,
+                allowed_s,
+                over_s: if beyond > resolution { beyond } else { 0.0 },
+            }
         };
         let mut rows = match condition {
-            Some(at) => vec![row("condition", start, at, budget.condition_s), row("evaluation", at, active, budget.evaluation_s)],
-            None => vec![row("condition and evaluation", start, active, budget.condition_s + budget.evaluation_s)],
+            Some(at) => vec![
+                row("condition", start, at, budget.condition_s),
+                row("evaluation", at, active, budget.evaluation_s),
+            ],
+            None => vec![row(
+                "condition and evaluation",
+                start,
+                active,
+                budget.condition_s + budget.evaluation_s,
+            )],
         };
         rows.push(row("hold", active, fired.from, budget.hold_s));
         rows.push(row("notify", fired.from, last, budget.notify_s));
@@ -136,7 +172,10 @@ fn first_true(history: &History, alert: &str, window: Interval) -> Option<f64> {
         Fact::Samples(samples) if of_alert(&samples.name) => Some(samples),
         _ => None,
     });
-    let points = samples.flat_map(|samples| &samples.series).flat_map(|series| &series.points).map(|(at, _)| *at);
+    let points = samples
+        .flat_map(|samples| &samples.series)
+        .flat_map(|series| &series.points)
+        .map(|(at, _)| *at);
     points.filter(|at| *at >= window.from && *at <= window.to).reduce(f64::min)
 }
 
@@ -146,7 +185,10 @@ impl Checker for AlertStages {
     }
 
     fn expected(&self) -> String {
-        format!("no stage of alert {} takes longer than its configuration allows in drill {}", self.alert, self.drill)
+        format!(
+            "no stage of alert {} takes longer than its configuration allows in drill {}",
+            self.alert, self.drill
+        )
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -155,33 +197,68 @@ impl Checker for AlertStages {
         let (rows, end, seqs) = match self.measure(&timeline) {
             Measured::Stages { rows, end, seqs } => (rows, end, seqs),
             Measured::Not(why, seqs) => {
-                return Verdict::unknown(id, expected, format!("its stages can't be measured: {why}")).witnesses(seqs);
+                return Verdict::unknown(
+                    id,
+                    expected,
+                    format!("its stages can't be measured: {why}"),
+                )
+                .witnesses(seqs);
             }
         };
-        let mut each: Vec<String> =
-            rows.iter().map(|row| format!("{} {} of {}", row.stage, seconds(row.measured_s), seconds(row.allowed_s))).collect();
+        let mut each: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                format!("{} {} of {}", row.stage, seconds(row.measured_s), seconds(row.allowed_s))
+            })
+            .collect();
         let over: f64 = rows.iter().map(|row| row.over_s).sum();
         if over > 0.0 {
-            each.push(format!("{} beyond in all, {} allowed for what else runs on the host", seconds(over), seconds(self.allowed.noise_s)));
+            each.push(format!(
+                "{} beyond in all, {} allowed for what else runs on the host",
+                seconds(over),
+                seconds(self.allowed.noise_s)
+            ));
         }
         let each = list(each, 8);
-        // The host's allowance is one for all stages: what is beyond in each adds up. The stage that is most beyond is named.
-        let latest = rows.iter().reduce(|worst, row| if row.over_s > worst.over_s { row } else { worst });
+        // The host's allowance is one for all stages: what is beyond in each adds up. The stage
+        // that is most beyond is named.
+        let latest =
+            rows.iter().reduce(|worst, row| if row.over_s > worst.over_s { row } else { worst });
         let Some(late) = latest.filter(|_| over > self.allowed.noise_s) else {
-            return timeline.gate(Verdict::pass(id, expected, each).evidence("stages measured", rows.len() as u64).witnesses(seqs));
+            return timeline.gate(
+                Verdict::pass(id, expected, each)
+                    .evidence("stages measured", rows.len() as u64)
+                    .witnesses(seqs),
+            );
         };
-        let start = timeline.drill(&self.drill).and_then(|drill| drill.injected).map_or(end, |moment| moment.at.wall_s());
+        let start = timeline
+            .drill(&self.drill)
+            .and_then(|drill| drill.injected)
+            .map_or(end, |moment| moment.at.wall_s());
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: end }) {
-            return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {each}; {why}"))
-                .stopped_at(LATE_WHILE_CONTENDED)
-                .witnesses(seqs)
-                .witnesses([seq]);
+            return Verdict::unknown(
+                id,
+                expected,
+                format!("{LATE_WHILE_CONTENDED}: {each}; {why}"),
+            )
+            .stopped_at(LATE_WHILE_CONTENDED)
+            .witnesses(seqs)
+            .witnesses([seq]);
         }
         let hint = match late.stage.as_str() {
-            "hold" => "compare `for` in the rule with what the server has loaded; a series that comes and goes starts it again",
-            "notify" => "look at the wait and the interval of the group, refusals of the receiver, and the peers of a cluster",
-            _ => "look at the window of the expression, the job's interval and time-out, and the group's interval",
+            "hold" => {
+                "compare `for` in the rule with what the server has loaded; a series that comes and goes starts it again"
+            }
+            "notify" => {
+                "look at the wait and the interval of the group, refusals of the receiver, and the peers of a cluster"
+            }
+            _ => {
+                "look at the window of the expression, the job's interval and time-out, and the group's interval"
+            }
         };
-        Verdict::fail(id, expected, Cause::TooLate, each).stopped_at(format!("{} too slow", late.stage)).hint(hint).witnesses(seqs)
+        Verdict::fail(id, expected, Cause::TooLate, each)
+            .stopped_at(format!("{} too slow", late.stage))
+            .hint(hint)
+            .witnesses(seqs)
     }
 }

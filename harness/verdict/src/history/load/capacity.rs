@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Pacing {
-    /// On a schedule, whatever became of those before: latency is what users see who know nothing of each other.
+    /// On a schedule, whatever became of those before: latency is what users see who know nothing
+    /// of each other.
     #[default]
     Open,
-    /// After the answer to the one before. Who waits sends nothing meanwhile, so latency leaves out all who would have come
-    /// (coordinated omission): this tells how much so many users get done, and not what others would have waited for.
+    /// After the answer to the one before. Who waits sends nothing meanwhile, so latency leaves out
+    /// all who would have come (coordinated omission): this tells how much so many users get done,
+    /// and not what others would have waited for.
     Closed,
 }
 
@@ -22,7 +24,8 @@ pub enum Pacing {
 pub struct Users {
     /// How many at once.
     pub count: u64,
-    /// Least and most time between an answer and a user's next journey, ms; without it each journey's own.
+    /// Least and most time between an answer and a user's next journey, ms; without it each
+    /// journey's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub think_ms: Option<[f64; 2]>,
 }
@@ -67,11 +70,13 @@ pub struct StoppedBy {
 /// The highest rate within an objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Knee {
-    /// Highest rate, arrivals a second, that was measured and kept to the objective; none if not even the lowest did.
+    /// Highest rate, arrivals a second, that was measured and kept to the objective; none if not
+    /// even the lowest did.
     pub rate: Option<f64>,
     /// The lowest rate that was measured and did not.
     pub broken_at: Option<f64>,
-    /// What limited it. If that was the generator, or the most that a schedule may ask for, `rate` is a lower bound.
+    /// What limited it. If that was the generator, or the most that a schedule may ask for, `rate`
+    /// is a lower bound.
     pub limited_by: LimitedBy,
     /// In words.
     pub why: String,
@@ -145,14 +150,16 @@ pub enum PlanTold {
         to_rate: f64,
         /// Whether every stretch before it kept to the objective.
         held_before: bool,
-        /// Seconds from its end until every further stretch kept to the objective; none if that did not come.
+        /// Seconds from its end until every further stretch kept to the objective; none if that did
+        /// not come.
         back_after_s: Option<f64>,
     },
     /// A ramp until something gives.
     Breakpoint {
         /// Where the ramp would have ended, arrivals a second.
         to_rate: f64,
-        /// Arrivals a second in the last stretch before it was stopped; of the last one if nothing stopped it.
+        /// Arrivals a second in the last stretch before it was stopped; of the last one if nothing
+        /// stopped it.
         held_rate: Option<f64>,
         /// Arrivals a second in the stretch that stopped it.
         broke_rate: Option<f64>,
