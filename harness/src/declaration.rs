@@ -32,7 +32,7 @@ pub struct Declaration {
     pub alpha: f64,
     /// Which ports of 127.0.0.1 the stack's services are published on.
     #[serde(default)]
-    pub ports: HostPorts,
+    pub ports: PortBinding,
     /// Who answers which question.
     pub roles: Roles,
     /// Services that are left out where their image can't be had.
@@ -116,7 +116,7 @@ fn alpha() -> f64 {
 /// Which ports of 127.0.0.1 services are published on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum HostPorts {
+pub enum PortBinding {
     /// Free ones, chosen when the run is planned.
     #[default]
     Chosen,

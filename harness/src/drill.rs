@@ -63,7 +63,7 @@ pub enum Error {
     #[error(
         "scrapes take more than half of their scaled timeout; the run ends before its first drill"
     )]
-    TooFast(BTreeMap<String, Duration>),
+    ScaleTooHigh(BTreeMap<String, Duration>),
     /// Something injected could not be undone.
     #[error("{0}\nhint: firedrill heal tries again")]
     Heal(String),
@@ -83,7 +83,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Configuration(_)
-            | Error::TooFast(_)
+            | Error::ScaleTooHigh(_)
             | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
             Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,
             Error::Stack(_) | Error::Heal(_) => Exit::Unknown,
@@ -151,7 +151,7 @@ pub struct Parts {
     pub config: Arc<MonitoringConfig>,
     /// The configuration as written and the time scale, where it is to be seen before the first
     /// drill whether scrapes bear it.
-    pub to_bear: Option<(Arc<MonitoringConfig>, f64)>,
+    pub scrape_check: Option<(Arc<MonitoringConfig>, f64)>,
     /// Where events are written.
     pub recorder: Recorder,
     /// What must be undone.
@@ -232,7 +232,7 @@ impl Session {
         self.phase(Phase::Steady, false)?;
         self.phase(Phase::Drive, true)?;
         self.quiet(plan).await?;
-        steady::scrapes_bear(self).await?;
+        steady::check_scrape_headroom(self).await?;
         let mut early = wave::begin_early(self, plan).await?;
         let result = self.waves(plan, &waves, load, &mut early).await;
         wave::heal_early(self, early).await?;
@@ -244,7 +244,7 @@ impl Session {
             again::calm(self).await?;
             steady::hold(self, load, Some(drill.scenario.name.clone())).await?;
             let mut news = wave::run(self, plan, &[&drill], &mut wave::Early::new()).await?;
-            wave::news(self, plan, &mut news, None).await;
+            wave::await_resolutions(self, plan, &mut news, None).await;
         }
         // After the last drill traffic goes on for a while: that is what recovery is judged by.
         steady::hold(self, load, None).await?;
@@ -260,9 +260,9 @@ impl Session {
     ) -> Result<(), Error> {
         let mut pending = Vec::new();
         for (i, wave) in waves.iter().enumerate() {
-            wave::news(self, plan, &mut pending, Some(wave)).await;
+            wave::await_resolutions(self, plan, &mut pending, Some(wave)).await;
             if i > 0 || !early.is_empty() {
-                let raised = early.values().flat_map(wave::Begun::raises).collect();
+                let raised = early.values().flat_map(wave::ActiveFault::raises).collect();
                 let about = wave
                     .iter()
                     .filter(|d| !d.scenario.is_early())
@@ -283,7 +283,7 @@ impl Session {
         // A gate asks how soon alerts fire, and does not wait minutes for their receivers to hear
         // that they are over.
         if plan.gate.is_none() {
-            wave::news(self, plan, &mut pending, None).await;
+            wave::await_resolutions(self, plan, &mut pending, None).await;
         }
         Ok(())
     }
@@ -317,7 +317,7 @@ impl Session {
     }
 
     /// Tells what the load measures while it runs.
-    async fn show(&self, live: Option<tokio::sync::watch::Receiver<loadgen::Live>>) {
+    async fn show(&self, live: Option<tokio::sync::watch::Receiver<loadgen::LiveStats>>) {
         let Some(mut live) = live else { return };
         while live.changed().await.is_ok() {
             let now = *live.borrow_and_update();

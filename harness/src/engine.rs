@@ -18,8 +18,8 @@ pub mod spec;
 pub mod volume;
 
 pub use container::{ContainerState, Health, Limits};
-pub use events::{Happened, Happening};
-pub use exec::Ran;
+pub use events::{ContainerEvent, EventKind};
+pub use exec::CommandOutput;
 
 use crate::process::exit::Exit;
 use std::time::Duration;

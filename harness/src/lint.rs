@@ -128,16 +128,16 @@ impl Linted {
 }
 
 /// What the checks look at.
-pub(crate) struct Subject<'a> {
+pub(crate) struct LintContext<'a> {
     pub(crate) config: &'a MonitoringConfig,
     pub(crate) declaration: &'a Declaration,
     /// Services of the Compose file, by all the names that others call them by: name, then service.
     pub(crate) hosts: std::collections::BTreeMap<String, String>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> LintContext<'a> {
     /// A stack with its configuration.
-    pub(crate) fn new(stack: &'a Stack, config: &'a MonitoringConfig) -> Subject<'a> {
+    pub(crate) fn new(stack: &'a Stack, config: &'a MonitoringConfig) -> LintContext<'a> {
         let mut hosts = std::collections::BTreeMap::new();
         for (name, service) in &stack.project.services {
             hosts.insert(name.clone(), name.clone());
@@ -145,7 +145,7 @@ impl<'a> Subject<'a> {
                 hosts.insert(alias.clone(), name.clone());
             }
         }
-        Subject { config, declaration: &stack.declaration, hosts }
+        LintContext { config, declaration: &stack.declaration, hosts }
     }
 }
 
@@ -201,7 +201,7 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
     let sources = crate::plan::subject::sources(&stack.folder, &stack.declaration, &stack.project)?;
     let (config, unreadable) = source::load(&sources);
     unreadable.iter().for_each(|error| findings.unreadable(error));
-    let subject = Subject::new(stack, &config);
+    let subject = LintContext::new(stack, &config);
     rules::check(&subject, &mut findings);
     expressions::check(&subject, &mut findings);
     templates::check(&subject, &mut findings);

@@ -29,7 +29,7 @@ const OVER_S: f64 = 12.0;
 
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct PlanContext {
     /// Its declaration.
     pub declaration: Declaration,
     /// What its configuration's durations are divided by.
@@ -52,7 +52,7 @@ pub struct Subject {
     pub absent: Vec<AbsentService>,
 }
 
-impl Subject {
+impl PlanContext {
     /// What may be left out of a run, a line each: no image is tried before it begins.
     pub fn told_optional(&self) -> String {
         let line = |o: &Optional| match &o.profile {

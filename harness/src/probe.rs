@@ -18,7 +18,7 @@ use crate::declaration::Role;
 use crate::process::clock::RunClock;
 pub use grafana_files::{GrafanaFiles, Reach};
 
-use ask::Asker;
+use ask::ApiClient;
 use futures::future::BoxFuture;
 use verdict::observation::Observation;
 use verdict::observation::dashboards::panels_of;
@@ -165,13 +165,13 @@ pub struct NoProbe {
 /// The probe for a role's server, which is published on this port of 127.0.0.1.
 pub fn connect(role: &Role, host_port: u16, clock: RunClock) -> Result<Box<dyn Probe>, NoProbe> {
     let login = role.user.clone().map(|user| (user, role.password.clone()));
-    let asker = Asker::new(&role.service, host_port, login, clock);
+    let client = ApiClient::new(&role.service, host_port, login, clock);
     Ok(match role.kind.as_str() {
-        "prometheus" => Box::new(prometheus::Prometheus::new(asker)),
-        "alertmanager" => Box::new(alertmanager::Alertmanager::new(asker)),
-        "elasticsearch" => Box::new(elasticsearch::Elasticsearch::new(asker)),
-        "jaeger" => Box::new(jaeger::Jaeger::new(asker)),
-        "grafana" => Box::new(grafana::Grafana::new(asker)),
+        "prometheus" => Box::new(prometheus::Prometheus::new(client)),
+        "alertmanager" => Box::new(alertmanager::Alertmanager::new(client)),
+        "elasticsearch" => Box::new(elasticsearch::Elasticsearch::new(client)),
+        "jaeger" => Box::new(jaeger::Jaeger::new(client)),
+        "grafana" => Box::new(grafana::Grafana::new(client)),
         _ => return Err(NoProbe { service: role.service.clone(), kind: role.kind.clone() }),
     })
 }

@@ -22,12 +22,12 @@ use verdict::history::load::LoadSummary;
 use verdict::history::run::RunEvent;
 use verdict::mutation::{self, Mutation};
 use verdict::summary::{
-    self, AboutAlert, AlertRow, ComparedRow, Coverage, Curves, FaultRow, Glance, LedgerRow,
+    self, AboutAlert, AlertRow, ComparedRow, Coverage, Curves, FaultRow, Headline, LedgerRow,
     Measured, Place, Proved, Routing, Summary, Timings, Waiver,
 };
 use verdict::{Expectation, History, Verdict, left_out};
 
-pub use verdict::summary::{Deviation, Told};
+pub use verdict::summary::{Deviation, ReportedVerdict};
 
 /// `report.json`. The committed schema `harness/report.schema.json` is made from this type, and a
 /// test holds both together.
@@ -36,12 +36,12 @@ pub struct Report {
     /// The run.
     pub run: Run,
     /// What one wants to know first.
-    pub glance: Glance,
+    pub glance: Headline,
     /// How many verdicts are what.
     pub summary: Summary,
     /// All verdicts: features from the stack's health upwards, each in the order in which it tells
     /// them.
-    pub verdicts: Vec<Told>,
+    pub verdicts: Vec<ReportedVerdict>,
     /// What is known of each alert.
     pub alerts: Vec<AlertRow>,
     /// How many of them are proved, and how.
@@ -144,7 +144,7 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
     // Rules are reproduced sample by sample, whatever they are about.
     let mutation = mutation::judge(whole, plan.expectations.iter().map(|p| &p.expectation));
     let tables = Tables { mutation, ..Tables::of(history, file, &verdicts) };
-    let mut told: Vec<Told> = Vec::new();
+    let mut told: Vec<ReportedVerdict> = Vec::new();
     for (p, verdict) in plan.expectations.iter().zip(&verdicts) {
         let place =
             Place { feature: &p.feature, scenario: &p.scenario, step: &p.step, place: &p.place };
@@ -275,7 +275,7 @@ fn report(
     history: &History,
     file: &RunFile,
     verdicts: &[Verdict],
-    told: Vec<Told>,
+    told: Vec<ReportedVerdict>,
     tables: Tables,
 ) -> Report {
     let declaration = &file.declaration;

@@ -7,11 +7,11 @@
 mod images;
 
 use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
-use firedrill::engine::{Engine, EngineError, Happening, Health, Limits, label, namespace};
+use firedrill::engine::{Engine, EngineError, EventKind, Health, Limits, label, namespace};
 use firedrill::fault::healing;
 use firedrill::journal::{Journal, Undo};
 use firedrill::stack::{
-    Addition, Running, Stack, StackError, Up, WorkCopy, recreate, remove_run, up,
+    Running, ServiceOverride, Stack, StackError, Up, WorkCopy, recreate, remove_run, up,
 };
 use futures::StreamExt;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -140,7 +140,7 @@ impl Fixture {
     async fn up_stack(
         &self,
         stack: &Stack,
-        additions: BTreeMap<String, Addition>,
+        additions: BTreeMap<String, ServiceOverride>,
         extra_services: Vec<ContainerSpec>,
     ) -> Result<Running, StackError> {
         let work = WorkCopy::make(&self.journal, stack, &self.run)?;
@@ -205,7 +205,7 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     let stack = fixture.write(PAIR, "")?;
     let additions = BTreeMap::from([(
         "idle".to_owned(),
-        Addition {
+        ServiceOverride {
             env: BTreeMap::from([("SSL_CERT_FILE".to_owned(), "/etc/firedrill/ca.pem".to_owned())]),
             files: vec![FileSpec::readable("/etc/firedrill/ca.pem", "certificate")],
             ..Default::default()
@@ -505,10 +505,10 @@ async fn limits(fixture: Arc<Fixture>) -> Outcome {
     Ok(())
 }
 
-async fn happenings(fixture: Arc<Fixture>) -> Outcome {
+async fn events(fixture: Arc<Fixture>) -> Outcome {
     let running = fixture.up(PAIR).await?;
     let idle = container(&running, "idle")?;
-    let mut stream = std::pin::pin!(fixture.engine.happenings(&fixture.run));
+    let mut stream = std::pin::pin!(fixture.engine.events(&fixture.run));
     let acting = async {
         fixture.engine.pause(&idle).await?;
         fixture.engine.unpause(&idle).await?;
@@ -521,7 +521,7 @@ async fn happenings(fixture: Arc<Fixture>) -> Outcome {
             let happened = happened?;
             if happened.service == "idle" {
                 seen.push(happened.what);
-                if happened.what == Happening::Start {
+                if happened.what == EventKind::Start {
                     break;
                 }
             }
@@ -534,7 +534,7 @@ async fn happenings(fixture: Arc<Fixture>) -> Outcome {
     acted?;
     assert_eq!(
         seen?,
-        [Happening::Pause, Happening::Unpause, Happening::Die(137), Happening::Start]
+        [EventKind::Pause, EventKind::Unpause, EventKind::Die(137), EventKind::Start]
     );
     Ok(())
 }

@@ -10,7 +10,7 @@ mod oracle;
 #[path = "features/reconcile.rs"]
 mod reconcile;
 
-use firedrill::ops::live::{Live, Options, settled};
+use firedrill::ops::live::{LiveStack, Options, up_and_run};
 use firedrill::ops::selftest;
 use firedrill::ops::settings::Common;
 use firedrill::process::exit::Failure;
@@ -26,7 +26,7 @@ const SABOTAGES: usize = 3;
 struct Shared {
     runtime: tokio::runtime::Runtime,
     options: Options,
-    live: Mutex<Option<Live>>,
+    live: Mutex<Option<LiveStack>>,
     report: OnceLock<Result<Report, String>>,
 }
 
@@ -126,7 +126,7 @@ fn report(shared: &Shared) -> Result<&Report, Failed> {
     let report = shared.report.get_or_init(|| {
         shared.runtime.block_on(async {
             let (live, outcome) =
-                settled(&shared.options, Options::plan).await.map_err(|f| f.message)?;
+                up_and_run(&shared.options, Options::plan).await.map_err(|f| f.message)?;
             *shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(live);
             outcome.map(|o| o.report).map_err(|f| f.message)
         })

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use firedrill::ops::live::{Live, Options};
+use firedrill::ops::live::{LiveStack, Options};
 use firedrill::ops::settings::Common;
 use firedrill::ops::verify::leave;
 use firedrill::report::{html, text};
@@ -39,7 +39,7 @@ async fn noticed(common: Common) -> Result<(), Failed> {
     let options = Options::for_tests("mini", common);
     let mut plan = options.plan().map_err(|e| e.message)?;
     plan.mutation = true;
-    let live = Live::up(&options).await.map_err(|e| e.message)?;
+    let live = LiveStack::up(&options).await.map_err(|e| e.message)?;
     let ran = live.run(&plan).await;
     let outcome =
         leave(live, false, ran, &firedrill::ops::console::Silent).await.map_err(|e| e.message)?;

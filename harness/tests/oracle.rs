@@ -11,7 +11,7 @@ mod compare;
 mod images;
 
 use compare::{Returned, agreed, differences, hold};
-use firedrill::ops::live::{Options, settled};
+use firedrill::ops::live::{Options, up_and_run};
 use firedrill::ops::settings::Common;
 use firedrill::plan::Plan;
 use firedrill::process::exit::Failure;
@@ -104,7 +104,7 @@ fn run(
     let runtime = tokio::runtime::Runtime::new()?;
     let report: Report = runtime.block_on(async {
         let (live, outcome) =
-            settled(&options(command, stack), plan).await.map_err(|f| f.message)?;
+            up_and_run(&options(command, stack), plan).await.map_err(|f| f.message)?;
         live.down().await.map_err(|f| f.message)?;
         outcome.map(|o| o.report).map_err(|f| f.message)
     })?;

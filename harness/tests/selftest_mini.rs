@@ -9,7 +9,7 @@ mod images;
 #[path = "oracle/compare.rs"]
 mod oracle;
 
-use firedrill::ops::live::{Live, Options};
+use firedrill::ops::live::{LiveStack, Options};
 use firedrill::ops::selftest::{self, Sabotage};
 use firedrill::ops::settings::Common;
 use firedrill::process::exit::Exit;
@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 const BY_DAY: usize = 3;
 
 /// The stack, once the first test has brought it up.
-type Shared = Arc<Mutex<Option<Live>>>;
+type Shared = Arc<Mutex<Option<LiveStack>>>;
 
 fn main() {
     firedrill::process::program::use_program(env!("CARGO_BIN_EXE_firedrill"));
@@ -98,7 +98,7 @@ async fn acquitted(
         sabotage.check(&folder, &plan)?;
     }
     plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
-    let live = Live::up(options).await?;
+    let live = LiveStack::up(options).await?;
     let healthy = live.run(&plan).await.map(|o| o.report);
     *shared.lock().unwrap() = Some(live);
     let healthy = healthy?;

@@ -9,10 +9,10 @@ mod goose_users;
 
 use crate::arrival::{ShapeError, duration};
 use crate::draw::{Draw, digest};
-use crate::journey::{Shared, Turn};
+use crate::journey::{JourneyRun, Shared};
 use futures::FutureExt;
 pub use goose_users::keep_interrupts;
-pub(crate) use goose_users::{Crowd, Life};
+pub(crate) use goose_users::{UserPool, UserTask};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,22 +102,22 @@ impl Pulse {
 /// Has users walk journeys until the load is over and the last of them ended. Returns how long
 /// journeys were begun.
 pub(crate) async fn walk(
-    crowd: Crowd,
+    crowd: UserPool,
     users: &Users,
     duration: Option<Duration>,
     shared: &Arc<Shared>,
     halt: &CancellationToken,
 ) -> Result<Duration, String> {
     let (theirs, think) = (Arc::clone(shared), users.think);
-    let life: Life = Arc::new(move |user| one(Arc::clone(&theirs), user, think).boxed());
+    let life: UserTask = Arc::new(move |user| one(Arc::clone(&theirs), user, think).boxed());
     live(crowd, life, duration, &shared.over, halt, shared.began).await
 }
 
 /// Has users live until the load is over, of which `over` tells them, and the last of them ended.
 /// Returns how long turns were begun.
 pub(crate) async fn live(
-    crowd: Crowd,
-    life: Life,
+    crowd: UserPool,
+    life: UserTask,
     duration: Option<Duration>,
     over: &CancellationToken,
     halt: &CancellationToken,
@@ -155,8 +155,9 @@ async fn ends(duration: Option<Duration>, halt: &CancellationToken, began: Insta
 /// One user, until the load is over.
 async fn one(shared: Arc<Shared>, user: u64, think: Option<Think>) {
     let seed = shared.casting.seed;
-    let turn =
-        |number, due| Turn::new(Arc::clone(&shared), user * TURNS + number, due).of_user(user);
+    let turn = |number, due| {
+        JourneyRun::new(Arc::clone(&shared), user * TURNS + number, due).of_user(user)
+    };
     let mut pulse =
         Pulse::new(seed, user, think.unwrap_or_else(|| turn(0, Instant::now()).think()));
     for number in 0..TURNS {

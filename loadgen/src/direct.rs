@@ -17,7 +17,7 @@ mod users;
 
 use crate::arrival::{Arrival, Shared};
 use crate::client::not_opened;
-use crate::recorder::{Ended, LONGEST, Live, Recorder, Times};
+use crate::recorder::{Ended, LONGEST, LiveStats, Recorder, Times};
 use crate::windows::Windows;
 use answer::{Answer, Progress};
 use heard::Ear;
@@ -57,7 +57,7 @@ const BATCH: u64 = 10;
 const LATEST: u64 = 500_000;
 /// How often deadlines are looked after, ns.
 const TICK: u64 = 100_000_000;
-/// How often [`Live`] is shown, ns.
+/// How often [`LiveStats`] is shown, ns.
 const SHOW: u64 = 500_000_000;
 /// Length of an interval of the log, ns.
 const INTERVAL: u64 = 1_000_000_000;
@@ -144,7 +144,7 @@ pub struct Watch<'a> {
     /// Ends the schedule when cancelled; operations in flight end all the same.
     pub stop: &'a CancellationToken,
     /// Is shown what is measured, twice a second, and how long the load has lasted.
-    pub live: &'a mut dyn FnMut(Live, Duration),
+    pub live: &'a mut dyn FnMut(LiveStats, Duration),
 }
 
 /// Drives a load to its end, on this thread.
@@ -362,7 +362,7 @@ impl<'a> Engine<'a> {
     fn run(
         &mut self,
         stop: &CancellationToken,
-        live: &mut dyn FnMut(Live, Duration),
+        live: &mut dyn FnMut(LiveStats, Duration),
     ) -> Result<(), DirectError> {
         let mut events = [EpollEvent::empty(); 256];
         let (mut tick, mut show, mut interval) =

@@ -62,7 +62,7 @@ pub trait Journey: Send + Sync {
     }
 
     /// Walks it once. What it draws comes from the turn alone.
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()>;
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()>;
 }
 
 /// A step of a journey.
@@ -92,13 +92,13 @@ pub enum LeadsTo {
 const RECENT: u64 = 64;
 
 /// Which journey each arrival walks: a function of seed and number.
-pub(crate) struct Casting {
+pub(crate) struct JourneyMix {
     pub seed: u64,
     pub journeys: Vec<&'static dyn Journey>,
     pub weights: Vec<f64>,
 }
 
-impl Casting {
+impl JourneyMix {
     /// The journey of an arrival, and what the rest of it is drawn from.
     fn of(&self, arrival: u64) -> (&'static dyn Journey, Draw) {
         let mut draw = Draw::new(self.seed, arrival);
@@ -110,7 +110,7 @@ impl Casting {
 pub(crate) struct Shared {
     pub http: Http,
     pub ids: Ids,
-    pub casting: Casting,
+    pub casting: JourneyMix,
     pub users: Vec<String>,
     pub password: String,
     pub clock: RunClock,
@@ -150,7 +150,7 @@ impl Request {
 }
 
 /// One arrival: a user who walks a journey.
-pub struct Turn {
+pub struct JourneyRun {
     shared: Arc<Shared>,
     journey: &'static dyn Journey,
     /// Its number in the stream.
@@ -169,11 +169,11 @@ pub struct Turn {
     pub(crate) draw: Draw,
 }
 
-impl Turn {
-    pub(crate) fn new(shared: Arc<Shared>, arrival: u64, due: Instant) -> Turn {
+impl JourneyRun {
+    pub(crate) fn new(shared: Arc<Shared>, arrival: u64, due: Instant) -> JourneyRun {
         let (journey, mut draw) = shared.casting.of(arrival);
         let user = draw.of(&shared.users).cloned().unwrap_or_default();
-        Turn {
+        JourneyRun {
             shared,
             journey,
             arrival,
@@ -188,11 +188,11 @@ impl Turn {
     }
 
     /// The same, but who walks is this user (counted on beyond the last one), and not one drawn.
-    pub(crate) fn of_user(self, user: u64) -> Turn {
+    pub(crate) fn of_user(self, user: u64) -> JourneyRun {
         let users = &self.shared.users;
         let user =
             users.get((user % users.len().max(1) as u64) as usize).cloned().unwrap_or_default();
-        Turn { user, ..self }
+        JourneyRun { user, ..self }
     }
 
     /// How long its user waits after it, unless told otherwise.

@@ -7,7 +7,7 @@
 //!
 //! [`run`] drives one stream of a [`Workload`]; several may run side by side. Every operation
 //! becomes a [`LoadEvent`](verdict::history::load::LoadEvent) the moment its outcome is known, so
-//! nothing accumulates here. What is measured now can be watched as [`Live`], and what the
+//! nothing accumulates here. What is measured now can be watched as [`LiveStats`], and what the
 //! generator says of itself at the end is a [`LoadSummary`](verdict::history::load::LoadSummary) —
 //! also that it can't be relied on, if so.
 
@@ -42,7 +42,7 @@ pub use closed_loop::{Think, Users};
 pub use limit::Limit;
 pub use open_loop::{Bounds, run, run_for, run_with};
 pub use own_thread::on_own_thread;
-pub use recorder::Live;
+pub use recorder::LiveStats;
 pub use target::{Network, Target, TargetError, check_target};
 pub use windows::Windows;
 pub use workload::{Workload, WorkloadError};

@@ -2,11 +2,11 @@
 
 use crate::client::http::Http;
 use crate::clock::RunClock;
-use crate::closed_loop::{self, Crowd, Users};
+use crate::closed_loop::{self, UserPool, Users};
 use crate::id::Ids;
-use crate::journey::{self, Casting, LeadsTo, Shared, Turn};
+use crate::journey::{self, JourneyMix, JourneyRun, LeadsTo, Shared};
 use crate::mailbox::{Outstanding, Watch};
-use crate::recorder::{Live, Recorder};
+use crate::recorder::{LiveStats, Recorder};
 use crate::target::{Network, check_target};
 use crate::windows::Windows;
 use crate::workload::Workload;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verdict::history::load::{Connections, LoadEvent, LoadSummary};
 
-/// How often [`Live`] is brought up to date.
+/// How often [`LiveStats`] is brought up to date.
 const LIVE_EVERY: Duration = Duration::from_millis(250);
 /// How late an arrival may be, when the load is stopped, without counting as missed: timers are as
 /// coarse as that.
@@ -78,7 +78,7 @@ pub async fn run(
     clock: RunClock,
     stop: CancellationToken,
     events: mpsc::Sender<LoadEvent>,
-    live: watch::Sender<Live>,
+    live: watch::Sender<LiveStats>,
 ) -> LoadSummary {
     run_with(workload, clock, Bounds::default(), stop, events, live).await
 }
@@ -90,7 +90,7 @@ pub async fn run_for(
     duration: Duration,
     stop: CancellationToken,
     events: mpsc::Sender<LoadEvent>,
-    live: watch::Sender<Live>,
+    live: watch::Sender<LiveStats>,
 ) -> LoadSummary {
     run_with(
         workload,
@@ -118,7 +118,7 @@ pub async fn run_with(
     bounds: Bounds,
     stop: CancellationToken,
     events: mpsc::Sender<LoadEvent>,
-    live: watch::Sender<Live>,
+    live: watch::Sender<LiveStats>,
 ) -> LoadSummary {
     let undriven = |invalid| LoadSummary {
         offered_rate: workload.rate,
@@ -157,7 +157,7 @@ pub async fn run_with(
     }
 
     let crowd = match &bounds.users {
-        Some(users) => match Crowd::gather(users.count).await {
+        Some(users) => match UserPool::gather(users.count).await {
             Ok(crowd) => Some((users, crowd)),
             Err(invalid) => return undriven(invalid),
         },
@@ -166,7 +166,7 @@ pub async fn run_with(
     let shared = Arc::new(Shared {
         http: Http::new(http),
         ids: Ids::new(workload.seed, &workload.stream),
-        casting: Casting { seed: workload.seed, journeys, weights },
+        casting: JourneyMix { seed: workload.seed, journeys, weights },
         users: workload.target.users.clone(),
         password: workload.target.password.clone(),
         clock,
@@ -279,7 +279,7 @@ async fn schedule(
             continue;
         };
         shared.recorder().arrived();
-        let mut turn = Turn::new(Arc::clone(shared), arrival, due);
+        let mut turn = JourneyRun::new(Arc::clone(shared), arrival, due);
         tasks.spawn(async move {
             turn.walk().await;
             drop(permit);
@@ -308,7 +308,7 @@ async fn reached(instant: Option<Instant>, stop: &CancellationToken) -> bool {
 /// Shows what is measured, until told to stop, and halts the load once a window shows that it must.
 async fn show(
     shared: Arc<Shared>,
-    live: watch::Sender<Live>,
+    live: watch::Sender<LiveStats>,
     stop: CancellationToken,
     halt: CancellationToken,
 ) {

@@ -17,17 +17,17 @@ pub const MISSED_SHARE: f64 = 0.01;
 /// 99th percentile of slip beyond which a load can't be relied on, ms, unless the caller is
 /// stricter.
 pub const SLIP_P99_MS: f64 = 250.0;
-/// What [`Live`] looks back on, in slots of [`SLOT`].
+/// What [`LiveStats`] looks back on, in slots of [`SLOT`].
 const SLOTS: usize = 10;
 /// Length of a slot.
 const SLOT: Duration = Duration::from_millis(500);
 /// Longest duration that is told apart from longer ones.
 pub const LONGEST: Duration = Duration::from_secs(120);
 
-/// What a running load measures now: operations that ended within the last [`Live::WINDOW_S`]
+/// What a running load measures now: operations that ended within the last [`LiveStats::WINDOW_S`]
 /// seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Live {
+pub struct LiveStats {
     /// Operations that ended in the window. 0 says that nothing is known: too early, or nothing
     /// answers.
     pub operations: u64,
@@ -47,12 +47,12 @@ pub struct Live {
     pub missed_starts: u64,
 }
 
-impl Live {
+impl LiveStats {
     /// Length of the window, seconds.
     pub const WINDOW_S: f64 = SLOTS as f64 * 0.5;
 }
 
-impl std::fmt::Display for Live {
+impl std::fmt::Display for LiveStats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
@@ -286,7 +286,7 @@ impl Recorder {
     }
 
     /// The last seconds, as seen `at` after the beginning of the load.
-    pub fn live(&self, at: Duration) -> Live {
+    pub fn live(&self, at: Duration) -> LiveStats {
         let newest = slot_number(at);
         let mut all = histogram(2);
         let (mut operations, mut errors) = (0, 0);
@@ -304,7 +304,7 @@ impl Recorder {
         // load.
         let behind = (newest + 1).saturating_sub(SLOTS as u64) as f64 * SLOT.as_secs_f64();
         let seconds = (at.as_secs_f64() - behind).max(SLOT.as_secs_f64());
-        Live {
+        LiveStats {
             operations,
             rate: operations as f64 / seconds,
             error_rate: if operations == 0 { 0.0 } else { errors as f64 / operations as f64 },

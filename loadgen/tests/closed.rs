@@ -9,7 +9,7 @@ use loadgen::direct::{Direct, Pace, Parts, Request, Watch, drive, drive_users};
 use loadgen::knee::{Search, judge};
 use loadgen::plan::Plan;
 use loadgen::{
-    Arrival, Bounds, Limit, Live, RunClock, Target, Think, Users, Windows, Workload, run_with,
+    Arrival, Bounds, Limit, LiveStats, RunClock, Target, Think, Users, Windows, Workload, run_with,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -141,7 +141,7 @@ async fn walked(
     let bounds = Bounds { duration, users: Some(users), ..Bounds::default() };
     let clock = RunClock { start: Instant::now(), wall_at_start_us: 0 };
     let (events, mut arriving) = mpsc::channel(256);
-    let (live, _) = watch::channel(Live::default());
+    let (live, _) = watch::channel(LiveStats::default());
     let load = tokio::spawn(run_with(workload, clock, bounds, stop, events, live));
     let mut operations = Vec::new();
     while let Some(event) = arriving.recv().await {

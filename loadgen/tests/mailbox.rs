@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use libtest_mimic::{Arguments, Failed};
 use loadgen::mailbox::Watch;
-use loadgen::{Arrival, Bounds, Live, RunClock, Target, Workload, run_with};
+use loadgen::{Arrival, Bounds, LiveStats, RunClock, Target, Workload, run_with};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -302,7 +302,7 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
         bounds,
         CancellationToken::new(),
         sender,
-        watch::channel(Live::default()).0,
+        watch::channel(LiveStats::default()).0,
     ));
     let (mut operations, mut seen) =
         (Vec::<Operation>::new(), BTreeMap::<String, (String, u32)>::new());

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use loadgen::{Arrival, Bounds, Live, RunClock, Target, Workload, run_with};
+use loadgen::{Arrival, Bounds, LiveStats, RunClock, Target, Workload, run_with};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -44,7 +44,7 @@ fn clock() -> RunClock {
 /// A load that runs beside the test.
 struct Running {
     stop: CancellationToken,
-    live: watch::Receiver<Live>,
+    live: watch::Receiver<LiveStats>,
     clock: RunClock,
     load: tokio::task::JoinHandle<LoadSummary>,
     operations: tokio::task::JoinHandle<Vec<Operation>>,
@@ -53,7 +53,7 @@ struct Running {
 fn start(workload: Workload, bounds: Bounds) -> Running {
     let (stop, clock) = (CancellationToken::new(), clock());
     let (events, mut arriving) = mpsc::channel(256);
-    let (live_out, live) = watch::channel(Live::default());
+    let (live_out, live) = watch::channel(LiveStats::default());
     let load = tokio::spawn(run_with(workload, clock, bounds, stop.clone(), events, live_out));
     let operations = tokio::spawn(async move {
         let mut operations = Vec::new();
@@ -628,7 +628,7 @@ async fn events_that_nobody_takes_make_the_load_invalid() {
         bounds(0.5),
         CancellationToken::new(),
         events,
-        watch::channel(Live::default()).0,
+        watch::channel(LiveStats::default()).0,
     )
     .await;
     assert!(

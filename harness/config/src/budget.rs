@@ -143,7 +143,7 @@ impl Fill {
 
 /// What the configuration does not tell.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Circumstances {
+pub struct BudgetAssumptions {
     /// How the window fills.
     pub fill: Fill,
     /// 99th percentile of how long a scrape takes, measured.
@@ -160,9 +160,9 @@ pub struct Circumstances {
     pub peer_position: u32,
 }
 
-impl Default for Circumstances {
+impl Default for BudgetAssumptions {
     fn default() -> Self {
-        Circumstances {
+        BudgetAssumptions {
             fill: Fill::Whole,
             scrape_takes: Duration::ZERO,
             target_hangs: false,
@@ -174,11 +174,11 @@ impl Default for Circumstances {
     }
 }
 
-impl Circumstances {
+impl BudgetAssumptions {
     /// As fast as everything can be: what a configuration can't promise then, it can't promise at
     /// all.
-    pub fn at_best() -> Circumstances {
-        Circumstances { delivery: Duration::ZERO, ..Circumstances::default() }
+    pub fn at_best() -> BudgetAssumptions {
+        BudgetAssumptions { delivery: Duration::ZERO, ..BudgetAssumptions::default() }
     }
 }
 
@@ -272,7 +272,7 @@ impl Budget {
     ///
     /// # Errors
     /// Says what the configuration promises, by stages.
-    pub fn admits(&self, wanted: Duration) -> Result<(), BudgetError> {
+    pub fn check_feasible(&self, wanted: Duration) -> Result<(), BudgetError> {
         let promised = self.from_samples();
         if wanted >= promised {
             return Ok(());
@@ -321,14 +321,14 @@ pub fn budgets(
     config: &MonitoringConfig,
     alert: &str,
     labels: &BTreeMap<String, String>,
-    circumstances: &Circumstances,
+    assumptions: &BudgetAssumptions,
 ) -> Result<Vec<Budget>, BudgetError> {
     let mut found = Vec::new();
     for server in &config.prometheus {
         for place in
             places(server).filter(|place| place.rule.is_alert() && place.rule.name == alert)
         {
-            found.extend(rule::of_rule(config, server, &place, labels, circumstances));
+            found.extend(rule::of_rule(config, server, &place, labels, assumptions));
         }
     }
     if found.is_empty() {

@@ -2,7 +2,7 @@
 //! is worse.
 
 use super::{Common, Failure};
-use crate::ops::baseline::{self, Against, Subject};
+use crate::ops::baseline::{self, BaselineSpec, Reference};
 use crate::ops::live::Options;
 use crate::process::exit::Exit;
 
@@ -51,14 +51,14 @@ pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
         Command::Record { arguments, add } => {
             let options = Options::new(&arguments.stack, &common);
             let recorded = baseline::record(&options, arguments.runs.into(), *add).await?;
-            println!("{}", recorded.table(&Subject::read(&options)?.gate));
+            println!("{}", recorded.table(&BaselineSpec::read(&options)?.gate));
             Ok(Exit::Pass)
         }
         Command::Check { arguments, versus } => {
             let options = Options::new(&arguments.stack, &common);
             let against = match versus {
-                Some(stack) => Against::Version(Box::new(Options::new(stack, &common))),
-                None => Against::Recorded,
+                Some(stack) => Reference::Version(Box::new(Options::new(stack, &common))),
+                None => Reference::Recorded,
             };
             let outcome = baseline::check(&options, arguments.runs.into(), against).await?;
             Ok(super::verify::print(&outcome, &common, crate::report::text::render))

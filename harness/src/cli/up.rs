@@ -3,7 +3,7 @@
 use super::{Common, Failure, Terminal};
 use crate::engine::Engine;
 use crate::journal::Journal;
-use crate::ops::live::{Live, Options};
+use crate::ops::live::{LiveStack, Options};
 use crate::ops::up::running;
 use crate::process::exit::Exit;
 use crate::stack::{self, Running};
@@ -35,7 +35,7 @@ pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
             "--tags selects scenarios, and `up` runs none\nhint: firedrill verify --tags",
         ));
     }
-    let live = Live::up(&Options::new(&arguments.stack, common)).await?;
+    let live = LiveStack::up(&Options::new(&arguments.stack, common)).await?;
     for (service, ports) in
         live.running.services.iter().map(|(n, s)| (n, &s.ports)).filter(|(_, p)| !p.is_empty())
     {

@@ -2,7 +2,7 @@
 //! what was done when. What can't be written is noted, and changes no verdict.
 
 use crate::declaration::{Declaration, Role};
-use crate::probe::ask::Asker;
+use crate::probe::ask::ApiClient;
 use crate::probe::{self, Question};
 use crate::process::clock::RunClock;
 use crate::stack::Running;
@@ -128,9 +128,9 @@ impl Annotations {
         clock: RunClock,
     ) -> Annotations {
         let login = role.user.clone().map(|user| (user, role.password.clone()));
-        let asker = Asker::new(&role.service, port, login, clock);
+        let client = ApiClient::new(&role.service, port, login, clock);
         let (events, arriving) = unbounded_channel();
-        let writer = tokio::spawn(write(asker, arriving, uids, run.to_owned()));
+        let writer = tokio::spawn(write(client, arriving, uids, run.to_owned()));
         Annotations { events, writer, role: role.clone(), port, clock, run: run.to_owned() }
     }
 
@@ -186,14 +186,16 @@ struct Added {
 /// Writes until nobody hands in any more; how many there are then. The first error is told at the
 /// end: the others are tried all the same.
 async fn write(
-    asker: Asker,
+    client: ApiClient,
     mut events: UnboundedReceiver<Event>,
     mut uids: Vec<String>,
     run: String,
 ) -> Result<usize, String> {
     let mut wrong = None;
     if uids.is_empty() {
-        match asker.get::<Vec<Value>>("/api/search", &[("type", "dash-db"), ("limit", "500")]).await
+        match client
+            .get::<Vec<Value>>("/api/search", &[("type", "dash-db"), ("limit", "500")])
+            .await
         {
             Ok(found) => {
                 uids.extend(found.iter().filter_map(|d| d["uid"].as_str().map(str::to_owned)))
@@ -212,7 +214,7 @@ async fn write(
                 for uid in &uids {
                     let body =
                         json!({"dashboardUID": uid, "time": last_ms, "tags": tags, "text": text});
-                    match asker.send::<Added>(Method::POST, "/api/annotations", &[], &body).await {
+                    match client.send::<Added>(Method::POST, "/api/annotations", &[], &body).await {
                         Ok(added) => {
                             written += 1;
                             open.entry(key.clone()).or_default().push(added.id);
@@ -222,19 +224,19 @@ async fn write(
                 }
             }
             Some(Said::Ends(key)) => {
-                close(&asker, open.remove(&key).unwrap_or_default(), last_ms, &mut wrong).await
+                close(&client, open.remove(&key).unwrap_or_default(), last_ms, &mut wrong).await
             }
             None => {}
         }
     }
     // What was cut short ends with the run.
-    close(&asker, open.into_values().flatten().collect(), last_ms, &mut wrong).await;
+    close(&client, open.into_values().flatten().collect(), last_ms, &mut wrong).await;
     wrong.map_or(Ok(written), Err)
 }
 
-async fn close(asker: &Asker, ids: Vec<u64>, at_ms: i64, wrong: &mut Option<String>) {
+async fn close(client: &ApiClient, ids: Vec<u64>, at_ms: i64, wrong: &mut Option<String>) {
     for id in ids {
-        let sent = asker
+        let sent = client
             .send::<Value>(
                 Method::PATCH,
                 &format!("/api/annotations/{id}"),

@@ -29,7 +29,7 @@ pub async fn replays(
     overridden: &BTreeSet<&str>,
 ) -> Vec<Observation> {
     let began = Instant::now();
-    let asker = Asker { metrics, from_s, to_s, began };
+    let asker = ApiClient { metrics, from_s, to_s, began };
     let asked = metrics.ask(&Question::Rules).await;
     let stored = asker.range("ALERTS", from_s - 1.0, to_s, 0.0).await;
     let mut found = Vec::new();
@@ -61,14 +61,14 @@ fn of_group(all: Vec<Series>, group: &RuleGroup) -> Vec<Series> {
         .collect()
 }
 
-struct Asker<'a> {
+struct ApiClient<'a> {
     metrics: &'a dyn Probe,
     from_s: f64,
     to_s: f64,
     began: Instant,
 }
 
-impl Asker<'_> {
+impl ApiClient<'_> {
     async fn range(
         &self,
         expr: &str,

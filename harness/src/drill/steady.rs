@@ -79,9 +79,9 @@ pub async fn hold_with(
 ///
 /// # Errors
 /// They don't; or the record can't be written.
-pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
+pub async fn check_scrape_headroom(session: &Session) -> Result<(), Error> {
     let Some(((written, n), metrics)) =
-        session.to_bear.as_ref().zip(session.probes.metrics.as_deref())
+        session.scrape_check.as_ref().zip(session.probes.metrics.as_deref())
     else {
         return Ok(());
     };
@@ -107,7 +107,7 @@ pub async fn scrapes_bear(session: &Session) -> Result<(), Error> {
         .filter_map(|(job, s)| Some((job, Duration::try_from_secs_f64(s).ok()?)))
         .collect();
     session.observe(answers)?;
-    if scrapes_fit(written, *n, &p99) { Ok(()) } else { Err(Error::TooFast(p99)) }
+    if scrapes_fit(written, *n, &p99) { Ok(()) } else { Err(Error::ScaleTooHigh(p99)) }
 }
 
 /// The first target that is down, but for those of services that are left out. That one of these is

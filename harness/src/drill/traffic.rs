@@ -53,7 +53,7 @@ pub struct Stream {
     writer: JoinHandle<()>,
     recorder: crate::record::Recorder,
     /// What it measures now.
-    pub live: watch::Receiver<loadgen::Live>,
+    pub live: watch::Receiver<loadgen::LiveStats>,
 }
 
 impl Stream {
@@ -92,7 +92,7 @@ impl Stream {
         let (events, mut arriving) = mpsc::channel(4096);
         let (stop, recorder) = (CancellationToken::new(), session.recorder.clone());
         recorder.write(EventKind::Load(LoadEvent::Began { rate, stream: name.to_owned() }))?;
-        let (live_out, live) = watch::channel(loadgen::Live::default());
+        let (live_out, live) = watch::channel(loadgen::LiveStats::default());
         let bounds = loadgen::Bounds { duration, ..loadgen::Bounds::default() };
         let running = stop.clone();
         let generator = loadgen::on_own_thread(name, move || {

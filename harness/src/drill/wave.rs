@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(200);
 const LEAST_EVALUATIONS: f64 = 4.0;
 
 /// A drill whose fault was prepared and tried.
-pub struct Begun<'p> {
+pub struct ActiveFault<'p> {
     drill: &'p PlannedDrill,
     fault: Box<dyn Fault>,
     open: Vec<u64>,
@@ -35,7 +35,7 @@ pub struct Begun<'p> {
     bit: Result<bool, Error>,
 }
 
-impl Begun<'_> {
+impl ActiveFault<'_> {
     /// Alerts that it may raise.
     pub fn raises(&self) -> BTreeSet<&str> {
         self.drill.scenario.raises()
@@ -43,7 +43,7 @@ impl Begun<'_> {
 }
 
 /// That alerts are over, which their receivers are yet to be told.
-pub struct News {
+pub struct PendingResolution {
     alerts: Vec<String>,
     /// When the fault was healed.
     since: Instant,
@@ -51,20 +51,20 @@ pub struct News {
     bound: Duration,
 }
 
-impl News {
+impl PendingResolution {
     /// Nothing happened that could be over.
-    fn none() -> News {
-        News { alerts: Vec::new(), since: Instant::now(), bound: Duration::ZERO }
+    fn none() -> PendingResolution {
+        PendingResolution { alerts: Vec::new(), since: Instant::now(), bound: Duration::ZERO }
     }
 
     /// Whether these drills may raise one of the alerts again, or one that meets it at the alert
     /// manager: the news would not come then.
-    fn lost_in(&self, plan: &Plan, drills: &[&PlannedDrill]) -> bool {
+    fn masked_by(&self, plan: &Plan, drills: &[&PlannedDrill]) -> bool {
         drills.iter().any(|d| plan.meets(&self.alerts, &d.scenario.raises()))
     }
 
     /// Waits until every receiver was told, or the time for that is over.
-    async fn arrive(&self, session: &Session) {
+    async fn wait(&self, session: &Session) {
         let since = session.clock().at(self.since);
         while self.since.elapsed() < self.bound
             && !self.alerts.iter().all(|a| session.notified(a, true, since))
@@ -77,23 +77,23 @@ impl News {
     }
 }
 
-/// Waits for the news that would not come once these drills have begun; without drills for all of
+/// Waits for the news that would not come once these drills have active; without drills for all of
 /// it.
-pub async fn news(
+pub async fn await_resolutions(
     session: &Session,
     plan: &Plan,
-    pending: &mut Vec<News>,
+    pending: &mut Vec<PendingResolution>,
     before: Option<&[&PlannedDrill]>,
 ) {
     let (awaited, later) =
-        pending.drain(..).partition(|n| before.is_none_or(|drills| n.lost_in(plan, drills)));
+        pending.drain(..).partition(|n| before.is_none_or(|drills| n.masked_by(plan, drills)));
     *pending = later;
-    let awaited: Vec<News> = awaited;
-    futures::future::join_all(awaited.iter().map(|n| n.arrive(session))).await;
+    let awaited: Vec<PendingResolution> = awaited;
+    futures::future::join_all(awaited.iter().map(|n| n.wait(session))).await;
 }
 
 /// Faults that are there before the first wave, by drill.
-pub type Early<'p> = BTreeMap<String, Begun<'p>>;
+pub type Early<'p> = BTreeMap<String, ActiveFault<'p>>;
 
 /// Injects the faults that are to be there early, before the first wave.
 ///
@@ -103,7 +103,7 @@ pub async fn begin_early<'p>(session: &Session, plan: &'p Plan) -> Result<Early<
     let mut early = Early::new();
     for drill in plan.drills.iter().filter(|d| d.scenario.is_early()) {
         match begin(session, drill).await {
-            Ok(begun) => early.extend(begun.map(|begun| (drill.scenario.name.clone(), begun))),
+            Ok(active) => early.extend(active.map(|active| (drill.scenario.name.clone(), active))),
             Err(error) => {
                 heal_early(session, early).await?;
                 return Err(error);
@@ -118,7 +118,7 @@ pub async fn begin_early<'p>(session: &Session, plan: &'p Plan) -> Result<Early<
 /// # Errors
 /// Something could not be undone.
 pub async fn heal_early(session: &Session, early: Early<'_>) -> Result<(), Error> {
-    let open: Vec<u64> = early.into_values().flat_map(|begun| begun.open).collect();
+    let open: Vec<u64> = early.into_values().flat_map(|active| active.open).collect();
     session.heal(&open).await
 }
 
@@ -132,10 +132,10 @@ pub async fn run<'p>(
     plan: &'p Plan,
     wave: &[&'p PlannedDrill],
     early: &mut Early<'p>,
-) -> Result<Vec<News>, Error> {
+) -> Result<Vec<PendingResolution>, Error> {
     let drills: Vec<_> =
         wave.iter().map(|drill| (*drill, early.remove(&drill.scenario.name))).collect();
-    let drills = drills.into_iter().map(|(drill, begun)| one(session, plan, drill, begun));
+    let drills = drills.into_iter().map(|(drill, active)| one(session, plan, drill, active));
     futures::future::join_all(drills).await.into_iter().collect()
 }
 
@@ -143,24 +143,24 @@ async fn one<'p>(
     session: &Session,
     plan: &'p Plan,
     drill: &'p PlannedDrill,
-    begun: Option<Begun<'p>>,
-) -> Result<News, Error> {
+    active: Option<ActiveFault<'p>>,
+) -> Result<PendingResolution, Error> {
     let name = drill.scenario.name.clone();
     session.record(RunEvent::DrillBegan { drill: name.clone(), wave: drill.wave })?;
     let overridden = session.override_rules(&drill.scenario).await?;
-    let result = match begun {
-        Some(begun) => {
+    let result = match active {
+        Some(active) => {
             session.progress.say(&format!(
                 "drill {name}: its fault has been there for {:.0} s",
-                begun.at.elapsed().as_secs_f64()
+                active.at.elapsed().as_secs_f64()
             ));
-            through(session, plan, begun, true).await
+            run_active(session, plan, active, true).await
         }
         // It could not be injected when it was to be, before the first wave.
-        None if drill.scenario.is_early() => Ok(News::none()),
+        None if drill.scenario.is_early() => Ok(PendingResolution::none()),
         None => match begin(session, drill).await {
-            Ok(Some(begun)) => through(session, plan, begun, false).await,
-            Ok(None) => Ok(News::none()),
+            Ok(Some(active)) => run_active(session, plan, active, false).await,
+            Ok(None) => Ok(PendingResolution::none()),
             Err(error) => Err(error),
         },
     };
@@ -175,13 +175,13 @@ async fn one<'p>(
 }
 
 /// From a fault that is there to its end, and the end of the alerts that it led to.
-async fn through(
+async fn run_active(
     session: &Session,
     plan: &Plan,
-    begun: Begun<'_>,
+    active: ActiveFault<'_>,
     early: bool,
-) -> Result<News, Error> {
-    let Begun { drill, fault, open, extra, at, since, bit } = begun;
+) -> Result<PendingResolution, Error> {
+    let ActiveFault { drill, fault, open, extra, at, since, bit } = active;
     let came = if early { Instant::now() } else { at };
     let name = drill.scenario.name.clone();
     let scene = session.scene();
@@ -192,7 +192,7 @@ async fn through(
     };
     let bit = matches!(bites, Ok(true));
     let told = match bites {
-        Ok(true) => told(session, plan, drill, fault.as_ref(), (at, came, since)).await,
+        Ok(true) => await_notified(session, plan, drill, fault.as_ref(), (at, came, since)).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
@@ -204,7 +204,7 @@ async fn through(
     let at = Instant::now();
     told?;
     healed?;
-    let left = effect(session, || fault.left(&scene)).await?;
+    let left = poll_until(session, || fault.left(&scene)).await?;
     session.record_fault(match left {
         Ok(evidence) => FaultEvent::Left { drill: name.clone(), evidence },
         Err(seen) => FaultEvent::DidNotLeave { drill: name.clone(), seen },
@@ -218,8 +218,8 @@ async fn through(
     let bound = Duration::from_secs_f64(bounds.fold(0.0, f64::max));
     // Of a fault that never bit no alert is to be over.
     let alerts = if bit { scenario.alerts.clone() } else { Vec::new() };
-    let news = News { alerts, since: at, bound };
-    over(session, &news).await;
+    let news = PendingResolution { alerts, since: at, bound };
+    await_resolved(session, &news).await;
     if let Some(ending) = ending {
         // The load bounds that by itself.
         let _ = ending.await;
@@ -233,7 +233,10 @@ async fn through(
 /// # Errors
 /// Nothing was injected. What goes wrong from the injection on is told later, after the fault is
 /// healed.
-async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<Begun<'p>>, Error> {
+async fn begin<'p>(
+    session: &Session,
+    drill: &'p PlannedDrill,
+) -> Result<Option<ActiveFault<'p>>, Error> {
     let scenario = &drill.scenario;
     let (name, spec) = (scenario.name.clone(), &scenario.fault);
     session.progress.say(&format!("drill {name}: {} on {}", spec.kind, spec.target));
@@ -267,12 +270,12 @@ async fn begin<'p>(session: &Session, drill: &'p PlannedDrill) -> Result<Option<
         None => None,
     };
     let (at, since) = (Instant::now(), session.clock().now());
-    let bit = strike(session, drill, fault.as_mut(), &scene).await;
-    Ok(Some(Begun { drill, fault, open, extra, at, since, bit }))
+    let bit = inject_and_verify(session, drill, fault.as_mut(), &scene).await;
+    Ok(Some(ActiveFault { drill, fault, open, extra, at, since, bit }))
 }
 
 /// Injects, and looks for the effect.
-async fn strike(
+async fn inject_and_verify(
     session: &Session,
     drill: &PlannedDrill,
     fault: &mut dyn Fault,
@@ -299,7 +302,7 @@ async fn strike(
 /// be there: what was told of one that ended by itself was told of something else. `came` is when
 /// its wave came, from when on nothing else may fire: one whose alerts have fired long before stays
 /// for a few evaluations all the same.
-async fn told(
+async fn await_notified(
     session: &Session,
     plan: &Plan,
     drill: &PlannedDrill,
@@ -330,9 +333,9 @@ async fn told(
 
 /// Waits until the alerts are active no more, or their time is over. Where that can't be asked,
 /// their receivers must have been told.
-async fn over(session: &Session, news: &News) {
+async fn await_resolved(session: &Session, news: &PendingResolution) {
     while news.since.elapsed() < news.bound {
-        let Some(active) = session.active_alerts().await else { return news.arrive(session).await };
+        let Some(active) = session.active_alerts().await else { return news.wait(session).await };
         if !news.alerts.iter().any(|a| active.contains(a))
             || session.interrupted().is_err()
             || session.watch_alerts().await.is_err()
@@ -344,7 +347,7 @@ async fn over(session: &Session, news: &News) {
 }
 
 /// Looks until an effect is seen; the inner error says that it was not, within the bound.
-async fn effect<'a>(
+async fn poll_until<'a>(
     session: &Session,
     look: impl Fn() -> futures::future::BoxFuture<'a, Result<Option<String>, fault::FaultError>>,
 ) -> Result<Result<String, String>, Error> {
@@ -372,7 +375,7 @@ impl Session {
         otherwise: &str,
     ) -> Result<bool, Error> {
         let (scene, drill) = (self.scene(), drill.scenario.name.clone());
-        let seen = effect(self, || fault.bites(&scene)).await?;
+        let seen = poll_until(self, || fault.bites(&scene)).await?;
         let bit = seen.is_ok();
         self.record_fault(match seen {
             Ok(evidence) => FaultEvent::Bit { drill, evidence },

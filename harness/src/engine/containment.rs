@@ -7,7 +7,7 @@
 //! connections begin on the host, and answers to them are no new connections.
 
 use crate::engine::EngineError;
-use crate::engine::namespace::{self, Said};
+use crate::engine::namespace::{self, CommandOutput};
 
 /// The comment that rules of a run carry.
 pub fn comment(run: &str) -> String {
@@ -129,7 +129,7 @@ pub async fn delete_rule(pid: Option<i32>, rule: &[String]) -> Result<(), String
 ///
 /// # Errors
 /// [`EngineError::Unfit`] when it can't be run.
-pub async fn iptables(pid: Option<i32>, rule: &[String]) -> Result<Said, EngineError> {
+pub async fn iptables(pid: Option<i32>, rule: &[String]) -> Result<CommandOutput, EngineError> {
     let mut args = vec!["-w".to_owned(), "10".to_owned()];
     args.extend_from_slice(rule);
     match pid {

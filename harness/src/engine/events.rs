@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 
 /// What happened to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
+pub enum EventKind {
     /// It started.
     Start,
     /// It ended, with this exit code.
@@ -25,13 +25,13 @@ pub enum Happening {
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happened {
+pub struct ContainerEvent {
     /// Container id.
     pub container: String,
     /// Service, or the container's name where it has none.
     pub service: String,
     /// What.
-    pub what: Happening,
+    pub what: EventKind,
     /// When, in nanoseconds since the epoch.
     pub at_ns: i64,
 }
@@ -39,10 +39,10 @@ pub struct Happened {
 impl Engine {
     /// Follows what happens to the containers of a run from now on. The stream ends with an error
     /// when the engine goes.
-    pub fn happenings(
+    pub fn events(
         &self,
         run: &str,
-    ) -> impl Stream<Item = Result<Happened, EngineError>> + Send + use<> {
+    ) -> impl Stream<Item = Result<ContainerEvent, EngineError>> + Send + use<> {
         let mut filters = label::filter(label::RUN, Some(run));
         filters.insert("type".into(), vec!["container".into()]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
@@ -54,23 +54,23 @@ impl Engine {
                     let actor = event.actor?;
                     let attributes = actor.attributes.unwrap_or_default();
                     let what = match event.action?.as_str() {
-                        "start" => Happening::Start,
-                        "die" => Happening::Die(
+                        "start" => EventKind::Start,
+                        "die" => EventKind::Die(
                             attributes
                                 .get("exitCode")
                                 .and_then(|code| code.parse().ok())
                                 .unwrap_or(-1),
                         ),
-                        "pause" => Happening::Pause,
-                        "unpause" => Happening::Unpause,
-                        "oom" => Happening::Oom,
-                        "health_status: healthy" => Happening::Healthy,
-                        "health_status: unhealthy" => Happening::Unhealthy,
+                        "pause" => EventKind::Pause,
+                        "unpause" => EventKind::Unpause,
+                        "oom" => EventKind::Oom,
+                        "health_status: healthy" => EventKind::Healthy,
+                        "health_status: unhealthy" => EventKind::Unhealthy,
                         _ => return None,
                     };
                     let service =
                         attributes.get(label::SERVICE).or_else(|| attributes.get("name")).cloned();
-                    Some(Ok(Happened {
+                    Some(Ok(ContainerEvent {
                         container: actor.id?,
                         service: service.unwrap_or_default(),
                         what,

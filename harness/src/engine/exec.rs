@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ran {
+pub struct CommandOutput {
     /// Exit code; -1 if it was ended by a signal.
     pub code: i64,
     /// Standard output.
@@ -30,7 +30,7 @@ impl Engine {
         container: &str,
         command: &[&str],
         within: Duration,
-    ) -> Result<Ran, EngineError> {
+    ) -> Result<CommandOutput, EngineError> {
         let what = || format!("running `{}` in container {container}", command.join(" "));
         let run = async {
             let config = ExecConfig {
@@ -52,7 +52,7 @@ impl Engine {
                 }
             }
             let seen = self.docker.inspect_exec(&exec.id).await.asked(what)?;
-            Ok(Ran {
+            Ok(CommandOutput {
                 code: seen.exit_code.unwrap_or(-1),
                 stdout: String::from_utf8_lossy(&stdout).into_owned(),
                 stderr: String::from_utf8_lossy(&stderr).into_owned(),

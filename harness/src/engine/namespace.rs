@@ -13,7 +13,7 @@ const BOUND: Duration = Duration::from_secs(20);
 
 /// What a host command said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct CommandOutput {
     /// Whether it ended with 0.
     pub ok: bool,
     /// Standard output.
@@ -28,7 +28,7 @@ pub struct Said {
 /// # Errors
 /// [`EngineError::Unfit`] when the namespace can't be entered or the program can't be started or
 /// does not end.
-pub async fn run(pid: i32, program: &str, args: &[String]) -> Result<Said, EngineError> {
+pub async fn run(pid: i32, program: &str, args: &[String]) -> Result<CommandOutput, EngineError> {
     let (name, line) = (program.to_owned(), args.to_vec());
     within(pid, move || command(&name, &line)).await?.map_err(|seen| failed(program, args, seen))
 }
@@ -37,7 +37,7 @@ pub async fn run(pid: i32, program: &str, args: &[String]) -> Result<Said, Engin
 ///
 /// # Errors
 /// [`EngineError::Unfit`] when it can't be started or does not end.
-pub async fn run_on_host(program: &str, args: &[String]) -> Result<Said, EngineError> {
+pub async fn run_on_host(program: &str, args: &[String]) -> Result<CommandOutput, EngineError> {
     let (name, line) = (program.to_owned(), args.to_vec());
     let ran = tokio::task::spawn_blocking(move || command(&name, &line)).await;
     ran.unwrap_or_else(|error| Err(error.to_string())).map_err(|seen| failed(program, args, seen))
@@ -121,7 +121,7 @@ fn failed(program: &str, args: &[String], seen: String) -> EngineError {
 }
 
 /// Runs a command on this thread, bounded in time.
-pub(crate) fn command(program: &str, args: &[String]) -> Result<Said, String> {
+pub(crate) fn command(program: &str, args: &[String]) -> Result<CommandOutput, String> {
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -154,7 +154,7 @@ pub(crate) fn command(program: &str, args: &[String]) -> Result<Said, String> {
             None => std::thread::sleep(Duration::from_millis(2)),
         }
     };
-    Ok(Said {
+    Ok(CommandOutput {
         ok: status.success(),
         stdout: stdout.join().unwrap_or_default(),
         stderr: stderr.join().unwrap_or_default(),

@@ -9,7 +9,7 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Subject};
+use super::{Findings, LintContext};
 use crate::yaml::suggest;
 use config::monitoring::comparison::{Comparison, comparisons, rate_below};
 use config::monitoring::promql::{self, constant};
@@ -28,7 +28,7 @@ const TWO_SAMPLES: [&str; 9] = [
     "predict_linear",
 ];
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
         let rules: Vec<&Rule> = server
             .rules
@@ -51,7 +51,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// What expressions of a server can be checked against.
 struct Known<'a> {
-    subject: &'a Subject<'a>,
+    subject: &'a LintContext<'a>,
     server: &'a PrometheusServer,
     jobs: BTreeSet<&'a str>,
     /// Whether series may come with a job that no scrape job is called.
@@ -66,7 +66,11 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn of(subject: &'a Subject<'a>, server: &'a PrometheusServer, rules: &[&'a Rule]) -> Known<'a> {
+    fn of(
+        subject: &'a LintContext<'a>,
+        server: &'a PrometheusServer,
+        rules: &[&'a Rule],
+    ) -> Known<'a> {
         let view = &server.config.view;
         let mut known = Known {
             subject,

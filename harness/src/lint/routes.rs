@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::{Alert, Alerts, Known};
-use super::{Findings, Severity, Subject};
+use super::{Findings, LintContext, Severity};
 use crate::yaml::nearest;
 use crate::yaml::suggest;
 use config::monitoring::alertmanager::{Inhibition, Route};
 use config::monitoring::matcher::{LabelMatcher, MatcherOp};
 use config::monitoring::{Alertmanager, IntegrationKind, duration};
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     let alerts = Alerts::of(subject.config);
     if alerts.all.is_empty() {
         return;
@@ -395,7 +395,7 @@ fn severity(alert: &Alert<'_>) -> u8 {
 
 /// Alerts about a service whose every way to people leads through that service.
 fn through_itself(
-    subject: &Subject<'_>,
+    subject: &LintContext<'_>,
     reached: &Reached<'_>,
     view: &Alertmanager,
     manager: &str,
@@ -446,7 +446,7 @@ fn through_itself(
 
 /// Services that an alert is about: by its label `service` where the rule sets it, and by the jobs
 /// that it asks for.
-fn about<'a>(subject: &'a Subject<'_>, alert: &'a Alert<'_>) -> BTreeSet<&'a str> {
+fn about<'a>(subject: &'a LintContext<'_>, alert: &'a Alert<'_>) -> BTreeSet<&'a str> {
     let named = alert
         .rule
         .labels

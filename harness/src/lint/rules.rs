@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Findings, Severity, Subject};
+use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
-use config::budget::{self, BudgetError, Circumstances};
+use config::budget::{self, BudgetAssumptions, BudgetError};
 use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
 use config::timescale::{Declared, Scale};
 
 /// `for` from which on it is worth a note.
 const LONG: Duration = Duration::from_secs(3600);
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
         for (pattern, place) in &server.without_file {
             findings.error(
@@ -90,15 +90,19 @@ fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &m
 
 /// Alerts of which their owner wants to be told sooner than the configuration can promise, however
 /// fast everything is.
-fn told_in_time(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut Findings) {
+fn told_in_time(subject: &LintContext<'_>, server: &PrometheusServer, findings: &mut Findings) {
     for alert in &subject.declaration.alerts {
         let Some(within) = alert.within_s.and_then(|s| Duration::try_from_secs_f64(s).ok()) else {
             continue;
         };
-        let budgets =
-            budget::budgets(subject.config, &alert.name, &alert.labels, &Circumstances::at_best())
-                .unwrap_or_default();
-        let refused = budgets.iter().find_map(|budget| budget.admits(within).err());
+        let budgets = budget::budgets(
+            subject.config,
+            &alert.name,
+            &alert.labels,
+            &BudgetAssumptions::at_best(),
+        )
+        .unwrap_or_default();
+        let refused = budgets.iter().find_map(|budget| budget.check_feasible(within).err());
         let rule = groups(server)
             .flat_map(|group| &group.rules)
             .find(|rule| rule.is_alert() && rule.name == alert.name);
@@ -119,7 +123,11 @@ fn told_in_time(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut
 }
 
 /// Whether alerts leave the server, to where the stack's Alertmanager is.
-fn told_to_alertmanager(subject: &Subject<'_>, server: &PrometheusServer, findings: &mut Findings) {
+fn told_to_alertmanager(
+    subject: &LintContext<'_>,
+    server: &PrometheusServer,
+    findings: &mut Findings,
+) {
     let Some(alert) = groups(server).flat_map(|group| &group.rules).find(|rule| rule.is_alert())
     else {
         return;
@@ -173,7 +181,7 @@ fn told_to_alertmanager(subject: &Subject<'_>, server: &PrometheusServer, findin
 }
 
 /// Whether the configuration can be had at the time scale that its owner declares.
-pub(super) fn time_scale(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn time_scale(subject: &LintContext<'_>, findings: &mut Findings) {
     let declared = Declared::from_decisions(&subject.declaration.scaling);
     let Ok(scale) = Scale::new(subject.declaration.time_scale) else { return };
     let Err(refusal) = scale.declared(declared).apply(subject.config) else { return };

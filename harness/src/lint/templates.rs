@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::labels::{self, Labels};
-use super::{Findings, Subject};
+use super::{Findings, LintContext};
 use crate::yaml::suggest;
 use config::monitoring::{Rule, RuleKind};
 
@@ -61,7 +61,7 @@ const MORE_FUNCTIONS: [&str; 6] = ["le", "gt", "ge", "true", "false", "nil"];
 /// Variables that Prometheus defines.
 const VARIABLES: [&str; 5] = ["$labels", "$externalLabels", "$externalURL", "$value", "$"];
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
         let rules = server.rules.iter().flat_map(|file| &file.view).flat_map(|group| &group.rules);
         let recorded = labels::recorded(rules.clone());

@@ -28,7 +28,7 @@ use verdict::summary::Routing;
 use verdict::{EventKind, history};
 
 /// The gate that a stack's baseline states, and the file that recorded runs go to.
-pub struct Subject {
+pub struct BaselineSpec {
     /// What its owner states.
     pub declaration: Declaration,
     /// Time scale that it is measured at.
@@ -39,12 +39,12 @@ pub struct Subject {
     pub recorded: PathBuf,
 }
 
-impl Subject {
+impl BaselineSpec {
     /// Reads a stack and what its baseline asks.
     ///
     /// # Errors
     /// The stack's files are wrong, or its baseline measures nothing.
-    pub fn read(options: &Options) -> Result<Subject, Failure> {
+    pub fn read(options: &Options) -> Result<BaselineSpec, Failure> {
         let read = options.read()?;
         let file = &read.baseline_file;
         let recorded = if file.starts_with(&read.stack.folder) {
@@ -66,7 +66,7 @@ impl Subject {
                 ),
             )
         })?;
-        Ok(Subject {
+        Ok(BaselineSpec {
             time_scale: read.scaled.scale,
             declaration: read.subject.declaration,
             gate,
@@ -124,7 +124,7 @@ fn nth(options: &Options, n: usize) -> Options {
 /// Those that were recorded don't fit, a run could not be carried out or did not measure something,
 /// or the file can't be written.
 pub async fn record(options: &Options, runs: usize, added: bool) -> Result<Recorded, Failure> {
-    let subject = Subject::read(options)?;
+    let subject = BaselineSpec::read(options)?;
     let progress = Progress::new(options.common.quiet);
     let mut runs_before = Vec::new();
     if added {
@@ -169,7 +169,7 @@ fn complete(run: Run) -> Result<Run, Failure> {
 }
 
 /// What the candidate's runs are compared with.
-pub enum Against {
+pub enum Reference {
     /// The recorded runs.
     Recorded,
     /// Runs of another version of the stack, made now and in turn with the candidate's.
@@ -181,18 +181,18 @@ pub enum Against {
 /// # Errors
 /// There is nothing to compare with, a run could not be carried out, or the report can't be
 /// written.
-pub async fn check(options: &Options, runs: usize, against: Against) -> Result<Outcome, Failure> {
-    let subject = Subject::read(options)?;
+pub async fn check(options: &Options, runs: usize, against: Reference) -> Result<Outcome, Failure> {
+    let subject = BaselineSpec::read(options)?;
     let progress = Progress::new(options.common.quiet);
     let (mut baseline, mut candidate) = (Vec::new(), Vec::new());
-    if let Against::Recorded = against {
+    if let Reference::Recorded = against {
         let recorded = Recorded::read(&subject.recorded)?;
         recorded.fits(&subject)?;
         baseline = recorded.runs;
     }
     for n in 0..runs {
         progress.say(&format!("run {} of {runs}", n + 1));
-        if let Against::Version(other) = &against {
+        if let Reference::Version(other) = &against {
             // In turn, and each first as often as the other: what drifts meets both alike.
             let other = nth(other, n);
             if n % 2 == 0 {
@@ -213,7 +213,7 @@ pub async fn check(options: &Options, runs: usize, against: Against) -> Result<O
 /// again.
 fn judge(
     options: &Options,
-    subject: &Subject,
+    subject: &BaselineSpec,
     baseline: &[Run],
     candidate: &[Run],
 ) -> Result<Outcome, Failure> {

@@ -2,7 +2,7 @@
 
 use crate::ops::judge::find;
 use crate::process::exit::{Exit, Failure};
-use crate::report::{self, Report, RunFile, Told, html, plots};
+use crate::report::{self, Report, ReportedVerdict, RunFile, html, plots};
 use minijinja::Value;
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -76,7 +76,7 @@ impl Row {
 
 /// Compares two runs.
 pub fn compare(before: &Report, after: &Report) -> Comparison {
-    let by_id = |r: &Report| -> BTreeMap<String, Told> {
+    let by_id = |r: &Report| -> BTreeMap<String, ReportedVerdict> {
         r.verdicts.iter().map(|t| (t.id.clone(), t.clone())).collect()
     };
     let (first, second) = (by_id(before), by_id(after));

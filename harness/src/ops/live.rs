@@ -15,8 +15,8 @@ use crate::ops::console::Console;
 use crate::ops::gate::child;
 use crate::ops::settings::Common;
 use crate::plan::features::{self, Selection};
-use crate::plan::subject::{self, Asked, Read};
-use crate::plan::{Plan, Subject};
+use crate::plan::subject::{self, Asked, LoadedStack};
+use crate::plan::{Plan, PlanContext};
 use crate::probe;
 use crate::process::clock::RunClock;
 use crate::process::exit::{Exit, Failure};
@@ -27,7 +27,7 @@ use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
 use crate::stack::reaper::Reaper;
-use crate::stack::{self, Addition, Running, Stack};
+use crate::stack::{self, Running, ServiceOverride, Stack};
 use crate::yaml::suggest;
 use config::monitoring::RenderedFile;
 use futures::StreamExt;
@@ -71,7 +71,7 @@ enum Ran {
     /// It was carried out.
     Done(Box<Outcome>),
     /// The time scale leaves scrapes too little time, by how long they take.
-    TooFast(BTreeMap<String, Duration>),
+    ScaleTooHigh(BTreeMap<String, Duration>),
 }
 
 /// What a run ended with.
@@ -116,7 +116,7 @@ impl Options {
     ///
     /// # Errors
     /// Its files are wrong.
-    pub fn read(&self) -> Result<Read, Failure> {
+    pub fn read(&self) -> Result<LoadedStack, Failure> {
         subject::read_asked(&self.stack, &self.home, &self.asked())
             .map_err(|e| Failure::new(e.exit(), e))
     }
@@ -213,7 +213,11 @@ impl Options {
 
 /// Whether each verdict that is waived, or skipped with an optional service, is one that somebody
 /// asks for: a feature, or `firedrill alerts` of an alert or a drill.
-fn asked_for(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> Result<(), Failure> {
+fn asked_for(
+    stack: &Stack,
+    subject: &PlanContext,
+    mut asked: BTreeSet<String>,
+) -> Result<(), Failure> {
     asked.extend(subject.declaration.alerts.iter().map(|a| format!("alert.{}.quiet", a.name)));
     for scenario in subject.scenarios.values() {
         asked.extend(
@@ -254,7 +258,7 @@ fn asked_for(stack: &Stack, subject: &Subject, mut asked: BTreeSet<String>) -> R
 }
 
 /// A stack that runs.
-pub struct Live {
+pub struct LiveStack {
     /// What it was asked for.
     pub options: Options,
     /// The engine.
@@ -262,9 +266,9 @@ pub struct Live {
     /// What runs.
     pub running: Running,
     /// What was added to services of the Compose file.
-    pub(crate) additions: BTreeMap<String, Addition>,
+    pub(crate) additions: BTreeMap<String, ServiceOverride>,
     /// The stack as it was read.
-    pub read: Read,
+    pub read: LoadedStack,
     journal: Journal,
     reaper: Option<Reaper>,
     progress: Progress,
@@ -290,10 +294,10 @@ struct Times {
 ///
 /// # Errors
 /// The plan or the scale is wrong, or the stack does not come up; nothing is left then.
-pub async fn settled(
+pub async fn up_and_run(
     options: &Options,
     plan: impl Fn(&Options) -> Result<Plan, Failure>,
-) -> Result<(Live, Result<Outcome, Failure>), Failure> {
+) -> Result<(LiveStack, Result<Outcome, Failure>), Failure> {
     let mut options = options.clone();
     loop {
         let (live, planned) = up_planned(&options, &plan).await?;
@@ -301,7 +305,7 @@ pub async fn settled(
         let steady_state = live.read.subject.declaration.steady_state.clone();
         let p99 = match live.carry_out(&planned, steady_state, true).await {
             Ok(Ran::Done(outcome)) => return Ok((live, Ok(*outcome))),
-            Ok(Ran::TooFast(p99)) => p99,
+            Ok(Ran::ScaleTooHigh(p99)) => p99,
             Err(failure) => return Ok((live, Err(failure))),
         };
         options.scrapes.extend(p99);
@@ -317,13 +321,13 @@ pub async fn settled(
     }
 }
 
-impl Live {
+impl LiveStack {
     /// Brings the stack up, without the optional services whose image can't be had.
     ///
     /// # Errors
     /// Its files are wrong, the machine is unfit, an image can't be had, a service does not become
     /// ready. Nothing is left then.
-    pub async fn up(options: &Options) -> Result<Live, Failure> {
+    pub async fn up(options: &Options) -> Result<LiveStack, Failure> {
         Ready::obtain(options, &Plan::default()).await?.up().await
     }
 
@@ -376,7 +380,7 @@ impl Live {
     /// usual one.
     ///
     /// # Errors
-    /// As [`Live::run`].
+    /// As [`LiveStack::run`].
     pub async fn run_with(
         &self,
         plan: &Plan,
@@ -384,7 +388,7 @@ impl Live {
     ) -> Result<Outcome, Failure> {
         match self.carry_out(plan, steady_state, false).await? {
             Ran::Done(outcome) => Ok(*outcome),
-            Ran::TooFast(_) => {
+            Ran::ScaleTooHigh(_) => {
                 Err(Failure::new(Exit::Defect, "scrapes were judged although nobody asked"))
             }
         }
@@ -437,7 +441,7 @@ impl Live {
         // A run that was cut short is reported as such, whatever else is said about it.
         let report = report::write_all(&folder);
         let driven = match driven {
-            Err(crate::drill::Error::TooFast(p99)) => return Ok(Ran::TooFast(p99)),
+            Err(crate::drill::Error::ScaleTooHigh(p99)) => return Ok(Ran::ScaleTooHigh(p99)),
             driven => driven,
         };
         if let Err(
@@ -542,7 +546,7 @@ impl Live {
             absent: self.read.subject.absent.clone(),
             evaluation_s: evaluation,
             config: Arc::new(self.read.scaled.config.clone()),
-            to_bear: (judge_scrapes && self.read.scaled.scale > 1.0)
+            scrape_check: (judge_scrapes && self.read.scaled.scale > 1.0)
                 .then(|| (Arc::new(self.read.written.clone()), self.read.scaled.scale)),
             recorder,
             journal: self.journal.clone(),
@@ -599,12 +603,12 @@ fn annotated(
 
 /// The monitoring files as the stack runs with them; none at time scale 1, which runs the
 /// configuration untouched.
-fn at_scale(read: &Read) -> Vec<RenderedFile> {
+fn at_scale(read: &LoadedStack) -> Vec<RenderedFile> {
     if read.scaled.scale == 1.0 { Vec::new() } else { read.scaled.config.render() }
 }
 
 /// Those of them that are files in the stack's folder, by path relative to it.
-pub(crate) fn rendered(read: &Read) -> BTreeMap<String, String> {
+pub(crate) fn rendered(read: &LoadedStack) -> BTreeMap<String, String> {
     let relative = |p: &Path| {
         p.strip_prefix(&read.stack.folder).ok().map(|p| p.to_string_lossy().into_owned())
     };

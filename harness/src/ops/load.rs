@@ -184,7 +184,7 @@ struct Running {
 
 impl Running {
     /// Tells how far the load is, and keeps it for the page.
-    fn tell(&self, live: loadgen::Live, lasted: Duration, duration: Option<Duration>) {
+    fn tell(&self, live: loadgen::LiveStats, lasted: Duration, duration: Option<Duration>) {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).add(lasted, live);
         let left = duration.map_or(String::new(), |d| {
             format!(", {:.0} s left", d.saturating_sub(lasted).as_secs_f64())

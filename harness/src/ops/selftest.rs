@@ -6,7 +6,7 @@ mod overlay;
 
 use crate::declaration::SteadyState;
 use crate::ops::console::Console;
-use crate::ops::live::{Live, Options, settled};
+use crate::ops::live::{LiveStack, Options, up_and_run};
 use crate::ops::verify::leave;
 use crate::plan::Plan;
 use crate::process::exit::{Exit, Failure};
@@ -81,13 +81,13 @@ pub enum Apply {
     Replace(Change),
     /// A silence is left behind on the alert manager; it is expired when the sabotage is taken
     /// back.
-    Silence(LeftSilence),
+    Silence(SilenceSpec),
 }
 
 /// A silence, for a day from now.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LeftSilence {
+pub struct SilenceSpec {
     /// Matchers, as Alertmanager writes them: `alertname="X", severity=~"a|b"`.
     pub matchers: String,
     /// Who made it.
@@ -285,7 +285,7 @@ impl Sabotage {
 ///
 /// # Errors
 /// It can't be applied or taken back, or the run fails.
-pub async fn try_on(live: &Live, sabotage: &Sabotage) -> Result<Outcome, Failure> {
+pub async fn try_on(live: &LiveStack, sabotage: &Sabotage) -> Result<Outcome, Failure> {
     let began = std::time::Instant::now();
     live.apply(sabotage).await?;
     let judged = judge(live, sabotage).await;
@@ -294,7 +294,7 @@ pub async fn try_on(live: &Live, sabotage: &Sabotage) -> Result<Outcome, Failure
     Ok(Outcome { convicted, told, seconds: began.elapsed().as_secs_f64() })
 }
 
-async fn judge(live: &Live, sabotage: &Sabotage) -> Result<(bool, String), Failure> {
+async fn judge(live: &LiveStack, sabotage: &Sabotage) -> Result<(bool, String), Failure> {
     let mut plan = live.options.plan()?;
     plan.required.clear();
     plan.left_out.clear();
@@ -389,7 +389,7 @@ pub async fn selftest(
         plan.only_verdicts(&verdicts);
         Ok(plan)
     };
-    let (live, healthy) = settled(options, plan).await?;
+    let (live, healthy) = up_and_run(options, plan).await?;
     let tried = match healthy {
         Ok(healthy) => try_all(&live, &chosen, &catalogue, &healthy.report, console).await,
         Err(failure) => Err(failure),
@@ -398,7 +398,7 @@ pub async fn selftest(
 }
 
 async fn try_all(
-    live: &Live,
+    live: &LiveStack,
     chosen: &[String],
     catalogue: &BTreeMap<String, Sabotage>,
     healthy: &Report,

@@ -1,7 +1,7 @@
 //! One run of a plan on a stack that is brought up for it and taken down after it.
 
 use crate::ops::console::Console;
-use crate::ops::live::{Live, Options, Outcome, settled};
+use crate::ops::live::{LiveStack, Options, Outcome, up_and_run};
 use crate::plan::Plan;
 use crate::process::exit::{Exit, Failure};
 use verdict::history::run::Phase;
@@ -15,7 +15,7 @@ pub async fn verify(
     plan: impl Fn(&Options) -> Result<Plan, Failure>,
     console: &dyn Console,
 ) -> Result<Outcome, Failure> {
-    let (live, outcome) = settled(options, plan).await?;
+    let (live, outcome) = up_and_run(options, plan).await?;
     let (clock, keep) = (live.clock(), options.common.keep);
     let from = clock.now();
     let outcome = leave(live, keep, outcome, console).await?;
@@ -32,7 +32,7 @@ pub async fn verify(
 /// # Errors
 /// The work's, or that what was started can't be removed.
 pub async fn leave<T>(
-    live: Live,
+    live: LiveStack,
     keep: bool,
     ended: Result<T, Failure>,
     console: &dyn Console,

@@ -1,8 +1,8 @@
 //! Features: what is expected, told in Gherkin. Reading them builds the [`Plan`]; judging it
 //! answers them, one test case for each scenario, which fails at its `Then` line.
 
-use crate::plan::steps::Telling;
-use crate::plan::{LeftOut, Plan, Subject};
+use crate::plan::steps::StepWorld;
+use crate::plan::{LeftOut, Plan, PlanContext};
 use crate::yaml::suggest;
 use cucumber::World as _;
 use cucumber::feature::Ext as _;
@@ -82,7 +82,11 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Result<Plan, Error> {
+pub fn plan(
+    folder: &Path,
+    subject: &Arc<PlanContext>,
+    selection: &Selection,
+) -> Result<Plan, Error> {
     let mut plan = collect(folder, subject, Some(selection))?;
     for optional in &subject.declaration.optional {
         if let Some((service, reason)) = subject.is_left_out(&optional.service) {
@@ -97,7 +101,7 @@ pub fn plan(folder: &Path, subject: &Arc<Subject>, selection: &Selection) -> Res
 ///
 /// # Errors
 /// See [`Error`].
-pub fn verdicts(folder: &Path, subject: &Arc<Subject>) -> Result<BTreeSet<String>, Error> {
+pub fn verdicts(folder: &Path, subject: &Arc<PlanContext>) -> Result<BTreeSet<String>, Error> {
     let plan = collect(folder, subject, None)?;
     let told = plan.expectations.iter().map(|p| p.expectation.checker().id());
     Ok(told.chain(plan.left_out.iter().flat_map(|left| left.verdicts.iter().cloned())).collect())
@@ -106,7 +110,7 @@ pub fn verdicts(folder: &Path, subject: &Arc<Subject>) -> Result<BTreeSet<String
 /// What the selected scenarios expect, or all of them.
 fn collect(
     folder: &Path,
-    subject: &Arc<Subject>,
+    subject: &Arc<PlanContext>,
     selection: Option<&Selection>,
 ) -> Result<Plan, Error> {
     let features = read(folder)?;
@@ -118,7 +122,7 @@ fn collect(
     if let Some(selection) = selection {
         check_tags(&features, name, named, selection)?;
     }
-    let collection = Telling::collection();
+    let collection = StepWorld::collection();
     let (budgets, apart, absent) =
         (subject.budgets.clone(), subject.apart.clone(), subject.absent.clone());
     let mut plan = Plan { budgets, apart, absent, ..Plan::default() };
@@ -144,12 +148,12 @@ fn collect(
                 continue;
             }
             selected += 1;
-            let mut telling = Telling {
+            let mut telling = StepWorld {
                 subject: Some(subject.clone()),
                 plan,
                 feature: feature.name.clone(),
                 scenario: scenario.name.clone(),
-                ..Telling::default()
+                ..StepWorld::default()
             };
             for step in background.iter().chain(&scenario.steps) {
                 tell(&collection, &mut telling, feature, step)?;
@@ -290,8 +294,8 @@ fn read(folder: &Path) -> Result<Vec<gherkin::Feature>, Error> {
 }
 
 fn tell(
-    collection: &cucumber::step::Collection<Telling>,
-    telling: &mut Telling,
+    collection: &cucumber::step::Collection<StepWorld>,
+    telling: &mut StepWorld,
     feature: &gherkin::Feature,
     step: &gherkin::Step,
 ) -> Result<(), Error> {

@@ -11,15 +11,15 @@ pub mod traces;
 
 use crate::declaration::{Declaration, Role};
 use crate::plan::scenario::Scenario;
-use crate::plan::{LeftOut, Plan, Planned, Subject};
+use crate::plan::{LeftOut, Plan, PlanContext, Planned};
 use std::sync::Arc;
 use verdict::Expectation;
 
 /// One scenario while it is being told.
 #[derive(Debug, Default, cucumber::World)]
-pub struct Telling {
+pub struct StepWorld {
     /// What the features speak about.
-    pub subject: Option<Arc<Subject>>,
+    pub subject: Option<Arc<PlanContext>>,
     /// The plan so far.
     pub plan: Plan,
     /// Feature's name.
@@ -42,7 +42,7 @@ pub struct Telling {
     pub wrong: Option<(String, String)>,
 }
 
-impl Telling {
+impl StepWorld {
     /// What the owner states about the stack.
     fn declaration(&self) -> Declaration {
         self.told().declaration.clone()
@@ -89,7 +89,10 @@ impl Telling {
     }
 
     /// The first of these servers that is left out, so that nobody answers.
-    fn unanswered<'s>(subject: &'s Subject, roles: &[&Option<Role>]) -> Option<(&'s str, String)> {
+    fn unanswered<'s>(
+        subject: &'s PlanContext,
+        roles: &[&Option<Role>],
+    ) -> Option<(&'s str, String)> {
         roles
             .iter()
             .filter_map(|role| role.as_ref())
@@ -97,7 +100,7 @@ impl Telling {
     }
 
     /// What the features speak about.
-    fn told(&self) -> Arc<Subject> {
+    fn told(&self) -> Arc<PlanContext> {
         self.subject.clone().unwrap_or_else(|| unreachable!("features are told about a subject"))
     }
 

@@ -9,12 +9,12 @@ pub mod source;
 
 use crate::declaration::{Declaration, GRAFANA_FILES};
 use crate::plan::scenario;
-use crate::plan::{AlertBudget, Subject};
+use crate::plan::{AlertBudget, PlanContext};
 use crate::process::home::Home;
 use crate::stack::compose::{Absence, Project};
 use crate::stack::{self, Mounts, Stack, StackError};
 use crate::yaml;
-use config::budget::{self, Circumstances};
+use config::budget::{self, BudgetAssumptions};
 use config::monitoring::{MonitoringConfig, Place};
 use config::timescale::{Declared, Scale, Scaled, Traffic};
 use serde::Deserialize;
@@ -81,11 +81,11 @@ const SCRAPE_TAKES_S: f64 = 0.3;
 
 /// A stack that was read whole.
 #[derive(Debug, Clone)]
-pub struct Read {
+pub struct LoadedStack {
     /// Its folder, declaration and Compose project.
     pub stack: Stack,
     /// What plans are made from.
-    pub subject: Subject,
+    pub subject: PlanContext,
     /// Its monitoring configuration as written.
     pub written: MonitoringConfig,
     /// The same at the time scale.
@@ -110,7 +110,11 @@ pub struct Read {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read(folder_or_name: &str, home: &Home, time_scale: Option<f64>) -> Result<Read, Error> {
+pub fn read(
+    folder_or_name: &str,
+    home: &Home,
+    time_scale: Option<f64>,
+) -> Result<LoadedStack, Error> {
     read_asked(folder_or_name, home, &Asked { time_scale, ..Asked::default() })
 }
 
@@ -132,7 +136,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Read, Error> {
+pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<LoadedStack, Error> {
     let stack = Stack::open_with(folder_or_name, &asked.profiles, &asked.unavailable)?;
     let (folder, declaration, project) =
         (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
@@ -207,7 +211,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Re
         .map(|(n, _)| n.clone())
         .collect();
     let time_scale = scaled.scale;
-    let subject = Subject {
+    let subject = PlanContext {
         declaration,
         time_scale,
         scenarios,
@@ -219,7 +223,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Re
         unavailable,
         absent,
     };
-    Ok(Read {
+    Ok(LoadedStack {
         stack,
         subject,
         written,
@@ -377,14 +381,14 @@ fn seen_as(name: &str, declaration: &Declaration, project: &Project) -> AbsentSe
 /// The slowest path of each declared alert. One that the configuration lacks gets the slowest of
 /// all: it will be convicted of not being loaded, and the drill needs a bound until then.
 fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<String, AlertBudget> {
-    let circumstances = Circumstances {
+    let assumptions = BudgetAssumptions {
         scrape_takes: Duration::from_secs_f64(SCRAPE_TAKES_S),
         // A stopped container's address answers nobody, so its scrape may end by time-out.
         target_hangs: true,
         joins_group: true,
         delivery: Duration::from_secs(1),
         host_noise: Duration::from_secs_f64(HOST_NOISE_S),
-        ..Circumstances::default()
+        ..BudgetAssumptions::default()
     };
     let seconds = |b: &budget::Budget| AlertBudget {
         fire_s: b.fire.as_secs_f64(),
@@ -395,7 +399,7 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
     let mut known = BTreeMap::new();
     for alert in &declaration.alerts {
         let found =
-            budget::budgets(config, &alert.name, &alert.labels, &circumstances).unwrap_or_default();
+            budget::budgets(config, &alert.name, &alert.labels, &assumptions).unwrap_or_default();
         let slowest = found.iter().map(seconds).reduce(|a, b| AlertBudget {
             fire_s: a.fire_s.max(b.fire_s),
             resolve_s: a.resolve_s.max(b.resolve_s),

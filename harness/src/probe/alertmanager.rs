@@ -1,6 +1,6 @@
 //! The alert manager, asked over Alertmanager's API v2.
 
-use super::ask::{Asker, REQUEST};
+use super::ask::{ApiClient, REQUEST};
 use super::{Probe, Question, exposition};
 use config::monitoring::{Document, RouteMatch, alertmanager as configuration};
 use futures::future::BoxFuture;
@@ -12,34 +12,34 @@ use verdict::observation::{Fact, Observation};
 
 /// Asks Alertmanager.
 pub struct Alertmanager {
-    asker: Asker,
+    client: ApiClient,
 }
 
 impl Alertmanager {
-    pub(super) fn new(asker: Asker) -> Alertmanager {
-        Alertmanager { asker }
+    pub(super) fn new(client: ApiClient) -> Alertmanager {
+        Alertmanager { client }
     }
 
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
         match question {
             Question::ManagedAlerts => {
-                let alerts: Vec<Alert> = self.asker.get("/api/v2/alerts", &[]).await?;
+                let alerts: Vec<Alert> = self.client.get("/api/v2/alerts", &[]).await?;
                 // Only its groups tell what mutes an alert, and only its configuration how long
                 // they wait.
-                let groups: Vec<Group> = self.asker.get("/api/v2/alerts/groups", &[]).await?;
+                let groups: Vec<Group> = self.client.get("/api/v2/alerts/groups", &[]).await?;
                 let routing = self.routing().await.map(|(routing, _)| routing);
                 Ok(vec![Fact::ManagedAlerts {
                     alerts: managed(alerts, &groups, routing.as_ref().ok()),
                 }])
             }
             Question::Silences => {
-                let silences: Vec<FoundSilence> = self.asker.get("/api/v2/silences", &[]).await?;
+                let silences: Vec<FoundSilence> = self.client.get("/api/v2/silences", &[]).await?;
                 let silences =
                     silences.into_iter().map(silence).filter(|s| s.state != "expired").collect();
                 Ok(vec![Fact::Silences { silences }])
             }
             Question::ManagerReceivers => {
-                let receivers: Vec<Named> = self.asker.get("/api/v2/receivers", &[]).await?;
+                let receivers: Vec<Named> = self.client.get("/api/v2/receivers", &[]).await?;
                 Ok(vec![Fact::ManagerReceivers {
                     names: receivers.into_iter().map(|r| r.name).collect(),
                 }])
@@ -49,7 +49,7 @@ impl Alertmanager {
                 Ok(vec![Fact::ProcessStarted { at_s: seconds(since) }])
             }
             Question::Reload => Ok(vec![Fact::Reload(exposition::reload(
-                &self.asker.text("/metrics").await?,
+                &self.client.text("/metrics").await?,
                 "alertmanager",
             )?)]),
             other => Err(format!("alertmanager has no answer to this question: {}", other.words())),
@@ -58,7 +58,7 @@ impl Alertmanager {
 
     /// The configuration in force, and since when the process runs.
     async fn routing(&self) -> Result<(configuration::Alertmanager, jiff::Timestamp), String> {
-        let status: ServerStatus = self.asker.get("/api/v2/status", &[]).await?;
+        let status: ServerStatus = self.client.get("/api/v2/status", &[]).await?;
         let document =
             Document::parse(Path::new("the configuration in force"), &status.config.original)
                 .map_err(|e| e.to_string())?;
@@ -71,12 +71,12 @@ impl Alertmanager {
 
 impl Probe for Alertmanager {
     fn source(&self) -> &str {
-        self.asker.source()
+        self.client.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         Box::pin(async move {
-            self.asker.observe(&question.words(), REQUEST, self.answer(question)).await
+            self.client.observe(&question.words(), REQUEST, self.answer(question)).await
         })
     }
 }

@@ -48,7 +48,7 @@ impl Observer {
 }
 
 /// A backend's address with what it takes to ask it.
-pub(crate) struct Asker {
+pub(crate) struct ApiClient {
     observer: Observer,
     base: Url,
     client: reqwest::Client,
@@ -56,21 +56,21 @@ pub(crate) struct Asker {
     headers: Vec<(String, String)>,
 }
 
-impl Asker {
+impl ApiClient {
     /// A backend on this port of 127.0.0.1.
     pub(crate) fn new(
         source: &str,
         port: u16,
         login: Option<(String, Option<String>)>,
         clock: RunClock,
-    ) -> Asker {
+    ) -> ApiClient {
         let mut base =
             Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
         let _ = base.set_port(Some(port));
         let client =
             reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
         let observer = Observer { source: source.to_owned(), clock };
-        Asker {
+        ApiClient {
             observer,
             base,
             client: client.build().unwrap_or_default(),
@@ -80,8 +80,8 @@ impl Asker {
     }
 
     /// With these headers on each request.
-    pub(crate) fn with(self, headers: Vec<(String, String)>) -> Asker {
-        Asker { headers, ..self }
+    pub(crate) fn with(self, headers: Vec<(String, String)>) -> ApiClient {
+        ApiClient { headers, ..self }
     }
 
     /// Service that is asked.

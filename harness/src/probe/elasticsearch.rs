@@ -1,6 +1,6 @@
 //! The log store, asked over Elasticsearch's HTTP API.
 
-use super::ask::{Asker, BULK, REQUEST};
+use super::ask::{ApiClient, BULK, REQUEST};
 use super::{Probe, Question};
 use futures::future::BoxFuture;
 use reqwest::Method;
@@ -22,12 +22,12 @@ const MOST: usize = 200_000;
 
 /// Asks Elasticsearch, or what speaks its API.
 pub struct Elasticsearch {
-    asker: Asker,
+    client: ApiClient,
 }
 
 impl Elasticsearch {
-    pub(super) fn new(asker: Asker) -> Elasticsearch {
-        Elasticsearch { asker }
+    pub(super) fn new(client: ApiClient) -> Elasticsearch {
+        Elasticsearch { client }
     }
 
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
@@ -41,7 +41,7 @@ impl Elasticsearch {
             Question::FieldTypes { pattern } => {
                 let path = format!("/{pattern}/_mapping");
                 let found: BTreeMap<String, Mapped> =
-                    self.asker.get(&path, &MISSING_IS_EMPTY).await?;
+                    self.client.get(&path, &MISSING_IS_EMPTY).await?;
                 let types = |(index, mapped): (String, Mapped)| {
                     Fact::FieldTypes(FieldTypes {
                         index,
@@ -53,7 +53,7 @@ impl Elasticsearch {
             Question::Indices { pattern } => {
                 let path = format!("/_cat/indices/{pattern}");
                 let found: Vec<CatIndex> = self
-                    .asker
+                    .client
                     .get(
                         &path,
                         &[
@@ -87,7 +87,7 @@ impl Elasticsearch {
             "_source": [id_field, "@timestamp"],
         });
         let found: Page = self
-            .asker
+            .client
             .send(Method::POST, &format!("/{pattern}/_search"), &MISSING_IS_EMPTY, &search)
             .await?;
         let lines: Vec<Map<String, Value>> =
@@ -122,7 +122,7 @@ impl Elasticsearch {
         let mut parameters = vec![("scroll", "1m")];
         parameters.extend(MISSING_IS_EMPTY);
         let mut found: Page = self
-            .asker
+            .client
             .send(Method::POST, &format!("/{pattern}/_search"), &parameters, &search)
             .await?;
         let (mut documents, mut truncated) = (Vec::new(), false);
@@ -139,13 +139,13 @@ impl Elasticsearch {
                 break Some(id);
             }
             let next = json!({"scroll": "1m", "scroll_id": id});
-            found = self.asker.send(Method::POST, "/_search/scroll", &[], &next).await?;
+            found = self.client.send(Method::POST, "/_search/scroll", &[], &next).await?;
         };
         if let Some(id) = last_scroll {
             // It would end by itself after a minute; that it can't be ended early is no failure of
             // the question.
             let _ = self
-                .asker
+                .client
                 .send_any(Method::DELETE, "/_search/scroll", Some(&json!({"scroll_id": id})))
                 .await;
         }
@@ -156,13 +156,13 @@ impl Elasticsearch {
 
 impl Probe for Elasticsearch {
     fn source(&self) -> &str {
-        self.asker.source()
+        self.client.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         let bound = if matches!(question, Question::Documents { .. }) { BULK } else { REQUEST };
         Box::pin(async move {
-            self.asker.observe(&question.words(), bound, self.answer(question)).await
+            self.client.observe(&question.words(), bound, self.answer(question)).await
         })
     }
 }
@@ -277,7 +277,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Elasticsearch::new(Asker::new(
+        let probe = Elasticsearch::new(ApiClient::new(
             "logs",
             port,
             None,

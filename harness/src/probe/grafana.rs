@@ -3,7 +3,7 @@
 
 mod frames;
 
-use super::ask::{Asker, BULK, REQUEST};
+use super::ask::{ApiClient, BULK, REQUEST};
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
 use crate::dashboards::panels::panels;
@@ -21,20 +21,20 @@ use verdict::observation::{Fact, Observation};
 
 /// Asks Grafana.
 pub struct Grafana {
-    asker: Asker,
+    client: ApiClient,
 }
 
 impl Grafana {
-    pub(super) fn new(asker: Asker) -> Grafana {
-        Grafana { asker }
+    pub(super) fn new(client: ApiClient) -> Grafana {
+        Grafana { client }
     }
 
     async fn sources(&self) -> Result<Vec<DataSource>, String> {
-        self.asker.get("/api/datasources", &[]).await
+        self.client.get("/api/datasources", &[]).await
     }
 
     async fn board(&self, uid: &str) -> Result<Value, String> {
-        let found: Value = self.asker.get(&format!("/api/dashboards/uid/{uid}"), &[]).await?;
+        let found: Value = self.client.get(&format!("/api/dashboards/uid/{uid}"), &[]).await?;
         Ok(found["dashboard"].clone())
     }
 
@@ -45,7 +45,7 @@ impl Grafana {
             title: String,
         }
         let all: Vec<Found> =
-            self.asker.get("/api/search", &[("type", "dash-db"), ("limit", "5000")]).await?;
+            self.client.get("/api/search", &[("type", "dash-db"), ("limit", "5000")]).await?;
         let mut dashboards = Vec::new();
         for Found { uid, title } in all {
             let panels = panels(&self.board(&uid).await?).len() as u64;
@@ -71,7 +71,7 @@ impl Grafana {
             .collect();
         let body = json!({"queries": queries, "from": context.from_ms.to_string(), "to": context.to_ms.to_string()});
         let (status, text) = self
-            .asker
+            .client
             .send_any_within(PANEL, Method::POST, "/api/ds/query", Some(&body))
             .await
             .map_err(Failed::Server)?;
@@ -136,7 +136,7 @@ impl Grafana {
         let limit = [("limit", "10000")];
         let parameters: Vec<(&str, &str)> =
             tags.iter().map(|t| ("tags", t.as_str())).chain(limit).collect();
-        let found: Vec<Found> = self.asker.get("/api/annotations", &parameters).await?;
+        let found: Vec<Found> = self.client.get("/api/annotations", &parameters).await?;
         let annotation = |f: Found| Annotation {
             dashboard: f.dashboard.unwrap_or_default(),
             text: f.text,
@@ -175,7 +175,7 @@ impl Grafana {
             return if status == 200 { Ok(seen) } else { Err(seen) };
         }
         let (status, text) = self
-            .asker
+            .client
             .send_any(Method::GET, &format!("/api/datasources/uid/{}/health", source.uid), None)
             .await?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -194,7 +194,7 @@ impl Proxy for Grafana {
         path: String,
     ) -> BoxFuture<'a, Result<(u16, String), String>> {
         async move {
-            self.asker
+            self.client
                 .send_any_within(
                     PANEL,
                     Method::GET,
@@ -220,32 +220,34 @@ impl Runner for Grafana {
     }
 
     fn is_there(&self) -> BoxFuture<'_, bool> {
-        async move { self.asker.text("/api/health").await.is_ok() }.boxed()
+        async move { self.client.text("/api/health").await.is_ok() }.boxed()
     }
 }
 
 impl Probe for Grafana {
     fn source(&self) -> &str {
-        self.asker.source()
+        self.client.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         Box::pin(async move {
             let words = question.words();
             match question {
-                Question::Dashboards => self.asker.observe(&words, BULK, self.dashboards()).await,
-                Question::Datasources => self.asker.observe(&words, BULK, self.datasources()).await,
+                Question::Dashboards => self.client.observe(&words, BULK, self.dashboards()).await,
+                Question::Datasources => {
+                    self.client.observe(&words, BULK, self.datasources()).await
+                }
                 Question::Annotations { tags } => {
-                    self.asker.observe(&words, BULK, self.annotations(tags)).await
+                    self.client.observe(&words, BULK, self.annotations(tags)).await
                 }
                 Question::Panels { dashboard, start_s, end_s } => {
-                    boards::ask(self, self.asker.observer(), &words, dashboard, (*start_s, *end_s))
+                    boards::ask(self, self.client.observer(), &words, dashboard, (*start_s, *end_s))
                         .await
                 }
                 other => {
                     let error =
                         format!("grafana has no answer to this question: {}", other.words());
-                    self.asker.observe(&words, REQUEST, async { Err(error) }).await
+                    self.client.observe(&words, REQUEST, async { Err(error) }).await
                 }
             }
         })

@@ -5,7 +5,7 @@
 mod elasticsearch;
 mod prometheus;
 
-use super::ask::{Asker, BULK, Observer, REQUEST};
+use super::ask::{ApiClient, BULK, Observer, REQUEST};
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
 use crate::dashboards::{DataSource, Lack, Proxy, health_path};
@@ -46,7 +46,7 @@ pub struct GrafanaFiles {
 }
 
 /// What asks a data source, and what stands before its paths; or why nothing does.
-type Reached = Result<Arc<(Asker, String)>, Lack>;
+type Reached = Result<Arc<(ApiClient, String)>, Lack>;
 
 impl GrafanaFiles {
     /// Reads files there, and reaches data sources so.
@@ -85,7 +85,7 @@ impl GrafanaFiles {
         let login = source.login.clone().map(|l| (l.user, l.password));
         let headers = source.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
         Ok(Arc::new((
-            Asker::new(name, port, login, self.observer.clock).with(headers),
+            ApiClient::new(name, port, login, self.observer.clock).with(headers),
             address.prefix.clone(),
         )))
     }
@@ -145,10 +145,10 @@ impl GrafanaFiles {
                     Err(Lack::Fails(error)) => return Ok(Answer::failed(error)),
                     Err(Lack::NotAsked(why)) => return not_asked(why),
                 };
-                let (asker, prefix) = &*reached;
+                let (client, prefix) = &*reached;
                 let mut total = Answer::default();
                 for request in requests {
-                    let answer = ask_prometheus(asker, prefix, &request).await;
+                    let answer = ask_prometheus(client, prefix, &request).await;
                     total = Answer {
                         frames: total.frames + answer.frames,
                         values: total.values + answer.values,
@@ -168,10 +168,10 @@ impl GrafanaFiles {
                     Err(Lack::Fails(error)) => return Ok(Answer::failed(error)),
                     Err(Lack::NotAsked(why)) => return not_asked(why),
                 };
-                let (asker, prefix) = &*reached;
+                let (client, prefix) = &*reached;
                 let path = format!("/{prefix}_msearch?max_concurrent_shard_requests=5");
                 Ok(
-                    match asker
+                    match client
                         .post_any_within(PANEL, &path, "application/x-ndjson", search.body())
                         .await
                     {
@@ -191,12 +191,12 @@ impl GrafanaFiles {
     }
 }
 
-async fn ask_prometheus(asker: &Asker, prefix: &str, request: &prometheus::Request) -> Answer {
+async fn ask_prometheus(client: &ApiClient, prefix: &str, request: &prometheus::Request) -> Answer {
     let (path, form) = (format!("/{prefix}{}", request.path()), request.form());
     let sent = match request.by_get {
-        true => asker.send_any_within(PANEL, Method::GET, &format!("{path}?{form}"), None).await,
+        true => client.send_any_within(PANEL, Method::GET, &format!("{path}?{form}"), None).await,
         false => {
-            asker.post_any_within(PANEL, &path, "application/x-www-form-urlencoded", form).await
+            client.post_any_within(PANEL, &path, "application/x-www-form-urlencoded", form).await
         }
     };
     match sent {
@@ -208,7 +208,7 @@ async fn ask_prometheus(asker: &Asker, prefix: &str, request: &prometheus::Reque
 
 /// A real question to a data source: a computation where it computes, else whatever its plug-in
 /// asks first.
-async fn health(source: &DataSource, asker: &Asker, prefix: &str) -> Result<String, String> {
+async fn health(source: &DataSource, client: &ApiClient, prefix: &str) -> Result<String, String> {
     let path = match (source.r#type.as_str(), health_path(source)) {
         ("prometheus", _) => "api/v1/query?query=1%2B1".to_owned(),
         (_, Some(path)) => path,
@@ -216,7 +216,7 @@ async fn health(source: &DataSource, asker: &Asker, prefix: &str) -> Result<Stri
         _ => String::new(),
     };
     let (status, text) =
-        asker.send_any_within(REQUEST, Method::GET, &format!("/{prefix}{path}"), None).await?;
+        client.send_any_within(REQUEST, Method::GET, &format!("/{prefix}{path}"), None).await?;
     let seen = format!("GET /{prefix}{path}: HTTP {status}: {}", start_of(text.as_bytes()));
     let answered = match source.r#type.as_str() {
         "prometheus" => {
@@ -238,8 +238,8 @@ impl Proxy for GrafanaFiles {
             let reached = self.reached(source).map_err(|lack| match lack {
                 Lack::Fails(why) | Lack::NotAsked(why) => why,
             })?;
-            let (asker, prefix) = &*reached;
-            asker.send_any_within(PANEL, Method::GET, &format!("/{prefix}{path}"), None).await
+            let (client, prefix) = &*reached;
+            client.send_any_within(PANEL, Method::GET, &format!("/{prefix}{path}"), None).await
         }
         .boxed()
     }

@@ -1,6 +1,6 @@
 //! The trace store, asked over the HTTP API of Jaeger's query service.
 
-use super::ask::{Asker, BULK};
+use super::ask::{ApiClient, BULK};
 use super::{Probe, Question};
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -20,12 +20,12 @@ const MOST: usize = 400_000;
 
 /// Asks Jaeger.
 pub struct Jaeger {
-    asker: Asker,
+    client: ApiClient,
 }
 
 impl Jaeger {
-    pub(super) fn new(asker: Asker) -> Jaeger {
-        Jaeger { asker }
+    pub(super) fn new(client: ApiClient) -> Jaeger {
+        Jaeger { client }
     }
 
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
@@ -48,7 +48,7 @@ impl Jaeger {
         id_attribute: &str,
         since_s: f64,
     ) -> Result<Vec<Fact>, String> {
-        let (found, _) = self.spans(services, since_s, self.asker.now().wall_s(), PAGE).await?;
+        let (found, _) = self.spans(services, since_s, self.client.now().wall_s(), PAGE).await?;
         let ids = found.iter().filter_map(|span| span.attributes.text(id_attribute)).collect();
         let at_s = found.iter().map(|span| span.start_us).max().map(|us| us as f64 / 1e6);
         Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids, at_s })])
@@ -67,7 +67,7 @@ impl Jaeger {
         let deadline = Instant::now() + BULK * 9 / 10;
         let all;
         let services = if services.is_empty() {
-            all = self.asker.get::<Answer<Vec<String>>>("/api/services", &[]).await?.data()?;
+            all = self.client.get::<Answer<Vec<String>>>("/api/services", &[]).await?.data()?;
             &all
         } else {
             services
@@ -89,7 +89,7 @@ impl Jaeger {
                 ("limit", &limit),
             ];
             let traces =
-                self.asker.get::<Answer<Vec<Trace>>>("/api/traces", &parameters).await?.data()?;
+                self.client.get::<Answer<Vec<Trace>>>("/api/traces", &parameters).await?.data()?;
             if traces.len() >= page {
                 if to - from > SHORTEST_US {
                     let middle = from + (to - from) / 2;
@@ -110,13 +110,13 @@ impl Jaeger {
 
 impl Probe for Jaeger {
     fn source(&self) -> &str {
-        self.asker.source()
+        self.client.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
-        Box::pin(
-            async move { self.asker.observe(&question.words(), BULK, self.answer(question)).await },
-        )
+        Box::pin(async move {
+            self.client.observe(&question.words(), BULK, self.answer(question)).await
+        })
     }
 }
 
@@ -251,8 +251,12 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let router = axum::Router::new().fallback(move || async move { body });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe =
-            Jaeger::new(Asker::new("traces", port, None, crate::process::clock::RunClock::begin()));
+        let probe = Jaeger::new(ApiClient::new(
+            "traces",
+            port,
+            None,
+            crate::process::clock::RunClock::begin(),
+        ));
         for (page, wanted) in [(2, true), (3, false)] {
             let (spans, truncated) =
                 probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();

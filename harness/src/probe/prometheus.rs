@@ -2,7 +2,7 @@
 
 mod expression;
 
-use super::ask::{Asker, BULK, REQUEST, unreachable_fact};
+use super::ask::{ApiClient, BULK, REQUEST, unreachable_fact};
 use super::{Probe, Question, exposition};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -25,12 +25,12 @@ type Points = Vec<(f64, Option<f64>)>;
 
 /// Asks Prometheus, or what speaks its API.
 pub struct Prometheus {
-    asker: Asker,
+    client: ApiClient,
 }
 
 impl Prometheus {
-    pub(super) fn new(asker: Asker) -> Prometheus {
-        Prometheus { asker }
+    pub(super) fn new(client: ApiClient) -> Prometheus {
+        Prometheus { client }
     }
 
     async fn answer(&self, question: &Question) -> Result<Vec<Fact>, String> {
@@ -71,8 +71,8 @@ impl Prometheus {
         parameters: &[(&str, &str)],
     ) -> Result<T, String> {
         let answer: Answer<T> = match parameters {
-            [] => self.asker.get(path, &[]).await?,
-            _ => self.asker.post_form(path, parameters).await?,
+            [] => self.client.get(path, &[]).await?,
+            _ => self.client.post_form(path, parameters).await?,
         };
         answer.data.ok_or_else(|| {
             format!("{path}: {}: {}", answer.status, answer.error.unwrap_or_default())
@@ -80,9 +80,9 @@ impl Prometheus {
     }
 
     async fn targets(&self) -> Result<Vec<Fact>, String> {
-        let asked = self.asker.now().wall_s();
+        let asked = self.client.now().wall_s();
         let found: Targets = self
-            .asker
+            .client
             .get::<Answer<_>>("/api/v1/targets", &[("state", "active")])
             .await?
             .data
@@ -173,7 +173,7 @@ impl Prometheus {
     /// From its own metrics, so that it need not scrape itself. Iterations count those that were
     /// missed as well.
     async fn evaluations(&self) -> Result<Vec<Fact>, String> {
-        let text = self.asker.text("/metrics").await?;
+        let text = self.client.text("/metrics").await?;
         exposition::value(&text, "prometheus_config_last_reload_successful")
             .ok_or("GET /metrics: these are not Prometheus' own")?;
         let of = |metric: &str| exposition::by_label(&text, metric, "rule_group");
@@ -292,7 +292,7 @@ impl Prometheus {
     }
 
     async fn reload(&self) -> Result<Vec<Fact>, String> {
-        let mut reload = exposition::reload(&self.asker.text("/metrics").await?, "prometheus")?;
+        let mut reload = exposition::reload(&self.client.text("/metrics").await?, "prometheus")?;
         let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
         if !runtime.reload_config_success {
             reload.successful = false;
@@ -307,7 +307,7 @@ impl Prometheus {
 
 impl Probe for Prometheus {
     fn source(&self) -> &str {
-        self.asker.source()
+        self.client.source()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
@@ -318,7 +318,7 @@ impl Probe for Prometheus {
             _ => REQUEST,
         };
         Box::pin(async move {
-            self.asker.observe(&question.words(), bound, self.answer(question)).await
+            self.client.observe(&question.words(), bound, self.answer(question)).await
         })
     }
 }

@@ -14,7 +14,7 @@ pub const LINES: usize = 8;
 
 /// What lies across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Across {
+pub enum XAxis {
     /// Seconds since the beginning.
     Seconds,
     /// Percentiles, 0 to 100, each nine as wide as the one before.
@@ -25,7 +25,7 @@ pub enum Across {
 
 /// What goes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Up {
+pub enum YAxis {
     /// Milliseconds, each decade as high as the one before.
     Milliseconds,
     /// Seconds from 0.
@@ -62,9 +62,9 @@ pub struct Chart {
     /// What it shows, in a few words.
     pub title: String,
     /// What lies across.
-    pub across: Across,
+    pub across: XAxis,
     /// What goes up.
-    pub up: Up,
+    pub up: YAxis,
     /// The lines.
     pub lines: Vec<Line>,
     /// Shades.
@@ -80,7 +80,7 @@ pub struct Chart {
 
 impl Chart {
     /// A wide chart without shades.
-    pub fn new(id: &str, title: &str, across: Across, up: Up, lines: Vec<Line>) -> Chart {
+    pub fn new(id: &str, title: &str, across: XAxis, up: YAxis, lines: Vec<Line>) -> Chart {
         Chart {
             id: id.into(),
             title: title.into(),
@@ -105,7 +105,7 @@ impl Chart {
             (from, to, most) = (left, right, largest);
         }
         match self.across {
-            Across::Nines => {
+            XAxis::Nines => {
                 // The largest value has no percentile of its own: it stands at the right, a little
                 // beyond the last that has one.
                 let last = points().map(|(x, _)| *x).filter(|x| *x < 100.0).fold(0.0, f64::max);
@@ -186,12 +186,12 @@ impl Chart {
     }
 }
 
-impl Up {
+impl YAxis {
     fn words(self, value: f64) -> String {
         match self {
-            Up::Milliseconds => milliseconds(value),
-            Up::Seconds => format!("{} s", short(value)),
-            Up::Count => short(value),
+            YAxis::Milliseconds => milliseconds(value),
+            YAxis::Seconds => format!("{} s", short(value)),
+            YAxis::Count => short(value),
         }
     }
 }
@@ -206,12 +206,12 @@ enum Scale {
 }
 
 impl Scale {
-    fn of(up: Up, least: f64, most: f64) -> Scale {
-        if up == Up::Milliseconds {
+    fn of(up: YAxis, least: f64, most: f64) -> Scale {
+        if up == YAxis::Milliseconds {
             let low = if least.is_finite() { least.log10().floor() } else { 0.0 };
             return Scale::Decades(low, most.max(1e-3).log10().ceil().max(low + 1.0));
         }
-        let step = round_step((most / 5.0).max(if up == Up::Count { 1.0 } else { 1e-3 }));
+        let step = round_step((most / 5.0).max(if up == YAxis::Count { 1.0 } else { 1e-3 }));
         Scale::Even((most / step).ceil().max(1.0) * step, step)
     }
 
@@ -256,7 +256,7 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     fn x(&self, value: f64) -> f64 {
-        let at = if self.chart.across == Across::Nines { nines(value) } else { value };
+        let at = if self.chart.across == XAxis::Nines { nines(value) } else { value };
         LEFT + (self.chart.size.0 - LEFT - RIGHT)
             * ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
@@ -298,9 +298,9 @@ impl Frame<'_> {
             );
         }
         let (ticks, about) = match self.chart.across {
-            Across::Nines => (percentile_ticks(self.to), "percentile"),
-            Across::Seconds => (even_ticks(self.from, self.to), "seconds since the beginning"),
-            Across::Date => {
+            XAxis::Nines => (percentile_ticks(self.to), "percentile"),
+            XAxis::Seconds => (even_ticks(self.from, self.to), "seconds since the beginning"),
+            XAxis::Date => {
                 (date_ticks(self.from, self.to, ((right - LEFT) / 105.0).floor()), "date, UTC")
             }
         };
@@ -347,10 +347,10 @@ impl Frame<'_> {
         if line.points.len() <= 60 {
             for (x, y) in &line.points {
                 let at = match self.chart.across {
-                    Across::Nines if *x >= 100.0 => "the largest".to_owned(),
-                    Across::Nines => format!("P{x}"),
-                    Across::Seconds => format!("{} s", short(*x)),
-                    Across::Date => date(*x, "%Y-%m-%d %H:%M"),
+                    XAxis::Nines if *x >= 100.0 => "the largest".to_owned(),
+                    XAxis::Nines => format!("P{x}"),
+                    XAxis::Seconds => format!("{} s", short(*x)),
+                    XAxis::Date => date(*x, "%Y-%m-%d %H:%M"),
                 };
                 mark(
                     svg,
@@ -481,14 +481,14 @@ mod tests {
     #[test]
     fn a_chart_without_points_is_none_and_one_with_them_is_told_in_words() {
         assert_eq!(
-            Chart::new("a", "t", Across::Seconds, Up::Count, vec![line("x", &[])]).render(),
+            Chart::new("a", "t", XAxis::Seconds, YAxis::Count, vec![line("x", &[])]).render(),
             None
         );
         let chart = Chart::new(
             "a",
             "latency",
-            Across::Nines,
-            Up::Milliseconds,
+            XAxis::Nines,
+            YAxis::Milliseconds,
             vec![line("<b>", &[(50.0, 2.0), (99.0, 1500.0)])],
         );
         let svg = chart.render().unwrap_or_default();
@@ -508,8 +508,8 @@ mod tests {
         let mut chart = Chart::new(
             "a",
             "t",
-            Across::Seconds,
-            Up::Count,
+            XAxis::Seconds,
+            YAxis::Count,
             vec![line("x", &[(0.0, 1.0), (1.0, 1.0), (9.0, 1.0)])],
         );
         chart.gap = Some(2.0);
@@ -525,7 +525,7 @@ mod tests {
     #[test]
     fn axes_hold_what_they_show_in_few_round_ticks() {
         for most in [0.0_f64, 0.004, 1.0, 7.3, 99.0, 1234.0] {
-            for up in [Up::Milliseconds, Up::Seconds, Up::Count] {
+            for up in [YAxis::Milliseconds, YAxis::Seconds, YAxis::Count] {
                 let scale = Scale::of(up, most.max(0.001), most);
                 let ticks = scale.ticks();
                 assert!(ticks.len() >= 2 && ticks.len() <= 9, "{up:?} {most}: {ticks:?}");

@@ -1,6 +1,6 @@
 //! The charts of a report, from what it holds.
 
-use super::chart::{Across, Band, Chart, Line, Up};
+use super::chart::{Band, Chart, Line, XAxis, YAxis};
 use minijinja::Value;
 use verdict::history::load::CurvePoint;
 use verdict::summary::{Bin, Curves, Timeline};
@@ -26,8 +26,8 @@ fn percentiles(id: &str, title: &str, lines: Vec<Line>) -> Chart {
     Chart::new(
         id,
         title,
-        Across::Nines,
-        Up::Milliseconds,
+        XAxis::Nines,
+        YAxis::Milliseconds,
         lines.into_iter().filter(|l| !l.points.is_empty()).collect(),
     )
 }
@@ -74,7 +74,7 @@ pub fn over_time(
         name: name.to_owned(),
         points: timeline.latency.iter().map(|b| (b.at_s - origin, of(b))).collect(),
     };
-    let band = |f: &verdict::summary::Stretch| Band {
+    let band = |f: &verdict::summary::FiringInterval| Band {
         name: f.name.clone(),
         from: f.from_s - origin,
         to: f.to_s - origin,
@@ -85,7 +85,7 @@ pub fn over_time(
         gap: Some(timeline.bin_s * 1.5),
         fixed: fixed.map(|(last, most)| (0.0, last, most)),
         size: BESIDE,
-        ..Chart::new(id, title, Across::Seconds, Up::Milliseconds, lines)
+        ..Chart::new(id, title, XAxis::Seconds, YAxis::Milliseconds, lines)
     }
     .render()
 }

@@ -5,11 +5,11 @@ mod compared;
 mod coverage;
 mod mutation;
 
-use super::{Report, Told};
+use super::{Report, ReportedVerdict};
 use std::fmt::Write as _;
 use verdict::check::alerts::StageRow;
 use verdict::summary::{
-    AlertRow, DeviationKind, Fold, ProvedBy, Section, Trouble, outline, slowest_stage,
+    AlertRow, DeviationKind, FailureGroup, ProvedBy, Section, VerdictGroup, outline, slowest_stage,
 };
 use verdict::{Evidence, Status};
 
@@ -19,11 +19,11 @@ const WIDTH: usize = 110;
 const OTHERS: usize = 4;
 
 /// One verdict in full.
-pub fn verdict(told: &Told, report: &Report) -> String {
-    trouble(&Trouble { first: told, others: Vec::new() }, report)
+pub fn verdict(told: &ReportedVerdict, report: &Report) -> String {
+    trouble(&FailureGroup { first: told, others: Vec::new() }, report)
 }
 
-fn trouble(trouble: &Trouble<'_>, report: &Report) -> String {
+fn trouble(trouble: &FailureGroup<'_>, report: &Report) -> String {
     let told = trouble.first;
     let mut out = String::new();
     let scale = if report.run.time_scale == 1.0 {
@@ -163,7 +163,7 @@ fn clipped(text: &str) -> String {
     }
 }
 
-fn rests_on(fold: &Fold<'_>) -> String {
+fn rests_on(fold: &VerdictGroup<'_>) -> String {
     let evidence: Vec<String> =
         fold.evidence.iter().map(|Evidence { what, count }| format!("{count} {what}")).collect();
     if evidence.is_empty() { String::new() } else { format!(" ({})", evidence.join(", ")) }
@@ -316,7 +316,7 @@ fn deviations(report: &Report, out: &mut String) {
     }
 }
 
-fn last(report: &Report, troubles: &[Trouble<'_>], out: &mut String) {
+fn last(report: &Report, troubles: &[FailureGroup<'_>], out: &mut String) {
     let s = report.summary;
     let unfinished = if report.run.complete { "" } else { ", cut short" };
     let _ = writeln!(

@@ -327,7 +327,7 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use verdict::summary::Stretch;
+    use verdict::summary::FiringInterval;
 
     #[test]
     fn an_empty_run_has_no_picture() {
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn names_from_a_stack_are_text_and_never_markup() {
-        let faults = vec![Stretch { name: "<script>&".into(), from_s: 1.0, to_s: 2.0 }];
+        let faults = vec![FiringInterval { name: "<script>&".into(), from_s: 1.0, to_s: 2.0 }];
         let svg = render(
             &Timeline { end_s: 10.0, bin_s: 2.0, faults, ..Timeline::default() },
             &BTreeSet::new(),

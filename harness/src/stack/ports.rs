@@ -1,7 +1,7 @@
 //! Host ports: chosen free when the plan is made, and fixed from then on.
 
 use super::{Stack, StackError, holder};
-use crate::declaration::HostPorts;
+use crate::declaration::PortBinding;
 use crate::engine::spec::{ContainerSpec, PortSpec};
 use crate::stack::compose::Project;
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub fn plan_ports(
     extra: &[ContainerSpec],
     run: &str,
 ) -> Result<PortPlan, StackError> {
-    let as_written = stack.declaration.ports == HostPorts::AsWritten;
+    let as_written = stack.declaration.ports == PortBinding::AsWritten;
     let mut chooser = Chooser::new(run);
     let mut plan = PortPlan::new();
     for (name, service) in &project.services {

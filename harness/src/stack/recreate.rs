@@ -2,7 +2,7 @@
 //! starts.
 
 use super::resolve::{self, Context, Host};
-use super::up::{Addition, Job};
+use super::up::{Job, ServiceOverride};
 use super::{Running, Stack, StackError, volumes};
 use crate::engine::Engine;
 use crate::engine::label::Owner;
@@ -24,7 +24,7 @@ pub async fn recreate(
     stack: &Stack,
     running: &Running,
     name: &str,
-    addition: Option<&Addition>,
+    addition: Option<&ServiceOverride>,
 ) -> Result<(), StackError> {
     let work = running.work_copy();
     let owner = Owner {

@@ -3,7 +3,7 @@
 
 use super::mounts::Mounts;
 use super::work_copy::WorkCopy;
-use super::{Addition, Deviation, StackError};
+use super::{Deviation, ServiceOverride, StackError};
 use crate::engine::label::{self, Owner};
 use crate::engine::spec::{
     Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit,
@@ -146,7 +146,7 @@ pub(super) fn service(
     service: &Service,
     image: &str,
     ports: &[PortSpec],
-    addition: Option<&Addition>,
+    addition: Option<&ServiceOverride>,
     deviations: &mut BTreeSet<Deviation>,
 ) -> Result<ContainerSpec, StackError> {
     let host = context.host;

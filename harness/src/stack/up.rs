@@ -37,7 +37,7 @@ pub struct Up<'a> {
     /// they name some) and labels are filled in; a host port 0 is chosen.
     pub extra_services: Vec<ContainerSpec>,
     /// What is added to services of the Compose file.
-    pub additions: BTreeMap<String, Addition>,
+    pub additions: BTreeMap<String, ServiceOverride>,
     /// Host ports, if planned before.
     pub ports: Option<PortPlan>,
     /// Longest time from a service's start until it is ready.
@@ -50,7 +50,7 @@ pub struct Up<'a> {
 
 /// What is added to a service of the Compose file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Addition {
+pub struct ServiceOverride {
     /// Environment, over the file's own.
     pub env: BTreeMap<String, String>,
     /// Files put into the container before it starts.

@@ -3,7 +3,7 @@
 //! function of `verdict`; here is what it needs. At the end a row and a mail are deleted by hand,
 //! and must be missed: so it is seen each time that the comparison can fail.
 
-use firedrill::ops::live::Live;
+use firedrill::ops::live::LiveStack;
 use firedrill::probe::{self, Probe, Question};
 use firedrill::process::clock::RunClock;
 use futures::StreamExt;
@@ -49,7 +49,7 @@ const COUNTERS: [(Counts, &str); 5] = [
 ///
 /// # Errors
 /// They differ, or what is deleted by hand is not missed.
-pub async fn reconcile(live: &Live) -> Outcome<()> {
+pub async fn reconcile(live: &LiveStack) -> Outcome<()> {
     let books = Books::open(live).await?;
     let mut truth = Truth::default();
     let from = books.rest(&BTreeMap::new(), 0).await?;
@@ -58,7 +58,7 @@ pub async fn reconcile(live: &Live) -> Outcome<()> {
         truth.promised.insert(operation);
     }
     let to = books.rest(&mailboxes, truth.promised.len()).await?;
-    let stretch = Stretch { from, to, mailboxes };
+    let stretch = FiringInterval { from, to, mailboxes };
     let began = Instant::now();
     // The monitoring may still be on its way; what never comes is a difference.
     let told = loop {
@@ -110,7 +110,7 @@ pub async fn reconcile(live: &Live) -> Outcome<()> {
 
 /// A stretch of time between two times of rest, and the number of the next mail in each mailbox at
 /// its beginning.
-struct Stretch {
+struct FiringInterval {
     from: f64,
     to: f64,
     mailboxes: BTreeMap<String, u32>,
@@ -139,7 +139,7 @@ fn in_words<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
 }
 
 impl Books {
-    async fn open(live: &Live) -> Outcome<Books> {
+    async fn open(live: &LiveStack) -> Outcome<Books> {
         let declaration = &live.read.subject.declaration;
         let address = |service: &str, port: u16| {
             live.running.address(service, port).ok_or(format!("{service}:{port} is not published"))
@@ -251,7 +251,7 @@ impl Books {
     }
 
     /// Sends mails as users do; the operations that were promised.
-    async fn send(&self, live: &Live) -> Outcome<Vec<String>> {
+    async fn send(&self, live: &LiveStack) -> Outcome<Vec<String>> {
         let url =
             live.running.url("email-service", 5000).ok_or("email-service is not published")?
                 + "/api/v1/emails";
@@ -285,7 +285,7 @@ impl Books {
     }
 
     /// Looks into the stores.
-    async fn look(&self, stretch: &Stretch, truth: &mut Truth) -> Outcome<()> {
+    async fn look(&self, stretch: &FiringInterval, truth: &mut Truth) -> Outcome<()> {
         let statement = "SELECT coalesce(operation_id, 'row ' || id), status, cardinality(recipients)::bigint FROM emails \
                          WHERE created_at BETWEEN to_timestamp($1) AND to_timestamp($2) ORDER BY id";
         let rows = self
@@ -345,7 +345,7 @@ impl Books {
     }
 
     /// What the monitoring tells.
-    async fn told(&self, stretch: &Stretch) -> Outcome<Told> {
+    async fn told(&self, stretch: &FiringInterval) -> Outcome<Told> {
         let mut told = Told { kept_share: self.kept_share, alpha: 0.001, ..Told::default() };
         for (counts, selector) in COUNTERS {
             let series = self.samples(selector, stretch.from - 30.0).await?;
@@ -383,7 +383,7 @@ impl Books {
         &self,
         source: &str,
         select: &[(&str, &str)],
-        stretch: &Stretch,
+        stretch: &FiringInterval,
     ) -> Outcome<Vec<String>> {
         let question = Question::Documents {
             pattern: format!("logs-{source}-*"),
@@ -421,7 +421,7 @@ impl Books {
     }
 
     /// Operations of the traces of mails that were kept.
-    async fn kept(&self, stretch: &Stretch) -> Outcome<Vec<String>> {
+    async fn kept(&self, stretch: &FiringInterval) -> Outcome<Vec<String>> {
         let question = Question::Spans {
             services: vec!["email-service".into()],
             start_s: stretch.from,
@@ -457,7 +457,7 @@ impl Books {
     }
 
     /// Deletes the mail of an operation in whatever mailbox it is.
-    async fn delete_mail(&self, stretch: &Stretch, operation: &str) -> Outcome<()> {
+    async fn delete_mail(&self, stretch: &FiringInterval, operation: &str) -> Outcome<()> {
         for (user, first) in &stretch.mailboxes {
             let mut inbox =
                 Inbox::open(self.imap, user, &self.password).await.map_err(in_words("IMAP"))?;

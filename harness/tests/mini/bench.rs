@@ -6,7 +6,7 @@
 #![allow(dead_code)]
 
 use firedrill::drill::{Inbox, follow};
-use firedrill::ops::live::{Live, Options};
+use firedrill::ops::live::{LiveStack, Options};
 use firedrill::ops::settings::Common;
 use firedrill::probe::{self, Probe, Question};
 use firedrill::receiver::{CONTROL_PORT, Client};
@@ -29,7 +29,7 @@ const STAND_INS: &str = "firedrill-receivers";
 
 /// A running mini stack and the record of what is done to it.
 pub struct Bench {
-    pub live: Live,
+    pub live: LiveStack,
     recorder: Recorder,
     metrics: Box<dyn Probe>,
     alerting: Box<dyn Probe>,
@@ -62,7 +62,7 @@ impl Bench {
             std::fs::write(&path, text.replace(old, new)).map_err(|e| format!("{file}: {e}"))?;
         }
         let common = Common { quiet: true, ..Common::of_tests(folder.path().join("report")) };
-        let live = Live::up(&Options::for_tests(&stack.to_string_lossy(), common))
+        let live = LiveStack::up(&Options::for_tests(&stack.to_string_lossy(), common))
             .await
             .map_err(|f| f.message)?;
         let run = folder.path().join("run");

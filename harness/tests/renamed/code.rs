@@ -1,13 +1,13 @@
 //! No code of the harness may know a stack's names.
 
-use firedrill::plan::subject::Read;
+use firedrill::plan::subject::LoadedStack;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Names of a stack that appear in strings of code that is no test, with the place. Names that are
 /// also the kind of a server are those of programs and may be known.
-pub fn names_known(read: &Read, sources: &[&Path]) -> Vec<String> {
+pub fn names_known(read: &LoadedStack, sources: &[&Path]) -> Vec<String> {
     let declaration = &read.subject.declaration;
     let kinds: BTreeSet<&str> = declaration.roles.servers().map(|r| r.kind.as_str()).collect();
     // Receivers named as the protocol that they speak are words of the protocol.

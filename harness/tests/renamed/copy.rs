@@ -3,7 +3,7 @@
 
 use crate::names::{Kind, Names};
 use crate::rewrite::{Manner, Rewriter};
-use firedrill::plan::subject::Read;
+use firedrill::plan::subject::LoadedStack;
 use firedrill::process::home::Home;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const FOREIGN: [&str; 8] = [
 ];
 
 /// Writes the copy into a folder.
-pub fn make(read: &Read, home: &Home, names: &Names, to: &Path) -> std::io::Result<()> {
+pub fn make(read: &LoadedStack, home: &Home, names: &Names, to: &Path) -> std::io::Result<()> {
     let rewriter = Rewriter::new(names);
     let stack = &read.stack.folder;
     tree(

@@ -3,7 +3,7 @@
 use firedrill::engine::containment;
 use firedrill::engine::{Engine, label};
 use firedrill::journal::Journal;
-use firedrill::ops::live::{Live, Options};
+use firedrill::ops::live::{LiveStack, Options};
 use firedrill::ops::selftest;
 use firedrill::report::{Report, text};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Judged {
 
 /// Brings a stack up, judges it healthy and broken, and removes it, whatever happened.
 pub async fn judge(options: &Options, sabotages: &[&str]) -> Result<Vec<Judged>, String> {
-    let live = Live::up(options).await.map_err(|f| f.message)?;
+    let live = LiveStack::up(options).await.map_err(|f| f.message)?;
     let run = live.running.run.clone();
     let work = live.running.work_copy().folder;
     let engine = live.engine.clone();
@@ -43,7 +43,7 @@ pub async fn judge(options: &Options, sabotages: &[&str]) -> Result<Vec<Judged>,
     }
 }
 
-async fn states(live: &Live, sabotages: &[&str]) -> Result<Vec<Judged>, String> {
+async fn states(live: &LiveStack, sabotages: &[&str]) -> Result<Vec<Judged>, String> {
     let plan = live.options.plan().map_err(|f| f.message)?;
     let catalogue = selftest::read_all(&live.options.sabotage_folder().map_err(|f| f.message)?)
         .map_err(|e| e.to_string())?;

@@ -1,6 +1,6 @@
 //! Every name that a stack's files state, and a fresh one for each, drawn by seed.
 
-use firedrill::plan::subject::Read;
+use firedrill::plan::subject::LoadedStack;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ pub struct Names {
 
 impl Names {
     /// Names of a stack, mapped by a seed.
-    pub fn of(read: &Read, seed: u64) -> Names {
+    pub fn of(read: &LoadedStack, seed: u64) -> Names {
         let declaration = &read.subject.declaration;
         let project = &read.stack.project;
         let mut found: Vec<(String, Kind)> = vec![(declaration.stack.clone(), Kind::Stack)];
@@ -91,7 +91,7 @@ impl Names {
 /// What a pattern's group finds in the configuration file of a role, and in the files below its
 /// folder.
 fn configured(
-    read: &Read,
+    read: &LoadedStack,
     role: Option<&firedrill::declaration::Role>,
     pattern: &str,
 ) -> Vec<String> {
@@ -119,7 +119,7 @@ fn gather(folder: &Path, texts: &mut Vec<String>) {
 }
 
 /// Recording rules, and those metrics of the declared series that the Compose file itself makes.
-fn own_metrics(read: &Read) -> Vec<String> {
+fn own_metrics(read: &LoadedStack) -> Vec<String> {
     let mut metrics = configured(
         read,
         read.subject.declaration.roles.metrics.as_ref(),

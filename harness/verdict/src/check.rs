@@ -39,7 +39,7 @@ macro_rules! expectations {
                     Some(drill) if attempts > 1 => attempts::judge(self.checker(), history, drill, attempts),
                     _ => self.checker().check(history),
                 }
-                .sealed();
+                .require_evidence();
                 if self.compares_times() { clock::doubted(verdict, history) } else { verdict }
             }
         }

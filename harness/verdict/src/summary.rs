@@ -16,12 +16,12 @@ pub use alerts::{AboutAlert, AlertRow, Proved, ProvedBy, alerts, slowest_stage};
 pub use compared::{ComparedRow, compared};
 pub use coverage::{Coverage, Routing};
 pub use curves::{Curve, Curves, curves};
-pub use glance::{Glance, glance};
+pub use glance::{Headline, glance};
 pub use ledger::{LedgerRow, LedgerSource, ledger};
 pub use measures::{Measured, all_measured, measures, samples_name, window};
-pub use outline::{Fold, Outline, Section, Trouble, order, outline};
-pub use timeline::{AlertLane, Bin, Mark, Receiver, State, Stretch, Timeline, timeline};
-pub use told::{Place, Told, Waiver, skip, tell, waive};
+pub use outline::{FailureGroup, Outline, Section, VerdictGroup, order, outline};
+pub use timeline::{AlertLane, Bin, FiringInterval, Mark, Receiver, State, Timeline, timeline};
+pub use told::{Place, ReportedVerdict, Waiver, skip, tell, waive};
 
 use crate::history::fault::FaultEvent;
 use crate::history::load::{LoadEvent, LoadSummary};

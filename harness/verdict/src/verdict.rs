@@ -157,7 +157,7 @@ impl Verdict {
 
     /// The same verdict, but Unknown where a pass rests on nothing: nothing passes because nothing
     /// was looked at.
-    pub fn sealed(mut self) -> Verdict {
+    pub fn require_evidence(mut self) -> Verdict {
         if self.status == Status::Pass && self.evidence.iter().map(|e| e.count).sum::<u64>() == 0 {
             self.status = Status::Unknown;
             self.reason = format!("nothing was looked at ({})", self.reason);

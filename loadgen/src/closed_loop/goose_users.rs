@@ -18,14 +18,14 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// What a user (from 0) does from its beginning to its end.
-pub(crate) type Life = Arc<dyn Fn(u64) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(crate) type UserTask = Arc<dyn Fn(u64) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// How soon goose is asked again whether a user who is done may go.
 const GOING: Duration = Duration::from_millis(5);
 
 /// Users who are there and wait for what they are to do. Dropped, they go.
-pub(crate) struct Crowd {
-    life: watch::Sender<Option<Life>>,
+pub(crate) struct UserPool {
+    life: watch::Sender<Option<UserTask>>,
     goose: JoinHandle<Result<(), GooseError>>,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Crowd {
 #[derive(Debug, Clone)]
 struct Done;
 
-impl Crowd {
+impl UserPool {
     /// Starts so many users, and waits until all of them are there.
-    pub async fn gather(count: usize) -> Result<Crowd, String> {
+    pub async fn gather(count: usize) -> Result<UserPool, String> {
         keep_interrupts();
         let (life, begin) = watch::channel(None);
         let (came, mut coming) = mpsc::channel(1);
@@ -46,11 +46,11 @@ impl Crowd {
                 ended = &mut goose => return Err(ended_early(ended)),
             }
         }
-        Ok(Crowd { life, goose })
+        Ok(UserPool { life, goose })
     }
 
     /// Lets each live, and waits for the last one's end.
-    pub async fn live(self, life: Life) -> Result<(), String> {
+    pub async fn live(self, life: UserTask) -> Result<(), String> {
         self.life.send_replace(Some(life));
         match self.goose.await {
             Ok(Ok(())) => Ok(()),
@@ -70,7 +70,7 @@ fn ended_early(ended: Result<Result<(), GooseError>, tokio::task::JoinError>) ->
 
 async fn attack(
     count: usize,
-    begin: watch::Receiver<Option<Life>>,
+    begin: watch::Receiver<Option<UserTask>>,
     came: mpsc::Sender<()>,
 ) -> Result<(), GooseError> {
     let live: TransactionFunction = Arc::new(move |user: &mut GooseUser| {

@@ -4,8 +4,8 @@
 use super::answer::{Answer, Progress};
 use super::{Direct, DirectError, reach};
 use crate::client::not_opened;
-use crate::closed_loop::{Crowd, Life, Pulse, Think, Users, live, state};
-use crate::recorder::{Ended, Live, Recorder};
+use crate::closed_loop::{Pulse, Think, UserPool, UserTask, Users, live, state};
+use crate::recorder::{Ended, LiveStats, Recorder};
 use futures::FutureExt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use verdict::history::load::{Connections, LoadSummary};
 
-/// How often [`Live`] is shown.
+/// How often [`LiveStats`] is shown.
 const SHOW: Duration = Duration::from_millis(500);
 /// Thinking time unless told otherwise: one page, and on to the next.
 const THINK: Think = Think { least: Duration::from_secs(1), most: Duration::from_secs(3) };
@@ -50,13 +50,14 @@ pub async fn drive_users(
     direct: Direct,
     users: &Users,
     stop: &CancellationToken,
-    shown: watch::Sender<Option<(Live, Duration)>>,
+    shown: watch::Sender<Option<(LiveStats, Duration)>>,
 ) -> Result<LoadSummary, DirectError> {
     crate::open_loop::raise_file_limit();
     let asked = direct.clone();
     tokio::task::spawn_blocking(move || reach(&asked)).await.map_err(io::Error::other)??;
-    let crowd =
-        Crowd::gather(users.count).await.map_err(|e| DirectError::System(io::Error::other(e)))?;
+    let crowd = UserPool::gather(users.count)
+        .await
+        .map_err(|e| DirectError::System(io::Error::other(e)))?;
     let (halt, duration) = (stop.child_token(), direct.duration);
     let recorder = Recorder::with_slip_limit(direct.slip_limit.as_secs_f64() * 1e3)
         .watched(&direct.windows, duration);
@@ -82,7 +83,7 @@ pub async fn drive_users(
         }
     };
     let theirs = Arc::clone(&url);
-    let life: Life = Arc::new(move |user| one(Arc::clone(&theirs), user).boxed());
+    let life: UserTask = Arc::new(move |user| one(Arc::clone(&theirs), user).boxed());
     let lives = async {
         let lived = live(crowd, life, duration, &url.over, &halt, url.began).await;
         ended.cancel();

@@ -10,7 +10,7 @@ use super::offset::Offset;
 use super::token::{Side, Token};
 use crate::arrival::Share;
 use crate::direct::{IntervalLog, Tally, now};
-use crate::recorder::Live;
+use crate::recorder::LiveStats;
 use futures::future::try_join_all;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -47,7 +47,7 @@ pub struct Watching<'a> {
     /// Ends the schedule when cancelled; operations in flight end all the same.
     pub stop: CancellationToken,
     /// Is shown what is measured, about once a second, and how long the load has lasted.
-    pub live: &'a mut (dyn FnMut(Live, Duration) + Send),
+    pub live: &'a mut (dyn FnMut(LiveStats, Duration) + Send),
 }
 
 /// Why several workers can't drive a load.

@@ -2,7 +2,7 @@
 
 use super::offset::Offset;
 use crate::direct::Tally;
-use crate::recorder::{Counts, Live, Recorder, Times, slips};
+use crate::recorder::{Counts, LiveStats, Recorder, Times, slips};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -138,7 +138,7 @@ impl Merge {
     }
 
     /// What was measured in the interval that was closed last.
-    pub fn live(&mut self, last: &Whole) -> Live {
+    pub fn live(&mut self, last: &Whole) -> LiveStats {
         let counts = self.counts();
         let ended = counts.ended - self.shown.0.min(counts.ended);
         let errors = counts.errors - self.shown.1.min(counts.errors);
@@ -147,7 +147,7 @@ impl Merge {
         let ms = |q| {
             if operations == 0 { 0.0 } else { last.times.latency.value_at_quantile(q) as f64 / 1e6 }
         };
-        Live {
+        LiveStats {
             operations,
             rate: operations as f64
                 / (last.to - last.from).max(Duration::from_millis(1)).as_secs_f64(),

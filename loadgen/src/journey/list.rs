@@ -1,6 +1,6 @@
 //! A user looks at the newest mails.
 
-use super::{Journey, LeadsTo, Request, Step, Turn};
+use super::{Journey, JourneyRun, LeadsTo, Request, Step};
 use futures::future::BoxFuture;
 
 pub(super) struct List;
@@ -17,7 +17,7 @@ impl Journey for List {
         &STEPS
     }
 
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let limit = turn.draw.of(&[10, 20, 50]).copied().unwrap_or(20);
             turn.perform(&STEPS[0], Request::get(format!("/api/v1/emails?limit={limit}"))).await;

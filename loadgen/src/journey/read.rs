@@ -1,7 +1,7 @@
 //! A user opens the mailbox and reads one of the messages that it shows. An empty mailbox ends the
 //! journey.
 
-use super::{Journey, LeadsTo, Request, Step, Turn};
+use super::{Journey, JourneyRun, LeadsTo, Request, Step};
 use crate::closed_loop::Think;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -28,7 +28,7 @@ impl Journey for Read {
         Think { least: Duration::from_secs(2), most: Duration::from_secs(8) }
     }
 
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let Some(listed) =
                 turn.perform(&STEPS[0], Request::get("/api/v1/mailbox/messages?limit=20")).await

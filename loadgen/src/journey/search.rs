@@ -1,7 +1,7 @@
 //! A user searches for a word: one that is in many mails, or one that is in a single mail sent
 //! lately.
 
-use super::{Journey, LeadsTo, Request, Step, Turn};
+use super::{Journey, JourneyRun, LeadsTo, Request, Step};
 use futures::future::BoxFuture;
 
 pub(super) struct Search;
@@ -18,7 +18,7 @@ impl Journey for Search {
         &STEPS
     }
 
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()> {
         Box::pin(async {
             // Letters only: nothing to escape.
             let word = turn.search_word();

@@ -1,7 +1,7 @@
 //! A user sends a mail to another one. That it arrives is seen by the watcher of the recipient's
 //! mailbox ([`crate::mailbox`]), which looks for the operation's id in the headers of new mail.
 
-use super::{Journey, LeadsTo, Request, Step, Turn};
+use super::{Journey, JourneyRun, LeadsTo, Request, Step};
 use crate::closed_loop::Think;
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -29,7 +29,7 @@ impl Journey for SendMail {
         Think { least: Duration::from_secs(5), most: Duration::from_secs(15) }
     }
 
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let (to, mail) = (turn.recipient(), turn.payload());
             let request = Request::post(

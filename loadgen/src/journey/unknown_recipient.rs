@@ -1,6 +1,6 @@
 //! A user writes to an address that nobody has and must be refused.
 
-use super::{Journey, LeadsTo, Request, Step, Turn};
+use super::{Journey, JourneyRun, LeadsTo, Request, Step};
 use futures::future::BoxFuture;
 use serde_json::json;
 
@@ -21,7 +21,7 @@ impl Journey for UnknownRecipient {
         &STEPS
     }
 
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let (to, mail) = (turn.nobody(), turn.payload());
             let request = Request::post(

@@ -1,6 +1,6 @@
 //! A user mistypes the password and must be refused.
 
-use super::{Journey, LeadsTo, Request, Step, Turn};
+use super::{Journey, JourneyRun, LeadsTo, Request, Step};
 use futures::future::BoxFuture;
 
 pub(super) struct WrongPassword;
@@ -17,7 +17,7 @@ impl Journey for WrongPassword {
         &STEPS
     }
 
-    fn walk<'a>(&'a self, turn: &'a mut Turn) -> BoxFuture<'a, ()> {
+    fn walk<'a>(&'a self, turn: &'a mut JourneyRun) -> BoxFuture<'a, ()> {
         Box::pin(async {
             let password = Some(turn.wrong_password());
             turn.perform(

@@ -9,7 +9,7 @@ use crate::clock::RunClock;
 use crate::direct::Pace;
 use crate::direct::interval_log::IntervalLog;
 use crate::direct::meter::{self, Meter};
-use crate::recorder::{Ended, Live, Recorder, Times};
+use crate::recorder::{Ended, LiveStats, Recorder, Times};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use verdict::history::load::LoadSummary;
 
 /// How often it is looked whether the load is over or stopped.
 const TICK: Duration = Duration::from_millis(100);
-/// How often [`Live`] is shown.
+/// How often [`LiveStats`] is shown.
 const SHOW: Duration = Duration::from_millis(500);
 /// Length of an interval of the log.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ impl<'a, C: Client> Engine<'a, C> {
     pub async fn run(
         mut self,
         stop: &CancellationToken,
-        live: &mut dyn FnMut(Live, Duration),
+        live: &mut dyn FnMut(LiveStats, Duration),
     ) -> io::Result<(LoadSummary, Option<IntervalLog>)> {
         let began = self.shared.began;
         let (mut tick, mut show, mut interval) = (began + TICK, began + SHOW, began + INTERVAL);

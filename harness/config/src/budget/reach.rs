@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use promql_parser::parser::{Expr, Offset};
 
-use super::Circumstances;
+use super::BudgetAssumptions;
 use crate::monitoring::{PrometheusServer, Rule, RuleGroup, duration, promql};
 
 /// A rule and where it is evaluated.
@@ -120,7 +120,7 @@ pub(super) fn interval_of(server: &PrometheusServer, group: &RuleGroup) -> Durat
 pub(super) fn scrape(
     server: &PrometheusServer,
     reach: &Reach<'_>,
-    circumstances: &Circumstances,
+    assumptions: &BudgetAssumptions,
 ) -> (Duration, String) {
     let config = &server.config.view;
     let named: Vec<_> =
@@ -131,10 +131,10 @@ pub(super) fn scrape(
         return (config.global.scrape_interval, "no job is configured: the global interval".into());
     };
     let why = if all { ", the slowest of all, since the expression names none" } else { "" };
-    let (takes, how) = if circumstances.target_hangs {
+    let (takes, how) = if assumptions.target_hangs {
         (job.timeout, "its time-out, since the target hangs")
     } else {
-        (circumstances.scrape_takes, "the 99th percentile of its duration")
+        (assumptions.scrape_takes, "the 99th percentile of its duration")
     };
     let interval = duration::format(job.interval);
     (job.interval + takes, format!("job `{}` every {interval}{why}, and {how}", job.name))

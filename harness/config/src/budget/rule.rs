@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::reach::{RulePlace, interval_of, reach, scrape};
-use super::{Budget, Circumstances, Stage, StageTime, sum};
+use super::{Budget, BudgetAssumptions, Stage, StageTime, sum};
 use crate::monitoring::{AlertmanagerServer, MonitoringConfig, PrometheusServer, duration};
 
 /// `hold` in whole evaluations.
@@ -21,7 +21,7 @@ pub(super) fn of_rule(
     server: &PrometheusServer,
     place: &RulePlace<'_>,
     labels: &BTreeMap<String, String>,
-    circumstances: &Circumstances,
+    assumptions: &BudgetAssumptions,
 ) -> Vec<Budget> {
     let rule = place.rule;
     let interval = interval_of(server, place.group);
@@ -31,7 +31,7 @@ pub(super) fn of_rule(
     if !reach.window.is_zero() {
         let window = duration::format(reach.window);
         let ((filling, how), (draining, back)) =
-            (circumstances.fill.filling(), circumstances.fill.draining());
+            (assumptions.fill.filling(), assumptions.fill.draining());
         push(
             &mut first,
             Stage::WindowFill,
@@ -45,7 +45,7 @@ pub(super) fn of_rule(
             format!("window {window}: {back}"),
         );
     }
-    let (takes, basis) = scrape(server, &reach, circumstances);
+    let (takes, basis) = scrape(server, &reach, assumptions);
     for stages in [&mut first, &mut last] {
         push(stages, Stage::Scrape, takes, basis.clone());
         for (name, interval) in &reach.recordings {
@@ -88,7 +88,7 @@ pub(super) fn of_rule(
             push(stages, stage, rounded_up(wanted, interval), text);
         }
     }
-    let noise = circumstances.host_noise;
+    let noise = assumptions.host_noise;
     let fire = sum(&first) + noise;
     let clear = sum(&last) + noise;
     let made = |receiver: &str,
@@ -134,7 +134,7 @@ pub(super) fn of_rule(
             let (mut first, mut last) = (first.clone(), last.clone());
             let route = end.route;
             let key = &route.place.key;
-            if circumstances.joins_group {
+            if assumptions.joins_group {
                 let basis = format!(
                     "{key}: its group was notified before, every {}",
                     duration::format(route.group_interval)
@@ -154,22 +154,22 @@ pub(super) fn of_rule(
             );
             push(&mut last, Stage::GroupInterval, route.group_interval, basis);
             for stages in [&mut first, &mut last] {
-                if circumstances.peer_position > 0 {
-                    let turn = peer_timeout(manager) * circumstances.peer_position;
+                if assumptions.peer_position > 0 {
+                    let turn = peer_timeout(manager) * assumptions.peer_position;
                     push(
                         stages,
                         Stage::PeerTurn,
                         turn,
                         format!(
                             "{} peers come before, each with its time-out",
-                            circumstances.peer_position
+                            assumptions.peer_position
                         ),
                     );
                 }
                 push(
                     stages,
                     Stage::Delivery,
-                    circumstances.delivery,
+                    assumptions.delivery,
                     "allowance for the way to the receiver".into(),
                 );
                 with_noise(stages);

@@ -8,8 +8,8 @@ fn at_20() -> MonitoringConfig {
     Scale::new(20.0).unwrap().apply(&table_a()).unwrap().config
 }
 
-fn of(config: &MonitoringConfig, alert: &str, circumstances: &Circumstances) -> Vec<Budget> {
-    budgets(config, alert, &BTreeMap::new(), circumstances).unwrap()
+fn of(config: &MonitoringConfig, alert: &str, assumptions: &BudgetAssumptions) -> Vec<Budget> {
+    budgets(config, alert, &BTreeMap::new(), assumptions).unwrap()
 }
 
 fn ms(stages: &[StageTime]) -> Vec<(Stage, u128)> {
@@ -18,9 +18,11 @@ fn ms(stages: &[StageTime]) -> Vec<(Stage, u128)> {
 
 #[test]
 fn a_target_that_goes_down() {
-    let circumstances =
-        Circumstances { scrape_takes: Duration::from_millis(50), ..Circumstances::default() };
-    let found = of(&at_20(), "EmailServiceDown", &circumstances);
+    let assumptions = BudgetAssumptions {
+        scrape_takes: Duration::from_millis(50),
+        ..BudgetAssumptions::default()
+    };
+    let found = of(&at_20(), "EmailServiceDown", &assumptions);
     assert_eq!(
         found.iter().map(|b| b.receiver.as_str()).collect::<Vec<_>>(),
         ["critical-ops", "nobody"]
@@ -59,9 +61,9 @@ fn a_target_that_goes_down() {
 
 #[test]
 fn a_rate_over_a_window() {
-    let step = Circumstances {
+    let step = BudgetAssumptions {
         fill: Fill::Step { reached: 0.5, threshold: 0.05 },
-        ..Circumstances::default()
+        ..BudgetAssumptions::default()
     };
     let found = of(&at_20(), "HighErrorRate", &step);
     assert_eq!(ms(&found[0].stages)[0], (Stage::WindowFill, 1500));
@@ -71,18 +73,18 @@ fn a_rate_over_a_window() {
         found[0].notify > Duration::from_millis(12_600)
             && found[0].notify < Duration::from_millis(14_100)
     );
-    let whole = of(&at_20(), "HighErrorRate", &Circumstances::default());
+    let whole = of(&at_20(), "HighErrorRate", &BudgetAssumptions::default());
     assert_eq!(ms(&whole[0].stages)[0], (Stage::WindowFill, 15_000));
-    let never = Circumstances {
+    let never = BudgetAssumptions {
         fill: Fill::Step { reached: 0.01, threshold: 0.05 },
-        ..Circumstances::default()
+        ..BudgetAssumptions::default()
     };
     assert_eq!(of(&at_20(), "HighErrorRate", &never)[0].notify, whole[0].notify);
 }
 
 #[test]
 fn a_recorded_series_adds_its_evaluation() {
-    let found = of(&at_20(), "HighRequestLatency", &Circumstances::default());
+    let found = of(&at_20(), "HighRequestLatency", &BudgetAssumptions::default());
     let kinds: Vec<_> = found[0].stages.iter().map(|time| time.stage).collect();
     assert_eq!(
         kinds,
@@ -101,14 +103,14 @@ fn a_recorded_series_adds_its_evaluation() {
 
 #[test]
 fn each_circumstance_is_a_stage_of_its_own() {
-    let circumstances = Circumstances {
+    let assumptions = BudgetAssumptions {
         target_hangs: true,
         joins_group: true,
         host_noise: Duration::from_secs(2),
         peer_position: 2,
-        ..Circumstances::default()
+        ..BudgetAssumptions::default()
     };
-    let found = of(&at_20(), "PostfixDown", &circumstances);
+    let found = of(&at_20(), "PostfixDown", &assumptions);
     assert_eq!(
         ms(&found[1].stages),
         [
@@ -137,7 +139,7 @@ fn holds_are_rounded_up_to_evaluations() {
 fn every_alert_of_the_fixture_has_a_budget() {
     let config = at_20();
     for (_, _, rule) in config.rules().filter(|(_, _, rule)| rule.is_alert()) {
-        let found = of(&config, &rule.name, &Circumstances::default());
+        let found = of(&config, &rule.name, &BudgetAssumptions::default());
         let slow = slowest(&found).unwrap();
         assert!(
             slow.notify >= rule.hold() && slow.notify < Duration::from_secs(60),
@@ -150,22 +152,23 @@ fn every_alert_of_the_fixture_has_a_budget() {
 
 #[test]
 fn impossible_expectations_are_refused() {
-    let budget = of(&at_20(), "EmailServiceDown", &Circumstances::default()).remove(0);
-    assert!(budget.admits(Duration::from_secs(10)).is_ok());
-    let refusal = budget.admits(Duration::from_secs(5)).unwrap_err().to_string();
+    let budget = of(&at_20(), "EmailServiceDown", &BudgetAssumptions::default()).remove(0);
+    assert!(budget.check_feasible(Duration::from_secs(10)).is_ok());
+    let refusal = budget.check_feasible(Duration::from_secs(5)).unwrap_err().to_string();
     for part in ["EmailServiceDown", "within 5 s", "8.75 s", "evaluation 0.75 s + hold 6 s", "hint"]
     {
         assert!(refusal.contains(part), "{refusal} lacks {part}");
     }
-    let unknown = budgets(&at_20(), "EmailServerDown", &BTreeMap::new(), &Circumstances::default())
-        .unwrap_err()
-        .to_string();
+    let unknown =
+        budgets(&at_20(), "EmailServerDown", &BTreeMap::new(), &BudgetAssumptions::default())
+            .unwrap_err()
+            .to_string();
     assert!(unknown.contains("EmailServiceDown"), "{unknown}");
 }
 
 #[test]
 fn a_budget_is_written_in_seconds() {
-    let budget = of(&at_20(), "EmailServiceDown", &Circumstances::default()).remove(0);
+    let budget = of(&at_20(), "EmailServiceDown", &BudgetAssumptions::default()).remove(0);
     let json = serde_json::to_value(&budget).unwrap();
     assert_eq!(json["notify_s"], 9.5);
     assert_eq!(json["stages"][2]["stage"], "hold");
@@ -174,7 +177,8 @@ fn a_budget_is_written_in_seconds() {
 
 #[test]
 fn stages_are_summed_by_what_can_be_measured() {
-    let noise = Circumstances { host_noise: Duration::from_secs(6), ..Circumstances::default() };
+    let noise =
+        BudgetAssumptions { host_noise: Duration::from_secs(6), ..BudgetAssumptions::default() };
     let budget = of(&at_20(), "HighRequestLatency", &noise).remove(0);
     let allowed = by_stage(&budget.stage_seconds());
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Recorded runs of a healthy stack, kept beside the baseline and reviewed like code.
 
-use super::Subject;
+use super::BaselineSpec;
 use crate::process::exit::{Exit, Failure};
 use crate::process::host::Host;
 use crate::yaml;
@@ -58,7 +58,7 @@ pub struct Run {
 
 impl Recorded {
     /// Runs made on this machine today.
-    pub fn new(subject: &Subject, runs: Vec<Run>) -> Recorded {
+    pub fn new(subject: &BaselineSpec, runs: Vec<Run>) -> Recorded {
         let gate = &subject.gate;
         Recorded {
             schema: SCHEMA,
@@ -122,7 +122,7 @@ impl Recorded {
     /// # Errors
     /// Another stack's, another machine's, another time scale's, or measures that were taken
     /// otherwise.
-    pub fn fits(&self, subject: &Subject) -> Result<(), Failure> {
+    pub fn fits(&self, subject: &BaselineSpec) -> Result<(), Failure> {
         let wrong = |keys: &[&str], what: String, hint: &str| {
             Err(yaml::error_at(&subject.recorded, keys, what, hint).into())
         };

@@ -355,11 +355,11 @@ impl Ready {
 fn made(gate: &Path, folder: &str, id: &str) -> Option<Made> {
     #[derive(serde::Deserialize)]
     struct Brief {
-        glance: Glance,
+        glance: Headline,
         summary: verdict::summary::Summary,
     }
     #[derive(serde::Deserialize)]
-    struct Glance {
+    struct Headline {
         outcome: verdict::Status,
     }
     let brief: Brief = crate::record::read_json(&gate.join(folder), "report.json").ok()?;

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
 use crate::image::{Catalogue, Images, Unavailable};
 use crate::journal::Journal;
-use crate::plan::subject::Read;
+use crate::plan::subject::LoadedStack;
 use crate::process::exit::{Exit, Failure};
 use crate::process::progress::Progress;
 use crate::receiver;
@@ -14,7 +14,7 @@ use crate::receiver::authority::Authority;
 use crate::stack::binaries::Binaries;
 use crate::stack::compose::ContentMount;
 use crate::stack::work_copy::write_in_place;
-use crate::stack::{self, Addition, Running, WorkCopy};
+use crate::stack::{self, Running, ServiceOverride, WorkCopy};
 use config::monitoring::RenderedFile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -27,10 +27,10 @@ use verdict::history::stack::StackEvent;
 const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// A stack that was brought up.
-pub(super) struct Brought {
+pub(super) struct BroughtUp {
     pub(super) running: Running,
     /// What was added to services; one that is made anew needs it again.
-    pub(super) additions: BTreeMap<String, Addition>,
+    pub(super) additions: BTreeMap<String, ServiceOverride>,
     /// What happened on the way.
     pub(super) prologue: Vec<EventKind>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Obtained {
 pub(super) async fn images(
     options: &Options,
     engine: &Engine,
-    read: &Read,
+    read: &LoadedStack,
     progress: &Progress,
 ) -> Result<Obtained, Failure> {
     let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
@@ -134,7 +134,7 @@ pub(super) async fn images(
 
 /// Services that are left out where their image can't be had. One that a profile turns on was asked
 /// for.
-fn may_go(read: &Read) -> BTreeSet<&str> {
+fn may_go(read: &LoadedStack) -> BTreeSet<&str> {
     read.subject
         .declaration
         .optional
@@ -179,12 +179,12 @@ fn refused<'p>(
 pub(super) async fn bring(
     engine: &Engine,
     journal: &Journal,
-    read: &Read,
+    read: &LoadedStack,
     run: &str,
     (images, own): (&BTreeMap<String, String>, &str),
     kept: bool,
     progress: &Progress,
-) -> Result<Brought, Failure> {
+) -> Result<BroughtUp, Failure> {
     let failed = |e: stack::StackError| Failure::new(e.exit(), e);
     let work = WorkCopy::make(journal, &read.stack, run).map_err(failed)?;
     read.mounts.bring(&work).map_err(failed)?;
@@ -228,15 +228,15 @@ pub(super) async fn bring(
     };
     let running = stack::up(request).await.map_err(failed)?;
     let prologue = prologue.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(Brought { running, additions, prologue })
+    Ok(BroughtUp { running, additions, prologue })
 }
 
 /// Puts the monitoring configuration at the time scale to wherever its servers see it: the run's
 /// copies, or what is handed over.
 fn put_at_scale(
-    read: &Read,
+    read: &LoadedStack,
     work: &WorkCopy,
-    additions: &mut BTreeMap<String, Addition>,
+    additions: &mut BTreeMap<String, ServiceOverride>,
 ) -> Result<(), stack::StackError> {
     for file in at_scale(read) {
         match &file.within {
@@ -253,10 +253,10 @@ fn put_at_scale(
 
 /// Adds a text that takes the place of one in the Compose file (`configs`, `secrets`).
 fn hand_over(
-    read: &Read,
+    read: &LoadedStack,
     file: &RenderedFile,
     name: &str,
-    additions: &mut BTreeMap<String, Addition>,
+    additions: &mut BTreeMap<String, ServiceOverride>,
 ) {
     let Some(service) = read.stack.project.services.get(&file.service) else { return };
     let named = |group: &str, mounts: &[ContentMount]| -> Vec<FileSpec> {
@@ -276,8 +276,8 @@ fn hand_over(
 }
 
 /// What the time scale adds to the commands and settings of servers.
-fn flags(read: &Read) -> BTreeMap<String, Addition> {
-    let mut additions: BTreeMap<String, Addition> = BTreeMap::new();
+fn flags(read: &LoadedStack) -> BTreeMap<String, ServiceOverride> {
+    let mut additions: BTreeMap<String, ServiceOverride> = BTreeMap::new();
     for flag in &read.scaled.flags {
         let Some(service) = read.stack.project.services.get(&flag.service) else { continue };
         let addition = additions.entry(flag.service.clone()).or_default();

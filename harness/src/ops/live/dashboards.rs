@@ -1,13 +1,13 @@
 //! Who answers for a running stack's dashboards.
 
-use super::Live;
+use super::LiveStack;
 use crate::declaration::{Declaration, GRAFANA_FILES};
 use crate::probe::{self, GrafanaFiles, Probe, Reach};
 use crate::process::clock::RunClock;
 use crate::stack::dashboards::files::hosts;
 use std::path::Path;
 
-impl Live {
+impl LiveStack {
     /// The first of those declared that runs. Files are read where the stack has them mounted: in
     /// the run's copy of its folder.
     pub(super) fn dashboards(

@@ -2,13 +2,13 @@
 //! be had.
 
 use super::containers::{self, Obtained};
-use super::{Live, Options, Times, run_id};
-use crate::declaration::HostPorts;
+use super::{LiveStack, Options, Times, run_id};
+use crate::declaration::PortBinding;
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::plan::Plan;
 use crate::plan::preflight;
-use crate::plan::subject::Read;
+use crate::plan::subject::LoadedStack;
 use crate::process::clock::RunClock;
 use crate::process::exit::{Exit, Failure};
 use crate::process::interrupt::Interrupt;
@@ -24,11 +24,11 @@ use verdict::history::run::{Deviation, DeviationKind};
 /// had: an optional service without its image is left out of both.
 ///
 /// # Errors
-/// The plan can't be made, or as [`Live::up`].
+/// The plan can't be made, or as [`LiveStack::up`].
 pub async fn up_planned(
     options: &Options,
     plan: impl Fn(&Options) -> Result<Plan, Failure>,
-) -> Result<(Live, Plan), Failure> {
+) -> Result<(LiveStack, Plan), Failure> {
     // What is wrong with the files is told before anything is obtained.
     let planned = plan(options)?;
     let ready = Ready::obtain(options, &planned).await?;
@@ -45,7 +45,7 @@ pub async fn up_planned(
 pub(super) struct Ready {
     options: Options,
     engine: Engine,
-    read: Read,
+    read: LoadedStack,
     progress: Progress,
     interrupt: Interrupt,
     images: BTreeMap<String, String>,
@@ -68,7 +68,7 @@ impl Ready {
         progress.say(&format!("seed {}", options.seed));
         let read = options.read()?;
         options.check_report()?;
-        if read.subject.declaration.ports == HostPorts::AsWritten {
+        if read.subject.declaration.ports == PortBinding::AsWritten {
             stack::plan_ports(&read.stack, &read.stack.project, &[], "look")
                 .map_err(|e| Failure::new(e.exit(), e))?;
         }
@@ -113,7 +113,7 @@ impl Ready {
         })
     }
 
-    pub(super) async fn up(self) -> Result<Live, Failure> {
+    pub(super) async fn up(self) -> Result<LiveStack, Failure> {
         let Ready {
             options,
             engine,
@@ -162,7 +162,7 @@ impl Ready {
                 "interrupted; what was started is removed",
             ));
         };
-        let containers::Brought { running, additions, prologue } = brought?;
+        let containers::BroughtUp { running, additions, prologue } = brought?;
         deviations.extend(
             running
                 .deviations
@@ -171,7 +171,7 @@ impl Ready {
         );
         let times = Times { clock, images: images_took, up: (up_from, clock.now()) };
         progress.say(&format!("up after {:.1} s", running.up_s));
-        Ok(Live {
+        Ok(LiveStack {
             options,
             engine,
             running,

@@ -22,7 +22,7 @@ const FIRST: f64 = 10.0;
 
 /// What a load is for, besides one rate.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Course")]
+#[command(next_help_heading = "LoadProfile")]
 pub struct CourseOptions {
     /// Closed loop: this many users, each of whom waits for the answer, thinks and goes on. It
     /// tells how much so many users get done, and leaves out what others would have waited
@@ -92,22 +92,22 @@ pub(super) struct Paced {
 }
 
 /// What is to be driven.
-pub(super) enum Course {
+pub(super) enum LoadProfile {
     Once(Paced),
     Plan { plan: Plan, rate: f64, duration: Duration, paced: Paced },
     Knee { search: Search, arrival: Arrival, step: Duration, windows: Windows },
 }
 
 /// What a target is driven with unless told otherwise.
-pub(super) struct Usual {
+pub(super) struct Defaults {
     pub rate: Option<f64>,
     pub arrival: Arrival,
     pub duration: Option<Duration>,
 }
 
-impl Course {
+impl LoadProfile {
     /// What the arguments ask for.
-    pub fn of(arguments: &Arguments, usual: Usual) -> Result<Course, Failure> {
+    pub fn of(arguments: &Arguments, usual: Defaults) -> Result<LoadProfile, Failure> {
         let options = &arguments.course;
         if options.window.is_some_and(|w| w < WIDTH) {
             return Err(usage(format!(
@@ -154,7 +154,7 @@ impl Course {
         }
         let mut windows = Windows { width: options.window, stop_when: options.stop_when.clone() };
         if options.find_knee {
-            return Course::knee(arguments, usual, windows);
+            return LoadProfile::knee(arguments, usual, windows);
         }
         let users = options.users.map(|count| Users { count, think: options.think_time });
         let pacing = if users.is_some() { Pacing::Closed } else { Pacing::Open };
@@ -179,7 +179,7 @@ impl Course {
             {
                 return Err(usage("--duration is missing\nhint: as in --duration 10s"));
             }
-            return Ok(Course::Once(Paced { pace, duration, windows }));
+            return Ok(LoadProfile::Once(Paced { pace, duration, windows }));
         };
         if !plan.suits(pacing) {
             return Err(usage(
@@ -204,7 +204,7 @@ impl Course {
                 )
             }
         };
-        Ok(Course::Plan {
+        Ok(LoadProfile::Plan {
             plan,
             rate,
             duration,
@@ -214,7 +214,7 @@ impl Course {
 
     /// Whether users drive it.
     pub fn has_users(&self) -> bool {
-        matches!(self, Course::Once(paced) | Course::Plan { paced, .. } if matches!(paced.pace, Pace::Users(_)))
+        matches!(self, LoadProfile::Once(paced) | LoadProfile::Plan { paced, .. } if matches!(paced.pace, Pace::Users(_)))
     }
 
     /// The pace and duration of a load that several workers share: they have no windows that a
@@ -224,7 +224,7 @@ impl Course {
     /// It is another course than one rate.
     pub fn of_workers(self) -> Result<(direct::Pace, Option<Duration>), Failure> {
         match self {
-            Course::Once(Paced { pace: Pace::Generated(pace), duration, windows })
+            LoadProfile::Once(Paced { pace: Pace::Generated(pace), duration, windows })
                 if windows == Windows::default() =>
             {
                 Ok((pace, duration))
@@ -235,7 +235,11 @@ impl Course {
         }
     }
 
-    fn knee(arguments: &Arguments, usual: Usual, windows: Windows) -> Result<Course, Failure> {
+    fn knee(
+        arguments: &Arguments,
+        usual: Defaults,
+        windows: Windows,
+    ) -> Result<LoadProfile, Failure> {
         if arguments.objective.is_empty() {
             return Err(usage(
                 "--find-knee needs an objective: the knee is the highest rate within it\nhint: as in --objective p99<=250ms,errors<=1%",
@@ -249,7 +253,7 @@ impl Course {
         }
         let step = arguments.duration.unwrap_or(STEP);
         long_enough("--find-knee", step, LEAST_IN_STEP, &windows)?;
-        Ok(Course::Knee {
+        Ok(LoadProfile::Knee {
             search: Search::new(rate, arguments.course.precision),
             arrival,
             step,
@@ -266,8 +270,8 @@ impl Course {
         drive: impl AsyncFn(Paced) -> Result<LoadSummary, Failure>,
     ) -> Result<LoadSummary, Failure> {
         match self {
-            Course::Once(paced) => drive(paced).await,
-            Course::Plan { plan, rate, duration, paced } => {
+            LoadProfile::Once(paced) => drive(paced).await,
+            LoadProfile::Plan { plan, rate, duration, paced } => {
                 let mut summary = drive(paced).await?;
                 summary.plan = Some(plan.told(
                     rate,
@@ -278,7 +282,7 @@ impl Course {
                 ));
                 Ok(summary)
             }
-            Course::Knee { mut search, arrival, step, windows } => {
+            LoadProfile::Knee { mut search, arrival, step, windows } => {
                 let mut told: Option<LoadSummary> = None;
                 while let Some(rate) = search.next() {
                     running.progress.say(&format!("{rate} a second:"));

@@ -3,9 +3,9 @@
 use super::{Arguments, judged};
 
 use crate::process::exit::{Exit, Failure};
-use crate::report::chart::{Across, Chart, Line, Up};
+use crate::report::chart::{Chart, Line, XAxis, YAxis};
 use crate::report::{html, plots};
-use loadgen::Live;
+use loadgen::LiveStats;
 use minijinja::Value;
 use minijinja::value::Serde;
 use std::path::Path;
@@ -19,7 +19,7 @@ const MOST: usize = 600;
 /// A load over time: what was seen of it, at instants that lie evenly.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    seen: Vec<(Duration, Live)>,
+    seen: Vec<(Duration, LiveStats)>,
     /// One in so many is kept.
     every: usize,
     skipped: usize,
@@ -27,7 +27,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// Adds what is seen now.
-    pub fn add(&mut self, at: Duration, live: Live) {
+    pub fn add(&mut self, at: Duration, live: LiveStats) {
         self.skipped += 1;
         if self.skipped < self.every {
             return;
@@ -44,7 +44,7 @@ impl Watched {
         }
     }
 
-    fn line(&self, name: &str, of: fn(&Live) -> f64) -> Line {
+    fn line(&self, name: &str, of: fn(&LiveStats) -> f64) -> Line {
         // Before the first answer nothing is known.
         let known = self.seen.iter().filter(|(_, l)| l.operations > 0);
         Line { name: name.into(), points: known.map(|(at, l)| (at.as_secs_f64(), of(l))).collect() }
@@ -65,19 +65,19 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     let title = format!(
         "Latency over time, of the operations of the last {} s at each instant",
-        Live::WINDOW_S
+        LiveStats::WINDOW_S
     );
     let lines =
         vec![watched.line("median", |l| l.p50_ms), watched.line("99th percentile", |l| l.p99_ms)];
     let over_time =
-        Chart::new("over-time", &title, Across::Seconds, Up::Milliseconds, lines).render();
+        Chart::new("over-time", &title, XAxis::Seconds, YAxis::Milliseconds, lines).render();
     let rate = Chart {
         size: (1200.0, 200.0),
         ..Chart::new(
             "rate",
             "Operations a second",
-            Across::Seconds,
-            Up::Count,
+            XAxis::Seconds,
+            YAxis::Count,
             vec![watched.line("operations a second", |l| l.rate)],
         )
     };
@@ -119,7 +119,10 @@ mod tests {
     fn a_long_load_is_kept_in_as_few_instants_as_a_short_one() {
         let mut watched = Watched::default();
         for second in 0..100_000 {
-            watched.add(Duration::from_secs(second), Live { operations: 1, ..Live::default() });
+            watched.add(
+                Duration::from_secs(second),
+                LiveStats { operations: 1, ..LiveStats::default() },
+            );
         }
         assert!(
             watched.seen.len() < MOST && watched.seen.len() > MOST / 4,

@@ -1,12 +1,12 @@
 //! The load of a stack's workload.
 
-use super::course::{Course, Pace, Paced, Usual};
+use super::course::{Defaults, LoadProfile, Pace, Paced};
 use super::{Arguments, Running, usage};
 use crate::drill::annotation::Annotations;
 use crate::drill::traffic;
 use crate::journal::Journal;
 use crate::ops::console::Console;
-use crate::ops::live::{Live, Options};
+use crate::ops::live::{LiveStack, Options};
 use crate::ops::settings::Common;
 use crate::ops::up;
 use crate::process::exit::{Exit, Failure};
@@ -36,9 +36,9 @@ pub(super) async fn drive(
             arguments.stack
         ))
     })?;
-    let course = Course::of(
+    let course = LoadProfile::of(
         arguments,
-        Usual { rate: Some(declared.rate), arrival: Arrival::Poisson, duration: Some(DURATION) },
+        Defaults { rate: Some(declared.rate), arrival: Arrival::Poisson, duration: Some(DURATION) },
     )?;
     let journeys = if arguments.journey.is_empty() {
         declared.journeys.iter().map(|(name, weight)| (name.clone(), *weight)).collect()
@@ -48,7 +48,7 @@ pub(super) async fn drive(
     let up = up::running(&Journal::of_user(), &options.name_or_word()).ok();
     let brought = match &up {
         Some(_) => None,
-        None => Some(Live::up(&options).await?),
+        None => Some(LiveStack::up(&options).await?),
     };
     let Some(stack) = up.as_ref().or(brought.as_ref().map(|b| &b.running)) else {
         return Err(Failure::new(Exit::Defect, "no stack is up"));
@@ -123,7 +123,7 @@ async fn drive_workload(
     let (stop, began, duration) = (CancellationToken::new(), Instant::now(), bounds.duration);
     let clock = RunClock { start: began, wall_at_start_us: crate::process::clock::wall_us() };
     let (events, mut arriving) = mpsc::channel(4096);
-    let (live_out, mut live) = watch::channel(loadgen::Live::default());
+    let (live_out, mut live) = watch::channel(loadgen::LiveStats::default());
     let stopping = stop.clone();
     let mut driven = loadgen::on_own_thread("load", move || {
         loadgen::run_with(workload, clock, bounds, stopping, events, live_out)

@@ -1,6 +1,6 @@
 //! The load of one URL.
 
-use super::course::{self, Course, Paced, Usual};
+use super::course::{self, Defaults, LoadProfile, Paced};
 use super::place::{Named, Place, Secured, Spoken, decoded, named};
 use super::{Arguments, Running, fleet, of_file, read, usage};
 use crate::ops::settings::Common;
@@ -106,8 +106,10 @@ pub(super) async fn drive(
     let options = &arguments.url_options;
     let named = named(url)?;
     options.check(&named)?;
-    let course =
-        Course::of(arguments, Usual { rate: None, arrival: Arrival::Constant, duration: None })?;
+    let course = LoadProfile::of(
+        arguments,
+        Defaults { rate: None, arrival: Arrival::Constant, duration: None },
+    )?;
     let prepared = options.prepared(running.seed)?;
     if arguments.fleet.asked() {
         let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = &named

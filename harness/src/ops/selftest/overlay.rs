@@ -1,7 +1,7 @@
 //! Putting a sabotage over a running stack, and taking it off again.
 
-use super::{Apply, LeftSilence, Request, Sabotage};
-use crate::ops::live::{Live, rendered};
+use super::{Apply, Request, Sabotage, SilenceSpec};
+use crate::ops::live::{LiveStack, rendered};
 use crate::plan::subject::{self, Asked};
 use crate::process::exit::{Exit, Failure};
 use crate::stack::{self, StackError, WorkCopy, work_copy};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-impl Live {
+impl LiveStack {
     /// Breaks the running stack's monitoring.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl Live {
         })
     }
 
-    async fn silence(&self, left: &LeftSilence) -> Result<(), Failure> {
+    async fn silence(&self, left: &SilenceSpec) -> Result<(), Failure> {
         let parsed =
             LabelMatcher::parse_list(&left.matchers).map_err(|e| Failure::new(Exit::Usage, e))?;
         let matchers: Vec<_> = parsed
@@ -164,7 +164,7 @@ impl Live {
     }
 
     /// Expires every silence of whoever left one behind.
-    async fn expire(&self, left: &LeftSilence) -> Result<(), Failure> {
+    async fn expire(&self, left: &SilenceSpec) -> Result<(), Failure> {
         let unknown = |e: reqwest::Error| Failure::new(Exit::Unknown, e);
         let (client, manager) = (reqwest::Client::new(), self.manager()?);
         let asked = client

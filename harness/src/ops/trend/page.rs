@@ -1,7 +1,7 @@
 //! Recorded runs over time, as a page.
 
 use super::{Group, Run, Trend};
-use crate::report::chart::{Across, Chart, Line, Up, escaped, short};
+use crate::report::chart::{Chart, Line, XAxis, YAxis, escaped, short};
 use crate::report::html;
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -43,7 +43,7 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
         (
             "verdicts",
             "Verdicts that passed, failed and are unknown",
-            Up::Count,
+            YAxis::Count,
             vec![
                 line("passed", &some(|r| r.summary.passed as f64)),
                 line("failed", &some(|r| r.summary.failed as f64)),
@@ -53,19 +53,19 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
         (
             "took",
             "Duration of the run",
-            Up::Seconds,
+            YAxis::Seconds,
             vec![line("duration", &some(|r| r.duration_s))],
         ),
         (
             "latency",
             "Latency while no fault was there",
-            Up::Milliseconds,
+            YAxis::Milliseconds,
             vec![line("median", &|r| r.p50_ms), line("99th percentile", &|r| r.p99_ms)],
         ),
         (
             "detection",
             "Seconds from fault to firing, over all alerts of a run",
-            Up::Seconds,
+            YAxis::Seconds,
             vec![
                 line("slowest alert", &|r| r.detect_s.values().copied().reduce(f64::max)),
                 line("median", &|r| least_median_most(r.detect_s.values().copied()).map(|s| s.1)),
@@ -78,7 +78,7 @@ fn charts(n: usize, group: &Group) -> Vec<(String, String)> {
             let lines = lines.into_iter().filter(|l| !l.points.is_empty()).collect();
             let chart = Chart {
                 size: (620.0, 260.0),
-                ..Chart::new(&format!("{id}-{n}"), title, Across::Date, up, lines)
+                ..Chart::new(&format!("{id}-{n}"), title, XAxis::Date, up, lines)
             };
             Some((title.to_owned(), chart.render()?))
         })

@@ -1,6 +1,6 @@
 //! Drills and the alerts that they are about.
 
-use super::Telling;
+use super::StepWorld;
 use crate::plan::AlertBudget;
 use crate::plan::scenario::Scenario;
 use crate::yaml::suggest;
@@ -12,7 +12,7 @@ use verdict::check::alerts::{
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
 
-impl Telling {
+impl StepWorld {
     /// The alert, its budget, and the drill that the scenario speaks of.
     fn drilled(
         &mut self,
@@ -136,12 +136,12 @@ impl Telling {
 }
 
 #[when(expr = "drill {string} is run")]
-fn drill_is_run(t: &mut Telling, name: String) {
+fn drill_is_run(t: &mut StepWorld, name: String) {
     t.run_drill(&name);
 }
 
 #[when("every drill of the stack is run")]
-fn every_drill(t: &mut Telling) {
+fn every_drill(t: &mut StepWorld) {
     let names: Vec<String> =
         t.subject.as_ref().map(|s| s.scenarios.keys().cloned().collect()).unwrap_or_default();
     if names.is_empty() {
@@ -153,12 +153,12 @@ fn every_drill(t: &mut Telling) {
 }
 
 #[then(expr = "alert {word} fires within its budget, reaches its receivers and resolves")]
-fn alert_end_to_end(t: &mut Telling, alert: String) {
+fn alert_end_to_end(t: &mut StepWorld, alert: String) {
     t.expect_alert(&alert);
 }
 
 #[then("its fault bites and leaves, and nothing beyond its blast radius fires")]
-fn contained(t: &mut Telling) {
+fn contained(t: &mut StepWorld) {
     match t.drill.clone() {
         Some(drill) => t.expect_of_drill(&drill),
         None => t.refuse(
@@ -169,7 +169,7 @@ fn contained(t: &mut Telling) {
 }
 
 #[then("each drill's alerts fire within their budgets, reach their receivers and resolve")]
-fn every_alert(t: &mut Telling) {
+fn every_alert(t: &mut StepWorld) {
     for drill in t.all_drills() {
         t.drill = Some(drill.name.clone());
         drill.alerts.iter().for_each(|a| t.expect_alert(a));
@@ -177,12 +177,12 @@ fn every_alert(t: &mut Telling) {
 }
 
 #[then("each fault bites and leaves, and nothing beyond its blast radius fires")]
-fn all_contained(t: &mut Telling) {
+fn all_contained(t: &mut StepWorld) {
     t.all_drills().iter().for_each(|d| t.expect_of_drill(&d.name));
 }
 
 #[then("each target stays scraped in each drill that is about no alert")]
-fn scraped_under_load(t: &mut Telling) {
+fn scraped_under_load(t: &mut StepWorld) {
     let subject = t.told();
     for drill in t.all_drills().into_iter().filter(|d| d.alerts.is_empty()) {
         t.expect_unless(
@@ -193,7 +193,7 @@ fn scraped_under_load(t: &mut Telling) {
 }
 
 #[then("every declared alert is quiet while nothing is wrong")]
-fn quiet(t: &mut Telling) {
+fn quiet(t: &mut StepWorld) {
     let subject = t.told();
     let declaration = &subject.declaration;
     if declaration.alerts.is_empty() {
@@ -215,7 +215,7 @@ fn quiet(t: &mut Telling) {
 }
 
 #[then("each dead man's switch keeps arriving")]
-fn switches(t: &mut Telling) {
+fn switches(t: &mut StepWorld) {
     let switches = t.declaration().switches;
     if switches.is_empty() {
         return t.not_stated("switches", false, "alerts that always fire");

@@ -1,13 +1,13 @@
 //! Dashboards and data sources.
 
-use super::Telling;
-use crate::plan::Subject;
+use super::StepWorld;
+use crate::plan::PlanContext;
 use cucumber::then;
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::left_out::Absent;
 
 /// The server that would have to answer, if none does.
-fn nobody_answers(subject: &Subject) -> Option<(&str, String)> {
+fn nobody_answers(subject: &PlanContext) -> Option<(&str, String)> {
     let dashboards = &subject.declaration.roles.dashboards;
     match subject
         .declaration
@@ -20,7 +20,7 @@ fn nobody_answers(subject: &Subject) -> Option<(&str, String)> {
 }
 
 #[then("each panel's query returns data")]
-fn panels(t: &mut Telling) {
+fn panels(t: &mut StepWorld) {
     let declaration = t.declaration();
     if declaration.dashboards.is_empty() {
         return t.not_stated(
@@ -43,7 +43,7 @@ fn panels(t: &mut Telling) {
 }
 
 #[then("each data source is healthy")]
-fn datasources(t: &mut Telling) {
+fn datasources(t: &mut StepWorld) {
     let declaration = t.declaration();
     if declaration.datasources.is_empty() {
         return t.not_stated(

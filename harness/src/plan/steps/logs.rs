@@ -1,13 +1,13 @@
 //! Logs: lines and types.
 
-use super::Telling;
+use super::StepWorld;
 use crate::declaration::Logs;
-use crate::plan::Subject;
+use crate::plan::PlanContext;
 use cucumber::then;
 use verdict::check::logs::{FieldsTyped, LinesStored};
 
 /// What the declaration states about logs.
-fn stated(t: &mut Telling) -> Option<Logs> {
+fn stated(t: &mut StepWorld) -> Option<Logs> {
     let declaration = t.declaration();
     if declaration.logs.is_none() {
         t.not_stated(
@@ -20,15 +20,15 @@ fn stated(t: &mut Telling) -> Option<Logs> {
 }
 
 /// Why no line is stored: the store or the shipper is left out.
-fn stored_nowhere(subject: &Subject) -> Option<(&str, String)> {
-    Telling::unanswered(
+fn stored_nowhere(subject: &PlanContext) -> Option<(&str, String)> {
+    StepWorld::unanswered(
         subject,
         &[&subject.declaration.roles.logs, &subject.declaration.roles.shipper],
     )
 }
 
 #[then("each acknowledged operation has its line, in the index of its day, with its fields")]
-fn lines_stored(t: &mut Telling) {
+fn lines_stored(t: &mut StepWorld) {
     let Some(logs) = stated(t) else { return };
     let subject = t.told();
     for source in logs.answering() {
@@ -48,7 +48,7 @@ fn lines_stored(t: &mut Telling) {
 }
 
 #[then("each field has its declared type")]
-fn fields_typed(t: &mut Telling) {
+fn fields_typed(t: &mut StepWorld) {
     let Some(logs) = stated(t) else { return };
     let subject = t.told();
     for source in &logs.sources {

@@ -1,11 +1,11 @@
 //! Recovery and baseline.
 
-use super::Telling;
+use super::StepWorld;
 use cucumber::then;
 use verdict::check::recovery::Recovered;
 
 #[then("latency and error rate are inside the baseline, before the drills and after them")]
-fn recovered(t: &mut Telling) {
+fn recovered(t: &mut StepWorld) {
     if t.declaration().workload.is_none() {
         return t.not_stated("workload", false, "the traffic");
     }

@@ -1,8 +1,8 @@
 //! Scraping: targets, series, metrics endpoints, the configuration in force.
 
-use super::Telling;
+use super::StepWorld;
 use crate::declaration::DeclaredTarget;
-use crate::plan::Subject;
+use crate::plan::PlanContext;
 use config::monitoring::promql;
 use cucumber::then;
 use verdict::check::scraping::{
@@ -11,7 +11,7 @@ use verdict::check::scraping::{
 use verdict::left_out::{Absent, AbsentService};
 
 #[then("every target is up and fresh")]
-fn targets_up(t: &mut Telling) {
+fn targets_up(t: &mut StepWorld) {
     let subject = t.told();
     let declaration = &subject.declaration;
     if declaration.targets.is_empty() {
@@ -33,7 +33,7 @@ fn targets_up(t: &mut Telling) {
 }
 
 #[then("each expected series is present")]
-fn series_present(t: &mut Telling) {
+fn series_present(t: &mut StepWorld) {
     let subject = t.told();
     let all = subject.declaration.series.clone();
     if all.is_empty() {
@@ -66,7 +66,7 @@ fn is_about(selector: &str, service: &AbsentService) -> bool {
 }
 
 /// The declared targets that belong to services that are left out, and the others.
-fn split(subject: &Subject) -> (Vec<&DeclaredTarget>, Vec<&DeclaredTarget>) {
+fn split(subject: &PlanContext) -> (Vec<&DeclaredTarget>, Vec<&DeclaredTarget>) {
     subject.declaration.targets.iter().partition(|d| subject.left_out.contains_key(d.scraped()))
 }
 
@@ -77,7 +77,7 @@ fn jobs(gone: &[&DeclaredTarget], count: impl Fn(&DeclaredTarget) -> u64) -> Vec
 }
 
 #[then("each service has metrics, or is named as having none")]
-fn metrics_endpoints(t: &mut Telling) {
+fn metrics_endpoints(t: &mut StepWorld) {
     let subject = t.told();
     let declaration = &subject.declaration;
     if declaration.targets.is_empty() && declaration.without_metrics.is_empty() {
@@ -105,7 +105,7 @@ fn metrics_endpoints(t: &mut Telling) {
 }
 
 #[then("the servers run with the configuration they were last given")]
-fn configuration_loaded(t: &mut Telling) {
+fn configuration_loaded(t: &mut StepWorld) {
     let declaration = t.declaration();
     let servers: Vec<String> = [&declaration.roles.metrics, &declaration.roles.alerting]
         .into_iter()

@@ -1,6 +1,6 @@
 //! The stack as a whole: services, health endpoints, the load.
 
-use super::Telling;
+use super::StepWorld;
 use crate::probe::health::endpoint_name;
 use cucumber::{given, then};
 use verdict::check::drill::LoadKeptSchedule;
@@ -8,21 +8,21 @@ use verdict::check::health::{HealthEndpoints, ServicesReady};
 use verdict::left_out::Absent;
 
 #[given("the healthy stack")]
-fn healthy_stack(t: &mut Telling) {
+fn healthy_stack(t: &mut StepWorld) {
     if t.plan.required.is_empty() && t.subject.is_none() {
         t.refuse("no stack", "name a stack");
     }
 }
 
 #[then("every service is ready")]
-fn every_service_is_ready(t: &mut Telling) {
+fn every_service_is_ready(t: &mut StepWorld) {
     let subject = t.told();
     let left_out = subject.left_out.keys().map(|name| Absent::new(name, name)).collect();
     t.expect(ServicesReady { services: subject.services.clone(), left_out });
 }
 
 #[then("each documented health endpoint answers")]
-fn health_endpoints(t: &mut Telling) {
+fn health_endpoints(t: &mut StepWorld) {
     let subject = t.told();
     let all = &subject.declaration.health;
     if all.is_empty() {
@@ -39,7 +39,7 @@ fn health_endpoints(t: &mut Telling) {
 }
 
 #[then("the load kept its schedule")]
-fn load_kept_schedule(t: &mut Telling) {
+fn load_kept_schedule(t: &mut StepWorld) {
     if t.declaration().workload.is_none() {
         return t.not_stated("workload", false, "the traffic");
     }

@@ -1,13 +1,13 @@
 //! Traces: complete ones, and how many.
 
-use super::Telling;
+use super::StepWorld;
 use crate::declaration::Traces;
-use crate::plan::Subject;
+use crate::plan::PlanContext;
 use cucumber::then;
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
 
 /// What the declaration states about traces.
-fn stated(t: &mut Telling) -> Option<Traces> {
+fn stated(t: &mut StepWorld) -> Option<Traces> {
     let declaration = t.declaration();
     if declaration.traces.is_none() {
         t.not_stated(
@@ -20,15 +20,15 @@ fn stated(t: &mut Telling) -> Option<Traces> {
 }
 
 /// Why no trace is kept: the store or the collector is left out.
-fn kept_nowhere(subject: &Subject) -> Option<(&str, String)> {
-    Telling::unanswered(
+fn kept_nowhere(subject: &PlanContext) -> Option<(&str, String)> {
+    StepWorld::unanswered(
         subject,
         &[&subject.declaration.roles.traces, &subject.declaration.roles.collector],
     )
 }
 
 #[then("each sampled operation is one complete trace")]
-fn traces_complete(t: &mut Telling) {
+fn traces_complete(t: &mut StepWorld) {
     let Some(traces) = stated(t) else { return };
     let span = |s: &crate::declaration::DeclaredSpan| ExpectedSpan {
         service: s.service.clone(),
@@ -52,7 +52,7 @@ fn traces_complete(t: &mut Telling) {
 }
 
 #[then("the share of sampled operations fits the stated rate")]
-fn sampling_rate(t: &mut Telling) {
+fn sampling_rate(t: &mut StepWorld) {
     let Some(traces) = stated(t) else { return };
     let steps = traces.steps.iter().map(|d| d.step.clone()).collect();
     let subject = t.told();

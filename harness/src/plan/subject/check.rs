@@ -8,7 +8,7 @@ use crate::stack::compose::Project;
 use crate::stack::{Mounts, Stack};
 use crate::yaml;
 use crate::yaml::suggest;
-use config::budget::{self, Circumstances};
+use config::budget::{self, BudgetAssumptions};
 use config::monitoring::MonitoringConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -325,7 +325,7 @@ pub(super) fn bounds(
     declaration: &Declaration,
     config: &MonitoringConfig,
 ) -> Result<(), Error> {
-    let at_best = Circumstances::at_best();
+    let at_best = BudgetAssumptions::at_best();
     for (at, alert) in declaration.alerts.iter().enumerate() {
         let Some(within_s) = alert.within_s else { continue };
         let keys = ["alerts", &at.to_string(), "within_s"];
@@ -337,7 +337,7 @@ pub(super) fn bounds(
             return Err(yaml::error_at(file, &keys, what, "seconds at time scale 1, as 300").into());
         };
         let refused = match budget::budgets(config, &alert.name, &alert.labels, &at_best) {
-            Ok(budgets) => budgets.iter().find_map(|budget| budget.admits(within).err()),
+            Ok(budgets) => budgets.iter().find_map(|budget| budget.check_feasible(within).err()),
             // That it is not there is a verdict.
             Err(_) => None,
         };

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Keys that Compose knows and we don't, with what to do instead.
-const ELSEWHERE: &[(&str, &str)] = &[
+const UNSUPPORTED_KEYS: &[(&str, &str)] = &[
     ("links", "use depends_on and networks.<name>.aliases"),
     ("external_links", "a stack reaches only its own services: add a stand-in"),
     ("volumes_from", "mount the same named volume in both services"),
@@ -116,7 +116,7 @@ pub(super) fn read(
             ));
         }
     }
-    fields.finish(ELSEWHERE)?;
+    fields.finish(UNSUPPORTED_KEYS)?;
     Ok(service)
 }
 

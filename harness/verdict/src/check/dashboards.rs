@@ -55,7 +55,7 @@ impl Checker for PanelsReturnData {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let ours = |f: &Fact| matches!(f, Fact::Dashboards { .. } | Fact::Panel(_));
-        if let Some(s) = timeline.silent(ours, &["dashboard", "panel"]) {
+        if let Some(s) = timeline.unreachable_source(ours, &["dashboard", "panel"]) {
             return unreachable_backend(id, expected, &s);
         }
         let mut known: Option<(u64, &Vec<Dashboard>)> = None;
@@ -169,7 +169,7 @@ impl Checker for PanelsReturnData {
             );
         }
         let excused = told("; empty, as they may be: ", &empty) + &told("; not asked: ", &skipped);
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(
                 id,
                 expected,
@@ -203,7 +203,7 @@ impl Checker for DatasourcesHealthy {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let ours = |f: &Fact| matches!(f, Fact::Datasource(_));
-        if let Some(s) = timeline.silent(ours, &["datasource", "data source"]) {
+        if let Some(s) = timeline.unreachable_source(ours, &["datasource", "data source"]) {
             return unreachable_backend(id, expected, &s);
         }
         let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
@@ -248,7 +248,7 @@ impl Checker for DatasourcesHealthy {
                 .witnesses(broken.iter().filter_map(|(_, s)| *s))
                 .hint("check the data source's URL and credentials as seen from the dashboards' own container");
         }
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(
                 id,
                 expected,

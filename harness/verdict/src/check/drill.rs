@@ -88,7 +88,7 @@ impl Checker for FaultBitAndLeft {
             seconds(healed.at.since(injected.at)),
             seconds(left.at.since(healed.at))
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("observations of its effect and of its absence", 2)
                 .witnesses([injected.seq, bit.seq, healed.seq, left.seq]),
@@ -158,7 +158,7 @@ impl Checker for LoadKeptSchedule {
             count(missed, "start", "starts"),
             number((slip * 10.0).round() / 10.0)
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason).evidence("operations", operations).witnesses(seqs),
         )
     }

@@ -22,7 +22,7 @@ const COARSEST_STEP: f64 = 1.5;
 
 /// An alert's uninterrupted time in one state, on the wall clock of the metrics server.
 #[derive(Debug, Clone)]
-pub(crate) struct Stretch {
+pub(crate) struct FiringInterval {
     /// First sample.
     pub from: f64,
     /// Last sample; it may have lasted one resolution longer.
@@ -36,9 +36,9 @@ pub(crate) struct Stretch {
 /// How an alert began to fire under a drill's fault.
 pub(crate) enum Onset {
     /// It fired; this is the first stretch that began after the injection.
-    Fired(Stretch),
+    Fired(FiringInterval),
     /// It had been firing before the injection.
-    AlreadyFiring(Stretch),
+    AlreadyFiring(FiringInterval),
     /// It did not fire in the window.
     Silent,
     /// The record does not say.
@@ -200,17 +200,17 @@ impl Firing {
         }
     }
 
-    fn stretches(&self, alert: &str, state: &str) -> Vec<Stretch> {
+    fn stretches(&self, alert: &str, state: &str) -> Vec<FiringInterval> {
         let gap = self.resolution(alert).unwrap_or(0.0) * COARSEST_STEP + 1e-3;
         let mut found = Vec::new();
         for ((_, _, labels), points) in
             self.series.iter().filter(|((name, s, _), _)| name == alert && s == state)
         {
-            let mut current: Option<Stretch> = None;
+            let mut current: Option<FiringInterval> = None;
             for t in &points.times {
                 match &mut current {
                     Some(c) if *t - c.to <= gap => c.to = *t,
-                    _ => found.extend(current.replace(Stretch {
+                    _ => found.extend(current.replace(FiringInterval {
                         from: *t,
                         to: *t,
                         labels: labels.clone(),
@@ -225,12 +225,12 @@ impl Firing {
     }
 
     /// When the alert fired, oldest first.
-    pub fn firing(&self, alert: &str) -> Vec<Stretch> {
+    pub fn firing(&self, alert: &str) -> Vec<FiringInterval> {
         self.stretches(alert, "firing")
     }
 
     /// When it was pending, oldest first.
-    pub fn pending(&self, alert: &str) -> Vec<Stretch> {
+    pub fn pending(&self, alert: &str) -> Vec<FiringInterval> {
         self.stretches(alert, "pending")
     }
 

@@ -172,7 +172,7 @@ impl Checker for ServicesReady {
             seconds(slowest.1),
             left_out::told(&self.left_out)
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("services that were ready and stayed", seqs.len() as u64)
                 .witnesses(seqs),
@@ -257,7 +257,7 @@ impl Checker for HealthEndpoints {
         }
         let reason =
             format!("all {} answered as declared{}", ok.len(), left_out::told(&self.left_out));
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("endpoints that answered", ok.len() as u64)
                 .witnesses(ok),

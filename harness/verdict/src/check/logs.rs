@@ -106,7 +106,7 @@ impl LinesStored {
                 }
             }
         }
-        stored.doubt = timeline.doubt(|f| matches!(f, Fact::Documents { .. }), cut_off);
+        stored.doubt = timeline.capture_gap(|f| matches!(f, Fact::Documents { .. }), cut_off);
         read.then_some(stored)
     }
 
@@ -325,7 +325,7 @@ impl LinesStored {
                 "{} of {} operations found among {} documents{again}",
                 counts.fine, counts.total, stored.documents
             );
-            return timeline.gate(
+            return timeline.require_complete(
                 Verdict::pass(id, expected, reason)
                     .evidence("operations with their line", counts.fine),
             );
@@ -348,7 +348,7 @@ impl LinesStored {
             .hint(hint)
             .witnesses(findings.of(cause).iter().map(|f| f.1))
             .evidence("operations with their line", counts.fine);
-        if cause == Cause::LogLineMissing { timeline.absence(verdict) } else { verdict }
+        if cause == Cause::LogLineMissing { timeline.unless_truncated(verdict) } else { verdict }
     }
 }
 
@@ -452,7 +452,7 @@ impl Checker for FieldsTyped {
             count(fine, "field", "fields"),
             count(last.len() as u64, "index", "indices")
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("fields of the declared type", fine)
                 .witnesses(seqs),

@@ -305,7 +305,7 @@ impl Checker for Recovered {
             "{operations} operations in {}; slowest: {slowest}",
             count(judged.len() as u64, "window", "windows")
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("operations outside of drills", operations)
                 .evidence("windows", judged.len() as u64),

@@ -159,7 +159,7 @@ impl Checker for TargetsUp {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.silent(is_targets, &["target"]) {
+        if let Some(s) = timeline.unreachable_source(is_targets, &["target"]) {
             return unreachable_backend(id, expected, &s);
         }
         let Some(targets) = Targets::of(&timeline) else {
@@ -201,7 +201,7 @@ impl Checker for TargetsUp {
                 .witnesses(targets.seqs)
                 .hint(hint);
         }
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(
                 id,
                 expected,
@@ -229,7 +229,7 @@ impl Checker for SeriesPresent {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let is_count = |f: &Fact| matches!(f, Fact::SeriesCount { .. });
-        if let Some(s) = timeline.silent(is_count, &["series"]) {
+        if let Some(s) = timeline.unreachable_source(is_count, &["series"]) {
             return unreachable_backend(id, expected, &s);
         }
         let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
@@ -281,7 +281,7 @@ impl Checker for SeriesPresent {
             count(self.selectors.len() as u64, "selector", "selectors"),
         );
         let reason = format!("{series} for {selectors}{}", left_out::told(&self.absent));
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("selectors that match", self.selectors.len() as u64)
                 .witnesses(seqs),
@@ -304,7 +304,7 @@ impl Checker for MetricsEndpoints {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.silent(is_targets, &["target"]) {
+        if let Some(s) = timeline.unreachable_source(is_targets, &["target"]) {
             return unreachable_backend(id, expected, &s);
         }
         let Some(targets) = Targets::of(&timeline) else {
@@ -347,7 +347,7 @@ impl Checker for MetricsEndpoints {
                 .witnesses(targets.seqs)
                 .hint("a service whose metrics nobody scrapes can't raise an alert: give it an endpoint and a job, or declare that it has none, and why");
         }
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(
                 id,
                 expected,
@@ -469,7 +469,7 @@ impl Checker for ConfigurationLoaded {
             );
         }
         let is_rules = |f: &Fact| matches!(f, Fact::Rules { .. } | Fact::Reload(_));
-        if let Some(s) = timeline.silent(is_rules, &["rule", "reload", "config"]) {
+        if let Some(s) = timeline.unreachable_source(is_rules, &["rule", "reload", "config"]) {
             return unreachable_backend(id, expected, &s);
         }
         // By server: the event, and each rule with the name of its group.
@@ -548,6 +548,6 @@ impl Checker for ConfigurationLoaded {
         let verdict = Verdict::pass(id, expected, reason)
             .evidence("servers with their last configuration", self.servers.len() as u64)
             .evidence("rules that evaluate", all.len() as u64);
-        timeline.gate(verdict.witnesses(seqs))
+        timeline.require_complete(verdict.witnesses(seqs))
     }
 }

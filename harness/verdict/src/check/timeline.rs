@@ -146,7 +146,7 @@ impl<'h> Timeline<'h> {
     }
 
     /// A pass of a run that did not reach its end is none.
-    pub fn gate(&self, verdict: Verdict) -> Verdict {
+    pub fn require_complete(&self, verdict: Verdict) -> Verdict {
         if self.complete || verdict.status != Status::Pass {
             return verdict;
         }
@@ -159,7 +159,7 @@ impl<'h> Timeline<'h> {
     }
 
     /// A failure that rests on something missing is none if the record ends too early to hold it.
-    pub fn absence(&self, verdict: Verdict) -> Verdict {
+    pub fn unless_truncated(&self, verdict: Verdict) -> Verdict {
         if self.complete || verdict.status != Status::Fail {
             return verdict;
         }
@@ -271,7 +271,7 @@ impl<'h> Timeline<'h> {
 
     /// Why what was read at the capture may lack something, if so: an answer was cut off, or a
     /// backend that holds such facts (`kind`) left a question of the capture unanswered.
-    pub fn doubt(&self, kind: impl Fn(&Fact) -> bool, truncated: bool) -> Option<String> {
+    pub fn capture_gap(&self, kind: impl Fn(&Fact) -> bool, truncated: bool) -> Option<String> {
         if truncated {
             return Some("an answer of the store was cut off by a limit".into());
         }
@@ -311,7 +311,11 @@ impl<'h> Timeline<'h> {
     /// A backend that should answer questions of this kind in the healthy stack and whose last word
     /// before the first drill is that it does not. `words` recognise the question where the backend
     /// never answered one of this kind.
-    pub fn silent(&self, kind: impl Fn(&Fact) -> bool, words: &[&str]) -> Option<Silent<'h>> {
+    pub fn unreachable_source(
+        &self,
+        kind: impl Fn(&Fact) -> bool,
+        words: &[&str],
+    ) -> Option<Silent<'h>> {
         let known: BTreeSet<&str> = self
             .history
             .observations()
@@ -443,7 +447,7 @@ impl<'h> Timeline<'h> {
         kind: impl Fn(&Fact) -> bool,
         words: &[&str],
     ) -> Verdict {
-        match self.silent(kind, words) {
+        match self.unreachable_source(kind, words) {
             Some(s) => unreachable_backend(id, expected, &s),
             None => Verdict::unknown(
                 id,

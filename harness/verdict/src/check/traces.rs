@@ -121,7 +121,7 @@ impl<'h> Stored<'h> {
                 }
             }
         }
-        stored.doubt = timeline.doubt(|f| matches!(f, Fact::Spans { .. }), cut_off);
+        stored.doubt = timeline.capture_gap(|f| matches!(f, Fact::Spans { .. }), cut_off);
         (!stored.sources.is_empty()).then_some(stored)
     }
 }
@@ -303,7 +303,7 @@ impl Checker for TracesComplete {
                     "is the service's exporter configured, and does the pipeline drop spans (queue full, memory limit, sampling by span instead of by trace)?"
                 }
             };
-            return timeline.absence(
+            return timeline.unless_truncated(
                 Verdict::fail(id, expected, *cause, seen)
                     .witnesses(seqs)
                     .hint(hint)
@@ -311,7 +311,13 @@ impl Checker for TracesComplete {
             );
         }
         if kept == 0 && judged >= NONE_OF.max(self.least) && stored.doubt.is_none() {
-            return timeline.absence(no_traces(id, expected, judged, stored.spans, &without));
+            return timeline.unless_truncated(no_traces(
+                id,
+                expected,
+                judged,
+                stored.spans,
+                &without,
+            ));
         }
         if complete < self.least.max(1) {
             return Verdict::unknown(
@@ -325,7 +331,9 @@ impl Checker for TracesComplete {
             );
         }
         let reason = format!("{complete} complete traces of {judged} operations{without}");
-        timeline.gate(Verdict::pass(id, expected, reason).evidence("complete traces", complete))
+        timeline.require_complete(
+            Verdict::pass(id, expected, reason).evidence("complete traces", complete),
+        )
     }
 }
 
@@ -432,7 +440,7 @@ impl Checker for SamplingRate {
                 Verdict::fail(id, expected, Cause::SamplingRateOff, seen)
                     .hint(format!("check the sampler's percentage, and that it decides once for a whole trace; {hint}"))
             };
-            return timeline.absence(verdict.evidence("operations", n));
+            return timeline.unless_truncated(verdict.evidence("operations", n));
         }
         let power = proportion::power(n, self.rate, self.rate / 2.0, self.alpha);
         if power < POWER {
@@ -444,7 +452,7 @@ impl Checker for SamplingRate {
                 format!("{seen}; too few to tell the rate from its half, {wanted} wanted"),
             );
         }
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, seen)
                 .evidence("operations", n)
                 .evidence("operations kept", kept),

@@ -103,7 +103,7 @@ impl Checker for TargetsStayScraped {
                 super::wording::count(up.series.len() as u64, "target", "targets"),
                 seconds(window.to - window.from)
             );
-            return timeline.gate(
+            return timeline.require_complete(
                 Verdict::pass(id, expected, reason)
                     .evidence("samples of `up`", scrapes)
                     .witnesses([injected.seq, seq]),

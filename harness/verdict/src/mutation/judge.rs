@@ -244,7 +244,7 @@ impl Stage<'_> {
                 }
                 (Status::Pass, Status::Pass) => {}
                 (Status::Unknown, Status::Unknown) => {
-                    match self.silent(expectation, mutant, &bounds, original) {
+                    match self.unreachable_source(expectation, mutant, &bounds, original) {
                         Some(Ok(why)) => {
                             killed_by.push(expectation.checker().id());
                             seen.push(why);
@@ -351,7 +351,7 @@ impl Stage<'_> {
     /// What to make of a mutant that did not fire in a drill that was healed before its time was
     /// over, because the rule had fired: why it is told from the rule, or why it can't be. `None`
     /// if it fired, or that is not what is expected.
-    fn silent(
+    fn unreachable_source(
         &self,
         expectation: &Expectation,
         mutant: &Mutant,

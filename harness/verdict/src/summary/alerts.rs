@@ -209,7 +209,7 @@ impl Proved {
 }
 
 /// What a receiver was told of an alert.
-struct Told {
+struct ReportedVerdict {
     first: At,
     over: bool,
 }
@@ -225,7 +225,7 @@ fn told(
     history: &History,
     alert: &str,
     window: Option<(At, Option<At>)>,
-) -> BTreeMap<String, Told> {
+) -> BTreeMap<String, ReportedVerdict> {
     let within =
         |at: At| window.is_none_or(|(from, to)| at >= from && to.is_none_or(|to| at <= to));
     let about = |n: &Notification, resolved: bool| {
@@ -233,12 +233,13 @@ fn told(
             a.resolved == resolved && a.labels.get("alertname").is_some_and(|x| x == alert)
         })
     };
-    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    let mut told: BTreeMap<String, ReportedVerdict> = BTreeMap::new();
     for (event, n) in history.notifications().filter(|(e, _)| within(e.at)) {
         let Some(receiver) = &n.receiver else { continue };
         if about(n, false) {
-            told.entry(receiver.clone()).or_insert(Told { first: event.at, over: false }).over =
-                false;
+            told.entry(receiver.clone())
+                .or_insert(ReportedVerdict { first: event.at, over: false })
+                .over = false;
         }
         if let (true, Some(t)) = (about(n, true), told.get_mut(receiver)) {
             t.over = true;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What one wants to know first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Glance {
+pub struct Headline {
     /// What the run comes to.
     pub outcome: Status,
     /// Declared alerts.
@@ -40,7 +40,7 @@ pub fn glance(
     alerts: &[AlertRow],
     faults: &[FaultRow],
     ledger: &[LedgerRow],
-) -> Glance {
+) -> Headline {
     let claims = |alert: &AlertRow| -> Vec<Status> {
         ["fires", "reaches", "resolves"]
             .iter()
@@ -56,7 +56,7 @@ pub fn glance(
         .iter()
         .filter(|a| a.notify_s.is_some())
         .max_by(|a, b| a.notify_s.unwrap_or(0.0).total_cmp(&b.notify_s.unwrap_or(0.0)));
-    Glance {
+    Headline {
         outcome: summary.outcome(),
         alerts: alerts.len() as u64,
         drilled: alerts.iter().filter(|a| !claims(a).is_empty()).count() as u64,

@@ -1,6 +1,6 @@
 //! What a reader sees first, and how like verdicts fold into one line.
 
-use super::Told;
+use super::ReportedVerdict;
 use crate::{Evidence, Status};
 use serde::Serialize;
 
@@ -8,20 +8,20 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outline<'a> {
     /// Failures, then what could not be judged; those with one reason together.
-    pub troubles: Vec<Trouble<'a>>,
+    pub troubles: Vec<FailureGroup<'a>>,
     /// Features with what they expect, like verdicts folded.
     pub sections: Vec<Section<'a>>,
     /// What was left out.
-    pub skipped: Vec<&'a Told>,
+    pub skipped: Vec<&'a ReportedVerdict>,
 }
 
 /// Verdicts that went wrong for one reason.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Trouble<'a> {
+pub struct FailureGroup<'a> {
     /// The first of them.
-    pub first: &'a Told,
+    pub first: &'a ReportedVerdict,
     /// The others.
-    pub others: Vec<&'a Told>,
+    pub others: Vec<&'a ReportedVerdict>,
 }
 
 /// A feature.
@@ -36,12 +36,12 @@ pub struct Section<'a> {
     /// How many it has.
     pub of: usize,
     /// Its verdicts, like ones folded.
-    pub folds: Vec<Fold<'a>>,
+    pub folds: Vec<VerdictGroup<'a>>,
 }
 
 /// Verdicts of one status that make the same claim of different subjects, or a single one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fold<'a> {
+pub struct VerdictGroup<'a> {
     /// Their status.
     pub status: Status,
     /// What they say together.
@@ -49,7 +49,7 @@ pub struct Fold<'a> {
     /// What they rest on together.
     pub evidence: Vec<Evidence>,
     /// They.
-    pub verdicts: Vec<&'a Told>,
+    pub verdicts: Vec<&'a ReportedVerdict>,
 }
 
 /// Concerns in the order in which one asks for them: nothing above the stack's health can be
@@ -63,9 +63,10 @@ fn concern(id: &str) -> &str {
 
 /// Sorts verdicts into the order of the concerns, features kept together; within a feature they
 /// keep their order.
-pub fn order(told: &mut [Told]) {
-    let rank =
-        |t: &Told| CONCERNS.iter().position(|c| *c == concern(&t.id)).unwrap_or(CONCERNS.len());
+pub fn order(told: &mut [ReportedVerdict]) {
+    let rank = |t: &ReportedVerdict| {
+        CONCERNS.iter().position(|c| *c == concern(&t.id)).unwrap_or(CONCERNS.len())
+    };
     let mut features: Vec<(String, usize, usize)> = Vec::new();
     for (i, t) in told.iter().enumerate() {
         match features.iter_mut().find(|f| f.0 == t.feature) {
@@ -77,7 +78,7 @@ pub fn order(told: &mut [Told]) {
 }
 
 /// The outline of verdicts that are in order.
-pub fn outline(told: &[Told]) -> Outline<'_> {
+pub fn outline(told: &[ReportedVerdict]) -> Outline<'_> {
     let mut sections: Vec<Section<'_>> = Vec::new();
     for t in told.iter().filter(|t| t.status != Status::Skipped) {
         match sections.iter_mut().find(|s| s.feature == t.feature) {
@@ -111,12 +112,12 @@ pub fn outline(told: &[Told]) -> Outline<'_> {
     }
 }
 
-fn troubles(told: &[Told], status: Status) -> Vec<Trouble<'_>> {
-    let mut found: Vec<Trouble<'_>> = Vec::new();
+fn troubles(told: &[ReportedVerdict], status: Status) -> Vec<FailureGroup<'_>> {
+    let mut found: Vec<FailureGroup<'_>> = Vec::new();
     for t in told.iter().filter(|t| t.status == status) {
         match found.iter_mut().find(|f| (&f.first.reason, f.first.cause) == (&t.reason, t.cause)) {
             Some(trouble) => trouble.others.push(t),
-            None => found.push(Trouble { first: t, others: Vec::new() }),
+            None => found.push(FailureGroup { first: t, others: Vec::new() }),
         }
     }
     found
@@ -128,10 +129,10 @@ fn claim(id: &str) -> Option<(&str, &str)> {
     Some((concern, rest.rsplit_once('.')?.1))
 }
 
-fn folds(told: Vec<&Told>) -> Vec<Fold<'_>> {
-    let mut groups: Vec<Vec<&Told>> = Vec::new();
+fn folds(told: Vec<&ReportedVerdict>) -> Vec<VerdictGroup<'_>> {
+    let mut groups: Vec<Vec<&ReportedVerdict>> = Vec::new();
     for t in &told {
-        let like = |g: &&mut Vec<&Told>| {
+        let like = |g: &&mut Vec<&ReportedVerdict>| {
             t.status == Status::Pass
                 && claim(&t.id).is_some()
                 && g[0].status == t.status
@@ -145,7 +146,7 @@ fn folds(told: Vec<&Told>) -> Vec<Fold<'_>> {
     let mut folded = Vec::new();
     for verdicts in groups {
         let of = told.iter().filter(|t| claim(&t.id) == claim(&verdicts[0].id)).count();
-        folded.push(Fold {
+        folded.push(VerdictGroup {
             status: verdicts[0].status,
             text: text(&verdicts, of),
             evidence: evidence(&verdicts),
@@ -155,7 +156,7 @@ fn folds(told: Vec<&Told>) -> Vec<Fold<'_>> {
     folded
 }
 
-fn text(verdicts: &[&Told], of: usize) -> String {
+fn text(verdicts: &[&ReportedVerdict], of: usize) -> String {
     let [first, _, ..] = verdicts else { return verdicts[0].expected.clone() };
     let n =
         if verdicts.len() == of { of.to_string() } else { format!("{} of {of}", verdicts.len()) };
@@ -184,7 +185,7 @@ fn text(verdicts: &[&Told], of: usize) -> String {
     }
 }
 
-fn evidence(verdicts: &[&Told]) -> Vec<Evidence> {
+fn evidence(verdicts: &[&ReportedVerdict]) -> Vec<Evidence> {
     let mut sum: Vec<Evidence> = Vec::new();
     for e in verdicts.iter().flat_map(|t| &t.evidence) {
         match sum.iter_mut().find(|s| s.what == e.what) {
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
     use crate::{Cause, History, Verdict};
 
-    fn told(feature: &str, verdict: Verdict) -> Told {
+    fn told(feature: &str, verdict: Verdict) -> ReportedVerdict {
         tell(&History::default(), &verdict, Place { feature, ..Place::default() }, None)
     }
 

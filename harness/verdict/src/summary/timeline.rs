@@ -16,9 +16,9 @@ pub struct Timeline {
     /// When the last event was recorded.
     pub end_s: f64,
     /// Phases, in order.
-    pub phases: Vec<Stretch>,
+    pub phases: Vec<FiringInterval>,
     /// Faults by drill, in the order of their injection.
-    pub faults: Vec<Stretch>,
+    pub faults: Vec<FiringInterval>,
     /// Alerts that were pending or fired, in the order in which they began.
     pub alerts: Vec<AlertLane>,
     /// Who was told what, by name; what no receiver accepted comes last, without a name.
@@ -31,7 +31,7 @@ pub struct Timeline {
 
 /// Something that lasted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stretch {
+pub struct FiringInterval {
     /// What.
     pub name: String,
     /// From.
@@ -105,7 +105,7 @@ pub fn timeline(history: &History) -> Timeline {
     let bin_s = ((end_s - from_s) / BINS).ceil().max(2.0);
     let faults = super::faults(history)
         .into_iter()
-        .map(|f| Stretch {
+        .map(|f| FiringInterval {
             name: f.drill,
             from_s: f.injected_at,
             to_s: f.healed_at.unwrap_or(end_s),
@@ -127,7 +127,7 @@ fn seconds(at: At) -> f64 {
     at.mono_us as f64 / 1e6
 }
 
-fn phases(history: &History, end_s: f64) -> Vec<Stretch> {
+fn phases(history: &History, end_s: f64) -> Vec<FiringInterval> {
     let ended = |phase: Phase| {
         history.run().find_map(|(e, r)| {
             matches!(r, RunEvent::PhaseEnded { phase: p } if *p == phase).then_some(seconds(e.at))
@@ -138,7 +138,7 @@ fn phases(history: &History, end_s: f64) -> Vec<Stretch> {
         _ => None,
     });
     began
-        .map(|(phase, from_s)| Stretch {
+        .map(|(phase, from_s)| FiringInterval {
             name: format!("{phase:?}").to_lowercase(),
             from_s,
             to_s: ended(phase).unwrap_or(end_s),
@@ -299,6 +299,6 @@ mod tests {
             EventKind::Run(RunEvent::PhaseBegan { phase }),
             EventKind::Run(RunEvent::DrillBegan { drill: "d".into(), wave: 0 }),
         ]));
-        assert_eq!(seen.phases, [Stretch { name: "drive".into(), from_s: 0.0, to_s: 1.0 }]);
+        assert_eq!(seen.phases, [FiringInterval { name: "drive".into(), from_s: 0.0, to_s: 1.0 }]);
     }
 }

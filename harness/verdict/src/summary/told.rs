@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A verdict and where it is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Told {
+pub struct ReportedVerdict {
     /// Id.
     pub id: String,
     /// Feature.
@@ -53,12 +53,17 @@ pub struct Place<'a> {
 }
 
 /// Tells a verdict of an expectation that is about `drill`, or about the whole run.
-pub fn tell(history: &History, verdict: &Verdict, place: Place<'_>, drill: Option<&str>) -> Told {
+pub fn tell(
+    history: &History,
+    verdict: &Verdict,
+    place: Place<'_>,
+    drill: Option<&str>,
+) -> ReportedVerdict {
     let of_drill = drill
         .and_then(|d| history.drill_window(d))
         .and_then(|(began, ended)| Some(ended?.since(began)));
     let v = verdict.clone();
-    Told {
+    ReportedVerdict {
         id: v.id,
         feature: place.feature.to_owned(),
         scenario: place.scenario.to_owned(),
@@ -78,7 +83,7 @@ pub fn tell(history: &History, verdict: &Verdict, place: Place<'_>, drill: Optio
 
 /// The verdicts that the run itself says were left out, and the one on its being complete if it is
 /// not.
-pub fn skip(history: &History) -> Vec<Told> {
+pub fn skip(history: &History) -> Vec<ReportedVerdict> {
     let mut told = Vec::new();
     for (_, event) in history.run() {
         if let RunEvent::Skipped { verdict, reason } = event {

@@ -3,7 +3,7 @@
 
 use super::Diagnosis;
 use crate::cause::Cause;
-use crate::check::firing::{ALERT_NAME, Firing, Stretch};
+use crate::check::firing::{ALERT_NAME, Firing, FiringInterval};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::EventKind;
@@ -126,7 +126,7 @@ struct Case<'a, 'h> {
     alert: &'a str,
     receiver: &'a str,
     wanted: &'a [String],
-    fired: &'a Stretch,
+    fired: &'a FiringInterval,
     /// From the injection to the end of the drill, wall clock.
     window: Interval,
 }
@@ -139,7 +139,7 @@ pub(super) fn undelivered(
     alert: &str,
     receiver: &str,
     wanted: &[String],
-    fired: &Stretch,
+    fired: &FiringInterval,
     window: Interval,
 ) -> Diagnosis {
     let case = Case { timeline, firing, alert, receiver, wanted, fired, window };

@@ -78,7 +78,7 @@ impl Checker for AlertFires {
                     let verdict = Verdict::pass(id, expected, what)
                         .evidence("evaluations from the injection until it fired", firing.evaluations(&self.alert, seen).max(1))
                         .witnesses([injected.seq, s.seq]);
-                    return timeline.gate(verdict);
+                    return timeline.require_complete(verdict);
                 }
                 if let Some((why, seq)) = timeline.contended(Interval { from: start, to: s.from }) {
                     return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))

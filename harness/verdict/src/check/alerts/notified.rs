@@ -141,7 +141,7 @@ impl Checker for NotifiedOnce {
             list(&self.receivers, 8),
             seconds(window.to - window.from)
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("receivers told once", self.receivers.len() as u64)
                 .witnesses(witnesses),
@@ -299,7 +299,7 @@ impl Checker for NotifiedRepeatedly {
                     .stopped_at(stage)
                     .witnesses(seqs.into_iter().chain(kept.map(|(_, seq)| seq)))
                     .hint("compare `repeat_interval` and `group_interval` of its route; a switch that falls silent means that nobody is told of anything else either");
-                return timeline.absence(verdict);
+                return timeline.unless_truncated(verdict);
             }
             arrived += firing.len() as u64;
             witnesses.extend(firing.iter().map(|(_, seq)| *seq));
@@ -309,7 +309,7 @@ impl Checker for NotifiedRepeatedly {
             count(arrived, "notification", "notifications"),
             seconds(longest)
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("notifications", arrived)
                 .witnesses(witnesses),
@@ -384,7 +384,7 @@ impl Checker for NotifiedUntilOver {
             list(&self.receivers, 8),
             seconds(window.to - window.from)
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("receivers that were not told of an end", self.receivers.len() as u64)
                 .witnesses(witnesses),

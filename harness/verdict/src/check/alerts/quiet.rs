@@ -3,7 +3,7 @@
 use crate::cause::Cause;
 use crate::check::Checker;
 use crate::check::evaluations::Evaluations;
-use crate::check::firing::{Firing, Stretch};
+use crate::check::firing::{Firing, FiringInterval};
 use crate::check::timeline::{Drill, Interval, Timeline, merge, without};
 use crate::check::wording::{count, labels, list, seconds};
 use crate::history::History;
@@ -178,7 +178,7 @@ impl Checker for AlertQuiet {
             seconds(lasted),
             count(judged.len() as u64, "window", "windows")
         );
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("evaluations while it had to be quiet", evaluations)
                 .witnesses(firing.seqs.iter().copied()),
@@ -189,7 +189,11 @@ impl Checker for AlertQuiet {
 impl AlertQuiet {
     /// The alert's firing when the wait for the first steady state was given up, nothing having
     /// been injected yet; and the event that says so.
-    fn kept_from_steady(&self, timeline: &Timeline<'_>, firing: &Firing) -> Option<(Stretch, u64)> {
+    fn kept_from_steady(
+        &self,
+        timeline: &Timeline<'_>,
+        firing: &Firing,
+    ) -> Option<(FiringInterval, u64)> {
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
         let given_up = timeline.history.run().find(|(e, r)| {
             let first = timeline.first_began().is_none_or(|began| e.at.mono_us <= began.mono_us);
@@ -207,7 +211,7 @@ impl AlertQuiet {
     fn pending_into(
         &self,
         firing: &Firing,
-        s: &Stretch,
+        s: &FiringInterval,
         window: Interval,
         resolution: f64,
     ) -> Option<Interval> {
@@ -224,7 +228,7 @@ impl AlertQuiet {
 
 /// The part of a firing time that lies in a window: its first sample may be one resolution late, so
 /// that one is not counted.
-fn overlap(s: &Stretch, window: Interval, resolution: f64) -> Option<Interval> {
+fn overlap(s: &FiringInterval, window: Interval, resolution: f64) -> Option<Interval> {
     let (from, to) = (s.from.max(window.from + resolution), s.to.min(window.to));
     (from <= to).then_some(Interval { from, to })
 }
@@ -318,7 +322,7 @@ impl Checker for NothingElseFires {
         }
         let evaluations = firing.evaluations("", window);
         let reason = format!("nothing else fired in {}", seconds(window.to - window.from));
-        timeline.gate(
+        timeline.require_complete(
             Verdict::pass(id, expected, reason)
                 .evidence("evaluations during the drill", evaluations)
                 .witnesses([drill.began.seq, ended.seq]),

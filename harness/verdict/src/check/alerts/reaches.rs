@@ -146,8 +146,9 @@ impl Checker for AlertReaches {
                 diagnosis.seen,
                 other.unwrap_or_default()
             );
-            return timeline
-                .absence(diagnosis.verdict(id, expected, injected).witnesses([fired.seq]));
+            return timeline.unless_truncated(
+                diagnosis.verdict(id, expected, injected).witnesses([fired.seq]),
+            );
         }
         let times: Vec<(&String, f64, u64)> = received
             .iter()
@@ -168,7 +169,7 @@ impl Checker for AlertReaches {
         let seqs: Vec<u64> =
             [injected.seq, fired.seq].into_iter().chain(times.iter().map(|(_, _, s)| *s)).collect();
         if last - start <= self.within_s {
-            return timeline.gate(
+            return timeline.require_complete(
                 Verdict::pass(id, expected, what)
                     .evidence("receivers that accepted it", times.len() as u64)
                     .witnesses(seqs),

@@ -210,7 +210,7 @@ impl Checker for AlertResolves {
                         "last seen firing {} after healing, and {receiver} was never told",
                         seconds(took)
                     );
-                    return timeline.absence(late(
+                    return timeline.unless_truncated(late(
                         Cause::NotResolved,
                         "resolution not notified",
                         what,
@@ -241,7 +241,7 @@ impl Checker for AlertResolves {
             .evidence("receivers that were told", told.len() as u64)
             .witnesses(seqs)
             .witnesses(witnesses);
-        timeline.gate(verdict)
+        timeline.require_complete(verdict)
     }
 }
 

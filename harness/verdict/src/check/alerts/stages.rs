@@ -225,7 +225,7 @@ impl Checker for AlertStages {
         let latest =
             rows.iter().reduce(|worst, row| if row.over_s > worst.over_s { row } else { worst });
         let Some(late) = latest.filter(|_| over > self.allowed.noise_s) else {
-            return timeline.gate(
+            return timeline.require_complete(
                 Verdict::pass(id, expected, each)
                     .evidence("stages measured", rows.len() as u64)
                     .witnesses(seqs),
