@@ -1,6 +1,6 @@
 # What `firedrill alerts` runs.
 Feature: Every alert is proved
-  From a cause to whoever must be told, and to the end of it; and what nothing is wrong with stays silent.
+  From a cause to whoever must be notified, and to the end of it; and what nothing is wrong with stays silent.
 
   Scenario: Every declared alert is proved by a drill of the stack
     Given the healthy stack

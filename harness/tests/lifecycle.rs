@@ -50,7 +50,7 @@ const CHECKS: [(&str, Check); 19] = [
     ("a notification is repeated while nothing changes", |h| {
         passes(h, repeated("Repeated", Some(LIFE), 5.5), &["notifications"])
     }),
-    ("one that need not be repeated is told once, over a restart of the alert manager", |h| {
+    ("one that need not be repeated is notified once, over a restart of the alert manager", |h| {
         passes(h, once("Whole"), &["pager once each"])
     }),
     ("a restarted alert manager has its alerts back with the next resend", resent),
@@ -88,7 +88,7 @@ const CHECKS: [(&str, Check); 19] = [
             &["room"],
         )
     }),
-    ("what is over within group_wait is never told", brief),
+    ("what is over within group_wait is never notified", brief),
     ("a receiver that answers 500 is asked again", |h| {
         asked_again(h, "Refused500", "failing", 500)
     }),
@@ -213,7 +213,7 @@ fn whole_life(history: &History) -> Result<(), Failed> {
         receivers: strings(&["pager"]),
         within_s: 15.0,
     };
-    passes(history, resolves.into(), &["told after pager"])?;
+    passes(history, resolves.into(), &["notified after pager"])?;
     let (pending, firing) =
         (samples(history, "Whole", "pending"), samples(history, "Whole", "firing"));
     let waited = firing.first().unwrap_or(&0.0) - pending.first().unwrap_or(&0.0);
@@ -276,7 +276,7 @@ fn grouped(history: &History) -> Result<(), Failed> {
 fn brief(history: &History) -> Result<(), Failed> {
     passes(history, fires("Brief", BRIEF), &["firing"])?;
     let told = notifications(history, "Brief").count();
-    unless(told == 0, format!("it was told {told} times"))?;
+    unless(told == 0, format!("it was notified {told} times"))?;
     let reaches = AlertReaches {
         alert: "Brief".into(),
         drill: BRIEF.into(),
@@ -322,7 +322,7 @@ fn all_clear(history: &History) -> Result<(), Failed> {
 
 fn switch(history: &History) -> Result<(), Failed> {
     passes(history, repeated("Watchdog", Some(LIFE), 6.0), &["notifications"])?;
-    fails(history, repeated("Watchdog", None, 6.0), Cause::NotRepeated, &["told nothing for"])
+    fails(history, repeated("Watchdog", None, 6.0), Cause::NotRepeated, &["sent nothing for"])
 }
 
 /// What the exporter says: signals, and a total of requests.

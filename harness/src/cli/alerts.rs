@@ -48,7 +48,7 @@ fn budgets(plan: &Plan) -> String {
             stages.insert(0, format!("builds_up {builds:.1}"));
         }
         out += &format!(
-            "  {alert:<width$}  fires within {:>5.1} s, told within {:>5.1} s ({}), resolved within {:.1} s{}\n",
+            "  {alert:<width$}  fires within {:>5.1} s, notified within {:>5.1} s ({}), resolved within {:.1} s{}\n",
             budget.fire_s + builds,
             budget.notify_s + builds,
             stages.join(" + "),

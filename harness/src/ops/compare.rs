@@ -162,7 +162,7 @@ fn figures(before: &Report, after: &Report) -> Vec<Figures> {
     );
     type Of = fn(&verdict::summary::AlertRow) -> Option<f64>;
     for (title, of) in
-        [("fired after", (|r| r.detect_s) as Of), ("all receivers told after", |r| r.notify_s)]
+        [("fired after", (|r| r.detect_s) as Of), ("all receivers notified after", |r| r.notify_s)]
     {
         let times = |r: &Report| -> BTreeMap<String, f64> {
             r.alerts.iter().filter_map(|x| Some((x.rule.clone(), of(x)?))).collect()

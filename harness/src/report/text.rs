@@ -193,7 +193,7 @@ fn rows(title: &str, alerts: &[&AlertRow], report: &Report, out: &mut String) {
             a.stopped_at.as_ref().map(|s| format!("; stopped at: {s}")).unwrap_or_default();
         let _ = writeln!(
             out,
-            "  {:<width$}  {:<20} fires after {:>6}, told after {:>6} of {:>6}, {resolved}: {}{stopped}",
+            "  {:<width$}  {:<20} fires after {:>6}, notified after {:>6} of {:>6}, {resolved}: {}{stopped}",
             a.rule,
             a.proved_by.map_or("not proved", ProvedBy::name),
             seconds(a.detect_s),

@@ -48,7 +48,7 @@ pub fn render(timeline: &Timeline, drilled: &BTreeSet<String>) -> Option<String>
     d.axis();
     let height = d.y + 4.0;
     let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title timeline-desc"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title><desc id="timeline-desc">{} faults, {} alerts that were pending or fired, {} receivers that were told. The tables below hold the same figures.</desc>"#,
+        r#"<svg viewBox="0 0 {WIDTH} {height:.0}" xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" aria-labelledby="timeline-title timeline-desc"><title id="timeline-title">Faults, alerts, notifications and latency over the {:.0} seconds of the run</title><desc id="timeline-desc">{} faults, {} alerts that were pending or fired, {} receivers that were notified. The tables below hold the same figures.</desc>"#,
         timeline.end_s,
         timeline.faults.len(),
         timeline.alerts.len(),

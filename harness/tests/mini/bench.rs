@@ -273,7 +273,7 @@ impl Bench {
         bound_s: f64,
     ) -> Result<(), String> {
         let what = format!(
-            "{receiver} was told that {alert} {}",
+            "{receiver} was notified that {alert} {}",
             if resolved { "is over" } else { "fires" }
         );
         self.until(&what, bound_s, async || self.told(receiver, alert, resolved, since) > 0).await

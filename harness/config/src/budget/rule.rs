@@ -149,7 +149,7 @@ pub(super) fn of_rule(
                 );
             }
             let basis = format!(
-                "{key}: changes of a group are told every {}",
+                "{key}: changes of a group are notified every {}",
                 duration::format(route.group_interval)
             );
             push(&mut last, Stage::GroupInterval, route.group_interval, basis);

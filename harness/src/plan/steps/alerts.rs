@@ -32,7 +32,7 @@ impl StepWorld {
             self.refuse(
                 format!("alert {alert} is not declared"),
                 format!(
-                    "{known}; who is told of an alert is stated under `alerts` in firedrill.yaml"
+                    "{known}; who is notified of an alert is stated under `alerts` in firedrill.yaml"
                 ),
             );
             return None;

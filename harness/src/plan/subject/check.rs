@@ -80,7 +80,7 @@ pub(super) fn scenarios(
             scenario.alerts.iter().enumerate().find(|(_, a)| !declared.contains(a.as_str()))
         {
             let hint = format!(
-                "{}; who is told of an alert is stated under `alerts` in firedrill.yaml",
+                "{}; who is notified of an alert is stated under `alerts` in firedrill.yaml",
                 suggest(unknown, declared, "declared alerts")
             );
             return wrong(

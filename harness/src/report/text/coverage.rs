@@ -18,7 +18,7 @@ pub(super) fn render(report: &Report, out: &mut String) {
     let _ = writeln!(out, "\nExercised in this run");
     let _ = writeln!(
         out,
-        "  rules: quiet while nothing was wrong {}, fired {}, receivers told {}, resolved {}",
+        "  rules: quiet while nothing was wrong {}, fired {}, receivers notified {}, resolved {}",
         share(c.quiet),
         share(c.fired),
         share(c.told),
@@ -44,7 +44,7 @@ pub(super) fn render(report: &Report, out: &mut String) {
         ("fired and not seen to resolve", names(&|r| r.fired && !r.resolved && !r.switch)),
         ("not declared, so nothing is expected of them", names(&|r| !r.declared)),
         ("routes not taken", not(&coverage.routes)),
-        ("receivers not told", not(&coverage.receivers)),
+        ("receivers not notified", not(&coverage.receivers)),
         ("inhibitions not seen", not(&coverage.inhibitions)),
     ] {
         if !missing.is_empty() {
@@ -58,7 +58,7 @@ pub(super) fn table(report: &Report) -> String {
     let rules = &report.coverage.rules;
     let width = rules.iter().map(|r| r.rule.chars().count()).max().unwrap_or(0).max(4);
     let mut out = format!(
-        "{:<width$}  quiet    fired  resolved  receivers told (in brackets: not told)\n",
+        "{:<width$}  quiet    fired  resolved  receivers notified (in brackets: not notified)\n",
         "rule"
     );
     for r in rules {

@@ -169,7 +169,7 @@ fn text(verdicts: &[&ReportedVerdict], of: usize) -> String {
             format!("{n} alerts reach each of their receivers, within their budget")
         }
         Some(("alert", "resolves")) => {
-            format!("{n} alerts resolve after healing, and their receivers are told")
+            format!("{n} alerts resolve after healing, and their receivers are notified")
         }
         Some(("drill", "fault")) => format!("{n} faults bite, are healed, and leave"),
         Some(("drill", "quiet_elsewhere")) => {

@@ -61,7 +61,7 @@ fn the_measured_time_is_stated_against_the_allowed_one() {
     );
     golden().passes(
         RESOLVES,
-        "last seen firing 2.0 s after healing; told after hook 4.0 s, chat 4.0 s; 8.0 s allowed",
+        "last seen firing 2.0 s after healing; notified after hook 4.0 s, chat 4.0 s; 8.0 s allowed",
     );
     golden().passes(QUIET, "silent for");
 }
@@ -747,7 +747,7 @@ fn a_receiver_that_is_not_told_that_it_is_over() {
     let v = untold.fails(
         RESOLVES,
         Cause::NotResolved,
-        "last seen firing 2.0 s after healing, and chat was never told",
+        "last seen firing 2.0 s after healing, and chat was never notified",
     );
     assert_eq!(v.stopped_at.as_deref(), Some("resolution not notified"));
     let late = golden().notifications(|t, n| {
@@ -755,7 +755,7 @@ fn a_receiver_that_is_not_told_that_it_is_over() {
             n.received_wall_us += 5_000_000;
         }
     });
-    late.fails(RESOLVES, Cause::TooLate, "chat was told 9.0 s after healing, 8.0 s allowed");
+    late.fails(RESOLVES, Cause::TooLate, "chat was notified 9.0 s after healing, 8.0 s allowed");
     let never =
         golden().without(|_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.receiver.as_deref() == Some("chat")));
     never.unknown(RESOLVES, "chat was never told that it fires");
@@ -980,7 +980,7 @@ fn each_stage_is_measured_against_what_it_may_take() {
     late(condition(pending_longer(66, 67, 67), 65.0), "condition");
     late(condition(pending_longer(66, 67, 67), 61.0), "evaluation");
     silent().unknown(STAGES, "it was not seen to fire");
-    golden().untold("MailerDown").unknown(STAGES, "was not told");
+    golden().untold("MailerDown").unknown(STAGES, "was not notified");
 }
 
 #[test]

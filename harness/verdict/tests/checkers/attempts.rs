@@ -102,7 +102,7 @@ fn the_repetition_answers_lateness() {
         v.reason
     );
     run.passes(REACHES, "arrived after hook 7.5 s");
-    run.passes(RESOLVES, "told after");
+    run.passes(RESOLVES, "notified after");
     run.passes(QUIET, "silent");
     run.passes("drill.mailer_stopped.fault", "bit");
     run.passes("drill.mailer_stopped.quiet_elsewhere", "nothing else fired");

@@ -29,9 +29,9 @@ fn once_is_neither_twice_nor_never() {
     twice.fails(
         ONCE,
         Cause::NotifiedTwice,
-        "chat was told 2 times, 7.5 s, 11.5 s after the injection",
+        "chat was notified 2 times, 7.5 s, 11.5 s after the injection",
     );
-    without_told("MailerDown", 60.0, 90.0).unknown(ONCE, "hook was never told of it");
+    without_told("MailerDown", 60.0, 90.0).unknown(ONCE, "hook was never notified of it");
     // What comes after healing is another matter.
     let mut relapse = golden();
     relapse.notified(89.0, notification("chat", "MailerDown", false));
@@ -45,13 +45,13 @@ fn a_switch_that_falls_silent_is_a_failure() {
     let v = silent.fails(
         REPEATED,
         Cause::NotRepeated,
-        "hook was told nothing for 32.0 s, from 68.0 s into the run",
+        "hook was sent nothing for 32.0 s, from 68.0 s into the run",
     );
     assert_eq!(v.stopped_at.as_deref(), Some("manager did not have it then"));
     without_told("Heartbeat", 0.0, 200.0).fails(
         REPEATED,
         Cause::NotRepeated,
-        "told nothing for 155.0 s",
+        "sent nothing for 155.0 s",
     );
     // Its last word may be missing just as well.
     without_told("Heartbeat", 150.0, 200.0).fails(
@@ -63,7 +63,7 @@ fn a_switch_that_falls_silent_is_a_failure() {
     let mut alert = managed("Heartbeat");
     alert.inhibited_by = vec!["HouseDown".into()];
     held.saw(99.0, "manager", Fact::ManagedAlerts { alerts: vec![alert] });
-    let v = held.fails(REPEATED, Cause::NotRepeated, "told nothing for 32.0 s");
+    let v = held.fails(REPEATED, Cause::NotRepeated, "sent nothing for 32.0 s");
     assert_eq!(v.stopped_at.as_deref(), Some("inhibited by HouseDown"));
     let mut contended = silent;
     contended.saw(
@@ -97,7 +97,7 @@ fn an_end_that_is_told_before_it_is_one_is_a_failure() {
     let v = early.fails(
         UNTIL_OVER,
         Cause::FalseAllClear,
-        "chat was told that it is over 14.5 s after the injection",
+        "chat was notified that it is over 14.5 s after the injection",
     );
     assert_eq!(v.stopped_at.as_deref(), Some("false all-clear"));
     early.saw(

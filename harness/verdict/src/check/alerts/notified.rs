@@ -116,7 +116,7 @@ impl Checker for NotifiedOnce {
                     return Verdict::unknown(
                         id,
                         expected,
-                        format!("{receiver} was never told of it"),
+                        format!("{receiver} was never notified of it"),
                     )
                     .witnesses(witnesses);
                 }
@@ -125,7 +125,7 @@ impl Checker for NotifiedOnce {
                     let times: Vec<String> =
                         more.iter().map(|(at, ..)| seconds(at - window.from)).collect();
                     let seen = format!(
-                        "{receiver} was told {} times, {} after the injection",
+                        "{receiver} was notified {} times, {} after the injection",
                         more.len(),
                         list(&times, 8)
                     );
@@ -143,7 +143,7 @@ impl Checker for NotifiedOnce {
         );
         timeline.require_complete(
             Verdict::pass(id, expected, reason)
-                .evidence("receivers told once", self.receivers.len() as u64)
+                .evidence("receivers notified once", self.receivers.len() as u64)
                 .witnesses(witnesses),
         )
     }
@@ -160,7 +160,7 @@ impl NotifiedRepeatedly {
                     .find(|(_, _, over)| !over);
                 first
                     .map(|(at, ..)| Interval { from: at, ..window })
-                    .ok_or_else(|| format!("{receiver} was never told of it"))
+                    .ok_or_else(|| format!("{receiver} was never notified of it"))
             }
             None => {
                 let at = |wanted: fn(&RunEvent) -> bool| {
@@ -279,7 +279,7 @@ impl Checker for NotifiedRepeatedly {
                 }
                 let gap = Interval { from, to };
                 let seen = format!(
-                    "{receiver} was told nothing for {}, from {} into the run",
+                    "{receiver} was sent nothing for {}, from {} into the run",
                     seconds(to - from),
                     seconds(timeline.since_start(from))
                 );
@@ -298,7 +298,7 @@ impl Checker for NotifiedRepeatedly {
                 let verdict = Verdict::fail(id, expected, Cause::NotRepeated, format!("{seen}: {stage}"))
                     .stopped_at(stage)
                     .witnesses(seqs.into_iter().chain(kept.map(|(_, seq)| seq)))
-                    .hint("compare `repeat_interval` and `group_interval` of its route; a switch that falls silent means that nobody is told of anything else either");
+                    .hint("compare `repeat_interval` and `group_interval` of its route; a switch that falls silent means that nobody is notified of anything else either");
                 return timeline.unless_truncated(verdict);
             }
             arrived += firing.len() as u64;
@@ -368,7 +368,7 @@ impl Checker for NotifiedUntilOver {
                     |(source, _)| format!("{source} is silent"),
                 );
                 let seen = format!(
-                    "{receiver} was told that it is over {} after the injection, and the fault stayed until {}{why}",
+                    "{receiver} was notified that it is over {} after the injection, and the fault stayed until {}{why}",
                     seconds(at - window.from),
                     seconds(window.to - window.from)
                 );
@@ -386,7 +386,7 @@ impl Checker for NotifiedUntilOver {
         );
         timeline.require_complete(
             Verdict::pass(id, expected, reason)
-                .evidence("receivers that were not told of an end", self.receivers.len() as u64)
+                .evidence("receivers that were not notified of an end", self.receivers.len() as u64)
                 .witnesses(witnesses),
         )
     }

@@ -40,7 +40,7 @@ impl Checker for AlertResolves {
         let told = if self.receivers.is_empty() {
             String::new()
         } else {
-            format!(", and {} is told", list(&self.receivers, 8))
+            format!(", and {} is notified", list(&self.receivers, 8))
         };
         format!(
             "alert {} resolves within {} of healing drill {}{told}",
@@ -193,7 +193,7 @@ impl Checker for AlertResolves {
                 }
                 LastWord::Resolved(at, seq) => {
                     let what = format!(
-                        "{receiver} was told {} after healing, {} allowed",
+                        "{receiver} was notified {} after healing, {} allowed",
                         seconds(at - heal),
                         seconds(self.within_s)
                     );
@@ -207,7 +207,7 @@ impl Checker for AlertResolves {
                 }
                 LastWord::Firing(seq) => {
                     let what = format!(
-                        "last seen firing {} after healing, and {receiver} was never told",
+                        "last seen firing {} after healing, and {receiver} was never notified",
                         seconds(took)
                     );
                     return timeline.unless_truncated(late(
@@ -229,7 +229,7 @@ impl Checker for AlertResolves {
         let arrived = if told.is_empty() {
             String::new()
         } else {
-            format!("; told after {}", list(&told, 8))
+            format!("; notified after {}", list(&told, 8))
         };
         let reason = format!(
             "last seen firing {} after healing{arrived}; {} allowed",
@@ -238,7 +238,7 @@ impl Checker for AlertResolves {
         );
         let verdict = Verdict::pass(id, expected, reason)
             .evidence("series that stopped firing", stretches.len() as u64)
-            .evidence("receivers that were told", told.len() as u64)
+            .evidence("receivers that were notified", told.len() as u64)
             .witnesses(seqs)
             .witnesses(witnesses);
         timeline.require_complete(verdict)

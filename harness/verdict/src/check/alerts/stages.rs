@@ -127,7 +127,7 @@ impl AlertStages {
             let Received::At(at, seq) =
                 delivery::received(history, &self.alert, &self.labels, receiver, news)
             else {
-                return Measured::Not(format!("{receiver} was not told"), seqs);
+                return Measured::Not(format!("{receiver} was not notified"), seqs);
             };
             last = last.max(at);
             seqs.push(seq);
