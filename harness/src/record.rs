@@ -129,6 +129,13 @@ impl Recorder {
     /// As [`Recorder::write`].
     pub fn write_at(&self, mut kind: EventKind, at: At) -> Result<u64, Error> {
         secret::mask::event(&mut kind);
+        match &kind {
+            EventKind::Run(event) => tracing::debug!(at_s = at.mono_us as f64 / 1e6, ?event, "run"),
+            EventKind::Fault(event) => {
+                tracing::debug!(at_s = at.mono_us as f64 / 1e6, ?event, "fault");
+            }
+            _ => {}
+        }
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let event = Event { seq: files.next, at, kind };
         files.next += 1;

@@ -40,6 +40,8 @@ impl Observer {
             )],
         };
         let answered = self.clock.now();
+        let took_ms = (answered.mono_us - asked.mono_us) / 1000;
+        tracing::debug!(source = %self.source, question, took_ms, facts = facts.len(), "asked");
         facts
             .into_iter()
             .map(|fact| Observation { source: self.source.clone(), asked, answered, fact })
