@@ -2,6 +2,7 @@
 //! the configuration under test. Every name that a verdict speaks of is stated here, so that no
 //! code knows a stack's names.
 
+pub mod kinds;
 mod one_or_list;
 pub mod secrets;
 
@@ -150,22 +151,6 @@ pub struct Roles {
 pub const GRAFANA_FILES: &str = "grafana-files";
 
 impl Roles {
-    /// All that name a service of the Compose file.
-    pub fn servers(&self) -> impl Iterator<Item = &Role> {
-        let single = [
-            &self.metrics,
-            &self.alerting,
-            &self.logs,
-            &self.shipper,
-            &self.traces,
-            &self.collector,
-        ];
-        single
-            .into_iter()
-            .flatten()
-            .chain(self.dashboards.iter().filter(|role| role.kind != GRAFANA_FILES))
-    }
-
     /// Who answers for the dashboards where these services run.
     pub fn dashboards_where(&self, runs: impl Fn(&str) -> bool) -> Option<&Role> {
         self.dashboards.iter().find(|role| role.kind == GRAFANA_FILES || runs(&role.service))
@@ -176,8 +161,8 @@ impl Roles {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
-    /// Kind of server: `prometheus`, `alertmanager`, `grafana`, `elasticsearch`, `filebeat`,
-    /// `jaeger`, `otel-collector`; or `grafana-files`, which is none: `provisioning` is read in its
+    /// Kind of server, as [`kinds`] has them: `prometheus`, `alertmanager`, `grafana`,
+    /// `elasticsearch`, `filebeat`, `jaeger`, `otel-collector`; or `grafana-files`, which is none: `provisioning` is read in its
     /// place, and neither `service` nor `port` is needed.
     pub kind: String,
     /// Service of the Compose file. With `grafana-files`, the one whose mounts tell where its files

@@ -12,6 +12,7 @@ pub mod judge;
 pub mod lint;
 pub mod live;
 pub mod load;
+pub mod options;
 pub mod run;
 pub mod selftest;
 pub mod settings;

@@ -15,6 +15,7 @@ pub mod mounts;
 mod prometheus;
 
 use crate::declaration::Role;
+use crate::declaration::kinds::{self, Interface};
 use crate::process::clock::RunClock;
 pub use grafana_files::{GrafanaFiles, Reach};
 
@@ -149,12 +150,9 @@ pub trait Probe: Send + Sync {
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>>;
 }
 
-/// Kinds of server that can be asked, as a role names them.
-pub const KINDS: [&str; 5] = ["prometheus", "alertmanager", "elasticsearch", "jaeger", "grafana"];
-
 /// A role whose kind of server has no probe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("role of service {service}: no probe for a server of kind {kind:?}\nhint: {} can be asked", KINDS.join(", "))]
+#[error("role of service {service}: no probe for a server of kind {kind:?}\nhint: {} can be asked", kinds::asked().join(", "))]
 pub struct NoProbe {
     /// Service.
     pub service: String,
@@ -166,13 +164,14 @@ pub struct NoProbe {
 pub fn connect(role: &Role, host_port: u16, clock: RunClock) -> Result<Box<dyn Probe>, NoProbe> {
     let login = role.user.clone().map(|user| (user, role.password.clone()));
     let client = ApiClient::new(&role.service, host_port, login, clock);
-    Ok(match role.kind.as_str() {
-        "prometheus" => Box::new(prometheus::Prometheus::new(client)),
-        "alertmanager" => Box::new(alertmanager::Alertmanager::new(client)),
-        "elasticsearch" => Box::new(elasticsearch::Elasticsearch::new(client)),
-        "jaeger" => Box::new(jaeger::Jaeger::new(client)),
-        "grafana" => Box::new(grafana::Grafana::new(client)),
-        _ => return Err(NoProbe { service: role.service.clone(), kind: role.kind.clone() }),
+    let interface = kinds::kind(&role.kind).and_then(|kind| kind.interface);
+    let unknown = || NoProbe { service: role.service.clone(), kind: role.kind.clone() };
+    Ok(match interface.ok_or_else(unknown)? {
+        Interface::Prometheus => Box::new(prometheus::Prometheus::new(client)),
+        Interface::Alertmanager => Box::new(alertmanager::Alertmanager::new(client)),
+        Interface::Elasticsearch => Box::new(elasticsearch::Elasticsearch::new(client)),
+        Interface::Jaeger => Box::new(jaeger::Jaeger::new(client)),
+        Interface::Grafana => Box::new(grafana::Grafana::new(client)),
     })
 }
 

@@ -10,7 +10,8 @@ mod oracle;
 #[path = "features/reconcile.rs"]
 mod reconcile;
 
-use firedrill::ops::live::{LiveStack, Options, up_and_run};
+use firedrill::ops::live::{LiveStack, up_and_run};
+use firedrill::ops::options::Options;
 use firedrill::ops::selftest;
 use firedrill::ops::settings::Common;
 use firedrill::process::exit::Failure;

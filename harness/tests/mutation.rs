@@ -4,7 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use firedrill::ops::live::{LiveStack, Options};
+use firedrill::ops::live::LiveStack;
+use firedrill::ops::options::Options;
 use firedrill::ops::settings::Common;
 use firedrill::ops::verify::leave;
 use firedrill::report::{html, text};

@@ -8,7 +8,7 @@
 mod broken;
 
 use broken::Broken;
-use firedrill::ops::live::Options;
+use firedrill::ops::options::Options;
 use firedrill::ops::settings::Common;
 use firedrill::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};

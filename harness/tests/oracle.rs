@@ -11,7 +11,8 @@ mod compare;
 mod images;
 
 use compare::{Returned, agreed, differences, hold};
-use firedrill::ops::live::{Options, up_and_run};
+use firedrill::ops::live::up_and_run;
+use firedrill::ops::options::Options;
 use firedrill::ops::settings::Common;
 use firedrill::plan::Plan;
 use firedrill::process::exit::Failure;

@@ -22,7 +22,7 @@ mod names;
 #[path = "renamed/rewrite.rs"]
 mod rewrite;
 
-use firedrill::ops::live::Options;
+use firedrill::ops::options::Options;
 use firedrill::ops::settings::{Common, Format, Images};
 use firedrill::plan::subject;
 use firedrill::process::home::Home;

@@ -9,7 +9,8 @@ mod images;
 #[path = "oracle/compare.rs"]
 mod oracle;
 
-use firedrill::ops::live::{LiveStack, Options};
+use firedrill::ops::live::LiveStack;
+use firedrill::ops::options::Options;
 use firedrill::ops::selftest::{self, Sabotage};
 use firedrill::ops::settings::Common;
 use firedrill::process::exit::Exit;

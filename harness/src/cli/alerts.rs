@@ -4,7 +4,7 @@
 use super::verify::Arguments;
 use super::{Common, Failure, Terminal};
 use crate::ops::alerts::plan;
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::ops::verify::verify;
 use crate::plan::Plan;
 use crate::process::exit::Exit;

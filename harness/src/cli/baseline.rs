@@ -3,7 +3,7 @@
 
 use super::{Common, Failure};
 use crate::ops::baseline::{self, BaselineSpec, Reference};
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::process::exit::Exit;
 
 /// What is done.

@@ -3,7 +3,7 @@
 use super::{Common, Failure};
 use crate::fault;
 use crate::ops::fault::inject;
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::process::exit::Exit;
 
 /// What to do.

@@ -1,7 +1,7 @@
 //! `firedrill run SCENARIO...`: single drills.
 
 use super::{Common, Failure, Terminal};
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::ops::run::plan;
 use crate::ops::verify::verify;
 use crate::process::exit::Exit;

@@ -2,7 +2,7 @@
 //! the right cause.
 
 use super::{Common, Failure, Terminal};
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::ops::selftest::{Wanted, selftest};
 use crate::process::exit::Exit;
 

@@ -3,7 +3,8 @@
 use super::{Common, Failure, Terminal};
 use crate::engine::Engine;
 use crate::journal::Journal;
-use crate::ops::live::{LiveStack, Options};
+use crate::ops::live::LiveStack;
+use crate::ops::options::Options;
 use crate::ops::up::running;
 use crate::process::exit::Exit;
 use crate::stack::{self, Running};

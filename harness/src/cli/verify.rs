@@ -1,7 +1,8 @@
 //! `firedrill verify [STACK]`: up, drive, break, judge, report, down.
 
 use super::{Common, Failure, Format, Terminal};
-use crate::ops::live::{Options, Outcome};
+use crate::ops::live::Outcome;
+use crate::ops::options::Options;
 use crate::ops::verify::verify;
 use crate::process::exit::Exit;
 use crate::report::{Report, text};

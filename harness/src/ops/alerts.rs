@@ -1,6 +1,6 @@
 //! Every alert of a stack, from its cause to whoever must be notified, and to the end of it.
 
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::plan::Plan;
 use crate::plan::features::{self, Selection};
 use crate::process::exit::{Exit, Failure};

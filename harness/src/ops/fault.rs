@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::fault::{self, Scene, Settings};
 use crate::journal::Journal;
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::ops::up;
 use crate::plan::preflight;
 use crate::process::exit::{Exit, Failure};

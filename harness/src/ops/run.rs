@@ -1,7 +1,7 @@
 //! Single drills of a stack, by their names.
 
 use crate::ops::alerts;
-use crate::ops::live::Options;
+use crate::ops::options::Options;
 use crate::plan::Plan;
 use crate::process::exit::{Exit, Failure};
 use crate::yaml::suggest;

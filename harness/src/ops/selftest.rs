@@ -6,7 +6,8 @@ mod overlay;
 
 use crate::declaration::SteadyState;
 use crate::ops::console::Console;
-use crate::ops::live::{LiveStack, Options, up_and_run};
+use crate::ops::live::{LiveStack, up_and_run};
+use crate::ops::options::Options;
 use crate::ops::verify::leave;
 use crate::plan::Plan;
 use crate::process::exit::{Exit, Failure};

@@ -1,7 +1,8 @@
 //! One run of a plan on a stack that is brought up for it and taken down after it.
 
 use crate::ops::console::Console;
-use crate::ops::live::{LiveStack, Options, Outcome, up_and_run};
+use crate::ops::live::{LiveStack, Outcome, up_and_run};
+use crate::ops::options::Options;
 use crate::plan::Plan;
 use crate::process::exit::{Exit, Failure};
 use verdict::history::run::Phase;

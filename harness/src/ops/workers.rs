@@ -11,7 +11,7 @@ use crate::engine::spec::{Attachment, ContainerSpec, FileSpec};
 use crate::engine::{Engine, EngineError};
 use crate::image::{Catalogue, Images};
 use crate::journal::{Journal, Undo};
-use crate::ops::live::run_id;
+use crate::ops::options::run_id;
 use crate::ops::settings::Common;
 use crate::process::exit::{Exit, Failure};
 use crate::process::home::Home;

@@ -2,20 +2,9 @@
 //! there.
 
 use super::Stack;
-use crate::declaration::{GRAFANA_FILES, Role};
+use crate::declaration::{GRAFANA_FILES, Role, kinds};
 use crate::yaml::{ConfigError, suggest};
 use std::collections::BTreeSet;
-
-/// Kinds of servers that are known, by role.
-const KINDS: [(&str, &[&str]); 7] = [
-    ("metrics", &["prometheus"]),
-    ("alerting", &["alertmanager"]),
-    ("dashboards", &["grafana", GRAFANA_FILES]),
-    ("logs", &["elasticsearch"]),
-    ("shipper", &["filebeat"]),
-    ("traces", &["jaeger"]),
-    ("collector", &["otel-collector"]),
-];
 
 pub(super) type Checked = Result<(), ConfigError>;
 
@@ -156,17 +145,8 @@ impl Stack {
     fn services(&self) -> Checked {
         let declared = &self.declaration;
         let roles = &declared.roles;
-        let single = |role: &Option<Role>| role.iter().cloned().collect::<Vec<_>>();
-        let all = [
-            single(&roles.metrics),
-            single(&roles.alerting),
-            roles.dashboards.iter().cloned().collect(),
-            single(&roles.logs),
-            single(&roles.shipper),
-            single(&roles.traces),
-            single(&roles.collector),
-        ];
-        for ((name, kinds), stated) in KINDS.into_iter().zip(all) {
+        for (name, stated) in roles.stated() {
+            let kinds = kinds::of_role(name);
             // One of a list is named by its place.
             let places = stated.len();
             for (at, role) in stated.iter().enumerate() {
@@ -175,7 +155,7 @@ impl Stack {
                     .into_iter()
                     .chain((places > 1).then_some(at.as_str()))
                     .collect();
-                self.role(&path, kinds, role)?;
+                self.role(&path, &kinds, role)?;
             }
         }
         for (at, health) in declared.health.iter().enumerate() {

@@ -6,7 +6,8 @@
 #![allow(dead_code)]
 
 use firedrill::drill::{Inbox, follow};
-use firedrill::ops::live::{LiveStack, Options};
+use firedrill::ops::live::LiveStack;
+use firedrill::ops::options::Options;
 use firedrill::ops::settings::Common;
 use firedrill::probe::{self, Probe, Question};
 use firedrill::receiver::{CONTROL_PORT, Client};

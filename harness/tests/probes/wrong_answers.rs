@@ -2,7 +2,8 @@
 //! observation.
 
 use super::{assert_unreachable, connect};
-use firedrill::probe::{KINDS, Question};
+use firedrill::declaration::kinds;
+use firedrill::probe::Question;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use verdict::{Fact, Observation};
@@ -56,7 +57,7 @@ pub async fn all() {
         serve(200, "<html>").await,
         serve(200, "{}").await,
     ];
-    for kind in KINDS {
+    for kind in kinds::asked() {
         for port in ports {
             let probe = connect(kind, port);
             for question in questions(kind) {

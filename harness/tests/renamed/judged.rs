@@ -3,7 +3,8 @@
 use firedrill::engine::containment;
 use firedrill::engine::{Engine, label};
 use firedrill::journal::Journal;
-use firedrill::ops::live::{LiveStack, Options};
+use firedrill::ops::live::LiveStack;
+use firedrill::ops::options::Options;
 use firedrill::ops::selftest;
 use firedrill::report::{Report, text};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::outcome::{self, Outcome};
 use super::report::{Made, Ran, Report, StepReport};
 use super::{CheckLine, Filled, Gate, Otherwise, Step, child, usable};
 use crate::ops::alerts;
-use crate::ops::live::{Options, run_id};
+use crate::ops::options::{Options, run_id};
 use crate::ops::settings::Common;
 use crate::process::exit::{Exit, Failure};
 use crate::process::home::Home;

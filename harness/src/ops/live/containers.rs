@@ -1,11 +1,12 @@
 //! What a stack's containers are made from: images, the work copy at the time scale, what is added
 //! to services, stand-ins.
 
-use super::{AUTHORITY_PATH, Options, STAND_INS, at_scale};
+use super::{AUTHORITY_PATH, STAND_INS, at_scale};
 use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
 use crate::image::{Catalogue, Images, Unavailable};
 use crate::journal::Journal;
+use crate::ops::options::Options;
 use crate::plan::subject::LoadedStack;
 use crate::process::exit::{Exit, Failure};
 use crate::process::progress::Progress;

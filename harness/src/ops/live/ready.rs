@@ -2,10 +2,11 @@
 //! be had.
 
 use super::containers::{self, Obtained};
-use super::{LiveStack, Options, Times, run_id};
+use super::{LiveStack, Times};
 use crate::declaration::PortBinding;
 use crate::engine::Engine;
 use crate::journal::Journal;
+use crate::ops::options::{Options, run_id};
 use crate::plan::Plan;
 use crate::plan::preflight;
 use crate::plan::subject::LoadedStack;

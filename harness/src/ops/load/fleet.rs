@@ -91,7 +91,7 @@ pub(super) async fn drive(
 fn stack_up(name: Option<&str>, common: &Common) -> Result<stack::Running, Failure> {
     let journal = Journal::of_user();
     if let Some(name) = name {
-        let options = crate::ops::live::Options::new(name, common);
+        let options = crate::ops::options::Options::new(name, common);
         return up::running(&journal, &options.name_or_word());
     }
     let all = stack::Running::all(&journal).map_err(|e| Failure::new(e.exit(), e))?;

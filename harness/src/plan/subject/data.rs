@@ -3,7 +3,7 @@
 
 use super::Error;
 use super::source::{Mount, Source, Text};
-use crate::declaration::{Declaration, Role};
+use crate::declaration::{Declaration, Role, kinds};
 use crate::stack::compose::{Content, Project, absolute};
 use crate::stack::mounts::{Shown, place, shown};
 use crate::stack::{Mounts, Need, Stack};
@@ -20,15 +20,11 @@ pub(crate) fn sources(
 ) -> Result<Vec<Source>, Error> {
     let roles = &declaration.roles;
     let mut sources = Vec::new();
-    for (key, role) in [
-        ("metrics", &roles.metrics),
-        ("alerting", &roles.alerting),
-        ("collector", &roles.collector),
-        ("logs", &roles.logs),
-        ("shipper", &roles.shipper),
-    ] {
-        let Some(role) = role else { continue };
-        let Some(kind) = server_kind(role) else { continue };
+    let stated = roles.stated().into_iter();
+    for (key, role) in stated.flat_map(|(key, all)| all.into_iter().map(move |role| (key, role))) {
+        let Some(kind) = kinds::kind(&role.kind).and_then(|kind| kind.configuration) else {
+            continue;
+        };
         let Some(service) = project.services.get(&role.service) else { continue };
         let mut source = Source::new(kind, &role.service, PathBuf::new());
         source.config = None;
@@ -138,17 +134,6 @@ fn text(inside: PathBuf, name: String, content: &Content) -> Option<Text> {
         file: mark.file.to_path_buf(),
         before,
         spread: *follows,
-    })
-}
-
-fn server_kind(role: &Role) -> Option<ServerKind> {
-    Some(match role.kind.as_str() {
-        "prometheus" => ServerKind::Prometheus,
-        "alertmanager" => ServerKind::Alertmanager,
-        "otel-collector" => ServerKind::Collector,
-        "elasticsearch" => ServerKind::Elasticsearch,
-        "filebeat" => ServerKind::Shipper,
-        _ => return None,
     })
 }
 

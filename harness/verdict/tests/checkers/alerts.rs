@@ -18,7 +18,7 @@ const QUIET: &str = "alert.MailerDown.quiet";
 const STAGES: &str = "alert.MailerDown.stages";
 
 /// The alert never fired, and the drill waited for it until 82 s.
-fn unreachable_source() -> Run {
+fn silent() -> Run {
     golden()
         .never("MailerDown", "firing")
         .never("MailerDown", "pending")
