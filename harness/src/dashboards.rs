@@ -18,9 +18,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DataSource {
-    /// Uid.
     pub uid: String,
-    /// Name.
     pub name: String,
     /// Type, for example `prometheus`.
     pub r#type: String,

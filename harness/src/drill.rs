@@ -50,13 +50,10 @@ pub enum Error {
     /// The stack did not come up: `up` says which service and what was seen last.
     #[error("{0}")]
     Stack(String),
-    /// A fault.
     #[error(transparent)]
     Fault(#[from] FaultError),
-    /// The record.
     #[error(transparent)]
     Record(#[from] crate::record::Error),
-    /// The journal.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
     /// The time scale leaves scrapes too little time: how long they take, 99th percentile by job.
@@ -67,7 +64,6 @@ pub enum Error {
     /// Something injected could not be undone.
     #[error("{0}\nhint: firedrill heal tries again")]
     Heal(String),
-    /// A signal.
     #[error("interrupted; what was injected is healed")]
     Interrupted,
 }
@@ -102,7 +98,6 @@ pub struct Probes {
     pub metrics: Option<Box<dyn Probe>>,
     /// The alert manager.
     pub alerting: Option<Box<dyn Probe>>,
-    /// The dashboards.
     pub dashboards: Option<Box<dyn Probe>>,
     /// The log store.
     pub logs: Option<Box<dyn Probe>>,
@@ -133,15 +128,11 @@ impl std::ops::Deref for Session {
 
 /// What a session is made of.
 pub struct Parts {
-    /// The engine.
     pub engine: Engine,
     /// What was started.
     pub running: Running,
-    /// Run id.
     pub run: String,
-    /// Seed.
     pub seed: u64,
-    /// The declaration.
     pub declaration: Declaration,
     /// How services that are left out would be seen.
     pub absent: Vec<AbsentService>,
@@ -156,9 +147,7 @@ pub struct Parts {
     pub recorder: Recorder,
     /// What must be undone.
     pub journal: Journal,
-    /// Backends.
     pub probes: Probes,
-    /// Notifications.
     pub inbox: Inbox,
     /// Whether the user has asked to stop.
     pub interrupt: Interrupt,

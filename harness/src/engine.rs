@@ -30,7 +30,6 @@ pub const OLDEST_API: (u32, u32) = (1, 41);
 /// A connection to the container engine.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// The client.
     pub docker: bollard::Docker,
     /// Whether it runs health checks at their `start_interval` while a container starts: 25 and
     /// newer do.
@@ -70,20 +69,13 @@ pub enum EngineError {
     #[error(
         "image {image} of service {service} is not on this machine\nhint: let firedrill obtain it with `--images auto`, or name an image of ours under `images:` in firedrill.yaml"
     )]
-    NoImage {
-        /// Image reference.
-        image: String,
-        /// Service.
-        service: String,
-    },
+    NoImage { image: String, service: String },
     /// A host port is taken.
     #[error(
         "port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}\nhint: end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)"
     )]
     PortInUse {
-        /// Host port.
         port: u16,
-        /// Service.
         service: String,
         /// What the engine said.
         seen: String,

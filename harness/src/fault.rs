@@ -61,7 +61,6 @@ pub enum FaultError {
     /// The host lacks an ability.
     #[error("fault {kind} needs {needs}\nhint: {hint}")]
     Unfit {
-        /// Fault.
         kind: &'static str,
         /// What it needs.
         needs: String,
@@ -71,9 +70,7 @@ pub enum FaultError {
     /// It was tried and did not work.
     #[error("fault {kind} on {target}: {what}")]
     Failed {
-        /// Fault.
         kind: &'static str,
-        /// Service.
         target: String,
         /// What went wrong.
         what: String,
@@ -82,11 +79,9 @@ pub enum FaultError {
 
 /// A running container that a fault acts on, and what the fault may ask of the run.
 pub struct Scene<'a> {
-    /// The engine.
     pub engine: &'a crate::engine::Engine,
     /// Project that the stack's containers carry as label.
     pub project: &'a str,
-    /// Run id.
     pub run: &'a str,
 }
 
@@ -137,7 +132,6 @@ type UndoState = fn(Option<Remains>, Value) -> BoxFuture<'static, Result<(), Str
 /// A container that a fault acted on, as it is when the fault is undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remains {
-    /// Its name.
     pub name: String,
     /// Its first process; none if it does not run.
     pub pid: Option<i32>,

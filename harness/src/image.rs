@@ -107,10 +107,7 @@ pub struct ImageReady {
 #[non_exhaustive]
 pub enum Progress {
     /// Upstream's image is being pulled.
-    Pulling {
-        /// Its reference.
-        reference: String,
-    },
+    Pulling { reference: String },
     /// Some could not be pulled, for one reason; packages are taken instead.
     FellBack {
         /// Their references; at least one.
@@ -133,7 +130,6 @@ pub enum Progress {
     Failed {
         /// Name in the catalogue.
         name: String,
-        /// Why.
         why: String,
     },
     /// A build has ended well.

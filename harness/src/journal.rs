@@ -17,26 +17,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[serde(tag = "undo", rename_all = "snake_case")]
 pub enum Undo {
     /// Start a container that was stopped or killed.
-    StartContainer {
-        /// Container id.
-        container: String,
-    },
+    StartContainer { container: String },
     /// Unpause a container.
-    Unpause {
-        /// Container id.
-        container: String,
-    },
+    Unpause { container: String },
     /// End a helper process of ours and its children. The start time guards against a recycled
     /// process id.
     EndHelper {
-        /// Process id.
         pid: i32,
         /// Start time in clock ticks since boot, field 22 of `/proc/<pid>/stat`.
         start_ticks: u64,
     },
     /// Delete packet filter rules in a container's network namespace.
     DeleteContainerRules {
-        /// Container id.
         container: String,
         /// Arguments of `iptables`, with `-D` in place of `-I` or `-A`.
         rules: Vec<Vec<String>>,
@@ -48,7 +40,6 @@ pub enum Undo {
     },
     /// Undo what only one kind of fault does, by what it wrote down.
     Fault {
-        /// Container id.
         container: String,
         /// Kind of the fault.
         kind: String,
@@ -65,10 +56,7 @@ pub enum Undo {
         reload: String,
     },
     /// Remove everything that carries this run's label.
-    RemoveRun {
-        /// Run id.
-        run: String,
-    },
+    RemoveRun { run: String },
 }
 
 /// One line of the journal.

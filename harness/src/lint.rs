@@ -53,7 +53,6 @@ pub struct Finding {
     pub severity: Severity,
     /// Name of the check that found it: lower-case words with dashes.
     pub check: &'static str,
-    /// File.
     pub file: PathBuf,
     /// Line, counted from 1; 0 if it is about the file as a whole.
     pub line: u64,

@@ -30,13 +30,11 @@ const OVER_S: f64 = 12.0;
 /// What planning needs to know about a stack.
 #[derive(Debug, Clone)]
 pub struct PlanContext {
-    /// Its declaration.
     pub declaration: Declaration,
     /// What its configuration's durations are divided by.
     pub time_scale: f64,
     /// Its scenarios by name.
     pub scenarios: BTreeMap<String, Scenario>,
-    /// Its baseline.
     pub baseline: Option<Baseline>,
     /// Detection budgets by alert, computed from its (scaled) configuration.
     pub budgets: BTreeMap<String, AlertBudget>,
@@ -140,9 +138,7 @@ pub struct PlannedDrill {
 /// One expectation, and where it is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
-    /// Feature's name.
     pub feature: String,
-    /// Scenario's name.
     pub scenario: String,
     /// The `Then` step's text.
     pub step: String,
@@ -155,11 +151,8 @@ pub struct Planned {
 /// Something that a tag, or a service that is left out, leaves out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// Feature's name.
     pub feature: String,
-    /// Scenario's name.
     pub scenario: String,
-    /// Why.
     pub reason: String,
     /// The verdicts that are skipped with it; none where the whole scenario was not told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -178,7 +171,6 @@ pub struct Plan {
     pub expectations: Vec<Planned>,
     /// Scenarios that are left out.
     pub left_out: Vec<LeftOut>,
-    /// The roll-call.
     pub required: Vec<Required>,
     /// Budgets by alert.
     pub budgets: BTreeMap<String, AlertBudget>,

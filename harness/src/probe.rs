@@ -27,24 +27,20 @@ use verdict::observation::dashboards::panels_of;
 /// A question. A backend that can't answer it says so as `Fact::Unreachable`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
-    /// Scrape targets.
     Targets,
     /// How many series match each selector.
     SeriesCount {
-        /// Selectors.
         selectors: Vec<String>,
     },
     /// Samples of an expression over a range.
     Range {
         /// What it is for.
         name: String,
-        /// Expression.
         expr: String,
         /// Start, seconds since the epoch.
         start_s: f64,
         /// End, seconds since the epoch.
         end_s: f64,
-        /// Step, seconds.
         step_s: f64,
     },
     /// Rules as loaded.
@@ -53,9 +49,7 @@ pub enum Question {
     Evaluations,
     /// What an alerting rule's expression is made of, over a range.
     RuleInputs {
-        /// Alert.
         alert: String,
-        /// Drill.
         drill: Option<String>,
         /// Start, seconds since the epoch.
         start_s: f64,
@@ -66,7 +60,6 @@ pub enum Question {
     Reload,
     /// Alerts as the alert manager holds them.
     ManagedAlerts,
-    /// Silences.
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,
@@ -76,16 +69,13 @@ pub enum Question {
     Documents {
         /// Index pattern, for example `logs-email-service-*`.
         pattern: String,
-        /// Start.
         start_s: f64,
-        /// End.
         end_s: f64,
     },
     /// The newest log lines that answer for operations.
     NewestLines {
         /// Signal, as in the ledger.
         signal: String,
-        /// Index pattern.
         pattern: String,
         /// Field that holds the operation's id.
         id_field: String,
@@ -93,12 +83,10 @@ pub enum Question {
     /// Types of the fields of the indices of a pattern: one observation for each index is made by
     /// `ask_all`.
     FieldTypes {
-        /// Index pattern.
         pattern: String,
     },
     /// Indices of a pattern.
     Indices {
-        /// Index pattern.
         pattern: String,
     },
     /// Spans between two instants.
@@ -107,7 +95,6 @@ pub enum Question {
         services: Vec<String>,
         /// Start, seconds since the epoch.
         start_s: f64,
-        /// End.
         end_s: f64,
     },
     /// The newest traces that answer for operations.
@@ -125,18 +112,15 @@ pub enum Question {
     Dashboards,
     /// The result of each query of each panel of a dashboard, over a range.
     Panels {
-        /// Uid.
         dashboard: String,
         /// Start, seconds since the epoch.
         start_s: f64,
-        /// End.
         end_s: f64,
     },
     /// Health of all data sources.
     Datasources,
     /// Annotations that have all of these tags.
     Annotations {
-        /// Tags.
         tags: Vec<String>,
     },
 }
@@ -154,9 +138,7 @@ pub trait Probe: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("role of service {service}: no probe for a server of kind {kind:?}\nhint: {} can be asked", kinds::asked().join(", "))]
 pub struct NoProbe {
-    /// Service.
     pub service: String,
-    /// Kind.
     pub kind: String,
 }
 

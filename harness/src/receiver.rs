@@ -100,7 +100,6 @@ pub enum ServeError {
     /// The configuration file can't be read or understood.
     #[error("receivers' configuration {}: {what}", path.display())]
     Config {
-        /// File.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -111,7 +110,6 @@ pub enum ServeError {
     /// The record can't be opened.
     #[error("receivers' record {}: {source}", path.display())]
     Record {
-        /// File.
         path: PathBuf,
         /// What is wrong.
         source: std::io::Error,
@@ -119,7 +117,6 @@ pub enum ServeError {
     /// A port can't be bound.
     #[error("receivers' port {port}: {source}")]
     Port {
-        /// Port.
         port: u16,
         /// What is wrong.
         source: std::io::Error,

@@ -18,7 +18,6 @@ pub enum Error {
     /// A file can't be read or written.
     #[error("{path}: {source}")]
     File {
-        /// File.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -28,7 +27,6 @@ pub enum Error {
         "{path}:{line}: not an event of this format: {what}\nhint: a newer firedrill may have written it"
     )]
     Line {
-        /// File.
         path: PathBuf,
         /// Line, from 1.
         line: usize,
@@ -40,7 +38,6 @@ pub enum Error {
         "{path}: the history says {wanted}, seen: {seen}\nhint: the record is damaged and can't be judged"
     )]
     SideFile {
-        /// File.
         path: PathBuf,
         /// Lines and digest recorded.
         wanted: String,

@@ -101,13 +101,11 @@ pub struct Run {
 /// again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunFile {
-    /// Versions.
     pub versions: BTreeMap<String, String>,
     /// The command that replays it.
     pub replay: String,
     /// The declaration that it is judged by.
     pub declaration: Declaration,
-    /// The plan.
     pub plan: Plan,
     /// The ways that alerts may take, as configured.
     #[serde(default)]

@@ -66,9 +66,7 @@ pub enum StackError {
     PortInUse {
         /// File and line that ask for it.
         place: String,
-        /// Host port.
         port: u16,
-        /// Service.
         service: String,
         /// Who holds it, as far as can be seen.
         holder: String,
@@ -76,7 +74,6 @@ pub enum StackError {
     /// A service did not become ready.
     #[error("service {service} is not ready: {seen}{}", tail(log_tail))]
     NotReady {
-        /// Service.
         service: String,
         /// What was seen last.
         seen: String,

@@ -66,7 +66,6 @@ pub enum ShapeError {
         "arrival shape {shape:?}: {seen:?} is not a number of arrivals a second\nhint: write it as a number from 0 to 1000000"
     )]
     Rate {
-        /// The shape.
         shape: String,
         /// What stands where the number is wanted.
         seen: String,

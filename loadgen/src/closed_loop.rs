@@ -38,9 +38,7 @@ pub struct Users {
 /// How long a user thinks: evenly distributed between two times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Think {
-    /// At least.
     pub least: Duration,
-    /// At most.
     pub most: Duration,
 }
 

@@ -71,7 +71,6 @@ pub const LONGEST_TIMEOUT: Duration = LONGEST;
 pub enum Pace {
     /// Open loop: on a schedule, whatever became of those before.
     Open {
-        /// Its shape.
         arrival: Arrival,
         /// Arrivals a second.
         rate: f64,
@@ -88,7 +87,6 @@ pub struct Direct {
     pub address: SocketAddr,
     /// What is sent.
     pub request: Request,
-    /// When.
     pub pace: Pace,
     /// How long arrivals go on; without it until the schedule ends or the load is stopped.
     pub duration: Option<Duration>,
@@ -115,12 +113,7 @@ pub enum DirectError {
     #[error(
         "nothing can be reached at {address}: {error}\nhint: start the server, or name the port that it listens on"
     )]
-    Unreachable {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
+    Unreachable { address: SocketAddr, error: io::Error },
     /// The system refuses.
     #[error("the load can't be driven: {0}")]
     System(#[from] io::Error),

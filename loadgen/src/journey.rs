@@ -68,7 +68,6 @@ pub trait Journey: Send + Sync {
 /// A step of a journey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// Its name.
     pub name: &'static str,
     /// The HTTP status with which it ends as wanted. From 400 on it is a refusal that the journey
     /// wants.

@@ -85,7 +85,6 @@ pub struct Watch {
 /// What one watcher saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
-    /// Whose mailbox.
     pub mailbox: String,
     /// Messages with an operation id that it saw.
     pub seen: u64,

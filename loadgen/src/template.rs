@@ -40,7 +40,6 @@ pub enum RequestError {
         line: usize,
         /// Values in it.
         seen: usize,
-        /// Columns.
         wanted: usize,
     },
     /// A quoted value that does not end.

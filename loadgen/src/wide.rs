@@ -63,11 +63,9 @@ pub struct Wide {
 pub enum Protocol {
     /// One request over HTTP.
     Http(Web),
-    /// One mail.
     Smtp(Mailing),
     /// A mailbox selected and searched, and one message read.
     Imap(Mailbox),
-    /// One trace.
     Otlp(Traces),
     /// One log line.
     Lines(Line),
@@ -80,12 +78,7 @@ pub enum WideError {
     #[error(
         "{place} can't be driven: {why}\nhint: start the server, name the port that it listens on, or see that it accepts what was asked for"
     )]
-    Unreachable {
-        /// Where.
-        place: String,
-        /// Why.
-        why: String,
-    },
+    Unreachable { place: String, why: String },
     /// The system refuses.
     #[error("the load can't be driven: {0}")]
     System(#[from] io::Error),
@@ -186,7 +179,6 @@ trait Client: 'static {
 struct Unopened {
     /// One of few kinds.
     kind: String,
-    /// What happened.
     why: String,
     /// Whether this machine had no room for it.
     starved: bool,

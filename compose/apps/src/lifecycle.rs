@@ -33,9 +33,7 @@ const BLOCKING_THREADS: usize = 48;
 pub struct Service {
     /// Its name in spans and log lines.
     pub name: String,
-    /// Its log.
     pub log: Log,
-    /// Its spans.
     pub tracer: Tracer,
     /// When to stop.
     pub stop: Stop,

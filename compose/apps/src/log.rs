@@ -28,7 +28,6 @@ const BATCH_BYTES: usize = 128 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Normal work.
     Info,
     /// Something failed and was dealt with.
     Warning,
@@ -46,7 +45,6 @@ pub struct Line {
     service: String,
     /// What kind of event: `request`, `task`, `tick`, `startup`, `shutdown`, `dependency` …
     pub event: &'static str,
-    /// For people.
     pub message: String,
     /// The caller's opaque id, echoed.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -64,7 +64,6 @@ pub type Connections = Family<ConnectionResult, Counter>;
 pub struct Summary {
     /// IMAP UID in INBOX.
     pub uid: u32,
-    /// Decoded.
     pub subject: String,
     /// `From` address.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +82,6 @@ pub struct FullMessage {
     /// As in a list.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Full addresses.
     pub to: Vec<String>,
     /// The first text part, decoded.
     pub body: String,

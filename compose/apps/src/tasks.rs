@@ -12,13 +12,9 @@ pub const SWEEP_TASK: &str = "email.sweep";
 pub struct SendArguments {
     /// Row of the table `emails`.
     pub email_id: i64,
-    /// Full address.
     pub sender: String,
-    /// Full addresses.
     pub recipients: Vec<String>,
-    /// Subject.
     pub subject: String,
-    /// Text.
     pub body: String,
 }
 

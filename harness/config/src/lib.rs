@@ -4,6 +4,8 @@
 //! Pure: no clock, no files, no network. Texts come in ([`monitoring::FileSet`]) and go out
 //! ([`monitoring::MonitoringConfig::render`]).
 
+#![warn(missing_docs)]
+
 pub mod budget;
 pub mod monitoring;
 pub mod mutation;

@@ -20,7 +20,6 @@ pub(crate) enum Style {
     Prometheus,
     /// Lucene: `("a" OR "b")`.
     Lucene,
-    /// `{a,b}`.
     Glob,
 }
 

@@ -8,11 +8,8 @@ use serde_json::Value;
 pub(crate) enum Lookup {
     /// `label_values(label)`, `label_values(selector, label)`.
     LabelValues(Option<String>, String),
-    /// `label_names()`.
     LabelNames,
-    /// `metrics(pattern)`.
     Metrics(String),
-    /// `query_result(expression)`.
     Result(String),
     /// A selector: the series that it matches.
     Series(String),

@@ -23,7 +23,6 @@ pub(crate) struct Context {
     pub(crate) inputs: Vec<String>,
     /// From, ms since 1970.
     pub(crate) from_ms: i64,
-    /// To.
     pub(crate) to_ms: i64,
 }
 

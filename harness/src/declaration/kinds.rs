@@ -6,7 +6,6 @@ use config::monitoring::ServerKind;
 /// A kind of server, as `kind` of a role names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
-    /// Name.
     pub name: &'static str,
     /// The role that it can have.
     pub role: &'static str,
@@ -23,11 +22,9 @@ pub enum Interface {
     Prometheus,
     /// Alertmanager's HTTP API.
     Alertmanager,
-    /// Elasticsearch's.
     Elasticsearch,
     /// Jaeger's, of its query service.
     Jaeger,
-    /// Grafana's.
     Grafana,
 }
 

@@ -30,7 +30,6 @@ const LAST: Duration = Duration::from_secs(10);
 enum Said {
     /// Something begins: by what its end is known, what it is, and its tags.
     Begins(String, String, Vec<String>),
-    /// It ends.
     Ends(String),
 }
 

@@ -21,16 +21,13 @@ pub enum Health {
     None,
     /// It has not passed yet.
     Starting,
-    /// It passes.
     Healthy,
-    /// It fails.
     Unhealthy,
 }
 
 /// A container as it is now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerState {
-    /// Id.
     pub id: String,
     /// Name, without the leading slash.
     pub name: String,
@@ -66,7 +63,6 @@ pub struct ContainerState {
     pub ports: BTreeMap<u16, u16>,
     /// Limits that the engine has on record for it.
     pub limits: Limits,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
     /// What of the host is mounted: path inside to path on the host.
     pub binds: BTreeMap<String, String>,

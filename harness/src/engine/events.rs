@@ -7,7 +7,6 @@ use futures::{Stream, StreamExt};
 /// What happened to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// It started.
     Start,
     /// It ended, with this exit code.
     Die(i64),
@@ -26,11 +25,9 @@ pub enum EventKind {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerEvent {
-    /// Container id.
     pub container: String,
     /// Service, or the container's name where it has none.
     pub service: String,
-    /// What.
     pub what: EventKind,
     /// When, in nanoseconds since the epoch.
     pub at_ns: i64,

@@ -13,9 +13,7 @@ use std::time::Duration;
 pub struct CommandOutput {
     /// Exit code; -1 if it was ended by a signal.
     pub code: i64,
-    /// Standard output.
     pub stdout: String,
-    /// Standard error.
     pub stderr: String,
 }
 

@@ -15,11 +15,8 @@ pub const SERVICE: &str = "com.docker.compose.service";
 /// Whose things these are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// Run id.
     pub run: String,
-    /// Stack's name.
     pub stack: String,
-    /// Compose project.
     pub project: String,
 }
 

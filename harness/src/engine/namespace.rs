@@ -16,9 +16,7 @@ const BOUND: Duration = Duration::from_secs(20);
 pub struct CommandOutput {
     /// Whether it ended with 0.
     pub ok: bool,
-    /// Standard output.
     pub stdout: String,
-    /// Standard error.
     pub stderr: String,
 }
 

@@ -13,11 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 /// A network to make.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkSpec {
-    /// Name.
     pub name: String,
     /// Subnets in CIDR notation with their gateways; empty lets the engine choose.
     pub subnets: Vec<(String, Option<String>)>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
 }
 

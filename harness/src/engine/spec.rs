@@ -13,19 +13,15 @@ pub struct ContainerSpec {
     pub service: String,
     /// Name of the container.
     pub name: String,
-    /// Image reference.
     pub image: String,
     /// Command, in place of the image's.
     pub command: Option<Vec<String>>,
     /// Entry point, in place of the image's.
     pub entrypoint: Option<Vec<String>>,
-    /// Environment.
     pub env: BTreeMap<String, String>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
     /// User, as `user`, `uid` or `uid:gid`.
     pub user: Option<String>,
-    /// Working directory.
     pub working_dir: Option<String>,
     /// Host name inside.
     pub hostname: Option<String>,
@@ -35,13 +31,10 @@ pub struct ContainerSpec {
     pub network_mode: Option<String>,
     /// Networks that it is attached to.
     pub networks: Vec<Attachment>,
-    /// Mounts.
     pub mounts: Vec<MountSpec>,
     /// Ports published on 127.0.0.1.
     pub ports: Vec<PortSpec>,
-    /// Capabilities added.
     pub cap_add: Vec<String>,
-    /// Capabilities dropped.
     pub cap_drop: Vec<String>,
     /// Resource limits of processes.
     pub ulimits: Vec<Ulimit>,
@@ -49,7 +42,6 @@ pub struct ContainerSpec {
     pub sysctls: BTreeMap<String, String>,
     /// Lines of its hosts file, `name:address`.
     pub extra_hosts: Vec<String>,
-    /// Health check.
     pub healthcheck: Option<HealthcheckSpec>,
     /// CPU limit in billionths of a core; 0 is none.
     pub nano_cpus: i64,
@@ -63,7 +55,6 @@ pub struct ContainerSpec {
     pub cpu_shares: i64,
     /// Size of /dev/shm in bytes; 0 is the default.
     pub shm_size: i64,
-    /// Restart policy.
     pub restart: RestartSpec,
     /// Signal that stops it.
     pub stop_signal: Option<String>,
@@ -79,13 +70,9 @@ pub struct ContainerSpec {
     pub stdin_open: bool,
     /// Process namespace: `host` or `container:<name>`.
     pub pid: Option<String>,
-    /// IPC namespace.
     pub ipc: Option<String>,
-    /// Devices, `host:container[:permissions]`.
     pub devices: Vec<String>,
-    /// Security options.
     pub security_opt: Vec<String>,
-    /// Additional groups.
     pub group_add: Vec<String>,
     /// Adjustment of the kernel's out-of-memory score.
     pub oom_score_adj: Option<i64>,
@@ -104,7 +91,6 @@ pub struct Attachment {
     pub network: String,
     /// Names under which the container is found there.
     pub aliases: Vec<String>,
-    /// Fixed address.
     pub ipv4: Option<String>,
 }
 
@@ -116,7 +102,6 @@ pub enum MountSpec {
     Bind {
         /// Absolute path on the host.
         source: PathBuf,
-        /// Path inside.
         target: String,
         /// Whether writing is refused.
         read_only: bool,
@@ -126,24 +111,19 @@ pub enum MountSpec {
         #[serde(default)]
         alone: bool,
     },
-    /// A volume.
     Volume {
         /// Name of the engine's volume; none for an anonymous one.
         source: Option<String>,
-        /// Path inside.
         target: String,
         /// Whether writing is refused.
         read_only: bool,
         /// Whether the image's files at that path are left out of a new volume.
         no_copy: bool,
     },
-    /// Memory.
     Tmpfs {
-        /// Path inside.
         target: String,
         /// Size in bytes; none for the default.
         size: Option<i64>,
-        /// Permission bits.
         mode: Option<u32>,
     },
 }
@@ -162,7 +142,6 @@ impl MountSpec {
 /// A port published on 127.0.0.1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
-    /// Port inside.
     pub container: u16,
     /// Port on 127.0.0.1.
     pub host: u16,
@@ -202,7 +181,6 @@ pub struct HealthcheckSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartSpec {
-    /// Never.
     #[default]
     No,
     /// Whenever it ends.
@@ -218,7 +196,6 @@ pub enum RestartSpec {
 pub struct FileSpec {
     /// Absolute path inside.
     pub path: String,
-    /// Content.
     pub content: Vec<u8>,
     /// Permission bits, for example 0o644.
     pub mode: u32,

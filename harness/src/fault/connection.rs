@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 pub struct Connection {
     /// Client service, in whose namespace the fault acts.
     pub from: String,
-    /// Server service.
     pub to: String,
-    /// Its port.
     pub port: u16,
 }
 

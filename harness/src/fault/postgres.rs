@@ -121,7 +121,6 @@ pub fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result
 pub struct Server {
     /// Kind of the fault.
     pub kind: &'static str,
-    /// Service.
     pub target: String,
     /// Its port within its network.
     pub port: u16,

@@ -37,7 +37,6 @@ const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Pressed {
-    /// Spinning threads.
     Cpu(u32),
     /// Share of the limit that is filled, per cent.
     Memory(u32),

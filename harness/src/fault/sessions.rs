@@ -22,9 +22,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// Servers that can be spoken with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// PostgreSQL.
     Postgresql,
-    /// Redis.
     Redis,
 }
 
@@ -74,13 +72,10 @@ pub enum Task {
 pub struct Sessions {
     /// First process of the server's container.
     pub pid: i32,
-    /// Protocol.
     pub protocol: Protocol,
-    /// Port.
     pub port: u16,
     /// Name by which the server knows them.
     pub name: String,
-    /// What for.
     pub task: Task,
 }
 

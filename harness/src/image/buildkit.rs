@@ -30,7 +30,6 @@ pub(super) struct Build<'a> {
     pub reference: &'a str,
     /// The context, a tar archive.
     pub context: std::fs::File,
-    /// Build arguments.
     pub arguments: HashMap<String, String>,
     /// Labels of the result.
     pub labels: HashMap<String, String>,

@@ -29,9 +29,7 @@ pub struct Image {
     pub disk_mib: u64,
     /// What the build from packages lacks or does otherwise than upstream's image.
     pub deviation: Option<String>,
-    /// For [`Kind::Debootstrap`].
     pub debootstrap: Option<Debootstrap>,
-    /// Its folder.
     pub folder: PathBuf,
     pub(super) own: Option<Own>,
     /// SHA-256 over its files and its parents' hashes, hexadecimal.
@@ -69,7 +67,6 @@ impl Image {
 pub enum Found<'a> {
     /// An image of the catalogue.
     Ours {
-        /// The image.
         image: &'a Image,
         /// What the source `upstream` pulls for it, with the tag that was asked for.
         pull: Option<String>,

@@ -19,7 +19,6 @@ pub enum Error {
     /// An `image.toml` is not what is wanted.
     #[error("{path}:{line}: {what}\nhint: {hint}")]
     Content {
-        /// File.
         path: PathBuf,
         /// Line, from 1.
         line: usize,
@@ -81,9 +80,7 @@ pub enum Error {
     /// One of our own binaries can't be put into an image.
     #[error("binary {path} can't be put into an image: {why}\nhint: {hint}")]
     Own {
-        /// The binary.
         path: PathBuf,
-        /// Why.
         why: String,
         /// What to do.
         hint: String,

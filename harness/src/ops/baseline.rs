@@ -34,7 +34,6 @@ pub struct BaselineSpec {
     pub declaration: Declaration,
     /// Time scale that it is measured at.
     pub time_scale: f64,
-    /// The gate.
     pub gate: Gate,
     /// Where its recorded runs are kept.
     pub recorded: PathBuf,

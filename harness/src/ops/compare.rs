@@ -29,7 +29,6 @@ pub struct Comparison {
 /// A verdict that changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// Id.
     pub id: String,
     /// What is expected.
     pub expected: String,
@@ -46,16 +45,13 @@ pub struct Change {
 pub struct Figures {
     /// What they are about.
     pub title: String,
-    /// Unit.
     pub unit: &'static str,
-    /// The figures.
     pub rows: Vec<Row>,
 }
 
 /// A figure of both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Name.
     pub name: String,
     /// Of the first run.
     pub before: Option<f64>,

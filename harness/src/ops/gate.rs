@@ -45,7 +45,6 @@ fn email() -> String {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Its name.
     pub name: String,
     /// A command line of firedrill without `firedrill`. `{stack}` stands for the stack, `{share}`
     /// for the step's part of the hours as a duration, `{drill}` for one drill of the stack after
@@ -85,7 +84,6 @@ pub enum Otherwise {
     /// The next step.
     #[default]
     Continue,
-    /// The end.
     Stop,
 }
 
@@ -96,11 +94,9 @@ pub type CheckLine = fn(&[String]) -> Result<(), String>;
 /// What the placeholders of a step stand for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filled<'a> {
-    /// The stack.
     pub stack: &'a str,
     /// The step's part of the hours.
     pub share: Option<Duration>,
-    /// A drill.
     pub drill: Option<&'a str>,
 }
 

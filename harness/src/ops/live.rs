@@ -40,9 +40,7 @@ const AUTHORITY_PATH: &str = "/etc/firedrill/ca.pem";
 pub struct LiveStack {
     /// What it was asked for.
     pub options: Options,
-    /// The engine.
     pub engine: Engine,
-    /// What runs.
     pub running: Running,
     /// What was added to services of the Compose file.
     pub(crate) additions: BTreeMap<String, ServiceOverride>,

@@ -24,7 +24,6 @@ use verdict::{Cause, Status};
 pub enum Wanted {
     /// All of them.
     All,
-    /// These.
     Named(Vec<String>),
     /// So many, drawn by seed.
     Drawn(usize),
@@ -58,7 +57,6 @@ pub struct Sabotage {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// File.
     pub file: String,
     /// Text that is there.
     pub old: String,
@@ -101,9 +99,7 @@ pub struct SilenceSpec {
 pub struct Request {
     /// `GET`, `PUT`, `POST` or `DELETE`.
     pub method: String,
-    /// `service:port`.
     pub to: String,
-    /// Path.
     pub path: String,
     /// File of the stack that is sent.
     pub body: Option<String>,
@@ -115,7 +111,6 @@ pub struct Request {
 pub struct Expect {
     /// Verdict that must fail.
     pub verdict: String,
-    /// Its cause.
     pub cause: Cause,
 }
 

@@ -25,7 +25,6 @@ const DEPTH: usize = 3;
 pub struct Trend {
     /// Runs that can be compared, from the oldest to the newest.
     pub groups: Vec<Group>,
-    /// Recorded baselines.
     pub baselines: Vec<Baseline>,
     /// Files that could not be read, each with the reason.
     pub left_out: Vec<(PathBuf, String)>,
@@ -34,22 +33,18 @@ pub struct Trend {
 /// Runs of one stack by one command at one time scale on one kind of machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
-    /// Stack.
     pub stack: String,
     /// Command, without what differs from run to run.
     pub command: String,
-    /// Time scale.
     pub time_scale: f64,
     /// Machine, in words.
     pub machine: String,
-    /// The runs.
     pub runs: Vec<Run>,
 }
 
 /// What is shown of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
-    /// Id.
     pub id: String,
     /// Its folder, relative to the one that was named.
     pub folder: PathBuf,
@@ -76,9 +71,7 @@ pub struct Run {
 /// A recorded baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baseline {
-    /// Stack.
     pub stack: String,
-    /// Day.
     pub day: String,
     /// Machine, in words.
     pub machine: String,

@@ -35,7 +35,6 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Workers that listen.
 #[derive(Debug)]
 pub struct WorkerContainers {
-    /// Their run.
     pub run: String,
     /// Where they listen.
     pub places: Vec<Place>,

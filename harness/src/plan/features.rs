@@ -25,7 +25,6 @@ pub enum Error {
     /// A file can't be read or is not Gherkin.
     #[error("{}{}: {what}\nhint: {hint}", path.display(), if *line == 0 { String::new() } else { format!(":{line}") })]
     Unreadable {
-        /// File.
         path: PathBuf,
         /// Line, from 1; 0 if the whole file is meant.
         line: usize,
@@ -37,7 +36,6 @@ pub enum Error {
     /// A step can't be understood.
     #[error("{place}: {what}\nhint: {hint}")]
     Step {
-        /// `file:line`.
         place: String,
         /// What is wrong.
         what: String,
@@ -52,7 +50,6 @@ pub enum Error {
     UnknownTag {
         /// Tag that was asked for.
         tag: String,
-        /// Stack.
         stack: String,
         /// What to do.
         hint: String,
@@ -62,7 +59,6 @@ pub enum Error {
         "no scenario in {folder} applies to stack {stack}\nhint: tag one @stack:{stack}, or @stack:other for every stack without features of its own"
     )]
     NothingApplies {
-        /// Stack.
         stack: String,
         /// Folder of the features.
         folder: PathBuf,

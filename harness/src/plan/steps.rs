@@ -22,13 +22,10 @@ pub struct StepWorld {
     pub subject: Option<Arc<PlanContext>>,
     /// The plan so far.
     pub plan: Plan,
-    /// Feature's name.
     pub feature: String,
-    /// Scenario's name.
     pub scenario: String,
     /// Text of the step that is being told.
     pub step: String,
-    /// Its `file:line`.
     pub place: String,
     /// Drill that the scenario speaks of.
     pub drill: Option<String>,

@@ -18,7 +18,6 @@ pub(crate) const PANEL: Duration = Duration::from_secs(30);
 
 /// Queries to run together, because one is computed from the others, or just one.
 pub(crate) struct Together<'a> {
-    /// The panel.
     pub(crate) panel: &'a PanelModel,
     /// What they share.
     pub(crate) context: &'a Context,
@@ -31,7 +30,6 @@ pub(crate) struct Together<'a> {
 /// What a query answered.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Answer {
-    /// Series.
     pub(crate) frames: u64,
     /// Values that are numbers.
     pub(crate) values: u64,

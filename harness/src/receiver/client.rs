@@ -22,7 +22,6 @@ pub enum ClientError {
     Refused {
         /// Port on 127.0.0.1.
         port: u16,
-        /// HTTP status.
         status: u16,
         /// What they said.
         body: String,

@@ -29,7 +29,6 @@ pub struct Page {
 /// Answer to `GET /health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`.
     pub status: String,
     /// Number of stand-ins.
     pub receivers: usize,

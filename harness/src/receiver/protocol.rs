@@ -19,20 +19,16 @@ pub(crate) struct Request<'a> {
     pub(crate) host: &'a str,
     /// Path without query.
     pub(crate) path: &'a str,
-    /// Header `Authorization`.
     pub(crate) authorization: Option<&'a str>,
-    /// Body.
     pub(crate) body: &'a [u8],
 }
 
 /// What the service answers and what is recorded of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judged {
-    /// Protocol.
     pub(crate) protocol: Protocol,
     /// Stand-in that accepts it.
     pub(crate) receiver: Option<String>,
-    /// HTTP status.
     pub(crate) status: u16,
     /// Content type of the answer.
     pub(crate) content_type: &'static str,

@@ -15,7 +15,6 @@ use verdict::history::alert::Notification;
 pub struct Recorded {
     /// Position, from 1, without gaps.
     pub seq: u64,
-    /// What arrived.
     pub notification: Notification,
     /// Incident that it is about, for protocols that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -46,11 +46,8 @@ pub struct Line {
 /// Something that lasted, as a shade behind the lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Band {
-    /// What.
     pub name: String,
-    /// From.
     pub from: f64,
-    /// To.
     pub to: f64,
 }
 
@@ -65,9 +62,7 @@ pub struct Chart {
     pub across: XAxis,
     /// What goes up.
     pub up: YAxis,
-    /// The lines.
     pub lines: Vec<Line>,
-    /// Shades.
     pub bands: Vec<Band>,
     /// Points of a line that are further apart than this are not joined.
     pub gap: Option<f64>,

@@ -17,7 +17,6 @@ const MARGIN: f64 = 6.0;
 /// A row in words.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Words {
-    /// Measure.
     pub measure: String,
     /// Unit of both sides.
     pub unit: String,

@@ -10,9 +10,7 @@ use tokio::process::Command;
 /// Where they are.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    /// `firedrill`.
     pub firedrill: PathBuf,
-    /// `apps`.
     pub apps: PathBuf,
 }
 

@@ -14,11 +14,8 @@ use std::time::Duration;
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Containers.
     pub containers: usize,
-    /// Networks.
     pub networks: usize,
-    /// Volumes.
     pub volumes: usize,
     /// Rules of the host's packet filter.
     pub rules: usize,

@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct Running {
     /// Version of this format; 1.
     pub schema: u32,
-    /// Stack's name.
     pub stack: String,
-    /// Run id.
     pub run: String,
     /// Compose project that its containers carry as label.
     pub project: String,
@@ -44,7 +42,6 @@ pub struct Running {
 /// A service that is up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunningService {
-    /// Container id.
     pub container: String,
     /// Image reference that it was made from.
     pub image: String,
@@ -55,9 +52,7 @@ pub struct RunningService {
 /// Where the described system is left.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Deviation {
-    /// What differs.
     pub what: String,
-    /// Why.
     pub why: String,
 }
 

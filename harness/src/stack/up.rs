@@ -23,11 +23,8 @@ use verdict::history::stack::StackEvent;
 
 /// What is to be brought up.
 pub struct Up<'a> {
-    /// The engine.
     pub engine: &'a Engine,
-    /// The journal.
     pub journal: &'a Journal,
-    /// The stack.
     pub stack: &'a Stack,
     /// The run's copy of its folder: the Compose file and all it mounts are read there.
     pub work: &'a WorkCopy,

@@ -9,7 +9,6 @@ use strsim::levenshtein;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{what}{}", place(file, *line), if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") })]
 pub struct ConfigError {
-    /// File.
     pub file: PathBuf,
     /// Line, from 1; 0 if the whole file is meant.
     pub line: u64,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// File.
     pub file: Arc<Path>,
     /// Line, from 1; 0 if unknown.
     pub line: u64,
@@ -18,7 +17,6 @@ pub struct Mark {
 /// A node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Content.
     pub value: Value,
     /// Where it stands.
     pub mark: Mark,
@@ -27,17 +25,13 @@ pub struct Node {
 /// Content of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A number.
     Float(f64),
-    /// Text.
     Text(String),
-    /// A list.
     List(Vec<Node>),
     /// A mapping, in the file's order.
     Map(Vec<(Key, Node)>),
@@ -46,7 +40,6 @@ pub enum Value {
 /// A key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Name.
     pub name: String,
     /// Where it stands.
     pub mark: Mark,

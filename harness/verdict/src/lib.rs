@@ -3,6 +3,8 @@
 //! This crate is pure. It has no clock, no files, no network and no randomness, so a recorded run
 //! can be judged again anywhere, by newer checkers, with the same answer.
 
+#![warn(missing_docs)]
+
 pub mod baseline;
 pub mod cause;
 pub mod check;

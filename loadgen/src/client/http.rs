@@ -53,7 +53,6 @@ impl Service<Uri> for Counted {
 /// One request.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Method.
     pub method: Method,
     /// Path and query, beginning with `/`.
     pub path: String,
@@ -70,7 +69,6 @@ pub struct Call {
 pub enum Answer {
     /// A whole answer.
     Whole {
-        /// Its status.
         status: u16,
         /// Its body, at most 256 KiB of it.
         body: Bytes,

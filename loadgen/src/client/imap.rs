@@ -15,13 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Why a mailbox could not be read.
 #[derive(Debug, Error)]
 pub enum ImapError {
-    /// No connection.
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The server refused, or did not speak IMAP.
     #[error("{0}")]
     Protocol(#[from] async_imap::error::Error),
-    /// No answer.
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
     /// Closed instead of greeted.

@@ -31,9 +31,7 @@ pub struct Parts {
     pub path: String,
     /// Further headers, each `Name: value`.
     pub headers: Vec<String>,
-    /// Body.
     pub body: Option<String>,
-    /// Data.
     pub feed: Option<Feed>,
     /// Seed of ids, words and rows.
     pub seed: u64,

@@ -36,7 +36,6 @@ const LEAD: Duration = Duration::from_millis(250);
 pub struct Place {
     /// What it is called in what is told of it.
     pub name: String,
-    /// `host:port`.
     pub address: String,
 }
 
@@ -57,18 +56,12 @@ pub enum FleetError {
     #[error(
         "worker {worker} can't be reached: {why}\nhint: start it there with `firedrill worker --listen ADDRESS:PORT --token-file FILE`"
     )]
-    Unreachable {
-        /// Which.
-        worker: String,
-        /// Why.
-        why: String,
-    },
+    Unreachable { worker: String, why: String },
     /// Something else answers.
     #[error(
         "what answers at {worker} is no worker of ours: {seen}\nhint: name the address that `firedrill worker` printed"
     )]
     Foreign {
-        /// Where.
         worker: String,
         /// What was seen.
         seen: String,
@@ -77,30 +70,18 @@ pub enum FleetError {
     #[error(
         "worker {worker} speaks version {seen} of the protocol, wanted {VERSION}\nhint: run the same firedrill on all machines"
     )]
-    Version {
-        /// Which.
-        worker: String,
-        /// Its version.
-        seen: u32,
-    },
+    Version { worker: String, seen: u32 },
     /// It knows another token.
     #[error("worker {worker} has another token\nhint: start it with the same --token-file")]
-    Token {
-        /// Which.
-        worker: String,
-    },
+    Token { worker: String },
     /// It serves somebody else.
     #[error(
         "worker {worker} is busy with another coordinator\nhint: wait until that load is over, or start a worker of your own"
     )]
-    Busy {
-        /// Which.
-        worker: String,
-    },
+    Busy { worker: String },
     /// It will not do what it is asked.
     #[error("worker {worker} refuses: {why}")]
     Refused {
-        /// Which.
         worker: String,
         /// Why, and what to do.
         why: String,
@@ -108,7 +89,6 @@ pub enum FleetError {
     /// Nobody answers at the target.
     #[error("worker {worker}: {why}")]
     Target {
-        /// Which.
         worker: String,
         /// What was seen, and what to do.
         why: String,
@@ -117,12 +97,7 @@ pub enum FleetError {
     #[error(
         "worker {worker} was lost before the load began: {why}\nhint: look at what it printed, and start it again"
     )]
-    Lost {
-        /// Which.
-        worker: String,
-        /// Why.
-        why: String,
-    },
+    Lost { worker: String, why: String },
     /// There are more workers than something can be shared out among.
     #[error("{0}")]
     Few(String),

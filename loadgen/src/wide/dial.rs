@@ -17,7 +17,6 @@ use tokio_rustls::TlsConnector;
 /// Where connections go; the caller answers for the address ([`crate::check_target`]).
 #[derive(Debug, Clone)]
 pub struct Dial {
-    /// The address.
     pub address: SocketAddr,
     /// What secures them, if they are secured from the beginning.
     pub tls: Option<Tls>,

@@ -15,7 +15,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Where lines go.
 #[derive(Debug, Clone)]
 pub enum Sink {
-    /// Over TCP.
     Tcp(Dial),
     /// To the end of a file, which is made if it is not there.
     File(PathBuf),

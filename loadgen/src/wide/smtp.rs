@@ -22,7 +22,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 pub enum Security {
     /// As the dial has it: in clear, or by TLS from the beginning.
     AsDialled,
-    /// By STARTTLS.
     StartTls(Tls),
 }
 

@@ -42,13 +42,9 @@ const KEEP: &str = "7 days";
 /// A mail to be stored as queued.
 #[derive(Clone, Debug)]
 pub struct NewEmail {
-    /// Full address.
     pub sender: String,
-    /// Full addresses.
     pub recipients: Vec<String>,
-    /// Subject.
     pub subject: String,
-    /// Text.
     pub body: String,
     /// The caller's opaque id.
     pub operation_id: Option<String>,
@@ -59,13 +55,9 @@ pub struct NewEmail {
 /// A mail as it is listed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Email {
-    /// Row.
     pub id: i64,
-    /// Full address.
     pub from: String,
-    /// Full addresses.
     pub to: Vec<String>,
-    /// Subject.
     pub subject: String,
     /// `queued`, `sent` or `failed`.
     pub status: String,

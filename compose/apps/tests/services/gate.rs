@@ -13,7 +13,6 @@ use tokio::sync::watch;
 /// How the gate treats connections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
-    /// Everything passes.
     Open,
     /// Everything passes, each piece this much later: a round trip takes twice that.
     Slow(Duration),

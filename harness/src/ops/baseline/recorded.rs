@@ -22,16 +22,13 @@ const OPTIMISED: bool = !cfg!(debug_assertions);
 pub struct Recorded {
     /// Version of this format; 2.
     pub schema: u32,
-    /// Stack.
     pub stack: String,
     /// Program that recorded it.
     pub firedrill: String,
     /// Whether that program, and services that were built with it, are optimised.
     #[serde(default)]
     pub optimised: bool,
-    /// Day, `YYYY-MM-DD`.
     pub day: String,
-    /// Machine.
     pub host: Host,
     /// Time scale that the stack ran at.
     pub time_scale: f64,
@@ -40,7 +37,6 @@ pub struct Recorded {
     /// Where each measure's values came from: a measure that is taken otherwise now can't be
     /// compared.
     pub sources: BTreeMap<String, Source>,
-    /// The runs.
     pub runs: Vec<Run>,
 }
 
@@ -48,9 +44,7 @@ pub struct Recorded {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Id.
     pub id: String,
-    /// Seed.
     pub seed: u64,
     /// Values by measure.
     pub values: BTreeMap<String, Measured>,

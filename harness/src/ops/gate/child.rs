@@ -26,7 +26,6 @@ const CLEANING: Duration = Duration::from_secs(300);
 /// How a command ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its end.
     pub exit: Exit,
     /// How long it took.
     pub took: Duration,

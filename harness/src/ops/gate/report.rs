@@ -20,9 +20,7 @@ pub struct Report {
     pub gate: String,
     /// What it is for.
     pub about: String,
-    /// Stack.
     pub stack: String,
-    /// Seed.
     pub seed: u64,
     /// Hours that were divided among the steps, if any.
     pub hours: Option<f64>,
@@ -30,20 +28,15 @@ pub struct Report {
     pub started: String,
     /// How long it took, seconds.
     pub duration_s: f64,
-    /// Program.
     pub firedrill: String,
-    /// Machine.
     pub host: Host,
-    /// Exit code.
     pub exit: i32,
-    /// The steps.
     pub steps: Vec<StepReport>,
 }
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
-    /// Name.
     pub name: String,
     /// Its line, as the file has it.
     pub run: String,
@@ -60,7 +53,6 @@ pub struct StepReport {
 pub struct Ran {
     /// Its command line, without the program and where its report goes.
     pub command: String,
-    /// Exit code.
     pub exit: i32,
     /// How long it took, seconds.
     pub took_s: f64,
@@ -79,7 +71,6 @@ pub struct Ran {
 /// A run that a command made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Made {
-    /// Id.
     pub id: String,
     /// Its folder, relative to the gate's.
     pub folder: String,

@@ -46,7 +46,6 @@ pub struct Ready {
 pub struct Ended {
     /// Folder of its report.
     pub folder: PathBuf,
-    /// The report.
     pub report: Report,
 }
 

@@ -35,7 +35,6 @@ pub(super) enum Ran {
 pub struct Outcome {
     /// Folder of its record.
     pub folder: PathBuf,
-    /// The report.
     pub report: Report,
 }
 

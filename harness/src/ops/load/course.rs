@@ -79,7 +79,6 @@ fn precision(text: &str) -> Result<f64, String> {
 pub(super) enum Pace {
     /// On a schedule, or each connection as soon as it was answered.
     Generated(direct::Pace),
-    /// By users.
     Users(Users),
 }
 

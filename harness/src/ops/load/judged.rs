@@ -7,7 +7,6 @@ use verdict::history::load::{Drift, Knee, LimitedBy, LoadSummary, PlanTold};
 
 /// What a load came to.
 pub struct Judged {
-    /// Its end.
     pub exit: Exit,
     /// Each thing that was judged: `pass`, `fail` or `unknown`, and what it is.
     pub verdicts: Vec<(&'static str, String)>,

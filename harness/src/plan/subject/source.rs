@@ -48,7 +48,6 @@ pub struct Text {
     pub inside: PathBuf,
     /// Its name, as `configs.rules`.
     pub name: String,
-    /// The text.
     pub text: String,
     /// The Compose file.
     pub file: PathBuf,

@@ -19,7 +19,6 @@ pub(super) enum Refused {
 /// A search.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Search {
-    /// Indices.
     pub(super) index: String,
     /// What is searched for.
     pub(super) search: Value,
@@ -29,10 +28,13 @@ pub(super) struct Search {
 /// What is made of its answer.
 #[derive(Debug, Clone, PartialEq)]
 enum Shape {
-    /// Documents.
     Documents,
     /// Buckets within buckets (their ids), and the numbers of each innermost one.
-    Buckets { ids: Vec<String>, over_time: bool, numbers: Vec<Number> },
+    Buckets {
+        ids: Vec<String>,
+        over_time: bool,
+        numbers: Vec<Number>,
+    },
 }
 
 /// A number of a bucket.

@@ -6,11 +6,8 @@ use promql_parser::util::{ExprVisitor, walk_expr};
 /// A comparison whose right side is a literal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Compared {
-    /// Left side.
     pub(crate) left: String,
-    /// Operator.
     pub(crate) op: &'static str,
-    /// Literal.
     pub(crate) threshold: f64,
 }
 

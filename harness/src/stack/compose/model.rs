@@ -17,9 +17,7 @@ pub struct Project {
     pub services: BTreeMap<String, Service>,
     /// Services that are left out.
     pub left_out: BTreeMap<String, LeftOut>,
-    /// Networks.
     pub networks: BTreeMap<String, Network>,
-    /// Named volumes.
     pub volumes: BTreeMap<String, Volume>,
     /// Configuration files by name.
     pub configs: BTreeMap<String, Content>,
@@ -34,7 +32,6 @@ pub struct Project {
 pub struct LeftOut {
     /// The service, as it is written.
     pub service: Service,
-    /// Why.
     pub why: Absence,
 }
 
@@ -85,23 +82,17 @@ impl Service {
 /// A service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// Name.
     pub name: String,
     /// Where it stands.
     pub mark: Mark,
-    /// Image reference.
     pub image: Option<String>,
     /// Whether it would be built from a folder of the user's.
     pub build: Option<Mark>,
-    /// Command.
     pub command: Option<Vec<String>>,
-    /// Entry point.
     pub entrypoint: Option<Vec<String>>,
     /// Environment, with `env_file` and the names without a value resolved.
     pub environment: Environment,
-    /// Published ports.
     pub ports: Vec<Port>,
-    /// Mounts.
     pub volumes: Vec<ServiceVolume>,
     /// Networks and what it is called there.
     pub networks: BTreeMap<String, ServiceNetwork>,
@@ -109,35 +100,24 @@ pub struct Service {
     pub network_mode: Option<String>,
     /// What must be there first.
     pub depends_on: BTreeMap<String, Dependency>,
-    /// Health check.
     pub healthcheck: Option<Healthcheck>,
-    /// Configuration files.
     pub configs: Vec<ContentMount>,
-    /// Secrets.
     pub secrets: Vec<ContentMount>,
     /// Profiles that turn it on.
     pub profiles: Vec<String>,
     /// Name that the user wants the container to have.
     pub container_name: Option<String>,
-    /// Host name.
     pub hostname: Option<String>,
-    /// Domain name.
     pub domainname: Option<String>,
-    /// User.
     pub user: Option<String>,
-    /// Working directory.
     pub working_dir: Option<String>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Capabilities added.
     pub cap_add: Vec<String>,
-    /// Capabilities dropped.
     pub cap_drop: Vec<String>,
     /// Whether it asks for everything the host has.
     pub privileged: bool,
     /// Resource limits: name to soft and hard.
     pub ulimits: BTreeMap<String, (i64, i64)>,
-    /// Kernel settings.
     pub sysctls: BTreeMap<String, String>,
     /// Lines of the hosts file, `name:address`.
     pub extra_hosts: Vec<String>,
@@ -169,21 +149,15 @@ pub struct Service {
     pub tty: bool,
     /// Whether its standard input stays open.
     pub stdin_open: bool,
-    /// Process namespace.
     pub pid: Option<String>,
-    /// IPC namespace.
     pub ipc: Option<String>,
-    /// Devices.
     pub devices: Vec<String>,
-    /// Security options.
     pub security_opt: Vec<String>,
-    /// Additional groups.
     pub group_add: Vec<String>,
     /// Adjustment of the out-of-memory score.
     pub oom_score_adj: Option<i64>,
     /// Log driver and options.
     pub logging: Option<LogDriver>,
-    /// Platform.
     pub platform: Option<String>,
 }
 
@@ -193,7 +167,6 @@ pub type LogDriver = (String, BTreeMap<String, String>);
 /// A published port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// Port inside.
     pub container: u16,
     /// Host port that the file asks for.
     pub host: Option<u16>,
@@ -210,7 +183,6 @@ pub struct Port {
 pub struct ServiceVolume {
     /// What is mounted.
     pub source: VolumeSource,
-    /// Path inside.
     pub target: String,
     /// Whether writing is refused.
     pub read_only: bool,
@@ -223,11 +195,9 @@ pub struct ServiceVolume {
 pub enum VolumeSource {
     /// A file or folder of the host.
     Bind {
-        /// Absolute path.
         path: PathBuf,
         /// Whether a missing folder is made.
         create: bool,
-        /// Propagation.
         propagation: Option<String>,
     },
     /// A named volume of the project.
@@ -239,11 +209,9 @@ pub enum VolumeSource {
     },
     /// A volume without a name.
     Anonymous,
-    /// Memory.
     Tmpfs {
         /// Size in bytes.
         size: Option<i64>,
-        /// Permission bits.
         mode: Option<u32>,
     },
 }
@@ -251,16 +219,13 @@ pub enum VolumeSource {
 /// How a service is attached to a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceNetwork {
-    /// Further names.
     pub aliases: Vec<String>,
-    /// Fixed address.
     pub ipv4: Option<String>,
 }
 
 /// What must hold of another service first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dependency {
-    /// Condition.
     pub condition: Condition,
     /// Whether it must be there at all.
     pub required: bool,
@@ -303,7 +268,6 @@ pub struct Network {
     pub external: Option<String>,
     /// Subnets and their gateways.
     pub subnets: Vec<(String, Option<String>)>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Where it stands.
     pub mark: Mark,
@@ -314,11 +278,8 @@ pub struct Network {
 pub struct Volume {
     /// Name of a volume that is not the project's own, if it is external.
     pub external: Option<String>,
-    /// Driver.
     pub driver: Option<String>,
-    /// Its options.
     pub driver_opts: BTreeMap<String, String>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Where it stands.
     pub mark: Mark,
@@ -327,11 +288,9 @@ pub struct Volume {
 /// Content of a configuration file or a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// A file.
     File(PathBuf),
     /// Text that stands in the Compose file or in the environment, or is made up.
     Text {
-        /// The text.
         text: String,
         /// Where it stands.
         mark: Mark,
@@ -347,11 +306,8 @@ pub struct ContentMount {
     pub source: String,
     /// Absolute path inside.
     pub target: String,
-    /// User id.
     pub uid: u64,
-    /// Group id.
     pub gid: u64,
-    /// Permission bits.
     pub mode: u32,
     /// Where it stands.
     pub mark: Mark,

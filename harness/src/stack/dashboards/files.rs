@@ -28,9 +28,7 @@ pub struct Place {
 /// What the files hold.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Files {
-    /// Data sources.
     pub sources: Vec<Provisioned>,
-    /// Dashboards.
     pub boards: Vec<Board>,
 }
 

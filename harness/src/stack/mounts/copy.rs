@@ -16,7 +16,6 @@ const LOOKED_AT: u64 = 100_000;
 /// How much is in a folder, or in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Bytes.
     pub bytes: u64,
     /// Files and folders.
     pub files: u64,

@@ -24,7 +24,6 @@ pub(super) enum Place {
 pub(super) enum Special {
     /// A socket through which containers are started: whoever speaks to it owns the host.
     Engine,
-    /// Another socket.
     Socket,
     /// A device or a pipe.
     Device,

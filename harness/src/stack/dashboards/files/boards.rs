@@ -16,13 +16,10 @@ pub(crate) const ASKED: [&str; 2] = ["prometheus", "elasticsearch"];
 /// A dashboard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Board {
-    /// Its file.
     pub file: PathBuf,
     /// Uid; empty if the file states none.
     pub uid: String,
-    /// Title.
     pub title: String,
-    /// The whole.
     pub json: Value,
     text: Arc<str>,
 }

@@ -28,7 +28,6 @@ pub struct Provisioned {
 pub struct Address {
     /// Host, in lower case.
     pub host: String,
-    /// Port.
     pub port: u16,
     /// What stands before each path: empty, or with a slash at its end.
     pub prefix: String,
@@ -39,18 +38,14 @@ pub struct Address {
 /// User and password for basic authentication.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// User.
     pub user: String,
-    /// Password.
     pub password: Option<String>,
 }
 
 /// A header, whose value may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Name.
     pub name: String,
-    /// Value.
     pub value: String,
 }
 
