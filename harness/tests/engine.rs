@@ -505,7 +505,7 @@ async fn limits(fixture: Arc<Fixture>) -> Outcome {
     Ok(())
 }
 
-async fn events(fixture: Arc<Fixture>) -> Outcome {
+async fn happenings(fixture: Arc<Fixture>) -> Outcome {
     let running = fixture.up(PAIR).await?;
     let idle = container(&running, "idle")?;
     let mut stream = std::pin::pin!(fixture.engine.events(&fixture.run));

@@ -170,7 +170,7 @@ fn planned(stack: &str) -> Result<(), String> {
 }
 
 /// What a stack's files state under which name.
-fn stated(read: &subject::Read) -> BTreeMap<&'static str, BTreeSet<String>> {
+fn stated(read: &subject::LoadedStack) -> BTreeMap<&'static str, BTreeSet<String>> {
     let d = &read.subject.declaration;
     let services = read.stack.project.services.keys().chain(read.stack.project.left_out.keys());
     BTreeMap::from([

@@ -47,7 +47,7 @@ fn judged(change: impl FnOnce(&mut RunFile)) -> Report {
     report::judge(&GOLDEN.0, &file)
 }
 
-fn told<'a>(report: &'a Report, id: &str) -> &'a report::Told {
+fn told<'a>(report: &'a Report, id: &str) -> &'a report::ReportedVerdict {
     report.verdicts.iter().find(|t| t.id == id).unwrap_or_else(|| panic!("no verdict {id}"))
 }
 

@@ -21,5 +21,6 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     for (word, text) in &outcome.verdicts {
         let _ = writeln!(secret::stderr(), "{word}: {text}");
     }
-    Ok(outcome.exit)
+    let exit = outcome.exit;
+    outcome.write_page().map(|()| exit)
 }

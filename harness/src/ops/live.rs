@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::ops::console::Console;
 use crate::ops::options::Options;
 use crate::plan::Plan;
-use crate::plan::subject::{self, LoadedStack};
+use crate::plan::subject::LoadedStack;
 use crate::process::clock::RunClock;
 use crate::process::exit::Failure;
 use crate::process::interrupt::Interrupt;

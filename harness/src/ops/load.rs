@@ -16,6 +16,7 @@ use crate::ops::settings::Common;
 use crate::process::exit::{Exit, Failure};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
+use crate::report::html::write_page;
 use loadgen::Limit;
 use loadgen::arrival::{self, Arrival};
 use loadgen::direct::LONGEST_TIMEOUT;
@@ -125,12 +126,25 @@ pub struct Outcome {
     pub verdicts: Vec<(&'static str, String)>,
     /// The exit code.
     pub exit: Exit,
+    /// The page that was asked for, with the file that it goes to.
+    page: Option<(PathBuf, Result<String, minijinja::Error>)>,
 }
 
-/// Drives the load, judges it, and writes its page.
+impl Outcome {
+    /// Writes the page, if one was asked for. What was measured is printed before that: a file that
+    /// can't be written must not cost it.
+    ///
+    /// # Errors
+    /// The page could not be made, or can't be written.
+    pub fn write_page(self) -> Result<(), Failure> {
+        self.page.map_or(Ok(()), |(file, page)| write_page(&file, page))
+    }
+}
+
+/// Drives the load and judges it.
 ///
 /// # Errors
-/// The load can't begin, or the page can't be written.
+/// The load can't begin.
 pub async fn load(
     arguments: &Arguments,
     common: &Common,
@@ -166,12 +180,13 @@ pub async fn load(
     let judged = judged::judge(&summary, &arguments.objectives());
     let interrupted = running.interrupt.asked();
     let exit = if interrupted { Exit::Interrupted } else { judged.exit };
-    if let Some(file) = &arguments.html {
+    let page = arguments.html.as_ref().map(|file| {
         let watched = running.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        page::write(file, arguments, seed, &summary, &watched, (exit, &judged.verdicts))?;
-    }
+        let judged = (exit, judged.verdicts.as_slice());
+        (file.clone(), page::page(arguments, seed, &summary, &watched, judged))
+    });
     let verdicts = if interrupted { Vec::new() } else { judged.verdicts };
-    Ok(Outcome { summary, verdicts, exit })
+    Ok(Outcome { summary, verdicts, exit, page })
 }
 
 /// What the commands below share.

@@ -1,18 +1,16 @@
 //! One run on a stack that is up: carried out, recorded, judged.
 
-use super::LiveStack;
+use super::{LiveStack, STAND_INS};
 use crate::declaration::{Declaration, Role, SteadyState};
 use crate::drill::annotation::Annotations;
 use crate::drill::{Inbox, Probes, Session, follow};
 use crate::ops::options::run_id;
 use crate::plan::Plan;
-use crate::plan::subject;
 use crate::probe;
 use crate::process::exit::{Exit, Failure};
 use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
-use crate::stack;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,13 +2,12 @@
 
 use super::{Arguments, judged};
 
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
 use crate::report::chart::{Chart, Line, XAxis, YAxis};
 use crate::report::{html, plots};
 use loadgen::LiveStats;
 use minijinja::Value;
 use minijinja::value::Serde;
-use std::path::Path;
 use std::time::Duration;
 use verdict::history::load::LoadSummary;
 
@@ -51,18 +50,17 @@ impl Watched {
     }
 }
 
-/// Writes the page.
+/// The page.
 ///
 /// # Errors
-/// The file can't be written.
-pub(super) fn write(
-    file: &Path,
+/// It can't be made.
+pub(super) fn page(
     arguments: &Arguments,
     seed: u64,
     summary: &LoadSummary,
     watched: &Watched,
     (exit, verdicts): (Exit, &[(&'static str, String)]),
-) -> Result<(), Failure> {
+) -> Result<String, minijinja::Error> {
     let title = format!(
         "Latency over time, of the operations of the last {} s at each instant",
         LiveStats::WINDOW_S
@@ -108,7 +106,7 @@ pub(super) fn write(
         rate => rate.render(),
         rows => rows,
     };
-    html::write_page(file, html::page("load.html", context))
+    html::page("load.html", context)
 }
 
 #[cfg(test)]
