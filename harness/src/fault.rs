@@ -8,6 +8,7 @@ pub mod healing;
 pub mod helper;
 pub mod hold_connections;
 pub mod host;
+pub mod idle;
 pub mod lifecycle;
 pub mod packet_delay;
 pub mod packet_filter;
@@ -164,6 +165,7 @@ const FAULTS: &[Kind] = &[
     fill_disk::FILL_DISK,
     host::HOST_CPU,
     host::HOST_MEMORY,
+    idle::IDLE,
     hold_connections::HOLD_CONNECTIONS,
     statement::LOCK_TABLE,
     statement::LONG_STATEMENT,
