@@ -37,7 +37,6 @@ pub const KINDS: &[Kind] = &[
     row("elasticsearch", "logs", Some(ServerKind::Elasticsearch), Some(Interface::Elasticsearch)),
     row("filebeat", "shipper", Some(ServerKind::Shipper), None),
     row("jaeger", "traces", None, Some(Interface::Jaeger)),
-    row("tempo", "traces", None, Some(Interface::Jaeger)),
     row("otel-collector", "collector", Some(ServerKind::Collector), None),
 ];
 
