@@ -8,7 +8,6 @@ pub mod healing;
 pub mod helper;
 pub mod hold_connections;
 pub mod host;
-pub mod idle;
 pub mod lifecycle;
 pub mod packet_delay;
 pub mod packet_filter;
@@ -165,7 +164,6 @@ const FAULTS: &[Kind] = &[
     fill_disk::FILL_DISK,
     host::HOST_CPU,
     host::HOST_MEMORY,
-    idle::IDLE,
     hold_connections::HOLD_CONNECTIONS,
     statement::LOCK_TABLE,
     statement::LONG_STATEMENT,
