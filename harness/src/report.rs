@@ -343,7 +343,30 @@ impl Report {
 
     /// The JSON schema of `report.json`.
     pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Report).to_value()
+        let mut schema = schemars::schema_for!(Report).to_value();
+        unwrapped(&mut schema);
+        schema
+    }
+}
+
+/// Makes each paragraph of a description one line: where a doc comment's lines end is the source's
+/// affair.
+fn unwrapped(schema: &mut serde_json::Value) {
+    use serde_json::Value;
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "description" => {
+                        let paragraphs = text.split("\n\n").map(|p| p.replace('\n', " "));
+                        *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+                    }
+                    other => unwrapped(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unwrapped),
+        _ => {}
     }
 }
 

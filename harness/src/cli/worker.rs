@@ -1,7 +1,7 @@
 //! `firedrill worker`: drives its part of a load for a coordinator (`firedrill load --workers`).
 
 use super::{Common, Failure, Terminal};
-use crate::ops::workers::{PORT, serve, token};
+use crate::ops::workers::{PORT, serve};
 use crate::process::exit::Exit;
 use loadgen::Network;
 use std::net::SocketAddr;
@@ -30,8 +30,8 @@ pub struct Arguments {
 
 /// Serves until a signal comes.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let token = token(arguments.token_file.as_deref())?;
-    serve(arguments.listen, token, &arguments.allow, common.quiet, &Terminal)
+    let token_file = arguments.token_file.as_deref();
+    serve(arguments.listen, token_file, &arguments.allow, common.quiet, &Terminal)
         .await
         .map(|()| Exit::Interrupted)
 }

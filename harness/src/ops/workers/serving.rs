@@ -24,7 +24,7 @@ const TOKEN_VARIABLE: &str = "FIREDRILL_WORKER_TOKEN";
 /// A network is not private, there is no token, or the port can't be had.
 pub async fn serve(
     listen: SocketAddr,
-    token: Token,
+    token_file: Option<&Path>,
     allow: &[Network],
     quiet: bool,
     console: &dyn Console,
@@ -37,6 +37,7 @@ pub async fn serve(
             ),
         ));
     }
+    let token = token(token_file)?;
     let interrupt = Interrupt::listen()
         .map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let unfit = |e: std::io::Error| {
