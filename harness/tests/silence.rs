@@ -88,7 +88,8 @@ const STAGES: [Stage; 16] = [
         "Refused",
         FIRST,
         Cause::ReceiverRefused,
-        &["webhook.test/hooks answered 404", "pager is declared at webhook.test/hook"],
+        // Who knows a webhook's path may post, so no path is shown.
+        &["webhook.test/[path] answered 404", "pager is declared at webhook.test/[path]"],
     ),
 ];
 
