@@ -3,7 +3,7 @@
 
 use super::traffic::Stream;
 use super::{Error, Session};
-use crate::probe::Question;
+use crate::probe::{Probe, Question};
 use config::timescale::scrapes_fit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -15,6 +15,45 @@ use verdict::scrapes::{self, STEADY_SCRAPES};
 
 /// How often it is looked at.
 const POLL: Duration = Duration::from_millis(500);
+/// How long a metrics server may take until it watches.
+const WATCHED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Waits until the metrics server watches: every declared job has its targets, each was scraped, each
+/// group of rules was evaluated twice, and no alert of the boot is active any more. A server that has
+/// just started knows no target for some seconds, so that none would be down. Where that does not
+/// come in time the stack is judged as it is.
+///
+/// # Errors
+/// The run was interrupted.
+pub async fn watched(session: &Session) -> Result<(), Error> {
+    let Some(metrics) = session.probes.metrics.as_deref() else { return Ok(()) };
+    let began = Instant::now();
+    while began.elapsed() < WATCHED_WITHIN && !watches(session, metrics).await {
+        session.interrupted()?;
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+async fn watches(session: &Session, metrics: &dyn Probe) -> bool {
+    let mut facts = metrics.ask(&Question::Targets).await;
+    facts.extend(metrics.ask(&Question::Evaluations).await);
+    let (mut targets, mut rules) = (false, false);
+    for observation in &facts {
+        match &observation.fact {
+            Fact::Targets { targets: seen } => {
+                let declared = session.declaration.targets.iter();
+                let mut declared = declared
+                    .filter(|t| !session.absent.iter().any(|absent| absent.jobs.contains(&t.job)));
+                targets = declared.all(|t| seen.iter().any(|s| s.job == t.job))
+                    && down(seen, &session.absent).is_none();
+            }
+            Fact::Evaluations { groups } => rules = groups.iter().all(|g| g.evaluated >= 2),
+            _ => {}
+        }
+    }
+    targets && rules && wrong_now(session, None, &BTreeSet::new(), &BTreeSet::new()).await.is_none()
+}
 
 /// Awaits the steady state, and records whether it held. `before` names the drill or wave that
 /// follows.
