@@ -167,7 +167,6 @@ impl Session {
     /// # Errors
     /// See [`Error`]. Whatever was injected is healed.
     pub async fn drive(&mut self, plan: &Plan) -> Result<(), Error> {
-        steady::watched(self).await?;
         self.phase(Phase::Steady, true)?;
         self.traffic_since = self.clock().now();
         let load = match &self.declaration.workload {

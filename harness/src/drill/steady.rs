@@ -7,6 +7,7 @@ use crate::probe::{Probe, Question};
 use config::timescale::scrapes_fit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use verdict::At;
 use verdict::history::run::RunEvent;
 use verdict::left_out::{self, AbsentService};
 use verdict::observation::Fact;
@@ -20,15 +21,15 @@ const WATCHED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Waits until the metrics server watches: every declared job has its targets, each was scraped, each
 /// group of rules was evaluated twice, and no alert of the boot is active any more. A server that has
-/// just started knows no target for some seconds, so that none would be down. Where that does not
-/// come in time the stack is judged as it is.
+/// just started knows no target for some seconds, so that none would be down. Where that has not come
+/// 20 s after the stack was `up`, it is judged as it is.
 ///
 /// # Errors
 /// The run was interrupted.
-pub async fn watched(session: &Session) -> Result<(), Error> {
+pub async fn watched(session: &Session, up: At) -> Result<(), Error> {
     let Some(metrics) = session.probes.metrics.as_deref() else { return Ok(()) };
-    let began = Instant::now();
-    while began.elapsed() < WATCHED_WITHIN && !watches(session, metrics).await {
+    let until_us = up.mono_us + WATCHED_WITHIN.as_micros() as i64;
+    while session.clock().now().mono_us < until_us && !watches(session, metrics).await {
         session.interrupted()?;
         tokio::time::sleep(POLL).await;
     }

@@ -3,7 +3,7 @@
 use super::{LiveStack, STAND_INS};
 use crate::declaration::{Declaration, Role, SteadyState};
 use crate::drill::annotation::Annotations;
-use crate::drill::{Inbox, Probes, Session, follow};
+use crate::drill::{Inbox, Probes, Session, follow, steady};
 use crate::ops::options::run_id;
 use crate::plan::Plan;
 use crate::probe;
@@ -98,7 +98,10 @@ impl LiveStack {
         let annotations = Annotations::begin(&declaration, &self.running, &id, self.times.clock);
         recorder.tap(annotations.as_ref().map(Annotations::sender));
         let mut session = self.session(&id, recorder.clone(), inbox, declaration, judge_scrapes);
-        let driven = session.drive(plan).await;
+        let driven = match steady::watched(&session, self.times.up.1).await {
+            Ok(()) => session.drive(plan).await,
+            Err(interrupted) => Err(interrupted),
+        };
         if let Some(follower) = follower {
             follower.abort();
         }
