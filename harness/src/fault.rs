@@ -15,7 +15,6 @@ pub mod packet_queue;
 pub mod postgres;
 pub mod pressure;
 pub mod redis_fill;
-mod redis_keys;
 pub mod resp;
 pub mod sessions;
 pub mod slow_commands;

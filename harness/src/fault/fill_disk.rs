@@ -20,7 +20,7 @@ use verdict::history::fault::BlastRadius;
 
 /// See [`aim`].
 pub const FILL_DISK: Kind = Kind {
-    name: "fill_disk",
+    name: KIND,
     what: "a small file system is mounted in it and filled (mount_point, size_mib, per_cent)",
     aim,
     undo: Some(undo),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// See [`aim`].
 pub const GROW_DATABASE: Kind = Kind {
-    name: "grow_database",
+    name: KIND,
     what: "its database grows, by holes in files (gib, port)",
     aim,
     undo: Some(postgres::undo),

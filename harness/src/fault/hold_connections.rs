@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 /// See [`aim`].
 pub const HOLD_CONNECTIONS: Kind = Kind {
-    name: "hold_connections",
+    name: KIND,
     what: "its connections are taken by idle sessions (protocol, count or per_cent, port)",
     aim,
     undo: None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// See [`aim`].
 pub const PACKET_DELAY: Kind = Kind {
-    name: "packet_delay",
+    name: KIND,
     what: "its packets to another service are late (to, delay_ms)",
     aim,
     undo: None,

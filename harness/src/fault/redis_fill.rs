@@ -3,16 +3,18 @@
 //! `volatile-lru`.
 
 use super::resp::{self, Resp};
-use super::{Ability, Fault, FaultError, Kind, Remains, Scene, Settings, redis_keys};
+use super::{Ability, Fault, FaultError, Kind, Remains, Scene, Settings};
+use crate::engine::namespace;
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io;
+use std::time::Duration;
 
 /// See [`aim`].
 pub const REDIS_FILL: Kind = Kind {
-    name: "redis_fill",
+    name: KIND,
     what: "it is filled to a share of its memory, or until it evicts (per_cent, port)",
     aim,
     undo: Some(undo),
@@ -23,6 +25,10 @@ const KIND: &str = "redis_fill";
 const VALUE: usize = 100 * 1024;
 /// Bound on what is written, so that a server without a memory limit is not filled for ever.
 const WRITE_MAX: usize = 1 << 30;
+
+/// How long a server may take when the fault is undone: it was full a moment ago.
+const UNDO_CONNECTS: Duration = Duration::from_secs(5);
+const UNDO_ANSWERS: Duration = Duration::from_secs(10);
 
 struct RedisFill {
     target: String,
@@ -216,7 +222,11 @@ fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result<(),
         let Keys { port, prefix } = serde_json::from_value(state).map_err(|e| e.to_string())?;
         match remains {
             Some(Remains { pid: Some(pid), .. }) => {
-                redis_keys::delete_keys(pid, port, &prefix).await
+                let delete = move || {
+                    Resp::connect_within(port, UNDO_CONNECTS, UNDO_ANSWERS)?.delete_keys(&prefix)
+                };
+                let deleted = namespace::within(pid, delete).await.map_err(|e| e.to_string())?;
+                deleted.map_err(|e| format!("redis on port {port}: {e}"))
             }
             // Whether it wrote them to disk before it stopped can't be seen from here.
             Some(Remains { name, .. }) => {

@@ -37,10 +37,17 @@ impl Resp {
     /// # Errors
     /// Nothing answers there within 2 s.
     pub fn connect(port: u16) -> io::Result<Resp> {
-        let stream =
-            TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(2))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+        Resp::connect_within(port, Duration::from_secs(2), Duration::from_secs(5))
+    }
+
+    /// The same with bounds of one's own: for the connection, and for each request and answer.
+    ///
+    /// # Errors
+    /// Nothing answers there in time.
+    pub fn connect_within(port: u16, connect: Duration, answer: Duration) -> io::Result<Resp> {
+        let stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), connect)?;
+        stream.set_read_timeout(Some(answer))?;
+        stream.set_write_timeout(Some(answer))?;
         Ok(Resp { stream: BufReader::new(stream) })
     }
 
@@ -137,23 +144,33 @@ impl Resp {
             .count())
     }
 
-    /// All keys that begin with `prefix`.
+    /// Deletes all keys that begin with `prefix`.
+    ///
+    /// # Errors
+    /// The prefix is empty, or the connection breaks.
+    pub fn delete_keys(&mut self, prefix: &str) -> io::Result<()> {
+        if prefix.is_empty() {
+            return Err(io::Error::other("an empty prefix would delete every key"));
+        }
+        for keys in self.keys(prefix)?.chunks(1000) {
+            let words = [b"DEL".as_slice()].into_iter().chain(keys.iter().map(String::as_bytes));
+            self.command(&words.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// All keys that begin with `prefix`, whose glob characters mean themselves.
     ///
     /// # Errors
     /// The connection breaks.
     pub fn keys(&mut self, prefix: &str) -> io::Result<Vec<String>> {
         let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
+        let escaped = |c| if "*?[]\\^".contains(c) { vec!['\\', c] } else { vec![c] };
+        let pattern: String = prefix.chars().flat_map(escaped).chain(['*']).collect();
         loop {
-            let mut answer = self
-                .command(&[
-                    b"SCAN",
-                    cursor.as_bytes(),
-                    b"MATCH",
-                    format!("{prefix}*").as_bytes(),
-                    b"COUNT",
-                    b"1000",
-                ])?
-                .into_iter();
+            let scan: [&[u8]; 6] =
+                [b"SCAN", cursor.as_bytes(), b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
+            let mut answer = self.command(&scan)?.into_iter();
             cursor = answer.next().ok_or_else(|| io::Error::other("SCAN gave no cursor"))?;
             keys.extend(answer);
             if cursor == "0" {

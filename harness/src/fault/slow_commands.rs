@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// See [`aim`].
 pub const SLOW_COMMANDS: Kind = Kind {
-    name: "slow_commands",
+    name: KIND,
     what: "it is given commands that take long (take_ms, pause_ms, port)",
     aim,
     undo: None,
