@@ -202,7 +202,7 @@ impl MonitoringConfig {
                 "name it under `roles` in firedrill.yaml",
             ));
         };
-        let doc = found.parse()?;
+        let doc = found?.parse()?;
         match server.kind {
             ServerKind::Prometheus => {
                 let view = Prometheus::read(&doc)?;
@@ -212,7 +212,7 @@ impl MonitoringConfig {
                         without_file.push((pattern.clone(), place.clone()));
                     }
                     for file in server.named(pattern) {
-                        match file.parse() {
+                        match file.and_then(FileText::parse) {
                             Ok(doc) => {
                                 let (view, wrong) = rules::read_what_reads(&doc);
                                 errors.extend(wrong);
@@ -252,7 +252,7 @@ impl MonitoringConfig {
                 let mut files = Vec::new();
                 if let Some(pattern) = shipper_inputs(&doc) {
                     for file in server.named(pattern) {
-                        files.push(file.parse()?);
+                        files.push(file?.parse()?);
                     }
                 }
                 files.insert(0, doc);
@@ -469,6 +469,17 @@ mod tests {
             (server.without_file[0].0.as_str(), server.without_file[0].1.line),
             ("alert_ruls.yml", 2)
         );
+    }
+
+    #[test]
+    fn a_rule_file_that_can_not_be_read_is_told_and_not_missed() {
+        let text = "rule_files: [rules/*.yml]\n";
+        let mut server = Server::of_file(ServerKind::Prometheus, "p", "prometheus.yml", text);
+        let why = ConfigError::of_file(std::path::Path::new("rules/a.yml"), "can't be read", "");
+        server.files.add(server.folder().join("rules/a.yml"), Err(why.clone()));
+        let (config, errors) = MonitoringConfig::load_what_reads(&[server]);
+        assert_eq!(errors, [why]);
+        assert_eq!(config.prometheus[0].without_file, []);
     }
 
     #[test]

@@ -88,26 +88,36 @@ impl FileText {
     }
 }
 
-/// Texts by their paths inside a container.
+/// Texts by their paths inside a container; for one that is there and can't be read, why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FileSet(BTreeMap<PathBuf, FileText>);
+pub struct FileSet(BTreeMap<PathBuf, Result<FileText, ConfigError>>);
 
 impl FileSet {
     /// Adds a text, in place of what was there.
     pub fn insert(&mut self, inside: impl Into<PathBuf>, text: FileText) {
-        self.0.insert(inside.into(), text);
+        self.add(inside, Ok(text));
+    }
+
+    /// Adds a text, or why it can't be read.
+    pub fn add(&mut self, inside: impl Into<PathBuf>, read: Result<FileText, ConfigError>) {
+        self.0.insert(inside.into(), read);
     }
 
     /// The text at a path.
-    pub fn get(&self, inside: &Path) -> Option<&FileText> {
-        self.0.get(inside)
+    pub fn get(&self, inside: &Path) -> Option<Result<&FileText, ConfigError>> {
+        Some(self.0.get(inside)?.as_ref().map_err(Clone::clone))
     }
 
     /// The texts that a pattern stands for, in the order of their paths. A relative one starts at
     /// `folder`.
-    pub fn matching(&self, folder: &Path, pattern: &str) -> impl Iterator<Item = &FileText> {
+    pub fn matching(
+        &self,
+        folder: &Path,
+        pattern: &str,
+    ) -> impl Iterator<Item = Result<&FileText, ConfigError>> {
         let wanted = normal(&folder.join(pattern));
-        self.0.iter().filter(move |(path, _)| matches(&wanted, path)).map(|(_, text)| text)
+        let found = self.0.iter().filter(move |(path, _)| matches(&wanted, path));
+        found.map(|(_, read)| read.as_ref().map_err(Clone::clone))
     }
 }
 
@@ -155,7 +165,10 @@ impl Server {
     }
 
     /// The texts that a pattern of its configuration stands for.
-    pub(super) fn named(&self, pattern: &str) -> impl Iterator<Item = &FileText> {
+    pub(super) fn named(
+        &self,
+        pattern: &str,
+    ) -> impl Iterator<Item = Result<&FileText, ConfigError>> {
         self.files.matching(self.folder(), pattern)
     }
 }
@@ -260,7 +273,10 @@ mod tests {
                     String::new()
                 }
             };
-            files.matching(Path::new("/etc/p"), pattern).map(path).collect::<Vec<_>>()
+            files
+                .matching(Path::new("/etc/p"), pattern)
+                .map(|read| path(read.unwrap()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(names("rules/*.yml"), ["/etc/p/rules/a.yml"]);
         assert_eq!(names("/etc/p/rules/[ab].y*ml"), ["/etc/p/rules/a.yml", "/etc/p/rules/b.yaml"]);

@@ -102,16 +102,7 @@ fn read(file: &Path) -> Result<String, ConfigError> {
 /// Reads the configuration of these servers: what can be read, and of all else what is wrong with
 /// it, in order.
 pub fn load(sources: &[Source]) -> (MonitoringConfig, Vec<ConfigError>) {
-    let (mut servers, mut errors) = (Vec::new(), Vec::new());
-    for source in sources {
-        match source.server(&mut errors) {
-            Ok(server) => servers.push(server),
-            Err(error) => errors.push(error),
-        }
-    }
-    let (config, wrong) = MonitoringConfig::load_what_reads(&servers);
-    errors.extend(wrong);
-    (config, errors)
+    MonitoringConfig::load_what_reads(&sources.iter().map(Source::server).collect::<Vec<_>>())
 }
 
 impl Source {
@@ -129,28 +120,31 @@ impl Source {
         }
     }
 
-    /// The server, with all texts that its configuration consists of; `errors` takes what keeps one
-    /// of the further ones from being read.
-    ///
-    /// # Errors
-    /// The configuration itself can't be read.
-    pub fn server(&self, errors: &mut Vec<ConfigError>) -> Result<Server, ConfigError> {
+    /// The server, with all texts that its configuration consists of, as far as they can be read.
+    fn server(&self) -> Server {
         let mut files = FileSet::default();
         if let Some(found) = self.configuration() {
-            let configuration = found.read()?;
-            for pattern in named_files(self.kind, &configuration) {
-                for (inside, file) in self.resolve(&pattern)? {
-                    match file.read() {
-                        Ok(text) => files.insert(inside, text),
-                        Err(error) => errors.push(error),
+            let configuration = found.read();
+            let named = configuration.iter().flat_map(|text| named_files(self.kind, text));
+            for pattern in named {
+                match self.resolve(&pattern) {
+                    Ok(found) => {
+                        found.iter().for_each(|(inside, file)| files.add(inside, file.read()));
                     }
+                    // As if the folder held one file, which can't be read.
+                    Err(error) => files.add(normal(&self.folder().join(&pattern)), Err(error)),
                 }
             }
-            files.insert(&self.inside, configuration);
+            files.add(&self.inside, configuration);
         }
         let (service, inside) = (self.service.clone(), self.inside.clone());
         let (command, environment) = (self.command.clone(), self.environment.clone());
-        Ok(Server { service, kind: self.kind, inside, files, command, environment })
+        Server { service, kind: self.kind, inside, files, command, environment }
+    }
+
+    /// The folder in which what its configuration names relatively starts.
+    fn folder(&self) -> &Path {
+        self.inside.parent().unwrap_or(Path::new("/"))
     }
 
     /// The server's configuration; none if none is known.
@@ -187,7 +181,7 @@ impl Source {
     /// # Errors
     /// Says why a folder that is there can't be read.
     fn resolve(&self, pattern: &str) -> Result<BTreeMap<PathBuf, Found<'_>>, ConfigError> {
-        let folder = self.inside.parent().unwrap_or(Path::new("/"));
+        let folder = self.folder();
         let wanted = normal(&folder.join(pattern));
         let mut found: BTreeMap<PathBuf, Found<'_>> = BTreeMap::new();
         // The folder of the configuration counts as mounted, unless something more exact is.
