@@ -11,7 +11,7 @@ pub mod mask;
 
 use config::secret::collect::{self, Piece};
 use config::secret::scrub::{LONG, Scrubber, Secrets};
-use config::secret::{scrub as masking, words};
+use config::secret::words;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -91,7 +91,7 @@ pub fn shown_problem(line: &str, told: &str) -> String {
 
 /// What may be shown of a value whose field is known.
 pub fn shown(field: &str, value: &str) -> String {
-    if words::is_secret(field) { masking::mask(field, value) } else { shown_line(value) }
+    scrub(&config::secret::shown(field, value)).into_owned()
 }
 
 /// JSON as it may be shown: passwords and stand-ins' keys and paths by their fields, all else as

@@ -46,8 +46,7 @@ async fn watches(session: &Session, metrics: &dyn Probe) -> bool {
                 let declared = session.declaration.targets.iter();
                 let mut declared = declared
                     .filter(|t| !session.absent.iter().any(|absent| absent.jobs.contains(&t.job)));
-                targets = declared.all(|t| seen.iter().any(|s| s.job == t.job))
-                    && down(seen, &session.absent).is_none();
+                targets = declared.all(|t| seen.iter().any(|s| s.job == t.job));
             }
             Fact::Evaluations { groups } => rules = groups.iter().all(|g| g.evaluated >= 2),
             _ => {}

@@ -133,15 +133,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the container is gone.
     pub async fn health(&self, seen: &ContainerState) -> Result<Health, EngineError> {
-        let command: Vec<&str> =
-            match seen.health_test.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                ["CMD", command @ ..] => command.to_vec(),
-                ["CMD-SHELL", command] => vec!["/bin/sh", "-c", command],
-                _ => return Ok(seen.health),
-            };
         if self.checks_early || seen.health != Health::Starting || !seen.running || seen.paused {
             return Ok(seen.health);
         }
+        let test: Vec<&str> = seen.health_test.iter().map(String::as_str).collect();
+        let command = match test.as_slice() {
+            ["CMD", command @ ..] => command.to_vec(),
+            ["CMD-SHELL", command] => vec!["/bin/sh", "-c", command],
+            _ => return Ok(seen.health),
+        };
         match self.exec(&seen.id, &command, CHECK_WITHIN).await {
             Ok(ran) if ran.code == 0 => Ok(Health::Healthy),
             Err(error) if error.is_absent() => Err(error),
