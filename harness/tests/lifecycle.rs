@@ -309,7 +309,7 @@ fn all_clear(history: &History) -> Result<(), Failed> {
         history,
         until_over.into(),
         Cause::FalseAllClear,
-        &["prometheus is silent", "told that it is over"],
+        &["prometheus is silent", "notified that it is over"],
     )?;
     // With the metrics server alive, nobody is told so.
     let healthy = NotifiedUntilOver {
