@@ -22,7 +22,7 @@ pub use grafana_files::{GrafanaFiles, Reach};
 use ask::ApiClient;
 use futures::future::BoxFuture;
 use verdict::observation::Observation;
-use verdict::observation::dashboards::panels_of;
+use verdict::observation::asked::Asked;
 
 /// A question. A backend that can't answer it says so as `Fact::Unreachable`.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,35 +158,33 @@ pub fn connect(role: &Role, host_port: u16, clock: RunClock) -> Result<Box<dyn P
 }
 
 impl Question {
-    /// The question in a few words, for observations that have no answer.
-    pub fn words(&self) -> String {
+    /// What is recorded where no answer comes.
+    pub fn asked(&self) -> Asked {
         match self {
-            Question::Targets => "targets".into(),
+            Question::Targets => Asked::Targets,
             Question::SeriesCount { selectors } => {
-                format!("series counts of {} selectors", selectors.len())
+                Asked::SeriesCounts { selectors: selectors.len() }
             }
-            Question::Range { name, .. } => format!("range query {name}"),
-            Question::Rules => "rules".into(),
-            Question::Evaluations => "evaluations of rule groups".into(),
-            Question::RuleInputs { alert, .. } => format!("rule inputs of alert {alert}"),
-            Question::Reload => "reload status".into(),
-            Question::ManagedAlerts => "managed alerts".into(),
-            Question::Silences => "silences".into(),
-            Question::ManagerReceivers => "receivers".into(),
-            Question::ProcessStarted => "start of the process".into(),
-            Question::Documents { pattern, .. } => format!("documents of {pattern}"),
+            Question::Range { name, .. } => Asked::Range { name: name.clone() },
+            Question::Rules => Asked::Rules,
+            Question::Evaluations => Asked::Evaluations,
+            Question::RuleInputs { alert, .. } => Asked::RuleInputs { alert: alert.clone() },
+            Question::Reload => Asked::Reload,
+            Question::ManagedAlerts => Asked::ManagedAlerts,
+            Question::Silences => Asked::Silences,
+            Question::ManagerReceivers => Asked::ManagerReceivers,
+            Question::ProcessStarted => Asked::ProcessStarted,
+            Question::Documents { pattern, .. } => Asked::Documents { pattern: pattern.clone() },
             Question::NewestLines { signal, .. } | Question::NewestTraces { signal, .. } => {
-                format!("the newest of {signal}")
+                Asked::Freshness { signal: signal.clone() }
             }
-            Question::FieldTypes { pattern } => format!("field types of {pattern}"),
-            Question::Indices { pattern } => format!("indices of {pattern}"),
-            Question::Spans { .. } => "spans of traces".into(),
-            Question::Dashboards => "dashboards".into(),
-            Question::Panels { dashboard, .. } => panels_of(dashboard),
-            Question::Datasources => "datasources".into(),
-            Question::Annotations { tags } => {
-                format!("annotations with the tags {}", tags.join(", "))
-            }
+            Question::FieldTypes { pattern } => Asked::FieldTypes { pattern: pattern.clone() },
+            Question::Indices { pattern } => Asked::Indices { pattern: pattern.clone() },
+            Question::Spans { .. } => Asked::Spans,
+            Question::Dashboards => Asked::Dashboards,
+            Question::Panels { dashboard, .. } => Asked::Panels { dashboard: dashboard.clone() },
+            Question::Datasources => Asked::Datasources,
+            Question::Annotations { tags } => Asked::Annotations { tags: tags.clone() },
         }
     }
 }

@@ -105,12 +105,12 @@ async fn fact(probe: &dyn Probe, question: Question) -> Fact {
 }
 
 async fn assert_unreachable(probe: &dyn Probe, question: Question) {
-    let words = question.words();
+    let asked = question.asked();
     match fact(probe, question).await {
         Fact::Unreachable { question, error } => {
-            assert!(question == words && !error.is_empty(), "{question}: {error}")
+            assert!(question == asked && !error.is_empty(), "{question}: {error}")
         }
-        other => panic!("{words} of a server that is gone: {other:?}"),
+        other => panic!("{asked} of a server that is gone: {other:?}"),
     }
 }
 

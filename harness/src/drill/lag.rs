@@ -6,7 +6,7 @@ use crate::probe::{Probe, Question};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use verdict::baseline::{Gate, Source};
-use verdict::observation::{Fact, Newest};
+use verdict::observation::{Fact, Freshness};
 
 /// Between two looks: a window of a minute has sixty, and the least that a percentile rests on is
 /// twenty.
@@ -31,7 +31,7 @@ async fn follow(session: &Session, signal: &str) {
     while let Some((store, question)) = question(session, signal, since_s) {
         let answers = store.ask(&question).await;
         for answer in &answers {
-            if let Fact::Newest(Newest { at_s: Some(at_s), .. }) = answer.fact {
+            if let Fact::Freshness(Freshness { at_s: Some(at_s), .. }) = answer.fact {
                 since_s = since_s.max(at_s);
             }
         }

@@ -57,7 +57,7 @@ async fn ask(probe: &dyn Probe, question: Question) -> Result<Vec<Fact>, String>
         if let Fact::Unreachable { error, .. } = fact { Some(error) } else { None }
     }) {
         Some(error) => {
-            Err(format!("{} does not answer ({}): {error}", probe.source(), question.words()))
+            Err(format!("{} does not answer ({}): {error}", probe.source(), question.asked()))
         }
         None => Ok(facts),
     }

@@ -52,7 +52,7 @@ impl Alertmanager {
                 &self.client.text("/metrics").await?,
                 "alertmanager",
             )?)]),
-            other => Err(format!("alertmanager has no answer to this question: {}", other.words())),
+            other => Err(format!("alertmanager has no answer to this question: {}", other.asked())),
         }
     }
 
@@ -76,7 +76,7 @@ impl Probe for Alertmanager {
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         Box::pin(async move {
-            self.client.observe(&question.words(), REQUEST, self.answer(question)).await
+            self.client.observe(&question.asked(), REQUEST, self.answer(question)).await
         })
     }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::time::Duration;
 use verdict::history::At;
+use verdict::observation::asked::Asked;
 use verdict::observation::{Fact, Observation};
 
 /// Bound of one request.
@@ -26,22 +27,22 @@ impl Observer {
     /// Does `work` within `bound` and makes an observation of each fact, or of the failure.
     pub(crate) async fn observe(
         &self,
-        question: &str,
+        question: &Asked,
         bound: Duration,
         work: impl Future<Output = Result<Vec<Fact>, String>>,
     ) -> Vec<Observation> {
         let asked = self.clock.now();
         let facts = match tokio::time::timeout(bound, work).await {
             Ok(Ok(facts)) => facts,
-            Ok(Err(error)) => vec![unreachable_fact(question, error)],
+            Ok(Err(error)) => vec![unreachable_fact(question.clone(), error)],
             Err(_) => vec![unreachable_fact(
-                question,
+                question.clone(),
                 format!("no answer within {} s", bound.as_secs_f64()),
             )],
         };
         let answered = self.clock.now();
         let took_ms = (answered.mono_us - asked.mono_us) / 1000;
-        tracing::debug!(source = %self.source, question, took_ms, facts = facts.len(), "asked");
+        tracing::debug!(source = %self.source, %question, took_ms, facts = facts.len(), "asked");
         facts
             .into_iter()
             .map(|fact| Observation { source: self.source.clone(), asked, answered, fact })
@@ -99,7 +100,7 @@ impl ApiClient {
     /// Does `work` within `bound` and makes an observation of each fact, or of the failure.
     pub(crate) async fn observe(
         &self,
-        question: &str,
+        question: &Asked,
         bound: Duration,
         work: impl Future<Output = Result<Vec<Fact>, String>>,
     ) -> Vec<Observation> {
@@ -244,8 +245,8 @@ impl ApiClient {
 }
 
 /// The fact that a question was not answered.
-pub(crate) fn unreachable_fact(question: &str, error: impl Into<String>) -> Fact {
-    Fact::Unreachable { question: question.to_owned(), error: error.into() }
+pub(crate) fn unreachable_fact(question: Asked, error: impl Into<String>) -> Fact {
+    Fact::Unreachable { question, error: error.into() }
 }
 
 fn understood<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, String> {

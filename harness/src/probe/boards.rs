@@ -9,6 +9,7 @@ use crate::dashboards::{DataSource, Lack, Proxy, variables};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::time::{Duration, Instant};
+use verdict::observation::asked::Asked;
 use verdict::observation::dashboards::Panel;
 use verdict::observation::{Fact, Observation};
 
@@ -69,7 +70,7 @@ pub(crate) trait Runner: Proxy {
 pub(crate) async fn ask(
     runner: &dyn Runner,
     observer: &Observer,
-    question: &str,
+    question: &Asked,
     uid: &str,
     (start_s, end_s): (f64, f64),
 ) -> Vec<Observation> {

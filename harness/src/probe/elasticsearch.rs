@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use verdict::observation::fields::Fields;
 use verdict::observation::logs::{Document, FieldTypes, Index};
-use verdict::observation::{Fact, Newest, Observation};
+use verdict::observation::{Fact, Freshness, Observation};
 
 /// Documents in one page.
 const PAGE: usize = 2_000;
@@ -68,7 +68,7 @@ impl Elasticsearch {
                 Ok(vec![Fact::Indices { indices }])
             }
             other => {
-                Err(format!("elasticsearch has no answer to this question: {}", other.words()))
+                Err(format!("elasticsearch has no answer to this question: {}", other.asked()))
             }
         }
     }
@@ -103,7 +103,11 @@ impl Elasticsearch {
             .first()
             .and_then(|t| t.parse::<jiff::Timestamp>().ok())
             .map(|t| t.as_microsecond() as f64 / 1e6);
-        Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids: texts(id_field), at_s })])
+        Ok(vec![Fact::Freshness(Freshness {
+            signal: signal.to_owned(),
+            ids: texts(id_field),
+            at_s,
+        })])
     }
 
     /// All documents by pages of a scroll, which sees the indices as they were at the first page.
@@ -162,7 +166,7 @@ impl Probe for Elasticsearch {
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         let bound = if matches!(question, Question::Documents { .. }) { BULK } else { REQUEST };
         Box::pin(async move {
-            self.client.observe(&question.words(), bound, self.answer(question)).await
+            self.client.observe(&question.asked(), bound, self.answer(question)).await
         })
     }
 }

@@ -231,23 +231,23 @@ impl Probe for Grafana {
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         Box::pin(async move {
-            let words = question.words();
+            let asked = question.asked();
             match question {
-                Question::Dashboards => self.client.observe(&words, BULK, self.dashboards()).await,
+                Question::Dashboards => self.client.observe(&asked, BULK, self.dashboards()).await,
                 Question::Datasources => {
-                    self.client.observe(&words, BULK, self.datasources()).await
+                    self.client.observe(&asked, BULK, self.datasources()).await
                 }
                 Question::Annotations { tags } => {
-                    self.client.observe(&words, BULK, self.annotations(tags)).await
+                    self.client.observe(&asked, BULK, self.annotations(tags)).await
                 }
                 Question::Panels { dashboard, start_s, end_s } => {
-                    boards::ask(self, self.client.observer(), &words, dashboard, (*start_s, *end_s))
+                    boards::ask(self, self.client.observer(), &asked, dashboard, (*start_s, *end_s))
                         .await
                 }
                 other => {
                     let error =
-                        format!("grafana has no answer to this question: {}", other.words());
-                    self.client.observe(&words, REQUEST, async { Err(error) }).await
+                        format!("grafana has no answer to this question: {}", other.asked());
+                    self.client.observe(&asked, REQUEST, async { Err(error) }).await
                 }
             }
         })

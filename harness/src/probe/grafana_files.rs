@@ -281,21 +281,21 @@ impl Probe for GrafanaFiles {
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         Box::pin(async move {
-            let words = question.words();
+            let asked = question.asked();
             match question {
                 Question::Dashboards => {
-                    self.observer.observe(&words, BULK, async { self.dashboards() }).await
+                    self.observer.observe(&asked, BULK, async { self.dashboards() }).await
                 }
                 Question::Datasources => {
-                    self.observer.observe(&words, BULK, self.datasources()).await
+                    self.observer.observe(&asked, BULK, self.datasources()).await
                 }
                 Question::Panels { dashboard, start_s, end_s } => {
-                    boards::ask(self, &self.observer, &words, dashboard, (*start_s, *end_s)).await
+                    boards::ask(self, &self.observer, &asked, dashboard, (*start_s, *end_s)).await
                 }
                 other => {
                     let error =
-                        format!("{NAME} have no answer to this question: {}", other.words());
-                    self.observer.observe(&words, REQUEST, async { Err(error) }).await
+                        format!("{NAME} have no answer to this question: {}", other.asked());
+                    self.observer.observe(&asked, REQUEST, async { Err(error) }).await
                 }
             }
         })

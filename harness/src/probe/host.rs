@@ -3,6 +3,7 @@
 use super::ask::unreachable_fact;
 use crate::process::clock::RunClock;
 use std::path::Path;
+use verdict::observation::asked::Asked;
 use verdict::observation::host::Pressure;
 use verdict::observation::{Fact, Observation};
 
@@ -10,7 +11,7 @@ use verdict::observation::{Fact, Observation};
 pub fn pressure(clock: RunClock) -> Observation {
     let asked = clock.now();
     let fact = read(Path::new("/proc/pressure"))
-        .map_or_else(|e| unreachable_fact("pressure of the host", e), Fact::Pressure);
+        .map_or_else(|e| unreachable_fact(Asked::Pressure, e), Fact::Pressure);
     Observation { source: "host".into(), asked, answered: clock.now(), fact }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 use verdict::observation::fields::text;
 use verdict::observation::traces::Span;
-use verdict::observation::{Fact, Newest, Observation};
+use verdict::observation::{Fact, Freshness, Observation};
 
 /// Traces in one answer; a window that holds as many is split.
 const PAGE: usize = 500;
@@ -37,7 +37,7 @@ impl Jaeger {
             Question::NewestTraces { signal, services, id_attribute, since_s } => {
                 self.newest(signal, services, id_attribute, *since_s).await
             }
-            other => Err(format!("jaeger has no answer to this question: {}", other.words())),
+            other => Err(format!("jaeger has no answer to this question: {}", other.asked())),
         }
     }
 
@@ -51,7 +51,7 @@ impl Jaeger {
         let (found, _) = self.spans(services, since_s, self.client.now().wall_s(), PAGE).await?;
         let ids = found.iter().filter_map(|span| span.attributes.text(id_attribute)).collect();
         let at_s = found.iter().map(|span| span.start_us).max().map(|us| us as f64 / 1e6);
-        Ok(vec![Fact::Newest(Newest { signal: signal.to_owned(), ids, at_s })])
+        Ok(vec![Fact::Freshness(Freshness { signal: signal.to_owned(), ids, at_s })])
     }
 
     /// The spans of all traces in which one of the services took part; of all services that the
@@ -115,7 +115,7 @@ impl Probe for Jaeger {
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>> {
         Box::pin(async move {
-            self.client.observe(&question.words(), BULK, self.answer(question)).await
+            self.client.observe(&question.asked(), BULK, self.answer(question)).await
         })
     }
 }

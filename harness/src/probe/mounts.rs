@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::process::clock::RunClock;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use verdict::observation::asked::Asked;
 use verdict::observation::host::MountedFile;
 use verdict::observation::{Fact, Observation};
 
@@ -19,7 +20,7 @@ pub async fn mounted(
 ) -> Observation {
     let asked = clock.now();
     let fact = files(engine, project, service).await.map_or_else(
-        |e| unreachable_fact("mounted files", e),
+        |e| unreachable_fact(Asked::MountedFiles, e),
         |files| Fact::MountedFiles { files },
     );
     Observation { source: service.to_owned(), asked, answered: clock.now(), fact }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use verdict::check::alerts::CONDITION_SAMPLES;
+use verdict::observation::asked::Asked;
 use verdict::observation::metrics::{
     Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target,
 };
@@ -61,7 +62,7 @@ impl Prometheus {
                     at_s: runtime.start_time.as_microsecond() as f64 / 1e6,
                 }])
             }
-            other => Err(format!("prometheus has no answer to this question: {}", other.words())),
+            other => Err(format!("prometheus has no answer to this question: {}", other.asked())),
         }
     }
 
@@ -103,7 +104,7 @@ impl Prometheus {
                 Ok(count) => counts.push(SeriesCount { selector, count }),
                 Err(error) => {
                     first.get_or_insert_with(|| error.clone());
-                    facts.push(unreachable_fact(&format!("series count of {selector}"), error));
+                    facts.push(unreachable_fact(Asked::SeriesCount { selector }, error));
                 }
             }
         }
@@ -318,7 +319,7 @@ impl Probe for Prometheus {
             _ => REQUEST,
         };
         Box::pin(async move {
-            self.client.observe(&question.words(), bound, self.answer(question)).await
+            self.client.observe(&question.asked(), bound, self.answer(question)).await
         })
     }
 }

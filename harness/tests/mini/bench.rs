@@ -454,7 +454,7 @@ pub fn judged(
         None => verdict.status == Status::Pass,
         Some(cause) => verdict.status == Status::Fail && verdict.cause == Some(cause),
     };
-    let told = format!("{} {}", verdict.stopped_at.as_deref().unwrap_or_default(), verdict.reason);
+    let told = format!("{} {}", verdict.stage().unwrap_or_default(), verdict.reason);
     let missing: Vec<&&str> = says.iter().filter(|s| !told.contains(**s)).collect();
     if as_wanted && missing.is_empty() {
         return Ok(verdict);

@@ -7,7 +7,7 @@ use firedrill::probe::{Probe, Question};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use verdict::observation::{Fact, Newest};
+use verdict::observation::{Fact, Freshness};
 
 const NOON: f64 = 1_700_000_000.0;
 
@@ -157,15 +157,15 @@ async fn newest(container: &Container, probe: &dyn Probe) {
         match fact(probe, Question::NewestLines { signal, pattern: "logs-late-*".into(), id_field })
             .await
         {
-            Fact::Newest(newest) => newest,
+            Fact::Freshness(newest) => newest,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(found().await, Newest { signal: "log:late".into(), ids: Vec::new(), at_s: None });
+    assert_eq!(found().await, Freshness { signal: "log:late".into(), ids: Vec::new(), at_s: None });
     call(container, Method::POST, "/logs-late-*/_refresh", String::new()).await;
     let ids = ["c", "b", "a"].map(str::to_owned).to_vec();
     assert_eq!(
         found().await,
-        Newest { signal: "log:late".into(), ids, at_s: Some(1_699_963_203.5) }
+        Freshness { signal: "log:late".into(), ids, at_s: Some(1_699_963_203.5) }
     );
 }

@@ -123,7 +123,7 @@ pub async fn answers() {
     )
     .await
     {
-        Fact::Newest(newest) => {
+        Fact::Freshness(newest) => {
             let ids: HashSet<_> = newest.ids.iter().map(String::as_str).collect();
             assert_eq!(ids, HashSet::from(["op-1798", "op-1799", "op-1800"]));
             assert!(

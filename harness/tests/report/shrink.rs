@@ -199,7 +199,7 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Dashboards { .. }
         | Fact::SeriesCount { .. }
         | Fact::RuleInputs(_)
-        | Fact::Newest(_) => false,
+        | Fact::Freshness(_) => false,
         Fact::Unreachable { .. }
         | Fact::Targets { .. }
         | Fact::Reload(_)

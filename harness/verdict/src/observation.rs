@@ -1,6 +1,7 @@
 //! What probes saw: facts with the time asked, the time answered and the source.
 
 pub mod alerts;
+pub mod asked;
 pub mod dashboards;
 pub mod fields;
 pub mod health;
@@ -11,6 +12,7 @@ pub mod replay;
 pub mod traces;
 
 use crate::history::At;
+use asked::Asked;
 use serde::{Deserialize, Serialize};
 
 /// A probe's answer. An unreachable backend is an observation too.
@@ -29,7 +31,7 @@ pub struct Observation {
 /// The newest of a signal that a store lets be found when it is asked: how far it is behind what
 /// happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Newest {
+pub struct Freshness {
     /// `log:<source>` or `trace`, as in the ledger.
     pub signal: String,
     /// Ids of operations that the newest lines or traces answer for.
@@ -45,7 +47,8 @@ pub enum Fact {
     /// It did not answer, or not in a way that can be understood.
     Unreachable {
         /// What was asked.
-        question: String,
+        #[serde(deserialize_with = "asked::recorded")]
+        question: Asked,
         /// What went wrong.
         error: String,
     },
@@ -121,7 +124,8 @@ pub enum Fact {
         truncated: bool,
     },
     /// The newest of a signal that can be found.
-    Newest(Newest),
+    #[serde(alias = "newest")]
+    Freshness(Freshness),
     /// Result of a dashboard panel's query.
     Panel(dashboards::Panel),
     /// Dashboards that the server has.

@@ -49,6 +49,47 @@ pub struct Evidence {
     pub count: u64,
 }
 
+/// Where a signal stopped on its way. Written as its words, as reports always had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "String", into = "String")]
+#[schemars(with = "String")]
+pub enum StoppedAt {
+    /// Something was late while the host was contended: the only stop that a repetition of the
+    /// drill may answer.
+    LateWhileContended,
+    /// A stage, in words for people; nothing is decided by them.
+    Stage(String),
+}
+
+/// The words of [`StoppedAt::LateWhileContended`].
+const LATE_WHILE_CONTENDED: &str = "late while the host was contended";
+
+impl StoppedAt {
+    /// The stage in words, as reports show it.
+    pub fn words(&self) -> &str {
+        match self {
+            StoppedAt::LateWhileContended => LATE_WHILE_CONTENDED,
+            StoppedAt::Stage(words) => words,
+        }
+    }
+}
+
+impl From<StoppedAt> for String {
+    fn from(stopped: StoppedAt) -> String {
+        stopped.words().to_owned()
+    }
+}
+
+impl From<String> for StoppedAt {
+    fn from(words: String) -> StoppedAt {
+        if words == LATE_WHILE_CONTENDED {
+            StoppedAt::LateWhileContended
+        } else {
+            StoppedAt::Stage(words)
+        }
+    }
+}
+
 /// The answer to one expectation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -64,7 +105,7 @@ pub struct Verdict {
     /// What is broken, for a failure.
     pub cause: Option<Cause>,
     /// The stage at which a signal stopped, where it has stages.
-    pub stopped_at: Option<String>,
+    pub stopped_at: Option<StoppedAt>,
     /// What it rests on.
     pub evidence: Vec<Evidence>,
     /// `seq` of the events that show it, at most twenty.
@@ -121,6 +162,19 @@ impl Verdict {
         Verdict::new(id, expected, Status::Unknown, reason)
     }
 
+    /// It was late while the host was contended, so that its lateness can't be judged: `late` says
+    /// what took how long, `contended` how the host was.
+    pub fn late_while_contended(
+        id: impl Into<String>,
+        expected: impl Into<String>,
+        late: &str,
+        contended: &str,
+    ) -> Verdict {
+        let reason = format!("{LATE_WHILE_CONTENDED}: {late}; {contended}");
+        let stopped_at = Some(StoppedAt::LateWhileContended);
+        Verdict { stopped_at, ..Verdict::unknown(id, expected, reason) }
+    }
+
     /// It was left out.
     pub fn skipped(
         id: impl Into<String>,
@@ -145,8 +199,13 @@ impl Verdict {
 
     /// Names the stage at which it stopped.
     pub fn stopped_at(mut self, stage: impl Into<String>) -> Verdict {
-        self.stopped_at = Some(stage.into());
+        self.stopped_at = Some(StoppedAt::Stage(stage.into()));
         self
+    }
+
+    /// The stage at which it stopped, in words, if it did.
+    pub fn stage(&self) -> Option<&str> {
+        self.stopped_at.as_ref().map(StoppedAt::words)
     }
 
     /// Says what to try.
@@ -163,5 +222,22 @@ impl Verdict {
             self.reason = format!("nothing was looked at ({})", self.reason);
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_stop_is_written_as_its_words_and_read_again() {
+        for (stopped, words) in [
+            (StoppedAt::LateWhileContended, "late while the host was contended"),
+            (StoppedAt::Stage("pending".into()), "pending"),
+        ] {
+            assert_eq!(serde_json::to_value(&stopped).unwrap(), json!(words));
+            assert_eq!(serde_json::from_value::<StoppedAt>(json!(words)).unwrap(), stopped);
+        }
     }
 }

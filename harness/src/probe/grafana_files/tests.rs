@@ -557,10 +557,10 @@ async fn files_are_read_anew_for_each_question() {
         Question::Datasources,
         Question::Panels { dashboard: "b".into(), start_s: 0.0, end_s: 1.0 },
     ] {
-        let words = question.words();
+        let asked = question.asked();
         match &facts(&probe, question).await[..] {
             [Fact::Unreachable { question, error }] => {
-                assert!(*question == words && error.contains("board.json:1"), "{error}")
+                assert!(*question == asked && error.contains("board.json:1"), "{error}")
             }
             other => panic!("{other:?}"),
         }

@@ -6,15 +6,11 @@ use crate::history::fault::FaultEvent;
 use crate::history::run::RunEvent;
 use crate::history::{Event, EventKind, History};
 use crate::observation::Fact;
-use crate::verdict::{Status, Verdict};
-
-/// Where a verdict stopped that is late while the host was contended: the only kind that a
-/// repetition may answer.
-pub const LATE_WHILE_CONTENDED: &str = "late while the host was contended";
+use crate::verdict::{Status, StoppedAt, Verdict};
 
 /// Whether a verdict says nothing but that something was late while the host was contended.
 fn excused(verdict: &Verdict) -> bool {
-    verdict.status == Status::Unknown && verdict.stopped_at.as_deref() == Some(LATE_WHILE_CONTENDED)
+    verdict.status == Status::Unknown && verdict.stopped_at == Some(StoppedAt::LateWhileContended)
 }
 
 /// Why a drill is to be run once more, if it is: something of it was late while the host was
@@ -116,4 +112,18 @@ fn only(history: &History, drill: &str, number: usize) -> History {
         }
     }
     History::new(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_excuse_nobody() {
+        let late = Verdict::late_while_contended("a", "b", "late", "contended");
+        assert!(excused(&late));
+        assert!(!excused(&Verdict::unknown("a", "b", late.reason.clone())));
+        let said = Verdict::unknown("a", "b", "c").stopped_at(late.stage().unwrap());
+        assert!(!excused(&said));
+    }
 }

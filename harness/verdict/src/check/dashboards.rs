@@ -6,6 +6,7 @@ use super::wording::{count, list};
 use crate::cause::Cause;
 use crate::left_out::{self, Absent};
 use crate::observation::Fact;
+use crate::observation::asked::Asked;
 use crate::observation::dashboards::{Dashboard, Datasource, Panel};
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,8 @@ impl Checker for PanelsReturnData {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let ours = |f: &Fact| matches!(f, Fact::Dashboards { .. } | Fact::Panel(_));
-        if let Some(s) = timeline.unreachable_source(ours, &["dashboard", "panel"]) {
+        let asks = |q: &Asked| matches!(q, Asked::Dashboards | Asked::Panels { .. });
+        if let Some(s) = timeline.unreachable_source(ours, asks) {
             return unreachable_backend(id, expected, &s);
         }
         let mut known: Option<(u64, &Vec<Dashboard>)> = None;
@@ -70,7 +72,7 @@ impl Checker for PanelsReturnData {
             }
         }
         let Some((list_seq, known)) = known else {
-            return timeline.unanswered(id, expected, "dashboards", ours, &["dashboard", "panel"]);
+            return timeline.unanswered(id, expected, "dashboards", ours, asks);
         };
         let (mut queries, mut empty, mut seqs, mut unasked) =
             (0u64, Vec::new(), vec![list_seq], Vec::new());
@@ -203,7 +205,8 @@ impl Checker for DatasourcesHealthy {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let ours = |f: &Fact| matches!(f, Fact::Datasource(_));
-        if let Some(s) = timeline.unreachable_source(ours, &["datasource", "data source"]) {
+        let asks = |q: &Asked| matches!(q, Asked::Datasources | Asked::Datasource { .. });
+        if let Some(s) = timeline.unreachable_source(ours, asks) {
             return unreachable_backend(id, expected, &s);
         }
         let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
@@ -213,13 +216,7 @@ impl Checker for DatasourcesHealthy {
             }
         }
         if last.is_empty() {
-            return timeline.unanswered(
-                id,
-                expected,
-                "data sources",
-                ours,
-                &["datasource", "data source"],
-            );
+            return timeline.unanswered(id, expected, "data sources", ours, asks);
         }
         let answers =
             |a: &Absent| last.get(a.name.as_str()).filter(|(_, d)| d.ok).map(|(seq, _)| *seq);

@@ -224,9 +224,6 @@ impl Checker for HealthEndpoints {
         for endpoint in &self.endpoints {
             let last = facts.iter().rev().find_map(|(e, o)| match &o.fact {
                 Fact::Health(h) if h.endpoint == *endpoint => Some((e.seq, h.ok, h.seen.as_str())),
-                Fact::Unreachable { question, error } if question.contains(endpoint.as_str()) => {
-                    Some((e.seq, false, error.as_str()))
-                }
                 _ => None,
             });
             match last {

@@ -6,6 +6,7 @@ use super::wording::{count, list, seconds};
 use crate::cause::Cause;
 use crate::left_out::{self, ANSWERED_HINT, Absent, AbsentService};
 use crate::observation::Fact;
+use crate::observation::asked::Asked;
 use crate::observation::host::MountedFile;
 use crate::observation::metrics::{Reload, Rule, Target};
 use crate::{History, Verdict};
@@ -117,6 +118,10 @@ fn is_targets(f: &Fact) -> bool {
     matches!(f, Fact::Targets { .. })
 }
 
+fn asks_targets(question: &Asked) -> bool {
+    *question == Asked::Targets
+}
+
 /// What is wrong with a target, if anything.
 fn fault_of(t: &Target) -> Option<(Cause, String)> {
     let name = format!("{} ({})", t.job, t.scrape_url);
@@ -159,11 +164,11 @@ impl Checker for TargetsUp {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, &["target"]) {
+        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
             return unreachable_backend(id, expected, &s);
         }
         let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, &["target"]);
+            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
         };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
@@ -229,7 +234,8 @@ impl Checker for SeriesPresent {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let is_count = |f: &Fact| matches!(f, Fact::SeriesCount { .. });
-        if let Some(s) = timeline.unreachable_source(is_count, &["series"]) {
+        let asks = |q: &Asked| matches!(q, Asked::SeriesCounts { .. } | Asked::SeriesCount { .. });
+        if let Some(s) = timeline.unreachable_source(is_count, asks) {
             return unreachable_backend(id, expected, &s);
         }
         let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
@@ -239,7 +245,7 @@ impl Checker for SeriesPresent {
             }
         }
         if last.is_empty() {
-            return timeline.unanswered(id, expected, "series", is_count, &["series"]);
+            return timeline.unanswered(id, expected, "series", is_count, asks);
         }
         let (mut found, mut absent, mut unasked, mut seqs) =
             (0, Vec::new(), Vec::new(), Vec::new());
@@ -304,11 +310,11 @@ impl Checker for MetricsEndpoints {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, &["target"]) {
+        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
             return unreachable_backend(id, expected, &s);
         }
         let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, &["target"]);
+            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
         };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
@@ -469,7 +475,13 @@ impl Checker for ConfigurationLoaded {
             );
         }
         let is_rules = |f: &Fact| matches!(f, Fact::Rules { .. } | Fact::Reload(_));
-        if let Some(s) = timeline.unreachable_source(is_rules, &["rule", "reload", "config"]) {
+        let asks = |q: &Asked| {
+            matches!(
+                q,
+                Asked::Rules | Asked::Evaluations | Asked::RuleInputs { .. } | Asked::Reload
+            )
+        };
+        if let Some(s) = timeline.unreachable_source(is_rules, asks) {
             return unreachable_backend(id, expected, &s);
         }
         // By server: the event, and each rule with the name of its group.

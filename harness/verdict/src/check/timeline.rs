@@ -8,6 +8,7 @@ use crate::history::fault::{BlastRadius, FaultEvent};
 use crate::history::load::{LoadEvent, Operation};
 use crate::history::run::{Phase, RunEvent};
 use crate::history::{At, Event, EventKind, History};
+use crate::observation::asked::Asked;
 use crate::observation::{Fact, Observation};
 use crate::verdict::{Status, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +104,7 @@ impl Drill<'_> {
 /// A monitoring backend that did not answer, up to the first drill.
 pub(crate) struct Silent<'h> {
     pub source: &'h str,
-    pub question: &'h str,
+    pub question: &'h Asked,
     pub error: &'h str,
     pub seq: u64,
 }
@@ -234,7 +235,7 @@ impl<'h> Timeline<'h> {
             let over = match r {
                 RunEvent::PhaseEnded { phase: Phase::Drive } | RunEvent::Ended { .. } => true,
                 RunEvent::PhaseBegan { phase } => {
-                    matches!(phase, Phase::Heal | Phase::Drain | Phase::Capture | Phase::Down)
+                    matches!(phase, Phase::Drain | Phase::Capture | Phase::Down)
                 }
                 _ => false,
             };
@@ -309,12 +310,12 @@ impl<'h> Timeline<'h> {
     }
 
     /// A backend that should answer questions of this kind in the healthy stack and whose last word
-    /// before the first drill is that it does not. `words` recognise the question where the backend
+    /// before the first drill is that it does not. `asks` recognises the question where the backend
     /// never answered one of this kind.
     pub fn unreachable_source(
         &self,
         kind: impl Fn(&Fact) -> bool,
-        words: &[&str],
+        asks: impl Fn(&Asked) -> bool,
     ) -> Option<Silent<'h>> {
         let known: BTreeSet<&str> = self
             .history
@@ -329,11 +330,8 @@ impl<'h> Timeline<'h> {
             }
         }
         last.into_iter().find_map(|(source, (e, o))| match &o.fact {
-            Fact::Unreachable { question, error } => {
-                let asked = question.to_lowercase();
-                (known.contains(source) || words.iter().any(|w| asked.contains(w)))
-                    .then_some(Silent { source, question, error, seq: e.seq })
-            }
+            Fact::Unreachable { question, error } => (known.contains(source) || asks(question))
+                .then_some(Silent { source, question, error, seq: e.seq }),
             _ => None,
         })
     }
@@ -445,9 +443,9 @@ impl<'h> Timeline<'h> {
         expected: String,
         what: &str,
         kind: impl Fn(&Fact) -> bool,
-        words: &[&str],
+        asks: impl Fn(&Asked) -> bool,
     ) -> Verdict {
-        match self.unreachable_source(kind, words) {
+        match self.unreachable_source(kind, asks) {
             Some(s) => unreachable_backend(id, expected, &s),
             None => Verdict::unknown(
                 id,

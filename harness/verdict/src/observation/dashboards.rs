@@ -40,11 +40,6 @@ pub struct Panel {
     pub skipped: Option<String>,
 }
 
-/// How the question for a dashboard's panels is named where it is not answered.
-pub fn panels_of(dashboard: &str) -> String {
-    format!("panels of dashboard {dashboard}")
-}
-
 /// Something noted on a dashboard, at an instant or over a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Annotation {

@@ -162,7 +162,7 @@ fn alert_row(
             .iter()
             .filter_map(|c| of_claim(c))
             .find(|v| v.status != Status::Pass)
-            .and_then(|v| v.stopped_at.clone()),
+            .and_then(|v| v.stage().map(str::to_owned)),
         stages_noise_s: about.stages.filter(|_| !stages.is_empty()).map(|of| of.allowed.noise_s),
         stages,
     }

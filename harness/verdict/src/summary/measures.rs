@@ -10,7 +10,7 @@ use crate::check::{clock, wording::number};
 use crate::history::load::Operation;
 use crate::history::run::{Phase, RunEvent};
 use crate::observation::Fact;
-use crate::observation::dashboards::panels_of;
+use crate::observation::asked::Asked;
 use crate::observation::traces::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -254,7 +254,7 @@ fn lag(history: &History, ledger: &[LedgerRow], signal: &str, (from, to): (f64, 
     let mut newest = ended.values().copied().fold(f64::INFINITY, f64::min);
     let mut behind = Vec::new();
     for (_, o) in history.observations() {
-        let Fact::Newest(found) = &o.fact else { continue };
+        let Fact::Freshness(found) = &o.fact else { continue };
         if found.signal == signal {
             newest = found
                 .ids
@@ -297,7 +297,7 @@ fn dashboard(history: &History, uid: &str) -> Value {
                     None => {}
                 }
             }
-            Fact::Unreachable { question, error } if *question == panels_of(uid) => {
+            Fact::Unreachable { question, error } if matches!(question, Asked::Panels { dashboard } if dashboard == uid) => {
                 failed = Some(format!("{question}: {error}"))
             }
             _ => {}
@@ -322,7 +322,7 @@ mod tests {
     use crate::history::At;
     use crate::observation::dashboards::Panel;
     use crate::observation::host::Pressure;
-    use crate::observation::{Newest, Observation};
+    use crate::observation::{Freshness, Observation};
 
     /// An instant this many tenths of a second after a fixed one.
     fn at(tenths: i64) -> At {
@@ -360,7 +360,7 @@ mod tests {
         let operation = |n: i64| tests::operation(&format!("o{n}"), at(n), at(n), at(n));
         let look = |s: i64| {
             let ids = newest(s * 10).into_iter().map(|n| format!("o{n}")).collect();
-            saw(s, Fact::Newest(Newest { signal: "trace".into(), ids, at_s: None }))
+            saw(s, Fact::Freshness(Freshness { signal: "trace".into(), ids, at_s: None }))
         };
         let row = |signal: &str| LedgerRow {
             signal: signal.into(),
@@ -432,7 +432,7 @@ mod tests {
                 .contains("no such metric")
         );
         let unreachable = |uid: &str| Fact::Unreachable {
-            question: panels_of(uid),
+            question: Asked::Panels { dashboard: uid.into() },
             error: "no answer within 5 s".into(),
         };
         assert!(told(vec![saw(0, unreachable("d"))]).unwrap_err().contains("no answer within 5 s"));

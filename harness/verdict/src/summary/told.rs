@@ -73,7 +73,7 @@ pub fn tell(
         status: v.status,
         reason: v.reason,
         cause: v.cause,
-        stopped_at: v.stopped_at,
+        stopped_at: v.stopped_at.map(String::from),
         evidence: v.evidence,
         witnesses: v.witnesses,
         hint: v.hint,

@@ -7,6 +7,7 @@ use verdict::history::alert::{AlertEvent, Notification};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
 use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
+use verdict::observation::asked::Asked;
 use verdict::observation::host::Pressure;
 use verdict::observation::metrics::{Reload, RuleInputs, Samples, Series, Target};
 use verdict::{Cause, EventKind, Fact, Status, Verdict};
@@ -44,10 +45,7 @@ fn inputs(run: Run, change: impl Fn(&mut RuleInputs)) -> Run {
 #[track_caller]
 fn stopped(run: &Run, cause: Cause, stage: &str, says: &str) -> Verdict {
     let (fires, reaches) = (run.fails(FIRES, cause, says), run.fails(REACHES, cause, says));
-    assert_eq!(
-        (fires.stopped_at.as_deref(), reaches.stopped_at.as_deref()),
-        (Some(stage), Some(stage))
-    );
+    assert_eq!((fires.stage(), reaches.stage()), (Some(stage), Some(stage)));
     run.unknown(RESOLVES, "nothing to resolve");
     fires
 }
@@ -272,7 +270,7 @@ fn why_not_a_restart_that_resets_for() {
 fn late_is_a_failure_unless_the_host_was_contended() {
     let late = golden().alert_later("MailerDown", 6.0);
     let v = late.fails(FIRES, Cause::TooLate, "firing 12.5 s after the injection, 9.0 s allowed");
-    assert_eq!(v.stopped_at.as_deref(), Some("fired too late"));
+    assert_eq!(v.stage(), Some("fired too late"));
     let contended = |mut run: Run| {
         run.saw(
             66.0,
@@ -297,7 +295,7 @@ fn late_is_a_failure_unless_the_host_was_contended() {
         Cause::TooLate,
         "arrived after hook 13.5 s, chat 13.5 s; 12.0 s allowed",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("notified too late"));
+    assert_eq!(v.stage(), Some("notified too late"));
     contended(told_late).unknown(REACHES, "late while the host was contended");
 }
 
@@ -455,7 +453,7 @@ fn held(run: Run, change: impl Fn(&mut ManagedAlert)) -> Run {
 fn undelivered(run: &Run, cause: Cause, stage: &str, says: &str) {
     run.passes(FIRES, "firing");
     let v = run.fails(REACHES, cause, says);
-    assert_eq!(v.stopped_at.as_deref(), Some(stage));
+    assert_eq!(v.stage(), Some(stage));
     assert!(
         v.reason.starts_with("fired 6.5 s after the injection and did not arrive at"),
         "{}",
@@ -473,7 +471,7 @@ fn why_not_an_alert_that_was_not_sent() {
     undelivered(&run, Cause::NotSentToManager, "not sent to the alert manager", "never had it");
     let gone = untold().facts(|t, _, f| {
         if matches!(f, Fact::ManagedAlerts { .. }) && t < 90.0 {
-            *f = Fact::Unreachable { question: "alerts".into(), error: "refused".into() };
+            *f = Fact::Unreachable { question: Asked::ManagedAlerts, error: "refused".into() };
         }
     });
     undelivered(
@@ -584,7 +582,7 @@ fn why_not_waiting_or_nothing_known() {
         Cause::WaitingInGroup,
         "it fired 0.5 s before the drill ended, and the quickest notification of this run took 1.0 s",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("waiting in the group"));
+    assert_eq!(v.stage(), Some("waiting in the group"));
     undelivered(
         &untold(),
         Cause::NotNotified,
@@ -679,7 +677,7 @@ fn a_notification_with_other_labels_is_not_the_declared_one() {
         Cause::LabelsDiffer,
         "hook got a notification of MailerDown with other labels: severity is \"warning\", \"critical\" wanted",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("labels differ"));
+    assert_eq!(v.stage(), Some("labels differ"));
     // What a protocol does not show can't differ; the generic webhook shows all.
     let bare = |receiver: &'static str| {
         golden().notifications(move |_, n| {
@@ -732,7 +730,7 @@ fn an_alert_that_does_not_resolve_or_too_late() {
         Cause::TooLate,
         "last seen firing 10.0 s after healing, 8.0 s allowed",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("resolved too late"));
+    assert_eq!(v.stage(), Some("resolved too late"));
     longer(104).fails(RESOLVES, Cause::NotResolved, "still firing 106.0 s after healing");
 }
 
@@ -749,7 +747,7 @@ fn a_receiver_that_is_not_told_that_it_is_over() {
         Cause::NotResolved,
         "last seen firing 2.0 s after healing, and chat was never notified",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("resolution not notified"));
+    assert_eq!(v.stage(), Some("resolution not notified"));
     let late = golden().notifications(|t, n| {
         if end("chat", t, n) {
             n.received_wall_us += 5_000_000;
@@ -954,10 +952,8 @@ fn each_stage_is_measured_against_what_it_may_take() {
         .passes(STAGES, "condition 1.5 s of 2.0 s, evaluation 1.0 s of 1.0 s, hold");
     // Whichever stage is late is the one that is named.
     let late = |run: Run, stage: &str| {
-        assert_eq!(
-            run.fails(STAGES, Cause::TooLate, stage).stopped_at,
-            Some(format!("{stage} too slow"))
-        )
+        let v = run.fails(STAGES, Cause::TooLate, stage);
+        assert_eq!(v.stage(), Some(format!("{stage} too slow").as_str()))
     };
     let pending_longer = |from: i32, to: i32, fires: i32| {
         golden().facts(move |_, _, fact| {
@@ -1021,11 +1017,7 @@ fn the_host_s_allowance_is_one_for_all_stages() {
         beyond.reason
     );
     assert!(beyond.reason.contains("3.6 s beyond in all"), "{}", beyond.reason);
-    assert_eq!(
-        beyond.stopped_at.as_deref(),
-        Some("notify too slow"),
-        "the one that is most beyond"
-    );
+    assert_eq!(beyond.stage(), Some("notify too slow"), "the one that is most beyond");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A drill that was late while the host was contended is run once more; nothing else is.
 
 use super::golden::{Run, drill, expectations, golden, series};
-use verdict::check::attempts::{LATE_WHILE_CONTENDED, again};
+use verdict::check::attempts::again;
 use verdict::history::run::RunEvent;
 use verdict::observation::host::Pressure;
 use verdict::{Cause, EventKind, Fact};
@@ -83,7 +83,7 @@ fn late_while_contended_is_run_again_once() {
 #[test]
 fn whatever_else_is_wrong_with_it_a_repetition_would_hide() {
     let untold = contended(late()).untold("MailerDown");
-    untold.unknown(FIRES, LATE_WHILE_CONTENDED);
+    untold.unknown(FIRES, "late while the host was contended");
     assert_eq!(asked_again(&untold), None, "it fails as well");
     let not_left = contended(late()).without(|t, k| {
         t < 100.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Left { .. }))
@@ -121,7 +121,7 @@ fn the_repetition_counts_when_it_is_bad() {
             io_some_avg10: 0.0,
         }),
     );
-    both.unknown(FIRES, LATE_WHILE_CONTENDED);
+    both.unknown(FIRES, "late while the host was contended");
     let not_bitten = repeated(contended(late()), 0).without(|t, k| {
         t > 140.0 && matches!(k, EventKind::Fault(verdict::history::fault::FaultEvent::Bit { .. }))
     });

@@ -2,6 +2,7 @@
 
 use super::golden::{Clock, OPERATIONS, Run, document, golden, golden_at};
 use verdict::history::load::Outcome;
+use verdict::observation::asked::Asked;
 use verdict::observation::logs::{Document, FieldTypes};
 use verdict::{Cause, EventKind, Fact};
 
@@ -139,7 +140,10 @@ fn absence_in_an_answer_with_holes_proves_nothing() {
     silent.saw(
         189.0,
         "logs",
-        Fact::Unreachable { question: "documents of logs-api-*".into(), error: "timed out".into() },
+        Fact::Unreachable {
+            question: Asked::Documents { pattern: "logs-api-*".into() },
+            error: "timed out".into(),
+        },
     );
     silent.unknown(LINES, "timed out, so that absence proves nothing");
 }
@@ -152,9 +156,15 @@ fn a_store_that_was_not_read_after_the_load_is_unknown() {
     run.saw(
         187.0,
         "logs",
-        Fact::Unreachable { question: "documents".into(), error: "refused".into() },
+        Fact::Unreachable {
+            question: Asked::Documents { pattern: "logs-*".into() },
+            error: "refused".into(),
+        },
     );
-    run.unknown(LINES, "never read after the load; not answering then: logs (documents): refused");
+    run.unknown(
+        LINES,
+        "never read after the load; not answering then: logs (documents of logs-*): refused",
+    );
     // What was read while the load ran is no capture.
     let clock = run.clock;
     run.saw(

@@ -4,6 +4,7 @@ use super::golden::{Run, golden, managed, notification};
 use verdict::history::alert::AlertEvent;
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
+use verdict::observation::asked::Asked;
 use verdict::observation::host::Pressure;
 use verdict::{Cause, EventKind, Fact};
 
@@ -47,7 +48,7 @@ fn a_switch_that_falls_silent_is_a_failure() {
         Cause::NotRepeated,
         "hook was sent nothing for 32.0 s, from 68.0 s into the run",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("manager did not have it then"));
+    assert_eq!(v.stage(), Some("manager did not have it then"));
     without_told("Heartbeat", 0.0, 200.0).fails(
         REPEATED,
         Cause::NotRepeated,
@@ -64,7 +65,7 @@ fn a_switch_that_falls_silent_is_a_failure() {
     alert.inhibited_by = vec!["HouseDown".into()];
     held.saw(99.0, "manager", Fact::ManagedAlerts { alerts: vec![alert] });
     let v = held.fails(REPEATED, Cause::NotRepeated, "sent nothing for 32.0 s");
-    assert_eq!(v.stopped_at.as_deref(), Some("inhibited by HouseDown"));
+    assert_eq!(v.stage(), Some("inhibited by HouseDown"));
     let mut contended = silent;
     contended.saw(
         80.0,
@@ -99,18 +100,18 @@ fn an_end_that_is_told_before_it_is_one_is_a_failure() {
         Cause::FalseAllClear,
         "chat was notified that it is over 14.5 s after the injection",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("false all-clear"));
+    assert_eq!(v.stage(), Some("false all-clear"));
     early.saw(
         71.0,
         "metrics",
-        Fact::Unreachable { question: "targets".into(), error: "refused".into() },
+        Fact::Unreachable { question: Asked::Targets, error: "refused".into() },
     );
     let v = early.fails(
         UNTIL_OVER,
         Cause::FalseAllClear,
         "and the fault stayed until 19.5 s; metrics did not answer meanwhile",
     );
-    assert_eq!(v.stopped_at.as_deref(), Some("metrics is silent"));
+    assert_eq!(v.stage(), Some("metrics is silent"));
     without_told("MailerDown", 60.0, 80.0).unknown(UNTIL_OVER, "never told that it fires");
     golden()
         .without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })))

@@ -1,6 +1,7 @@
 //! Targets, series, rules, dashboards.
 
 use super::golden::{Run, golden, panel, target};
+use verdict::observation::asked::Asked;
 use verdict::observation::dashboards::{Dashboard, Panel};
 use verdict::observation::metrics::Target;
 use verdict::{Cause, EventKind, Fact, Observation};
@@ -54,7 +55,7 @@ fn what_is_seen_in_a_drill_says_nothing_about_the_healthy_stack() {
 #[test]
 fn a_server_that_stays_silent_is_a_failure_and_one_that_comes_back_is_not() {
     let unreachable =
-        || Fact::Unreachable { question: "targets".into(), error: "connection refused".into() };
+        || Fact::Unreachable { question: Asked::Targets, error: "connection refused".into() };
     let mut run = golden();
     run.saw(30.0, "metrics", unreachable());
     for id in [

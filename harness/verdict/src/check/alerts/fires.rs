@@ -3,7 +3,6 @@
 use super::silence;
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, cut_short, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{labels, seconds};
@@ -81,8 +80,7 @@ impl Checker for AlertFires {
                     return timeline.require_complete(verdict);
                 }
                 if let Some((why, seq)) = timeline.contended(Interval { from: start, to: s.from }) {
-                    return Verdict::unknown(id, expected, format!("{LATE_WHILE_CONTENDED}: {what}; {why}"))
-                        .stopped_at(LATE_WHILE_CONTENDED)
+                    return Verdict::late_while_contended(id, expected, &what, &why)
                         .witnesses([injected.seq, s.seq, seq]);
                 }
                 Verdict::fail(id, expected, Cause::TooLate, what).stopped_at("fired too late").witnesses([injected.seq, s.seq]).hint(

@@ -4,7 +4,6 @@ use super::delivery::{self, Received};
 use super::silence;
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, cut_short, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
@@ -176,14 +175,9 @@ impl Checker for AlertReaches {
             );
         }
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: last }) {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("{LATE_WHILE_CONTENDED}: {what}; {why}"),
-            )
-            .stopped_at(LATE_WHILE_CONTENDED)
-            .witnesses(seqs)
-            .witnesses([seq]);
+            return Verdict::late_while_contended(id, expected, &what, &why)
+                .witnesses(seqs)
+                .witnesses([seq]);
         }
         let stage =
             if fired.from - start > self.within_s { "fired too late" } else { "notified too late" };

@@ -3,7 +3,6 @@
 use super::delivery::{accepted, of_name, received_s};
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
@@ -128,14 +127,9 @@ impl Checker for AlertResolves {
             let lasted = Interval { from: heal, to: bound.max(last.to) };
             if let Some((why, seq)) = timeline.contended(lasted).filter(|_| cause == Cause::TooLate)
             {
-                return Verdict::unknown(
-                    self.id(),
-                    self.expected(),
-                    format!("{LATE_WHILE_CONTENDED}: {what}; {why}"),
-                )
-                .stopped_at(LATE_WHILE_CONTENDED)
-                .witnesses(seqs)
-                .witnesses([seq]);
+                return Verdict::late_while_contended(self.id(), self.expected(), &what, &why)
+                    .witnesses(seqs)
+                    .witnesses([seq]);
             }
             Verdict::fail(self.id(), self.expected(), cause, what)
                 .stopped_at(stage)

@@ -4,7 +4,6 @@
 use super::delivery::{self, Received};
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::attempts::LATE_WHILE_CONTENDED;
 use crate::check::firing::{Firing, Onset, drill_until};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
@@ -236,14 +235,9 @@ impl Checker for AlertStages {
             .and_then(|drill| drill.injected)
             .map_or(end, |moment| moment.at.wall_s());
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: end }) {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("{LATE_WHILE_CONTENDED}: {each}; {why}"),
-            )
-            .stopped_at(LATE_WHILE_CONTENDED)
-            .witnesses(seqs)
-            .witnesses([seq]);
+            return Verdict::late_while_contended(id, expected, &each, &why)
+                .witnesses(seqs)
+                .witnesses([seq]);
         }
         let hint = match late.stage.as_str() {
             "hold" => {
