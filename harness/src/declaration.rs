@@ -12,7 +12,7 @@ use config::timescale::ScalingDecision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use verdict::history::alert::Protocol;
+use verdict::history::alert::{AlertEvent, Protocol};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -413,6 +413,18 @@ pub struct StandIn {
     /// Whether it is told of resolutions.
     #[serde(default = "yes")]
     pub resolved: bool,
+}
+
+impl StandIn {
+    /// What a history says of it.
+    pub fn declared(&self) -> AlertEvent {
+        AlertEvent::Declared {
+            receiver: self.name.clone(),
+            protocol: self.protocol,
+            host: self.host.clone(),
+            path: self.path.clone(),
+        }
+    }
 }
 
 fn yes() -> bool {

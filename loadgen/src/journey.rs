@@ -72,19 +72,8 @@ pub struct Step {
     /// The HTTP status with which it ends as wanted. From 400 on it is a refusal that the journey
     /// wants.
     pub wanted: u16,
-    /// What it must lead to once it ended as wanted.
-    pub leads_to: &'static [LeadsTo],
-}
-
-/// Something that an operation must lead to, and that carries its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeadsTo {
-    /// A log line of the service that answered.
-    LogLine,
-    /// A trace, if it is sampled.
-    Trace,
-    /// A mail in its recipient's mailbox.
-    Mail,
+    /// Whether a mail must arrive in a recipient's mailbox once it ended as wanted.
+    pub sends_mail: bool,
 }
 
 /// How many arrivals a search looks back for a mail.
@@ -253,14 +242,8 @@ impl JourneyRun {
             self.arrival.saturating_sub(RECENT),
             self.arrival.saturating_sub(1 + self.draw.below(RECENT as usize / 2) as u64),
         );
-        let sends_first = |arrival: u64| {
-            casting
-                .of(arrival)
-                .0
-                .steps()
-                .first()
-                .is_some_and(|s| s.leads_to.contains(&LeadsTo::Mail))
-        };
+        let sends_first =
+            |arrival: u64| casting.of(arrival).0.steps().first().is_some_and(|s| s.sends_mail);
         let mail = (self.draw.unit() < 0.5)
             .then(|| (oldest..newest).rev().find(|a| sends_first(*a)))
             .flatten();
@@ -323,7 +306,7 @@ impl JourneyRun {
             self.service += whole.service;
             self.as_expected &= as_expected;
         }
-        if seen.outcome == Outcome::Acknowledged && step.leads_to.contains(&LeadsTo::Mail) {
+        if seen.outcome == Outcome::Acknowledged && step.sends_mail {
             shared.outstanding.acknowledged(&id);
         }
         let operation = Operation {

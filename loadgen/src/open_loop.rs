@@ -4,7 +4,7 @@ use crate::client::http::Http;
 use crate::clock::RunClock;
 use crate::closed_loop::{self, UserPool, Users};
 use crate::id::Ids;
-use crate::journey::{self, JourneyMix, JourneyRun, LeadsTo, Shared};
+use crate::journey::{self, JourneyMix, JourneyRun, Shared};
 use crate::mailbox::{Outstanding, Watch};
 use crate::recorder::{LiveStats, Recorder};
 use crate::target::{Network, check_target};
@@ -141,7 +141,7 @@ pub async fn run_with(
     let sends_mail = journeys
         .iter()
         .zip(&weights)
-        .any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.leads_to.contains(&LeadsTo::Mail)));
+        .any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.sends_mail));
     let outstanding = Arc::new(Outstanding::default());
     let mut watch = imap.filter(|_| sends_mail).map(|server| {
         Watch::with(

@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
-use verdict::history::alert::AlertEvent;
 use verdict::history::fault::{BlastRadius, FaultEvent};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::{At, EventKind, Expectation, Fact, History, Status, Verdict};
@@ -111,13 +110,7 @@ impl Bench {
             time_scale: 1.0,
         });
         for receiver in &bench.live.read.subject.declaration.receivers {
-            let (receiver, protocol, host, path) = (
-                receiver.name.clone(),
-                receiver.protocol,
-                receiver.host.clone(),
-                receiver.path.clone(),
-            );
-            bench.note(EventKind::Alert(AlertEvent::Declared { receiver, protocol, host, path }));
+            bench.note(EventKind::Alert(receiver.declared()));
         }
         Ok(bench)
     }

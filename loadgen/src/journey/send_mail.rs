@@ -1,7 +1,7 @@
 //! A user sends a mail to another one. That it arrives is seen by the watcher of the recipient's
 //! mailbox ([`crate::mailbox`]), which looks for the operation's id in the headers of new mail.
 
-use super::{Journey, JourneyRun, LeadsTo, Request, Step};
+use super::{Journey, JourneyRun, Request, Step};
 use crate::closed_loop::Think;
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -9,11 +9,7 @@ use std::time::Duration;
 
 pub(super) struct SendMail;
 
-const STEPS: [Step; 1] = [Step {
-    name: "send",
-    wanted: 202,
-    leads_to: &[LeadsTo::LogLine, LeadsTo::Trace, LeadsTo::Mail],
-}];
+const STEPS: [Step; 1] = [Step { name: "send", wanted: 202, sends_mail: true }];
 
 impl Journey for SendMail {
     fn name(&self) -> &'static str {

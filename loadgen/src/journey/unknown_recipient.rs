@@ -1,16 +1,12 @@
 //! A user writes to an address that nobody has and must be refused.
 
-use super::{Journey, JourneyRun, LeadsTo, Request, Step};
+use super::{Journey, JourneyRun, Request, Step};
 use futures::future::BoxFuture;
 use serde_json::json;
 
 pub(super) struct UnknownRecipient;
 
-const STEPS: [Step; 1] = [Step {
-    name: "unknown_recipient",
-    wanted: 422,
-    leads_to: &[LeadsTo::LogLine, LeadsTo::Trace],
-}];
+const STEPS: [Step; 1] = [Step { name: "unknown_recipient", wanted: 422, sends_mail: false }];
 
 impl Journey for UnknownRecipient {
     fn name(&self) -> &'static str {

@@ -1,12 +1,11 @@
 //! A user mistypes the password and must be refused.
 
-use super::{Journey, JourneyRun, LeadsTo, Request, Step};
+use super::{Journey, JourneyRun, Request, Step};
 use futures::future::BoxFuture;
 
 pub(super) struct WrongPassword;
 
-const STEPS: [Step; 1] =
-    [Step { name: "wrong_password", wanted: 401, leads_to: &[LeadsTo::LogLine, LeadsTo::Trace] }];
+const STEPS: [Step; 1] = [Step { name: "wrong_password", wanted: 401, sends_mail: false }];
 
 impl Journey for WrongPassword {
     fn name(&self) -> &'static str {

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use verdict::history::alert::AlertEvent;
 use verdict::history::run::{Deviation, DeviationKind, Phase, RunEvent};
 use verdict::{EventKind, history};
 
@@ -154,13 +153,7 @@ impl LiveStack {
             }
         }
         for receiver in &self.read.subject.declaration.receivers {
-            let declared = AlertEvent::Declared {
-                receiver: receiver.name.clone(),
-                protocol: receiver.protocol,
-                host: receiver.host.clone(),
-                path: receiver.path.clone(),
-            };
-            recorder.write(EventKind::Alert(declared))?;
+            recorder.write(EventKind::Alert(receiver.declared()))?;
         }
         for event in self.prologue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter()
         {

@@ -17,8 +17,6 @@ pub enum Phase {
     Steady,
     /// Load runs; drills come and go.
     Drive,
-    /// Everything injected is healed.
-    Heal,
     /// Backlogs empty themselves.
     Drain,
     /// Everything that judging needs is read from the backends.
