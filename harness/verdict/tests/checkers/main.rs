@@ -16,5 +16,6 @@ mod mutation;
 mod notified;
 mod recovery;
 mod scraping;
+mod texts;
 mod traces;
 mod under_load;
