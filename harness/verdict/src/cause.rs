@@ -25,7 +25,7 @@ pub enum Cause {
     TargetStale,
     /// The target answers, but not within the time-out of its scrape while it has work to do.
     ScrapeTimesOut,
-    /// The service has no metrics endpoint.
+    /// The service has no metrics endpoint that is scraped.
     NoMetricsEndpoint,
     /// A series that is expected, or that a rule selects, does not exist.
     SeriesAbsent,
@@ -35,7 +35,7 @@ pub enum Cause {
     ReloadRejected,
     /// The server reads another file than the one that lies on disk under its name.
     FileReplacedUnderMount,
-    /// The rule is not loaded.
+    /// The metrics server has not loaded the rule.
     RuleNotLoaded,
     /// The rule's group fails to evaluate.
     RuleFailing,
@@ -57,15 +57,15 @@ pub enum Cause {
     // Notification.
     /// The alert fired and the alert manager never had it.
     NotSentToManager,
-    /// Another alert inhibits it.
+    /// Another alert inhibits the notification.
     Inhibited,
-    /// A silence matches it.
+    /// A silence matches the alert.
     Silenced,
-    /// A time interval mutes it.
+    /// A time interval mutes the route of the alert.
     Muted,
-    /// Its route leads to other receivers.
+    /// The alert's route leads to other receivers.
     RoutedElsewhere,
-    /// It waits for its group's timer.
+    /// The alert waits for its group's timer at the alert manager.
     WaitingInGroup,
     /// The alert manager takes the receiver for told already, and does not repeat it yet.
     Deduplicated,
@@ -75,7 +75,7 @@ pub enum Cause {
     NotNotified,
     /// It arrived later than its budget allows.
     TooLate,
-    /// It was never reported as resolved.
+    /// The alert was never reported as resolved.
     NotResolved,
     /// People were told that it is over while it was not.
     FalseAllClear,
@@ -107,7 +107,7 @@ pub enum Cause {
     SpanMissing,
     /// The share of traces kept does not fit the stated rate.
     SamplingRateOff,
-    /// No trace arrived.
+    /// No trace arrived at the store.
     NoTraces,
 
     // Dashboards.
@@ -115,7 +115,7 @@ pub enum Cause {
     PanelWithoutData,
     /// A panel's query fails.
     PanelQueryFails,
-    /// A data source does not answer.
+    /// A data source does not answer a query.
     DatasourceUnhealthy,
     /// A declared dashboard does not exist.
     DashboardMissing,

@@ -21,40 +21,41 @@ pub const LEAST_RUNS: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compared {
-    /// As a share: latencies, memory. Values must be above zero.
+    /// As a share, as latencies and memory are; values must be above zero.
     Ratio,
-    /// As a difference in the measure's own unit: error rates, queue lengths, which may be zero.
+    /// As a difference in the measure's own unit, as error rates and queue lengths are; values may
+    /// be zero.
     Difference,
 }
 
-/// Which direction is better.
+/// Which direction of a measure is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
-    /// Smaller values: latencies.
+    /// Smaller values are better, as of latencies.
     Lower,
-    /// Larger values: a cache's hit rate.
+    /// Larger values are better, as of a cache's hit rate.
     Higher,
 }
 
-/// What is asked of one measure.
+/// What is asked of a measure: is the candidate worse than the baseline?
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Question {
     /// How values are compared.
     pub compared: Compared,
-    /// Which direction is better.
+    /// Which direction of the values is better.
     pub better: Better,
     /// The smallest change for the worse that the owner cares about: a share (0.1 is 10 %) for
     /// `Ratio`, else in the measure's unit. Above zero.
     pub practical: f64,
-    /// Chance of failing software that did not change, for this measure alone: the check's error
-    /// rate, shared out.
+    /// Chance, between 0 and 1, of failing software that did not change, for this measure alone:
+    /// the check's error rate, shared out.
     pub alpha: f64,
-    /// Chance with which a change of the practical size must be found.
+    /// Chance, between 0 and 1, with which a change of the practical size must be found.
     pub power: f64,
 }
 
-/// What came of it.
+/// What the runs answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Answer {
@@ -62,7 +63,7 @@ pub enum Answer {
     Holds(Change),
     /// Worse, by more than chance explains and by more than the owner accepts.
     Worse(Change),
-    /// The runs can't tell.
+    /// There are too few runs, for how much they vary, to tell.
     TooFewRuns {
         /// Runs on each side that would tell; `None` if no number below a thousand would, or the
         /// variation is unknown.
@@ -78,7 +79,7 @@ pub enum Answer {
 /// Negative is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
-    /// As seen.
+    /// The change as the means show it.
     pub seen: f64,
     /// Lower end of the one-sided interval at level 1 − alpha.
     pub at_least: f64,

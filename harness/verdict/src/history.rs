@@ -47,7 +47,7 @@ impl At {
         (self.mono_us - earlier.mono_us) as f64 / 1e6
     }
 
-    /// Wall-clock seconds since the Unix epoch.
+    /// Seconds of the wall clock since the Unix epoch.
     pub fn wall_s(self) -> f64 {
         self.wall_us as f64 / 1e6
     }
@@ -59,34 +59,34 @@ impl At {
     }
 }
 
-/// One entry of the history.
+/// An entry of the history: something that happened, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Position in the history, from 0, without gaps. Witnesses refer to it.
     pub seq: u64,
     /// When the harness recorded it.
     pub at: At,
-    /// What happened.
+    /// What happened, by its domain.
     pub kind: EventKind,
 }
 
-/// What happened, by domain.
+/// What happened, sorted by the domain that it belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "domain", content = "event", rename_all = "snake_case")]
 pub enum EventKind {
-    /// The run itself: its start, phases, drills, deviations.
+    /// The run itself: its start, phases, drills, deviations and end.
     Run(run::RunEvent),
-    /// Services of the stack: started, ready, died.
+    /// Services of the stack: started, ready, or in which state at the end.
     Stack(stack::StackEvent),
     /// Operations of the load, and its summary.
     Load(load::LoadEvent),
-    /// Faults: injected, bit, healed, left.
+    /// Faults: injected, bitten, healed, gone.
     Fault(fault::FaultEvent),
-    /// Notifications that arrived at a receiver.
+    /// Receivers: declared, and notified.
     Alert(alert::AlertEvent),
-    /// What runs measured, for the gate.
+    /// What runs measured, for the comparison of two versions.
     Measure(measure::MeasureEvent),
-    /// A probe's answer.
+    /// What a probe was answered, or that it was not.
     Observation(Observation),
 }
 
@@ -112,7 +112,7 @@ impl EventKind {
 /// A whole recorded run, ordered by `seq`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// All events, side files included.
+    /// All events, those of side files included, in the order of `seq`.
     pub events: Vec<Event>,
 }
 
@@ -123,7 +123,7 @@ impl History {
         History { events }
     }
 
-    /// All observations, with their events.
+    /// All observations of probes, each with its event.
     pub fn observations(&self) -> impl DoubleEndedIterator<Item = (&Event, &Observation)> {
         self.events.iter().filter_map(|e| match &e.kind {
             EventKind::Observation(o) => Some((e, o)),
@@ -131,7 +131,7 @@ impl History {
         })
     }
 
-    /// All operations of the load.
+    /// All operations of the load that ended, each with its event.
     pub fn operations(&self) -> impl DoubleEndedIterator<Item = (&Event, &load::Operation)> {
         self.events.iter().filter_map(|e| match &e.kind {
             EventKind::Load(load::LoadEvent::Operation(o)) => Some((e, o)),
@@ -147,7 +147,7 @@ impl History {
         })
     }
 
-    /// All events about faults.
+    /// All events about faults, each with its entry.
     pub fn faults(&self) -> impl DoubleEndedIterator<Item = (&Event, &fault::FaultEvent)> {
         self.events.iter().filter_map(|e| match &e.kind {
             EventKind::Fault(f) => Some((e, f)),
@@ -155,7 +155,7 @@ impl History {
         })
     }
 
-    /// All events about the run.
+    /// All events about the run itself, each with its entry.
     pub fn run(&self) -> impl DoubleEndedIterator<Item = (&Event, &run::RunEvent)> {
         self.events.iter().filter_map(|e| match &e.kind {
             EventKind::Run(r) => Some((e, r)),
@@ -163,7 +163,7 @@ impl History {
         })
     }
 
-    /// All events about services.
+    /// All events about services, each with its entry.
     pub fn stack(&self) -> impl DoubleEndedIterator<Item = (&Event, &stack::StackEvent)> {
         self.events.iter().filter_map(|e| match &e.kind {
             EventKind::Stack(s) => Some((e, s)),

@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 /// A service that is left out, by the names under which it would be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AbsentService {
-    /// Service, as the Compose file names it.
+    /// Name of the service, as the Compose file has it.
     pub service: String,
-    /// Jobs that scrape nothing else.
+    /// Jobs of the scrape configuration that scrape nothing else.
     #[serde(default)]
     pub jobs: Vec<String>,
-    /// Names by which it would be reached inside the stack.
+    /// Host names by which it would be reached inside the stack.
     #[serde(default)]
     pub hosts: Vec<String>,
 }
@@ -27,11 +27,11 @@ pub struct AbsentService {
 /// Something that is expected absent, because its service is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Absent {
-    /// Service.
+    /// Name of the service that is left out.
     pub service: String,
-    /// Endpoint, job, selector or data source.
+    /// Name of the endpoint, job, selector or data source.
     pub name: String,
-    /// How many of it would be seen at least.
+    /// Least number of them that would be seen if the service ran.
     #[serde(default = "one")]
     pub count: u64,
 }
@@ -41,7 +41,7 @@ fn one() -> u64 {
 }
 
 impl Absent {
-    /// One thing of a service.
+    /// One thing that is absent because of this service.
     pub fn new(service: impl Into<String>, name: impl Into<String>) -> Absent {
         Absent { service: service.into(), name: name.into(), count: 1 }
     }
@@ -66,7 +66,7 @@ impl AbsentService {
             || labels.get("instance").is_some_and(|i| self.is_host(i))
     }
 
-    /// Whether an address is the service's.
+    /// Whether an address, `host:port` or a URL, is the service's.
     pub fn is_host(&self, address: &str) -> bool {
         let host = host_of(address);
         self.hosts.iter().any(|h| h == host)

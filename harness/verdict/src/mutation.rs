@@ -35,33 +35,33 @@ pub struct Mutation {
     pub undecidable: u64,
     /// Evaluations that the server left out, known by its alerts.
     pub left_out: u64,
-    /// All mutants.
+    /// How many of all mutants became what.
     pub counts: Counts,
-    /// By operator.
+    /// How many became what, by operator.
     pub operators: Vec<OfOperator>,
-    /// By rule.
+    /// How many became what, by rule, with each mutant.
     pub rules: Vec<OfRule>,
 }
 
 /// How many mutants became what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
-    /// All.
+    /// Number of mutants.
     pub mutants: u64,
-    /// An expectation of the run tells them from the rule.
+    /// Number that an expectation of the run tells from the rule.
     pub killed: u64,
-    /// No expectation of the run does.
+    /// Number that no expectation of the run tells from the rule.
     pub survived: u64,
-    /// The record does not decide it.
+    /// Number of which the record does not decide it.
     pub undecidable: u64,
-    /// The server refuses them, so nobody would deploy them.
+    /// Number that the server refuses, so that nobody would deploy them.
     pub refused: u64,
-    /// Their rule was not reproduced, or is not itself seen as wanted.
+    /// Number whose rule was not reproduced, or is not itself seen as wanted.
     pub not_judged: u64,
 }
 
 impl Counts {
-    /// Counts outcomes.
+    /// Counts the outcomes of mutants.
     pub fn of(outcomes: impl IntoIterator<Item = Outcome>) -> Counts {
         let mut counts = Counts::default();
         for outcome in outcomes {
@@ -78,19 +78,19 @@ impl Counts {
     }
 }
 
-/// Mutants of an operator.
+/// The mutants that one operator made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfOperator {
-    /// Operator.
+    /// The operator that made them.
     pub operator: Operator,
-    /// Its mutants.
+    /// How many became what.
     pub counts: Counts,
 }
 
 /// A rule and its mutants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfRule {
-    /// Alert name.
+    /// Name of the alert.
     pub rule: String,
     /// Pass if it was reproduced; Skipped if it was changed for a drill; Unknown otherwise.
     pub status: Status,
@@ -98,24 +98,24 @@ pub struct OfRule {
     pub reason: String,
     /// Ids of the verdicts that its mutants are judged by: those that hold for the rule as it is.
     pub judged_by: Vec<String>,
-    /// How many became what.
+    /// How many of its mutants became what.
     pub counts: Counts,
-    /// The mutants.
+    /// Its mutants, each with what became of it.
     pub mutants: Vec<MutantRow>,
 }
 
-/// A mutant.
+/// A mutant and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MutantRow {
-    /// Operator.
+    /// The operator that made it.
     pub operator: Operator,
-    /// What was changed.
+    /// What was changed, in a few words.
     pub change: String,
     /// What became of it.
     pub outcome: Outcome,
     /// Ids of the verdicts that tell it from the rule, if it was killed.
     pub killed_by: Vec<String>,
-    /// Why.
+    /// Why that became of it, as a sentence.
     pub reason: String,
     /// The rule's lines that differ, `-` before and `+` after.
     pub diff: Vec<String>,

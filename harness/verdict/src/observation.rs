@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 /// A probe's answer. An unreachable backend is an observation too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// Service that was asked, as the Compose file names it.
+    /// Name of the service that was asked, as the Compose file has it.
     pub source: String,
-    /// When it was asked.
+    /// When the question was put.
     pub asked: At,
-    /// When it had answered, or was given up.
+    /// When the answer was there, or was given up.
     pub answered: At,
-    /// What it said.
+    /// What the backend said, or that it did not answer.
     pub fact: Fact,
 }
 
@@ -32,11 +32,12 @@ pub struct Observation {
 /// happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Freshness {
-    /// `log:<source>` or `trace`, as in the ledger.
+    /// Signal, `log:<source>` or `trace`, as in the ledger.
     pub signal: String,
     /// Ids of operations that the newest lines or traces answer for.
     pub ids: Vec<String>,
-    /// The newest one's own time, seconds since the epoch.
+    /// Time of the newest line or trace itself, in seconds since the Unix epoch; `None` if there is
+    /// none.
     pub at_s: Option<f64>,
 }
 
@@ -49,19 +50,19 @@ pub enum Fact {
         /// What was asked.
         #[serde(deserialize_with = "asked::recorded")]
         question: Asked,
-        /// What went wrong.
+        /// What went wrong: the transport's error, the status, or why the answer is not understood.
         error: String,
     },
     /// A health endpoint answered (or did not, which `ok` and `seen` say).
     Health(health::HealthAnswer),
-    /// All targets that the metrics server knows, dropped ones apart.
+    /// All targets that the metrics server scrapes; dropped ones are not among them.
     Targets {
-        /// The targets.
+        /// The targets, of all jobs.
         targets: Vec<metrics::Target>,
     },
     /// How many series match each selector now.
     SeriesCount {
-        /// The answers.
+        /// One answer for each selector that was answered.
         counts: Vec<metrics::SeriesCount>,
     },
     /// Samples of an expression over a range.
@@ -72,39 +73,39 @@ pub enum Fact {
     Replay(replay::Replay),
     /// Rule groups as the server has loaded them.
     Rules {
-        /// The groups.
+        /// The groups, of all rule files.
         groups: Vec<metrics::RuleGroup>,
     },
     /// How often the server has evaluated its rule groups.
     Evaluations {
-        /// The groups.
+        /// The groups, of all rule files.
         groups: Vec<metrics::GroupEvaluations>,
     },
     /// Whether the server runs with the configuration it was last given.
     Reload(metrics::Reload),
     /// Since when the server's process runs.
     ProcessStarted {
-        /// Seconds since the epoch.
+        /// When the process started, on the host's clock, in seconds since the Unix epoch.
         at_s: f64,
     },
     /// Alerts as the alert manager holds them.
     ManagedAlerts {
-        /// The alerts.
+        /// All alerts that it has, suppressed ones included.
         alerts: Vec<alerts::ManagedAlert>,
     },
     /// Receivers that the alert manager's configuration has.
     ManagerReceivers {
-        /// Their names there.
+        /// Names of the receivers, as the configuration has them.
         names: Vec<String>,
     },
     /// Silences in force.
     Silences {
-        /// The silences.
+        /// The silences, active and pending.
         silences: Vec<alerts::Silence>,
     },
-    /// Log documents.
+    /// Log lines of a stretch of time.
     Documents {
-        /// The documents.
+        /// The lines that were found.
         documents: Vec<logs::Document>,
         /// Whether the answer was cut off by a limit; absence then proves nothing.
         truncated: bool,
@@ -113,12 +114,12 @@ pub enum Fact {
     FieldTypes(logs::FieldTypes),
     /// Indices and how many documents they hold.
     Indices {
-        /// The indices.
+        /// The indices that match the pattern that was asked for.
         indices: Vec<logs::Index>,
     },
-    /// Spans.
+    /// Spans of a stretch of time.
     Spans {
-        /// The spans.
+        /// The spans that were found.
         spans: Vec<traces::Span>,
         /// Whether the answer was cut off by a limit; absence then proves nothing.
         truncated: bool,
@@ -130,20 +131,20 @@ pub enum Fact {
     Panel(dashboards::Panel),
     /// Dashboards that the server has.
     Dashboards {
-        /// The dashboards.
+        /// All dashboards that the server has.
         dashboards: Vec<dashboards::Dashboard>,
     },
-    /// Health of a data source.
+    /// The health of a data source.
     Datasource(dashboards::Datasource),
     /// What is noted on dashboards.
     Annotations {
-        /// The notes.
+        /// The annotations that have the tags that were asked for.
         annotations: Vec<dashboards::Annotation>,
     },
     /// Files that are mounted one by one into the server's container. One without any is said to
     /// have none.
     MountedFiles {
-        /// The files.
+        /// The files; empty if the container has none.
         files: Vec<host::MountedFile>,
     },
     /// Pressure stall information of the host.

@@ -32,52 +32,52 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A fault's life.
+/// A fault of a run, from its injection to its healing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRow {
-    /// Drill.
+    /// Id of the drill that it belongs to.
     pub drill: String,
-    /// Kind.
+    /// Kind of the fault, for example `stop`.
     pub kind: String,
-    /// Service.
+    /// Name of the service that it is aimed at.
     pub target: String,
-    /// Mechanism.
+    /// How it was injected, for example `engine`.
     pub mechanism: String,
-    /// Seconds since the run began.
+    /// When it was injected, in seconds since the run began.
     pub injected_at: f64,
-    /// Seconds since the run began; null if it did not bite.
+    /// When its effect was first seen, in seconds since the run began; null if it was not.
     pub bit_at: Option<f64>,
-    /// Seconds since the run began; null if it was not healed.
+    /// When it was healed, in seconds since the run began; null if it was not.
     pub healed_at: Option<f64>,
 }
 
-/// How long the parts of a run took.
+/// How long the parts of a run took; null for what did not take place.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Timings {
-    /// Obtaining images, seconds.
+    /// Seconds that images took to be obtained.
     pub images_s: Option<f64>,
-    /// From creating containers to all ready, seconds.
+    /// Seconds from the creation of containers until all were ready.
     pub up_s: Option<f64>,
-    /// Load and drills, seconds.
+    /// Seconds from the wait for the steady state to the end of load and drills.
     pub drive_s: Option<f64>,
-    /// Draining and reading what judging needs, seconds.
+    /// Seconds that draining took, and reading what judging needs.
     pub capture_s: Option<f64>,
-    /// Removing the stack, seconds.
+    /// Seconds that the removal of the stack took.
     pub down_s: Option<f64>,
 }
 
-/// How many verdicts are what.
+/// How many verdicts have which status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// Passed.
+    /// Number of verdicts that passed.
     pub passed: u64,
-    /// Failed.
+    /// Number of verdicts that failed.
     pub failed: u64,
-    /// Unknown.
+    /// Number of verdicts that could not be judged.
     pub unknown: u64,
-    /// Skipped.
+    /// Number of verdicts that were left out.
     pub skipped: u64,
-    /// Waived.
+    /// Number of failures that are accepted for now.
     pub waived: u64,
 }
 
@@ -107,7 +107,7 @@ impl Summary {
     }
 }
 
-/// The faults of a run.
+/// The faults of a run that were injected, in the order of their injection.
 pub fn faults(history: &History) -> Vec<FaultRow> {
     let mut rows: Vec<FaultRow> = Vec::new();
     let seconds = |at: At| at.mono_us as f64 / 1e6;
@@ -143,7 +143,7 @@ pub fn load(history: &History, stream: &str) -> Option<LoadSummary> {
     })
 }
 
-/// How long the phases took.
+/// How long each part of a run took.
 pub fn timings(history: &History) -> Timings {
     let edge = |phase: Phase, begin: bool| {
         history.run().find_map(|(e, r)| match r {

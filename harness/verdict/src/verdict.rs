@@ -4,7 +4,8 @@ use crate::cause::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The worst wins when verdicts are merged. Unknown never counts as a pass.
+/// How an expectation fared. The order is that of severity: the worst wins when verdicts are
+/// merged, and Unknown never counts as a pass.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -12,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// Left out by a tag or because an optional component is absent; never changes the outcome.
     Skipped,
-    /// Shown to hold, with evidence.
+    /// Shown to hold, with evidence that says on what it rests.
     Pass,
     /// A failure that the user accepts for now, with owner, reason and expiry.
     Waived,
-    /// Could not be judged.
+    /// Could not be judged; the reason says what is missing.
     Unknown,
-    /// Shown not to hold, with witnesses.
+    /// Shown not to hold, with witnesses and a cause.
     Fail,
 }
 
@@ -28,7 +29,7 @@ impl Status {
         self.max(other)
     }
 
-    /// As it is written for people and in files.
+    /// The status as it is written for people and in files.
     pub fn word(self) -> &'static str {
         match self {
             Status::Skipped => "skipped",
@@ -40,12 +41,12 @@ impl Status {
     }
 }
 
-/// Something that a verdict rests on.
+/// Something that was looked at and that a verdict rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// What was looked at, for example `operations with their line`.
     pub what: String,
-    /// How many of them.
+    /// Number of them that were looked at.
     pub count: u64,
 }
 
@@ -90,7 +91,7 @@ impl From<String> for StoppedAt {
     }
 }
 
-/// The answer to one expectation.
+/// The answer to one expectation, as a checker gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Id, unique within a run: the concern, the subject and the claim, joined by dots. The
@@ -98,19 +99,19 @@ pub struct Verdict {
     pub id: String,
     /// What was expected, as one lowercase sentence without full stop.
     pub expected: String,
-    /// The answer.
+    /// Whether the expectation holds.
     pub status: Status,
     /// Why: for Pass what it rests on, for Fail what was seen, for Unknown what is missing.
     pub reason: String,
-    /// What is broken, for a failure.
+    /// The part that is broken; only failures have one.
     pub cause: Option<Cause>,
-    /// The stage at which a signal stopped, where it has stages.
+    /// The stage at which a signal stopped, where it has stages and did not go through all.
     pub stopped_at: Option<StoppedAt>,
-    /// What it rests on.
+    /// What was looked at and how many of it; a pass needs some.
     pub evidence: Vec<Evidence>,
     /// `seq` of the events that show it, at most twenty.
     pub witnesses: Vec<u64>,
-    /// What to try, for a failure.
+    /// What to try next; failures have one.
     pub hint: Option<String>,
 }
 
@@ -134,7 +135,7 @@ impl Verdict {
         }
     }
 
-    /// It holds; say what that rests on with `evidence`.
+    /// A verdict that the expectation holds; `evidence` adds what that rests on.
     pub fn pass(
         id: impl Into<String>,
         expected: impl Into<String>,
@@ -143,7 +144,7 @@ impl Verdict {
         Verdict::new(id, expected, Status::Pass, reason)
     }
 
-    /// It does not hold.
+    /// A verdict that the expectation does not hold, with what is broken and what was seen.
     pub fn fail(
         id: impl Into<String>,
         expected: impl Into<String>,
@@ -153,7 +154,7 @@ impl Verdict {
         Verdict { cause: Some(cause), ..Verdict::new(id, expected, Status::Fail, seen) }
     }
 
-    /// It could not be judged.
+    /// A verdict that the expectation could not be judged, with the reason.
     pub fn unknown(
         id: impl Into<String>,
         expected: impl Into<String>,
@@ -162,8 +163,8 @@ impl Verdict {
         Verdict::new(id, expected, Status::Unknown, reason)
     }
 
-    /// It was late while the host was contended, so that its lateness can't be judged: `late` says
-    /// what took how long, `contended` how the host was.
+    /// A verdict that something was late while the host was contended, so that its lateness can't
+    /// be judged: `late` says what took how long, `contended` how the host was.
     pub fn late_while_contended(
         id: impl Into<String>,
         expected: impl Into<String>,
@@ -175,7 +176,7 @@ impl Verdict {
         Verdict { stopped_at, ..Verdict::unknown(id, expected, reason) }
     }
 
-    /// It was left out.
+    /// A verdict that the expectation was left out, with the reason.
     pub fn skipped(
         id: impl Into<String>,
         expected: impl Into<String>,
@@ -184,13 +185,13 @@ impl Verdict {
         Verdict::new(id, expected, Status::Skipped, reason)
     }
 
-    /// Adds evidence. A pass without any is turned into Unknown by `sealed`.
+    /// Adds evidence. A pass without any becomes Unknown in `require_evidence`.
     pub fn evidence(mut self, what: impl Into<String>, count: u64) -> Verdict {
         self.evidence.push(Evidence { what: what.into(), count });
         self
     }
 
-    /// Adds witnesses; the first twenty are kept.
+    /// Adds witnesses by their `seq`; the first twenty of all are kept.
     pub fn witnesses(mut self, seqs: impl IntoIterator<Item = u64>) -> Verdict {
         let room = 20usize.saturating_sub(self.witnesses.len());
         self.witnesses.extend(seqs.into_iter().take(room));
@@ -208,7 +209,7 @@ impl Verdict {
         self.stopped_at.as_ref().map(StoppedAt::words)
     }
 
-    /// Says what to try.
+    /// Says what to try next.
     pub fn hint(mut self, hint: impl Into<String>) -> Verdict {
         self.hint = Some(hint.into());
         self

@@ -35,7 +35,7 @@ pub fn again<'e>(
     Some(format!("{}: {}", late.id, late.reason))
 }
 
-/// How often a drill was begun.
+/// How many times the history says that the drill of this id began.
 pub fn attempts(history: &History, drill: &str) -> usize {
     history
         .run()

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 /// A measure keeps its limit in every run of the candidate, and is no worse than the baseline's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WithinBaseline {
-    /// Name of the measure.
+    /// Name of the measure in the baseline file.
     pub name: String,
-    /// The measure.
+    /// The measure as the baseline file defines it, with its limit.
     pub measure: Measure,
     /// What is asked of it, with its share of the check's error rate.
     pub question: Question,
-    /// Seed of the resampling.
+    /// Seed from which the resampling draws, so that judging again gives the same answer.
     pub seed: u64,
 }
 

@@ -14,14 +14,15 @@ const SLEWED: f64 = 500e-6;
 /// least is as it should be.
 const TOGETHER: usize = 16;
 
-/// The wall clock was set.
+/// A step of the wall clock against the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// By how many seconds; negative is back.
+    /// Seconds by which the wall clock moved against the monotonic one; negative if it was set
+    /// back.
     pub by_s: f64,
-    /// An event before it.
+    /// `seq` of an event before the step.
     pub before: u64,
-    /// An event after it.
+    /// `seq` of an event after the step.
     pub after: u64,
 }
 

@@ -12,28 +12,28 @@ use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A dashboard that must be there.
+/// A dashboard that must exist and show data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpectedDashboard {
-    /// Uid.
+    /// Uid of the dashboard in the server.
     pub uid: String,
-    /// Least number of panels with queries.
+    /// Least number of panels that have queries.
     pub panels: u64,
-    /// Panels (titles) that are empty in a healthy stack, for example errors by kind.
+    /// Titles of panels that are empty in a healthy stack, for example errors by kind.
     pub may_be_empty: Vec<String>,
 }
 
 /// Each query of each panel of the dashboards returns data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PanelsReturnData {
-    /// The dashboards.
+    /// The dashboards whose panels are asked.
     pub dashboards: Vec<ExpectedDashboard>,
 }
 
 /// Each declared data source answers a query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasourcesHealthy {
-    /// Names.
+    /// Names of the data sources, as the declaration has them.
     pub names: Vec<String>,
     /// Data sources whose services are left out: they must not answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

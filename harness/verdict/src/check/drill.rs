@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// drill is Unknown, never a failure: it is the harness that did not do what it set out to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultBitAndLeft {
-    /// Drill.
+    /// Id of the drill whose fault it is.
     pub drill: String,
 }
 
@@ -20,11 +20,11 @@ pub struct FaultBitAndLeft {
 /// Unknown, never a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadKeptSchedule {
-    /// Load stream, `background` for the run's own.
+    /// Name of the load: `background` for the run's own, or a drill's id.
     pub stream: String,
-    /// Largest share of arrivals that may be missed, 0 to 1.
+    /// Largest share of arrivals that may be missed, between 0 and 1.
     pub missed_share: f64,
-    /// Largest 99th percentile of slip, ms.
+    /// Largest 99th percentile of the slip (start minus due time), in milliseconds.
     pub slip_p99_ms: f64,
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Every service of the stack became ready, and still ran at the end without restarts of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServicesReady {
-    /// Services that must be ready.
+    /// Names of the services that must be ready, as the Compose file has them.
     pub services: Vec<String>,
     /// Services that are left out; that one of them is ready would be another's doing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,12 +21,12 @@ const TIMESTAMP: &str = "@timestamp";
 /// its day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinesStored {
-    /// Source, for the id and the sentence.
+    /// Name of the source of log lines, for the verdict's id and sentence.
     pub source: String,
     /// Index prefix before the date, for example `logs-email-service-`; the date follows as
     /// `YYYY.MM.dd` (UTC, of the line's own timestamp).
     pub index_prefix: String,
-    /// Field that holds the operation's id.
+    /// Dotted name of the field that holds the operation's id.
     pub id_field: String,
     /// Field and value that select the lines which answer for an operation (for example `event` =
     /// `request`).
@@ -35,21 +35,21 @@ pub struct LinesStored {
     pub steps: Vec<String>,
     /// Fields that each such line must have.
     pub required_fields: Vec<String>,
-    /// Least number of operations for a verdict.
+    /// Least number of operations that must count for a verdict other than unknown.
     pub least: u64,
 }
 
 /// The indices map each declared field to its declared type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FieldsTyped {
-    /// Index prefix.
+    /// Index prefix before the date, for example `logs-email-service-`.
     pub index_prefix: String,
-    /// Source, for the id.
+    /// Name of the source of log lines, for the verdict's id.
     pub source: String,
-    /// Dotted field to type. A field that no document has yet may be missing from the mapping only
-    /// if `optional` lists it.
+    /// Type of each field by dotted name, for example `status` to `long`. A field that no document
+    /// has yet may be missing from the mapping only if `optional` lists it.
     pub types: BTreeMap<String, String>,
-    /// Fields that need not be there.
+    /// Dotted names of fields that need not be in the mapping.
     pub optional: Vec<String>,
 }
 

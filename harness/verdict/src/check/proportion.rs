@@ -22,8 +22,8 @@ pub(crate) fn at_least(k: u64, n: u64, p: f64) -> f64 {
     Binomial::new(p, n).map_or(f64::NAN, |b| b.sf(k - 1))
 }
 
-/// Two-sided exact test: how likely is a count as extreme as k of n if the chance is p (twice the
-/// smaller tail).
+/// Two-sided exact binomial test: the chance of a count as extreme as `k` of `n` if the true chance
+/// is `p` (between 0 and 1), as twice the smaller tail, at most 1.
 pub fn two_sided(k: u64, n: u64, p: f64) -> f64 {
     (2.0 * at_most(k, n, p).min(at_least(k, n, p))).min(1.0)
 }

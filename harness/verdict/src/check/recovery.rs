@@ -26,9 +26,9 @@ const SMALL_SAMPLE_ALPHA: f64 = 0.001;
 /// everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// Limits.
+    /// Limits that error rate and latency must keep to.
     pub baseline: Baseline,
-    /// Seconds after healing that a drill is given before its operations count.
+    /// Seconds after the end of a drill whose operations do not count yet.
     pub settle_s: f64,
 }
 

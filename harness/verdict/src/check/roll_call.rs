@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Required {
-    /// Id of the verdict.
+    /// Id of the verdict that must be there.
     pub id: String,
-    /// Least evidence: the largest count that it rests on must reach it.
+    /// Least evidence: the largest count that the verdict rests on must reach it; 1 by default.
     #[serde(default = "one")]
     pub least_evidence: u64,
-    /// Whether it may be skipped.
+    /// Whether it may be skipped without an unknown verdict in its place.
     #[serde(default)]
     pub may_skip: bool,
     /// What the run leaves out of that evidence, because its services' images can't be had: name to
@@ -30,7 +30,7 @@ fn one() -> u64 {
 }
 
 impl Required {
-    /// One that may not be skipped.
+    /// A verdict that must be there with this least evidence, and may not be skipped.
     pub fn new(id: impl Into<String>, least_evidence: u64) -> Required {
         Required { id: id.into(), least_evidence, may_skip: false, without: BTreeMap::new() }
     }

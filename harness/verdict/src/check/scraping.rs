@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 /// A target is stale if its last scrape is older than this many intervals.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
 
-/// Targets of a job.
+/// A job of the scrape configuration and how many targets it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpectedTarget {
-    /// Job.
+    /// Name of the job, as the label `job` of its targets has it.
     pub job: String,
-    /// How many targets it has at least.
+    /// Least number of targets.
     pub count: u64,
 }
 
@@ -29,12 +29,12 @@ pub struct ExpectedTarget {
 /// stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetsUp {
-    /// What must be there.
+    /// Jobs whose targets must be up and fresh.
     pub targets: Vec<ExpectedTarget>,
     /// Jobs of services that are left out: their targets must not be up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
-    /// Those services.
+    /// Services that are left out of the run and may expose nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<AbsentService>,
 }
@@ -42,7 +42,7 @@ pub struct TargetsUp {
 /// Each expected selector matches at least one series, in the healthy stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesPresent {
-    /// PromQL selectors.
+    /// PromQL selectors, each of which must match at least one series.
     pub selectors: Vec<String>,
     /// Selectors of what services that are left out would expose. They may match: `up` of a target
     /// that is down is a series, too.
@@ -54,14 +54,14 @@ pub struct SeriesPresent {
 /// as having none; those are named in the verdict's reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricsEndpoints {
-    /// Service to job.
+    /// Pairs of a service and the job that scrapes it.
     pub services: Vec<(String, String)>,
-    /// Services without metrics, with the reason.
+    /// Services that have no metrics by declaration, with the reason stated there.
     pub without: Vec<(String, String)>,
-    /// Jobs of services that are left out.
+    /// Jobs of services that are left out of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
-    /// Those services.
+    /// Services that are left out of the run and may expose nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<AbsentService>,
 }
@@ -70,9 +70,9 @@ pub struct MetricsEndpoints {
 /// every rule group evaluates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationLoaded {
-    /// Services whose reload status was asked.
+    /// Services that must say that their last reload was accepted.
     pub servers: Vec<String>,
-    /// Alerts that must be loaded.
+    /// Names of the alerts whose rules must be loaded.
     pub alerts: Vec<String>,
 }
 

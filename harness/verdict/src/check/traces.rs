@@ -22,9 +22,9 @@ const POWER: f64 = 0.99;
 /// A span that a complete trace has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpectedSpan {
-    /// Service that makes it.
+    /// Name of the service that makes it, as the span states it.
     pub service: String,
-    /// Its name.
+    /// Name of the span.
     pub name: String,
     /// Service and name of its parent; `None` for the root.
     pub parent: Option<(String, String)>,
@@ -33,9 +33,9 @@ pub struct ExpectedSpan {
 /// The trace that a step of a journey leads to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpectedTrace {
-    /// `journey/step`.
+    /// Step of a journey, written `journey/step`.
     pub step: String,
-    /// Its spans.
+    /// Spans that its trace must have; others may be there.
     pub spans: Vec<ExpectedSpan>,
 }
 
@@ -44,11 +44,11 @@ pub struct ExpectedTrace {
 /// missing, and all spans that carry the id in one trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TracesComplete {
-    /// Attribute that carries the operation's id.
+    /// Name of the span attribute that carries the operation's id.
     pub id_attribute: String,
-    /// What each step leads to.
+    /// The trace that each step must lead to.
     pub traces: Vec<ExpectedTrace>,
-    /// Least number of complete traces for a verdict.
+    /// Least number of complete traces for a verdict other than unknown.
     pub least: u64,
 }
 
@@ -57,13 +57,13 @@ pub struct TracesComplete {
 /// power 0.99.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplingRate {
-    /// Attribute that carries the operation's id.
+    /// Name of the span attribute that carries the operation's id.
     pub id_attribute: String,
-    /// Steps (`journey/step`) that are sampled.
+    /// Steps, written `journey/step`, whose operations are sampled.
     pub steps: Vec<String>,
-    /// Stated rate, 0 to 1.
+    /// Stated share of traces that are kept, between 0 and 1.
     pub rate: f64,
-    /// Chance of a false conviction.
+    /// Chance, between 0 and 1, of a failure although the stated rate is the true one.
     pub alpha: f64,
 }
 

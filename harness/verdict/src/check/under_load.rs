@@ -23,7 +23,7 @@ pub fn duration_samples(drill: &str) -> String {
 /// During a drill that only burdens the stack every target is scraped, each time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetsStayScraped {
-    /// Drill.
+    /// Id of the drill that burdens the stack.
     pub drill: String,
 }
 

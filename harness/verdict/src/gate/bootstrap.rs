@@ -7,16 +7,16 @@ const BEYOND: f64 = 50.0;
 /// Most resamples drawn.
 const MOST: f64 = 200_000.0;
 
-/// Ends of two one-sided intervals of a difference.
+/// Ends of two one-sided intervals of a difference of means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// It is larger than this, but for the chance alpha.
+    /// The difference is larger than this, but for the chance alpha.
     pub at_least: f64,
-    /// It is smaller than this, but for the chance alpha.
+    /// The difference is smaller than this, but for the chance alpha.
     pub at_most: f64,
 }
 
-/// The arithmetic mean; NaN of nothing.
+/// The arithmetic mean of the values; NaN if there is none.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -26,12 +26,12 @@ fn squares(values: &[f64]) -> f64 {
     values.iter().map(|v| (v - m).powi(2)).sum()
 }
 
-/// Standard deviation of a sample; NaN below two values.
+/// The standard deviation of a sample, with n − 1 as divisor; NaN of fewer than two values.
 pub fn spread(values: &[f64]) -> f64 {
     (squares(values) / (values.len() as f64 - 1.0)).sqrt()
 }
 
-/// Standard deviation within two samples.
+/// The standard deviation within two samples, pooled by their degrees of freedom.
 pub fn pooled_spread(x: &[f64], y: &[f64]) -> f64 {
     ((squares(x) + squares(y)) / (x.len() + y.len() - 2) as f64).sqrt()
 }
@@ -40,7 +40,9 @@ fn standard_error(x: &[f64], y: &[f64]) -> f64 {
     pooled_spread(x, y) * (1.0 / x.len() as f64 + 1.0 / y.len() as f64).sqrt()
 }
 
-/// The interval of mean(y) − mean(x). Both need two values or more.
+/// The interval of mean(y) − mean(x) at level 1 − `alpha` on each side, by the bootstrap-t method
+/// over the residuals of both (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+/// chapter 12). Both need two values or more; the seed makes it repeatable.
 pub fn interval(x: &[f64], y: &[f64], alpha: f64, seed: u64) -> Interval {
     let seen = mean(y) - mean(x);
     let error = standard_error(x, y);

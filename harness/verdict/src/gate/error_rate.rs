@@ -3,14 +3,14 @@
 use super::bootstrap::SplitMix;
 use super::{Answer, Question};
 
-/// How often the gate gave which answer.
+/// How often the gate gave which answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Times that it was asked.
+    /// Number of times that it was asked.
     pub asked: u64,
-    /// Times that it said: worse.
+    /// Number of times that it answered: worse.
     pub worse: u64,
-    /// Times that the runs could not tell.
+    /// Number of times that the runs could not tell.
     pub unknown: u64,
 }
 

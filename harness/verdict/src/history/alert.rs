@@ -3,34 +3,34 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Protocol that a stand-in speaks.
+/// Protocol that a stand-in for a receiver speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// Slack incoming webhook.
+    /// Slack's incoming webhook.
     Slack,
-    /// PagerDuty Events API v1 (`service_key`).
+    /// PagerDuty's Events API v1, with a `service_key`.
     PagerdutyV1,
-    /// PagerDuty Events API v2 (`routing_key`).
+    /// PagerDuty's Events API v2, with a `routing_key`.
     PagerdutyV2,
-    /// Opsgenie Alert API v2.
+    /// Opsgenie's Alert API v2.
     Opsgenie,
     /// Alertmanager's generic webhook.
     Webhook,
-    /// SMTP.
+    /// Mail over SMTP.
     Smtp,
 }
 
 /// One alert within a notification, as far as the protocol carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotifiedAlert {
-    /// Whether it is resolved (else firing).
+    /// Whether it is reported as resolved; it is firing otherwise.
     pub resolved: bool,
     /// Its labels, as far as the notification shows them.
     pub labels: BTreeMap<String, String>,
 }
 
-/// What arrived at a stand-in.
+/// A notification that arrived at a stand-in, whether it was accepted or refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     /// Receiver as the declaration names it; `None` if nothing declared accepts it (wrong path,
@@ -38,9 +38,9 @@ pub struct Notification {
     pub receiver: Option<String>,
     /// Protocol of the host that it was sent to.
     pub protocol: Protocol,
-    /// Host that the client asked for.
+    /// Host name that the client asked for.
     pub host: String,
-    /// Path, or the recipient's address for SMTP.
+    /// Path of the request, or the recipient's address for SMTP.
     pub path: String,
     /// Key, channel or other credential, if the protocol has one.
     pub key: Option<String>,
@@ -48,23 +48,23 @@ pub struct Notification {
     pub answered: u16,
     /// The alerts in it; empty if it could not be understood, with `error` saying why.
     pub alerts: Vec<NotifiedAlert>,
-    /// Why it was refused or could not be understood.
+    /// Why it was refused or could not be understood; `None` if it was accepted.
     pub error: Option<String>,
-    /// Wall-clock microseconds since the epoch at which the stand-in had it whole.
+    /// When the stand-in had it whole, on its wall clock, in microseconds since the Unix epoch.
     pub received_wall_us: i64,
 }
 
-/// An event about alerting.
+/// An event about receivers and what they were notified of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertEvent {
     /// A stand-in that this run started, as declared: what a refused notification is compared with.
     Declared {
-        /// Receiver as the declaration names it.
+        /// Name of the receiver, as the declaration has it.
         receiver: String,
-        /// Protocol that it speaks.
+        /// Protocol that the stand-in speaks.
         protocol: Protocol,
-        /// Host name that it takes over.
+        /// Host name that the stand-in takes over.
         host: String,
         /// Path that it accepts, or the recipient's address for SMTP.
         path: String,

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a fault may disturb.
+/// What a fault may disturb: its drill's window then proves nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct BlastRadius {
-    /// Services that it may disturb.
+    /// Names of the services that it may disturb, as the Compose file has them.
     pub services: Vec<String>,
-    /// Alerts, besides those that the drill is about, that it must be expected to raise.
+    /// Names of alerts, besides those that the drill is about, that it must be expected to raise.
     pub alerts: Vec<String>,
     /// Whether the application's own answers suffer (error rate, latency).
     pub journeys: bool,
@@ -16,62 +16,62 @@ pub struct BlastRadius {
     pub host: bool,
 }
 
-/// A fault's life.
+/// A step in a fault's life, from its injection until its absence was seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultEvent {
-    /// It was injected.
+    /// The fault was injected.
     Injected {
-        /// Drill that it belongs to.
+        /// Id of the drill that the fault belongs to.
         drill: String,
-        /// Kind, for example `stop`, `packet_delay`.
+        /// Kind of the fault, for example `stop` or `packet_delay`.
         kind: String,
-        /// Service that it is aimed at.
+        /// Name of the service that it is aimed at.
         target: String,
         /// Mechanism that was used, for example `engine`, `nfqueue in the target's network
         /// namespace`.
         mechanism: String,
-        /// What it may disturb.
+        /// What it may disturb beside its target.
         blast_radius: BlastRadius,
     },
     /// It could not be injected, or not even prepared, so that its drill proves nothing.
     NotInjected {
-        /// Drill.
+        /// Id of the drill that the fault belongs to.
         drill: String,
-        /// What went wrong.
+        /// What went wrong, as the error says.
         why: String,
     },
-    /// Its effect was observed: first after its injection, and once more before it is healed.
+    /// Its effect was observed: once after its injection, and once more before it is healed.
     Bit {
-        /// Drill.
+        /// Id of the drill that the fault belongs to.
         drill: String,
-        /// What was observed.
+        /// What was observed that shows the effect.
         evidence: String,
     },
-    /// Its effect was not observed within the bound, or no more before it is healed.
+    /// Its effect was not observed within the bound, or no longer before it was healed.
     DidNotBite {
-        /// Drill.
+        /// Id of the drill that the fault belongs to.
         drill: String,
-        /// What was seen instead.
+        /// What was seen in place of the effect.
         seen: String,
     },
-    /// It was healed.
+    /// The fault was healed: what it changed is undone.
     Healed {
-        /// Drill.
+        /// Id of the drill that the fault belongs to.
         drill: String,
     },
     /// Its absence was observed after healing.
     Left {
-        /// Drill.
+        /// Id of the drill that the fault belongs to.
         drill: String,
-        /// What was observed.
+        /// What was observed that shows its absence.
         evidence: String,
     },
-    /// It was still there after healing.
+    /// Its effect was still there after healing.
     DidNotLeave {
-        /// Drill.
+        /// Id of the drill that the fault belongs to.
         drill: String,
-        /// What was seen.
+        /// What was seen of the effect.
         seen: String,
     },
 }

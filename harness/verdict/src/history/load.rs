@@ -23,16 +23,16 @@ pub enum Outcome {
     Unknown,
 }
 
-/// One operation of a journey.
+/// An operation of a journey: a request and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     /// The id that the services echo into log lines and spans.
     pub id: String,
-    /// The journey that it belongs to.
+    /// Name of the journey that it belongs to.
     pub journey: String,
     /// Name of the step within the journey, for example `send`, `list`, `search`, `read`.
     pub step: String,
-    /// The user that it acts for.
+    /// Name of the user that it acts for.
     pub user: String,
     /// The instant at which the schedule wanted it; latency runs from here.
     pub due: At,
@@ -40,7 +40,7 @@ pub struct Operation {
     pub started: At,
     /// The instant at which its outcome was known.
     pub ended: At,
-    /// How it ended.
+    /// How it ended, as far as the client can know.
     pub outcome: Outcome,
     /// Whether a refusal is what the journey wants (a wrong password, an unknown recipient).
     pub refusal_expected: bool,
@@ -49,7 +49,7 @@ pub struct Operation {
     pub as_expected: bool,
     /// HTTP status or SMTP code, if an answer came.
     pub status: Option<u16>,
-    /// What went wrong, if something did.
+    /// What went wrong; `None` if nothing did.
     pub error: Option<String>,
 }
 
@@ -66,22 +66,22 @@ impl Operation {
     }
 }
 
-/// Percentiles of a latency, in milliseconds from the intended start.
+/// Percentiles of a duration, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Percentiles {
-    /// 50th percentile, ms.
+    /// The 50th percentile (median), in milliseconds.
     pub p50: f64,
-    /// 90th percentile, ms.
+    /// The 90th percentile, in milliseconds.
     pub p90: f64,
-    /// 95th percentile, ms.
+    /// The 95th percentile, in milliseconds.
     pub p95: f64,
-    /// 99th percentile, ms.
+    /// The 99th percentile, in milliseconds.
     pub p99: f64,
-    /// Largest value, ms.
+    /// The largest value, in milliseconds.
     pub max: f64,
 }
 
-/// Percentiles at which a curve is told.
+/// Percentiles at which a curve is shown, 0 to 100.
 pub const CURVE: [f64; 14] =
     [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0];
 
@@ -97,11 +97,11 @@ pub fn enough(percentile: f64, values: u64) -> bool {
 /// Latency and service time at a percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct CurvePoint {
-    /// Percentile, 0 to 100.
+    /// The percentile, 0 to 100.
     pub percentile: f64,
-    /// Latency from the intended start, ms.
+    /// Latency from the intended start, in milliseconds.
     pub latency_ms: f64,
-    /// Service time, ms.
+    /// Service time, from the real start, in milliseconds.
     pub service_ms: f64,
 }
 
@@ -110,19 +110,19 @@ pub struct CurvePoint {
 pub struct LoadSummary {
     /// Arrivals a second that the schedule asked for.
     pub offered_rate: f64,
-    /// Operations a second that were begun.
+    /// Operations a second that were really begun.
     pub achieved_rate: f64,
     /// Arrivals that could not be begun because the limit of operations in flight was reached.
     pub missed_starts: u64,
-    /// 99th percentile of start minus due, ms.
+    /// 99th percentile of the slip (start minus due), in milliseconds.
     pub slip_p99_ms: f64,
-    /// Latency from the intended start.
+    /// Latency, from the intended start to the outcome.
     pub latency_ms: Percentiles,
-    /// Number of operations.
+    /// Number of operations that ended.
     pub operations: u64,
     /// Why the load can't be relied on, if so: a verdict that rests on it is then Unknown.
     pub invalid: Option<String>,
-    /// Share of operations that ended otherwise than the journey wants, 0 to 1.
+    /// Share of operations that ended otherwise than the journey wants, between 0 and 1.
     #[serde(default)]
     pub error_rate: f64,
     /// Service time: from the instant at which the operation was really sent. What it is shorter
@@ -132,23 +132,23 @@ pub struct LoadSummary {
     /// Both by percentile, as far as so many operations can tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<CurvePoint>,
-    /// What went wrong, by kind.
+    /// How often each kind of error came.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, u64>,
     /// The same of each journey (from its first operation's intended start to its last one's end),
     /// and of each of its operations (`journey/step`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, LoadPart>,
-    /// How connections were used.
+    /// How connections were opened and reused, where that was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
     /// What the generator itself needed, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<Generator>,
-    /// When operations were begun.
+    /// Whether operations were begun on a schedule or after the answer before.
     #[serde(default)]
     pub pacing: Pacing,
-    /// The users of a closed loop.
+    /// The users of a closed loop; absent from an open one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Users>,
     /// Its course, stretch by stretch, where its length was known beforehand.
@@ -167,7 +167,7 @@ pub struct LoadSummary {
     /// not drive to its end is invalid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<LoadWorker>,
-    /// From the first of them that began to the last one, where there were several.
+    /// Time between the first worker that began and the last, where there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_skew: Option<Measured>,
 }
@@ -175,13 +175,13 @@ pub struct LoadSummary {
 /// A time that was measured, and how far at most the true one is from it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Measured {
-    /// Microseconds.
+    /// The measured time, in microseconds.
     pub us: f64,
-    /// Microseconds.
+    /// Largest distance of the true time from it, in microseconds.
     pub uncertainty_us: f64,
 }
 
-/// What became of a worker of a load.
+/// What became of a worker of a load by its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
@@ -197,7 +197,7 @@ pub enum WorkerState {
 pub struct LoadWorker {
     /// `host:port` at which it listens, or the name of its container.
     pub name: String,
-    /// What became of it.
+    /// What became of it by the end of the load.
     pub state: WorkerState,
     /// Arrivals of its part that were due, as far as is known.
     pub arrivals: u64,
@@ -209,19 +209,19 @@ pub struct LoadWorker {
     /// Why it was lost, or why what it measured can't be relied on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid: Option<String>,
-    /// 99th percentile of its starts minus due, ms.
+    /// 99th percentile of its slip (start minus due), in milliseconds.
     pub slip_p99_ms: f64,
-    /// How late it was at the beginning, microseconds.
+    /// How late it began, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_late_us: Option<f64>,
     /// What its monotonic clock showed more than the coordinator's, before the load. Both count
     /// from an instant of their own, so only the uncertainty says something: so exactly did it
     /// begin with the others.
     pub clock_offset: Measured,
-    /// How much that changed until the end.
+    /// How much the offset of its clock changed until the end of the load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_drift: Option<Measured>,
-    /// What it needed for itself.
+    /// What it needed for itself, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<Generator>,
 }
@@ -229,25 +229,25 @@ pub struct LoadWorker {
 /// A journey of a load, or an operation of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LoadPart {
-    /// How often it ended.
+    /// Number of times that it ended.
     pub count: u64,
-    /// How often otherwise than wanted.
+    /// Number of times that it ended otherwise than wanted.
     pub errors: u64,
     /// What went wrong, by kind. With a journey it is what ended it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<String, u64>,
-    /// Latency from the intended start.
+    /// Latency, from the intended start to the outcome.
     pub latency_ms: Percentiles,
-    /// Service time.
+    /// Service time, from the real start to the outcome.
     pub service_ms: Percentiles,
 }
 
-/// How a load used its connections.
+/// How a load opened and reused its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Connections {
-    /// How many were opened.
+    /// Number of connections that were opened.
     pub opened: u64,
-    /// Operations that went over a connection used before.
+    /// Number of operations that went over a connection used before.
     pub reused: u64,
     /// Most that may be open at once, if there is a limit: an arrival that finds all of them busy
     /// waits, and its latency counts that.
@@ -267,45 +267,45 @@ pub struct Generator {
     /// Whether operations were begun on a schedule. If not, each connection sent as soon as it was
     /// answered: that tells capacity and no latency of users, for they don't wait for each other.
     pub open_loop: bool,
-    /// Processor time of an operation, microseconds.
+    /// Processor time of an operation, in microseconds.
     pub cpu_us_per_operation: f64,
     /// Share of the time in which its thread ran, or was ready and waited for a processor, 0 to 1.
     pub busy: f64,
     /// Seconds in which it was busy for more than 95 %: then it may itself be what was slow.
     pub saturated_s: u64,
-    /// Median of start minus due, ms.
+    /// Median of the slip (start minus due), in milliseconds.
     pub slip_p50_ms: f64,
-    /// Largest start minus due, ms.
+    /// Largest slip (start minus due), in milliseconds.
     pub slip_max_ms: f64,
 }
 
-/// An event of the load.
+/// An event of the load or of one of its streams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadEvent {
-    /// One operation ended.
+    /// An operation ended.
     Operation(Operation),
     /// A mail was seen in its recipient's mailbox.
     MailSeen {
         /// Id of the operation that sent it, read from the mail's own header.
         operation: String,
-        /// Mailbox in which it was seen.
+        /// Address of the mailbox in which it was seen.
         mailbox: String,
         /// How often it was there (more than once is a duplicate).
         copies: u32,
     },
-    /// Load of this rate began.
+    /// A load began.
     Began {
-        /// Arrivals a second.
+        /// Arrivals a second that it will offer.
         rate: f64,
         /// Which load: `background`, or the id of the drill that adds to it.
         stream: String,
     },
-    /// It ended.
+    /// A load ended.
     Ended {
-        /// Which load.
+        /// Which load: `background`, or the id of the drill that adds to it.
         stream: String,
-        /// What the generator says of it.
+        /// What the generator says of the load.
         summary: Box<LoadSummary>,
     },
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which runs a value belongs to.
+/// The runs that a value belongs to, in a comparison of two versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -12,14 +12,14 @@ pub enum Side {
     Candidate,
 }
 
-/// A run's value of one measure.
+/// The value that one run has of one measure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasureEvent {
-    /// Which runs it belongs to.
+    /// The runs that this run is one of.
     pub side: Side,
-    /// The run.
+    /// Id of the run.
     pub run: String,
-    /// The measure, as the baseline names it.
+    /// Name of the measure, as the baseline file has it.
     pub measure: String,
     /// Its value, in the measure's unit; `None` if the run could not tell.
     pub value: Option<f64>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// Engine, kernel abilities, free ports, containment.
     Preflight,
-    /// Images are obtained.
+    /// Images are built, pulled or found.
     Images,
     /// Containers are created and started, until all are ready.
     Up,
@@ -80,13 +80,13 @@ impl Deviation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEvent {
-    /// The first event.
+    /// The run began; the first event of a history.
     Started {
-        /// Format of the events that follow.
+        /// Version of the format of the events that follow, see [`crate::history::FORMAT`].
         format: u32,
-        /// Id of the run.
+        /// Id of the run, which names its folder.
         id: String,
-        /// Seed from which all choices flow.
+        /// Seed from which all choices of the run follow.
         seed: u64,
         /// Name of the stack, as its declaration states it.
         stack: String,
@@ -95,51 +95,51 @@ pub enum RunEvent {
     },
     /// A phase began.
     PhaseBegan {
-        /// Which.
+        /// The phase that began.
         phase: Phase,
     },
     /// A phase ended.
     PhaseEnded {
-        /// Which.
+        /// The phase that ended.
         phase: Phase,
     },
     /// The steady state held before a drill, or did not within its bound.
     Steady {
-        /// Whether it held for the stated time.
+        /// Whether it held for as long as it must.
         held: bool,
         /// What was seen last.
         seen: String,
-        /// The drill that it precedes; `None` for the first.
+        /// Id of the drill that it precedes; `None` where it precedes none in particular.
         before: Option<String>,
     },
     /// A drill began.
     DrillBegan {
-        /// Its id.
+        /// Id of the drill.
         drill: String,
-        /// Drills of one wave run side by side.
+        /// Number of its wave; drills of one wave run side by side.
         wave: u32,
     },
     /// A drill ended: its fault is healed and its alerts are resolved, or their time is over.
     DrillEnded {
-        /// Its id.
+        /// Id of the drill.
         drill: String,
     },
     /// A rule was changed for a drill, until the drill's end.
     Overridden {
-        /// Drill.
+        /// Id of the drill.
         drill: String,
-        /// Alert whose rule it is.
+        /// Name of the alert whose rule is changed.
         alert: String,
-        /// Its expression otherwise.
+        /// The rule's expression before, as PromQL.
         before: String,
-        /// Its expression during the drill.
+        /// The rule's expression during the drill, as PromQL.
         after: String,
-        /// Why.
+        /// Why the scenario changes it.
         why: String,
     },
     /// A drill that was late while the host was contended is run once more; its repetition follows.
     DrillAgain {
-        /// Its id.
+        /// Id of the drill.
         drill: String,
         /// What was late, and how contended the host was.
         why: String,
@@ -150,23 +150,23 @@ pub enum RunEvent {
     Skipped {
         /// Id of the verdict.
         verdict: String,
-        /// Why it may be left out.
+        /// Why it is left out.
         reason: String,
     },
     /// A side file and what it must contain.
     SideFile {
-        /// Its name, beside `history.jsonl`.
+        /// Name of the file, beside `history.jsonl`.
         name: String,
-        /// Number of lines.
+        /// Number of its lines, an event each.
         lines: u64,
-        /// SHA-256 of its bytes, in hexadecimal.
+        /// SHA-256 of the file's bytes, in hexadecimal.
         sha256: String,
     },
     /// The last event, but for the removal of the stack.
     Ended {
         /// Whether all phases were gone through; otherwise absence proves nothing.
         complete: bool,
-        /// Why not, if so.
+        /// Why not all phases were gone through; `None` if they were.
         reason: Option<String>,
     },
 }

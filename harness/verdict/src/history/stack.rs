@@ -2,53 +2,53 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A service's life.
+/// A step in the life of a service's container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StackEvent {
     /// Its container was started.
     Started {
-        /// Service, as the Compose file names it.
+        /// Name of the service, as the Compose file has it.
         service: String,
-        /// Container id.
+        /// Id that the engine gave the container.
         container: String,
-        /// Image reference that ran.
+        /// Reference of the image that runs.
         image: String,
     },
-    /// Its readiness condition held.
+    /// The readiness condition of its service held.
     Ready {
-        /// Service.
+        /// Name of the service, as the Compose file has it.
         service: String,
         /// Seconds since the containers began to start.
         after_s: f64,
-        /// Which condition: `healthcheck`, `running`, `completed`.
+        /// Which condition it was: `healthcheck`, `running` or `completed`.
         condition: String,
     },
     /// Its readiness condition did not hold within the bound.
     NotReady {
-        /// Service.
+        /// Name of the service, as the Compose file has it.
         service: String,
-        /// What was seen last.
+        /// What was seen last of the condition.
         seen: String,
-        /// The last lines of its log.
+        /// The last lines of the container's log.
         log_tail: Vec<String>,
     },
     /// It is not part of this run, by profile or because its image cannot be had.
     LeftOut {
-        /// Service.
+        /// Name of the service, as the Compose file has it.
         service: String,
-        /// Why.
+        /// Why it is left out, as a sentence.
         why: String,
     },
-    /// Its container's state at the end, before `down`.
+    /// The state of its container at the end of the run, before `down`.
     State {
-        /// Service.
+        /// Name of the service, as the Compose file has it.
         service: String,
-        /// Whether it runs.
+        /// Whether the container runs.
         running: bool,
-        /// How often the engine restarted it, faults of ours not counted.
+        /// How often the engine restarted it; restarts by faults of a drill do not count.
         restarts: u32,
-        /// Whether the kernel killed it for memory.
+        /// Whether the kernel killed it for want of memory.
         oom_killed: bool,
     },
 }

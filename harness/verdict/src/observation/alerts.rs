@@ -6,25 +6,25 @@ use std::collections::BTreeMap;
 /// An alert as the alert manager holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManagedAlert {
-    /// Labels.
+    /// All labels of the alert, `alertname` included.
     pub labels: BTreeMap<String, String>,
-    /// `active`, `suppressed` or `unprocessed`.
+    /// State as Alertmanager's API v2 gives it: `active`, `suppressed` or `unprocessed`.
     pub state: String,
-    /// Names of alerts (or fingerprints) that inhibit it.
+    /// Fingerprints of the alerts that inhibit it, or their names where these are known.
     pub inhibited_by: Vec<String>,
     /// Ids of silences that silence it.
     pub silenced_by: Vec<String>,
-    /// Time intervals that mute it.
+    /// Names of the time intervals that mute it.
     pub muted_by: Vec<String>,
-    /// Receivers that its routes lead to.
+    /// Names of the receivers that its routes lead to.
     pub receivers: Vec<String>,
     /// Routes that it ends in, as the configuration in force has them; empty where that was not
     /// asked.
     #[serde(default)]
     pub routes: Vec<ManagedRoute>,
-    /// When it began, seconds since the epoch.
+    /// When it began, on the alert manager's clock, in seconds since the Unix epoch.
     pub starts_at_s: f64,
-    /// When it ends or would, seconds since the epoch.
+    /// When it ended, or would end unless it is sent again, in seconds since the Unix epoch.
     pub ends_at_s: f64,
 }
 
@@ -33,23 +33,23 @@ pub struct ManagedAlert {
 pub struct ManagedRoute {
     /// Receiver, as the alert manager's configuration names it.
     pub receiver: String,
-    /// How long a new group waits before it is first told of, seconds.
+    /// Seconds that a new group waits before its first notification (`group_wait`).
     pub group_wait_s: f64,
-    /// Time between two turns at which changes of a group are told, seconds.
+    /// Seconds between two turns at which changes of a group are notified (`group_interval`).
     pub group_interval_s: f64,
-    /// After which an unchanged group is told of again, seconds.
+    /// Seconds after which an unchanged group is notified again (`repeat_interval`).
     pub repeat_interval_s: f64,
 }
 
-/// A silence.
+/// A silence at the alert manager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Id.
+    /// Id that the alert manager gave it.
     pub id: String,
-    /// Matchers, written as Alertmanager does.
+    /// Its matchers, written as Alertmanager writes them, for example `job="api"`.
     pub matchers: Vec<String>,
-    /// Who made it.
+    /// Who made it, as its maker stated.
     pub created_by: String,
-    /// `active`, `pending` or `expired`.
+    /// State as Alertmanager's API v2 gives it: `active`, `pending` or `expired`.
     pub state: String,
 }

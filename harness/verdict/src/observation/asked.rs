@@ -8,11 +8,11 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Asked {
-    /// The metrics server's targets.
+    /// The targets of the metrics server.
     Targets,
     /// How many series match each of several selectors.
     SeriesCounts {
-        /// Number of selectors.
+        /// How many selectors were asked for.
         selectors: usize,
     },
     /// How many series match one selector.
@@ -56,12 +56,12 @@ pub enum Asked {
     },
     /// Types of the fields of the indices that match a pattern.
     FieldTypes {
-        /// Index pattern.
+        /// Index pattern, for example `logs-api-*`.
         pattern: String,
     },
     /// Indices that match a pattern.
     Indices {
-        /// Index pattern.
+        /// Index pattern, for example `logs-api-*`.
         pattern: String,
     },
     /// Spans of the traces that a store holds.
@@ -82,10 +82,10 @@ pub enum Asked {
     },
     /// Annotations on dashboards that have all of these tags.
     Annotations {
-        /// The tags.
+        /// Tags that an annotation must have, all of them.
         tags: Vec<String>,
     },
-    /// Pressure stall information of the host.
+    /// Pressure stall information of the host (`/proc/pressure`).
     Pressure,
     /// Files that are mounted one by one into the server's container.
     MountedFiles,

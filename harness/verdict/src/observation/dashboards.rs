@@ -5,34 +5,34 @@ use serde::{Deserialize, Serialize};
 /// A dashboard that the server has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dashboard {
-    /// Uid.
+    /// Uid, by which panels refer to it.
     pub uid: String,
-    /// Title.
+    /// Title that users see.
     pub title: String,
-    /// Number of panels that show data (rows and text panels apart).
+    /// Number of panels that show data; rows and text panels do not count.
     pub panels: u64,
 }
 
 /// The result of one query of a panel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
-    /// Uid of the dashboard.
+    /// Uid of the dashboard that the panel is on.
     pub dashboard: String,
     /// Title of the panel.
     pub panel: String,
-    /// Query, as written in the dashboard.
+    /// The query as the dashboard has it, variables included.
     pub query: String,
-    /// Data source's name or uid.
+    /// Name or uid of the data source that the query goes to.
     pub datasource: String,
-    /// Number of frames (series).
+    /// Number of frames in the answer; a frame is a series or a table.
     pub frames: u64,
-    /// Number of values that are numbers.
+    /// Number of values in all frames that are numbers.
     pub values: u64,
-    /// Error of the query, if any.
+    /// Error of the query; `None` if it succeeded.
     pub error: Option<String>,
-    /// Seconds that the answer took.
+    /// Seconds of monotonic time until the answer was there, or was given up.
     pub took_s: f64,
-    /// There was no answer while `took_s` was waited for one.
+    /// Whether no answer came while `took_s` was waited for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
     /// Why it was not asked, if it was not: nothing is known of it then.
@@ -45,27 +45,27 @@ pub struct Panel {
 pub struct Annotation {
     /// Uid of the dashboard; empty if it is on all.
     pub dashboard: String,
-    /// What it says.
+    /// The text that is shown.
     pub text: String,
-    /// Tags.
+    /// Tags by which it is found.
     pub tags: Vec<String>,
-    /// From, seconds since the epoch.
+    /// When it begins, in seconds since the Unix epoch.
     pub from_s: f64,
-    /// To; the same as `from_s` for an instant.
+    /// When it ends, in seconds since the Unix epoch; equal to `from_s` for an instant.
     pub to_s: f64,
 }
 
-/// A data source's health.
+/// The health of a data source, as a query through it shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Datasource {
-    /// Name.
+    /// Name of the data source.
     pub name: String,
-    /// Uid.
+    /// Uid, by which panels refer to it.
     pub uid: String,
     /// Type, for example `prometheus`.
     pub kind: String,
     /// Whether a query through it succeeds.
     pub ok: bool,
-    /// What it said.
+    /// What the data source answered, or the error.
     pub seen: String,
 }

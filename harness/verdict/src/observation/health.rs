@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// What a health endpoint answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthAnswer {
-    /// Service that it belongs to.
+    /// Name of the service that the endpoint belongs to.
     pub service: String,
-    /// `http://…` or `tcp://…` as declared: service, port and path.
+    /// Name of the endpoint, `http://service:port/path` or `tcp://service:port`, as declared.
     pub endpoint: String,
     /// Whether the answer is the declared one.
     pub ok: bool,
-    /// What was seen: status and the start of the body, banner, or error.
+    /// What was seen: status and the start of the body, the banner, or the error.
     pub seen: String,
 }

@@ -2,22 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Pressure stall information (`/proc/pressure`), share of the last 10 s in which some task was
-/// stalled, 0 to 100.
+/// Pressure stall information, as the kernel's `/proc/pressure` gives it
+/// (Documentation/accounting/psi.rst): the share of the last 10 s in which at least one task was
+/// stalled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pressure {
-    /// CPU, per cent.
+    /// Share in which a task waited for a processor, in per cent, 0 to 100.
     pub cpu_some_avg10: f64,
-    /// Memory, per cent.
+    /// Share in which a task waited for memory, in per cent, 0 to 100.
     pub memory_some_avg10: f64,
-    /// Disk, per cent.
+    /// Share in which a task waited for a disk, in per cent, 0 to 100.
     pub io_some_avg10: f64,
 }
 
 /// A file that is mounted into a container by itself, not with its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountedFile {
-    /// Its path inside the container.
+    /// Path of the file inside the container.
     pub inside: String,
     /// Whether the path outside names another file by now: the container goes on seeing the old
     /// one.

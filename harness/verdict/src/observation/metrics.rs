@@ -3,28 +3,29 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A scrape target.
+/// A scrape target, as the metrics server shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Target {
-    /// Job.
+    /// Name of its job (label `job`).
     pub job: String,
-    /// Instance label.
+    /// Its label `instance`, mostly `host:port`.
     pub instance: String,
-    /// All labels.
+    /// All labels that its series carry.
     pub labels: BTreeMap<String, String>,
-    /// URL that is scraped.
+    /// URL that is scraped, query included.
     pub scrape_url: String,
     /// Whether the last scrape succeeded.
     pub up: bool,
-    /// Error of the last scrape, empty if none.
+    /// Error of the last scrape; empty if it succeeded.
     pub last_error: String,
-    /// Seconds between the last scrape and the time asked; `None` if it was never scraped.
+    /// Seconds between the last scrape and the time at which the server was asked; `None` if it was
+    /// never scraped.
     pub age_s: Option<f64>,
-    /// Scrape interval, seconds.
+    /// Scrape interval that applies to it, in seconds.
     pub interval_s: f64,
-    /// Duration of the last scrape, seconds.
+    /// How long the last scrape took, in seconds.
     pub duration_s: f64,
-    /// After which a scrape is given up, seconds; 0 where that was not told.
+    /// Seconds after which a scrape is given up; 0 where that was not recorded.
     #[serde(default)]
     pub timeout_s: f64,
 }
@@ -36,10 +37,10 @@ impl Target {
     }
 }
 
-/// How many series match a selector.
+/// How many series a selector matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesCount {
-    /// PromQL selector.
+    /// The selector, as PromQL.
     pub selector: String,
     /// Number of series with a sample within the lookback.
     pub count: u64,
@@ -55,27 +56,27 @@ pub struct Series {
     pub points: Vec<(f64, Option<f64>)>,
 }
 
-/// Samples of an expression.
+/// Samples of an expression over a range of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
     /// What the query is for; checkers find it by this name.
     pub name: String,
-    /// The expression.
+    /// The expression, as PromQL.
     pub expr: String,
-    /// Start of the range, seconds since the epoch.
+    /// Start of the range, in seconds since the Unix epoch.
     pub start_s: f64,
-    /// End of the range, seconds since the epoch.
+    /// End of the range, included, in seconds since the Unix epoch.
     pub end_s: f64,
-    /// Step, seconds; 0 if these are the raw samples as stored.
+    /// Step of the range query in seconds; 0 if these are the raw samples as stored.
     pub step_s: f64,
-    /// The series.
+    /// The series that the expression gave.
     pub series: Vec<Series>,
 }
 
 /// What an alerting rule's expression is made of, so that a silent alert can be explained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleInputs {
-    /// Alert name.
+    /// Name of the alert.
     pub alert: String,
     /// The drill in whose window this was asked; `None` for the whole run.
     pub drill: Option<String>,
@@ -94,74 +95,74 @@ pub struct RuleInputs {
 /// A comparison of an expression with a literal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Left side, PromQL.
+    /// Left side of the comparison, as PromQL.
     pub left: String,
-    /// Operator: `>`, `>=`, `<`, `<=`, `==`, `!=`.
+    /// Operator, one of `>`, `>=`, `<`, `<=`, `==`, `!=`.
     pub op: String,
-    /// Literal.
+    /// The literal on its right side.
     pub threshold: f64,
-    /// Lowest value of the left side over the window and all series.
+    /// Lowest value of the left side over the window and all series; `None` if it had none.
     pub lowest: Option<f64>,
-    /// Highest value.
+    /// Highest value of the left side over the window and all series; `None` if it had none.
     pub highest: Option<f64>,
-    /// Number of samples seen.
+    /// Number of samples of the left side over the window and all series.
     pub samples: u64,
     /// Number of samples that are no number (0/0): no comparison with them is true.
     #[serde(default)]
     pub not_numbers: u64,
 }
 
-/// A rule group as loaded.
+/// A rule group as the server has loaded it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleGroup {
-    /// File that it came from.
+    /// Path of its file in the server.
     pub file: String,
-    /// Name.
+    /// Name of the group, unique within its file.
     pub name: String,
-    /// Evaluation interval, seconds.
+    /// Interval at which it is evaluated, in seconds.
     pub interval_s: f64,
     /// When it was last evaluated, on the server's clock, seconds since the epoch; a little after
     /// the instant that it was due.
     #[serde(default)]
     pub last_evaluation_s: Option<f64>,
-    /// Its rules.
+    /// Its rules, in the order in which they are evaluated.
     pub rules: Vec<Rule>,
 }
 
 /// How often a rule group was evaluated since its server started or loaded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupEvaluations {
-    /// File that it came from.
+    /// Path of its file in the server.
     pub file: String,
-    /// Name.
+    /// Name of the group, unique within its file.
     pub name: String,
-    /// Evaluations that took place.
+    /// Number of evaluations of the group since then.
     pub evaluated: u64,
-    /// Evaluations of single rules of the group that failed.
+    /// Number of evaluations of single rules of the group that failed since then.
     pub failed: u64,
 }
 
-/// A rule as loaded.
+/// A rule as the server has loaded it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Alert name, or the recorded series' name.
+    /// Name of the alert, or of the series that is recorded.
     pub name: String,
-    /// Whether it is an alerting rule.
+    /// Whether it is an alerting rule rather than a recording rule.
     pub alerting: bool,
-    /// Expression.
+    /// Its expression, as PromQL.
     pub expr: String,
-    /// `for`, seconds.
+    /// Its `for`, in seconds; 0 where it has none.
     pub for_s: f64,
-    /// `keep_firing_for`, seconds.
+    /// Its `keep_firing_for`, in seconds; 0 where it has none.
     #[serde(default)]
     pub keep_firing_s: f64,
-    /// Labels that it adds.
+    /// Labels that the rule itself adds.
     pub labels: BTreeMap<String, String>,
-    /// `ok`, `err` or `unknown`.
+    /// Health as the server gives it: `ok`, `err` or `unknown`.
     pub health: String,
-    /// Error of the last evaluation, empty if none.
+    /// Error of the last evaluation; empty if it succeeded.
     pub last_error: String,
-    /// Duration of the last evaluation, seconds.
+    /// How long the last evaluation took, in seconds.
     pub evaluation_s: f64,
 }
 
@@ -170,8 +171,8 @@ pub struct Rule {
 pub struct Reload {
     /// Whether the last reload was accepted.
     pub successful: bool,
-    /// When the last accepted one was, seconds since the epoch.
+    /// When the last accepted reload was, on the server's clock, in seconds since the Unix epoch.
     pub last_success_s: f64,
-    /// What was seen if not.
+    /// What the server showed where the reload was not accepted.
     pub seen: String,
 }

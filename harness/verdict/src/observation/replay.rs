@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 /// The evaluations of a rule group: one at each of `count` instants, an interval apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grid {
-    /// First evaluation, milliseconds since the epoch.
+    /// When the first evaluation was due, in milliseconds since the Unix epoch.
     pub first_ms: i64,
-    /// Interval, milliseconds; above 0.
+    /// Interval of the group, in milliseconds; above 0.
     pub interval_ms: i64,
     /// Number of evaluations.
     pub count: u32,
@@ -20,12 +20,13 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// An evaluation's instant, milliseconds since the epoch.
+    /// When an evaluation was due, in milliseconds since the Unix epoch.
     pub fn at_ms(&self, index: u32) -> i64 {
         self.first_ms + i64::from(index) * self.interval_ms
     }
 
-    /// The evaluation at an instant, seconds since the epoch, give or take two milliseconds.
+    /// Number of the evaluation at an instant, in seconds since the Unix epoch, give or take two
+    /// milliseconds.
     pub fn index(&self, at_s: f64) -> Option<u32> {
         let from_first = (at_s * 1000.0).round() as i64 - self.first_ms;
         let index = (from_first + self.interval_ms / 2).div_euclid(self.interval_ms);
@@ -49,31 +50,32 @@ pub struct Held {
     pub without_latest: Vec<Run>,
 }
 
-/// What changes a rule into a mutant.
+/// The kind of change that makes a mutant of a rule.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
-    /// A threshold times 0.9, 1.1, 0.5 or 2; where that means nothing (0, or a comparison for
-    /// equality) one less, one more.
+    /// A threshold is multiplied by 0.9, 1.1, 0.5 or 2; where that means nothing (0, or a
+    /// comparison for equality) one is taken or added.
     Threshold,
-    /// A comparison with or without equality, or turned round.
+    /// A comparison gains or loses equality, or is turned round.
     Comparison,
-    /// `for` or `keep_firing_for` doubled, or 0.
+    /// `for` or `keep_firing_for` is doubled, or becomes 0.
     Duration,
-    /// A label matcher dropped or negated.
+    /// A label matcher is dropped or negated.
     Matcher,
-    /// `by` and `without` exchanged, or dropped.
+    /// `by` and `without` are exchanged, or dropped.
     Grouping,
-    /// Another aggregation: sum to avg, avg to max, max to min, min to max, count to sum.
+    /// An aggregation becomes another: sum to avg, avg to max, max to min, min to max, count to
+    /// sum.
     Aggregation,
-    /// A range doubled or halved.
+    /// A range is doubled or halved.
     Range,
 }
 
 impl Operator {
-    /// All of them.
+    /// All operators, in the order in which reports list them.
     pub const ALL: [Operator; 7] = [
         Operator::Threshold,
         Operator::Comparison,
@@ -84,7 +86,7 @@ impl Operator {
         Operator::Range,
     ];
 
-    /// In a word.
+    /// The operator in a word, as reports show it.
     pub fn name(self) -> &'static str {
         match self {
             Operator::Threshold => "threshold",
@@ -98,25 +100,25 @@ impl Operator {
     }
 }
 
-/// A rule's text and durations.
+/// A rule's expression and durations, before or after a change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Variant {
-    /// Expression.
+    /// The expression, as PromQL.
     pub expr: String,
-    /// `for`, milliseconds.
+    /// Its `for`, in milliseconds; 0 where it has none.
     pub for_ms: i64,
-    /// `keep_firing_for`, milliseconds.
+    /// Its `keep_firing_for`, in milliseconds; 0 where it has none.
     pub keep_firing_ms: i64,
 }
 
-/// A mutant and when it held.
+/// A mutant of a rule, and when its expression held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mutant {
-    /// Operator.
+    /// The operator that made it.
     pub operator: Operator,
     /// What was changed, in a few words.
     pub change: String,
-    /// Its text.
+    /// Its expression and durations.
     pub variant: Variant,
     /// Whether it differs only in a level or in how fast a window fills: a fault that was healed
     /// early may not have moved it far enough.
@@ -130,22 +132,22 @@ pub struct Mutant {
     pub unanswered: Option<String>,
 }
 
-/// An alerting rule with its mutants.
+/// An alerting rule with its mutants: when each expression held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
-    /// Alert name.
+    /// Name of the alert.
     pub alert: String,
-    /// File and name of its group.
+    /// File and name of the rule's group.
     pub group: String,
-    /// Names of the labels that it sets.
+    /// Names of the labels that the rule sets.
     pub sets: Vec<String>,
     /// The evaluations of its group.
     pub grid: Grid,
     /// How long a sample that it looks at was stamped before it was visible, at most, milliseconds.
     pub hidden_ms: i64,
-    /// The rule as loaded.
+    /// The rule as the server has loaded it.
     pub rule: Variant,
-    /// When it held.
+    /// When its expression held, by label set.
     pub held: Vec<Held>,
     /// Whether it was changed for a drill, so that what was evaluated then is not what is loaded
     /// now.
@@ -157,6 +159,6 @@ pub struct Replay {
     pub alerts: Vec<Series>,
     /// Evaluations of its group that the server left out.
     pub left_out: Vec<u32>,
-    /// Its mutants.
+    /// Its mutants, all that the operators make of it.
     pub mutants: Vec<Mutant>,
 }

@@ -3,23 +3,23 @@
 use super::fields::Fields;
 use serde::{Deserialize, Serialize};
 
-/// A stored span.
+/// A span as the trace store holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Span {
-    /// Trace id, 32 hexadecimal digits.
+    /// Id of its trace: 32 hexadecimal digits, as in W3C Trace Context.
     pub trace_id: String,
-    /// Span id, 16 hexadecimal digits.
+    /// Its own id: 16 hexadecimal digits, as in W3C Trace Context.
     pub span_id: String,
-    /// Parent's span id; `None` for a root.
+    /// Id of the parent span; `None` for a root.
     pub parent_id: Option<String>,
-    /// Service that made it.
+    /// Name of the service that made it (`service.name`).
     pub service: String,
-    /// Name of the operation.
+    /// Name of the operation that it stands for.
     pub name: String,
-    /// Start, microseconds since the epoch.
+    /// When it began, on its service's clock, in microseconds since the Unix epoch.
     pub start_us: i64,
-    /// Duration, microseconds.
+    /// How long it took, in microseconds.
     pub duration_us: i64,
-    /// Attributes, values as text.
+    /// Its attributes by name; values are text.
     pub attributes: Fields,
 }

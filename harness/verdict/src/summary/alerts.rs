@@ -19,13 +19,13 @@ pub enum ProvedBy {
     /// A real cause against a changed rule or input.
     #[serde(rename = "overridden threshold")]
     OverriddenThreshold,
-    /// Samples that nothing caused.
+    /// Samples that nothing in the stack caused.
     #[serde(rename = "synthetic signal")]
     SyntheticSignal,
 }
 
 impl ProvedBy {
-    /// In words, as in the report.
+    /// The way in words, as reports show it.
     pub fn name(self) -> &'static str {
         match self {
             ProvedBy::RealCause => "real cause",
@@ -35,16 +35,16 @@ impl ProvedBy {
     }
 }
 
-/// An alert, from cause to resolution.
+/// An alert of a run, from its cause to its resolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertRow {
-    /// Alert name.
+    /// Name of the alert.
     pub rule: String,
     /// Drills that are about it; if none, it was only watched.
     pub drills: Vec<String>,
     /// Whether it was seen to fire, at whatever time of the run.
     pub fired: bool,
-    /// How; null if it was not proved.
+    /// How it was proved; null if it was not.
     pub proved_by: Option<ProvedBy>,
     /// Stand-ins that accepted its notification: during its drill, or at any time if it has none.
     pub receivers: Vec<String>,
@@ -59,7 +59,7 @@ pub struct AlertRow {
     pub notify_s: Option<f64>,
     /// Seconds that it may take until every receiver has it.
     pub budget_s: Option<f64>,
-    /// Stage at which it stopped, if it did.
+    /// Stage at which it stopped; null if it went all the way.
     pub stopped_at: Option<String>,
     /// Its stages, measured against what the configuration allows each; empty if it did not go all
     /// the way in a drill.
@@ -85,11 +85,11 @@ pub fn slowest_stage<'a>(
 /// What a run planned about an alert.
 #[derive(Debug, Clone, Default)]
 pub struct AboutAlert<'e> {
-    /// Drills that are about it.
+    /// Ids of the drills that are about it.
     pub drills: Vec<String>,
     /// Seconds that it may take until every receiver has it.
     pub budget_s: Option<f64>,
-    /// What each of its stages may take.
+    /// What each of its stages may take, where they are judged.
     pub stages: Option<&'e AlertStages>,
 }
 
@@ -182,18 +182,18 @@ fn proved_by(history: &History, alert: &str, drills: &[String]) -> ProvedBy {
 /// How many alerts are proved, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Proved {
-    /// By a real cause.
+    /// Number that a real cause proved.
     pub real_cause: u64,
-    /// By a real cause against a changed rule.
+    /// Number that a real cause proved against a changed rule.
     pub overridden_threshold: u64,
-    /// By samples that nothing caused.
+    /// Number that samples proved which nothing caused.
     pub synthetic_signal: u64,
-    /// Not at all, or no drill is about them.
+    /// Number that is not proved, or that no drill is about.
     pub not_proved: u64,
 }
 
 impl Proved {
-    /// Counts alerts.
+    /// Counts the alerts by how they were proved.
     pub fn of(alerts: &[AlertRow]) -> Proved {
         let mut counts = Proved::default();
         for alert in alerts {

@@ -7,17 +7,18 @@ use crate::{Expectation, History, Status, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A measure of the runs of both.
+/// A measure of the runs of both versions, and what came of comparing it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparedRow {
-    /// Measure.
+    /// Name of the measure.
     pub measure: String,
-    /// Unit of its values.
+    /// Unit of its values, as people are shown it.
     pub unit: String,
     /// The baseline's runs, one value each, from the smallest; runs that did not measure it are
     /// left out.
     pub baseline: Vec<f64>,
-    /// The candidate's.
+    /// The candidate's runs, one value each, from the smallest; runs that did not measure it are
+    /// left out.
     pub candidate: Vec<f64>,
     /// The change for the worse, with its interval; null where the runs are too few to speak of
     /// one.
@@ -28,7 +29,7 @@ pub struct ComparedRow {
     pub practical: f64,
     /// What each run must keep, in the unit.
     pub limit: Option<f64>,
-    /// What the check came to.
+    /// What the check of this measure came to.
     pub status: Status,
 }
 

@@ -12,53 +12,53 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The routing that a run is made under, worked out before it starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routing {
-    /// Routes in which alerts end.
+    /// Routes of the configuration in which alerts end.
     pub routes: Vec<Route>,
     /// Receivers of the configuration, and the stand-ins that each tells.
     pub receivers: BTreeMap<String, BTreeSet<String>>,
-    /// Inhibitions.
+    /// Inhibition rules of the configuration.
     pub inhibitions: Vec<Inhibition>,
 }
 
-/// A route.
+/// A route of the alert manager's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Where it stands, and what it wants.
     pub name: String,
-    /// Receiver that it leads to.
+    /// Name of the receiver that it leads to.
     pub receiver: String,
-    /// Declared alerts that end in it.
+    /// Names of the declared alerts that end in it.
     pub alerts: BTreeSet<String>,
 }
 
 /// A rule by which alerts silence others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inhibition {
-    /// What silences what.
+    /// What silences what, as people are shown it.
     pub name: String,
     /// Pairs of declared alerts, the silencing one first.
     pub pairs: BTreeSet<(String, String)>,
 }
 
-/// What a run exercised.
+/// What a run exercised of the rules and of the routing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
     /// Alerting rules: those declared, and those that are loaded without being declared.
     pub rules: Vec<OfRule>,
-    /// Routes in which alerts end.
+    /// Routes in which alerts end, and what exercised them.
     pub routes: Vec<Exercised>,
-    /// Receivers of the configuration.
+    /// Receivers of the configuration, and what exercised them.
     pub receivers: Vec<Exercised>,
-    /// Inhibitions of the configuration.
+    /// Inhibition rules of the configuration, and what exercised them.
     pub inhibitions: Vec<Exercised>,
     /// How many of each were exercised.
     pub counts: Counts,
 }
 
-/// A rule.
+/// An alerting rule and what was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfRule {
-    /// Alert name.
+    /// Name of the alert.
     pub rule: String,
     /// Whether firedrill.yaml declares it; of others nothing is expected.
     pub declared: bool,
@@ -67,59 +67,59 @@ pub struct OfRule {
     pub switch: bool,
     /// Whether it was quiet while nothing was wrong; null if that was not judged.
     pub quiet: Option<bool>,
-    /// Whether it was seen to fire.
+    /// Whether it was seen to fire, at whatever time of the run.
     pub fired: bool,
     /// Its declared receivers, and whether each was told that it fires.
     pub receivers: Vec<OfReceiver>,
-    /// Whether its resolution was seen.
+    /// Whether its resolution was seen by all its receivers.
     pub resolved: bool,
 }
 
-/// A declared receiver of an alert.
+/// A declared receiver of an alert, and whether it was notified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfReceiver {
-    /// Stand-in.
+    /// Name of the stand-in.
     pub name: String,
     /// Whether it accepted a notification of the alert.
     pub told: bool,
 }
 
-/// Something that is exercised by alerts.
+/// A route, receiver or inhibition, and the alerts that exercised it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exercised {
-    /// What it is.
+    /// Name of it, as people are shown it.
     pub name: String,
-    /// Alerts that did; empty if none did.
+    /// Names of the alerts that exercised it; empty if none did.
     pub by: Vec<String>,
-    /// Declared alerts that could.
+    /// Number of declared alerts that could exercise it.
     pub of: u64,
 }
 
-/// A number of a total.
+/// A number out of a total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
-    /// Exercised.
+    /// Number of those that were exercised.
     pub seen: u64,
-    /// All.
+    /// Number of all.
     pub of: u64,
 }
 
-/// How many were exercised.
+/// How many of each kind were exercised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Rules that were quiet while nothing was wrong.
     pub quiet: Share,
-    /// Rules that fired.
+    /// Rules that were seen to fire.
     pub fired: Share,
     /// Pairs of alert and receiver that were told.
     pub told: Share,
     /// Rules whose resolution was seen.
     pub resolved: Share,
-    /// Routes.
+    /// Routes that an alert went through.
     pub routes: Share,
-    /// Receivers.
+    /// Receivers that were notified.
     pub receivers: Share,
-    /// Inhibitions.
+    /// Inhibition rules that took effect.
     pub inhibitions: Share,
 }
 
@@ -135,9 +135,9 @@ impl Share {
 /// What firedrill.yaml declares, each with its receivers.
 #[derive(Debug, Clone, Copy)]
 pub struct Declared<'d> {
-    /// Alerts.
+    /// Declared alerts by name, each with its receivers.
     pub alerts: &'d BTreeMap<String, Vec<String>>,
-    /// Dead man's switches.
+    /// Declared dead man's switches by name, each with its receivers.
     pub switches: &'d BTreeMap<String, Vec<String>>,
 }
 

@@ -16,10 +16,10 @@ pub struct Curves {
     pub broken: Curve,
 }
 
-/// Percentiles of some operations.
+/// Percentiles of a set of operations.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Curve {
-    /// Number of operations.
+    /// Number of operations in the set.
     pub operations: u64,
     /// Its points, as far as so many operations can tell.
     pub points: Vec<CurvePoint>,

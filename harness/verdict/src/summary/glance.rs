@@ -5,12 +5,12 @@ use crate::{Status, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What one wants to know first.
+/// The figures that one wants to know first of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Headline {
-    /// What the run comes to.
+    /// What the run comes to as a whole.
     pub outcome: Status,
-    /// Declared alerts.
+    /// Number of declared alerts.
     pub alerts: u64,
     /// Those that a drill of this run was about.
     pub drilled: u64,
@@ -20,20 +20,20 @@ pub struct Headline {
     pub missed: Vec<String>,
     /// Alerts that were quiet while nothing was wrong.
     pub quiet: u64,
-    /// Faults that were injected.
+    /// Number of faults that were injected.
     pub faults: u64,
     /// Those that were seen to bite and were healed.
     pub healed: u64,
     /// The slowest notification of a proved alert, seconds after the injection of its fault.
     pub slowest_s: Option<f64>,
-    /// Of which alert.
+    /// Name of the alert that `slowest_s` is of.
     pub slowest: Option<String>,
     /// Operations or signals that were acknowledged and are not stored, over all rows of the
     /// ledger.
     pub lost: u64,
 }
 
-/// The figures.
+/// The first figures of a run, from what else its report shows.
 pub fn glance(
     summary: Summary,
     verdicts: &[Verdict],

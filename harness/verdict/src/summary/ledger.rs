@@ -8,18 +8,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A signal's ledger.
+/// The ledger of one signal: acknowledged operations against what is stored of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerRow {
-    /// Signal: `log:<source>`, `trace`, `mail`.
+    /// The signal: `log:<source>`, `trace` or `mail`.
     pub signal: String,
-    /// Acknowledged operations that must lead to it.
+    /// Number of acknowledged operations that must lead to it.
     pub sent: u64,
-    /// Those of them that are stored.
+    /// Number of those that are stored at least once.
     pub stored: u64,
-    /// Those that are not. Null where sampling makes absence lawful.
+    /// Number of those that are not stored; null where sampling makes absence lawful.
     pub lost: Option<u64>,
-    /// Those stored more than once.
+    /// Number of those that are stored more than once.
     pub duplicated: u64,
     /// 99th percentile of the time from the acknowledgement to the earliest stored copy's own time
     /// (a line's timestamp, the end of a trace's last span, the sight of a mail), seconds, 0 where
@@ -30,15 +30,15 @@ pub struct LedgerRow {
 /// A source of log lines, for the ledger: name, field that holds the operation's id, selecting
 /// fields, steps.
 pub struct LedgerSource<'a> {
-    /// Source.
+    /// Name of the source.
     pub source: &'a str,
-    /// Index prefix.
+    /// Index prefix before the date.
     pub index_prefix: &'a str,
-    /// Field with the operation's id.
+    /// Dotted name of the field that holds the operation's id.
     pub id_field: &'a str,
-    /// Fields that select the answering lines.
+    /// Fields and values that select the lines which answer for an operation.
     pub select: &'a BTreeMap<String, String>,
-    /// Steps that lead to a line.
+    /// Steps, written `journey/step`, that lead to a line.
     pub steps: &'a [String],
 }
 

@@ -24,11 +24,11 @@ const LEAST_POINTS: usize = 3;
 /// time took it from others.
 const CONTENDED_SHARE: f64 = 0.1;
 
-/// A run's value of a measure.
+/// The value that a run has of a measure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// In the measure's unit; null if the run could not tell.
+    /// The value, in the measure's unit; null if the run could not tell.
     pub value: Option<f64>,
     /// What it rests on, or why there is none.
     pub rests_on: String,

@@ -11,44 +11,44 @@ pub struct Outline<'a> {
     pub troubles: Vec<FailureGroup<'a>>,
     /// Features with what they expect, like verdicts folded.
     pub sections: Vec<Section<'a>>,
-    /// What was left out.
+    /// Verdicts that were left out.
     pub skipped: Vec<&'a ReportedVerdict>,
 }
 
 /// Verdicts that went wrong for one reason.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailureGroup<'a> {
-    /// The first of them.
+    /// The first of them, which is shown whole.
     pub first: &'a ReportedVerdict,
-    /// The others.
+    /// The others, which went wrong for the same reason.
     pub others: Vec<&'a ReportedVerdict>,
 }
 
-/// A feature.
+/// A feature and its verdicts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Section<'a> {
-    /// Its name.
+    /// Name of the feature.
     pub feature: &'a str,
     /// The worst of its verdicts.
     pub status: Status,
-    /// How many of its verdicts passed.
+    /// Number of its verdicts that passed.
     pub passed: usize,
-    /// How many it has.
+    /// Number of all its verdicts.
     pub of: usize,
-    /// Its verdicts, like ones folded.
+    /// Its verdicts, those that claim the same folded into one.
     pub folds: Vec<VerdictGroup<'a>>,
 }
 
 /// Verdicts of one status that make the same claim of different subjects, or a single one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerdictGroup<'a> {
-    /// Their status.
+    /// The status that all of them have.
     pub status: Status,
-    /// What they say together.
+    /// What they say together, as one sentence.
     pub text: String,
     /// What they rest on together.
     pub evidence: Vec<Evidence>,
-    /// They.
+    /// The verdicts themselves, in order.
     pub verdicts: Vec<&'a ReportedVerdict>,
 }
 

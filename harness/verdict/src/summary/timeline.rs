@@ -7,7 +7,7 @@ use crate::observation::Fact;
 use crate::{At, History};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The run on one time axis.
+/// What happened in a run, on one time axis; all times are seconds since it began.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Timeline {
     /// When the stack began to come up: before that, images are obtained, which may take long and
@@ -15,7 +15,7 @@ pub struct Timeline {
     pub from_s: f64,
     /// When the last event was recorded.
     pub end_s: f64,
-    /// Phases, in order.
+    /// Phases of the run, in their order.
     pub phases: Vec<FiringInterval>,
     /// Faults by drill, in the order of their injection.
     pub faults: Vec<FiringInterval>,
@@ -23,20 +23,20 @@ pub struct Timeline {
     pub alerts: Vec<AlertLane>,
     /// Who was told what, by name; what no receiver accepted comes last, without a name.
     pub receivers: Vec<Receiver>,
-    /// Width of a bin of latency.
+    /// Width of a bin of latency, in seconds.
     pub bin_s: f64,
     /// Latency of the operations, by the time at which they were due.
     pub latency: Vec<Bin>,
 }
 
-/// Something that lasted.
+/// Something that lasted, by name: a phase or a fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FiringInterval {
-    /// What.
+    /// Name of what lasted.
     pub name: String,
-    /// From.
+    /// When it began, in seconds since the run began.
     pub from_s: f64,
-    /// To; the end of the run if it was not seen to end.
+    /// When it ended, in seconds since the run began; the end of the run if it was not seen to end.
     pub to_s: f64,
 }
 
@@ -45,59 +45,59 @@ pub struct FiringInterval {
 pub enum State {
     /// Its condition holds, not yet for long enough.
     Pending,
-    /// It fires.
+    /// The alert fires.
     Firing,
 }
 
-/// An alert over time.
+/// An alert's states over the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertLane {
-    /// Its name.
+    /// Name of the alert.
     pub alert: String,
     /// Stretches in which any of its series was in a state: first all that were pending, then all
     /// that fired.
     pub spans: Vec<(State, f64, f64)>,
 }
 
-/// A receiver over time.
+/// A receiver's notifications over the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receiver {
-    /// Its name; `None` for notifications that none accepted.
+    /// Name of the receiver; `None` for notifications that none accepted.
     pub receiver: Option<String>,
-    /// What it was told.
+    /// What it was notified of, in order.
     pub marks: Vec<Mark>,
 }
 
 /// An alert within a notification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// When it arrived.
+    /// When the notification arrived, in seconds since the run began.
     pub at_s: f64,
-    /// Its name, if the notification shows it.
+    /// Name of the alert, if the notification shows it.
     pub alert: String,
-    /// Whether it was reported as over.
+    /// Whether it was reported as resolved.
     pub resolved: bool,
 }
 
-/// Operations that were due within a bin.
+/// The operations that were due within a bin of time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bin {
-    /// The bin's middle.
+    /// The middle of the bin, in seconds since the run began.
     pub at_s: f64,
-    /// Median latency, ms.
+    /// Median latency, in milliseconds.
     pub p50_ms: f64,
-    /// 99th percentile of the latency, ms.
+    /// 99th percentile of the latency, in milliseconds.
     pub p99_ms: f64,
-    /// Operations.
+    /// Number of operations.
     pub operations: u64,
-    /// Those that ended otherwise than their journey wants.
+    /// Number of those that ended otherwise than their journey wants.
     pub failed: u64,
 }
 
 /// At most about this many bins, none narrower than two seconds.
 const BINS: f64 = 240.0;
 
-/// The run on one time axis.
+/// Puts what happened in a run on one time axis.
 pub fn timeline(history: &History) -> Timeline {
     let end_s = super::duration_s(history);
     let phases = phases(history, end_s);

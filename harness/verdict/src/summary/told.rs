@@ -6,49 +6,49 @@ use crate::{Cause, Evidence, History, Status, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A verdict and where it is told.
+/// A verdict, and the step of a feature that asked for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedVerdict {
-    /// Id.
+    /// Id, unique within the run.
     pub id: String,
-    /// Feature.
+    /// Name of the feature.
     pub feature: String,
-    /// Scenario.
+    /// Name of the scenario.
     pub scenario: String,
-    /// The `Then` step.
+    /// The `Then` step, as it is written.
     pub step: String,
-    /// `file:line` of the step.
+    /// Where the step stands: `file:line`.
     pub place: String,
-    /// What was expected.
+    /// What was expected, as a sentence.
     pub expected: String,
-    /// The answer.
+    /// Whether the expectation holds.
     pub status: Status,
-    /// Why.
+    /// Why: what it rests on, what was seen, or what is missing.
     pub reason: String,
-    /// What is broken.
+    /// The part that is broken; only failures have one.
     pub cause: Option<Cause>,
-    /// Stage at which a signal stopped.
+    /// The stage at which a signal stopped, where it has stages.
     pub stopped_at: Option<String>,
-    /// What it rests on.
+    /// What was looked at and how many of it.
     pub evidence: Vec<Evidence>,
-    /// Events that show it.
+    /// `seq` of the events that show it, at most twenty.
     pub witnesses: Vec<u64>,
-    /// What to try.
+    /// What to try next, for a failure.
     pub hint: Option<String>,
     /// Seconds of the drill that it rests on, or of the run.
     pub duration_s: f64,
 }
 
-/// Where a verdict is told.
+/// The step of a feature that asks for a verdict.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place<'a> {
-    /// Feature.
+    /// Name of the feature.
     pub feature: &'a str,
-    /// Scenario.
+    /// Name of the scenario.
     pub scenario: &'a str,
-    /// The `Then` step.
+    /// The `Then` step, as it is written.
     pub step: &'a str,
-    /// `file:line` of the step.
+    /// Where the step stands: `file:line`.
     pub place: &'a str,
 }
 
@@ -123,9 +123,9 @@ pub fn skip(history: &History) -> Vec<ReportedVerdict> {
 pub struct Waiver<'a> {
     /// Id of the verdict.
     pub verdict: &'a str,
-    /// Who accepts it.
+    /// Who accepts the failure.
     pub owner: &'a str,
-    /// Why.
+    /// Why it is accepted for now.
     pub reason: &'a str,
     /// Day on which it becomes void, `YYYY-MM-DD`; anything else is void.
     pub expires: &'a str,

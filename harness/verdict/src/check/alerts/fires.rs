@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 /// The alert fires within its budget after the fault bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertFires {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drill that causes it.
+    /// Id of the drill whose fault causes the alert.
     pub drill: String,
-    /// Seconds from the injection within which it must be firing.
+    /// Seconds of wall time from the injection within which it must be firing.
     pub within_s: f64,
-    /// What the drill is, for the sentence: `fault stop on postfix`.
+    /// What the drill does, for the sentence of the verdict, for example `fault stop on postfix`.
     pub fault: String,
 }
 

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 /// From the injection to healing each receiver is told of the alert once, and no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotifiedOnce {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drill that causes it; shorter than the interval at which notifications are repeated.
+    /// Id of the drill that causes it; it must be shorter than the interval at which notifications
+    /// are repeated.
     pub drill: String,
-    /// Receivers.
+    /// Receivers that are notified, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
 }
 
@@ -29,25 +30,25 @@ pub struct NotifiedOnce {
 /// silence says that alerting is dead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotifiedRepeatedly {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
     /// Drill that causes it, from whose first notification to healing they must keep coming;
     /// without one, over the whole drive.
     pub drill: Option<String>,
-    /// Receivers.
+    /// Receivers that are notified, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
-    /// Longest time between two of them, seconds.
+    /// Longest time between two accepted notifications, in seconds of wall time.
     pub every_s: f64,
 }
 
 /// Nobody is told that the alert is over while the fault that causes it is still there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotifiedUntilOver {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drill that causes it.
+    /// Id of the drill whose fault causes the alert.
     pub drill: String,
-    /// Receivers.
+    /// Receivers that must not be notified of an end, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
 }
 

@@ -17,9 +17,9 @@ use std::collections::BTreeSet;
 /// phases before and between the drills, and during drills whose blast radius does not name it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertQuiet {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drills that may raise it.
+    /// Ids of the drills that may raise it.
     pub allowed_in: Vec<String>,
     /// Whether it speaks about the host itself, which other programs load as well: what it says
     /// while the host is loaded is then left open, and listed.
@@ -30,9 +30,10 @@ pub struct AlertQuiet {
 /// During a drill no alert fires beyond those that it is about and those of its blast radius.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NothingElseFires {
-    /// Drill.
+    /// Id of the drill in whose window nothing else may fire.
     pub drill: String,
-    /// Alerts that may fire: its own, its blast radius's, and those of drills in the same wave.
+    /// Names of the alerts that may fire: the drill's own, its blast radius's, and those of drills
+    /// in the same wave.
     pub allowed: Vec<String>,
 }
 

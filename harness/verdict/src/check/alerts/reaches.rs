@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 /// A notification of the alert, firing, was accepted by each receiver within the budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertReaches {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drill that causes it.
+    /// Id of the drill whose fault causes the alert.
     pub drill: String,
-    /// Receivers, as the declaration names the stand-ins.
+    /// Receivers that must accept it, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
     /// Labels that the notified alert must carry, where the protocol shows labels.
     pub labels: std::collections::BTreeMap<String, String>,
-    /// Seconds from the injection within which each must have it.
+    /// Seconds of wall time from the injection within which each receiver must have it.
     pub within_s: f64,
 }
 

@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 /// After healing the alert stops firing and each receiver that speaks of resolution gets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertResolves {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drill that causes it.
+    /// Id of the drill whose fault causes the alert.
     pub drill: String,
-    /// Receivers that must get the resolution.
+    /// Receivers that must be notified of the resolution, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
-    /// Seconds from healing.
+    /// Seconds of wall time from healing within which it must stop firing and each receiver must
+    /// know.
     pub within_s: f64,
 }
 

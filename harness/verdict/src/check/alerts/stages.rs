@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 /// expression.
 pub const CONDITION_SAMPLES: &str = "condition.";
 
-/// What the configuration allows each stage, seconds.
+/// What the configuration allows each stage, in seconds of the scaled configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StageBudget {
     /// From the injection until recorded samples satisfy the expression: a window that fills, a
@@ -38,15 +38,15 @@ pub struct StageBudget {
 /// them together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertStages {
-    /// Alert name.
+    /// Name of the alert, as its rule has it.
     pub alert: String,
-    /// Drill that causes it.
+    /// Id of the drill whose fault causes the alert.
     pub drill: String,
-    /// Receivers that must have it.
+    /// Receivers that must have it; the last of them ends the stage `notify`.
     pub receivers: Vec<String>,
     /// Labels that the notified alert must carry, where the protocol shows labels.
     pub labels: BTreeMap<String, String>,
-    /// What each stage may take.
+    /// Seconds that the configuration allows each stage.
     pub allowed: StageBudget,
 }
 

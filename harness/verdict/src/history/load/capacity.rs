@@ -5,7 +5,7 @@ use crate::gate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When operations are begun.
+/// When the operations of a load are begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Pacing {
@@ -19,10 +19,10 @@ pub enum Pacing {
     Closed,
 }
 
-/// The users of a closed loop.
+/// The users of a closed loop, each of which waits for an answer before it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Users {
-    /// How many at once.
+    /// Number of users at once.
     pub count: u64,
     /// Least and most time between an answer and a user's next journey, ms; without it each
     /// journey's own.
@@ -30,65 +30,65 @@ pub struct Users {
     pub think_ms: Option<[f64; 2]>,
 }
 
-/// A stretch of a load.
+/// A stretch of a load's course.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Window {
-    /// Its beginning, seconds from that of the load.
+    /// Its beginning, in seconds from that of the load.
     pub from_s: f64,
-    /// Its end.
+    /// Its end, in seconds from the beginning of the load.
     pub to_s: f64,
-    /// Arrivals that were due in it.
+    /// Number of arrivals that were due in it.
     pub arrivals: u64,
-    /// Operations that ended in it.
+    /// Number of operations that ended in it.
     pub operations: u64,
-    /// How many of them otherwise than wanted.
+    /// Number of them that ended otherwise than wanted.
     pub errors: u64,
-    /// Operations under way at its end.
+    /// Number of operations under way at its end.
     pub in_flight: u64,
     /// Latency from the intended start of those that ended.
     pub latency_ms: Percentiles,
 }
 
 impl Window {
-    /// Share of its operations that ended otherwise than wanted, 0 to 1.
+    /// Share of its operations that ended otherwise than wanted, between 0 and 1; 0 if none ended.
     pub fn error_rate(&self) -> f64 {
         if self.operations == 0 { 0.0 } else { self.errors as f64 / self.operations as f64 }
     }
 }
 
-/// A condition that stopped a load.
+/// The condition that stopped a load before its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StoppedBy {
-    /// As it was asked for: `p99 > 500ms`.
+    /// The condition as it was asked for, for example `p99 > 500ms`.
     pub condition: String,
-    /// What was seen instead.
+    /// What was seen when it held.
     pub seen: String,
     /// End of the window that showed it, seconds from the beginning of the load.
     pub at_s: f64,
 }
 
-/// The highest rate within an objective.
+/// The highest rate of arrivals at which a load keeps to an objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Knee {
     /// Highest rate, arrivals a second, that was measured and kept to the objective; none if not
     /// even the lowest did.
     pub rate: Option<f64>,
-    /// The lowest rate that was measured and did not.
+    /// Lowest rate, arrivals a second, that was measured and did not keep to it; none if all did.
     pub broken_at: Option<f64>,
     /// What limited it. If that was the generator, or the most that a schedule may ask for, `rate`
     /// is a lower bound.
     pub limited_by: LimitedBy,
-    /// In words.
+    /// The same in a sentence.
     pub why: String,
-    /// The objective.
+    /// Conditions of the objective, each as it was asked for.
     pub objective: Vec<String>,
     /// Share of the rate by which the knee may lie above it.
     pub precision: f64,
-    /// What was measured, in order.
+    /// The rates that were measured, in order.
     pub steps: Vec<KneeStep>,
 }
 
-/// What limited a search for the knee.
+/// What ended a search for the knee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
@@ -102,28 +102,28 @@ pub enum LimitedBy {
     Interrupted,
 }
 
-/// One rate that was tried.
+/// One rate that a search for the knee measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KneeStep {
-    /// Arrivals a second.
+    /// Arrivals a second that were offered.
     pub rate: f64,
-    /// Operations a second that were begun.
+    /// Operations a second that were really begun.
     pub achieved_rate: f64,
-    /// Latency from the intended start.
+    /// Latency, from the intended start to the outcome.
     pub latency_ms: Percentiles,
-    /// Share of operations that ended otherwise than wanted.
+    /// Share of operations that ended otherwise than wanted, between 0 and 1.
     pub error_rate: f64,
-    /// What came of it.
+    /// Whether it keeps to the objective.
     pub judged: Judged,
     /// Why it is not within the objective, if so.
     pub why: Option<String>,
 }
 
-/// What came of a rate.
+/// What a search for the knee found of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Judged {
-    /// It keeps to the objective.
+    /// The load kept to the objective at this rate.
     Within,
     /// It does not, or the target fell behind.
     Beyond,
@@ -169,13 +169,13 @@ pub enum PlanTold {
 /// A measure in the last quarter of a load against the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Drift {
-    /// What is compared, one value for each stretch.
+    /// Name of what is compared, with one value for each stretch.
     pub measure: String,
-    /// Mean over the first quarter.
+    /// Mean over the first quarter of the load.
     pub first: f64,
-    /// Mean over the last one.
+    /// Mean over the last quarter of the load.
     pub last: f64,
-    /// The question that was asked.
+    /// The question that is asked of the two quarters.
     pub question: gate::Question,
     /// Its answer: worse only if both chance and the practical threshold are exceeded.
     pub answer: gate::Answer,
