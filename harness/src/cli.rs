@@ -20,7 +20,8 @@ pub mod worker;
 
 use crate::ops::console::Console;
 use crate::ops::settings::{Common, Format};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::secret;
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -208,7 +209,7 @@ fn run_whole() -> Exit {
         Ok(exit) => exit,
         Err(failure) => {
             // Nobody may be there to read it.
-            let _ = writeln!(secret::stderr(), "error: {}", failure.message);
+            let _ = writeln!(secret::stderr(), "error: {failure}");
             failure.exit
         }
     }
@@ -242,7 +243,7 @@ fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let common = cli.common;
-    let defect = |e: std::io::Error| Failure::new(Exit::Defect, e);
+    let defect = |e: std::io::Error| Failure::foreign(Exit::Defect, e);
     match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
         // Helpers enter a namespace, which only a process of one thread may do for all kinds: no
         // runtime for them.
@@ -304,12 +305,8 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
             .map(|()| Exit::Pass)
             .map_err(|e| Failure::new(Exit::Defect, e)),
         Command::Receivers { config } => {
-            let config =
-                crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
-            crate::receiver::serve(config)
-                .await
-                .map(|()| Exit::Pass)
-                .map_err(|e| Failure::new(Exit::Unfit, e))
+            let config = crate::receiver::Config::read(&config)?;
+            crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(Failure::from)
         }
         Command::HoldPackets { .. } | Command::HoldSessions { .. } | Command::Press { .. } => {
             Err(Failure::new(Exit::Defect, "helpers run without a runtime"))

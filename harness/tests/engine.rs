@@ -10,6 +10,7 @@ use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
 use firedrill::engine::{Engine, EngineError, EventKind, Health, Limits, label, namespace};
 use firedrill::fault::healing;
 use firedrill::journal::{Journal, Undo};
+use firedrill::process::failure::UserError;
 use firedrill::stack::{
     Running, ServiceOverride, Stack, StackError, Up, WorkCopy, recreate, remove_run, up,
 };

@@ -145,7 +145,7 @@ fn planned(stack: &str) -> Result<(), String> {
             return Err(format!("{kind} kept their names: {kept:?}"));
         }
     }
-    let plan = |options: Options| options.plan().map_err(|f| f.message);
+    let plan = |options: Options| options.plan().map_err(|f| f.to_string());
     let (plan, copied) = (plan(options(stack))?, plan(copy.options())?);
     let ids = |plan: &firedrill::plan::Plan| {
         plan.expectations.iter().map(|p| p.expectation.checker().id()).collect::<BTreeSet<_>>()

@@ -31,10 +31,8 @@ pub struct Down {
 /// Starts a stack and leaves it running.
 pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
     if !common.tags.is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "--tags selects scenarios, and `up` runs none\nhint: firedrill verify --tags",
-        ));
+        return Err(Failure::usage("--tags selects scenarios, and `up` runs none")
+            .hint("firedrill verify --tags"));
     }
     let live = LiveStack::up(&Options::new(&arguments.stack, common)).await?;
     for (service, ports) in
@@ -53,9 +51,9 @@ pub async fn up(arguments: &Up, common: &Common) -> Result<Exit, Failure> {
 
 /// Shows the stacks that run.
 pub async fn status(_common: &Common) -> Result<Exit, Failure> {
-    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
+    let engine = Engine::connect().await?;
     let journal = Journal::of_user();
-    for running in Running::all(&journal).map_err(|e| Failure::new(e.exit(), e))? {
+    for running in Running::all(&journal)? {
         println!(
             "{} run {} since {}{}",
             running.stack,
@@ -78,8 +76,7 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
             .for_each(|(service, why)| println!("  {service:<24} left out: {why}"));
     }
     for entry in journal
-        .open_entries()
-        .map_err(|e| Failure::new(e.exit(), e))?
+        .open_entries()?
         .iter()
         .filter(|e| !matches!(e.undo, Some(crate::journal::Undo::RemoveRun { .. })))
     {
@@ -90,7 +87,7 @@ pub async fn status(_common: &Common) -> Result<Exit, Failure> {
 
 /// Removes a stack, or everything of ours.
 pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
-    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
+    let engine = Engine::connect().await?;
     let journal = Journal::of_user();
     let removed = if arguments.all {
         stack::down::down_all(&engine, &journal).await
@@ -98,7 +95,7 @@ pub async fn down(arguments: &Down, common: &Common) -> Result<Exit, Failure> {
         let running = running(&journal, &Options::new(&arguments.stack, common).name_or_word())?;
         stack::down(&engine, &journal, &running).await
     };
-    let removed = removed.map_err(|e| Failure::new(e.exit(), e))?;
+    let removed = removed?;
     println!(
         "removed: {} containers, {} networks, {} volumes, {} rules",
         removed.containers, removed.networks, removed.volumes, removed.rules

@@ -12,6 +12,7 @@ use crate::engine::network::{NetworkSpec, bridge_name};
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, RestartSpec};
 use crate::engine::{ContainerState, Engine, EngineError, Health};
 use crate::journal::Journal;
+use crate::process::failure::UserError;
 use crate::stack::compose::{Condition, Project, Source, load};
 use crate::yaml::ConfigError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,7 @@ pub async fn up(request: Up<'_>) -> Result<Running, StackError> {
         Ok(running) => Ok(running),
         Err(error) => {
             if let Err(second) = remove_run(Some(engine), journal, &run).await {
+                let second = second.advice();
                 tracing::error!(%second, run, "the failed run could not be removed; `firedrill down --all` tries again");
             }
             Err(error)

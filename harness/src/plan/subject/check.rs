@@ -4,6 +4,7 @@
 use super::Error;
 use crate::declaration::{Declaration, Logs};
 use crate::plan::scenario::Scenario;
+use crate::process::failure::Advice;
 use crate::stack::compose::Project;
 use crate::stack::{Mounts, Stack};
 use crate::yaml;
@@ -342,9 +343,8 @@ pub(super) fn bounds(
             Err(_) => None,
         };
         if let Some(refused) = refused {
-            let told = refused.to_string();
-            let (what, hint) = told.split_once("\nhint: ").unwrap_or((&told, ""));
-            return Err(yaml::error_at(file, &keys, format!("alerts: {what}"), hint).into());
+            let (what, hint) = (format!("alerts: {refused}"), refused.hint());
+            return Err(yaml::error_at(file, &keys, what, hint).into());
         }
     }
     Ok(())
@@ -374,11 +374,11 @@ pub(super) fn contained(
                 || matches!(host, "localhost" | "127.0.0.1" | "::1" | "0.0.0.0")
         };
         let refuse = |seen: String| {
-            let hint = "name a service of the stack, or declare a stand-in for the host under `receivers` in firedrill.yaml; nothing was started";
-            Error::Stated(format!(
-                "{}: {} of {} leads out of the stack: {seen}\nhint: {hint}",
+            let what = format!(
+                "{}: {} of {} leads out of the stack: {seen}",
                 destination.place, destination.owner, destination.service
-            ))
+            );
+            Error::Stated(Advice::from(what).hint("name a service of the stack, or declare a stand-in for the host under `receivers` in firedrill.yaml; nothing was started"))
         };
         match (&destination.host, &destination.unknown) {
             (Some(host), _) if inside(host) => {}
