@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod baseline;
 pub mod compare;
 pub mod doctor;
+pub mod down;
 pub mod fault;
 pub mod gate;
 pub mod heal;
@@ -13,6 +14,7 @@ pub mod lint;
 pub mod load;
 pub mod run;
 pub mod selftest;
+pub mod status;
 pub mod trend;
 pub mod up;
 pub mod verify;
@@ -52,11 +54,11 @@ enum Command {
     /// Bring a stack up, drive traffic, break things, judge, report, and take it down.
     Verify(verify::Arguments),
     /// Start a stack and leave it running, for `fault inject` and for a look around.
-    Up(up::Up),
+    Up(up::Arguments),
     /// Show the stacks that are up, their services, and faults that are open.
     Status,
     /// Remove a stack that is up, or everything of ours.
-    Down(up::Down),
+    Down(down::Arguments),
     /// Prove every alert of a stack, from its cause to its receivers and its end.
     Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
@@ -282,9 +284,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure> {
     match command {
         Command::Verify(arguments) => verify::run(&arguments, common).await,
-        Command::Up(arguments) => up::up(&arguments, common).await,
-        Command::Status => up::status(common).await,
-        Command::Down(arguments) => up::down(&arguments, common).await,
+        Command::Up(arguments) => up::run(&arguments, common).await,
+        Command::Status => status::run().await,
+        Command::Down(arguments) => down::run(&arguments, common).await,
         Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
         Command::Load(arguments) => load::run(&arguments, common).await,
@@ -298,7 +300,7 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Compare(arguments) => compare::run(&arguments, common),
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Lint(arguments) => lint::run(&arguments, common).await,
-        Command::Doctor => doctor::run(common).await,
+        Command::Doctor => doctor::run().await,
         Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::stack::reaper::main(&run)
             .await
