@@ -2,13 +2,12 @@
 //! nothing of tests.
 //!
 //! Docker is spoken to through bollard. One file below for each kind of thing: containers,
-//! networks, volumes, files, commands inside a container, events, and commands of the host inside a
+//! networks, volumes, files, commands inside a container, and commands of the host inside a
 //! container's network namespace.
 
 pub mod container;
 pub mod containment;
 mod create;
-pub mod events;
 pub mod exec;
 pub mod files;
 pub mod label;
@@ -18,7 +17,6 @@ pub mod spec;
 pub mod volume;
 
 pub use container::{ContainerState, Health, Limits};
-pub use events::{ContainerEvent, EventKind};
 pub use exec::CommandOutput;
 
 use crate::process::exit::Exit;
