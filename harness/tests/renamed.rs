@@ -178,7 +178,7 @@ fn stated(read: &subject::LoadedStack) -> BTreeMap<&'static str, BTreeSet<String
         ("services", services.cloned().collect()),
         ("jobs", d.targets.iter().map(|t| t.job.clone()).collect()),
         ("alerts", d.alerts.iter().map(|a| a.name.clone()).collect()),
-        ("switches", d.switches.iter().map(|s| s.name.clone()).collect()),
+        ("switches", d.dead_mans_switches.iter().map(|s| s.name.clone()).collect()),
         ("receivers", d.receivers.iter().map(|r| r.name.clone()).collect()),
         ("drills", read.subject.scenarios.keys().cloned().collect()),
         ("budgets", read.subject.budgets.keys().cloned().collect()),

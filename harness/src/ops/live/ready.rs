@@ -70,7 +70,7 @@ impl Ready {
         progress.say(&format!("seed {}", options.seed));
         let read = options.read()?;
         options.check_report()?;
-        if read.subject.declaration.ports == PortBinding::AsWritten {
+        if read.subject.declaration.ports == PortBinding::Fixed {
             stack::plan_ports(&read.stack, &read.stack.project, &[], "look")?;
         }
         let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
