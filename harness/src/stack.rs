@@ -21,6 +21,7 @@ mod recreate;
 mod resolve;
 pub mod running;
 mod secrets;
+mod start;
 mod up;
 mod volumes;
 pub mod work_copy;
