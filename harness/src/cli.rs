@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod baseline;
 pub mod compare;
 pub mod doctor;
+pub mod down;
 pub mod fault;
 pub mod gate;
 pub mod heal;
@@ -13,6 +14,7 @@ pub mod lint;
 pub mod load;
 pub mod run;
 pub mod selftest;
+pub mod status;
 pub mod trend;
 pub mod up;
 pub mod verify;
@@ -20,7 +22,8 @@ pub mod worker;
 
 use crate::ops::console::Console;
 use crate::ops::settings::{Common, Format};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::secret;
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -51,11 +54,11 @@ enum Command {
     /// Bring a stack up, drive traffic, break things, judge, report, and take it down.
     Verify(verify::Arguments),
     /// Start a stack and leave it running, for `fault inject` and for a look around.
-    Up(up::Up),
+    Up(up::Arguments),
     /// Show the stacks that are up, their services, and faults that are open.
     Status,
     /// Remove a stack that is up, or everything of ours.
-    Down(up::Down),
+    Down(down::Arguments),
     /// Prove every alert of a stack, from its cause to its receivers and its end.
     Alerts(verify::Arguments),
     /// Run single drills of a stack by name, and judge what is expected of them.
@@ -208,7 +211,7 @@ fn run_whole() -> Exit {
         Ok(exit) => exit,
         Err(failure) => {
             // Nobody may be there to read it.
-            let _ = writeln!(secret::stderr(), "error: {}", failure.message);
+            let _ = writeln!(secret::stderr(), "error: {failure}");
             failure.exit
         }
     }
@@ -242,7 +245,7 @@ fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let common = cli.common;
-    let defect = |e: std::io::Error| Failure::new(Exit::Defect, e);
+    let defect = |e: std::io::Error| Failure::foreign(Exit::Defect, e);
     match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
         // Helpers enter a namespace, which only a process of one thread may do for all kinds: no
         // runtime for them.
@@ -281,9 +284,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure> {
     match command {
         Command::Verify(arguments) => verify::run(&arguments, common).await,
-        Command::Up(arguments) => up::up(&arguments, common).await,
-        Command::Status => up::status(common).await,
-        Command::Down(arguments) => up::down(&arguments, common).await,
+        Command::Up(arguments) => up::run(&arguments, common).await,
+        Command::Status => status::run().await,
+        Command::Down(arguments) => down::run(&arguments, common).await,
         Command::Alerts(arguments) => alerts::run(&arguments, common).await,
         Command::Run(arguments) => run::run(&arguments, common).await,
         Command::Load(arguments) => load::run(&arguments, common).await,
@@ -297,19 +300,15 @@ async fn run_command(command: Command, common: &Common) -> Result<Exit, Failure>
         Command::Compare(arguments) => compare::run(&arguments, common),
         Command::Judge(arguments) => judge::run(&arguments, common),
         Command::Lint(arguments) => lint::run(&arguments, common).await,
-        Command::Doctor => doctor::run(common).await,
+        Command::Doctor => doctor::run().await,
         Command::Images(arguments) => images::run(&arguments, common).await,
         Command::Reaper { run } => crate::stack::reaper::main(&run)
             .await
             .map(|()| Exit::Pass)
             .map_err(|e| Failure::new(Exit::Defect, e)),
         Command::Receivers { config } => {
-            let config =
-                crate::receiver::Config::read(&config).map_err(|e| Failure::new(Exit::Usage, e))?;
-            crate::receiver::serve(config)
-                .await
-                .map(|()| Exit::Pass)
-                .map_err(|e| Failure::new(Exit::Unfit, e))
+            let config = crate::receiver::Config::read(&config)?;
+            crate::receiver::serve(config).await.map(|()| Exit::Pass).map_err(Failure::from)
         }
         Command::HoldPackets { .. } | Command::HoldSessions { .. } | Command::Press { .. } => {
             Err(Failure::new(Exit::Defect, "helpers run without a runtime"))

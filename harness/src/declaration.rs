@@ -61,8 +61,8 @@ pub struct Declaration {
     #[serde(default)]
     pub alerts: Vec<DeclaredAlert>,
     /// Dead man's switches.
-    #[serde(default)]
-    pub switches: Vec<Switch>,
+    #[serde(default, rename = "switches")]
+    pub dead_mans_switches: Vec<DeadMansSwitch>,
     /// Stand-ins for the receivers' services.
     #[serde(default)]
     pub receivers: Vec<StandIn>,
@@ -99,8 +99,14 @@ impl Declaration {
     /// The same stack where nothing of it was looked at: neither its signals nor its alerts belong
     /// into a report.
     pub fn unobserved(&self) -> Declaration {
-        let (logs, traces, workload, alerts, switches) = (None, None, None, Vec::new(), Vec::new());
-        Declaration { logs, traces, workload, alerts, switches, ..self.clone() }
+        Declaration {
+            logs: None,
+            traces: None,
+            workload: None,
+            alerts: Vec::new(),
+            dead_mans_switches: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 
@@ -116,13 +122,14 @@ fn alpha() -> f64 {
 
 /// Which ports of 127.0.0.1 services are published on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
 pub enum PortBinding {
     /// Free ones, chosen when the run is planned.
     #[default]
-    Chosen,
+    #[serde(rename = "chosen")]
+    Ephemeral,
     /// Those that the Compose file names; one that is in use refuses the run.
-    AsWritten,
+    #[serde(rename = "as_written")]
+    Fixed,
 }
 
 /// Who answers which question.
@@ -382,12 +389,12 @@ pub struct DeclaredAlert {
 /// anything else either.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Switch {
+pub struct DeadMansSwitch {
     /// Name of the alert; `alerts` does not state it.
     pub name: String,
     /// Stand-ins that must keep receiving it.
     pub receivers: Vec<String>,
-    /// Longest silence that is none yet, seconds at time scale 1.
+    /// Longest time between two notifications, seconds at time scale 1.
     pub every_s: f64,
 }
 

@@ -18,7 +18,8 @@ use crate::journal::Journal;
 use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question};
 use crate::process::clock::RunClock;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, UserError};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use crate::record::Recorder;
@@ -42,14 +43,14 @@ const SHOWN_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user's files or flags.
-    #[error("{0}")]
-    Configuration(String),
+    #[error("{}", .0.what)]
+    Configuration(Advice),
     /// The machine, the engine, an image, a port.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("{}", .0.what)]
+    Unfit(Advice),
     /// The stack did not come up: `up` says which service and what was seen last.
-    #[error("{0}")]
-    Stack(String),
+    #[error("{}", .0.what)]
+    Stack(Advice),
     #[error(transparent)]
     Fault(#[from] FaultError),
     #[error(transparent)]
@@ -62,31 +63,33 @@ pub enum Error {
     )]
     ScaleTooHigh(BTreeMap<String, Duration>),
     /// Something injected could not be undone.
-    #[error("{0}\nhint: firedrill heal tries again")]
+    #[error("{0}")]
     Heal(String),
     #[error("interrupted; what was injected is healed")]
     Interrupted,
 }
 
-impl From<Error> for Failure {
-    fn from(e: Error) -> Failure {
-        Failure::new(e.exit(), e)
-    }
-}
-
-impl Error {
-    /// Exit code that it earns.
-    pub fn exit(&self) -> Exit {
+impl UserError for Error {
+    fn exit(&self) -> Exit {
         match self {
-            Error::Configuration(_)
-            | Error::ScaleTooHigh(_)
-            | Error::Fault(FaultError::Settings { .. }) => Exit::Usage,
-            Error::Unfit(_) | Error::Fault(FaultError::Unfit { .. }) => Exit::Unfit,
+            Error::Configuration(_) | Error::ScaleTooHigh(_) => Exit::Usage,
+            Error::Unfit(_) => Exit::Unfit,
             Error::Stack(_) | Error::Heal(_) => Exit::Unknown,
-            Error::Fault(FaultError::Failed { .. }) => Exit::Unknown,
+            Error::Fault(e) => e.exit(),
             Error::Journal(e) => e.exit(),
             Error::Record(_) => Exit::Defect,
             Error::Interrupted => Exit::Interrupted,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Error::Configuration(e) | Error::Unfit(e) | Error::Stack(e) => e.hints.clone(),
+            Error::Fault(e) => e.hints(),
+            Error::Record(e) => e.hints(),
+            Error::Journal(e) => e.hints(),
+            Error::Heal(_) => vec!["firedrill heal tries again".into()],
+            Error::ScaleTooHigh(_) | Error::Interrupted => Vec::new(),
         }
     }
 }

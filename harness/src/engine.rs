@@ -2,13 +2,12 @@
 //! nothing of tests.
 //!
 //! Docker is spoken to through bollard. One file below for each kind of thing: containers,
-//! networks, volumes, files, commands inside a container, events, and commands of the host inside a
+//! networks, volumes, files, commands inside a container, and commands of the host inside a
 //! container's network namespace.
 
 pub mod container;
 pub mod containment;
 mod create;
-pub mod events;
 pub mod exec;
 pub mod files;
 pub mod label;
@@ -18,10 +17,10 @@ pub mod spec;
 pub mod volume;
 
 pub use container::{ContainerState, Health, Limits};
-pub use events::{ContainerEvent, EventKind};
 pub use exec::CommandOutput;
 
 use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use std::time::Duration;
 
 /// Oldest API of the engine that is known to work.
@@ -56,9 +55,7 @@ pub struct Version {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// No engine answers.
-    #[error(
-        "no container engine answers at {at}: {seen}\nhint: start Docker (`systemctl start docker`, or `dockerd` as root), or let firedrill install and start it: `--provision` or FIREDRILL_PROVISION=1"
-    )]
+    #[error("no container engine answers at {at}: {seen}")]
     Missing {
         /// Address that was tried.
         at: String,
@@ -66,14 +63,10 @@ pub enum EngineError {
         seen: String,
     },
     /// An image is not there.
-    #[error(
-        "image {image} of service {service} is not on this machine\nhint: let firedrill obtain it with `--images auto`, or name an image of ours under `images:` in firedrill.yaml"
-    )]
+    #[error("image {image} of service {service} is not on this machine")]
     NoImage { image: String, service: String },
     /// A host port is taken.
-    #[error(
-        "port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}\nhint: end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)"
-    )]
+    #[error("port {port} on 127.0.0.1 that service {service} publishes is in use: {seen}")]
     PortInUse {
         port: u16,
         service: String,
@@ -91,7 +84,7 @@ pub enum EngineError {
         seen: String,
     },
     /// The host can't do it.
-    #[error("{what}\nhint: {hint}")]
+    #[error("{what}")]
     Unfit {
         /// What failed and how.
         what: String,
@@ -100,9 +93,8 @@ pub enum EngineError {
     },
 }
 
-impl EngineError {
-    /// How the process ends if nobody handles it.
-    pub fn exit(&self) -> Exit {
+impl UserError for EngineError {
+    fn exit(&self) -> Exit {
         match self {
             EngineError::Missing { .. }
             | EngineError::NoImage { .. }
@@ -112,6 +104,25 @@ impl EngineError {
         }
     }
 
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            EngineError::Missing { .. } => {
+                "start Docker (`systemctl start docker`, or `dockerd` as root), or let firedrill install and start it: `--provision` or FIREDRILL_PROVISION=1"
+            }
+            EngineError::NoImage { .. } => {
+                "let firedrill obtain it with `--images auto`, or name an image of ours under `images:` in firedrill.yaml"
+            }
+            EngineError::PortInUse { .. } => {
+                "end what holds it, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml)"
+            }
+            EngineError::Refused { .. } => return Vec::new(),
+            EngineError::Unfit { hint, .. } => hint,
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+impl EngineError {
     /// Whether the engine says that the thing is not there.
     pub fn is_absent(&self) -> bool {
         matches!(self, EngineError::Refused { status: Some(404), .. })

@@ -22,6 +22,8 @@ pub mod statement;
 
 use crate::engine::Health;
 use crate::journal::Undo;
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,7 +52,7 @@ pub type Settings = BTreeMap<String, String>;
 #[derive(Debug, thiserror::Error)]
 pub enum FaultError {
     /// The scenario asks for something that does not exist. `hint` says what does.
-    #[error("{what}\nhint: {hint}")]
+    #[error("{what}")]
     Settings {
         /// What is wrong, naming the setting, the value seen and the one wanted.
         what: String,
@@ -58,7 +60,7 @@ pub enum FaultError {
         hint: String,
     },
     /// The host lacks an ability.
-    #[error("fault {kind} needs {needs}\nhint: {hint}")]
+    #[error("fault {kind} needs {needs}")]
     Unfit {
         kind: &'static str,
         /// What it needs.
@@ -74,6 +76,25 @@ pub enum FaultError {
         /// What went wrong.
         what: String,
     },
+}
+
+impl UserError for FaultError {
+    fn exit(&self) -> Exit {
+        match self {
+            FaultError::Settings { .. } => Exit::Usage,
+            FaultError::Unfit { .. } => Exit::Unfit,
+            FaultError::Failed { .. } => Exit::Unknown,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            FaultError::Settings { hint, .. } | FaultError::Unfit { hint, .. } => {
+                vec![hint.clone()]
+            }
+            FaultError::Failed { .. } => Vec::new(),
+        }
+    }
 }
 
 /// A running container that a fault acts on, and what the fault may ask of the run.
@@ -240,7 +261,7 @@ impl Scene<'_> {
         self.engine
             .container_of(self.project, service)
             .await
-            .map_err(|e| self.failed("target", service, e))
+            .map_err(|e| self.failed("target", service, e.advice()))
     }
 
     /// The container of a service that can be disturbed: it runs, and is not frozen already.
@@ -253,7 +274,7 @@ impl Scene<'_> {
             .engine
             .container_of(self.project, service)
             .await
-            .map_err(|e| self.failed(kind, service, e))?;
+            .map_err(|e| self.failed(kind, service, e.advice()))?;
         match (state.running, state.paused) {
             (true, false) => Ok(state),
             (true, true) => Err(self.failed(
@@ -277,13 +298,18 @@ impl Scene<'_> {
     /// Evidence that a service works again: its container runs, is not paused, and is healthy where
     /// it has a health check.
     async fn works(&self, kind: &'static str, service: &str) -> Result<Option<String>, FaultError> {
-        let state = self.container(service).await.map_err(|e| self.failed(kind, service, e))?;
-        let health =
-            match self.engine.health(&state).await.map_err(|e| self.failed(kind, service, e))? {
-                Health::None => "",
-                Health::Healthy => " and is healthy",
-                Health::Starting | Health::Unhealthy => return Ok(None),
-            };
+        let state =
+            self.container(service).await.map_err(|e| self.failed(kind, service, e.advice()))?;
+        let health = match self
+            .engine
+            .health(&state)
+            .await
+            .map_err(|e| self.failed(kind, service, e.advice()))?
+        {
+            Health::None => "",
+            Health::Healthy => " and is healthy",
+            Health::Starting | Health::Unhealthy => return Ok(None),
+        };
         Ok((state.running && !state.paused).then(|| format!("{service} runs{health}")))
     }
 

@@ -26,8 +26,9 @@ mod upstream;
 pub use catalogue::{Catalogue, Found, Image};
 pub use error::Error;
 pub use manifest::{Debootstrap, Kind, Upstream};
-pub use unavailable::Unavailable;
+pub use unavailable::{Unavailable, hints};
 
+use crate::process::failure::Advice;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -47,16 +48,15 @@ pub enum Source {
 }
 
 impl FromStr for Source {
-    type Err = String;
+    type Err = Advice;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Advice> {
         match text {
             "auto" => Ok(Source::Auto),
             "upstream" => Ok(Source::Upstream),
             "packages" => Ok(Source::Packages),
-            other => Err(format!(
-                "image source `{other}` is unknown\nhint: give auto, upstream or packages"
-            )),
+            other => Err(Advice::from(format!("image source `{other}` is unknown"))
+                .hint("give auto, upstream or packages")),
         }
     }
 }

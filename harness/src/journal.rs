@@ -4,6 +4,7 @@
 mod older;
 
 use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,17 +85,20 @@ impl Undo {
 
 /// The journal could not be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("journal {}: {what}: {source}\nhint: firedrill injects nothing that it can't write down first; make the folder writable, or set XDG_STATE_HOME", path.display())]
+#[error("journal {}: {what}: {source}", path.display())]
 pub struct JournalError {
     path: PathBuf,
     what: &'static str,
     source: std::io::Error,
 }
 
-impl JournalError {
-    /// How the process ends if nobody handles it.
-    pub fn exit(&self) -> Exit {
+impl UserError for JournalError {
+    fn exit(&self) -> Exit {
         Exit::Unfit
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec!["firedrill injects nothing that it can't write down first; make the folder writable, or set XDG_STATE_HOME".into()]
     }
 }
 

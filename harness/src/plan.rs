@@ -9,6 +9,7 @@ pub mod subject;
 
 use crate::declaration::{Declaration, DeclaredAlert, Optional, Role};
 use crate::plan::scenario::Scenario;
+use crate::process::failure::Advice;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Expectation;
@@ -433,7 +434,7 @@ impl Plan {
     ///
     /// # Errors
     /// Two expectations with one id: their verdicts could not be told apart.
-    pub fn finish(&mut self) -> Result<(), String> {
+    pub fn finish(&mut self) -> Result<(), Advice> {
         self.arrange();
         let plan = self.clone();
         for planned in &mut self.expectations {
@@ -447,10 +448,10 @@ impl Plan {
         for planned in &plan.expectations {
             let id = planned.expectation.checker().id();
             if let Some(first) = seen.insert(id.clone(), &planned.place) {
-                return Err(format!(
-                    "the verdict {id} is asked for twice, at {first} and at {}\nhint: remove one of the two steps",
-                    planned.place
-                ));
+                let second = &planned.place;
+                let what =
+                    format!("the verdict {id} is asked for twice, at {first} and at {second}");
+                return Err(Advice::from(what).hint("remove one of the two steps"));
             }
         }
         Ok(())

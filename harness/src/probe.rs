@@ -17,6 +17,8 @@ mod prometheus;
 use crate::declaration::Role;
 use crate::declaration::kinds::{self, Interface};
 use crate::process::clock::RunClock;
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 pub use grafana_files::{GrafanaFiles, Reach};
 
 use ask::ApiClient;
@@ -136,10 +138,20 @@ pub trait Probe: Send + Sync {
 
 /// A role whose kind of server has no probe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("role of service {service}: no probe for a server of kind {kind:?}\nhint: {} can be asked", kinds::asked().join(", "))]
+#[error("role of service {service}: no probe for a server of kind {kind:?}")]
 pub struct NoProbe {
     pub service: String,
     pub kind: String,
+}
+
+impl UserError for NoProbe {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![format!("{} can be asked", kinds::asked().join(", "))]
+    }
 }
 
 /// The probe for a role's server, which is published on this port of 127.0.0.1.

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod exit;
+pub mod failure;
 pub mod home;
 pub mod host;
 pub mod interrupt;

@@ -24,6 +24,8 @@ pub use control::{Health, Page};
 pub use record::Recorded;
 
 use crate::declaration::StandIn;
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use crate::receiver::authority::{Authority, AuthorityError};
 use behaviour::Behaviours;
 use record::Record;
@@ -121,6 +123,15 @@ pub enum ServeError {
         /// What is wrong.
         source: std::io::Error,
     },
+}
+
+impl UserError for ServeError {
+    fn exit(&self) -> Exit {
+        match self {
+            ServeError::Config { .. } => Exit::Usage,
+            _ => Exit::Unfit,
+        }
+    }
 }
 
 /// What all connections share.

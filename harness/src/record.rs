@@ -1,6 +1,7 @@
 //! Writing a run's history to disk as it happens, and reading it back.
 
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use crate::secret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -23,9 +24,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A line is not an event.
-    #[error(
-        "{path}:{line}: not an event of this format: {what}\nhint: a newer firedrill may have written it"
-    )]
+    #[error("{path}:{line}: not an event of this format: {what}")]
     Line {
         path: PathBuf,
         /// Line, from 1.
@@ -34,9 +33,7 @@ pub enum Error {
         what: String,
     },
     /// A side file is not what the history says it is.
-    #[error(
-        "{path}: the history says {wanted}, seen: {seen}\nhint: the record is damaged and can't be judged"
-    )]
+    #[error("{path}: the history says {wanted}, seen: {seen}")]
     SideFile {
         path: PathBuf,
         /// Lines and digest recorded.
@@ -46,9 +43,18 @@ pub enum Error {
     },
 }
 
-impl From<Error> for Failure {
-    fn from(e: Error) -> Failure {
-        Failure::new(Exit::Usage, e)
+impl UserError for Error {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Error::File { .. } => return Vec::new(),
+            Error::Line { .. } => "a newer firedrill may have written it",
+            Error::SideFile { .. } => "the record is damaged and can't be judged",
+        };
+        vec![hint.to_owned()]
     }
 }
 

@@ -290,8 +290,11 @@ fn report(
     let faults = summary::faults(history);
     let of_alerts =
         declaration.alerts.iter().map(|a| (a.name.clone(), a.receivers.clone())).collect();
-    let of_switches =
-        declaration.switches.iter().map(|s| (s.name.clone(), s.receivers.clone())).collect();
+    let of_switches = declaration
+        .dead_mans_switches
+        .iter()
+        .map(|s| (s.name.clone(), s.receivers.clone()))
+        .collect();
     let declared = summary::coverage::Declared { alerts: &of_alerts, switches: &of_switches };
     let coverage = summary::coverage::coverage(history, verdicts, &alerts, declared, &file.routing);
     Report {

@@ -21,6 +21,7 @@ mod recreate;
 mod resolve;
 pub mod running;
 mod secrets;
+mod start;
 mod up;
 mod volumes;
 pub mod work_copy;
@@ -37,6 +38,7 @@ pub use work_copy::WorkCopy;
 use crate::engine::EngineError;
 use crate::journal::JournalError;
 use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use crate::yaml::ConfigError;
 
 /// Why a stack could not be opened, started or removed.
@@ -46,7 +48,7 @@ pub enum StackError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// There is no such stack.
-    #[error("{what}\nhint: {hint}")]
+    #[error("{what}")]
     NotFound {
         /// What was looked for and where.
         what: String,
@@ -61,7 +63,7 @@ pub enum StackError {
     Journal(#[from] JournalError),
     /// A host port is taken.
     #[error(
-        "{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}\nhint: end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)"
+        "{place}: port {port} on 127.0.0.1, which service {service} publishes, is in use by {holder}"
     )]
     PortInUse {
         /// File and line that ask for it.
@@ -81,9 +83,7 @@ pub enum StackError {
         log_tail: Vec<String>,
     },
     /// A file of the run's state could not be written or read.
-    #[error(
-        "{what}: {source}\nhint: the state of runs is kept in $XDG_STATE_HOME/firedrill or ~/.local/state/firedrill"
-    )]
+    #[error("{what}: {source}")]
     Files {
         /// What was tried, naming the path.
         what: String,
@@ -92,9 +92,8 @@ pub enum StackError {
     },
 }
 
-impl StackError {
-    /// How the process ends if nobody handles it.
-    pub fn exit(&self) -> Exit {
+impl UserError for StackError {
+    fn exit(&self) -> Exit {
         match self {
             StackError::Config(error) => error.exit(),
             StackError::NotFound { .. } => Exit::Usage,
@@ -105,6 +104,25 @@ impl StackError {
         }
     }
 
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            StackError::Config(error) => return error.hints(),
+            StackError::Engine(error) => return error.hints(),
+            StackError::Journal(error) => return error.hints(),
+            StackError::NotReady { .. } => return Vec::new(),
+            StackError::NotFound { hint, .. } => hint,
+            StackError::PortInUse { .. } => {
+                "end it, change the port, or let firedrill choose host ports (`ports: chosen` in firedrill.yaml, the default)"
+            }
+            StackError::Files { .. } => {
+                "the state of runs is kept in $XDG_STATE_HOME/firedrill or ~/.local/state/firedrill"
+            }
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+impl StackError {
     pub(crate) fn files(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StackError {
         let what = what.into();
         move |source| StackError::Files { what, source }

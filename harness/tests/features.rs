@@ -14,7 +14,7 @@ use firedrill::ops::live::{LiveStack, up_and_run};
 use firedrill::ops::options::Options;
 use firedrill::ops::selftest;
 use firedrill::ops::settings::Common;
-use firedrill::process::exit::Failure;
+use firedrill::process::failure::Failure;
 use firedrill::report::{Report, text};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ fn main() {
         Err(failure) => libtest_mimic::run(
             &arguments,
             vec![Trial::test("the features can be planned", move || {
-                Err(Failed::from(failure.message))
+                Err(Failed::from(failure.to_string()))
             })],
         ),
     };
@@ -69,7 +69,7 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(firedrill::process::exit::Exit::Defect, e))?;
+        .map_err(|e| Failure::foreign(firedrill::process::exit::Exit::Defect, e))?;
     let catalogue = selftest::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
     let shared =
         Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
@@ -127,9 +127,9 @@ fn report(shared: &Shared) -> Result<&Report, Failed> {
     let report = shared.report.get_or_init(|| {
         shared.runtime.block_on(async {
             let (live, outcome) =
-                up_and_run(&shared.options, Options::plan).await.map_err(|f| f.message)?;
+                up_and_run(&shared.options, Options::plan).await.map_err(|f| f.to_string())?;
             *shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(live);
-            outcome.map(|o| o.report).map_err(|f| f.message)
+            outcome.map(|o| o.report).map_err(|f| f.to_string())
         })
     });
     report.as_ref().map_err(|e| Failed::from(e.clone()))
@@ -171,7 +171,7 @@ fn convicted(shared: &Shared, sabotage: &selftest::Sabotage) -> Result<(), Faile
     report(shared)?;
     let live = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let live = live.as_ref().ok_or_else(|| Failed::from("the stack is not up"))?;
-    let plan = live.options.plan().map_err(|f| Failed::from(f.message))?;
+    let plan = live.options.plan().map_err(|f| Failed::from(f.to_string()))?;
     if let Some(why) = sabotage.left_out(&plan) {
         eprintln!("{} is left out: {why}", sabotage.name);
         return Ok(());
@@ -179,6 +179,6 @@ fn convicted(shared: &Shared, sabotage: &selftest::Sabotage) -> Result<(), Faile
     let outcome = shared
         .runtime
         .block_on(selftest::try_on(live, sabotage))
-        .map_err(|f| Failed::from(f.message))?;
+        .map_err(|f| Failed::from(f.to_string()))?;
     if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
 }

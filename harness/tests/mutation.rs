@@ -38,12 +38,13 @@ fn runtime() -> tokio::runtime::Runtime {
 
 async fn noticed(common: Common) -> Result<(), Failed> {
     let options = Options::for_tests("mini", common);
-    let mut plan = options.plan().map_err(|e| e.message)?;
+    let mut plan = options.plan().map_err(|e| e.to_string())?;
     plan.mutation = true;
-    let live = LiveStack::up(&options).await.map_err(|e| e.message)?;
+    let live = LiveStack::up(&options).await.map_err(|e| e.to_string())?;
     let ran = live.run(&plan).await;
-    let outcome =
-        leave(live, false, ran, &firedrill::ops::console::Silent).await.map_err(|e| e.message)?;
+    let outcome = leave(live, false, ran, &firedrill::ops::console::Silent)
+        .await
+        .map_err(|e| e.to_string())?;
     let report = &outcome.report;
     let shown = text::render(report);
     let m = report.mutation.as_ref().ok_or("nothing was replayed")?;

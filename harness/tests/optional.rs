@@ -37,7 +37,7 @@ fn options(stack: &Broken, unavailable: &[&str]) -> Options {
 }
 
 fn plan(stack: &Broken, unavailable: &[&str]) -> Plan {
-    options(stack, unavailable).plan().unwrap_or_else(|f| panic!("{}", f.message))
+    options(stack, unavailable).plan().unwrap_or_else(|f| panic!("{}", f.to_string()))
 }
 
 fn ids(plan: &Plan) -> BTreeSet<String> {
@@ -128,8 +128,10 @@ fn what_only_a_left_out_service_would_answer_is_skipped_and_the_rest_is_expected
     }
     assert_eq!(plan.absent.iter().map(|a| a.service.as_str()).collect::<Vec<_>>(), ["spare"]);
     // Said once, as a deviation.
-    let told =
-        options(&stack, &["spare"]).read().unwrap_or_else(|f| panic!("{}", f.message)).deviations;
+    let told = options(&stack, &["spare"])
+        .read()
+        .unwrap_or_else(|f| panic!("{}", f.to_string()))
+        .deviations;
     let told: Vec<_> = told.iter().filter(|d| d.kind == DeviationKind::Absent).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(
@@ -164,7 +166,7 @@ fn what_the_owner_says_is_skipped_with_a_service_is_and_must_be_asked_for_by_som
     assert!(skipped(&without).contains_key("alert.ScriptedValueHigh.quiet"));
     assert_eq!(least(&without, "alert.ScriptedValueHigh.quiet"), None);
     stack.edit(OWN, "alert.ScriptedValueHigh.quiet", "alert.ScriptedValueHigh.quite");
-    let refused = options(&stack, &[]).plan().expect_err("nobody asks for it").message;
+    let refused = options(&stack, &[]).plan().expect_err("nobody asks for it").to_string();
     assert!(
         refused.contains("alert.ScriptedValueHigh.quite") && refused.contains("did you mean"),
         "{refused}"
@@ -215,7 +217,8 @@ fn a_data_source_of_what_is_left_out_is_expected_not_to_answer() {
         (vec!["A".to_owned()], vec![verdict::left_out::Absent::new("spare", "B")])
     );
     stack.edit(OWN, "datasources: [B]}", "datasources: [C]}");
-    let refused = options(&stack, &[]).plan().expect_err("there is no such data source").message;
+    let refused =
+        options(&stack, &[]).plan().expect_err("there is no such data source").to_string();
     assert!(refused.contains("datasources: C is not declared"), "{refused}");
 }
 
@@ -223,7 +226,8 @@ fn a_data_source_of_what_is_left_out_is_expected_not_to_answer() {
 fn the_e_mail_stack_without_its_dashboards_server_expects_it_absent_and_judges_the_files() {
     let stack = Broken::copy_of("email");
     let told = |unavailable: &[&str]| {
-        let read = options(&stack, unavailable).read().unwrap_or_else(|f| panic!("{}", f.message));
+        let read =
+            options(&stack, unavailable).read().unwrap_or_else(|f| panic!("{}", f.to_string()));
         read.deviations
             .iter()
             .filter(|d| {
@@ -279,7 +283,7 @@ fn lines_that_nobody_stores_are_skipped_and_have_no_ledger() {
     let observed = |unavailable: &[&str]| {
         options(&stack, unavailable)
             .read()
-            .unwrap_or_else(|f| panic!("{}", f.message))
+            .unwrap_or_else(|f| panic!("{}", f.to_string()))
             .subject
             .observed()
     };
@@ -348,12 +352,13 @@ fn a_profile_is_asked_for_by_name() {
 fn a_drill_that_can_not_be_run_is_refused_with_the_reason() {
     let stack = mini();
     let options = options(&stack, &["spare"]);
-    let plan = options.plan().unwrap_or_else(|f| panic!("{}", f.message));
+    let plan = options.plan().unwrap_or_else(|f| panic!("{}", f.to_string()));
     assert!(
         plan.left_out.iter().any(|l| l.verdicts.contains(&"drill.spare_paused.fault".to_owned())
             && l.reason.contains(NO_IMAGE))
     );
-    let alerts = firedrill::ops::alerts::plan(&options).unwrap_or_else(|f| panic!("{}", f.message));
+    let alerts =
+        firedrill::ops::alerts::plan(&options).unwrap_or_else(|f| panic!("{}", f.to_string()));
     // Of all alerts that are declared each must be proved, but for the one about what does not run.
     assert!(alerts.required.iter().any(|r| r.id == "alert.ExporterDown.fires"));
     assert!(alerts.required.iter().all(|r| !r.id.contains("SpareDown")), "{:?}", alerts.required);

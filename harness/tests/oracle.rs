@@ -15,7 +15,7 @@ use firedrill::ops::live::up_and_run;
 use firedrill::ops::options::Options;
 use firedrill::ops::settings::Common;
 use firedrill::plan::Plan;
-use firedrill::process::exit::Failure;
+use firedrill::process::failure::Failure;
 use firedrill::report::Report;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeSet;
@@ -81,7 +81,7 @@ fn planned(
     stack: &str,
     plan: fn(&Options) -> Result<Plan, Failure>,
 ) -> Result<(), Failed> {
-    let plan = plan(&options(command, stack)).map_err(|f| f.message)?;
+    let plan = plan(&options(command, stack)).map_err(|f| f.to_string())?;
     let planned: BTreeSet<String> =
         plan.expectations.iter().map(|p| p.expectation.checker().id()).collect();
     let agreed = agreed(command)?;
@@ -105,9 +105,9 @@ fn run(
     let runtime = tokio::runtime::Runtime::new()?;
     let report: Report = runtime.block_on(async {
         let (live, outcome) =
-            up_and_run(&options(command, stack), plan).await.map_err(|f| f.message)?;
-        live.down().await.map_err(|f| f.message)?;
-        outcome.map(|o| o.report).map_err(|f| f.message)
+            up_and_run(&options(command, stack), plan).await.map_err(|f| f.to_string())?;
+        live.down().await.map_err(|f| f.to_string())?;
+        outcome.map(|o| o.report).map_err(|f| f.to_string())
     })?;
     Ok(hold(command, &compare::returned(&report))?)
 }

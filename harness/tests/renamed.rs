@@ -145,7 +145,7 @@ fn planned(stack: &str) -> Result<(), String> {
             return Err(format!("{kind} kept their names: {kept:?}"));
         }
     }
-    let plan = |options: Options| options.plan().map_err(|f| f.message);
+    let plan = |options: Options| options.plan().map_err(|f| f.to_string());
     let (plan, copied) = (plan(options(stack))?, plan(copy.options())?);
     let ids = |plan: &firedrill::plan::Plan| {
         plan.expectations.iter().map(|p| p.expectation.checker().id()).collect::<BTreeSet<_>>()
@@ -178,7 +178,7 @@ fn stated(read: &subject::LoadedStack) -> BTreeMap<&'static str, BTreeSet<String
         ("services", services.cloned().collect()),
         ("jobs", d.targets.iter().map(|t| t.job.clone()).collect()),
         ("alerts", d.alerts.iter().map(|a| a.name.clone()).collect()),
-        ("switches", d.switches.iter().map(|s| s.name.clone()).collect()),
+        ("switches", d.dead_mans_switches.iter().map(|s| s.name.clone()).collect()),
         ("receivers", d.receivers.iter().map(|r| r.name.clone()).collect()),
         ("drills", read.subject.scenarios.keys().cloned().collect()),
         ("budgets", read.subject.budgets.keys().cloned().collect()),

@@ -14,7 +14,7 @@ use firedrill::ops::options::Options;
 use firedrill::ops::selftest::{self, Sabotage};
 use firedrill::ops::settings::Common;
 use firedrill::process::exit::Exit;
-use firedrill::process::exit::Failure;
+use firedrill::process::failure::Failure;
 use firedrill::report::text;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn main() {
     let catalogue = options
         .sabotage_folder()
         .and_then(|f| Ok(selftest::read_all(&f)?))
-        .unwrap_or_else(|f| panic!("{}", f.message));
+        .unwrap_or_else(|f| panic!("{}", f.to_string()));
     let night = images::is_set("FIREDRILL_NIGHTLY");
     let count = if night { catalogue.len() } else { BY_DAY };
     let mut chosen = selftest::subset(&catalogue, options.seed, count);
@@ -58,7 +58,7 @@ fn main() {
             move || {
                 runtime
                     .block_on(acquitted(&shared, &options, &catalogue, &chosen))
-                    .map_err(|f| Failed::from(f.message))
+                    .map_err(|f| Failed::from(f.to_string()))
             },
         ));
     }
@@ -82,7 +82,7 @@ fn main() {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(live) = shared.lock().unwrap().take() {
-        runtime.block_on(live.down()).unwrap_or_else(|f| panic!("{}", f.message));
+        runtime.block_on(live.down()).unwrap_or_else(|f| panic!("{}", f.to_string()));
     }
     conclusion.exit();
 }
@@ -116,7 +116,7 @@ async fn convicted(shared: &Shared, sabotage: &Sabotage) -> Result<(), Failed> {
     let live = shared.lock().unwrap().take().ok_or("the stack is not up")?;
     let outcome = selftest::try_on(&live, sabotage).await;
     *shared.lock().unwrap() = Some(live);
-    let outcome = outcome.map_err(|f| Failed::from(f.message))?;
+    let outcome = outcome.map_err(|f| Failed::from(f.to_string()))?;
     eprintln!("{}: {:.0} s\n{}", sabotage.name, outcome.seconds, outcome.told);
     if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
 }

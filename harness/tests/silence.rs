@@ -89,7 +89,7 @@ const STAGES: [Stage; 16] = [
         FIRST,
         Cause::ReceiverRefused,
         // Who knows a webhook's path may post, so no path is shown.
-        &["webhook.test/[path] answered 404", "pager is declared at webhook.test/[path]"],
+        &["webhook.test/[path] answered 404", "pager is declared there at another path"],
     ),
 ];
 

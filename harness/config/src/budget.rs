@@ -221,9 +221,7 @@ fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// No rule has that name.
-    #[error(
-        "no alert `{name}` is configured; configured are: {known}\nhint: is its file under `rule_files`?"
-    )]
+    #[error("no alert `{name}` is configured; configured are: {known}")]
     NoSuchAlert {
         /// Name that was asked for.
         name: String,
@@ -232,7 +230,7 @@ pub enum BudgetError {
     },
     /// An expectation that can't be met by the configuration, however fast everything is.
     #[error(
-        "alert `{alert}` to {receiver} within {wanted}: its configuration promises {allowed} from the samples to the news: {stages}\nhint: expect no less than {allowed}, or shorten `for`, the group's interval or its wait"
+        "alert `{alert}` to {receiver} within {wanted}: its configuration promises {allowed} from the samples to the news: {stages}"
     )]
     Impossible {
         /// Alert.
@@ -246,6 +244,18 @@ pub enum BudgetError {
         /// The stages.
         stages: String,
     },
+}
+
+impl BudgetError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            BudgetError::NoSuchAlert { .. } => "is its file under `rule_files`?".into(),
+            BudgetError::Impossible { allowed, .. } => format!(
+                "expect no less than {allowed}, or shorten `for`, the group's interval or its wait"
+            ),
+        }
+    }
 }
 
 impl Budget {

@@ -142,10 +142,15 @@ pub struct Flag {
 
 /// A number that is no time scale.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error(
-    "time scale {0} is out of range, wanted 1 to 10000\nhint: 20 makes minutes of hours; 1 runs the configuration untouched"
-)]
+#[error("time scale {0} is out of range, wanted 1 to 10000")]
 pub struct ScaleError(pub f64);
+
+impl ScaleError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        "20 makes minutes of hours; 1 runs the configuration untouched"
+    }
+}
 
 /// Why a configuration can't be had at a time scale.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -13,10 +13,10 @@ use crate::report::text;
 /// Runs it.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     if !common.tags.is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "--tags selects scenarios of features, and `alerts` runs every drill of the stack\nhint: firedrill run DRILL... runs single drills",
-        ));
+        return Err(Failure::usage(
+            "--tags selects scenarios of features, and `alerts` runs every drill of the stack",
+        )
+        .hint("firedrill run DRILL... runs single drills"));
     }
     let options = Options::new(arguments.stack(), common);
     if arguments.dry_run {

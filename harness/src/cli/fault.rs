@@ -5,6 +5,7 @@ use crate::fault;
 use crate::ops::fault::inject;
 use crate::ops::options::Options;
 use crate::process::exit::Exit;
+use crate::process::failure::Advice;
 
 /// What to do.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -35,7 +36,7 @@ pub async fn run(command: &Command, common: &Common) -> Result<Exit, Failure> {
         }
         Command::Inject { kind, target, settings, stack } => {
             let evidence = inject(kind, target, settings, &Options::new(stack, common)).await?;
-            println!("{evidence}\nhint: firedrill heal undoes it");
+            println!("{}", Advice::from(evidence).hint("firedrill heal undoes it"));
             Ok(Exit::Pass)
         }
     }

@@ -4,6 +4,7 @@ use super::{Cli, Command, Common, Failure, Format};
 use crate::ops::gate::outcome::exit_of;
 use crate::ops::gate::{Asked, Ready};
 use crate::process::exit::Exit;
+use crate::process::failure::Advice;
 use clap::Parser;
 
 /// Arguments of `gate`.
@@ -57,7 +58,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
 ///
 /// # Errors
 /// What is wrong with it.
-fn check_line(words: &[String]) -> Result<(), String> {
+fn check_line(words: &[String]) -> Result<(), Advice> {
     let line = ["firedrill".to_owned()].into_iter().chain(words.iter().cloned());
     let cli = Cli::try_parse_from(line).map_err(|e| {
         let told = e.to_string();
@@ -66,17 +67,18 @@ fn check_line(words: &[String]) -> Result<(), String> {
             .map(str::trim)
             .filter(|l| !l.is_empty() && !l.starts_with("Usage:"))
             .collect();
-        told.first().map_or("it can't be read", |l| l.trim_start_matches("error: ")).to_owned()
+        Advice::from(told.first().map_or("it can't be read", |l| l.trim_start_matches("error: ")))
     })?;
     for option in ["--report", "--keep", "--quiet", "-q", "--format", "--provision", "--images"] {
         if words.iter().any(|w| w == option || w.starts_with(&format!("{option}="))) {
-            return Err(format!("{option} is the gate's own\nhint: give it to firedrill gate"));
+            let what = format!("{option} is the gate's own");
+            return Err(Advice::from(what).hint("give it to firedrill gate"));
         }
     }
     let judges = "verify, alerts, run, load, selftest, baseline check, lint, judge and doctor do";
     match cli.command {
         Some(Command::Baseline(super::baseline::Command::Record { .. })) => {
-            Err(format!("baseline record judges nothing\nhint: {judges}"))
+            Err(Advice::from("baseline record judges nothing").hint(judges))
         }
         Some(
             Command::Verify(_)
@@ -89,10 +91,10 @@ fn check_line(words: &[String]) -> Result<(), String> {
             | Command::Judge(_)
             | Command::Doctor,
         ) => Ok(()),
-        _ => Err(format!(
-            "{} judges nothing\nhint: {judges}",
-            words.first().map_or("nothing", String::as_str)
-        )),
+        _ => {
+            let word = words.first().map_or("nothing", String::as_str);
+            Err(Advice::from(format!("{word} judges nothing")).hint(judges))
+        }
     }
 }
 

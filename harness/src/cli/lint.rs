@@ -22,7 +22,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     match common.format {
         Format::Json => println!(
             "{}",
-            serde_json::to_string_pretty(&linted).map_err(|e| Failure::new(Exit::Defect, e))?
+            serde_json::to_string_pretty(&linted).map_err(|e| Failure::foreign(Exit::Defect, e))?
         ),
         Format::Text => print!("{}", linted.text()),
     }

@@ -24,10 +24,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     let folder = arguments.folder.as_ref().unwrap_or(&common.report);
     let usage = |what: String| Failure::new(Exit::Usage, what);
     let trend = read(folder, &recorded()).map_err(|e| {
-        usage(format!(
-            "{}: {e}\nhint: name the folder in which reports are, as --report names it",
-            folder.display()
-        ))
+        usage(format!("{}: {e}", folder.display()))
+            .hint("name the folder in which reports are, as --report names it")
     })?;
     if trend.groups.is_empty() {
         let broken = trend
@@ -36,9 +34,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
             .map(|(p, why)| format!("\n  {}: {why}", p.display()))
             .collect::<String>();
         return Err(usage(format!(
-            "{} holds no report that can be read{broken}\nhint: each run writes one there; firedrill judge RUN writes one anew",
+            "{} holds no report that can be read{broken}",
             folder.display()
-        )));
+        ))
+        .hint("each run writes one there; firedrill judge RUN writes one anew"));
     }
     let file = arguments.html.clone().unwrap_or_else(|| folder.join("trend.html"));
     write_page(&file, page(&trend))?;

@@ -9,7 +9,7 @@ pub fn learn(declaration: &Declaration) {
         .alerts
         .iter()
         .map(|a| a.name.as_str())
-        .chain(declaration.switches.iter().map(|s| s.name.as_str()));
+        .chain(declaration.dead_mans_switches.iter().map(|s| s.name.as_str()));
     let targets = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().flat_map(|r| [r.name.as_str(), r.host.as_str()]);
     let users = declaration.workload.iter().flat_map(|w| w.users.iter().map(String::as_str));

@@ -5,6 +5,7 @@ use crate::declaration::{Declaration, Role};
 use crate::probe::ask::ApiClient;
 use crate::probe::{self, Question};
 use crate::process::clock::RunClock;
+use crate::process::failure::UserError;
 use crate::stack::Running;
 use reqwest::Method;
 use serde::Deserialize;
@@ -157,7 +158,8 @@ impl Annotations {
                 ));
             }
         };
-        let probe = probe::connect(&self.role, self.port, self.clock).map_err(|e| e.to_string())?;
+        let probe = probe::connect(&self.role, self.port, self.clock)
+            .map_err(|e| e.advice().to_string())?;
         let question = Question::Annotations { tags: vec![TAG.into(), run_tag(&self.run)] };
         let observation =
             probe.ask(&question).await.into_iter().next().ok_or("the dashboards gave no answer")?;

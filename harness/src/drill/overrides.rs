@@ -5,6 +5,7 @@ use super::{Error, Session};
 use crate::journal::Undo;
 use crate::plan::scenario::Scenario;
 use crate::probe::Question;
+use crate::process::failure::{Advice, UserError};
 use config::monitoring::Document;
 use config::overriding::{Measure, Misfit, Override};
 use std::time::Duration;
@@ -40,22 +41,22 @@ impl Session {
         open: &mut Vec<u64>,
     ) -> Result<(), Error> {
         let misfit = |(what, hint): Misfit| {
-            Error::Configuration(format!("drill {}: {what}\nhint: {hint}", scenario.name))
+            let what = format!("drill {}: {what}", scenario.name);
+            Error::Configuration(Advice::from(what).hint(hint))
         };
-        let stack = |e: crate::stack::StackError| Error::Stack(e.to_string());
+        let stack = |e: crate::stack::StackError| Error::Stack(e.advice());
         let work = self.running.work_copy();
         let original = change.file(&self.config).map_err(misfit)?.1.file.as_path();
         let outside = || {
-            Error::Configuration(format!(
-                "{}: the run has no copy of it that could be changed",
-                original.display()
-            ))
+            let what =
+                format!("{}: the run has no copy of it that could be changed", original.display());
+            Error::Configuration(what.into())
         };
         let path = work.place(original).ok_or_else(outside)?;
         let text = std::fs::read_to_string(&path)
-            .map_err(|e| Error::Stack(format!("{}: {e}", path.display())))?;
+            .map_err(|e| Error::Stack(format!("{}: {e}", path.display()).into()))?;
         let file =
-            Document::parse(original, &text).map_err(|e| Error::Configuration(e.to_string()))?;
+            Document::parse(original, &text).map_err(|e| Error::Configuration(e.advice()))?;
         let fit = change.fit(&file).map_err(misfit)?;
         let threshold = match &fit.measure {
             Some(measure) => Some(self.measured(&change.alert, measure).await?),
@@ -75,12 +76,11 @@ impl Session {
             Ok(answer) if answer.status().is_success() => {}
             Ok(answer) => {
                 let status = answer.status();
-                return Err(Error::Stack(format!(
-                    "{reload} was answered {status}: {}",
-                    answer.text().await.unwrap_or_default().trim()
-                )));
+                let said = answer.text().await.unwrap_or_default();
+                let what = format!("{reload} was answered {status}: {}", said.trim());
+                return Err(Error::Stack(what.into()));
             }
-            Err(e) => return Err(Error::Stack(format!("{reload}: {e}"))),
+            Err(e) => return Err(Error::Stack(format!("{reload}: {e}").into())),
         }
         self.progress
             .say(&format!("drill {}: alert {} is `{after}` for it", scenario.name, change.alert));
@@ -115,10 +115,11 @@ impl Session {
             self.observe([observation])?;
         }
         measure.threshold(&levels).ok_or_else(|| {
-            Error::Stack(format!(
+            let what = format!(
                 "the level that alert {alert} looks at has no value now: `{}`",
                 measure.expr
-            ))
+            );
+            Error::Stack(what.into())
         })
     }
 
@@ -130,6 +131,9 @@ impl Session {
 
 fn no_server() -> Error {
     Error::Configuration(
-        "a rule can be changed for a drill only where `roles.metrics` has a published port\nhint: state it in firedrill.yaml".into(),
+        Advice::from(
+            "a rule can be changed for a drill only where `roles.metrics` has a published port",
+        )
+        .hint("state it in firedrill.yaml"),
     )
 }

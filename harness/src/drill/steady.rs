@@ -186,7 +186,7 @@ async fn wrong_now(
         .iter()
         .filter(|a| a.about_host && !about.contains(a.name.as_str()))
         .map(|a| &a.name);
-    let switches = session.declaration.switches.iter().map(|s| &s.name);
+    let switches = session.declaration.dead_mans_switches.iter().map(|s| &s.name);
     let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).chain(switches).collect();
     for observation in metrics.ask(&Question::Targets).await {
         match observation.fact {

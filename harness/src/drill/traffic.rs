@@ -2,6 +2,7 @@
 
 use super::{Error, Session};
 use crate::declaration::DeclaredWorkload;
+use crate::process::failure::Advice;
 use crate::stack::Running;
 use loadgen::{Target, Workload};
 use std::time::Duration;
@@ -34,12 +35,12 @@ pub fn target(
 pub fn published(running: &Running, place: &str) -> Result<String, Error> {
     let parsed = place.rsplit_once(':').and_then(|(s, p)| Some((s, p.parse::<u16>().ok()?)));
     let (service, port) = parsed.ok_or_else(|| {
-        Error::Configuration(format!(
-            "{place:?} is not a service and its port\nhint: write it as \"service:5000\""
-        ))
+        let what = format!("{place:?} is not a service and its port");
+        Error::Configuration(Advice::from(what).hint("write it as \"service:5000\""))
     })?;
     let address = running.address(service, port).ok_or_else(|| {
-        Error::Configuration(format!("port {port} of {service} is not published\nhint: add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free"))
+        let what = format!("port {port} of {service} is not published");
+        Error::Configuration(Advice::from(what).hint(format!("add `ports: [\"127.0.0.1:{port}:{port}\"]` to {service} in the Compose file; the host's port is chosen free")))
     })?;
     Ok(address.to_string())
 }
@@ -70,7 +71,10 @@ impl Stream {
         duration: Option<Duration>,
     ) -> Result<Stream, Error> {
         let declared = session.declaration.workload.as_ref().ok_or_else(|| {
-            Error::Configuration("the declaration has no `workload`\nhint: state in firedrill.yaml which traffic the stack serves".into())
+            Error::Configuration(
+                Advice::from("the declaration has no `workload`")
+                    .hint("state in firedrill.yaml which traffic the stack serves"),
+            )
         })?;
         let target = target(declared, |place| session.published(place))?;
         // Each stream draws from a seed of its own, so that one more stream does not change the
@@ -99,9 +103,10 @@ impl Stream {
             loadgen::run_with(workload, clock, bounds, running, events, live_out)
         })
         .map_err(|e| {
-            Error::Configuration(format!(
-                "load {name} has no thread: {e}\nhint: raise the limit of processes (ulimit -u)"
-            ))
+            let what = format!("load {name} has no thread: {e}");
+            Error::Configuration(
+                Advice::from(what).hint("raise the limit of processes (ulimit -u)"),
+            )
         })?;
         let sink = recorder.clone();
         let writer = tokio::spawn(async move {

@@ -9,6 +9,7 @@ use crate::drill::Error;
 use crate::fault::{self, Fault, FaultError, Scene};
 use crate::journal::Undo;
 use crate::plan::{Plan, PlannedDrill};
+use crate::process::failure::UserError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use verdict::history::fault::FaultEvent;
@@ -358,7 +359,7 @@ async fn poll_until<'a>(
         match look().await {
             Ok(Some(evidence)) => return Ok(Ok(evidence)),
             Ok(None) => {}
-            Err(e) => last = e.to_string(),
+            Err(e) => last = e.advice().to_string(),
         }
         tokio::time::sleep(POLL).await;
     }
@@ -386,7 +387,7 @@ impl Session {
 
     /// Records that a fault could not be injected.
     fn not_injected(&self, drill: &PlannedDrill, why: &FaultError) -> Result<(), Error> {
-        let (drill, why) = (drill.scenario.name.clone(), why.to_string().replace('\n', "; "));
+        let (drill, why) = (drill.scenario.name.clone(), why.advice().in_one_line());
         self.progress.say(&format!("drill {drill} proves nothing: {why}"));
         self.record_fault(FaultEvent::NotInjected { drill, why })
     }

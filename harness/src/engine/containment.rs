@@ -8,6 +8,7 @@
 
 use crate::engine::EngineError;
 use crate::engine::namespace::{self, CommandOutput};
+use crate::process::failure::UserError;
 
 /// The comment that rules of a run carry.
 pub fn comment(run: &str) -> String {
@@ -111,7 +112,7 @@ pub async fn delete_rule(pid: Option<i32>, rule: &[String]) -> Result<(), String
     // A rule may be there several times, if it was injected several times; the bound keeps a
     // confused filter from holding us for ever.
     for _ in 0..64 {
-        let said = iptables(pid, rule).await.map_err(|error| error.to_string())?;
+        let said = iptables(pid, rule).await.map_err(|error| error.advice().to_string())?;
         if said.ok {
             continue;
         }

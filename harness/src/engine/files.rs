@@ -1,12 +1,8 @@
-//! Files into and out of containers, as tar archives. Works on stopped containers too.
+//! Files into containers, as tar archives. Works on stopped containers too.
 
 use super::{Asked, Engine, EngineError, spec::FileSpec};
-use bollard::query_parameters::{
-    DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
-};
+use bollard::query_parameters::UploadToContainerOptionsBuilder;
 use bytes::Bytes;
-use futures::StreamExt;
-use std::io::Read;
 
 impl Engine {
     /// Puts files into a container. Missing folders are made, owned by root and open to all
@@ -29,27 +25,6 @@ impl Engine {
             .await
             .asked(|| format!("putting files into container {container}"))
     }
-
-    /// Reads one file of a container.
-    ///
-    /// # Errors
-    /// [`EngineError::Refused`] when it is not there or is no file.
-    pub async fn read_file(&self, container: &str, path: &str) -> Result<Vec<u8>, EngineError> {
-        let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut stream =
-            std::pin::pin!(self.docker.download_from_container(container, Some(options)));
-        let mut archive = Vec::new();
-        while let Some(part) = stream.next().await {
-            archive.extend_from_slice(
-                &part.asked(|| format!("reading {path} of container {container}"))?,
-            );
-        }
-        unpack_one(&archive).map_err(|seen| EngineError::Refused {
-            what: format!("reading {path} of container {container}"),
-            status: None,
-            seen,
-        })
-    }
 }
 
 fn archive(files: &[FileSpec]) -> std::io::Result<Vec<u8>> {
@@ -70,28 +45,20 @@ fn archive(files: &[FileSpec]) -> std::io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-fn unpack_one(archive: &[u8]) -> Result<Vec<u8>, String> {
-    let mut reader = tar::Archive::new(archive);
-    let mut entries = reader.entries().map_err(|error| error.to_string())?;
-    let mut entry =
-        entries.next().ok_or("the archive is empty")?.map_err(|error| error.to_string())?;
-    if !entry.header().entry_type().is_file() {
-        return Err("it is no plain file".into());
-    }
-    let mut content = Vec::new();
-    entry.read_to_end(&mut content).map_err(|error| error.to_string())?;
-    Ok(content)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn an_archive_of_one_file_gives_it_back() {
         let file = FileSpec::readable("/etc/firedrill/ca.pem", "content");
         let packed = archive(std::slice::from_ref(&file)).expect("packs");
-        assert_eq!(unpack_one(&packed).expect("unpacks"), file.content);
-        assert!(unpack_one(&[]).is_err());
+        let mut unpacked = tar::Archive::new(packed.as_slice());
+        let mut entry =
+            unpacked.entries().expect("an archive").next().expect("a file").expect("whole");
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("content");
+        assert_eq!(content, file.content);
     }
 }

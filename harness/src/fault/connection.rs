@@ -3,6 +3,7 @@
 
 use super::{FaultError, Scene, Settings};
 use crate::engine::namespace;
+use crate::process::failure::UserError;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ impl Connection {
         let rule = self.rule("-I", server, scene.run, jump);
         let said = namespace::run(client.pid, "iptables", &[vec!["-w".to_owned()], rule].concat())
             .await
-            .map_err(|e| scene.failed(kind, &self.from, e))?;
+            .map_err(|e| scene.failed(kind, &self.from, e.advice()))?;
         if said.ok { Ok(()) } else { Err(scene.failed(kind, &self.from, said.stderr.trim())) }
     }
 
@@ -146,7 +147,7 @@ impl Connection {
             let began = Instant::now();
             TcpStream::connect_timeout(&server, limit).map(|_| began.elapsed())
         });
-        tried.await.map_err(|e| scene.failed("connection", service, e))
+        tried.await.map_err(|e| scene.failed("connection", service, e.advice()))
     }
 }
 

@@ -5,6 +5,7 @@ use super::Remains;
 use crate::engine::containment;
 use crate::engine::{Engine, EngineError};
 use crate::journal::{Entry, Journal, JournalError, Undo};
+use crate::process::failure::UserError;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -187,7 +188,7 @@ async fn restore(path: &Path, content: &str, reload: &str) -> Result<(), String>
 
 fn gone_is_fine(result: Result<(), EngineError>) -> Result<(), String> {
     match result {
-        Err(error) if !error.is_absent() => Err(error.to_string()),
+        Err(error) if !error.is_absent() => Err(error.advice().to_string()),
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
+use crate::process::failure::UserError;
 use futures::future::BoxFuture;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ impl Fault for Lifecycle {
                 Action::Pause => scene.engine.pause(id).await,
                 Action::Restart => scene.engine.restart(id, GRACE).await,
             };
-            done.map_err(|e| scene.failed(self.kind(), &self.target, e))
+            done.map_err(|e| scene.failed(self.kind(), &self.target, e.advice()))
         })
     }
 
@@ -140,7 +141,7 @@ impl Fault for Lifecycle {
                 .engine
                 .inspect(id)
                 .await
-                .map_err(|e| scene.failed(self.kind(), &self.target, e))?;
+                .map_err(|e| scene.failed(self.kind(), &self.target, e.advice()))?;
             Ok(match self.action {
                 Action::Stop | Action::Kill => (!state.running).then(|| {
                     format!(

@@ -5,6 +5,7 @@
 
 use super::{FaultError, Remains, Scene};
 use crate::engine::namespace;
+use crate::process::failure::UserError;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub async fn connect(pid: i32, port: u16, name: &str) -> Result<Client, String> 
     let dial = move || {
         TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), BOUND / 2)
     };
-    let stream = namespace::within(pid, dial).await.map_err(|e| e.to_string())?;
+    let stream = namespace::within(pid, dial).await.map_err(|e| e.advice().to_string())?;
     let prepared = stream
         .and_then(|stream| stream.set_nonblocking(true).map(|()| stream))
         .and_then(tokio::net::TcpStream::from_std);

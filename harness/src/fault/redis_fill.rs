@@ -6,6 +6,7 @@ use super::resp::{self, Resp};
 use super::{Ability, Fault, FaultError, Kind, Remains, Scene, Settings};
 use crate::engine::namespace;
 use crate::journal::Undo;
+use crate::process::failure::UserError;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
@@ -225,7 +226,8 @@ fn undo(remains: Option<Remains>, state: Value) -> BoxFuture<'static, Result<(),
                 let delete = move || {
                     Resp::connect_within(port, UNDO_CONNECTS, UNDO_ANSWERS)?.delete_keys(&prefix)
                 };
-                let deleted = namespace::within(pid, delete).await.map_err(|e| e.to_string())?;
+                let deleted =
+                    namespace::within(pid, delete).await.map_err(|e| e.advice().to_string())?;
                 deleted.map_err(|e| format!("redis on port {port}: {e}"))
             }
             // Whether it wrote them to disk before it stopped can't be seen from here.

@@ -2,6 +2,7 @@
 
 use super::{FaultError, Scene};
 use crate::engine::namespace;
+use crate::process::failure::UserError;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -22,7 +23,9 @@ pub async fn ask<T: Send + 'static>(
         Resp::connect(port).and_then(|mut r| work(&mut r))
     })
     .await;
-    answer.map_err(|e| scene.failed(kind, target, e))?.map_err(|e| scene.failed(kind, target, e))
+    answer
+        .map_err(|e| scene.failed(kind, target, e.advice()))?
+        .map_err(|e| scene.failed(kind, target, e))
 }
 
 /// A connection to Redis, as far as faults need its protocol (RESP 2:

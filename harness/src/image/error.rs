@@ -1,15 +1,15 @@
 //! What can go wrong with images, in the user's words.
 
-use super::unavailable::{Unavailable, told};
+use super::unavailable::{Unavailable, hints, told};
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use std::path::PathBuf;
 
 /// An image can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder of the catalogue can't be read.
-    #[error(
-        "{path}: {source}\nhint: the catalogue of images is the folder compose/images; run from the repository"
-    )]
+    #[error("{path}: {source}")]
     Unreadable {
         /// File or folder.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An `image.toml` is not what is wanted.
-    #[error("{path}:{line}: {what}\nhint: {hint}")]
+    #[error("{path}:{line}: {what}")]
     Content {
         path: PathBuf,
         /// Line, from 1.
@@ -28,7 +28,7 @@ pub enum Error {
         hint: String,
     },
     /// The catalogue has no such image, and it is not one that could be pulled.
-    #[error("image {wanted} is not in the catalogue, seen {known}\nhint: {hint}")]
+    #[error("image {wanted} is not in the catalogue, seen {known}")]
     Unknown {
         /// What was asked for.
         wanted: String,
@@ -41,10 +41,7 @@ pub enum Error {
     #[error("{}", told(.0))]
     Unavailable(Vec<Unavailable>),
     /// Not enough room for what is to be built.
-    #[error(
-        "building {images} needs {wanted_gib:.1} GiB at {folder}, seen {seen_gib:.1} GiB free\n\
-         hint: free some with `docker system prune`, or move the engine's folder (`data-root`) to a larger disk"
-    )]
+    #[error("building {images} needs {wanted_gib:.1} GiB at {folder}, seen {seen_gib:.1} GiB free")]
     Disk {
         /// What is to be built.
         images: String,
@@ -56,7 +53,7 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The host lacks a program.
-    #[error("image {image} needs the program {tool} on this machine, seen none\nhint: {hint}")]
+    #[error("image {image} needs the program {tool} on this machine, seen none")]
     Tool {
         /// Name in the catalogue.
         image: String,
@@ -66,7 +63,7 @@ pub enum Error {
         hint: String,
     },
     /// A build failed.
-    #[error("building image {name} failed: {why}\n{tail}\nhint: the whole output is in {log}")]
+    #[error("building image {name} failed: {why}\n{tail}")]
     Build {
         /// Name in the catalogue.
         name: String,
@@ -78,7 +75,7 @@ pub enum Error {
         log: PathBuf,
     },
     /// One of our own binaries can't be put into an image.
-    #[error("binary {path} can't be put into an image: {why}\nhint: {hint}")]
+    #[error("binary {path} can't be put into an image: {why}")]
     Own {
         path: PathBuf,
         why: String,
@@ -86,7 +83,7 @@ pub enum Error {
         hint: String,
     },
     /// The output of a build can't be written, or its context can't be made.
-    #[error("{what} {path}: {source}\nhint: check the folder's permissions and free space")]
+    #[error("{what} {path}: {source}")]
     File {
         /// What was tried.
         what: &'static str,
@@ -96,13 +93,32 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The engine answered a question with an error.
-    #[error("{what} failed: {source}\nhint: is the engine running? `firedrill doctor` tells")]
+    #[error("{what} failed: {source}")]
     Engine {
         /// What was tried.
         what: String,
         /// What the engine said.
         source: bollard::errors::Error,
     },
+}
+
+impl UserError for Error {
+    fn exit(&self) -> Exit {
+        Exit::Unfit
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Error::Unreadable { .. } => "the catalogue of images is the folder compose/images; run from the repository".into(),
+            Error::Content { hint, .. } | Error::Unknown { hint, .. } | Error::Tool { hint, .. } | Error::Own { hint, .. } => hint.clone(),
+            Error::Unavailable(all) => return hints(all),
+            Error::Disk { .. } => "free some with `docker system prune`, or move the engine's folder (`data-root`) to a larger disk".into(),
+            Error::Build { log, .. } => format!("the whole output is in {}", log.display()),
+            Error::File { .. } => "check the folder's permissions and free space".into(),
+            Error::Engine { .. } => "is the engine running? `firedrill doctor` tells".into(),
+        };
+        vec![hint]
+    }
 }
 
 impl Error {

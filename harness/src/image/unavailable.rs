@@ -103,15 +103,16 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// All of them as one message, each hint once.
+/// All of them, a line each.
 pub(super) fn told(all: &[Unavailable]) -> String {
-    let hints: BTreeSet<&str> = all.iter().map(|u| u.hint.as_str()).collect();
-    let lines: Vec<String> = all
-        .iter()
-        .map(Unavailable::to_string)
-        .chain(hints.iter().map(|hint| format!("hint: {hint}")))
-        .collect();
+    let lines: Vec<String> = all.iter().map(Unavailable::to_string).collect();
     lines.join("\n")
+}
+
+/// What to do about them, each hint once.
+pub fn hints(all: &[Unavailable]) -> Vec<String> {
+    let hints: BTreeSet<&String> = all.iter().map(|image| &image.hint).collect();
+    hints.into_iter().cloned().collect()
 }
 
 #[cfg(test)]
@@ -192,8 +193,9 @@ mod tests {
     fn all_are_told_at_once_and_each_hint_once() {
         let one = Unavailable::not_pulled("z/z:1", None, "z/z:1", Some("denied"));
         let two = Unavailable::not_pulled("z/w:1", None, "z/w:1", Some("denied"));
-        let text = told(&[one, two]);
+        let all = [one, two];
+        let text = told(&all);
         assert!(text.contains("image z/z:1") && text.contains("image z/w:1"), "{text}");
-        assert_eq!(text.matches("hint: ").count(), 1, "{text}");
+        assert_eq!(hints(&all).len(), 1, "{:?}", hints(&all));
     }
 }

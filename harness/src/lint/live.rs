@@ -1,6 +1,7 @@
 //! What only the running stack can tell: which series and labels there are, what the server has
 //! loaded, what it scrapes.
 
+use crate::process::failure::Advice;
 use std::collections::{BTreeMap, BTreeSet};
 
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector};
@@ -28,7 +29,7 @@ pub async fn add(
     stack: &Stack,
     config: &MonitoringConfig,
     running: &Running,
-) -> Result<(), String> {
+) -> Result<(), Advice> {
     let Some(role) = &stack.declaration.roles.metrics else { return Ok(()) };
     let Some(server) = config.prometheus.iter().find(|server| server.service == role.service)
     else {
@@ -37,8 +38,7 @@ pub async fn add(
     let address = running
         .address(&role.service, role.port)
         .ok_or_else(|| format!("port {} of {} is not published", role.port, role.service))?;
-    let probe = probe::connect(role, address.port(), RunClock::begin())
-        .map_err(|error| error.to_string())?;
+    let probe = probe::connect(role, address.port(), RunClock::begin()).map_err(Advice::from)?;
     let mut seen = Seen::ask(probe.as_ref(), server).await?;
     // That a service does not answer that the run leaves out is as it should be.
     seen.absent = running.left_out.keys().cloned().collect();

@@ -22,6 +22,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
             reached.walk(&view.route, alert);
         }
         labels_of_routes(&alerts, view, findings);
+        decisive_labels(&alerts, view, findings);
         dead_routes(&reached, &view.route, findings);
         receivers(&reached, view, findings);
         for inhibition in &view.inhibitions {
@@ -123,7 +124,11 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
             );
         }
     }
-    // Labels that most alerts set, and that decide about routes.
+}
+
+/// Labels that decide about routes: alerts that lack one which most others set, and values that no
+/// route looks at.
+fn decisive_labels(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Findings) {
     let decisive: BTreeSet<&str> = all_routes(&view.route)
         .into_iter()
         .flat_map(|route| route.matchers.iter().map(|matcher| matcher.name.as_str()))
@@ -351,7 +356,15 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
         );
         return;
     };
-    // A label that neither side has counts as equal, so that everything silences everything.
+    empty_equal(alerts, rule, &pairs, findings);
+    inhibits_critical(rule, &pairs, findings);
+}
+
+/// Pairs of alerts of which one may silence the other.
+type Pairs<'p> = [(&'p Alert<'p>, &'p Alert<'p>)];
+
+/// A label that neither side has counts as equal, so that everything silences everything.
+fn empty_equal(alerts: &Alerts<'_>, rule: &Inhibition, pairs: &Pairs<'_>, findings: &mut Findings) {
     let nothing =
         |alert: &Alert<'_>, label: &str| alerts.label(alert, label) == Known::Value(String::new());
     for label in &rule.equal {
@@ -364,6 +377,9 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
             );
         }
     }
+}
+
+fn inhibits_critical(rule: &Inhibition, pairs: &Pairs<'_>, findings: &mut Findings) {
     if let Some((source, target)) = pairs
         .iter()
         .find(|(source, target)| is_critical(target) && severity(source) < severity(target))

@@ -3,7 +3,8 @@
 use crate::ops::options::Options;
 use crate::plan::Plan;
 use crate::plan::features::{self, Selection};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use std::sync::Arc;
 use verdict::check::roll_call::Required;
 

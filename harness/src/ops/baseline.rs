@@ -14,7 +14,8 @@ use crate::ops::live::{Outcome, up_planned};
 use crate::ops::options::{Options, run_id};
 use crate::ops::verify::leave;
 use crate::plan::{Plan, Planned};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::host::Host;
 use crate::process::progress::Progress;
 use crate::record::{self, Recorder};
@@ -56,16 +57,17 @@ impl BaselineSpec {
                 .join("baselines/recorded")
                 .join(format!("{}.json", read.subject.declaration.stack))
         };
-        let gate = read.subject.baseline.as_ref().and_then(|b: &Baseline| b.gate.clone()).ok_or_else(|| {
-            Failure::new(
-                Exit::Usage,
-                format!(
-                    "stack {} has no gate: {} states no `gate`\nhint: state under `gate` what is measured and how small a change matters",
-                    read.stack.name(),
-                    file.display()
-                ),
-            )
-        })?;
+        let gate =
+            read.subject.baseline.as_ref().and_then(|b: &Baseline| b.gate.clone()).ok_or_else(
+                || {
+                    Failure::usage(format!(
+                        "stack {} has no gate: {} states no `gate`",
+                        read.stack.name(),
+                        file.display()
+                    ))
+                    .hint("state under `gate` what is measured and how small a change matters")
+                },
+            )?;
         Ok(BaselineSpec {
             time_scale: read.scaled.scale,
             declaration: read.subject.declaration,
@@ -137,16 +139,18 @@ pub async fn record(options: &Options, runs: usize, added: bool) -> Result<Recor
     for n in 0..runs {
         progress.say(&format!("run {} of {runs}", n + 1));
         // Seeds go on where the recorded runs' end: a run that is made twice tells nothing new.
-        let run = measure(&nth(options, before + n), &subject.gate).await.and_then(complete).map_err(|failure| match n {
-            0 => failure,
-            _ => {
-                let (path, rest) = (subject.recorded.display(), runs - n);
-                Failure::new(
-                    failure.exit,
-                    format!("{failure}\nhint: {n} runs are recorded in {path}; --add --runs {rest} makes the others"),
-                )
-            }
-        })?;
+        let run = measure(&nth(options, before + n), &subject.gate)
+            .await
+            .and_then(complete)
+            .map_err(|failure| match n {
+                0 => failure,
+                _ => {
+                    let (path, rest) = (subject.recorded.display(), runs - n);
+                    failure.hint(format!(
+                        "{n} runs are recorded in {path}; --add --runs {rest} makes the others"
+                    ))
+                }
+            })?;
         recorded.runs.push(run);
         recorded.write(&subject.recorded)?;
     }
@@ -160,11 +164,9 @@ fn complete(run: Run) -> Result<Run, Failure> {
         None => Ok(run),
         Some((name, value)) => Err(Failure::new(
             Exit::Unknown,
-            format!(
-                "run {} did not measure {name}: {}\nhint: it is not recorded; mend that first",
-                run.id, value.rests_on
-            ),
-        )),
+            format!("run {} did not measure {name}: {}", run.id, value.rests_on),
+        )
+        .hint("it is not recorded; mend that first")),
     }
 }
 
@@ -220,10 +222,8 @@ fn judge(
     let id = run_id(options.seed);
     let folder = options.common.report.join(&id);
     let unwritable = |e: std::io::Error| {
-        Failure::new(
-            Exit::Usage,
-            format!("{}: {e}\nhint: name another folder with --report", folder.display()),
-        )
+        Failure::usage(format!("{}: {e}", folder.display()))
+            .hint("name another folder with --report")
     };
     std::fs::create_dir_all(&folder).map_err(unwritable)?;
     let recorder = Recorder::begin(&folder, crate::process::clock::RunClock::begin())?;

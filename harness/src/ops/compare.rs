@@ -1,7 +1,7 @@
 //! Two recorded runs side by side: verdicts that changed, and figures.
 
 use crate::ops::judge::find;
-use crate::process::exit::{Exit, Failure};
+use crate::process::failure::Failure;
 use crate::report::{self, Report, ReportedVerdict, RunFile, html, plots};
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -300,7 +300,8 @@ pub fn read(asked: &Path, reports: &Path) -> Result<Side, Failure> {
     let folder = find(asked, reports)?;
     let history = crate::record::read(&folder)?;
     let file: RunFile = crate::record::read_json(&folder, "run.json").map_err(|e| {
-        Failure::new(Exit::Usage, format!("{e}\nhint: the record is not whole, or another version's; firedrill judge tells more"))
+        Failure::from(e)
+            .hint("the record is not whole, or another version's; firedrill judge tells more")
     })?;
     Ok(Side { report: report::judge(&history, &file), timeline: summary::timeline(&history) })
 }

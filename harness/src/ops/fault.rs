@@ -6,7 +6,8 @@ use crate::journal::Journal;
 use crate::ops::options::Options;
 use crate::ops::up;
 use crate::plan::preflight;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Failure, UserError};
 use crate::yaml::suggest;
 
 /// Injects a fault into a stack that is up, and waits until it is seen to bite; the evidence is
@@ -20,25 +21,18 @@ pub async fn inject(
     settings: &[String],
     options: &Options,
 ) -> Result<String, Failure> {
-    let usage = |e: fault::FaultError| Failure::from(crate::drill::Error::from(e));
     let mut parsed = Settings::new();
     for setting in settings {
         let Some((key, value)) = setting.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "setting {setting} is not written key=value\nhint: firedrill fault list shows the settings of each kind in brackets"
-                ),
-            ));
+            return Err(Failure::usage(format!("setting {setting} is not written key=value"))
+                .hint("firedrill fault list shows the settings of each kind in brackets"));
         };
         if parsed.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("setting {key} is given twice\nhint: give each setting once"),
-            ));
+            return Err(Failure::usage(format!("setting {key} is given twice"))
+                .hint("give each setting once"));
         }
     }
-    let mut fault = fault::aim(kind, target, &parsed).map_err(usage)?;
+    let mut fault = fault::aim(kind, target, &parsed)?;
     let journal = Journal::of_user();
     let running = up::running(&journal, &options.name_or_word())?;
     let services = || running.services.keys().map(String::as_str);
@@ -46,36 +40,24 @@ pub async fn inject(
     if let Some(service) =
         [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s))
     {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "stack {} runs no service {service}\nhint: {}",
-                running.stack,
-                suggest(service, services(), "services")
-            ),
-        ));
+        return Err(Failure::usage(format!("stack {} runs no service {service}", running.stack))
+            .hint(suggest(service, services(), "services")));
     }
-    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
+    let engine = Engine::connect().await?;
     for ability in fault.needs() {
         preflight::able(ability).await.map_err(|e| {
-            Failure::new(e.exit(), format!("fault {kind} can't be injected here: {e}"))
+            let advice = e.advice().within(format!("fault {kind} can't be injected here"));
+            Failure::new(e.exit(), advice)
         })?;
     }
     let scene = Scene { engine: &engine, project: &running.project, run: &running.run };
-    for undo in fault.prepare(&scene).await.map_err(usage)? {
+    for undo in fault.prepare(&scene).await? {
         let what = format!("fault {kind} on {target}, by hand");
-        journal
-            .open(&running.run, &running.stack, &what, undo)
-            .map_err(|e| Failure::new(e.exit(), e))?;
+        journal.open(&running.run, &running.stack, &what, undo)?;
     }
     // From here on there is something to undo, whatever comes of it.
-    let open = |e: fault::FaultError| {
-        let failure = usage(e);
-        Failure::new(
-            failure.exit,
-            format!("{failure}\nhint: firedrill heal undoes what was injected"),
-        )
-    };
+    let open =
+        |e: fault::FaultError| Failure::from(e).hint("firedrill heal undoes what was injected");
     fault.inject(&scene).await.map_err(open)?;
     for _ in 0..100 {
         if let Some(evidence) = fault.bites(&scene).await.map_err(open)? {
@@ -85,8 +67,7 @@ pub async fn inject(
     }
     Err(Failure::new(
         Exit::Unknown,
-        format!(
-            "fault {kind} on {target} was injected, and its effect was not seen within 20 s\nhint: firedrill heal undoes it"
-        ),
-    ))
+        format!("fault {kind} on {target} was injected, and its effect was not seen within 20 s"),
+    )
+    .hint("firedrill heal undoes it"))
 }

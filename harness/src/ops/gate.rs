@@ -12,6 +12,7 @@ mod steps;
 
 pub use steps::{Asked, Ended, Ready};
 
+use crate::process::failure::Advice;
 use crate::yaml;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,7 @@ pub enum Otherwise {
 
 /// Tells what is wrong with the words of a command line of firedrill in a gate: the command line's
 /// own parser knows.
-pub type CheckLine = fn(&[String]) -> Result<(), String>;
+pub type CheckLine = fn(&[String]) -> Result<(), Advice>;
 
 /// What the placeholders of a step stand for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -242,12 +243,9 @@ impl Step {
             share: Some(Duration::from_secs(60)),
             drill: Some("drill"),
         };
-        check_line(&self.words(dummy)).map_err(|what| {
-            let (what, hint) = match what.split_once("\nhint: ") {
-                Some((what, hint)) => (what.to_owned(), hint.to_owned()),
-                None => (what, "firedrill COMMAND --help tells what it takes".to_owned()),
-            };
-            ("run", what, hint)
+        check_line(&self.words(dummy)).map_err(|Advice { what, hints }| {
+            let help = || "firedrill COMMAND --help tells what it takes".to_owned();
+            ("run", what, hints.into_iter().next().unwrap_or_else(help))
         })
     }
 

@@ -3,7 +3,8 @@
 use crate::image::{Catalogue, Images, Kind};
 use crate::ops::console::Console;
 use crate::ops::settings::Common;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::home::Home;
 use crate::process::progress::Progress;
 use crate::yaml::suggest;
@@ -20,25 +21,17 @@ pub async fn images(
     console: &dyn Console,
 ) -> Result<(), Failure> {
     let progress = Progress::new(common.quiet);
-    let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
-    let catalogue = Catalogue::load(&Home::find().images()).map_err(unfit)?;
+    let catalogue = Catalogue::load(&Home::find().images())?;
     // A reference with a registry or a tag may be pulled; a bare name is one of the catalogue's.
     let is_known =
         |name: &str| name.contains(['/', ':']) || catalogue.images().any(|i| i.name == name);
     if let Some(unknown) = names.iter().find(|n| !is_known(n)) {
         let known = catalogue.images().map(|i| i.name.as_str());
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "there is no image {unknown} in the catalogue\nhint: {}",
-                suggest(unknown, known, "images")
-            ),
-        ));
+        return Err(Failure::usage(format!("there is no image {unknown} in the catalogue"))
+            .hint(suggest(unknown, known, "images")));
     }
     let engine =
-        crate::stack::provision::engine(common.provision, &|line: &str| progress.say(line))
-            .await
-            .map_err(|e| Failure::new(e.exit(), e))?;
+        crate::stack::provision::engine(common.provision, &|line: &str| progress.say(line)).await?;
     let all: Vec<&str> = catalogue
         .images()
         .filter(|i| catalogue.find(&i.name).is_ok())
@@ -49,9 +42,7 @@ pub async fn images(
     let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
     if present {
         let mut absent = Vec::new();
-        for (name, reference) in
-            images.present(&wanted, common.images.into()).await.map_err(unfit)?
-        {
+        for (name, reference) in images.present(&wanted, common.images.into()).await? {
             match reference {
                 Some(reference) => console.line(&format!("{name} {reference}")),
                 None if names.is_empty() && only_upstream(&name) => {
@@ -75,25 +66,21 @@ pub async fn images(
                 };
                 let (names, told) =
                     (absent.join(" "), absent.iter().map(told).collect::<Vec<_>>().join(" "));
-                Err(Failure::new(
-                    Exit::Unfit,
-                    format!(
-                        "not here as images: {told}\nhint: firedrill images {names} obtains them"
-                    ),
-                ))
+                Err(Failure::new(Exit::Unfit, format!("not here as images: {told}"))
+                    .hint(format!("firedrill images {names} obtains them")))
             }
         };
     }
     let say = |p: &crate::image::Progress| progress.say(&p.to_string());
     let source = common.images.into();
     if !names.is_empty() {
-        for image in images.ensure(&wanted, source, &say).await.map_err(unfit)? {
+        for image in images.ensure(&wanted, source, &say).await? {
             console.line(&format!("{} {}", image.name, image.reference));
         }
         return Ok(());
     }
     let mut lost = Vec::new();
-    for outcome in images.ensure_each(&wanted, source, &say).await.map_err(unfit)? {
+    for outcome in images.ensure_each(&wanted, source, &say).await? {
         match outcome {
             Ok(image) => console.line(&format!("{} {}", image.name, image.reference)),
             // Nobody asked for it by name, and it is not ours to build.
@@ -103,5 +90,5 @@ pub async fn images(
             Err(image) => lost.push(image),
         }
     }
-    if lost.is_empty() { Ok(()) } else { Err(unfit(crate::image::Error::Unavailable(lost))) }
+    if lost.is_empty() { Ok(()) } else { Err(crate::image::Error::Unavailable(lost).into()) }
 }

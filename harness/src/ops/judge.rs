@@ -1,7 +1,7 @@
 //! A recorded run judged again, without Docker.
 
 use crate::ops::live::Outcome;
-use crate::process::exit::{Exit, Failure};
+use crate::process::failure::Failure;
 use crate::report;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,9 @@ use std::path::{Path, PathBuf};
 /// There is no such run, or it is not whole.
 pub fn judge(asked: &Path, reports: &Path) -> Result<Outcome, Failure> {
     let folder = find(asked, reports)?;
-    let report = report::write_all(&folder).map_err(|e| {
-        let hint = if e.to_string().contains("\nhint: ") {
-            ""
-        } else {
-            "\nhint: the record is not whole: a run that was killed early, or files that were removed; it can't be judged"
-        };
-        Failure::new(Exit::Usage, format!("{e}{hint}"))
+    let report = report::write_all(&folder).map_err(|e| match Failure::from(e) {
+        failure if failure.advice.hints.is_empty() => failure.hint("the record is not whole: a run that was killed early, or files that were removed; it can't be judged"),
+        failure => failure,
     })?;
     Ok(Outcome { report, folder })
 }
@@ -44,10 +40,11 @@ pub fn find(asked: &Path, reports: &Path) -> Result<PathBuf, Failure> {
             .filter_map(|e| e.file_name().into_string().ok())
             .collect();
         runs.sort();
-        let newest = runs.last().map_or_else(|| format!("{report} holds none"), |r| format!("the newest in {report} is {r}"));
-        Failure::new(
-            Exit::Usage,
-            format!("{} is no recorded run\nhint: name a folder with a history.jsonl, or a run's id; {newest}", asked.display()),
-        )
+        let newest = runs.last().map_or_else(
+            || format!("{report} holds none"),
+            |r| format!("the newest in {report} is {r}"),
+        );
+        Failure::usage(format!("{} is no recorded run", asked.display()))
+            .hint(format!("name a folder with a history.jsonl, or a run's id; {newest}"))
     })
 }

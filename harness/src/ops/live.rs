@@ -14,7 +14,7 @@ use crate::ops::options::Options;
 use crate::plan::Plan;
 use crate::plan::subject::LoadedStack;
 use crate::process::clock::RunClock;
-use crate::process::exit::Failure;
+use crate::process::failure::{Advice, Failure};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use crate::stack::reaper::Reaper;
@@ -119,15 +119,14 @@ impl LiveStack {
     /// That can't be written down.
     pub async fn keep(mut self, console: &dyn Console) -> Result<(), Failure> {
         self.running.kept = true;
-        self.running.save(&self.journal).map_err(|e| Failure::new(e.exit(), e))?;
+        self.running.save(&self.journal)?;
         if let Some(reaper) = self.reaper.take() {
             self.interrupt.reaper_watches(false);
             reaper.dismiss();
         }
         let (run, stack) = (&self.running.run, &self.running.stack);
-        console.line(&format!(
-            "the stack stays up as run {run}\nhint: firedrill down {stack} removes it"
-        ));
+        let told = Advice::from(format!("the stack stays up as run {run}"));
+        console.line(&told.hint(format!("firedrill down {stack} removes it")).to_string());
         Ok(())
     }
 
@@ -136,9 +135,7 @@ impl LiveStack {
     /// # Errors
     /// Something could not be removed.
     pub async fn down(mut self) -> Result<(), Failure> {
-        stack::remove_run(Some(&self.engine), &self.journal, &self.running.run)
-            .await
-            .map_err(|e| Failure::new(e.exit(), e))?;
+        stack::remove_run(Some(&self.engine), &self.journal, &self.running.run).await?;
         if let Some(reaper) = self.reaper.take() {
             reaper.dismiss();
         }

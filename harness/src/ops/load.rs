@@ -13,12 +13,13 @@ pub use table::text;
 
 use crate::ops::console::Console;
 use crate::ops::settings::Common;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, Failure};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use crate::report::html::write_page;
 use loadgen::Limit;
-use loadgen::arrival::{self, Arrival};
+use loadgen::arrival::{self, Arrival, ShapeError};
 use loadgen::direct::LONGEST_TIMEOUT;
 use loadgen::template::RequestError;
 use std::path::{Path, PathBuf};
@@ -103,16 +104,17 @@ enum Rate {
 }
 
 impl std::str::FromStr for Rate {
-    type Err = String;
+    type Err = Advice;
 
-    fn from_str(text: &str) -> Result<Rate, String> {
+    fn from_str(text: &str) -> Result<Rate, Advice> {
         let most = arrival::FASTEST;
         match text.parse::<f64>() {
             _ if text == "max" => Ok(Rate::Max),
             Ok(rate) if rate > 0.0 && rate <= most => Ok(Rate::PerSecond(rate)),
-            _ => Err(format!(
-                "wanted a number of arrivals a second above 0 and at most {most}, or `max`\nhint: as in --rate 500"
-            )),
+            _ => Err(Advice::from(format!(
+                "wanted a number of arrivals a second above 0 and at most {most}, or `max`"
+            ))
+            .hint("as in --rate 500")),
         }
     }
 }
@@ -158,7 +160,7 @@ pub async fn load(
         )));
     }
     if arguments.duration.is_some_and(|d| d.is_zero()) {
-        return Err(usage("--duration 0 drives nothing\nhint: as in --duration 10s"));
+        return Err(usage("--duration 0 drives nothing").hint("as in --duration 10s"));
     }
     // Before anybody listens: see there.
     loadgen::closed_loop::keep_interrupts();
@@ -213,16 +215,14 @@ impl Running {
     }
 }
 
-fn usage(message: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, message)
+fn usage(advice: impl Into<Advice>) -> Failure {
+    Failure::usage(advice)
 }
 
 /// A generator that can't begin.
 fn no_thread(error: std::io::Error) -> Failure {
-    Failure::new(
-        Exit::Unfit,
-        format!("the load has no thread: {error}\nhint: raise the limit of processes (ulimit -u)"),
-    )
+    Failure::new(Exit::Unfit, format!("the load has no thread: {error}"))
+        .hint("raise the limit of processes (ulimit -u)")
 }
 
 /// The shape that was asked for, and the rate, which a recording does without.
@@ -231,23 +231,22 @@ fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arriv
         Some(text) => match text.strip_prefix("replay:") {
             Some(file) => arrival::recording(&read(Path::new(file))?)
                 .map_err(|e| usage(format!("{file}: {e}")))?,
-            None => text.parse().map_err(usage)?,
+            None => text.parse().map_err(|e: ShapeError| Failure::foreign(Exit::Usage, e))?,
         },
         None => default.1,
     };
     let rate = match (arguments.rate, &shape) {
         (Some(_), Arrival::Replay(_)) => {
-            return Err(usage("a recording is replayed as it is\nhint: leave out --rate"));
+            return Err(usage("a recording is replayed as it is").hint("leave out --rate"));
         }
         (None, Arrival::Replay(_)) => 1.0,
         (Some(Rate::PerSecond(rate)), _) => rate,
         (Some(Rate::Max), _) => {
-            return Err(usage(
-                "--rate max has no schedule\nhint: leave out --arrival; it is for --url only",
-            ));
+            return Err(usage("--rate max has no schedule")
+                .hint("leave out --arrival; it is for --url only"));
         }
         (None, _) => default.0.ok_or_else(|| {
-            usage("--rate is missing\nhint: as in --rate 500, arrivals a second, or --rate max")
+            usage("--rate is missing").hint("as in --rate 500, arrivals a second, or --rate max")
         })?,
     };
     Ok((shape, rate))
@@ -255,7 +254,7 @@ fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arriv
 
 fn read(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| {
-        usage(format!("{}: {e}\nhint: name a file that can be read", file.display()))
+        usage(format!("{}: {e}", file.display())).hint("name a file that can be read")
     })?;
     crate::secret::learn_text(file, &text);
     Ok(text)

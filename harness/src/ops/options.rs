@@ -6,7 +6,8 @@ use crate::ops::settings::Common;
 use crate::plan::features::{self, Selection};
 use crate::plan::subject::{self, Asked, LoadedStack};
 use crate::plan::{Plan, PlanContext};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::home::Home;
 use crate::stack::Stack;
 use crate::yaml::suggest;
@@ -68,8 +69,7 @@ impl Options {
     /// # Errors
     /// Its files are wrong.
     pub fn read(&self) -> Result<LoadedStack, Failure> {
-        subject::read_asked(&self.stack, &self.home, &self.asked())
-            .map_err(|e| Failure::new(e.exit(), e))
+        subject::read_asked(&self.stack, &self.home, &self.asked()).map_err(Failure::from)
     }
 
     /// What the stack is read for.
@@ -91,13 +91,8 @@ impl Options {
         let folder = &self.common.report;
         let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
         tried.map(drop).map_err(|e| {
-            Failure::new(
-                Exit::Usage,
-                format!(
-                    "reports can't be written to {}: {e}\nhint: name another folder with --report",
-                    folder.display()
-                ),
-            )
+            Failure::usage(format!("reports can't be written to {}: {e}", folder.display()))
+                .hint("name another folder with --report")
         })
     }
 
@@ -143,16 +138,11 @@ impl Options {
         let read = self.read()?;
         let selection = Selection { tags: self.common.tags.clone() };
         let subject = Arc::new(read.subject);
-        let usage = |e: features::Error| Failure::new(Exit::Usage, e);
-        let mut plan = features::plan(&read.features, &subject, &selection).map_err(usage)?;
+        let mut plan = features::plan(&read.features, &subject, &selection)?;
         let declared = &subject.declaration;
         if !declared.waivers.is_empty() || declared.optional.iter().any(|o| !o.verdicts.is_empty())
         {
-            asked_for(
-                &read.stack,
-                &subject,
-                features::verdicts(&read.features, &subject).map_err(usage)?,
-            )?;
+            asked_for(&read.stack, &subject, features::verdicts(&read.features, &subject)?)?;
         }
         // The roll-call is about the whole: a selection by tags can't answer it.
         if self.common.tags.is_empty() {

@@ -3,7 +3,8 @@
 use crate::ops::alerts;
 use crate::ops::options::Options;
 use crate::plan::Plan;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::yaml::suggest;
 
 /// The plan of these drills, as the features tell of them; those that no feature tells of as
@@ -25,35 +26,26 @@ pub fn plan(options: &Options, scenarios: &[String]) -> Result<Plan, Failure> {
     if let Some((drill, reason)) =
         scenarios.iter().find_map(|drill| Some((drill, &skipped(drill)?.reason)))
     {
-        return Err(Failure::new(
-            Exit::Unfit,
-            format!("drill {drill} can't be run: {reason}\nhint: firedrill images obtains images"),
-        ));
+        return Err(Failure::new(Exit::Unfit, format!("drill {drill} can't be run: {reason}"))
+            .hint("firedrill images obtains images"));
     }
     let known: Vec<&str> = plan.drills.iter().map(|d| d.scenario.name.as_str()).collect();
     if let Some(unknown) = scenarios.iter().find(|s| !known.contains(&s.as_str())) {
         let stack = &options.stack;
         if plan.left_out.iter().any(|l| l.scenario.contains(unknown.as_str())) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "drill {unknown} of stack {stack} is left out by its tags\nhint: add --tags nightly"
-                ),
-            ));
+            return Err(Failure::usage(format!(
+                "drill {unknown} of stack {stack} is left out by its tags"
+            ))
+            .hint("add --tags nightly"));
         }
         if options.home.scenarios().join(format!("{unknown}.yaml")).is_file() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{unknown} is no drill but a gate\nhint: firedrill gate {unknown}"),
-            ));
+            return Err(Failure::usage(format!("{unknown} is no drill but a gate"))
+                .hint(format!("firedrill gate {unknown}")));
         }
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "there is no drill {unknown} in the plan of stack {stack}\nhint: {}",
-                suggest(unknown, known, "drills")
-            ),
-        ));
+        return Err(Failure::usage(format!(
+            "there is no drill {unknown} in the plan of stack {stack}"
+        ))
+        .hint(suggest(unknown, known, "drills")));
     }
     plan.only(scenarios);
     Ok(plan)

@@ -10,7 +10,8 @@ use crate::ops::live::{LiveStack, up_and_run};
 use crate::ops::options::Options;
 use crate::ops::verify::leave;
 use crate::plan::Plan;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, Failure};
 use crate::report::{Report, text};
 use crate::yaml;
 use crate::yaml::suggest;
@@ -160,17 +161,18 @@ impl Change {
     ///
     /// # Errors
     /// The old text is not there, or more than once: the overlay no longer fits the stack.
-    pub fn apply(&self, text: &str) -> Result<String, String> {
+    pub fn apply(&self, text: &str) -> Result<String, Advice> {
         match text.matches(&self.old).count() {
             1 => Ok(text.replacen(
                 &self.old,
                 &self.new.replace("{{around_now}}", &around(jiff::Timestamp::now())),
                 1,
             )),
-            n => Err(format!(
-                "{}: the text {:?} is there {n} times, wanted once\nhint: adapt the sabotage to the stack",
+            n => Err(Advice::from(format!(
+                "{}: the text {:?} is there {n} times, wanted once",
                 self.file, self.old
-            )),
+            ))
+            .hint("adapt the sabotage to the stack")),
         }
     }
 }
@@ -297,13 +299,11 @@ async fn judge(live: &LiveStack, sabotage: &Sabotage) -> Result<(bool, String), 
     plan.drills.retain(|d| sabotage.drills.contains(&d.scenario.name));
     plan.expectations.retain(|p| p.expectation.checker().id() == sabotage.expect.verdict);
     if plan.expectations.is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "sabotage {}: no feature asks for the verdict {}\nhint: the ids are shown by --dry-run",
-                sabotage.name, sabotage.expect.verdict
-            ),
-        ));
+        return Err(Failure::usage(format!(
+            "sabotage {}: no feature asks for the verdict {}",
+            sabotage.name, sabotage.expect.verdict
+        ))
+        .hint("the ids are shown by --dry-run"));
     }
     // A stack whose monitoring is broken may never be steady again; what it shows must do.
     let usual = live.read.subject.declaration.steady_state.clone();
@@ -337,13 +337,11 @@ pub async fn selftest(
     let catalogue = read_all(&folder)?;
     let only: &[String] = if let Wanted::Named(names) = wanted { names } else { &[] };
     if let Some(unknown) = only.iter().find(|n| !catalogue.contains_key(*n)) {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "there is no sabotage {unknown}\nhint: {}",
-                suggest(unknown, catalogue.keys().map(String::as_str), "sabotages")
-            ),
-        ));
+        return Err(Failure::usage(format!("there is no sabotage {unknown}")).hint(suggest(
+            unknown,
+            catalogue.keys().map(String::as_str),
+            "sabotages",
+        )));
     }
     let chosen: Vec<String> = match wanted {
         Wanted::Drawn(count) => subset(&catalogue, options.seed, *count),
@@ -351,10 +349,8 @@ pub async fn selftest(
         Wanted::All => catalogue.keys().cloned().collect(),
     };
     if chosen.is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "no sabotage is selected\nhint: the catalogue is the folder `sabotage` of the stack",
-        ));
+        return Err(Failure::usage("no sabotage is selected")
+            .hint("the catalogue is the folder `sabotage` of the stack"));
     }
     // What the files say wrongly is found before a stack is up for it.
     let plan = |options: &Options| {
@@ -370,12 +366,8 @@ pub async fn selftest(
             .collect::<Option<Vec<_>>>()
             .and_then(|all| all.into_iter().next())
         {
-            return Err(Failure::new(
-                Exit::Unfit,
-                format!(
-                    "no sabotage can be tried: {reason}\nhint: firedrill images obtains images"
-                ),
-            ));
+            return Err(Failure::new(Exit::Unfit, format!("no sabotage can be tried: {reason}"))
+                .hint("firedrill images obtains images"));
         }
         let verdicts = chosen
             .iter()

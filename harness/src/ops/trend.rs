@@ -150,7 +150,7 @@ pub fn read(folder: &Path, recorded: &[PathBuf]) -> std::io::Result<Trend> {
     for file in recorded {
         match Recorded::read(file) {
             Ok(r) => baselines.push(baseline(&r)),
-            Err(e) => left_out.push((file.clone(), e.message)),
+            Err(e) => left_out.push((file.clone(), e.to_string())),
         }
     }
     Ok(Trend { groups, baselines, left_out })

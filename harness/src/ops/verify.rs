@@ -4,7 +4,8 @@ use crate::ops::console::Console;
 use crate::ops::live::{LiveStack, Outcome, up_and_run};
 use crate::ops::options::Options;
 use crate::plan::Plan;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, Failure};
 use verdict::history::run::Phase;
 
 /// Up, one run of a plan, down.
@@ -41,17 +42,19 @@ pub async fn leave<T>(
     let left = if keep { live.keep(console).await } else { live.down().await };
     match (ended, left) {
         (Ok(done), left) => left.map(|()| done),
-        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => Err(Failure::new(
-            failure.exit,
-            format!("{}, what was started is removed", failure.message),
-        )),
+        (Err(failure), Ok(())) if failure.exit == Exit::Interrupted && !keep => {
+            Err(Failure::new(failure.exit, format!("{failure}, what was started is removed")))
+        }
         (Err(failure), Ok(())) => Err(failure),
-        (Err(failure), Err(second)) => Err(Failure::new(
-            failure.exit,
-            format!(
-                "{}\nand what was started could not be removed: {}\nhint: firedrill down --all tries again",
-                failure.message, second.message
-            ),
-        )),
+        (Err(failure), Err(second)) => {
+            let (first, second) = (failure.advice, second.advice);
+            let what = format!(
+                "{}\nand what was started could not be removed: {}",
+                first.what, second.what
+            );
+            let hints = first.hints.into_iter().chain(second.hints).collect();
+            Err(Failure::new(failure.exit, Advice { what, hints })
+                .hint("firedrill down --all tries again"))
+        }
     }
 }

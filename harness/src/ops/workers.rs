@@ -13,7 +13,8 @@ use crate::image::{Catalogue, Images};
 use crate::journal::{Journal, Undo};
 use crate::ops::options::run_id;
 use crate::ops::settings::Common;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::home::Home;
 use crate::stack::reaper::Reaper;
 use crate::stack::{Running, StackError, remove_run};
@@ -50,11 +51,11 @@ pub struct WorkerContainers {
 /// # Errors
 /// It can't be made.
 pub async fn own_image(engine: &Engine, common: &Common) -> Result<String, Failure> {
-    let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
-    let catalogue = Catalogue::load(&Home::find().images()).map_err(unfit)?;
+    let catalogue = Catalogue::load(&Home::find().images())?;
     let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
-    let program = crate::process::program::program().map_err(|e| Failure::new(Exit::Defect, e))?;
-    Ok(images.ensure_own("firedrill", &program, &[]).await.map_err(unfit)?.reference)
+    let program =
+        crate::process::program::program().map_err(|e| Failure::foreign(Exit::Defect, e))?;
+    Ok(images.ensure_own("firedrill", &program, &[]).await?.reference)
 }
 
 impl WorkerContainers {

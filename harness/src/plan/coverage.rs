@@ -41,7 +41,7 @@ fn labelled(config: &MonitoringConfig, declaration: &Declaration) -> Vec<(String
         .first()
         .map(|p| p.config.view.global.external_labels.clone())
         .unwrap_or_default();
-    let switches = declaration.switches.iter().map(|s| (&s.name, Labels::new()));
+    let switches = declaration.dead_mans_switches.iter().map(|s| (&s.name, Labels::new()));
     let mut found = Vec::new();
     for (alert, stated) in
         declaration.alerts.iter().map(|a| (&a.name, a.labels.clone())).chain(switches)

@@ -3,6 +3,8 @@
 
 use crate::plan::steps::StepWorld;
 use crate::plan::{LeftOut, Plan, PlanContext};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, UserError};
 use crate::yaml::suggest;
 use cucumber::World as _;
 use cucumber::feature::Ext as _;
@@ -23,7 +25,7 @@ pub struct Selection {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file can't be read or is not Gherkin.
-    #[error("{}{}: {what}\nhint: {hint}", path.display(), if *line == 0 { String::new() } else { format!(":{line}") })]
+    #[error("{}{}: {what}", path.display(), if *line == 0 { String::new() } else { format!(":{line}") })]
     Unreadable {
         path: PathBuf,
         /// Line, from 1; 0 if the whole file is meant.
@@ -34,7 +36,7 @@ pub enum Error {
         hint: String,
     },
     /// A step can't be understood.
-    #[error("{place}: {what}\nhint: {hint}")]
+    #[error("{place}: {what}")]
     Step {
         place: String,
         /// What is wrong.
@@ -43,10 +45,10 @@ pub enum Error {
         hint: String,
     },
     /// The plan as a whole is not sound.
-    #[error("{0}")]
-    Plan(String),
+    #[error("{}", .0.what)]
+    Plan(Advice),
     /// No scenario has this tag.
-    #[error("no scenario of stack {stack} has the tag {tag}\nhint: {hint}")]
+    #[error("no scenario of stack {stack} has the tag {tag}")]
     UnknownTag {
         /// Tag that was asked for.
         tag: String,
@@ -55,19 +57,35 @@ pub enum Error {
         hint: String,
     },
     /// No scenario is about the stack.
-    #[error(
-        "no scenario in {folder} applies to stack {stack}\nhint: tag one @stack:{stack}, or @stack:other for every stack without features of its own"
-    )]
+    #[error("no scenario in {folder} applies to stack {stack}")]
     NothingApplies {
         stack: String,
         /// Folder of the features.
         folder: PathBuf,
     },
     /// All that is about the stack is left out.
-    #[error(
-        "all scenarios of stack {0} are left out\nhint: those tagged @nightly run with --tags nightly"
-    )]
+    #[error("all scenarios of stack {0} are left out")]
     AllLeftOut(String),
+}
+
+impl UserError for Error {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Error::Unreadable { hint, .. }
+            | Error::Step { hint, .. }
+            | Error::UnknownTag { hint, .. } => hint.clone(),
+            Error::Plan(e) => return e.hints.clone(),
+            Error::NothingApplies { stack, .. } => format!(
+                "tag one @stack:{stack}, or @stack:other for every stack without features of its own"
+            ),
+            Error::AllLeftOut(_) => "those tagged @nightly run with --tags nightly".into(),
+        };
+        vec![hint]
+    }
 }
 
 /// Reads the feature files of a folder and builds the plan from those scenarios that are selected

@@ -6,6 +6,7 @@ use crate::engine::namespace::{self, command};
 use crate::engine::{Engine, EngineError};
 use crate::fault::{self, Ability};
 use crate::plan::Plan;
+use crate::process::failure::{Advice, UserError};
 use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 use std::path::Path;
@@ -243,8 +244,8 @@ fn unfit(tried: String, seen: &str) -> EngineError {
 
 async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
     let seen = match engine {
-        Err(error) => Err(error.to_string()),
-        Ok(engine) => engine.version().await.map_err(|error| error.to_string()).map(|version| {
+        Err(error) => Err(error.advice()),
+        Ok(engine) => engine.version().await.map_err(Advice::from).map(|version| {
             format!(
                 "{} (API {}, {}, kernel {})",
                 version.engine, version.api, version.os, version.kernel
@@ -294,11 +295,12 @@ fn memory() -> Finding {
         .map(|kib| kib << 10);
     let seen = match available {
         None => Ok("can't be read".to_owned()),
-        Some(bytes) if bytes < MEMORY_FOR_STACK => Err(format!(
-            "{} available, the e-mail stack takes {}\nhint: end other programs, or take a larger machine",
+        Some(bytes) if bytes < MEMORY_FOR_STACK => Err(Advice::from(format!(
+            "{} available, the e-mail stack takes {}",
             gib(bytes),
             gib(MEMORY_FOR_STACK)
-        )),
+        ))
+        .hint("end other programs, or take a larger machine")),
         Some(bytes) => Ok(format!("{} available", gib(bytes))),
     };
     check("memory", false, seen)
@@ -307,9 +309,8 @@ fn memory() -> Finding {
 fn pressure() -> Finding {
     let seen = match std::fs::read_to_string("/proc/pressure/cpu") {
         Ok(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
-        Err(error) => Err(format!(
-            "/proc/pressure/cpu: {error}\nhint: boot with psi=1; without it a late verdict can't be told from a busy host"
-        )),
+        Err(error) => Err(Advice::from(format!("/proc/pressure/cpu: {error}"))
+            .hint("boot with psi=1; without it a late verdict can't be told from a busy host")),
     };
     check("pressure stall information", false, seen)
 }
@@ -319,20 +320,23 @@ fn user() -> Finding {
     let seen = if id.is_root() {
         Ok("root".to_owned())
     } else {
-        Err(format!("user {id}\nhint: containment and faults take root: run with sudo"))
+        Err(Advice::from(format!("user {id}"))
+            .hint("containment and faults take root: run with sudo"))
     };
     check("user", true, seen)
 }
 
 fn from(name: &'static str, required: bool, seen: Result<String, EngineError>) -> Finding {
-    check(name, required, seen.map_err(|error| error.to_string()))
+    check(name, required, seen.map_err(Advice::from))
 }
 
-fn check(name: &'static str, required: bool, seen: Result<String, String>) -> Finding {
+fn check(name: &'static str, required: bool, seen: Result<String, Advice>) -> Finding {
     let ok = seen.is_ok();
-    let text = seen.unwrap_or_else(|text| text);
-    let (seen, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-    Finding { name, ok, required, seen: seen.to_owned(), hint: hint.to_owned() }
+    let (seen, hints) = match seen {
+        Ok(seen) => (seen, Vec::new()),
+        Err(Advice { what, hints }) => (what, hints),
+    };
+    Finding { name, ok, required, seen, hint: hints.join("; ") }
 }
 
 fn gib(bytes: u64) -> String {
@@ -344,11 +348,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_split_from_its_hint() {
-        let seen = check("x", true, Err("no room\nhint: make room".into()));
+    fn a_failure_is_shown_with_its_hint() {
+        let seen = check("x", true, Err(Advice::from("no room").hint("make room")));
         assert_eq!(
-            (seen.ok, seen.seen.as_str(), seen.hint.as_str()),
-            (false, "no room", "make room")
+            seen.to_string(),
+            format!("missing  {:<40} no room\n         hint: make room", "x")
         );
     }
 }

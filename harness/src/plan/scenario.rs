@@ -271,6 +271,15 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
             );
         }
     }
+    seconds(path, &scenario)?;
+    journeys(path, &scenario)?;
+    Ok(scenario)
+}
+
+/// Seconds must be a time, and about alerts of the drill.
+fn seconds(path: &Path, scenario: &Scenario) -> Result<(), yaml::Error> {
+    let wrong =
+        |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
     let each = |seconds: &Seconds| match seconds {
         Seconds::All(seconds) => vec![(None, *seconds)],
         Seconds::By(alerts) => {
@@ -298,6 +307,13 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
             );
         }
     }
+    Ok(())
+}
+
+/// Journeys must be some that are known, and added load must be load.
+fn journeys(path: &Path, scenario: &Scenario) -> Result<(), yaml::Error> {
+    let wrong =
+        |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
     let journeys = loadgen::journey::names();
     for (key, named) in [
         ("needs_journeys", &scenario.needs_journeys),
@@ -332,5 +348,5 @@ pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
             return wrong(&["load", "for_s"], what, "correct the number, or leave it out".into());
         }
     }
-    Ok(scenario)
+    Ok(())
 }

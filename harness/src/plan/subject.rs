@@ -10,6 +10,8 @@ pub mod source;
 use crate::declaration::{Declaration, GRAFANA_FILES};
 use crate::plan::scenario;
 use crate::plan::{AlertBudget, PlanContext};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, UserError};
 use crate::process::home::Home;
 use crate::stack::compose::{Absence, Project};
 use crate::stack::{self, Mounts, Stack, StackError};
@@ -44,8 +46,8 @@ pub enum Error {
     #[error(transparent)]
     ScaleRange(#[from] config::timescale::ScaleError),
     /// Something else that is stated wrongly.
-    #[error("{0}")]
-    Stated(String),
+    #[error("{}", .0.what)]
+    Stated(Advice),
 }
 
 pub(crate) use data::sources;
@@ -423,12 +425,26 @@ fn budgets(declaration: &Declaration, config: &MonitoringConfig) -> BTreeMap<Str
     known
 }
 
-impl Error {
-    /// How the process ends if nobody handles it.
-    pub fn exit(&self) -> crate::process::exit::Exit {
+impl UserError for Error {
+    fn exit(&self) -> Exit {
         match self {
             Error::Stack(e) => e.exit(),
-            _ => crate::process::exit::Exit::Usage,
+            _ => Exit::Usage,
         }
+    }
+
+    fn advice(&self) -> Advice {
+        match self {
+            Error::Yaml(e) => e.advice(),
+            Error::Stack(e) => e.advice(),
+            Error::Monitoring(e) => e.advice(),
+            Error::Scale(e) => e.to_string().into(),
+            Error::ScaleRange(e) => e.advice(),
+            Error::Stated(advice) => advice.clone(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.advice().hints
     }
 }

@@ -10,6 +10,7 @@ use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
 use crate::dashboards::{DataSource, Lack, Proxy, health_path};
 use crate::process::clock::RunClock;
+use crate::process::failure::UserError;
 use crate::secret::start_of;
 use crate::stack::dashboards::files::{Files, Hosts, Place, Provisioned};
 use futures::FutureExt;
@@ -60,7 +61,7 @@ impl GrafanaFiles {
     }
 
     fn files(&self) -> Result<Files, String> {
-        self.place.read().map_err(|e| e.to_string().replace('\n', "; "))
+        self.place.read().map_err(|e| e.advice().in_one_line())
     }
 
     fn reach(&self, source: &Provisioned) -> Reached {

@@ -5,6 +5,7 @@
 use super::ask::unreachable_fact;
 use crate::engine::Engine;
 use crate::process::clock::RunClock;
+use crate::process::failure::UserError;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use verdict::observation::asked::Asked;
@@ -27,7 +28,8 @@ pub async fn mounted(
 }
 
 async fn files(engine: &Engine, project: &str, service: &str) -> Result<Vec<MountedFile>, String> {
-    let container = engine.container_of(project, service).await.map_err(|e| e.to_string())?;
+    let container =
+        engine.container_of(project, service).await.map_err(|e| e.advice().to_string())?;
     let mut files = Vec::new();
     for (inside, outside) in container.binds {
         let seen = format!("/proc/{}/root{inside}", container.pid);

@@ -19,25 +19,3 @@ pub enum Exit {
     /// Interrupted; healed and cleaned up.
     Interrupted = 130,
 }
-
-/// What a command ends with if it can't be carried out: the message for people, and the exit code.
-#[derive(Debug)]
-pub struct Failure {
-    /// The message; its last line may be a hint.
-    pub message: String,
-    /// The exit code.
-    pub exit: Exit,
-}
-
-impl Failure {
-    /// A failure with this exit code.
-    pub fn new(exit: Exit, message: impl std::fmt::Display) -> Failure {
-        Failure { message: message.to_string(), exit }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}

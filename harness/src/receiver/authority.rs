@@ -2,6 +2,8 @@
 //! inside the stack trust it through `SSL_CERT_FILE`; its key never leaves the process and ends
 //! with it.
 
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
@@ -11,9 +13,7 @@ use rcgen::{
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// A host name that no certificate can carry.
-    #[error(
-        "certificate for {names:?}: {source}\nhint: a stand-in's `host` must be a DNS name in ASCII"
-    )]
+    #[error("certificate for {names:?}: {source}")]
     Names {
         /// Names asked for.
         names: Vec<String>,
@@ -23,6 +23,21 @@ pub enum AuthorityError {
     /// Making a key or a signature failed.
     #[error("certificate authority of the run: {0}")]
     Crypto(#[from] rcgen::Error),
+}
+
+impl UserError for AuthorityError {
+    fn exit(&self) -> Exit {
+        Exit::Defect
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            AuthorityError::Names { .. } => {
+                vec!["a stand-in's `host` must be a DNS name in ASCII".into()]
+            }
+            AuthorityError::Crypto(_) => Vec::new(),
+        }
+    }
 }
 
 /// A certificate with its key, both as PEM.
@@ -123,7 +138,7 @@ mod tests {
 
     #[test]
     fn refuses_a_name_that_no_certificate_can_carry() {
-        let error = Authority::new().unwrap().issue(&["höst.test"]).err().unwrap().to_string();
-        assert!(error.contains("höst.test") && error.contains("hint:"), "{error}");
+        let error = Authority::new().unwrap().issue(&["höst.test"]).err().unwrap();
+        assert!(error.to_string().contains("höst.test") && error.hints().len() == 1, "{error}");
     }
 }

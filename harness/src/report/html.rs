@@ -2,7 +2,8 @@
 //! share.
 
 use super::{Report, compared, plots, timeline};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::secret;
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -71,12 +72,8 @@ pub fn render(report: &Report, history: &History) -> Result<String, minijinja::E
 pub fn write_page(file: &Path, page: Result<String, minijinja::Error>) -> Result<(), Failure> {
     let page =
         page.map_err(|e| Failure::new(Exit::Defect, format!("the page can't be made: {e:#}")))?;
-    let unwritable = |e| {
-        format!(
-            "the page can't be written to {}: {e}\nhint: name another file with --html",
-            file.display()
-        )
-    };
-    secret::write_file(file, &page)
-        .map_err(|e: std::io::Error| Failure::new(Exit::Usage, unwritable(e)))
+    secret::write_file(file, &page).map_err(|e: std::io::Error| {
+        Failure::usage(format!("the page can't be written to {}: {e}", file.display()))
+            .hint("name another file with --html")
+    })
 }

@@ -1,6 +1,7 @@
 //! Our own programs, which enter images as they were built: `firedrill` (the stand-ins) and `apps`
 //! (the synthetic services).
 
+use crate::process::failure::Advice;
 use crate::process::home::Home;
 use crate::process::progress::Progress;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ impl Binaries {
     ///
     /// # Errors
     /// It can't be built: cargo is missing, or its own words.
-    pub async fn built(home: &Home, progress: &Progress) -> Result<Binaries, String> {
+    pub async fn built(home: &Home, progress: &Progress) -> Result<Binaries, Advice> {
         let firedrill = crate::process::program::program().map_err(|e| e.to_string())?;
         let folder = firedrill.parent().map(Path::to_path_buf).unwrap_or_default();
         let apps = folder.join("apps");
@@ -45,17 +46,16 @@ impl Binaries {
             }
             // Somebody who stops the program does not want to wait for a compiler.
             let output = cargo.kill_on_drop(true).output().await.map_err(|e| {
-                format!("apps can't be built: {e}\nhint: cargo must be on the PATH")
+                Advice::from(format!("apps can't be built: {e}")).hint("cargo must be on the PATH")
             })?;
             if !output.status.success() {
-                return Err(format!(
-                    "apps can't be built: {}",
-                    String::from_utf8_lossy(&output.stderr).trim()
-                ));
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(format!("apps can't be built: {}", said.trim()).into());
             }
         }
         if !apps.is_file() {
-            return Err(format!("{} is not there\nhint: cargo build -p apps", apps.display()));
+            let what = format!("{} is not there", apps.display());
+            return Err(Advice::from(what).hint("cargo build -p apps"));
         }
         Ok(Binaries { firedrill, apps })
     }

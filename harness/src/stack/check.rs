@@ -286,7 +286,7 @@ impl Stack {
                 ));
             }
         }
-        for (at, switch) in declared.switches.iter().enumerate() {
+        for (at, switch) in declared.dead_mans_switches.iter().enumerate() {
             let at = at.to_string();
             if !alerts.insert(&switch.name) {
                 return Err(self.error(

@@ -232,6 +232,7 @@ fn find(folder_or_name: &str) -> Result<PathBuf, StackError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::failure::UserError;
 
     fn open(declaration: &str) -> Result<Stack, StackError> {
         let home = tempfile::tempdir().expect("folder");
@@ -383,7 +384,8 @@ mod tests {
         assert_eq!(running(&["*"]).expect("opens"), 2);
         let error = running(&["mor"]).expect_err("unknown");
         assert_eq!(error.exit() as u8, 64);
-        assert!(error.to_string().contains("profile mor\nhint: did you mean more?"), "{error}");
+        let told = error.advice().to_string();
+        assert!(told.contains("profile mor\nhint: did you mean more?"), "{told}");
     }
 
     #[test]

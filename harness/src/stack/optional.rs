@@ -2,6 +2,7 @@
 
 use super::Stack;
 use super::check::Checked;
+use crate::declaration::Optional;
 use crate::yaml::suggest;
 use std::path::{Display, Path};
 
@@ -23,52 +24,7 @@ impl Stack {
                     "state it once".into(),
                 );
             }
-            let service = self.project.services.get(name).or(self
-                .project
-                .left_out
-                .get(name)
-                .map(|left| &left.service));
-            let profiles = service.map_or(&[][..], |s| &s.profiles);
-            match &optional.profile {
-                Some(profile) if profiles.is_empty() => {
-                    let what = format!(
-                        "optional: profile: seen `{profile}`, but service {name} has no profile in {}",
-                        self.compose()
-                    );
-                    return wrong(
-                        "profile",
-                        what,
-                        "state it without `profile`: it is tried always, and left out if its image can't be had".into(),
-                    );
-                }
-                Some(profile) if !profiles.contains(profile) => {
-                    let what = format!(
-                        "optional: profile: seen `{profile}`, which service {name} does not have in {}",
-                        self.compose()
-                    );
-                    return wrong(
-                        "profile",
-                        what,
-                        suggest(
-                            profile,
-                            profiles.iter().map(String::as_str),
-                            "profiles of the service",
-                        ),
-                    );
-                }
-                None if !profiles.is_empty() => {
-                    let all = profiles.join(", ");
-                    let what = format!(
-                        "optional: service {name} is in profiles {all}, so that it runs only where --profile asks for one"
-                    );
-                    return wrong(
-                        "service",
-                        what,
-                        format!("state `profile: {}`, or take it out of the profiles", profiles[0]),
-                    );
-                }
-                _ => {}
-            }
+            self.optional_profile(&nth, optional)?;
             if let Some((role, _)) =
                 roles.iter().find(|(_, role)| role.as_ref().is_some_and(|r| r.service == *name))
             {
@@ -131,6 +87,61 @@ impl Stack {
                 );
                 return wrong("service", what, hint);
             }
+        }
+        Ok(())
+    }
+
+    /// A service of a profile runs only where that is asked for, so both must be stated.
+    fn optional_profile(&self, nth: &str, optional: &Optional) -> Checked {
+        let name = &optional.service;
+        let wrong = |key: &str, what: String, hint: String| {
+            Err(self.error(&["optional", nth, key], what, hint))
+        };
+        let service = self.project.services.get(name).or(self
+            .project
+            .left_out
+            .get(name)
+            .map(|left| &left.service));
+        let profiles = service.map_or(&[][..], |s| &s.profiles);
+        match &optional.profile {
+            Some(profile) if profiles.is_empty() => {
+                let what = format!(
+                    "optional: profile: seen `{profile}`, but service {name} has no profile in {}",
+                    self.compose()
+                );
+                return wrong(
+                    "profile",
+                    what,
+                    "state it without `profile`: it is tried always, and left out if its image can't be had".into(),
+                );
+            }
+            Some(profile) if !profiles.contains(profile) => {
+                let what = format!(
+                    "optional: profile: seen `{profile}`, which service {name} does not have in {}",
+                    self.compose()
+                );
+                return wrong(
+                    "profile",
+                    what,
+                    suggest(
+                        profile,
+                        profiles.iter().map(String::as_str),
+                        "profiles of the service",
+                    ),
+                );
+            }
+            None if !profiles.is_empty() => {
+                let all = profiles.join(", ");
+                let what = format!(
+                    "optional: service {name} is in profiles {all}, so that it runs only where --profile asks for one"
+                );
+                return wrong(
+                    "service",
+                    what,
+                    format!("state `profile: {}`, or take it out of the profiles", profiles[0]),
+                );
+            }
+            _ => {}
         }
         Ok(())
     }

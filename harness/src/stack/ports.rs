@@ -28,7 +28,7 @@ pub fn plan_ports(
     extra: &[ContainerSpec],
     run: &str,
 ) -> Result<PortPlan, StackError> {
-    let as_written = stack.declaration.ports == PortBinding::AsWritten;
+    let fixed = stack.declaration.ports == PortBinding::Fixed;
     let mut chooser = Chooser::new(run);
     let mut plan = PortPlan::new();
     for (name, service) in &project.services {
@@ -38,7 +38,7 @@ pub fn plan_ports(
             {
                 continue;
             }
-            let host = match port.host.filter(|_| as_written) {
+            let host = match port.host.filter(|_| fixed) {
                 Some(host) => {
                     if !chooser.take(host, port.udp) {
                         return Err(StackError::PortInUse {

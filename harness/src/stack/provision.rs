@@ -2,6 +2,7 @@
 //! (`--provision`, or `FIREDRILL_PROVISION=1`). What is installed stays.
 
 use crate::engine::{Engine, EngineError};
+use crate::process::failure::UserError;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -176,8 +177,9 @@ async fn start(say: &(dyn Fn(&str) + Send + Sync)) -> Result<Engine, EngineError
                 let tail: Vec<&str> = tail.lines().rev().take(5).collect();
                 return Err(EngineError::Unfit {
                     what: format!(
-                        "the engine was started and does not answer within {} s: {error}\nthe end of {}:\n{}",
+                        "the engine was started and does not answer within {} s: {}\nthe end of {}:\n{}",
                         START.as_secs(),
+                        error.advice(),
                         log.display(),
                         tail.into_iter().rev().collect::<Vec<_>>().join("\n")
                     ),

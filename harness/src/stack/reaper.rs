@@ -7,6 +7,7 @@
 
 use crate::engine::Engine;
 use crate::journal::{Journal, STATE_VARIABLE};
+use crate::process::failure::{Advice, UserError};
 use crate::stack::{StackError, remove_run};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -108,12 +109,12 @@ pub async fn main(run: &str) -> Result<(), StackError> {
     if words == DISMISSED {
         return Ok(());
     }
-    let engine =
-        Engine::connect().await.inspect_err(|error| eprintln!("reaper of run {run}: {error}")).ok();
+    let told = |advice: Advice| eprintln!("reaper of run {run}: {advice}");
+    let engine = Engine::connect().await.inspect_err(|error| told(error.advice())).ok();
     let removed = remove_run(engine.as_ref(), &Journal::of_user(), run).await;
     match &removed {
         Ok(removed) => eprintln!("reaper of run {run}: the harness is gone; removed {removed:?}"),
-        Err(error) => eprintln!("reaper of run {run}: {error}"),
+        Err(error) => told(error.advice()),
     }
     removed.map(drop)
 }

@@ -2,7 +2,8 @@
 //! starts.
 
 use super::resolve::{self, Context, Host};
-use super::up::{Job, ServiceOverride};
+use super::start::Job;
+use super::up::ServiceOverride;
 use super::{Running, Stack, StackError, volumes};
 use crate::engine::Engine;
 use crate::engine::label::Owner;

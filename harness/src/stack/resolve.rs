@@ -211,12 +211,30 @@ pub(super) fn service(
         );
         spec.oom_score_adj = None;
     }
+    spec.sysctls = sysctls(service, &mut note);
+    spec.devices = devices(service, &mut note);
+    if !service.dns.is_empty() {
+        note("dns left out".into(), "a contained stack resolves its own names only");
+    }
+    namespaces(&mut spec, context, service, &mut note);
+    spec.files = content_files(context, service)?;
+    if let Some(addition) = addition {
+        add(&mut spec, addition);
+    }
+    spec.labels = service.labels.clone();
+    finish_labels(&mut spec, context.owner, Some(context.project));
+    Ok(spec)
+}
+
+/// Sysctls of the container's own namespaces.
+fn sysctls(service: &Service, note: &mut impl FnMut(String, &str)) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
     for (name, value) in &service.sysctls {
         if ["net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."]
             .iter()
             .any(|own| name.starts_with(own))
         {
-            spec.sysctls.insert(name.clone(), value.clone());
+            kept.insert(name.clone(), value.clone());
         } else {
             note(
                 format!("sysctl {name} left out"),
@@ -224,6 +242,12 @@ pub(super) fn service(
             );
         }
     }
+    kept
+}
+
+/// Devices of the host, as far as a run may have them.
+fn devices(service: &Service, note: &mut impl FnMut(String, &str)) -> Vec<String> {
+    let mut granted = Vec::new();
     for device in &service.devices {
         let mut parts = device.splitn(3, ':');
         let path = parts.next().unwrap_or_default();
@@ -239,18 +263,25 @@ pub(super) fn service(
                 format!("the host's device {path} can only be read at {inside}"),
                 "a run never writes to the owner's disks",
             );
-            spec.devices.push(format!("{path}:{inside}:r"));
+            granted.push(format!("{path}:{inside}:r"));
         } else {
             note(
                 format!("the host's device {path} is there at {inside}"),
                 "what the service does with it reaches the host",
             );
-            spec.devices.push(device.clone());
+            granted.push(device.clone());
         }
     }
-    if !service.dns.is_empty() {
-        note("dns left out".into(), "a contained stack resolves its own names only");
-    }
+    granted
+}
+
+/// Namespaces that it shares with other containers, or the host.
+fn namespaces(
+    spec: &mut ContainerSpec,
+    context: &Context,
+    service: &Service,
+    note: &mut impl FnMut(String, &str),
+) {
     let other = |mode: &str| {
         mode.strip_prefix("service:").map(|name| container_name(&context.owner.project, name))
     };
@@ -292,22 +323,19 @@ pub(super) fn service(
             _ => {}
         }
     }
-    spec.files = content_files(context, service)?;
-    if let Some(addition) = addition {
-        spec.env.extend(addition.env.clone());
-        // What is added takes the place of what is there.
-        spec.files.retain(|file| !addition.files.iter().any(|added| added.path == file.path));
-        spec.files.extend(addition.files.iter().cloned());
-        if let Some(command) = &addition.command {
-            spec.command = Some(command.clone());
-        }
-        if let Some(first) = spec.networks.first_mut() {
-            first.aliases.extend(addition.aliases.iter().cloned());
-        }
+}
+
+/// What is added takes the place of what is there.
+fn add(spec: &mut ContainerSpec, addition: &ServiceOverride) {
+    spec.env.extend(addition.env.clone());
+    spec.files.retain(|file| !addition.files.iter().any(|added| added.path == file.path));
+    spec.files.extend(addition.files.iter().cloned());
+    if let Some(command) = &addition.command {
+        spec.command = Some(command.clone());
     }
-    spec.labels = service.labels.clone();
-    finish_labels(&mut spec, context.owner, Some(context.project));
-    Ok(spec)
+    if let Some(first) = spec.networks.first_mut() {
+        first.aliases.extend(addition.aliases.iter().cloned());
+    }
 }
 
 /// Name of the container of a service.

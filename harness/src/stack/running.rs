@@ -21,9 +21,7 @@ pub struct Running {
     pub folder: PathBuf,
     /// The run's copy of it.
     pub work: PathBuf,
-    /// Name of the engine's network that most services are in.
-    pub network: String,
-    /// All its networks.
+    /// Names of its networks in the engine.
     pub networks: Vec<String>,
     /// Services by name.
     pub services: BTreeMap<String, RunningService>,

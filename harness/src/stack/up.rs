@@ -1,24 +1,22 @@
-//! Bringing a stack up: networks, volumes, then all services in parallel as far as their
-//! dependencies allow, each until it is ready.
+//! Bringing a stack up: networks, volumes, then its services.
 
 use super::mounts::Mounts;
 use super::resolve::{self, Context, Host};
-use super::running::{Deviation, Running, RunningService};
+use super::running::{Deviation, Running};
+use super::start::{Start, start_all};
 use super::work_copy::{WorkCopy, announce};
 use super::{PortPlan, Stack, StackError, plan_ports, remove_run, volumes};
 use crate::engine::containment;
 use crate::engine::label::Owner;
 use crate::engine::network::{NetworkSpec, bridge_name};
-use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, RestartSpec};
-use crate::engine::{ContainerState, Engine, EngineError, Health};
+use crate::engine::spec::{Attachment, ContainerSpec, FileSpec};
+use crate::engine::{Engine, EngineError};
 use crate::journal::Journal;
-use crate::stack::compose::{Condition, Project, Source, load};
+use crate::process::failure::UserError;
+use crate::stack::compose::{Project, Source, load};
 use crate::yaml::ConfigError;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use verdict::history::stack::StackEvent;
 
 /// What is to be brought up.
@@ -58,13 +56,6 @@ pub struct ServiceOverride {
     pub aliases: Vec<String>,
 }
 
-/// How often a service that is not ready yet is looked at.
-const POLL: Duration = Duration::from_millis(200);
-/// Time between two health checks that are run from here.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// How many lines of its log a service that is not ready shows.
-const TAIL: u32 = 15;
-
 /// Brings a stack up and returns when all services are ready. When that fails, everything of the
 /// run is removed again.
 ///
@@ -76,6 +67,7 @@ pub async fn up(request: Up<'_>) -> Result<Running, StackError> {
         Ok(running) => Ok(running),
         Err(error) => {
             if let Err(second) = remove_run(Some(engine), journal, &run).await {
+                let second = second.advice();
                 tracing::error!(%second, run, "the failed run could not be removed; `firedrill down --all` tries again");
             }
             Err(error)
@@ -95,7 +87,7 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         Source { copy: Some((work.original.clone(), work.folder.clone())), ..stack.source.clone() };
     let project = load(&source)?;
     announce(journal, run, stack.name())?;
-    let ports = match request.ports {
+    let ports = match request.ports.clone() {
         Some(ports) => ports,
         None => plan_ports(stack, &project, &request.extra_services, run)?,
     };
@@ -122,75 +114,15 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         mounts: &mounts,
         as_they_are: &externals.as_they_are,
     };
-    let mut specs: BTreeMap<String, ContainerSpec> = BTreeMap::new();
-    for (name, service) in &project.services {
-        let image = request.images.get(name).or(service.image.as_ref()).ok_or_else(|| {
-            let mark = service.build.as_ref().unwrap_or(&service.mark);
-            ConfigError::at(
-                mark,
-                format!("services.{name}: no image"),
-                "firedrill runs images: name one with `image:`, or map it under `images:` in firedrill.yaml",
-            )
-        })?;
-        let ports = ports.get(name).map_or(&[][..], Vec::as_slice);
-        let addition = request.additions.get(name);
-        specs.insert(
-            name.clone(),
-            resolve::service(&context, service, image, ports, addition, &mut deviations)?,
-        );
-    }
-    let default_network = resolve::network_name(
-        &owner.project,
-        networks.keys().next().map_or("default", String::as_str),
-    );
+    let mut specs = specs(&context, &request, &ports, &mut deviations)?;
     let mut extra_names = BTreeSet::new();
-    for mut spec in request.extra_services {
-        spec.name = resolve::container_name(&owner.project, &spec.service);
-        if let Some(ports) = ports.get(&spec.service) {
-            spec.ports.clone_from(ports);
-        }
-        let aliases: Vec<String> = spec
-            .networks
-            .drain(..)
-            .flat_map(|network| network.aliases)
-            .chain([spec.service.clone()])
-            .collect();
-        spec.networks = networks
-            .keys()
-            .map(|network| Attachment {
-                network: resolve::network_name(&owner.project, network),
-                aliases: aliases.clone(),
-                ipv4: None,
-            })
-            .collect();
-        resolve::finish_labels(&mut spec, &owner, None);
+    for spec in request.extra_services {
+        let spec = attached(spec, &owner, &networks, &ports);
         extra_names.insert(spec.service.clone());
         specs.insert(spec.service.clone(), spec);
     }
-    for spec in specs.values() {
-        if !engine.has_image(&spec.image).await? {
-            return Err(EngineError::NoImage {
-                image: spec.image.clone(),
-                service: spec.service.clone(),
-            }
-            .into());
-        }
-    }
-
-    for (name, subnets) in &networks {
-        let spec = NetworkSpec {
-            name: resolve::network_name(&owner.project, name),
-            subnets: subnets.clone(),
-            labels: owner
-                .labels()
-                .into_iter()
-                .chain([("com.docker.compose.network".to_owned(), name.clone())])
-                .collect(),
-        };
-        // Sealed before it is there, so that nothing ever runs in it unsealed.
-        containment::seal(&bridge_name(&spec.name), run).await?;
-        engine.create_network(&spec).await?;
-    }
+    have_images(engine, &specs).await?;
+    make_networks(engine, &owner, &networks).await?;
     volumes::make(engine, &owner, &project, &mounts, &externals).await?;
 
     let started = Instant::now();
@@ -210,7 +142,6 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         project: owner.project.clone(),
         folder: work.original.clone(),
         work: work.folder.clone(),
-        network: default_network,
         networks: networks.keys().map(|name| resolve::network_name(&owner.project, name)).collect(),
         services,
         left_out,
@@ -221,6 +152,95 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     };
     running.save(journal)?;
     Ok(running)
+}
+
+/// What each service of the Compose file is run as.
+fn specs(
+    context: &Context<'_>,
+    request: &Up<'_>,
+    ports: &PortPlan,
+    deviations: &mut BTreeSet<Deviation>,
+) -> Result<BTreeMap<String, ContainerSpec>, StackError> {
+    let mut specs = BTreeMap::new();
+    for (name, service) in &context.project.services {
+        let image = request.images.get(name).or(service.image.as_ref()).ok_or_else(|| {
+            let mark = service.build.as_ref().unwrap_or(&service.mark);
+            ConfigError::at(
+                mark,
+                format!("services.{name}: no image"),
+                "firedrill runs images: name one with `image:`, or map it under `images:` in firedrill.yaml",
+            )
+        })?;
+        let ports = ports.get(name).map_or(&[][..], Vec::as_slice);
+        let addition = request.additions.get(name);
+        let spec = resolve::service(context, service, image, ports, addition, deviations)?;
+        specs.insert(name.clone(), spec);
+    }
+    Ok(specs)
+}
+
+/// A further service, in all networks of the stack under all its names, so that every service finds
+/// it.
+fn attached(
+    mut spec: ContainerSpec,
+    owner: &Owner,
+    networks: &Networks,
+    ports: &PortPlan,
+) -> ContainerSpec {
+    spec.name = resolve::container_name(&owner.project, &spec.service);
+    if let Some(ports) = ports.get(&spec.service) {
+        spec.ports.clone_from(ports);
+    }
+    let aliases: Vec<String> = spec
+        .networks
+        .drain(..)
+        .flat_map(|network| network.aliases)
+        .chain([spec.service.clone()])
+        .collect();
+    spec.networks = networks
+        .keys()
+        .map(|network| Attachment {
+            network: resolve::network_name(&owner.project, network),
+            aliases: aliases.clone(),
+            ipv4: None,
+        })
+        .collect();
+    resolve::finish_labels(&mut spec, owner, None);
+    spec
+}
+
+async fn have_images(
+    engine: &Engine,
+    specs: &BTreeMap<String, ContainerSpec>,
+) -> Result<(), StackError> {
+    for spec in specs.values() {
+        if !engine.has_image(&spec.image).await? {
+            let (image, service) = (spec.image.clone(), spec.service.clone());
+            return Err(EngineError::NoImage { image, service }.into());
+        }
+    }
+    Ok(())
+}
+
+async fn make_networks(
+    engine: &Engine,
+    owner: &Owner,
+    networks: &Networks,
+) -> Result<(), StackError> {
+    for (name, subnets) in networks {
+        let labels = owner.labels().into_iter();
+        let spec = NetworkSpec {
+            name: resolve::network_name(&owner.project, name),
+            subnets: subnets.clone(),
+            labels: labels
+                .chain([("com.docker.compose.network".to_owned(), name.clone())])
+                .collect(),
+        };
+        // Sealed before it is there, so that nothing ever runs in it unsealed.
+        containment::seal(&bridge_name(&spec.name), &owner.run).await?;
+        engine.create_network(&spec).await?;
+    }
+    Ok(())
 }
 
 fn warnings(project: &Project) -> BTreeSet<Deviation> {
@@ -273,8 +293,11 @@ fn project_name(stack: &str, run: &str) -> String {
     format!("firedrill-{stack}-{run}")
 }
 
+/// Networks of a stack by name, and the subnets of each.
+type Networks = BTreeMap<String, Vec<(String, Option<String>)>>;
+
 /// Networks that services are in, and the subnets that the file asks for.
-fn networks_of(project: &Project) -> BTreeMap<String, Vec<(String, Option<String>)>> {
+fn networks_of(project: &Project) -> Networks {
     let mut networks = BTreeMap::new();
     for service in project.services.values().filter(|service| service.network_mode.is_none()) {
         for name in service.networks.keys() {
@@ -287,281 +310,4 @@ fn networks_of(project: &Project) -> BTreeMap<String, Vec<(String, Option<String
         }
     }
     networks
-}
-
-/// How far a service is. Later ones include earlier ones, except `Completed` and `Ready`, which
-/// exclude each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    Waiting,
-    Started,
-    Ready,
-    Completed,
-}
-
-struct Start<'a> {
-    engine: &'a Engine,
-    project: &'a Project,
-    specs: &'a BTreeMap<String, ContainerSpec>,
-    extra: &'a BTreeSet<String>,
-    ready_within: Duration,
-    on_event: &'a (dyn Fn(StackEvent) + Send + Sync),
-}
-
-async fn start_all(start: Start<'_>) -> Result<BTreeMap<String, RunningService>, StackError> {
-    let began = Instant::now();
-    let stages: BTreeMap<String, watch::Sender<Stage>> =
-        start.specs.keys().map(|name| (name.clone(), watch::channel(Stage::Waiting).0)).collect();
-    let stages = Arc::new(stages);
-    let (events, mut told) = mpsc::unbounded_channel();
-    let mut tasks = JoinSet::new();
-    for (name, spec) in start.specs {
-        let needs = dependencies(start.project, start.extra, name);
-        let completes = start.project.services.values().any(|other| {
-            other
-                .depends_on
-                .get(name)
-                .is_some_and(|dependency| dependency.condition == Condition::Completed)
-        });
-        let job = Job {
-            engine: start.engine.clone(),
-            spec: spec.clone(),
-            needs,
-            completes,
-            ready_within: start.ready_within,
-            began,
-        };
-        let (stages, events) = (stages.clone(), events.clone());
-        tasks.spawn(async move { job.run(&stages, &events).await });
-    }
-    drop(events);
-    let mut services = BTreeMap::new();
-    loop {
-        tokio::select! {
-            Some(event) = told.recv() => (start.on_event)(event),
-            joined = tasks.join_next() => match joined {
-                None => break,
-                Some(Ok(Ok((name, service)))) => drop(services.insert(name, service)),
-                Some(Ok(Err(error))) => {
-                    // The others are given up; dropping the set ends them.
-                    while let Ok(event) = told.try_recv() {
-                        (start.on_event)(event);
-                    }
-                    if let StackError::NotReady { service, seen, log_tail } = &error {
-                        let (service, seen, log_tail) = (service.clone(), seen.clone(), log_tail.clone());
-                        (start.on_event)(StackEvent::NotReady { service, seen, log_tail });
-                    }
-                    return Err(error);
-                }
-                Some(Err(error)) => {
-                    return Err(EngineError::Refused { what: "starting a service".into(), status: None, seen: error.to_string() }.into());
-                }
-            },
-        }
-    }
-    while let Ok(event) = told.try_recv() {
-        (start.on_event)(event);
-    }
-    Ok(services)
-}
-
-/// What a service waits for. Everything waits for the further services to be started, so that the
-/// names they take over are there.
-fn dependencies(
-    project: &Project,
-    extra: &BTreeSet<String>,
-    name: &str,
-) -> Vec<(String, Condition)> {
-    if extra.contains(name) {
-        return Vec::new();
-    }
-    let mut needs: Vec<(String, Condition)> =
-        extra.iter().map(|name| (name.clone(), Condition::Started)).collect();
-    let Some(service) = project.services.get(name) else { return needs };
-    let present = |name: &&String| project.services.contains_key(*name);
-    needs.extend(
-        service
-            .depends_on
-            .iter()
-            .filter(|(name, _)| present(name))
-            .map(|(name, dependency)| (name.clone(), dependency.condition)),
-    );
-    for mode in [&service.network_mode, &service.pid, &service.ipc] {
-        if let Some(other) = mode.as_deref().and_then(|mode| mode.strip_prefix("service:")) {
-            needs.push((other.to_owned(), Condition::Started));
-        }
-    }
-    needs
-}
-
-/// One container on its way to being ready.
-pub(super) struct Job {
-    pub engine: Engine,
-    pub spec: ContainerSpec,
-    pub needs: Vec<(String, Condition)>,
-    pub completes: bool,
-    pub ready_within: Duration,
-    pub began: Instant,
-}
-
-impl Job {
-    pub async fn run(
-        self,
-        stages: &BTreeMap<String, watch::Sender<Stage>>,
-        events: &mpsc::UnboundedSender<StackEvent>,
-    ) -> Result<(String, RunningService), StackError> {
-        let name = self.spec.service.clone();
-        let tell = |event| {
-            // Nobody listens any more once another service has failed.
-            let _ = events.send(event);
-        };
-        // Made while its dependencies come up; only starting waits for them. A shared namespace
-        // must be there to be made.
-        let shares = [&self.spec.network_mode, &self.spec.pid, &self.spec.ipc]
-            .iter()
-            .any(|mode| mode.as_deref().is_some_and(|mode| mode.starts_with("container:")));
-        let mut made = None;
-        if !shares {
-            made = Some(self.engine.create(&self.spec).await?);
-        }
-        for (on, condition) in &self.needs {
-            let Some(stage) = stages.get(on) else { continue };
-            let holds = |stage: &Stage| match condition {
-                Condition::Started => *stage != Stage::Waiting,
-                Condition::Healthy => matches!(stage, Stage::Ready | Stage::Completed),
-                Condition::Completed => *stage == Stage::Completed,
-            };
-            // The sender lives as long as this function's caller.
-            let _ = stage.subscribe().wait_for(holds).await;
-        }
-        let id = match made {
-            Some(id) => id,
-            None => self.engine.create(&self.spec).await?,
-        };
-        self.start(&id).await?;
-        tell(StackEvent::Started {
-            service: name.clone(),
-            container: id.clone(),
-            image: self.spec.image.clone(),
-        });
-        if let Some(stage) = stages.get(&name) {
-            stage.send_replace(Stage::Started);
-        }
-        let (stage, condition) = self.ready(&id).await?;
-        tell(StackEvent::Ready {
-            service: name.clone(),
-            after_s: self.began.elapsed().as_secs_f64(),
-            condition: condition.to_owned(),
-        });
-        if let Some(sender) = stages.get(&name) {
-            sender.send_replace(stage);
-        }
-        let ports = self
-            .spec
-            .ports
-            .iter()
-            .filter(|port| !port.udp)
-            .map(|port| (port.container, port.host))
-            .collect();
-        Ok((name, RunningService { container: id, image: self.spec.image, ports }))
-    }
-
-    async fn start(&self, id: &str) -> Result<(), StackError> {
-        match self.engine.start(id).await {
-            Err(EngineError::Refused { seen, .. })
-                if seen.contains("port is already allocated")
-                    || seen.contains("address already in use") =>
-            {
-                let port =
-                    self.spec.ports.iter().find(|port| seen.contains(&format!(":{}", port.host)));
-                Err(EngineError::PortInUse {
-                    port: port.map_or(0, |port| port.host),
-                    service: self.spec.service.clone(),
-                    seen,
-                }
-                .into())
-            }
-            Err(EngineError::Refused { seen, .. }) => {
-                Err(self.not_ready(id, format!("it can't be started: {seen}")).await)
-            }
-            other => other.map_err(StackError::from),
-        }
-    }
-
-    /// Waits until it is ready; says how far it is then, and by which condition.
-    async fn ready(&self, id: &str) -> Result<(Stage, &'static str), StackError> {
-        let since = Instant::now();
-        let (mut before, mut checked): (Option<ContainerState>, Option<Instant>) = (None, None);
-        loop {
-            let seen = self.engine.inspect(id).await?;
-            let restarted_by_itself = self.spec.restart != RestartSpec::No;
-            if !seen.running {
-                if seen.exit_code == 0 && (self.completes || !restarted_by_itself) {
-                    return Ok((Stage::Completed, "completed"));
-                }
-                if !restarted_by_itself {
-                    return Err(self.not_ready(id, died(&seen)).await);
-                }
-            } else if !self.completes {
-                // Running a check costs more than looking.
-                let check = checked.is_none_or(|at: Instant| at.elapsed() >= CHECK_EVERY);
-                let health = if check { self.engine.health(&seen).await? } else { seen.health };
-                if check {
-                    checked = Some(Instant::now());
-                }
-                match health {
-                    Health::Healthy => return Ok((Stage::Ready, "healthcheck")),
-                    Health::None
-                        if before.as_ref().is_some_and(|before| {
-                            before.running && before.started_at == seen.started_at
-                        }) =>
-                    {
-                        return Ok((Stage::Ready, "running"));
-                    }
-                    _ => {}
-                }
-            }
-            if since.elapsed() > self.ready_within {
-                let within = self.ready_within.as_secs_f64();
-                let last = match (seen.running, seen.health) {
-                    (false, _) => died(&seen),
-                    (true, Health::None) if self.completes => {
-                        "it still runs, wanted to end with 0".to_owned()
-                    }
-                    (true, Health::None) => format!("it was restarted {} times", seen.restarts),
-                    (true, health) => format!(
-                        "its health check is {health:?}: {}",
-                        or(&seen.health_output, "it printed nothing")
-                    )
-                    .to_lowercase(),
-                };
-                return Err(self.not_ready(id, format!("not within {within:.0} s; {last}")).await);
-            }
-            before = Some(seen);
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    async fn not_ready(&self, id: &str, seen: String) -> StackError {
-        let log_tail = self.engine.log_tail(id, TAIL).await.unwrap_or_default();
-        StackError::NotReady { service: self.spec.service.clone(), seen, log_tail }
-    }
-}
-
-fn died(seen: &ContainerState) -> String {
-    let why = match (seen.oom_killed, seen.error.as_str()) {
-        (true, _) => ", killed for memory".to_owned(),
-        (false, "") => String::new(),
-        (false, error) => format!(", {error}"),
-    };
-    let restarts = if seen.restarts > 0 {
-        format!(" after {} restarts", seen.restarts)
-    } else {
-        String::new()
-    };
-    format!("it ended with exit code {}{why}{restarts}", seen.exit_code)
-}
-
-fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
-    if text.is_empty() { otherwise } else { text }
 }

@@ -1,13 +1,14 @@
 //! What is wrong with a file of the user's: file, line, what, and what to do.
 
 use super::tree::Mark;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::UserError;
 use std::path::{Path, PathBuf};
 use strsim::levenshtein;
 
 /// What is wrong with a file of the user's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{what}{}", place(file, *line), if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") })]
+#[error("{}{what}", place(file, *line))]
 pub struct ConfigError {
     pub file: PathBuf,
     /// Line, from 1; 0 if the whole file is meant.
@@ -33,10 +34,15 @@ impl ConfigError {
     pub fn of(file: &Path, what: impl Into<String>, hint: impl Into<String>) -> Self {
         ConfigError { file: file.to_path_buf(), line: 0, what: what.into(), hint: hint.into() }
     }
+}
 
-    /// How the process ends if nobody handles it.
-    pub fn exit(&self) -> Exit {
+impl UserError for ConfigError {
+    fn exit(&self) -> Exit {
         Exit::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        if self.hint.is_empty() { Vec::new() } else { vec![self.hint.clone()] }
     }
 }
 
@@ -61,11 +67,5 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &
         Some(near) => format!("did you mean {near}?"),
         None if known.is_empty() => format!("there are no {what}"),
         None => format!("the {what} are {}", known.join(", ")),
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(e: ConfigError) -> Failure {
-        Failure::new(e.exit(), e)
     }
 }

@@ -64,7 +64,7 @@ impl Bench {
         let common = Common { quiet: true, ..Common::of_tests(folder.path().join("report")) };
         let live = LiveStack::up(&Options::for_tests(&stack.to_string_lossy(), common))
             .await
-            .map_err(|f| f.message)?;
+            .map_err(|f| f.to_string())?;
         let run = folder.path().join("run");
         std::fs::create_dir_all(&run).map_err(|e| e.to_string())?;
         let recorder = Recorder::begin(&run, live.clock()).map_err(|e| e.to_string())?;
@@ -426,7 +426,7 @@ impl Bench {
         self.follower.abort();
         self.recorder.end(true, None).map_err(|e| e.to_string())?;
         let history = record::read(&self.folder.path().join("run")).map_err(|e| e.to_string());
-        self.live.down().await.map_err(|f| f.message)?;
+        self.live.down().await.map_err(|f| f.to_string())?;
         if let Some(kept) = std::env::var_os("FIREDRILL_BENCH_KEEP") {
             work_copy::copy(&self.folder.path().join("run"), Path::new(&kept))
                 .map_err(|e| e.to_string())?;

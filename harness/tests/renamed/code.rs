@@ -20,7 +20,7 @@ pub fn names_known(read: &LoadedStack, sources: &[&Path]) -> Vec<String> {
         .alerts
         .iter()
         .map(|a| &a.name)
-        .chain(declaration.switches.iter().map(|s| &s.name))
+        .chain(declaration.dead_mans_switches.iter().map(|s| &s.name))
         .map(String::as_str);
     let jobs = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().map(|r| r.name.as_str());

@@ -28,12 +28,12 @@ pub struct Judged {
 
 /// Brings a stack up, judges it healthy and broken, and removes it, whatever happened.
 pub async fn judge(options: &Options, sabotages: &[&str]) -> Result<Vec<Judged>, String> {
-    let live = LiveStack::up(options).await.map_err(|f| f.message)?;
+    let live = LiveStack::up(options).await.map_err(|f| f.to_string())?;
     let run = live.running.run.clone();
     let work = live.running.work_copy().folder;
     let engine = live.engine.clone();
     let judged = states(&live, sabotages).await;
-    let removed = live.down().await.map_err(|f| f.message);
+    let removed = live.down().await.map_err(|f| f.to_string());
     let left = left_behind(&engine, &run, &work).await?;
     let judged = judged?;
     removed?;
@@ -45,21 +45,21 @@ pub async fn judge(options: &Options, sabotages: &[&str]) -> Result<Vec<Judged>,
 }
 
 async fn states(live: &LiveStack, sabotages: &[&str]) -> Result<Vec<Judged>, String> {
-    let plan = live.options.plan().map_err(|f| f.message)?;
-    let catalogue = selftest::read_all(&live.options.sabotage_folder().map_err(|f| f.message)?)
+    let plan = live.options.plan().map_err(|f| f.to_string())?;
+    let catalogue = selftest::read_all(&live.options.sabotage_folder().map_err(|f| f.to_string())?)
         .map_err(|e| e.to_string())?;
-    let healthy = live.run(&plan).await.map_err(|f| f.message)?.report;
+    let healthy = live.run(&plan).await.map_err(|f| f.to_string())?.report;
     let mut found = vec![judged("healthy", &healthy, None)];
     for name in sabotages {
         let sabotage =
             catalogue.get(*name).ok_or_else(|| format!("there is no sabotage {name}"))?;
-        live.apply(sabotage).await.map_err(|f| f.message)?;
+        live.apply(sabotage).await.map_err(|f| f.to_string())?;
         // The whole plan: a sabotage must break in the copy what it breaks in the original, and
         // nothing else.
         let mut steady = live.read.subject.declaration.steady_state.clone();
         steady.within_s = steady.within_s.min(steady.hold_s * 2.0 + 6.0);
-        let broken = live.run_with(&plan, steady).await.map_err(|f| f.message);
-        live.restore(sabotage).await.map_err(|f| f.message)?;
+        let broken = live.run_with(&plan, steady).await.map_err(|f| f.to_string());
+        live.restore(sabotage).await.map_err(|f| f.to_string())?;
         found.push(judged(
             name,
             &broken?.report,

@@ -52,7 +52,7 @@ impl Names {
             Kind::Service,
         );
         add(declaration.alerts.iter().map(|a| a.name.clone()).collect(), Kind::Alert);
-        add(declaration.switches.iter().map(|s| s.name.clone()).collect(), Kind::Alert);
+        add(declaration.dead_mans_switches.iter().map(|s| s.name.clone()).collect(), Kind::Alert);
         add(read.subject.scenarios.keys().cloned().collect(), Kind::Drill);
         add(own_metrics(read), Kind::Metric);
         let mut rng = StdRng::seed_from_u64(seed);

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used)]
 use super::check_line;
 use crate::ops::gate::{Filled, Gate};
+use crate::process::failure::UserError;
 use std::path::Path;
 use std::time::Duration;
 
 fn read(text: &str) -> Result<Gate, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    Gate::read(file.path(), check_line).map_err(|e| e.to_string())
+    Gate::read(file.path(), check_line).map_err(|e| e.advice().to_string())
 }
 
 fn one(step: &str) -> Result<Gate, String> {

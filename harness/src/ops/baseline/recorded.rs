@@ -1,7 +1,8 @@
 //! Recorded runs of a healthy stack, kept beside the baseline and reviewed like code.
 
 use super::BaselineSpec;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::host::Host;
 use crate::yaml;
 use serde::{Deserialize, Serialize};
@@ -89,13 +90,11 @@ impl Recorded {
     /// It does not exist, or is no file of recorded runs of this format.
     pub fn read(path: &Path) -> Result<Recorded, Failure> {
         if !path.is_file() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "{} does not exist: no baseline was recorded\nhint: firedrill baseline record makes one; have it reviewed and commit it",
-                    path.display()
-                ),
-            ));
+            return Err(Failure::usage(format!(
+                "{} does not exist: no baseline was recorded",
+                path.display()
+            ))
+            .hint("firedrill baseline record makes one; have it reviewed and commit it"));
         }
         let recorded: Recorded = yaml::read(path)?;
         if recorded.schema != SCHEMA {

@@ -6,7 +6,8 @@ use super::{CheckLine, Filled, Gate, Otherwise, Step, child, usable};
 use crate::ops::alerts;
 use crate::ops::options::{Options, run_id};
 use crate::ops::settings::Common;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::home::Home;
 use crate::process::host::Host;
 use crate::process::interrupt::Interrupt;
@@ -56,10 +57,8 @@ impl Ready {
     /// The gate or the stack is wrong, or there are no drills for `{drill}` to stand for.
     pub fn read(asked: &Asked, common: &Common, check_line: CheckLine) -> Result<Ready, Failure> {
         if common.keep {
-            return Err(Failure::new(
-                Exit::Usage,
-                "--keep: a gate leaves nothing running\nhint: firedrill up keeps a stack",
-            ));
+            return Err(Failure::usage("--keep: a gate leaves nothing running")
+                .hint("firedrill up keeps a stack"));
         }
         let path = Gate::find(&asked.gate, &Home::find().scenarios())?;
         let gate = Gate::read(&path, check_line)?;
@@ -69,10 +68,7 @@ impl Ready {
             } else {
                 "wanted above 0 and at most 1000"
             };
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("--hours {hours}: {why}\nhint: as in --hours 0.1"),
-            ));
+            return Err(Failure::usage(format!("--hours {hours}: {why}")).hint("as in --hours 0.1"));
         }
         let stack = asked.stack.clone().unwrap_or_else(|| gate.stack.clone());
         let options = Options::new(&stack, common);
@@ -85,11 +81,10 @@ impl Ready {
             drills.sort();
             drills.shuffle(&mut rand::rngs::StdRng::seed_from_u64(options.seed));
             if drills.is_empty() {
-                let hint = "hint: drills are the files of its folder `scenarios`";
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("stack {stack} has no drills for {{drill}} to stand for\n{hint}"),
-                ));
+                return Err(Failure::usage(format!(
+                    "stack {stack} has no drills for {{drill}} to stand for"
+                ))
+                .hint("drills are the files of its folder `scenarios`"));
             }
         }
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -340,13 +335,8 @@ impl Ready {
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
-        Failure::new(
-            Exit::Unfit,
-            format!(
-                "{}: {error}\nhint: is there room, and may this user write there?",
-                self.folder.display()
-            ),
-        )
+        Failure::new(Exit::Unfit, format!("{}: {error}", self.folder.display()))
+            .hint("is there room, and may this user write there?")
     }
 }
 

@@ -4,11 +4,12 @@
 use super::{AUTHORITY_PATH, STAND_INS, at_scale};
 use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
-use crate::image::{Catalogue, Images, Unavailable};
+use crate::image::{Catalogue, Images, Unavailable, hints};
 use crate::journal::Journal;
 use crate::ops::options::Options;
 use crate::plan::subject::LoadedStack;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, Failure};
 use crate::process::progress::Progress;
 use crate::receiver;
 use crate::receiver::authority::Authority;
@@ -56,9 +57,8 @@ pub(super) async fn images(
     read: &LoadedStack,
     progress: &Progress,
 ) -> Result<Obtained, Failure> {
-    let unfit = |e: crate::image::Error| Failure::new(Exit::Unfit, e);
     let say = |p: &crate::image::Progress| progress.say(&p.to_string());
-    let catalogue = Catalogue::load(&options.home.images()).map_err(unfit)?;
+    let catalogue = Catalogue::load(&options.home.images())?;
     let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
     let mapped = |image: &str| {
         read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned())
@@ -86,16 +86,14 @@ pub(super) async fn images(
         Err(crate::image::Error::Unavailable(all)) => {
             return Err(refused(&all, &services, asked_for));
         }
-        Err(error) => return Err(unfit(error)),
+        Err(error) => return Err(error.into()),
     };
     // What the stack can do without comes last: where something else is missing it is not even
     // tried.
     let optional: Vec<&str> =
         of_services(true).into_iter().filter(|image| !wanted.contains(image)).collect();
     let mut unavailable = BTreeMap::new();
-    for outcome in
-        images.ensure_each(&optional, options.common.images.into(), &say).await.map_err(unfit)?
-    {
+    for outcome in images.ensure_each(&optional, options.common.images.into(), &say).await? {
         match outcome {
             Ok(image) => ready.push(image),
             Err(image) => {
@@ -115,11 +113,10 @@ pub(super) async fn images(
         ready.iter().map(|image| (image.wanted.as_str(), image.reference.as_str())).collect();
     let binaries =
         Binaries::built(&options.home, progress).await.map_err(|e| Failure::new(Exit::Unfit, e))?;
-    let own =
-        images.ensure_own("firedrill", &binaries.firedrill, &[]).await.map_err(unfit)?.reference;
+    let own = images.ensure_own("firedrill", &binaries.firedrill, &[]).await?.reference;
     let mut apps = String::new();
     if services.values().any(|i| is_apps(i)) {
-        apps = images.ensure_own("apps", &binaries.apps, &[]).await.map_err(unfit)?.reference;
+        apps = images.ensure_own("apps", &binaries.apps, &[]).await?.reference;
     }
     let of = |image: &String| {
         if is_apps(image) {
@@ -170,10 +167,8 @@ fn refused<'p>(
         };
         lines.push(format!("  {whose}: {image}"));
     }
-    let hints: BTreeSet<&str> = all.iter().map(|image| image.hint.as_str()).collect();
-    lines.extend(hints.iter().map(|hint| format!("hint: {hint}")));
-    lines.push("hint: a service that the stack can do without stands under `optional` in firedrill.yaml, without `profile`".into());
-    Failure::new(Exit::Unfit, lines.join("\n"))
+    let advice = Advice { what: lines.join("\n"), hints: hints(all) };
+    Failure::new(Exit::Unfit, advice).hint("a service that the stack can do without stands under `optional` in firedrill.yaml, without `profile`")
 }
 
 /// Work copy, configuration at the time scale, stand-ins, containers.
@@ -186,11 +181,10 @@ pub(super) async fn bring(
     kept: bool,
     progress: &Progress,
 ) -> Result<BroughtUp, Failure> {
-    let failed = |e: stack::StackError| Failure::new(e.exit(), e);
-    let work = WorkCopy::make(journal, &read.stack, run).map_err(failed)?;
-    read.mounts.bring(&work).map_err(failed)?;
+    let work = WorkCopy::make(journal, &read.stack, run)?;
+    read.mounts.bring(&work)?;
     let mut additions = flags(read);
-    put_at_scale(read, &work, &mut additions).map_err(failed)?;
+    put_at_scale(read, &work, &mut additions)?;
     let declaration = &read.subject.declaration;
     let mut extra_services = Vec::new();
     if !declaration.receivers.is_empty() {
@@ -227,7 +221,7 @@ pub(super) async fn bring(
         kept,
         on_event: &tell,
     };
-    let running = stack::up(request).await.map_err(failed)?;
+    let running = stack::up(request).await?;
     let prologue = prologue.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(BroughtUp { running, additions, prologue })
 }
@@ -298,7 +292,7 @@ fn flags(read: &LoadedStack) -> BTreeMap<String, ServiceOverride> {
 
 /// The container of the stand-ins: our own binary, known by the hosts' names.
 fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Failure> {
-    let defect = |e: serde_json::Error| Failure::new(Exit::Defect, e);
+    let defect = |e: serde_json::Error| Failure::foreign(Exit::Defect, e);
     let health = format!("http://127.0.0.1:{}/health", receiver::CONTROL_PORT);
     Ok(ContainerSpec {
         service: STAND_INS.into(),
@@ -355,7 +349,8 @@ mod tests {
             profiles,
         );
         assert_eq!(failure.exit, Exit::Unfit);
-        let lines: Vec<&str> = failure.message.lines().collect();
+        let told = failure.to_string();
+        let lines: Vec<&str> = told.lines().collect();
         assert_eq!(lines[1], "  service shop, web: image a:1 can't be had: no such host");
         assert_eq!(
             lines[2],

@@ -7,7 +7,8 @@ use crate::drill::{Inbox, Probes, Session, follow, steady};
 use crate::ops::options::run_id;
 use crate::plan::Plan;
 use crate::probe;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Failure, UserError};
 use crate::receiver;
 use crate::record::{self, Recorder};
 use crate::report::{self, Report, RunFile};
@@ -73,10 +74,8 @@ impl LiveStack {
         let id = run_id(self.options.seed);
         let folder = self.options.common.report.join(&id);
         std::fs::create_dir_all(&folder).map_err(|e| {
-            Failure::new(
-                Exit::Usage,
-                format!("{}: {e}\nhint: name another folder with --report", folder.display()),
-            )
+            Failure::usage(format!("{}: {e}", folder.display()))
+                .hint("name another folder with --report")
         })?;
         let recorder = Recorder::begin(&folder, self.times.clock)?;
         self.prologue(&recorder, &id)?;
@@ -108,7 +107,7 @@ impl LiveStack {
         if let Some(annotations) = annotations {
             annotated(&recorder, self.interrupt.unless(annotations.end()).await)?;
         }
-        recorder.end(driven.is_ok(), driven.as_ref().err().map(ToString::to_string))?;
+        recorder.end(driven.is_ok(), driven.as_ref().err().map(|e| e.advice().to_string()))?;
         // A run that was cut short is reported as such, whatever else is said about it.
         let report = report::write_all(&folder);
         let driven = match driven {

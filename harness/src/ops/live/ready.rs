@@ -11,7 +11,8 @@ use crate::plan::Plan;
 use crate::plan::preflight;
 use crate::plan::subject::LoadedStack;
 use crate::process::clock::RunClock;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Failure, UserError};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use crate::stack;
@@ -69,9 +70,8 @@ impl Ready {
         progress.say(&format!("seed {}", options.seed));
         let read = options.read()?;
         options.check_report()?;
-        if read.subject.declaration.ports == PortBinding::AsWritten {
-            stack::plan_ports(&read.stack, &read.stack.project, &[], "look")
-                .map_err(|e| Failure::new(e.exit(), e))?;
+        if read.subject.declaration.ports == PortBinding::Fixed {
+            stack::plan_ports(&read.stack, &read.stack.project, &[], "look")?;
         }
         let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
         let engine = interrupt
@@ -80,12 +80,12 @@ impl Ready {
             }))
             .await
             .ok_or_else(stopped)?;
-        let engine = engine.map_err(|e| Failure::new(e.exit(), e))?;
+        let engine = engine?;
         let fit = interrupt
             .unless(preflight::require(&engine, &preflight::needs(plan)))
             .await
             .ok_or_else(stopped)?;
-        fit.map_err(|e| Failure::new(e.exit(), e))?;
+        fit?;
         let images_from = clock.now();
         let obtained = interrupt
             .unless(containers::images(options, &engine, &read, &progress))
@@ -150,10 +150,9 @@ impl Ready {
             .await;
         let Some(brought) = brought else {
             stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| {
-                Failure::new(
-                    Exit::Interrupted,
-                    format!("interrupted, and what was started could not be removed: {e}\nhint: firedrill down --all tries again"),
-                )
+                let advice =
+                    e.advice().within("interrupted, and what was started could not be removed");
+                Failure::new(Exit::Interrupted, advice).hint("firedrill down --all tries again")
             })?;
             if let Some(reaper) = reaper {
                 reaper.dismiss();

@@ -2,7 +2,8 @@
 
 use super::{Arguments, Rate, Running, pace, usage};
 
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, Failure};
 use loadgen::arrival::{self, Arrival};
 use loadgen::closed_loop::MOST_USERS;
 use loadgen::direct;
@@ -58,21 +59,22 @@ pub struct CourseOptions {
     window: Option<Duration>,
 }
 
-fn users(text: &str) -> Result<usize, String> {
+fn users(text: &str) -> Result<usize, Advice> {
     let count = text.parse().ok().filter(|n| (1..=MOST_USERS).contains(n));
     count.ok_or_else(|| {
-        format!("wanted a number of users from 1 to {MOST_USERS}\nhint: as in --users 50")
+        Advice::from(format!("wanted a number of users from 1 to {MOST_USERS}"))
+            .hint("as in --users 50")
     })
 }
 
-fn precision(text: &str) -> Result<f64, String> {
+fn precision(text: &str) -> Result<f64, Advice> {
     let percent = text
         .strip_suffix('%')
         .and_then(|p| p.parse::<f64>().ok())
         .filter(|p| (0.1..=100.0).contains(p));
-    percent
-        .map(|p| p / 100.0)
-        .ok_or_else(|| "wanted a share from 0.1% to 100%\nhint: as in --precision 5%".to_owned())
+    percent.map(|p| p / 100.0).ok_or_else(|| {
+        Advice::from("wanted a share from 0.1% to 100%").hint("as in --precision 5%")
+    })
 }
 
 /// How operations are begun.
@@ -147,9 +149,9 @@ impl LoadProfile {
             ),
         ];
         if let Some((_, both, why)) = contradictions.iter().find(|c| c.0) {
-            return Err(usage(format!(
-                "{both} contradict each other: {why}\nhint: leave one of them out"
-            )));
+            return Err(
+                usage(format!("{both} contradict each other: {why}")).hint("leave one of them out")
+            );
         }
         let mut windows = Windows { width: options.window, stop_when: options.stop_when.clone() };
         if options.find_knee {
@@ -176,14 +178,13 @@ impl LoadProfile {
                     Pace::Generated(direct::Pace::Open { arrival: Arrival::Replay(_), .. })
                 )
             {
-                return Err(usage("--duration is missing\nhint: as in --duration 10s"));
+                return Err(usage("--duration is missing").hint("as in --duration 10s"));
             }
             return Ok(LoadProfile::Once(Paced { pace, duration, windows }));
         };
         if !plan.suits(pacing) {
-            return Err(usage(
-                "this plan changes the rate, and users have none\nhint: leave out --users, or use --plan soak",
-            ));
+            return Err(usage("this plan changes the rate, and users have none")
+                .hint("leave out --users, or use --plan soak"));
         }
         let duration = arguments.duration.unwrap_or(plan.duration());
         long_enough("--plan", duration, plan.least_windows(), &windows)?;
@@ -228,9 +229,8 @@ impl LoadProfile {
             {
                 Ok((pace, duration))
             }
-            _ => Err(usage(
-                "workers drive a --rate or a shape of arrivals only so far\nhint: leave out --users, --plan, --find-knee, --stop-when and --window",
-            )),
+            _ => Err(usage("workers drive a --rate or a shape of arrivals only so far")
+                .hint("leave out --users, --plan, --find-knee, --stop-when and --window")),
         }
     }
 
@@ -241,14 +241,14 @@ impl LoadProfile {
     ) -> Result<LoadProfile, Failure> {
         if arguments.objective.is_empty() {
             return Err(usage(
-                "--find-knee needs an objective: the knee is the highest rate within it\nhint: as in --objective p99<=250ms,errors<=1%",
-            ));
+                "--find-knee needs an objective: the knee is the highest rate within it",
+            )
+            .hint("as in --objective p99<=250ms,errors<=1%"));
         }
         let (arrival, rate) = pace(arguments, (Some(usual.rate.unwrap_or(FIRST)), usual.arrival))?;
         if !matches!(arrival, Arrival::Constant | Arrival::Poisson) {
-            return Err(usage(
-                "each step of --find-knee has one rate\nhint: --arrival constant or poisson, or leave it out",
-            ));
+            return Err(usage("each step of --find-knee has one rate")
+                .hint("--arrival constant or poisson, or leave it out"));
         }
         let step = arguments.duration.unwrap_or(STEP);
         long_enough("--find-knee", step, LEAST_IN_STEP, &windows)?;
@@ -322,6 +322,7 @@ fn long_enough(
         return Ok(());
     }
     Err(usage(format!(
-        "--duration {duration:?} is too short for {what}, wanted at least {wanted:?}\nhint: it is judged by {least} windows or more"
-    )))
+        "--duration {duration:?} is too short for {what}, wanted at least {wanted:?}"
+    ))
+    .hint(format!("it is judged by {least} windows or more")))
 }

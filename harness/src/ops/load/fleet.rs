@@ -6,7 +6,8 @@ use crate::journal::Journal;
 use crate::ops::settings::Common;
 use crate::ops::up;
 use crate::ops::workers::{WorkerContainers, own_image, token};
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::stack;
 use loadgen::fleet::{self, FleetError, Load, Place, Token, Watching};
 use std::io::Write;
@@ -64,14 +65,13 @@ pub(super) async fn drive(
             options.workers.iter().map(|w| Place { name: w.clone(), address: w.clone() }).collect();
         return coordinate(load, &places, &token, log, running).await;
     };
-    let failed = |e: stack::StackError| Failure::new(e.exit(), e);
     let stack = stack_up(options.worker_stack.as_deref(), common)?;
-    let engine = Engine::connect().await.map_err(|e| Failure::new(e.exit(), e))?;
+    let engine = Engine::connect().await?;
     let begun = running.interrupt.unless(async {
         let image = own_image(&engine, common).await?;
         WorkerContainers::up(&engine, &Journal::of_user(), &stack, &image, count, running.seed)
             .await
-            .map_err(failed)
+            .map_err(Failure::from)
     });
     // What was begun until then goes with it: its reaper takes it away.
     let containers = begun.await.ok_or_else(|| {
@@ -83,7 +83,7 @@ pub(super) async fn drive(
         containers.run, stack.stack
     ));
     let driven = coordinate(load, &containers.places, &containers.token, log, running).await;
-    containers.down().await.map_err(failed)?;
+    containers.down().await?;
     driven
 }
 
@@ -94,19 +94,16 @@ fn stack_up(name: Option<&str>, common: &Common) -> Result<stack::Running, Failu
         let options = crate::ops::options::Options::new(name, common);
         return up::running(&journal, &options.name_or_word());
     }
-    let all = stack::Running::all(&journal).map_err(|e| Failure::new(e.exit(), e))?;
+    let all = stack::Running::all(&journal)?;
     let mut kept: Vec<stack::Running> = all.into_iter().filter(|r| r.kept).collect();
     match (kept.pop(), kept.is_empty()) {
         (Some(one), true) => Ok(one),
-        (None, _) => Err(usage(
-            "no stack is up in whose networks workers could drive\nhint: firedrill up STACK starts one",
-        )),
+        (None, _) => Err(usage("no stack is up in whose networks workers could drive")
+            .hint("firedrill up STACK starts one")),
         (Some(last), false) => {
             let names: Vec<String> = kept.into_iter().chain([last]).map(|r| r.stack).collect();
-            Err(usage(format!(
-                "several stacks are up: {}\nhint: name one with --worker-stack",
-                names.join(", ")
-            )))
+            Err(usage(format!("several stacks are up: {}", names.join(", ")))
+                .hint("name one with --worker-stack"))
         }
     }
 }
@@ -152,6 +149,6 @@ async fn coordinate(
                 Exit::Unfit
             }
         };
-        Failure::new(exit, e)
+        Failure::foreign(exit, e)
     })
 }

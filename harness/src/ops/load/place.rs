@@ -1,7 +1,7 @@
 //! What a URL of a load names: a protocol, a place, and what of it.
 
 use super::usage;
-use crate::process::exit::Failure;
+use crate::process::failure::Failure;
 
 use hyper::http::uri::Authority;
 
@@ -74,8 +74,7 @@ impl Place {
 
 /// Takes a URL apart.
 pub(super) fn named(url: &str) -> Result<Named, Failure> {
-    let hinted =
-        |why: &str, hint: &str| usage(format!("URL {:?} {why}\nhint: {hint}", hidden(url)));
+    let hinted = |why: &str, hint: &str| usage(format!("URL {:?} {why}", hidden(url))).hint(hint);
     let wrong = |why: &str| hinted(why, "as in --url http://127.0.0.1:8080/path");
     if let Some(path) = url.strip_prefix(FILE) {
         return if path.is_empty() {

@@ -10,7 +10,8 @@ use crate::ops::live::LiveStack;
 use crate::ops::options::Options;
 use crate::ops::settings::Common;
 use crate::ops::up;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::yaml::suggest;
 use loadgen::{Arrival, Bounds, RunClock, Workload, direct};
 use std::time::{Duration, Instant};
@@ -32,10 +33,8 @@ pub(super) async fn drive(
         Options::new(&arguments.stack, &Common { seed: Some(running.seed), ..common.clone() });
     let declaration = options.read()?.subject.declaration.clone();
     let declared = declaration.workload.clone().ok_or_else(|| {
-        usage(format!(
-            "stack {} has no workload\nhint: state in its firedrill.yaml which traffic it serves, or name a --url",
-            arguments.stack
-        ))
+        usage(format!("stack {} has no workload", arguments.stack))
+            .hint("state in its firedrill.yaml which traffic it serves, or name a --url")
     })?;
     let course = LoadProfile::of(
         arguments,
@@ -109,7 +108,7 @@ async fn drive_workload(
             return Err(Failure::new(Exit::Defect, "a workload is never driven flat out"));
         }
     }
-    workload.check().map_err(usage)?;
+    workload.check().map_err(|e| Failure::foreign(Exit::Usage, e))?;
     let bounds = Bounds {
         duration: paced.duration,
         users,
@@ -154,16 +153,14 @@ fn journey(text: &str) -> Result<(String, f64), Failure> {
     let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
     let weight =
         weight.parse::<f64>().ok().filter(|w| w.is_finite() && *w >= 0.0).ok_or_else(|| {
-            usage(format!(
-                "journey {text:?}: {weight:?} is no weight\nhint: as in --journey send_mail=5"
-            ))
+            usage(format!("journey {text:?}: {weight:?} is no weight"))
+                .hint("as in --journey send_mail=5")
         })?;
     if loadgen::journey::named(name).is_none() {
         let known = loadgen::journey::names();
-        return Err(usage(format!(
-            "there is no journey {name}\nhint: {}",
-            suggest(name, known, "journeys")
-        )));
+        return Err(
+            usage(format!("there is no journey {name}")).hint(suggest(name, known, "journeys"))
+        );
     }
     Ok((name.to_owned(), weight))
 }

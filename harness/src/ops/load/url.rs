@@ -5,7 +5,8 @@ use super::place::{Named, Place, Secured, Spoken, decoded, named};
 use super::{Arguments, Running, fleet, of_file, read, usage};
 use crate::ops::settings::Common;
 use crate::ops::workers::ours;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch, drive_users};
 use loadgen::fleet::Load;
 use loadgen::payload::Size;
@@ -114,12 +115,11 @@ pub(super) async fn drive(
     if arguments.fleet.asked() {
         let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = &named
         else {
-            return Err(usage(
-                "workers drive http:// only so far\nhint: leave out --workers, or name a URL with http://",
-            ));
+            return Err(usage("workers drive http:// only so far")
+                .hint("leave out --workers, or name a URL with http://"));
         };
         if options.http2 {
-            return Err(usage("workers drive HTTP/1.1 only so far\nhint: leave out --http2"));
+            return Err(usage("workers drive HTTP/1.1 only so far").hint("leave out --http2"));
         }
         let parts = prepared.parts(options, place)?;
         // That it can be sent is found out here; where it may go the workers know.
@@ -156,9 +156,8 @@ pub(super) async fn drive(
             // Said now, and not of each line.
             let opened = std::fs::File::options().create(true).append(true).open(&path);
             opened.map_err(|e| {
-                usage(format!(
-                    "{path}: {e}\nhint: name a file that can be written after lines+file:"
-                ))
+                usage(format!("{path}: {e}"))
+                    .hint("name a file that can be written after lines+file:")
             })?;
             wide(Protocol::Lines(prepared.line(options, Sink::File(path.into()))?))
         }
@@ -185,9 +184,8 @@ pub(super) async fn drive(
         }
     };
     if course.has_users() && matches!(driver, Driver::Wide(_)) {
-        return Err(usage(
-            "--users drive HTTP/1.1 without TLS, and stacks\nhint: drive this URL at a --rate",
-        ));
+        return Err(usage("--users drive HTTP/1.1 without TLS, and stacks")
+            .hint("drive this URL at a --rate"));
     }
     course
         .follow(arguments, running, async |paced| {
@@ -221,7 +219,7 @@ async fn once(
         if let (Driver::Direct(direct), Some(users)) = (&driver, users) {
             return drive_users(direct.clone(), &users, &stopping, live_out)
                 .await
-                .map_err(|e| Failure::new(Exit::Unfit, e));
+                .map_err(|e| Failure::foreign(Exit::Unfit, e));
         }
         let mut show = |now, lasted| {
             live_out.send_replace(Some((now, lasted)));
@@ -230,11 +228,11 @@ async fn once(
         match &driver {
             Driver::Direct(direct) => loadgen::direct::drive(direct, watch).map_err(|e| {
                 let exit = if matches!(e, DirectError::Log(_)) { Exit::Usage } else { Exit::Unfit };
-                Failure::new(exit, e)
+                Failure::foreign(exit, e)
             }),
             Driver::Wide(wide) => loadgen::wide::drive(wide, watch).await.map_err(|e| {
                 let exit = if matches!(e, WideError::Log(_)) { Exit::Usage } else { Exit::Unfit };
-                Failure::new(exit, e)
+                Failure::foreign(exit, e)
             }),
         }
     };
@@ -260,10 +258,8 @@ async fn once(
 fn log(options: &UrlOptions) -> Result<Option<Box<dyn Write + Send>>, Failure> {
     let Some(file) = &options.hdr_log else { return Ok(None) };
     let opened = std::fs::File::create(file).map_err(|e| {
-        usage(format!(
-            "the interval log can't be written to {}: {e}\nhint: name another file with --hdr-log",
-            file.display()
-        ))
+        usage(format!("the interval log can't be written to {}: {e}", file.display()))
+            .hint("name another file with --hdr-log")
     })?;
     Ok(Some(Box::new(opened)))
 }
@@ -303,14 +299,10 @@ impl UrlOptions {
         ];
         match given.iter().find(|(_, given, fits, _)| *given && !fits) {
             Some((option, _, _, fits)) => {
-                Err(usage(format!("{option} does not go with this URL\nhint: it is for {fits}")))
+                Err(usage(format!("{option} does not go with this URL")).hint(format!("it is for {fits}")))
             }
-            None if secured != Secured::No && self.ca.is_none() => Err(usage(
-                "--ca is missing: TLS is spoken only with whom an authority of yours vouches for\nhint: --ca FILE with the authority's certificate, or the server's own if it signed itself (PEM)",
-            )),
-            None if smtp && self.to.is_none() => Err(usage(
-                "--to is missing: who is to get the mail\nhint: as in --to alice@mail.test, or --to {feed.user} with --feed",
-            )),
+            None if secured != Secured::No && self.ca.is_none() => Err(usage("--ca is missing: TLS is spoken only with whom an authority of yours vouches for").hint("--ca FILE with the authority's certificate, or the server's own if it signed itself (PEM)")),
+            None if smtp && self.to.is_none() => Err(usage("--to is missing: who is to get the mail").hint("as in --to alice@mail.test, or --to {feed.user} with --feed")),
             None => Ok(()),
         }
     }
@@ -335,7 +327,7 @@ impl UrlOptions {
     fn of_request(&self) -> impl Fn(RequestError) -> Failure {
         move |e| match (&e, &self.feed) {
             (RequestError::Column { .. }, Some(file)) => of_file(file)(e),
-            _ => usage(e),
+            _ => Failure::foreign(Exit::Usage, e),
         }
     }
 }
@@ -362,7 +354,7 @@ impl Prepared {
     fn parts(&self, options: &UrlOptions, place: &Place) -> Result<Parts, Failure> {
         let method = options.method.clone().unwrap_or_else(|| "GET".to_owned());
         if method.is_empty() || method.contains(|c: char| !c.is_ascii_uppercase()) {
-            return Err(usage(format!("method {method:?} is none\nhint: as in --method POST")));
+            return Err(usage(format!("method {method:?} is none")).hint("as in --method POST"));
         }
         Ok(Parts {
             method,
@@ -381,9 +373,8 @@ impl Prepared {
         let filling = self.filling();
         let line = self.body.as_deref().map(|body| body.strip_suffix('\n').unwrap_or(body));
         if line.is_some_and(|line| line.contains('\n')) {
-            return Err(usage(
-                "--body has several lines, and each operation is one\nhint: state one line, as in --body '{{\"id\":\"{id}\"}'",
-            ));
+            return Err(usage("--body has several lines, and each operation is one")
+                .hint("state one line, as in --body '{{\"id\":\"{id}\"}'"));
         }
         let text = line
             .map(|line| Template::parse(line, &filling))
@@ -472,5 +463,5 @@ async fn address(place: &str) -> Result<SocketAddr, Failure> {
         },
         checked => checked,
     };
-    checked.map_err(usage)
+    checked.map_err(|e| Failure::foreign(Exit::Usage, e))
 }

@@ -3,8 +3,9 @@
 use super::{Apply, Request, Sabotage, SilenceSpec};
 use crate::ops::live::{LiveStack, rendered};
 use crate::plan::subject::{self, Asked};
-use crate::process::exit::{Exit, Failure};
-use crate::stack::{self, StackError, WorkCopy, work_copy};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::stack::{self, WorkCopy, work_copy};
 use config::monitoring::matcher::{LabelMatcher, MatcherOp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,8 +17,8 @@ impl LiveStack {
     /// # Errors
     /// The overlay does not fit the stack, or the stack can't take it over.
     pub async fn apply(&self, sabotage: &Sabotage) -> Result<(), Failure> {
-        let broken = tempfile::tempdir().map_err(|e| Failure::new(Exit::Unfit, e))?;
-        work_copy::copy(&self.read.stack.folder, broken.path()).map_err(failed)?;
+        let broken = tempfile::tempdir().map_err(|e| Failure::foreign(Exit::Unfit, e))?;
+        work_copy::copy(&self.read.stack.folder, broken.path())?;
         for change in sabotage.all_changes() {
             let path = broken.path().join(&change.file);
             let text = std::fs::read_to_string(&path).map_err(|e| {
@@ -26,10 +27,10 @@ impl LiveStack {
                     format!("sabotage {}: {}: {e}", sabotage.name, change.file),
                 )
             })?;
-            let text = change.apply(&text).map_err(|e| {
-                Failure::new(Exit::Usage, format!("sabotage {}: {e}", sabotage.name))
-            })?;
-            std::fs::write(&path, text).map_err(|e| Failure::new(Exit::Unfit, e))?;
+            let text = change
+                .apply(&text)
+                .map_err(|e| Failure::usage(e.within(format!("sabotage {}", sabotage.name))))?;
+            std::fs::write(&path, text).map_err(|e| Failure::foreign(Exit::Unfit, e))?;
         }
         let scaled = self.scaled(broken.path(), sabotage);
         self.take_over(broken.path(), &scaled, sabotage, true).await
@@ -78,7 +79,7 @@ impl LiveStack {
             Box::new(sabotage.all_changes())
         };
         for file in written.map(|c| c.file.as_str()).collect::<BTreeSet<_>>() {
-            work.write(file, text(file)?).map_err(failed)?;
+            work.write(file, text(file)?)?;
         }
         for apply in &sabotage.apply {
             match apply {
@@ -90,7 +91,7 @@ impl LiveStack {
                 Apply::Request(request) => self.request(request, &work).await?,
                 Apply::Replace(change) if breaks => {
                     let new = format!("{}.new", change.file);
-                    work.write(&new, text(&change.file)?).map_err(failed)?;
+                    work.write(&new, text(&change.file)?)?;
                     std::fs::rename(work.path(&new), work.path(&change.file))
                         .map_err(|e| Failure::new(Exit::Unfit, format!("{new}: {e}")))?;
                 }
@@ -160,12 +161,12 @@ impl LiveStack {
             .await
             .and_then(|a| a.error_for_status())
             .map(drop)
-            .map_err(|e| Failure::new(Exit::Unknown, e))
+            .map_err(|e| Failure::foreign(Exit::Unknown, e))
     }
 
     /// Expires every silence of whoever left one behind.
     async fn expire(&self, left: &SilenceSpec) -> Result<(), Failure> {
-        let unknown = |e: reqwest::Error| Failure::new(Exit::Unknown, e);
+        let unknown = |e: reqwest::Error| Failure::foreign(Exit::Unknown, e);
         let (client, manager) = (reqwest::Client::new(), self.manager()?);
         let asked = client
             .get(format!("{manager}/silences"))
@@ -199,9 +200,9 @@ impl LiveStack {
             .timeout(Duration::from_secs(20))
             .header("content-type", "application/json");
         if let Some(body) = &request.body {
-            call = call.body(work.read(body).map_err(failed)?);
+            call = call.body(work.read(body)?);
         }
-        let answer = call.send().await.map_err(|e| Failure::new(Exit::Unknown, e))?;
+        let answer = call.send().await.map_err(|e| Failure::foreign(Exit::Unknown, e))?;
         let status = answer.status();
         // What a request removes may be gone already.
         if status.is_success() || (request.method == "DELETE" && status.as_u16() == 404) {
@@ -230,10 +231,6 @@ impl LiveStack {
             self.additions.get(service),
         )
         .await
-        .map_err(failed)
+        .map_err(Failure::from)
     }
-}
-
-fn failed(e: StackError) -> Failure {
-    Failure::new(e.exit(), e)
 }

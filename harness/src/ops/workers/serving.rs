@@ -2,7 +2,8 @@
 
 use crate::engine::{Engine, label};
 use crate::ops::console::Console;
-use crate::process::exit::{Exit, Failure};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use loadgen::Network;
@@ -30,21 +31,17 @@ pub async fn serve(
     console: &dyn Console,
 ) -> Result<(), Failure> {
     if let Some(public) = allow.iter().find(|n| !n.is_private()) {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "--allow {public} holds addresses that are not private\nhint: name the network of what you started, as 10.20.0.0/16"
-            ),
-        ));
+        return Err(Failure::usage(format!(
+            "--allow {public} holds addresses that are not private"
+        ))
+        .hint("name the network of what you started, as 10.20.0.0/16"));
     }
     let token = token(token_file)?;
     let interrupt = Interrupt::listen()
         .map_err(|e| Failure::new(Exit::Defect, format!("signals can't be listened to: {e}")))?;
     let unfit = |e: std::io::Error| {
-        Failure::new(
-            Exit::Unfit,
-            format!("port {} can't be listened on: {e}\nhint: name another with --listen", listen),
-        )
+        Failure::new(Exit::Unfit, format!("port {} can't be listened on: {e}", listen))
+            .hint("name another with --listen")
     };
     let listener = TcpListener::bind(listen).await.map_err(unfit)?;
     let address = listener.local_addr().map_err(unfit)?;
@@ -76,15 +73,15 @@ pub fn token(file: Option<&Path>) -> Result<Token, Failure> {
     let (from, text) = match file {
         Some(file) => {
             let from = file.display().to_string();
-            let text = std::fs::read_to_string(file)
-                .map_err(|e| usage(format!("{from}: {e}\nhint: name a file with the secret that coordinator and workers share")))?;
+            let text = std::fs::read_to_string(file).map_err(|e| {
+                usage(format!("{from}: {e}"))
+                    .hint("name a file with the secret that coordinator and workers share")
+            })?;
             (from, text)
         }
         None => {
             let text = std::env::var(TOKEN_VARIABLE).map_err(|_| {
-                usage(format!(
-                    "there is no token: wanted --token-file or {TOKEN_VARIABLE}\nhint: head -c 32 /dev/urandom | base64 > FILE, and give that file to the coordinator and to each worker"
-                ))
+                usage(format!("there is no token: wanted --token-file or {TOKEN_VARIABLE}")).hint("head -c 32 /dev/urandom | base64 > FILE, and give that file to the coordinator and to each worker")
             })?;
             (TOKEN_VARIABLE.to_owned(), text)
         }

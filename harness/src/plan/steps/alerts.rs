@@ -123,7 +123,7 @@ impl StepWorld {
         let about_host =
             subject.declaration.alerts.iter().filter(|a| a.about_host).map(|a| &a.name);
         let allowed = about_host
-            .chain(subject.declaration.switches.iter().map(|s| &s.name))
+            .chain(subject.declaration.dead_mans_switches.iter().map(|s| &s.name))
             .cloned()
             .collect();
         self.expect_unless(gone, NothingElseFires { drill: name.to_owned(), allowed });
@@ -216,7 +216,7 @@ fn quiet(t: &mut StepWorld) {
 
 #[then("each dead man's switch keeps arriving")]
 fn switches(t: &mut StepWorld) {
-    let switches = t.declaration().switches;
+    let switches = t.declaration().dead_mans_switches;
     if switches.is_empty() {
         return t.not_stated("switches", false, "alerts that always fire");
     }

@@ -1,6 +1,7 @@
 //! Whole projects, read from files.
 
 use super::*;
+use crate::process::failure::UserError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

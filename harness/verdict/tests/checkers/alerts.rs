@@ -3,7 +3,7 @@
 use super::golden::{Run, comparison, golden, managed, map, notification, target};
 use verdict::check::Checker;
 use verdict::check::alerts::{AlertQuiet, AlertStages, StageBudget};
-use verdict::history::alert::{AlertEvent, Notification};
+use verdict::history::alert::{AlertEvent, Notification, Protocol};
 use verdict::history::fault::FaultEvent;
 use verdict::history::run::RunEvent;
 use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
@@ -520,6 +520,26 @@ fn why_not_a_receiver_that_refuses() {
         let says = "chat.test/services/wrong answered 404 (no such path); chat is declared at chat.test/services/ops";
         undelivered(&run, Cause::ReceiverRefused, "receiver refused (404)", says);
     }
+    // Of paths that are hidden only the answer tells that they differ.
+    let mut run = golden().without(|_, k| {
+        matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.receiver.as_deref() == Some("chat") && n.alerts[0].labels["alertname"] == "MailerDown")
+    });
+    run = run.without(|_, k| {
+        matches!(k, EventKind::Alert(AlertEvent::Declared { receiver, .. }) if receiver == "chat")
+    });
+    run.push(
+        15.2,
+        EventKind::Alert(AlertEvent::Declared {
+            receiver: "chat".into(),
+            protocol: Protocol::Slack,
+            host: "chat.test".into(),
+            path: "/[path]".into(),
+        }),
+    );
+    run.notified(68.0, refused("/[path]", true));
+    let says =
+        "chat.test/[path] answered 404 (no such path); chat is declared there at another path";
+    undelivered(&run, Cause::ReceiverRefused, "receiver refused (404)", says);
     // Another host's refusal does not explain it.
     let mut run =
         golden().without(|_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.receiver.as_deref() == Some("chat")));

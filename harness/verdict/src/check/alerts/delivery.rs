@@ -200,8 +200,12 @@ impl<'h> Case<'_, 'h> {
             };
             refused && mine
         })?;
-        let declared = place.map_or(String::new(), |p| {
-            format!("; {} is declared at {}{}", self.receiver, p.host, path(p.path))
+        // Paths that must not be shown look alike, also where they differ.
+        let declared = place.map_or(String::new(), |p| match p.host == n.host {
+            true if n.answered == 404 && p.path == n.path => {
+                format!("; {} is declared there at another path", self.receiver)
+            }
+            _ => format!("; {} is declared at {}{}", self.receiver, p.host, path(p.path)),
         });
         let why = n.error.as_ref().map_or(String::new(), |e| format!(" ({e})"));
         Some(Diagnosis {
