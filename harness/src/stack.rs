@@ -37,7 +37,7 @@ pub use work_copy::WorkCopy;
 use crate::engine::EngineError;
 use crate::journal::JournalError;
 use crate::process::exit::Exit;
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 
 /// Why a stack could not be opened, started or removed.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +96,7 @@ impl StackError {
     /// How the process ends if nobody handles it.
     pub fn exit(&self) -> Exit {
         match self {
-            StackError::Config(error) => error.exit(),
+            StackError::Config(_) => Exit::Usage,
             StackError::NotFound { .. } => Exit::Usage,
             StackError::Engine(error) => error.exit(),
             StackError::Journal(error) => error.exit(),

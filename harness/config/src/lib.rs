@@ -12,3 +12,4 @@ pub mod mutation;
 pub mod overriding;
 pub mod secret;
 pub mod timescale;
+pub mod yaml;

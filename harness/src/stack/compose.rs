@@ -22,4 +22,5 @@ pub use load::{Source, load};
 pub use model::*;
 pub use paths::absolute;
 
-use crate::yaml::{ConfigError, nearest};
+use crate::yaml::nearest;
+use config::yaml::ConfigError;

@@ -13,7 +13,7 @@ use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, RestartSpec};
 use crate::engine::{ContainerState, Engine, EngineError, Health};
 use crate::journal::Journal;
 use crate::stack::compose::{Condition, Project, Source, load};
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

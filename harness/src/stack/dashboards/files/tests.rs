@@ -81,7 +81,7 @@ impl Tree {
     #[track_caller]
     fn refused(self, file: &str, line: u64, words: &[&str]) {
         let error = self.checked().expect_err("refused");
-        assert!(error.file.ends_with(file) && error.line == line, "{error}");
+        assert!(error.place.file.ends_with(file) && error.place.line == line, "{error}");
         for word in words {
             assert!(error.to_string().contains(word), "no {word:?} in {error}");
         }
