@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 pub mod budget;
+#[cfg(test)]
+mod foreign;
 pub mod monitoring;
 pub mod mutation;
 pub mod overriding;

@@ -7,6 +7,8 @@
 
 pub mod dotenv;
 mod fields;
+#[cfg(test)]
+mod foreign;
 pub mod interpolate;
 pub mod load;
 mod merge;
