@@ -2,6 +2,8 @@
 //! them: panels, variables with their values, queries as they are sent. Nothing here asks anybody:
 //! what must be asked for goes through [`Proxy`].
 
+#[cfg(test)]
+mod foreign;
 pub(crate) mod format;
 pub(crate) mod interval;
 pub(crate) mod lookup;

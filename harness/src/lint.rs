@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::declaration::Declaration;
 use crate::plan::subject::source;
 use crate::stack::Stack;
-use config::monitoring::{ConfigError, MonitoringConfig, Place};
+use config::monitoring::MonitoringConfig;
+use config::yaml::{ConfigError, Place};
 
 mod alert;
 mod buckets;

@@ -2,6 +2,8 @@
 
 pub mod coverage;
 pub mod features;
+#[cfg(test)]
+mod foreign;
 pub mod preflight;
 pub mod scenario;
 pub mod steps;

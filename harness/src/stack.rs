@@ -39,7 +39,7 @@ use crate::engine::EngineError;
 use crate::journal::JournalError;
 use crate::process::exit::Exit;
 use crate::process::failure::UserError;
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 
 /// Why a stack could not be opened, started or removed.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub enum StackError {
 impl UserError for StackError {
     fn exit(&self) -> Exit {
         match self {
-            StackError::Config(error) => error.exit(),
+            StackError::Config(_) => Exit::Usage,
             StackError::NotFound { .. } => Exit::Usage,
             StackError::Engine(error) => error.exit(),
             StackError::Journal(error) => error.exit(),

@@ -1,11 +1,13 @@
-//! Reading our own YAML files: typed, strict, with errors that name file, line and what to do.
+//! YAML files as this process reads them: from disk, as types or as a tree, with errors that name
+//! file, line and what to do and show none of the secrets that were learned. The tree is
+//! [`config::yaml`].
 
-mod error;
-pub mod tree;
+mod nearest;
 
-pub use error::{ConfigError, ConfigError as Error, nearest, suggest};
+pub use nearest::{nearest, suggest};
 
 use crate::secret;
+use config::yaml::{ConfigError, Mark, Node};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
@@ -16,9 +18,9 @@ pub fn error_at(
     keys: &[&str],
     what: impl Into<String>,
     hint: impl Into<String>,
-) -> Error {
+) -> ConfigError {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let node = tree::parse(path, &text).map_or(0, |root| root.at(keys).mark.line);
+    let node = tree(path, &text).map_or(0, |root| root.deepest(keys).mark.line);
     // A file that holds what no tree can (`.nan`) is searched by its words.
     let by_words = || {
         text.lines()
@@ -26,7 +28,7 @@ pub fn error_at(
             .map_or(0, |at| at as u64 + 1)
     };
     let line = if node == 0 { by_words() } else { node };
-    Error { file: path.into(), line, what: what.into(), hint: hint.into() }
+    ConfigError::at(&Mark { file: path.into(), line }, what, hint)
 }
 
 /// Reads and parses one file.
@@ -34,9 +36,9 @@ pub fn error_at(
 /// # Errors
 /// The file can't be read, is no YAML, or holds something else than is wanted; nothing unknown is
 /// ignored.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|e| {
-        Error::of(path, format!("can't be read: {e}"), "check the path and its permissions")
+        ConfigError::of(path, format!("can't be read: {e}"), "check the path and its permissions")
     })?;
     secret::learn_text(path, &text);
     parse(path, &text)
@@ -46,7 +48,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 ///
 /// # Errors
 /// It is no YAML, or holds something else than is wanted.
-pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(0, |l| l.line());
@@ -55,8 +57,28 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
             .and_then(|l| text.lines().nth(l.checked_sub(1)?))
             .unwrap_or_default();
         let (what, hint) = explain(error.without_snippet(), written.trim());
-        Error { file: path.into(), line, what, hint }
+        ConfigError::at(&Mark { file: path.into(), line }, what, hint)
     })
+}
+
+/// Reads the text of a file as a tree. An empty file is an empty mapping.
+///
+/// # Errors
+/// [`ConfigError`] with the line when it is no YAML, names a key twice, or nests too deeply.
+pub fn tree(file: &Path, text: &str) -> Result<Node, ConfigError> {
+    let root = config::yaml::read(file, text).map_err(|unreadable| {
+        // The place is told in front.
+        let told = match unreadable.told.rfind(" at line ") {
+            Some(at) => &unreadable.told[..at],
+            None => &unreadable.told,
+        };
+        ConfigError::at(
+            &Mark { file: file.into(), line: unreadable.line },
+            format!("not readable as YAML: {}", secret::shown_problem(&unreadable.written, told)),
+            "check indentation, quotes and keys written twice",
+        )
+    })?;
+    Ok(root.unwrap_or_else(|| Node::map().standing_at(&Mark { file: file.into(), line: 1 })))
 }
 
 /// What the parser saw, in the user's words, and what to do. `written` is the line that it stopped
@@ -131,12 +153,12 @@ fn explain(error: &serde_saphyr::Error, written: &str) -> (String, String) {
 ///
 /// # Errors
 /// A folder that can't be listed.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
     let unreadable = |e: std::io::Error| {
-        Error::of(
+        ConfigError::of(
             folder,
             format!("can't be listed: {e}"),
             "it must be a folder that this user may read",

@@ -7,8 +7,11 @@
 #![warn(missing_docs)]
 
 pub mod budget;
+#[cfg(test)]
+mod foreign;
 pub mod monitoring;
 pub mod mutation;
 pub mod overriding;
 pub mod secret;
 pub mod timescale;
+pub mod yaml;

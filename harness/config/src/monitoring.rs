@@ -1,13 +1,15 @@
 //! The monitoring configuration of a stack, parsed: what is scraped, which rules watch it, who is
 //! told, where traces go.
 //!
-//! Each file is kept twice: as a tree that loses nothing of what is written ([`tree::Document`])
+//! Each file is kept twice: as a tree that loses nothing of what is written ([`Document`])
 //! and as a typed view with the server's defaults filled in. Whoever changes something changes the
 //! tree, and the view is read from it again, so the two can't drift apart. Nothing here speaks to a
 //! server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::yaml::{ConfigError, Document, Place};
 
 mod cursor;
 
@@ -16,24 +18,20 @@ pub mod collector;
 pub mod comparison;
 pub mod destination;
 pub mod duration;
-pub mod error;
 pub mod files;
 pub mod matcher;
 pub mod prometheus;
 pub mod promql;
 pub mod receiver;
 pub mod rules;
-pub mod tree;
 
 pub use alertmanager::{Alertmanager, Route, RouteMatch};
 pub use collector::Collector;
 pub use destination::{Destination, DestinationKind};
-pub use error::{ConfigError, Place};
 pub use files::{FileSet, FileText, Origin, Server, ServerKind};
 pub use prometheus::{Prometheus, ScrapeJob};
 pub use receiver::{Integration, IntegrationKind, Receiver};
 pub use rules::{Rule, RuleGroup, RuleKind};
-pub use tree::Document;
 
 /// A configuration file: as written, and as understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -196,7 +194,7 @@ impl MonitoringConfig {
         }
         let Some(found) = server.files.get(&server.inside) else {
             let seen = PathBuf::from(format!("service {service}"));
-            return Err(ConfigError::of_file(
+            return Err(ConfigError::of(
                 &seen,
                 "no configuration file is known",
                 "name it under `roles` in firedrill.yaml",
@@ -341,9 +339,10 @@ pub fn named_files(kind: ServerKind, configuration: &FileText) -> Vec<String> {
 
 /// The pattern of a shipper's files of inputs; keys may be written with dots.
 fn shipper_inputs(doc: &Document) -> Option<&str> {
-    let dotted = doc.root.get("filebeat.config.inputs");
-    let nested = || doc.root.get("filebeat")?.get("config")?.get("inputs");
-    dotted.or_else(nested)?.get("path")?.text()
+    let dotted = doc.root.get_non_null("filebeat.config.inputs");
+    let nested =
+        || doc.root.get_non_null("filebeat")?.get_non_null("config")?.get_non_null("inputs");
+    dotted.or_else(nested)?.get_non_null("path")?.text()
 }
 
 #[cfg(test)]
@@ -475,7 +474,7 @@ mod tests {
     fn a_rule_file_that_can_not_be_read_is_told_and_not_missed() {
         let text = "rule_files: [rules/*.yml]\n";
         let mut server = Server::of_file(ServerKind::Prometheus, "p", "prometheus.yml", text);
-        let why = ConfigError::of_file(std::path::Path::new("rules/a.yml"), "can't be read", "");
+        let why = ConfigError::of(std::path::Path::new("rules/a.yml"), "can't be read", "");
         server.files.add(server.folder().join("rules/a.yml"), Err(why.clone()));
         let (config, errors) = MonitoringConfig::load_what_reads(&[server]);
         assert_eq!(errors, [why]);

@@ -2,8 +2,8 @@
 //! threshold, or what it looks at. The change is made in the parsed expression, in the rule file as
 //! it runs at the time scale.
 
-use crate::monitoring::tree::Node;
-use crate::monitoring::{Document, MonitoringConfig, RuleGroup, promql, rules};
+use crate::monitoring::{MonitoringConfig, RuleGroup, promql, rules};
+use crate::yaml::{Document, Node};
 use promql_parser::parser::token::{T_GTE, T_GTR, T_LSS, T_LTE};
 use promql_parser::parser::{Expr, NumberLiteral};
 use schemars::JsonSchema;
@@ -163,9 +163,13 @@ impl Override {
         };
         let expr = promql::print(&replaced(self.expr(file)?, &parsed(&self.replace)?, &with).0);
         let mut changed = file.clone();
-        let groups = changed.root.get_mut("groups").map(Node::items_mut).unwrap_or_default();
-        let rules = groups.iter_mut().filter_map(|g| g.get_mut("rules")).flat_map(Node::items_mut);
-        for node in rules.filter(|r| r.get("alert").and_then(Node::text) == Some(&self.alert)) {
+        let groups =
+            changed.root.get_non_null_mut("groups").map(Node::items_mut).unwrap_or_default();
+        let rules =
+            groups.iter_mut().filter_map(|g| g.get_non_null_mut("rules")).flat_map(Node::items_mut);
+        for node in
+            rules.filter(|r| r.get_non_null("alert").and_then(Node::text) == Some(&self.alert))
+        {
             node.set("expr", Node::string(expr.clone()));
         }
         Ok((changed.to_yaml(), expr))

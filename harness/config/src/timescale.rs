@@ -12,7 +12,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::monitoring::{MonitoringConfig, Place, duration};
+use crate::monitoring::{MonitoringConfig, duration};
+use crate::yaml::Place;
 
 mod document;
 mod events;

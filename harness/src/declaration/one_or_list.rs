@@ -96,7 +96,7 @@ mod tests {
     use crate::declaration::{Role, Roles};
     use std::path::Path;
 
-    fn roles(text: &str) -> Result<Roles, crate::yaml::Error> {
+    fn roles(text: &str) -> Result<Roles, config::yaml::ConfigError> {
         crate::yaml::parse(Path::new("firedrill.yaml"), text)
     }
 
@@ -130,12 +130,16 @@ mod tests {
     fn an_error_within_names_its_line_and_key() {
         let error = roles("dashboards:\n  - kind: grafana\n    servic: g\n").unwrap_err();
         assert!(
-            error.line == 3 && error.what.contains("servic") && error.hint.contains("service"),
+            error.place.line == 3
+                && error.problem.contains("servic")
+                && error.hint.contains("service"),
             "{error}"
         );
         let error = roles("dashboards:\n  kind: grafana\n  prot: 1\n").unwrap_err();
-        assert!(error.line == 3 && error.what.contains("prot"), "{error}");
-        assert!(roles("dashboards: grafana\n").unwrap_err().what.contains("a mapping, or a list"));
+        assert!(error.place.line == 3 && error.problem.contains("prot"), "{error}");
+        assert!(
+            roles("dashboards: grafana\n").unwrap_err().problem.contains("a mapping, or a list")
+        );
     }
 
     #[test]

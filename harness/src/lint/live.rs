@@ -15,7 +15,8 @@ use crate::process::clock::RunClock;
 use crate::stack::{Running, Stack};
 use crate::yaml::nearest;
 use config::monitoring::comparison::comparisons;
-use config::monitoring::{MonitoringConfig, Place, PrometheusServer, Rule, RuleKind, promql};
+use config::monitoring::{MonitoringConfig, PrometheusServer, Rule, RuleKind, promql};
+use config::yaml::Place;
 
 /// Names of series that are asked for at once.
 const AT_ONCE: usize = 60;

@@ -76,9 +76,7 @@ fn all_routes(route: &Route) -> Vec<&Route> {
 }
 
 /// Labels that routes and inhibitions look at.
-fn looked_at(
-    view: &Alertmanager,
-) -> Vec<(&LabelMatcher, &config::monitoring::Place, &'static str)> {
+fn looked_at(view: &Alertmanager) -> Vec<(&LabelMatcher, &config::yaml::Place, &'static str)> {
     let routes = all_routes(&view.route).into_iter().flat_map(|route| {
         route.matchers.iter().map(move |matcher| (matcher, &route.place, "a route"))
     });

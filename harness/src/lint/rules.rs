@@ -138,7 +138,7 @@ fn told_to_alertmanager(
     {
         findings.error(
             "no-alertmanager",
-            &config::monitoring::Place {
+            &config::yaml::Place {
                 file: server.config.doc.file.clone(),
                 line: 0,
                 key: String::new(),

@@ -14,6 +14,7 @@ pub use steps::{Asked, Ended, Ready};
 
 use crate::process::failure::Advice;
 use crate::yaml;
+use config::yaml::ConfigError;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Gate {
     ///
     /// # Errors
     /// There is none.
-    pub fn find(named: &str, scenarios: &Path) -> Result<PathBuf, yaml::Error> {
+    pub fn find(named: &str, scenarios: &Path) -> Result<PathBuf, ConfigError> {
         let file = scenarios.join(format!("{named}.yaml"));
         if [Path::new(named), &file].iter().all(|p| !p.is_file()) {
             let known: Vec<String> = yaml::files(scenarios)?
@@ -114,7 +115,7 @@ impl Gate {
                 .filter_map(|p| p.file_stem()?.to_str().map(str::to_owned))
                 .collect();
             let hint = crate::yaml::suggest(named, known.iter().map(String::as_str), "gates");
-            return Err(yaml::Error::of(
+            return Err(ConfigError::of(
                 Path::new(named),
                 "there is no such gate",
                 format!("name one, or a file of yours; {hint}"),
@@ -127,7 +128,7 @@ impl Gate {
     ///
     /// # Errors
     /// The file is wrong; the error names file and line.
-    pub fn read(path: &Path, check_line: CheckLine) -> Result<Gate, yaml::Error> {
+    pub fn read(path: &Path, check_line: CheckLine) -> Result<Gate, ConfigError> {
         let gate: Gate = yaml::read(path)?;
         let wrong =
             |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(path, keys, what, hint));

@@ -15,6 +15,7 @@ use crate::process::failure::{Advice, Failure};
 use crate::report::{Report, text};
 use crate::yaml;
 use crate::yaml::suggest;
+use config::yaml::ConfigError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -130,7 +131,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// A file that can't be understood, or whose name is another.
-pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, yaml::Error> {
+pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, ConfigError> {
     let mut found = BTreeMap::new();
     for path in yaml::files(folder)? {
         let sabotage: Sabotage = yaml::read(&path)?;
@@ -205,7 +206,7 @@ impl Sabotage {
     ///
     /// # Errors
     /// A file or its old text is not there, or no feature asks for the verdict or the drills.
-    pub fn check(&self, catalogue: &Path, plan: &Plan) -> Result<(), yaml::Error> {
+    pub fn check(&self, catalogue: &Path, plan: &Plan) -> Result<(), ConfigError> {
         let file = catalogue.join(format!("{}.yaml", self.name));
         let wrong =
             |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&file, keys, what, hint));

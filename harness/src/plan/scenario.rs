@@ -4,6 +4,7 @@
 use crate::fault::FaultError;
 use crate::yaml;
 use config::overriding::Override;
+use config::yaml::ConfigError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,7 +215,7 @@ impl Scenario {
 ///
 /// # Errors
 /// A file that can't be read or understood, or whose `name` is not its file's.
-pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, yaml::Error> {
+pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, ConfigError> {
     let mut found = BTreeMap::new();
     for path in yaml::files(folder)? {
         let scenario = read(&path)?;
@@ -228,7 +229,7 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, yaml::Error
 /// # Errors
 /// A file that can't be read or understood, whose `name` is not its file's, or that asks for a
 /// fault, setting or journey that does not exist.
-pub fn read(path: &Path) -> Result<Scenario, yaml::Error> {
+pub fn read(path: &Path) -> Result<Scenario, ConfigError> {
     let scenario: Scenario = yaml::read(path)?;
     let wrong =
         |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));

@@ -17,8 +17,9 @@ use crate::stack::compose::{Absence, Project};
 use crate::stack::{self, Mounts, Stack, StackError};
 use crate::yaml;
 use config::budget::{self, BudgetAssumptions};
-use config::monitoring::{MonitoringConfig, Place};
+use config::monitoring::MonitoringConfig;
 use config::timescale::{Declared, Scale, Scaled, Traffic};
+use config::yaml::{ConfigError, Place};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,15 +31,12 @@ use verdict::left_out::AbsentService;
 /// Why a stack can't be used. The message names file and line and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// One of our own files.
+    /// A file of ours or of the monitoring configuration.
     #[error(transparent)]
-    Yaml(#[from] yaml::Error),
+    File(#[from] ConfigError),
     /// The declaration, the Compose file, or there is no such stack.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// The monitoring configuration.
-    #[error(transparent)]
-    Monitoring(#[from] config::monitoring::ConfigError),
     /// It can't be had at the time scale.
     #[error(transparent)]
     Scale(#[from] config::timescale::Refusal),

@@ -2,7 +2,8 @@
 
 use super::ask::{ApiClient, REQUEST};
 use super::{Probe, Question, exposition};
-use config::monitoring::{Document, RouteMatch, alertmanager as configuration};
+use config::monitoring::{RouteMatch, alertmanager as configuration};
+use config::yaml::Document;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

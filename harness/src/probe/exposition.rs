@@ -96,4 +96,18 @@ mod tests {
         let got = reload(text, "alertmanager").unwrap();
         assert!(!got.successful && got.last_success_s == 12.0 && !got.seen.is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn damaged_metrics_are_read_as_far_as_they_are(
+            text in proptest::prop_oneof![
+                damaged::damaged(&["# TYPE a_total counter\na_total{b=\"c\\\"d\",e=\"é\"} 1.5e+09 123\na_total 7\nb NaN\n"]),
+                damaged::anything(),
+            ]
+        ) {
+            value(&text, "a_total");
+            by_label(&text, "a_total", "b");
+            let _ = reload(&text, "prometheus");
+        }
+    }
 }

@@ -3,7 +3,8 @@
 
 use super::Stack;
 use crate::declaration::{GRAFANA_FILES, Role, kinds};
-use crate::yaml::{ConfigError, suggest};
+use crate::yaml::suggest;
+use config::yaml::ConfigError;
 use std::collections::BTreeSet;
 
 pub(super) type Checked = Result<(), ConfigError>;

@@ -7,6 +7,8 @@
 
 pub mod dotenv;
 mod fields;
+#[cfg(test)]
+mod foreign;
 pub mod interpolate;
 pub mod load;
 mod merge;
@@ -22,4 +24,5 @@ pub use load::{Source, load};
 pub use model::*;
 pub use paths::absolute;
 
-use crate::yaml::{ConfigError, nearest};
+use crate::yaml::nearest;
+use config::yaml::ConfigError;

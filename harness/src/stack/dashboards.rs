@@ -5,8 +5,7 @@ pub mod files;
 use super::Stack;
 use crate::declaration::GRAFANA_FILES;
 use crate::stack::dashboards::files::{Files, Place, hosts};
-use crate::yaml::ConfigError;
-use crate::yaml::tree::Mark;
+use config::yaml::{ConfigError, Mark};
 
 impl Stack {
     /// Reads them where a role says so, whether or not dashboards will be judged from them.

@@ -19,7 +19,7 @@ use super::work_copy::LEFT_OUT;
 use crate::declaration::OwnerData;
 use crate::engine::volume::is_bind;
 use crate::stack::compose::{Content, Project, Service, ServiceVolume, Volume, VolumeSource};
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 use place::{Place, Special};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@ use crate::process::home::Home;
 use crate::secret;
 use crate::stack::compose::{Project, Source, load};
 use crate::stack::dashboards::files::{Files, Place, hosts};
-use crate::yaml::tree::{Mark, Node, parse};
-use crate::yaml::{ConfigError, nearest, suggest};
+use crate::yaml::{self, nearest, suggest};
+use config::yaml::{ConfigError, Mark, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -65,9 +65,9 @@ impl Stack {
                 "check its permissions; it must be text in UTF-8",
             )
         })?;
-        let declaration: Declaration = crate::yaml::parse(&file, &text)?;
+        let declaration: Declaration = yaml::parse(&file, &text)?;
         declaration::secrets::learn(&declaration);
-        let marks = parse(&file, &text)?;
+        let marks = yaml::tree(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
             let mark =
@@ -129,7 +129,7 @@ impl Stack {
 
     /// Where something of the declaration stands: keys and list indices from the top.
     pub fn mark(&self, path: &[&str]) -> Mark {
-        self.marks.at(path).mark.clone()
+        self.marks.deepest(path).mark.clone()
     }
 
     /// Services and ports inside the network that the declaration speaks of: the harness has to
@@ -280,9 +280,9 @@ mod tests {
         ];
         for (text, line, what) in cases {
             let Err(StackError::Config(error)) = open(text) else { panic!("opened:\n{text}") };
-            assert_eq!(error.line, line, "{error}");
-            assert!(error.what.contains(what) && !error.hint.is_empty(), "{error}");
-            assert_eq!(error.exit() as u8, 64);
+            assert_eq!(error.place.line, line, "{error}");
+            assert!(error.problem.contains(what) && !error.hint.is_empty(), "{error}");
+            assert_eq!(StackError::Config(error).exit() as u8, 64);
         }
     }
 
@@ -358,8 +358,8 @@ mod tests {
             let Err(StackError::Config(error)) = open_with(compose, &declaration, &[], &[]) else {
                 panic!("opened:\n{declaration}")
             };
-            assert_eq!(error.line, line, "{error}");
-            assert!(error.what.contains(what) && error.hint.contains(hint), "{error}");
+            assert_eq!(error.place.line, line, "{error}");
+            assert!(error.problem.contains(what) && error.hint.contains(hint), "{error}");
         }
         open_with(
             plain,

@@ -9,7 +9,7 @@ use crate::engine::spec::{
     Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit,
 };
 use crate::stack::compose::{Content, Healthcheck, Project, Service};
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 use nix::sys::resource::{Resource, getrlimit};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,7 +14,7 @@ use crate::engine::{Engine, EngineError};
 use crate::journal::Journal;
 use crate::process::failure::UserError;
 use crate::stack::compose::{Project, Source, load};
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use verdict::history::stack::StackEvent;

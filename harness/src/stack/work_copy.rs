@@ -7,7 +7,7 @@ use super::{Stack, StackError};
 use crate::declaration::OwnerData;
 use crate::journal::{Journal, Undo};
 use crate::stack::compose::Project;
-use crate::yaml::ConfigError;
+use config::yaml::ConfigError;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use super::{SECOND, ask, now_s, prometheus};
 use firedrill::probe::{GrafanaFiles, Question, Reach};
 use firedrill::process::clock::RunClock;
 use firedrill::stack::dashboards::files::Place;
-use firedrill::yaml::tree::Mark;
+use config::yaml::Mark;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;

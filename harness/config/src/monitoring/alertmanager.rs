@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cursor::Cursor;
-use super::error::{ConfigError, Place};
 use super::matcher::{LabelMatcher, MatcherOp};
 use super::receiver::{self, Receiver};
-use super::tree::Document;
+use crate::yaml::{ConfigError, Document, Place};
 
 /// `group_wait` where no route says anything.
 pub const DEFAULT_GROUP_WAIT: Duration = Duration::from_secs(30);

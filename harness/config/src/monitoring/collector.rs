@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
-use super::error::{ConfigError, Place};
-use super::tree::Document;
+use crate::yaml::{ConfigError, Document, Place};
 
 /// A Collector configuration.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::duration;
-use super::error::{ConfigError, Place};
-use super::tree::{Document, Node, Value};
+use crate::yaml::{ConfigError, Document, Node, Place, Value};
 
 /// A node together with the way to it.
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ pub(crate) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// The root of a document.
     pub(crate) fn root(doc: &'a Document) -> Self {
-        Cursor { doc, node: &doc.root, key: String::new(), line: doc.root.line }
+        Cursor { doc, node: &doc.root, key: String::new(), line: doc.root.line_where_used }
     }
 
     /// Where this is.
@@ -35,8 +34,10 @@ impl<'a> Cursor<'a> {
 
     fn wrong(&self, wanted: &str) -> ConfigError {
         let seen = match &self.node.value {
-            Value::Scalar(scalar) => format!("`{}`", crate::secret::shown(&self.key, &scalar.text)),
-            Value::Seq(_) => "a list".into(),
+            Value::Scalar(scalar) => {
+                format!("`{}`", crate::secret::shown(&self.key, scalar.text()))
+            }
+            Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
         };
         self.error(
@@ -46,7 +47,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn child(&self, key: &str, node: &'a Node) -> Cursor<'a> {
-        let line = if node.line > 0 { node.line } else { self.line };
+        let line = if node.line_where_used > 0 { node.line_where_used } else { self.line };
         let key = match (self.key.is_empty(), key.starts_with('[')) {
             (true, _) => key.to_owned(),
             (false, true) => format!("{}{key}", self.key),
@@ -57,7 +58,7 @@ impl<'a> Cursor<'a> {
 
     /// The value of a key, if it is there and not null.
     pub(crate) fn get(&self, key: &str) -> Option<Cursor<'a>> {
-        self.node.get(key).map(|node| self.child(key, node))
+        self.node.get_non_null(key).map(|node| self.child(key, node))
     }
 
     /// Refuses anything but a map.
@@ -75,7 +76,7 @@ impl<'a> Cursor<'a> {
             .node
             .entries()
             .iter()
-            .map(|(key, node)| (key.text.clone(), self.child(&key.text, node)))
+            .map(|(key, node)| (key.name.clone(), self.child(&key.name, node)))
             .collect())
     }
 
@@ -95,7 +96,7 @@ impl<'a> Cursor<'a> {
     /// The items of this list.
     pub(crate) fn list(&self) -> Result<Vec<Cursor<'a>>, ConfigError> {
         match &self.node.value {
-            Value::Seq(items) => Ok(items
+            Value::List(items) => Ok(items
                 .iter()
                 .enumerate()
                 .map(|(at, node)| self.child(&format!("[{at}]"), node))
@@ -108,7 +109,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn text(&self) -> Result<String, ConfigError> {
         match &self.node.value {
             Value::Scalar(scalar) if scalar.is_null() => Ok(String::new()),
-            Value::Scalar(scalar) => Ok(scalar.text.clone()),
+            Value::Scalar(scalar) => Ok(scalar.text().to_owned()),
             _ => Err(self.wrong("a text")),
         }
     }

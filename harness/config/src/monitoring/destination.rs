@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use super::collector::{self, Class, Collector};
 use super::cursor::Cursor;
-use super::error::{ConfigError, Place};
 use super::prometheus::Prometheus;
 use super::receiver::{IntegrationKind, Receiver};
-use super::tree::{Document, Node, Value};
+use crate::yaml::{ConfigError, Document, Node, Place, Value};
 
 /// A place outside of the server that a configuration makes it talk to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,7 +291,7 @@ impl Collecting<'_> {
                             }
                         }
                     }
-                    Value::Seq(_) => stack.extend(at.list()?),
+                    Value::List(_) => stack.extend(at.list()?),
                     Value::Scalar(_) => {}
                 }
             }
@@ -332,7 +331,7 @@ impl Collecting<'_> {
             for key in ["endpoints", "brokers", "hosts"] {
                 if let Some(at) = settings.get(key) {
                     let items =
-                        if matches!(at.node.value, Value::Seq(_)) { at.list()? } else { vec![at] };
+                        if matches!(at.node.value, Value::List(_)) { at.list()? } else { vec![at] };
                     for item in items {
                         addresses.push((item.text()?, item.place()));
                     }
@@ -400,7 +399,8 @@ impl Collecting<'_> {
             } else {
                 DestinationKind::TokenIssuer
             };
-            let place = Place { file: doc.file.clone(), line: node.line, key: key.clone() };
+            let place =
+                Place { file: doc.file.clone(), line: node.line_where_used, key: key.clone() };
             self.expanded(kind, key, address, "http", place, environment);
         }
     }
@@ -408,8 +408,8 @@ impl Collecting<'_> {
 
 fn find_keys<'a>(node: &'a Node, at: String, keys: &[&str], found: &mut Vec<(String, &'a Node)>) {
     for (key, child) in node.entries() {
-        let below = if at.is_empty() { key.text.clone() } else { format!("{at}.{}", key.text) };
-        if keys.contains(&key.text.as_str()) {
+        let below = if at.is_empty() { key.name.clone() } else { format!("{at}.{}", key.name) };
+        if keys.contains(&key.name.as_str()) {
             found.push((below.clone(), child));
         }
         find_keys(child, below, keys, found);

@@ -12,6 +12,9 @@ const UNITS: [(&str, u128); 7] = [
     ("ms", 1),
 ];
 
+/// The longest duration of a server, about 292 years, in milliseconds.
+const LONGEST_MS: u64 = (i64::MAX / 1_000_000) as u64;
+
 /// Reads a duration of Prometheus or Alertmanager: whole numbers with the units `y w d h m s ms`,
 /// largest first, or `0`.
 ///
@@ -45,12 +48,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         }
         next_unit = at + 1;
         let count: u128 = rest[..digits].parse().map_err(|_| wrong())?;
-        millis += count.checked_mul(UNITS[at].1).ok_or_else(wrong)?;
+        let part = count.checked_mul(UNITS[at].1).ok_or_else(wrong)?;
+        millis = millis.checked_add(part).ok_or_else(wrong)?;
         rest = &rest[digits + letters..];
     }
+    // The servers count nanoseconds in 64 bits, and refuse what these can't hold.
     match u64::try_from(millis) {
-        Ok(millis) => Ok(Duration::from_millis(millis)),
-        Err(_) => Err(wrong()),
+        Ok(millis) if millis <= LONGEST_MS => Ok(Duration::from_millis(millis)),
+        _ => Err(wrong()),
     }
 }
 
@@ -125,9 +130,20 @@ mod tests {
         assert_eq!(parse("1d12h"), Ok(Duration::from_secs(36 * 3600)));
         assert_eq!(parse("0"), Ok(Duration::ZERO));
         assert_eq!(parse("0s"), Ok(Duration::ZERO));
-        for wrong in
-            ["", "1.5s", "5", "m", "5s1m", "-1s", "5 m", "5mm", "1s1s", "99999999999999999999y"]
-        {
+        for wrong in [
+            "",
+            "1.5s",
+            "5",
+            "m",
+            "5s1m",
+            "-1s",
+            "5 m",
+            "5mm",
+            "1s1s",
+            "99999999999999999999y",
+            "293y",
+            "1s340282366920938463463374607431768211455ms",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong} must be refused");
         }
     }

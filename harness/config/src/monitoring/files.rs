@@ -1,8 +1,7 @@
 //! What a server sees of its configuration: texts by their paths inside its container. Reading them
 //! is somebody else's work.
 
-use super::error::ConfigError;
-use super::tree::Document;
+use crate::yaml::{ConfigError, Document};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;

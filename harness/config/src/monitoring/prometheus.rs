@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cursor::Cursor;
-use super::error::{ConfigError, Place};
-use super::tree::Document;
+use crate::yaml::{ConfigError, Document, Place};
 
 /// `global.scrape_interval` and `global.evaluation_interval` where the file says nothing.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -314,7 +313,7 @@ fn read_relabels(at: &Cursor<'_>, key: &str) -> Result<Vec<Relabel>, ConfigError
     let mut found = Vec::new();
     for rule in at.items(key)? {
         // A replacement or separator that is written and empty is not the default.
-        let written = |key: &str, default: &str| match rule.node.get(key) {
+        let written = |key: &str, default: &str| match rule.node.get_non_null(key) {
             Some(node) => node.text().unwrap_or_default().to_owned(),
             None => default.to_owned(),
         };

@@ -16,6 +16,66 @@ use promql_parser::util::escape_string;
 
 use super::duration;
 
+/// How deep a tree may get. It is walked by functions that call themselves, the largest of which
+/// takes 5 kB a level in a debug build, on threads with 2 MiB of stack.
+const MOST_LEVELS: usize = 250;
+
+/// What is inside an open bracket, between two commas.
+#[derive(Default)]
+struct Part {
+    operators: usize,
+    /// The deepest bracket in it.
+    below: usize,
+    /// The deepest part before it.
+    before: usize,
+}
+
+impl Part {
+    fn levels(&self) -> usize {
+        self.before.max(self.operators + self.below)
+    }
+}
+
+/// At least the levels of the tree that an expression has, told from its brackets and operators: a
+/// tree that is too deep must not be made, since dropping it takes as much stack as walking it.
+fn levels(text: &str) -> usize {
+    let (mut open, mut part) = (Vec::new(), Part::default());
+    let (mut letters, mut word, mut last) = (text.chars(), String::new(), ' ');
+    while let Some(letter) = letters.next() {
+        if letter.is_alphanumeric() || letter == '_' {
+            word.push(letter.to_ascii_lowercase());
+            last = letter;
+            continue;
+        }
+        part.operators += usize::from(matches!(word.as_str(), "and" | "or" | "unless" | "atan2"));
+        word.clear();
+        match letter {
+            '"' | '\'' | '`' => loop {
+                match letters.next() {
+                    Some('\\') if letter != '`' => drop(letters.next()),
+                    Some(other) if other != letter => {}
+                    _ => break,
+                }
+            },
+            '#' => drop(letters.by_ref().find(|letter| *letter == '\n')),
+            '(' | '[' | '{' => open.push(std::mem::take(&mut part)),
+            ')' | ']' | '}' => {
+                let around = open.pop().unwrap_or_default();
+                let inside = part.levels() + 1;
+                part = Part { below: around.below.max(inside), ..around };
+            }
+            ',' => part = Part { before: part.levels(), ..Part::default() },
+            '.' | ':' => {}
+            '=' if "=!<>".contains(last) => {}
+            other => part.operators += usize::from(!other.is_whitespace()),
+        }
+        last = letter;
+    }
+    open.iter().rev().fold(part.levels(), |inside, around| {
+        around.before.max(around.operators + around.below.max(inside + 1))
+    })
+}
+
 /// Parses an expression.
 ///
 /// # Errors
@@ -30,6 +90,12 @@ pub fn parse(text: &str) -> Result<Expr, String> {
         // It can only fail if the parser comes to know the name by itself, which is as good.
         let _ = parser::register_extra_functions(vec![holt_winters]);
     });
+    let deepest = levels(text);
+    if deepest > MOST_LEVELS {
+        return Err(format!(
+            "an expression of {deepest} levels of operators and brackets; at most {MOST_LEVELS} are read"
+        ));
+    }
     parser::parse(text).map_err(|problem| problem.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
@@ -355,6 +421,27 @@ fn collect_windows(expr: &Expr, around: Duration, found: &mut BTreeSet<Duration>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_those_of_the_deepest_part() {
+        for (text, wanted) in [
+            ("a", 0),
+            ("a + b", 1),
+            ("sum(a) + sum(b) + sum(c)", 3),
+            ("a >= b", 1),
+            ("f(a + b + c, d)", 3),
+            ("f(a, -b)", 2),
+            ("'((' + \"\\\"((\" # ((\n + `\\`", 2),
+            ("a and b or c", 2),
+            ("((", 2),
+        ] {
+            assert_eq!(levels(text), wanted, "{text}");
+        }
+        let long = vec!["sum(rate(a{b=\"c\",d=\"e\"}[5m]))"; 240].join(" or ");
+        assert!(parse(&long).is_ok());
+        let told = parse(&"(".repeat(300)).unwrap_err();
+        assert!(told.contains("300 levels") && told.contains("250"), "{told}");
+    }
 
     #[test]
     fn what_is_printed_parses_to_the_same_tree() {

@@ -1,7 +1,7 @@
 //! Receivers of an Alertmanager configuration: whom they tell, by which protocol, at which address.
 
 use super::cursor::Cursor;
-use super::error::{ConfigError, Place};
+use crate::yaml::{ConfigError, Place};
 
 /// A receiver: a name and the integrations that it tells, all of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -266,7 +266,7 @@ fn read_integration(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitoring::tree::Document;
+    use crate::yaml::Document;
     use std::path::Path;
 
     fn receivers(text: &str) -> Result<Vec<Receiver>, ConfigError> {

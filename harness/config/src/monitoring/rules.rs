@@ -6,9 +6,8 @@ use std::time::Duration;
 use promql_parser::parser::Expr;
 
 use super::cursor::Cursor;
-use super::error::{ConfigError, Place};
 use super::promql;
-use super::tree::Document;
+use crate::yaml::{ConfigError, Document, Place};
 
 /// A group of rules, evaluated one after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +116,7 @@ fn group_places(doc: &Document) -> Result<Vec<Cursor<'_>>, ConfigError> {
         && let Some((key, _)) = doc.root.entries().first()
     {
         return Err(root.error(
-            format!("no `groups` but `{}`: this is no rule file", key.text),
+            format!("no `groups` but `{}`: this is no rule file", key.name),
             "a rule file has one key, `groups`; is the pattern under `rule_files` too wide?",
         ));
     }

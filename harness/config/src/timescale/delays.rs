@@ -2,7 +2,8 @@
 
 use super::table_a::{rule_file, table_a, with_rules};
 use super::*;
-use crate::monitoring::{Document, FileText, Loaded, Server, ServerKind};
+use crate::monitoring::{FileText, Loaded, Server, ServerKind};
+use crate::yaml::Document;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -8,11 +8,11 @@ use crate::monitoring::alertmanager::{
     DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, DEFAULT_REPEAT_INTERVAL, DEFAULT_RESOLVE_TIMEOUT,
 };
 use crate::monitoring::prometheus::DEFAULT_INTERVAL;
-use crate::monitoring::tree::{Document, Node, Scalar, Value};
 use crate::monitoring::{
-    Alertmanager, AlertmanagerServer, Collector, CollectorServer, ConfigError, MonitoringConfig,
-    Place, Prometheus, PrometheusServer, ShipperServer, duration,
+    Alertmanager, AlertmanagerServer, Collector, CollectorServer, MonitoringConfig, Prometheus,
+    PrometheusServer, ShipperServer, duration,
 };
+use crate::yaml::{ConfigError, Document, Node, Place, Value};
 
 /// Where Go's notation is read, which allows fractions.
 #[derive(Clone, Copy, PartialEq)]
@@ -83,7 +83,9 @@ impl Pass<'_, '_> {
     ) {
         let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         self.done.insert(full.clone());
-        let written = map.get(key).and_then(|node| Some((node.text()?.to_owned(), node.line)));
+        let written = map
+            .get_non_null(key)
+            .and_then(|node| Some((node.text()?.to_owned(), node.line_where_used)));
         let (from, line) = match (&written, default) {
             (Some((text, line)), _) => {
                 let read = if notation == Notation::Go {
@@ -136,7 +138,8 @@ impl Pass<'_, '_> {
     }
 
     fn list(&mut self, node: &Node, path: &str, why: &dyn Fn(&str) -> String) {
-        for (Scalar { text: key, .. }, child) in node.entries() {
+        for (key, child) in node.entries() {
+            let key = &key.name;
             let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             if NO_SETTINGS.contains(&key.as_str()) || self.done.contains(&full) {
                 continue;
@@ -146,8 +149,11 @@ impl Pass<'_, '_> {
                 && (duration::parse(text).is_ok() || duration::parse_go(text).is_ok())
                 && text.ends_with(|c: char| c.is_ascii_alphabetic())
             {
-                let place =
-                    Place { file: self.doc_name.clone(), line: child.line, key: full.clone() };
+                let place = Place {
+                    file: self.doc_name.clone(),
+                    line: child.line_where_used,
+                    key: full.clone(),
+                };
                 let why = why(&full);
                 self.work.left(full.clone(), text, why, Some(place));
             }
@@ -265,7 +271,7 @@ impl Work<'_> {
             // A zero means the default, too.
             for key in ["scrape_interval", "scrape_timeout", "evaluation_interval"] {
                 if global
-                    .get(key)
+                    .get_non_null(key)
                     .and_then(Node::text)
                     .is_some_and(|text| duration::parse(text) == Ok(Duration::ZERO))
                 {
@@ -277,7 +283,7 @@ impl Work<'_> {
             pass.scale(global, "global", "evaluation_interval", Some(DEFAULT_INTERVAL), notation);
             pass.scale(global, "global", "rule_query_offset", None, notation);
         }
-        if let Some(jobs) = doc.root.get_mut("scrape_configs") {
+        if let Some(jobs) = doc.root.get_non_null_mut("scrape_configs") {
             for (index, job) in jobs.items_mut().iter_mut().enumerate() {
                 let path = format!("scrape_configs[{index}]");
                 pass.scale(job, &path, "scrape_interval", None, Notation::Prometheus);
@@ -314,7 +320,7 @@ impl Work<'_> {
                 Notation::Prometheus,
             );
         }
-        if let Some(route) = doc.root.get_mut("route") {
+        if let Some(route) = doc.root.get_non_null_mut("route") {
             scale_route(&mut pass, route, "route", true);
         }
         pass.list_rest(&original, &|_| {
@@ -330,17 +336,17 @@ impl Work<'_> {
         let doc = &mut server.config.doc;
         let original = doc.clone();
         let mut pass = Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: self };
-        if let Some(processors) = doc.root.get_mut("processors")
+        if let Some(processors) = doc.root.get_non_null_mut("processors")
             && let Value::Map(entries) = &mut processors.value
         {
             for (id, settings) in entries {
-                let (key, default, bound) = match id.text.split('/').next() {
+                let (key, default, bound) = match id.name.split('/').next() {
                     Some("tail_sampling") => ("decision_wait", Duration::from_secs(30), DECISION),
                     Some("groupbytrace") => ("wait_duration", Duration::from_secs(1), DECISION),
                     Some("batch") => ("timeout", Duration::from_millis(200), POLL),
                     _ => continue,
                 };
-                let path = format!("processors.{}", id.text);
+                let path = format!("processors.{}", id.name);
                 if settings.is_null() {
                     *settings = Node::map();
                 }
@@ -364,7 +370,7 @@ impl Work<'_> {
                 Pass { doc_name: doc.file.clone(), done: BTreeSet::new(), work: &mut *self };
             pass.shipper_keys(&mut doc.root, "", "");
             for (index, input) in doc.root.items_mut().iter_mut().enumerate() {
-                if input.get("type").and_then(Node::text) != Some("filestream") {
+                if input.get_non_null("type").and_then(Node::text) != Some("filestream") {
                     continue;
                 }
                 let path = format!("[{index}]");
@@ -413,11 +419,11 @@ impl Work<'_> {
             };
             let (node, shown) = window(now, muting);
             for key in ["time_intervals", "mute_time_intervals"] {
-                let Some(list) = doc.root.get_mut(key) else { continue };
+                let Some(list) = doc.root.get_non_null_mut(key) else { continue };
                 for item in list
                     .items_mut()
                     .iter_mut()
-                    .filter(|item| item.get("name").and_then(Node::text) == Some(name))
+                    .filter(|item| item.get_non_null("name").and_then(Node::text) == Some(name))
                 {
                     item.set("time_intervals", node.clone());
                 }
@@ -439,7 +445,7 @@ impl Pass<'_, '_> {
     /// Divides the keys by which a line waits, however deep and whether written with dots or
     /// nested. `names` is the path of keys alone.
     fn shipper_keys(&mut self, node: &mut Node, path: &str, names: &str) {
-        let keys: Vec<String> = node.entries().iter().map(|(key, _)| key.text.clone()).collect();
+        let keys: Vec<String> = node.entries().iter().map(|(key, _)| key.name.clone()).collect();
         for key in keys {
             let join = |around: &str| {
                 if around.is_empty() { key.clone() } else { format!("{around}.{key}") }
@@ -449,13 +455,13 @@ impl Pass<'_, '_> {
                 .iter()
                 .any(|(wait, _)| name == *wait || name.ends_with(&format!(".{wait}")));
             let readable = node
-                .get(&key)
+                .get_non_null(&key)
                 .and_then(Node::text)
                 .is_some_and(|text| duration::parse_go(text).is_ok());
             if waits && readable {
                 self.scale_down_to(node, path, &key, None, Notation::Go, Some(POLL));
             } else if let Some(child) =
-                node.get_mut(&key).filter(|_| !NO_SETTINGS.contains(&key.as_str()))
+                node.get_non_null_mut(&key).filter(|_| !NO_SETTINGS.contains(&key.as_str()))
             {
                 self.shipper_keys(child, &full, &name);
             }
@@ -490,10 +496,10 @@ fn window(now_s: i64, away: bool) -> (Node, String) {
         range
     });
     let mut interval = Node::map();
-    interval.set("times", Node::new(Value::Seq(times.collect())));
+    interval.set("times", Node::new(Value::List(times.collect())));
     let shown: Vec<_> =
         parts.iter().map(|(from, to)| format!("{from:02}:00 to {to:02}:00")).collect();
-    (Node::new(Value::Seq(vec![interval])), shown.join(" and "))
+    (Node::new(Value::List(vec![interval])), shown.join(" and "))
 }
 
 fn scale_route(pass: &mut Pass<'_, '_>, route: &mut Node, path: &str, is_root: bool) {
@@ -504,7 +510,7 @@ fn scale_route(pass: &mut Pass<'_, '_>, route: &mut Node, path: &str, is_root: b
     ] {
         pass.scale(route, path, key, is_root.then_some(default), Notation::Prometheus);
     }
-    if let Some(children) = route.get_mut("routes") {
+    if let Some(children) = route.get_non_null_mut("routes") {
         for (index, child) in children.items_mut().iter_mut().enumerate() {
             scale_route(pass, child, &format!("{path}.routes[{index}]"), false);
         }

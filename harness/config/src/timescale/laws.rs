@@ -308,7 +308,7 @@ proptest! {
         let files = scaled.config.render();
         prop_assert_eq!(files.len(), documents.len());
         for (file, original) in files.iter().zip(documents) {
-            let again = crate::monitoring::Document::parse(&file.original, &file.text).unwrap();
+            let again = crate::yaml::Document::parse(&file.original, &file.text).unwrap();
             prop_assert_eq!(&again, original);
         }
     }

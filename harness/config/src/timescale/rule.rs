@@ -6,8 +6,8 @@ use super::exponent::{Finding, Rewriting};
 use super::quantity::{Kind, Quantity};
 use super::series::{Knowledge, Unit};
 use super::{Literal, Reason, Work};
-use crate::monitoring::tree::{Node, Scalar};
 use crate::monitoring::{PrometheusServer, Rule, RuleKind, duration, promql, rules};
+use crate::yaml::Node;
 
 /// Recorded series may be built on one another; deeper chains than this are not known to exist.
 const ROUNDS: usize = 20;
@@ -22,7 +22,7 @@ impl Work<'_> {
                 let Some(group_node) = file
                     .doc
                     .root
-                    .get_mut("groups")
+                    .get_non_null_mut("groups")
                     .and_then(|groups| groups.items_mut().get_mut(group_at))
                 else {
                     continue;
@@ -32,7 +32,7 @@ impl Work<'_> {
                 }
                 for (rule_at, rule) in group.rules.iter().enumerate() {
                     let Some(node) = group_node
-                        .get_mut("rules")
+                        .get_non_null_mut("rules")
                         .and_then(|rules| rules.items_mut().get_mut(rule_at))
                     else {
                         continue;
@@ -60,7 +60,7 @@ impl Work<'_> {
     fn scale_key(&mut self, node: &mut Node, key: &str, what: &str) {
         // What does not parse was refused when the file was read.
         if let Some(from) =
-            node.get(key).and_then(Node::text).and_then(|text| duration::parse(text).ok())
+            node.get_non_null(key).and_then(Node::text).and_then(|text| duration::parse(text).ok())
         {
             let to = self.divided(from, what, None);
             node.set(key, Node::plain(duration::format(to)));
@@ -117,8 +117,7 @@ impl Work<'_> {
         if expr != rule.expr {
             let text = promql::print(&expr);
             if promql::parse(&text).as_ref() == Ok(&expr) {
-                let old = node.get("expr").map_or(0, |old| old.line);
-                node.set("expr", Node { line: old, ..Node::string(text) });
+                node.set("expr", Node::string(text));
             } else {
                 self.reasons.push(Reason {
                     subject: subject.clone(),
@@ -131,14 +130,15 @@ impl Work<'_> {
             }
         }
         if let RuleKind::Alert { annotations, .. } = &rule.kind {
-            for (Scalar { text: name, .. }, text) in
-                node.get("annotations").map_or(&[][..], Node::entries)
-            {
+            for (key, text) in node.get_non_null("annotations").map_or(&[][..], Node::entries) {
                 let Some(text) = text.text() else { continue };
-                if annotations.contains_key(name) && text.contains("query ") && text.contains('[') {
+                if annotations.contains_key(&key.name)
+                    && text.contains("query ")
+                    && text.contains('[')
+                {
                     let why = "a query inside a template is text for people and decides nothing";
                     self.left(
-                        format!("{subject}: annotation `{name}`"),
+                        format!("{subject}: annotation `{}`", key.name),
                         text,
                         why,
                         Some(rule.place.clone()),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use promql_parser::parser::Expr;
 
 use super::*;
-use crate::monitoring::{Document, FileText, Loaded, Server, ServerKind, promql, rules};
+use crate::monitoring::{FileText, Loaded, Server, ServerKind, promql, rules};
+use crate::yaml::Document;
 
 pub(super) fn rule_file(alerts: &[(&str, &str, &str)], more: &str) -> String {
     let mut text = format!("groups:\n- name: all\n  rules:\n{more}");

@@ -8,7 +8,8 @@ use crate::stack::compose::{Content, Project, absolute};
 use crate::stack::mounts::{Shown, place, shown};
 use crate::stack::{Mounts, Need, Stack};
 use crate::yaml;
-use config::monitoring::{Place, RenderedFile, ServerKind};
+use config::monitoring::{RenderedFile, ServerKind};
+use config::yaml::Place;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

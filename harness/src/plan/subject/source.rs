@@ -3,8 +3,9 @@
 
 use config::monitoring::files::{fits, flags, matches, normal};
 use config::monitoring::{
-    ConfigError, FileSet, FileText, MonitoringConfig, Origin, Server, ServerKind, named_files,
+    FileSet, FileText, MonitoringConfig, Origin, Server, ServerKind, named_files,
 };
+use config::yaml::ConfigError;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -93,7 +94,7 @@ fn read(file: &Path) -> Result<String, ConfigError> {
             }
             _ => "",
         };
-        ConfigError::of_file(file, format!("can't be read: {error}"), hint)
+        ConfigError::of(file, format!("can't be read: {error}"), hint)
     })?;
     crate::secret::learn_text(file, &text);
     Ok(text)
@@ -241,14 +242,13 @@ fn list(folder: &Path, pattern: &str) -> Result<Vec<OsString>, ConfigError> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            return Err(ConfigError::of_file(folder, format!("can't be listed: {error}"), ""));
+            return Err(ConfigError::of(folder, format!("can't be listed: {error}"), ""));
         }
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| {
-            ConfigError::of_file(folder, format!("can't be listed: {error}"), "")
-        })?;
+        let entry = entry
+            .map_err(|error| ConfigError::of(folder, format!("can't be listed: {error}"), ""))?;
         if fits(pattern, &entry.file_name().to_string_lossy()) {
             found.push(entry.file_name());
         }

@@ -2,10 +2,10 @@
 //! what Grafana 10.0.0 was recorded to ask.
 
 use super::*;
-use crate::yaml::tree::Mark;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use config::yaml::Mark;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -3,6 +3,7 @@
 
 use super::ConfigError;
 use super::interpolate::{Environment, expand};
+use config::yaml::Mark;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -16,11 +17,9 @@ pub fn parse(file: &Path, text: &str, env: &Environment) -> Result<Environment, 
     let mut seen = Environment::new();
     let mut lines = text.lines().enumerate();
     while let Some((at, line)) = lines.next() {
-        let wrong = |what: String| ConfigError {
-            file: file.to_path_buf(),
-            line: at as u64 + 1,
-            what,
-            hint: "write one NAME=value a line".into(),
+        let wrong = |what: String| {
+            let mark = Mark { file: file.into(), line: at as u64 + 1 };
+            ConfigError::at(&mark, what, "write one NAME=value a line")
         };
         let line = line.trim().trim_start_matches('\u{feff}');
         if line.is_empty() || line.starts_with('#') {
@@ -123,7 +122,7 @@ mod tests {
     fn what_is_no_line_is_named() {
         let error = parse(Path::new(".env"), "A=1\nwhat is this\n", &Environment::new())
             .expect_err("no name");
-        assert_eq!(error.line, 2);
+        assert_eq!(error.place.line, 2);
         assert!(parse(Path::new(".env"), "A='open\n", &Environment::new()).is_err());
     }
 }

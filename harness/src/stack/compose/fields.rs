@@ -1,7 +1,7 @@
 //! Reading a mapping field by field: what nobody took is refused at the end.
 
 use super::{ConfigError, nearest, quantity};
-use crate::yaml::tree::{Key, Mark, Node, Value};
+use config::yaml::{Key, Mark, Node, Typed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ impl<'a> Fields<'a> {
     /// `services.redis`.
     pub fn new(node: &'a Node, path: impl Into<String>) -> Result<Self, ConfigError> {
         let path = path.into();
-        let entries: &[(Key, Node)] = match &node.value {
-            Value::Map(entries) => entries,
-            Value::Null => &[],
+        let entries: &[(Key, Node)] = match node.typed() {
+            Typed::Map(entries) => entries,
+            Typed::Null => &[],
             _ => return Err(wanted(node, &path, "a mapping")),
         };
         Ok(Fields { entries, taken: BTreeSet::new(), path })
@@ -119,8 +119,8 @@ impl<'a> Fields<'a> {
     pub fn command(&mut self, key: &'static str) -> Result<Option<Vec<String>>, ConfigError> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(None) };
-        match &node.value {
-            Value::List(_) => texts(node, &path).map(Some),
+        match node.typed() {
+            Typed::List(_) => texts(node, &path).map(Some),
             _ => quantity::words(&text(node, &path)?).map(Some).map_err(|what| {
                 ConfigError::at(
                     &node.mark,
@@ -162,7 +162,7 @@ fn list(known: &BTreeSet<&'static str>) -> String {
 
 /// An error about a node of the wrong kind.
 pub(super) fn wanted(node: &Node, path: &str, wanted: &str) -> ConfigError {
-    let seen = node.scalar().map_or_else(
+    let seen = node.text_of_value().map_or_else(
         || node.kind().to_owned(),
         |text| format!("`{}`", crate::secret::shown(path, &text)),
     );
@@ -174,13 +174,13 @@ pub(super) fn wanted(node: &Node, path: &str, wanted: &str) -> ConfigError {
 }
 
 pub(super) fn text(node: &Node, path: &str) -> Result<String, ConfigError> {
-    node.scalar().ok_or_else(|| wanted(node, path, "text"))
+    node.text_of_value().ok_or_else(|| wanted(node, path, "text"))
 }
 
 pub(super) fn flag(node: &Node, path: &str) -> Result<bool, ConfigError> {
-    match &node.value {
-        Value::Bool(value) => Ok(*value),
-        Value::Text(text) => match text.to_ascii_lowercase().as_str() {
+    match node.typed() {
+        Typed::Bool(value) => Ok(value),
+        Typed::Text(text) => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" | "1" => Ok(true),
             "false" | "no" | "off" | "n" | "0" => Ok(false),
             _ => Err(wanted(node, path, "true or false")),
@@ -190,31 +190,31 @@ pub(super) fn flag(node: &Node, path: &str) -> Result<bool, ConfigError> {
 }
 
 pub(super) fn whole(node: &Node, path: &str) -> Result<i64, ConfigError> {
-    match &node.value {
-        Value::Int(value) => Ok(*value),
-        Value::Text(text) => text.trim().parse().map_err(|_| wanted(node, path, "a whole number")),
+    match node.typed() {
+        Typed::Int(value) => Ok(value),
+        Typed::Text(text) => text.trim().parse().map_err(|_| wanted(node, path, "a whole number")),
         _ => Err(wanted(node, path, "a whole number")),
     }
 }
 
 pub(super) fn texts(node: &Node, path: &str) -> Result<Vec<String>, ConfigError> {
-    match &node.value {
-        Value::List(items) => items.iter().map(|item| text(item, path)).collect(),
+    match node.typed() {
+        Typed::List(items) => items.iter().map(|item| text(item, path)).collect(),
         _ => Ok(vec![text(node, path)?]),
     }
 }
 
 pub(super) fn items<'a>(node: &'a Node, path: &str) -> Result<&'a [Node], ConfigError> {
-    match &node.value {
-        Value::List(items) => Ok(items),
+    match node.typed() {
+        Typed::List(items) => Ok(items),
         _ => Err(wanted(node, path, "a list")),
     }
 }
 
 pub(super) fn entries<'a>(node: &'a Node, path: &str) -> Result<&'a [(Key, Node)], ConfigError> {
-    match &node.value {
-        Value::Map(entries) => Ok(entries),
-        Value::Null => Ok(&[]),
+    match node.typed() {
+        Typed::Map(entries) => Ok(entries),
+        Typed::Null => Ok(&[]),
         _ => Err(wanted(node, path, "a mapping")),
     }
 }
@@ -224,8 +224,8 @@ pub(super) fn pairs(
     path: &str,
     separator: char,
 ) -> Result<BTreeMap<String, Option<String>>, ConfigError> {
-    match &node.value {
-        Value::List(items) => items
+    match node.typed() {
+        Typed::List(items) => items
             .iter()
             .map(|item| {
                 let text = text(item, path)?;
@@ -235,10 +235,10 @@ pub(super) fn pairs(
                 })
             })
             .collect(),
-        Value::Map(entries) => entries
+        Typed::Map(entries) => entries
             .iter()
-            .map(|(key, node)| match node.value {
-                Value::Null => Ok((key.name.clone(), None)),
+            .map(|(key, node)| match node.typed() {
+                Typed::Null => Ok((key.name.clone(), None)),
                 _ => Ok((key.name.clone(), Some(text(node, &format!("{path}.{}", key.name))?))),
             })
             .collect(),

@@ -3,7 +3,7 @@
 //! and `$$` for a dollar sign.
 
 use super::ConfigError;
-use crate::yaml::tree::{Node, Value};
+use config::yaml::{Node, Typed, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What variables stand for.
@@ -19,16 +19,19 @@ pub fn interpolate(
     env: &Environment,
     unset: &mut BTreeSet<String>,
 ) -> Result<(), ConfigError> {
+    if let Typed::Text(text) = node.typed()
+        && text.contains('$')
+    {
+        let filled = expand(text, env, unset).map_err(|what| {
+            ConfigError::at(
+                &node.mark,
+                what,
+                "set it in the environment or in .env; write $$ for a dollar sign",
+            )
+        })?;
+        node.set_text(filled);
+    }
     match &mut node.value {
-        Value::Text(text) if text.contains('$') => {
-            *text = expand(text, env, unset).map_err(|what| {
-                ConfigError::at(
-                    &node.mark,
-                    what,
-                    "set it in the environment or in .env; write $$ for a dollar sign",
-                )
-            })?;
-        }
         Value::List(items) => {
             for item in items {
                 interpolate(item, env, unset)?;
@@ -39,7 +42,7 @@ pub fn interpolate(
                 interpolate(child, env, unset)?;
             }
         }
-        _ => {}
+        Value::Scalar(_) => {}
     }
     Ok(())
 }

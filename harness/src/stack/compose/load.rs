@@ -4,7 +4,8 @@ use super::fields::{Fields, entries, items, text, texts, wanted};
 use super::interpolate::{Environment, interpolate};
 use super::model::{Absence, Content, LeftOut, Network, Project, Volume};
 use super::{ConfigError, dotenv, merge, nearest, paths, references, service};
-use crate::yaml::tree::{Key, Mark, Node, Value, parse};
+use crate::yaml;
+use config::yaml::{Key, Mark, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,7 +133,7 @@ impl Loader<'_> {
                 "break the circle",
             ));
         }
-        let mut tree = parse(file, &self.source.read(file, why)?)?;
+        let mut tree = yaml::tree(file, &self.source.read(file, why)?)?;
         if !matches!(tree.value, Value::Map(_)) {
             return Err(wanted(&tree, "the file", "a mapping with services"));
         }
@@ -249,10 +250,10 @@ impl Loader<'_> {
             }
             Some(file) => {
                 let file = PathBuf::from(file);
-                let mut other = parse(&file, &self.source.read(&file, &extends.mark)?)?;
+                let mut other = yaml::tree(&file, &self.source.read(&file, &extends.mark)?)?;
                 interpolate(&mut other, env, &mut self.unset)?;
                 paths::absolutize(&mut other, file.parent().unwrap_or(Path::new("/")));
-                let empty = Node { value: Value::Map(Vec::new()), mark: other.mark.clone() };
+                let empty = Node::map().standing_at(&other.mark);
                 let services = other.get("services").unwrap_or(&empty).clone();
                 let base = services
                     .get(&base_name)
@@ -288,8 +289,8 @@ fn add_groups(tree: &mut Node, included: &Node, mark: &Mark) -> Result<(), Confi
         let at = match top.iter().position(|(key, _)| key.name == *group) {
             Some(at) => at,
             None => {
-                let key = Key { name: (*group).to_owned(), mark: mark.clone() };
-                top.push((key, Node { value: Value::Map(Vec::new()), mark: mark.clone() }));
+                let key = Key::new(*group, mark.clone());
+                top.push((key, Node::map().standing_at(mark)));
                 top.len() - 1
             }
         };
@@ -301,7 +302,7 @@ fn add_groups(tree: &mut Node, included: &Node, mark: &Mark) -> Result<(), Confi
         };
         for (key, node) in more {
             match known.iter().find(|(seen, _)| seen.name == key.name) {
-                Some((_, seen)) if seen.value == node.value => {}
+                Some((_, seen)) if merge::is_one(seen, node) => {}
                 Some((seen, _)) => {
                     return Err(ConfigError::at(
                         mark,

@@ -1,7 +1,7 @@
 //! Types of a Compose project whose variables are filled in and whose paths are absolute.
 
 use super::interpolate::Environment;
-use crate::yaml::tree::Mark;
+use config::yaml::Mark;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

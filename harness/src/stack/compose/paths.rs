@@ -2,7 +2,7 @@
 //! is relative to the file that it stands in.
 
 use crate::engine::volume::is_bind;
-use crate::yaml::tree::{Node, Value};
+use config::yaml::{Node, Typed, Value};
 use std::path::{Component, Path, PathBuf};
 
 /// Makes the relative paths of a whole file absolute.
@@ -14,7 +14,7 @@ pub(super) fn absolutize(file: &mut Node, base: &Path) {
     }
     if let Some(Value::Map(volumes)) = file.get_mut("volumes").map(|node| &mut node.value) {
         for options in volumes.iter_mut().filter_map(|(_, volume)| volume.get_mut("driver_opts")) {
-            if options.get("o").and_then(Node::scalar).is_some_and(|o| is_bind(&o)) {
+            if options.get("o").and_then(Node::text_of_value).is_some_and(|o| is_bind(&o)) {
                 path_at(options, "device", base);
             }
         }
@@ -31,16 +31,16 @@ pub(super) fn absolutize(file: &mut Node, base: &Path) {
 fn absolutize_service(service: &mut Node, base: &Path) {
     if let Some(Value::List(volumes)) = service.get_mut("volumes").map(|node| &mut node.value) {
         for volume in volumes {
-            let binds = volume.get("type").and_then(Node::scalar).as_deref() == Some("bind");
-            match &mut volume.value {
-                Value::Text(text) => {
+            let binds = volume.get("type").and_then(Node::text_of_value).as_deref() == Some("bind");
+            match volume.typed() {
+                Typed::Text(text) => {
                     if let Some((source, rest)) = text.split_once(':')
                         && is_path(source)
                     {
-                        *text = format!("{}:{rest}", absolute(source, base).display());
+                        volume.set_text(format!("{}:{rest}", absolute(source, base).display()));
                     }
                 }
-                Value::Map(_) if binds => path_at(volume, "source", base),
+                Typed::Map(_) if binds => path_at(volume, "source", base),
                 _ => {}
             }
         }
@@ -64,8 +64,8 @@ fn path_at(node: &mut Node, key: &str, base: &Path) {
 }
 
 fn make_absolute(node: &mut Node, base: &Path) {
-    if let Value::Text(text) = &mut node.value {
-        *text = absolute(text, base).to_string_lossy().into_owned();
+    if let Typed::Text(text) = node.typed() {
+        node.set_text(absolute(text, base).to_string_lossy());
     }
 }
 
@@ -96,12 +96,12 @@ pub fn absolute(text: &str, base: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::tree::parse;
+    use crate::yaml;
 
     #[test]
     fn paths_are_relative_to_their_own_file() {
         let text = "services:\n  a:\n    env_file: [a.env, {path: b.env}]\n    volumes: ['./c:/c:ro', 'data:/d', '/abs:/e', '../f:/f']\n    extends: {service: b, file: base.yml}\nconfigs:\n  g: {file: ./g.txt}\nvolumes:\n  v: {driver_opts: {type: none, o: 'bind,ro', device: ./v}}\n  w: {driver_opts: {type: nfs, o: addr=h, device: ':/w'}}\n";
-        let mut tree = parse(Path::new("x.yml"), text).expect("reads");
+        let mut tree = yaml::tree(Path::new("x.yml"), text).expect("reads");
         absolutize(&mut tree, Path::new("/p/q"));
         let shown = format!("{tree:?}");
         for wanted in [

@@ -2,7 +2,7 @@
 
 use super::model::{Project, VolumeSource};
 use super::{ConfigError, nearest};
-use crate::yaml::tree::Mark;
+use config::yaml::Mark;
 
 /// Refuses names of services, networks, volumes, configs and secrets that are not there, and
 /// circles.

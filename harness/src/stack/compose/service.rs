@@ -9,7 +9,7 @@ use super::interpolate::Environment;
 use super::load::{Source, plain};
 use super::model::{Condition, Dependency, Healthcheck, LogDriver, Service, ServiceNetwork};
 use super::{ConfigError, dotenv};
-use crate::yaml::tree::{Key, Node, Value};
+use config::yaml::{Key, Node, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

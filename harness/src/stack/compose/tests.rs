@@ -1,7 +1,8 @@
 //! Whole projects, read from files.
 
 use super::*;
-use crate::process::failure::UserError;
+use crate::process::exit::Exit;
+use crate::process::failure::{Failure, UserError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -258,7 +259,7 @@ fn a_copy_is_read_and_the_original_named() {
     let file = home.path().join("docker-compose.yml");
     let copied = Some((home.path().to_path_buf(), copy.path().to_path_buf()));
     let error = load(&Source { copy: copied, ..Source::new(&file) }).expect_err("the copy is read");
-    assert_eq!(error.file, file);
+    assert_eq!(error.place.file, file);
     assert_eq!(
         load(&Source::new(&file)).expect("reads").services["a"].image.as_deref(),
         Some("original")
@@ -337,8 +338,8 @@ fn what_is_not_supported_is_refused_by_file_line_and_key() {
     ];
     for (text, line, what, hint) in cases {
         let error = refused(text);
-        assert_eq!(error.line, line, "{error}\n{text}");
-        assert!(error.what.contains(what), "{error}\nwanted {what}");
+        assert_eq!(error.place.line, line, "{error}\n{text}");
+        assert!(error.problem.contains(what), "{error}\nwanted {what}");
         assert!(error.hint.contains(hint), "{error}\nwanted {hint}");
         assert!(error.to_string().contains("docker-compose.yml"), "{error}");
     }
@@ -348,7 +349,7 @@ fn what_is_not_supported_is_refused_by_file_line_and_key() {
 fn a_missing_file_is_named() {
     let error = load(&Source::new("/nowhere/docker-compose.yml")).expect_err("missing");
     assert!(error.to_string().contains("/nowhere/docker-compose.yml"), "{error}");
-    assert_eq!(error.exit() as u8, 64);
+    assert_eq!(Failure::from(error).exit, Exit::Usage);
 }
 
 /// Compose's own reading is the oracle, where it is installed.

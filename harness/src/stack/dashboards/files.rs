@@ -7,8 +7,8 @@ pub use boards::Board;
 pub use sources::Provisioned;
 
 use crate::stack::compose::{Project, Service, VolumeSource};
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Mark, Node, Value as Yaml, parse};
+use crate::yaml;
+use config::yaml::{ConfigError, Mark, Node, Value as Yaml};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -123,7 +123,7 @@ impl Place {
                 ),
             ));
         }
-        files.iter().map(|file| parse(file, &text_of(file)?)).collect()
+        files.iter().map(|file| yaml::tree(file, &text_of(file)?)).collect()
     }
 
     /// Where a path of the container is on this machine.
@@ -137,7 +137,7 @@ impl Place {
     /// A text with `$NAME`, `${NAME}` and `$__env{NAME}` filled in from the container's
     /// environment; `$$` is a dollar sign.
     fn filled(&self, node: &Node) -> Result<String, ConfigError> {
-        let text = node.scalar().unwrap_or_default();
+        let text = node.text_of_value().unwrap_or_default();
         let mut out = String::new();
         let mut rest = text.as_str();
         while let Some(at) = rest.find('$') {

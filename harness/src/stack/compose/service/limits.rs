@@ -1,8 +1,7 @@
 //! Limits, and what `deploy` says beside them.
 
 use crate::stack::compose::fields::{Fields, entries, text, wanted, whole};
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Node, Value};
+use config::yaml::{ConfigError, Node, Value};
 use std::collections::BTreeMap;
 
 /// Keys of `deploy` that mean something to a swarm only.
@@ -133,7 +132,7 @@ fn one(node: &Node, path: &str) -> Result<(), ConfigError> {
     }
     Err(ConfigError::at(
         &node.mark,
-        format!("{path}: seen {}, wanted 1", node.scalar().unwrap_or_default()),
+        format!("{path}: seen {}, wanted 1", node.text_of_value().unwrap_or_default()),
         "write one service for each instance, so that each has a name of its own",
     ))
 }

@@ -3,8 +3,7 @@
 use crate::stack::compose::fields::{Fields, items, text, texts, wanted, whole};
 use crate::stack::compose::model::{ContentMount, ServiceVolume, VolumeSource};
 use crate::stack::compose::{paths, quantity};
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Mark, Node, Value};
+use config::yaml::{ConfigError, Mark, Node, Typed, Value};
 use std::path::PathBuf;
 
 pub(super) fn volumes(fields: &mut Fields, path: &str) -> Result<Vec<ServiceVolume>, ConfigError> {
@@ -189,8 +188,8 @@ pub(super) fn contents(
                 gid: number(inner.whole("gid")?).unwrap_or(0),
                 mode: match inner.take("mode") {
                     None => 0o444,
-                    Some(mode) => match &mode.value {
-                        Value::Text(octal) => {
+                    Some(mode) => match mode.typed() {
+                        Typed::Text(octal) => {
                             u32::from_str_radix(octal.trim_start_matches("0o"), 8)
                                 .map_err(|_| wanted(mode, &path, "permission bits such as 0444"))?
                         }

@@ -2,8 +2,7 @@
 
 use crate::stack::compose::fields::{Fields, items, port, text, wanted};
 use crate::stack::compose::model::Port;
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Mark, Value};
+use config::yaml::{ConfigError, Mark, Value};
 
 pub(super) fn read(fields: &mut Fields, path: &str) -> Result<Vec<Port>, ConfigError> {
     let path = format!("{path}.ports");

@@ -4,8 +4,7 @@ use super::{Files, Place, listed, text_of};
 use crate::dashboards::panels::{PanelModel, panels};
 use crate::dashboards::query::Context;
 use crate::dashboards::variables;
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Mark, Node};
+use config::yaml::{ConfigError, Mark, Node};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +26,8 @@ pub struct Board {
 /// Reads the dashboards of a file's providers.
 pub(super) fn read(file: &Node, place: &Place, into: &mut Vec<Board>) -> Result<(), ConfigError> {
     for provider in listed(file, "providers")? {
-        let kind = provider.get("type").and_then(Node::scalar).unwrap_or_else(|| "file".into());
+        let kind =
+            provider.get("type").and_then(Node::text_of_value).unwrap_or_else(|| "file".into());
         if kind != "file" {
             continue;
         }

@@ -2,8 +2,7 @@
 
 use super::{Place, listed};
 use crate::dashboards::DataSource;
-use crate::yaml::ConfigError;
-use crate::yaml::tree::{Mark, Node, Value as Yaml};
+use config::yaml::{ConfigError, Mark, Node, Typed};
 use reqwest::Url;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -119,7 +118,7 @@ fn source(node: &Node, place: &Place) -> Result<Provisioned, ConfigError> {
         }
         json_data["index"] = database.into();
     }
-    let is_default = node.get("isDefault").is_some_and(|n| n.value == Yaml::Bool(true));
+    let is_default = node.get("isDefault").is_some_and(|n| n.typed() == Typed::Bool(true));
     let url = node.get("url").filter(|n| !n.is_null());
     let mark = url.unwrap_or(node).mark.clone();
     let (address, in_url) =
@@ -138,7 +137,7 @@ fn source(node: &Node, place: &Place) -> Result<Provisioned, ConfigError> {
     let secret = |key: &str| {
         node.get("secureJsonData").map(|n| text(n, key)).transpose().map(Option::flatten)
     };
-    let login = match node.get("basicAuth").is_some_and(|n| n.value == Yaml::Bool(true)) {
+    let login = match node.get("basicAuth").is_some_and(|n| n.typed() == Typed::Bool(true)) {
         true => {
             let password = secret("basicAuthPassword")?
                 .map_or_else(|| text(node, "basicAuthPassword"), |s| Ok(Some(s)))?;
@@ -189,16 +188,16 @@ fn address(url: &str) -> Option<(Address, Option<Login>)> {
 }
 
 fn json(node: &Node, place: &Place) -> Result<Value, ConfigError> {
-    Ok(match &node.value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(b) => (*b).into(),
-        Yaml::Int(i) => (*i).into(),
-        Yaml::Float(f) => (*f).into(),
-        Yaml::Text(_) => place.filled(node)?.into(),
-        Yaml::List(items) => {
+    Ok(match node.typed() {
+        Typed::Null => Value::Null,
+        Typed::Bool(b) => b.into(),
+        Typed::Int(i) => i.into(),
+        Typed::Float(f) => f.into(),
+        Typed::Text(_) => place.filled(node)?.into(),
+        Typed::List(items) => {
             Value::Array(items.iter().map(|n| json(n, place)).collect::<Result<_, _>>()?)
         }
-        Yaml::Map(entries) => {
+        Typed::Map(entries) => {
             let fields = entries.iter().map(|(key, n)| Ok((key.name.clone(), json(n, place)?)));
             Value::Object(fields.collect::<Result<_, ConfigError>>()?)
         }

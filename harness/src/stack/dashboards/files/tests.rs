@@ -81,7 +81,7 @@ impl Tree {
     #[track_caller]
     fn refused(self, file: &str, line: u64, words: &[&str]) {
         let error = self.checked().expect_err("refused");
-        assert!(error.file.ends_with(file) && error.line == line, "{error}");
+        assert!(error.place.file.ends_with(file) && error.place.line == line, "{error}");
         for word in words {
             assert!(error.to_string().contains(word), "no {word:?} in {error}");
         }
@@ -280,4 +280,27 @@ fn what_nobody_would_see_as_an_error_is_none() {
         .edited("boards/deep/one.json", "\"panels\": [", input)
         .checked()
         .expect("a failing panel, no refusal");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn damaged_files_are_read_or_refused_by_name(
+        sources in damaged::damaged(&[SOURCES]),
+        providers in damaged::damaged(&[PROVIDERS]),
+        board in damaged::damaged(&[BOARD]),
+        which in 0..3,
+    ) {
+        let tree = Tree::new();
+        match which {
+            0 => tree.write("provisioning/datasources/all.yml", &sources),
+            1 => tree.write("provisioning/dashboards/all.yaml", &providers),
+            _ => tree.write("boards/deep/one.json", &board),
+        }
+        match tree.checked() {
+            Ok(files) => files.boards.iter().for_each(|board| drop(board.panels())),
+            Err(error) => assert!(!error.problem.is_empty() && !error.place.file.as_os_str().is_empty()),
+        }
+    }
 }

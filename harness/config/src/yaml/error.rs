@@ -1,9 +1,9 @@
-//! What is said when a configuration can't be used: file, line, what was seen, and what to do.
+//! What is said when a file can't be used: file, line, what was seen, and what to do.
 
+use super::tree::Mark;
+use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-use serde::Serialize;
 
 /// A place in a configuration file: what a reader needs to find it again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -52,8 +52,14 @@ impl ConfigError {
         ConfigError { place, problem: problem.into(), hint: hint.into() }
     }
 
+    /// An error at a mark.
+    pub fn at(mark: &Mark, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        let place = Place { file: mark.file.to_path_buf(), line: mark.line, key: String::new() };
+        ConfigError::new(place, problem, hint)
+    }
+
     /// An error about a file as a whole.
-    pub fn of_file(file: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn of(file: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
         ConfigError::new(
             Place { file: file.to_owned(), line: 0, key: String::new() },
             problem,
