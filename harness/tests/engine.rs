@@ -7,14 +7,13 @@
 mod images;
 
 use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
-use firedrill::engine::{Engine, EngineError, Health, Limits, label, namespace};
+use firedrill::engine::{Engine, Health, Limits, label, namespace};
 use firedrill::fault::healing;
 use firedrill::journal::{Journal, Undo};
 use firedrill::process::failure::UserError;
 use firedrill::stack::{
     Running, ServiceOverride, Stack, StackError, Up, WorkCopy, recreate, remove_run, up,
 };
-use futures::StreamExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
 use std::future::Future;

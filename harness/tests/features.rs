@@ -69,7 +69,7 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(firedrill::process::exit::Exit::Defect, e))?;
+        .map_err(|e| Failure::foreign(firedrill::process::exit::Exit::Defect, e))?;
     let catalogue = selftest::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
     let shared =
         Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
