@@ -278,7 +278,7 @@ pub fn read(path: &Path) -> Result<Scenario, ConfigError> {
 }
 
 /// Seconds must be a time, and about alerts of the drill.
-fn seconds(path: &Path, scenario: &Scenario) -> Result<(), yaml::Error> {
+fn seconds(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
     let wrong =
         |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
     let each = |seconds: &Seconds| match seconds {
@@ -312,7 +312,7 @@ fn seconds(path: &Path, scenario: &Scenario) -> Result<(), yaml::Error> {
 }
 
 /// Journeys must be some that are known, and added load must be load.
-fn journeys(path: &Path, scenario: &Scenario) -> Result<(), yaml::Error> {
+fn journeys(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
     let wrong =
         |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
     let journeys = loadgen::journey::names();

@@ -433,9 +433,8 @@ impl UserError for Error {
 
     fn advice(&self) -> Advice {
         match self {
-            Error::Yaml(e) => e.advice(),
+            Error::File(e) => e.advice(),
             Error::Stack(e) => e.advice(),
-            Error::Monitoring(e) => e.advice(),
             Error::Scale(e) => e.to_string().into(),
             Error::ScaleRange(e) => e.advice(),
             Error::Stated(advice) => advice.clone(),

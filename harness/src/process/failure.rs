@@ -115,7 +115,7 @@ impl Display for Failure {
     }
 }
 
-impl UserError for config::monitoring::ConfigError {
+impl UserError for config::yaml::ConfigError {
     fn exit(&self) -> Exit {
         Exit::Usage
     }

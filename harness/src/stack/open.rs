@@ -398,6 +398,6 @@ mod tests {
         );
         let empty = tempfile::tempdir().expect("folder");
         let error = Stack::open(&empty.path().to_string_lossy()).expect_err("no declaration");
-        assert!(error.to_string().contains(DECLARATION), "{error}");
+        assert!(error.advice().to_string().contains(DECLARATION), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use crate::stage::{Outcome, Stage, aimed, check};
 use firedrill::fault;
 use firedrill::fault::healing::carry_out;
+use firedrill::process::failure::UserError;
 
 const TO_STORE: &[(&str, &str)] = &[("to", "store:6379")];
 const LATE: &[(&str, &str)] = &[("to", "store:6379"), ("delay_ms", "300")];
@@ -39,9 +40,9 @@ async fn refused(
     words: &[&str],
 ) -> Outcome {
     let told = match aimed(kind, target, settings) {
-        Err(error) => error.to_string(),
+        Err(error) => error.advice().to_string(),
         Ok(mut fault) => match fault.prepare(&stage.scene()).await {
-            Err(error) => error.to_string(),
+            Err(error) => error.advice().to_string(),
             Ok(undo) => {
                 for one in &undo {
                     carry_out(Some(&stage.engine), one).await?;
@@ -105,7 +106,7 @@ async fn does_not_bite(
     injected?;
     match bites {
         Ok(seen) => Err(format!("{kind}: {seen:?}").into()),
-        Err(error) => check(error.to_string().contains(words), error.to_string()),
+        Err(error) => check(error.advice().to_string().contains(words), error.advice().to_string()),
     }
 }
 

@@ -24,12 +24,7 @@ fn ours_are_whole() {
         let gate = Gate::read(&Gate::find(name, &scenarios).unwrap(), check_line).unwrap();
         assert!(gate.steps.len() >= 3, "{name}");
     }
-    assert!(
-        Gate::find("relaese", &scenarios)
-            .unwrap_err()
-            .to_string()
-            .contains("did you mean release?")
-    );
+    assert!(Gate::find("relaese", &scenarios).unwrap_err().hint.contains("did you mean release?"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::sources::{Header, Login};
 use super::*;
+use crate::process::failure::UserError;
 use tempfile::TempDir;
 
 const SOURCES: &str = "apiVersion: 1
@@ -82,8 +83,9 @@ impl Tree {
     fn refused(self, file: &str, line: u64, words: &[&str]) {
         let error = self.checked().expect_err("refused");
         assert!(error.place.file.ends_with(file) && error.place.line == line, "{error}");
+        let told = error.advice().to_string();
         for word in words {
-            assert!(error.to_string().contains(word), "no {word:?} in {error}");
+            assert!(told.contains(word), "no {word:?} in {told}");
         }
         assert!(!error.hint.is_empty());
     }
