@@ -1,6 +1,7 @@
 //! The parts in which `.ci/test` runs the tests: every target of the workspace is in exactly one,
-//! what is recorded of their costs fits the clock, and which of them run follows from time, images,
-//! change and commit. The script only plans here (`--plan`), and starts nothing.
+//! what is recorded of their costs fits the clock, which of them run follows from time, images,
+//! change and commit, and what failed is told last. The script only plans here (`--plan`), or calls
+//! a cargo that does nothing.
 
 #![allow(clippy::unwrap_used)]
 
@@ -419,15 +420,18 @@ fn a_wrong_table_or_argument_is_told_and_nothing_runs() {
     );
 }
 
-/// The script, with a cargo that only writes down what it is told, and fails at what contains
-/// `fails`; begun so many seconds ago. What it printed, its exit code, and what cargo was told.
-fn with_other_cargo(fails: &str, ago: u64) -> (String, i32, Vec<String>) {
+/// The script, with a cargo that only writes down what it is told, and at what contains `fails`
+/// says so with these lines and fails; begun so many seconds ago. What it printed, its exit code,
+/// and what cargo was told.
+fn with_other_cargo(fails: &str, saying: &str, ago: u64) -> (String, i32, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let (cargo, log) = (folder.path().join("cargo"), folder.path().join("log"));
+    let [cargo, log, said] = ["cargo", "log", "said"].map(|name| folder.path().join(name));
     let text = format!(
-        "#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) exit 101 ;; esac\n",
-        log.display()
+        "#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) cat {} >&2; exit 101 ;; esac\n",
+        log.display(),
+        said.display()
     );
+    std::fs::write(said, saying).unwrap();
     std::fs::write(&cargo, text).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
@@ -447,7 +451,7 @@ fn with_other_cargo(fails: &str, ago: u64) -> (String, i32, Vec<String>) {
 #[test]
 fn parts_run_in_order_a_failed_one_stops_none_and_times_are_told_as_the_table_has_them() {
     let table = rows(&table());
-    let (told, code, calls) = with_other_cargo("--test engine", 4800);
+    let (told, code, calls) = with_other_cargo("--test engine", "", 4800);
     let always: Vec<_> = table.iter().filter(|row| row[1] == "always").collect();
     let wanted = ["test --workspace --no-run".to_owned(), format!("test --workspace {OWN}")];
     let parts = always.iter().map(|row| format!("test --workspace --no-fail-fast {}", row[6]));
@@ -479,12 +483,31 @@ fn parts_run_in_order_a_failed_one_stops_none_and_times_are_told_as_the_table_ha
 
 #[test]
 fn all_pass_or_the_exit_code_tells_and_what_does_not_compile_runs_no_part() {
-    let (told, code, calls) = with_other_cargo("nothing fails", 0);
+    let (told, code, calls) = with_other_cargo("nothing fails", "", 0);
     assert_eq!(
         (code, calls.len()),
         (0, 2 + rows(&table()).iter().filter(|row| row[1] != "in-turn").count()),
         "{told}"
     );
-    let (_, code, calls) = with_other_cargo("--no-run", 0);
+    let (_, code, calls) = with_other_cargo("--no-run", "", 0);
     assert_eq!((code, calls), (1, vec!["test --workspace --no-run".to_owned()]));
+}
+
+#[test]
+fn the_tests_that_failed_are_told_last_with_their_messages() {
+    let failures = "failures:\n\n---- one::breaks ----\nwanted 3, seen 4\n\n\nfailures:\n    one::breaks\n\ntest result: FAILED. 0 passed\n";
+    let saying = format!("running 1 test\n{failures}\nerror: test failed, to rerun\n");
+    let (told, code, _) = with_other_cargo("--test engine", &saying, 4800);
+    assert_eq!(code, 1, "{told}");
+    let (before, last) = told.split_once("[ci] engine FAILED:\n").unwrap();
+    assert_eq!(last, failures);
+    assert!(before.contains("[ci] tests ended at minute "), "{told}");
+    // Nothing but what failed.
+    assert!(!before.contains(" FAILED:\n"), "{told}");
+
+    // What did not come as far as a test is told by its end.
+    let lines: Vec<String> = (1..=100).map(|n| format!("line {n}")).collect();
+    let (told, _, _) = with_other_cargo("--test engine", &lines.join("\n"), 4800);
+    let (_, last) = told.split_once("[ci] engine FAILED:\n").unwrap();
+    assert_eq!(last.lines().collect::<Vec<_>>(), lines[40..]);
 }
