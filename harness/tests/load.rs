@@ -2,9 +2,6 @@
 //! at a request. What it tells is one JSON object on the standard output, whatever drives it, and
 //! agrees with its exit code.
 
-#[path = "clock/set.rs"]
-mod clock;
-
 use axum::Router;
 use axum::routing::get;
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +10,7 @@ use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+use support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -157,7 +155,7 @@ async fn a_search_tells_each_step_and_its_exit_code_what_limited_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_does_not_concern_a_load() {
     let (url, mut answered) = serve().await;
-    let clock = clock::Clock::new().expect("a clock");
+    let clock = Clock::new().expect("a clock");
     clock.set(3600).expect("set");
     let log = tempfile::NamedTempFile::new().expect("file");
     let mut command = load(

@@ -1,6 +1,7 @@
-//! The parts in which `.ci/test` runs the tests: every target of the workspace is in exactly one,
-//! what is recorded of their costs fits the clock, and which of them run follows from time, images,
-//! change and commit. The script only plans here (`--plan`), and starts nothing.
+//! The parts in which `.ci/test` runs the tests: every target of the workspace, and every module of
+//! a target that runs by modules, is in exactly one; what is recorded of their costs fits the
+//! clock; which of them run follows from time, images, change and commit; and what failed is told
+//! last. The script only plans here (`--plan`), or calls a cargo that does nothing.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +41,15 @@ fn rows(table: &str) -> Vec<Vec<String>> {
     lines.filter(|line| !line.trim().is_empty()).map(columns).collect()
 }
 
-/// What `cargo test` is told for each target that `cargo test --workspace` runs.
+/// Modules that a test program runs each by itself, as its `main.rs` lists them.
+fn modules(main: &str) -> Vec<&str> {
+    let listed = main.split_once("support::modules![").and_then(|(_, rest)| rest.split_once(']'));
+    let names = listed.map_or("", |(names, _)| names).split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// What `cargo test` is told for each target that `cargo test --workspace` runs, and for each
+/// module of one that has modules.
 fn targets() -> BTreeSet<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
@@ -56,11 +65,17 @@ fn targets() -> BTreeSet<String> {
             found.insert("--doc".to_owned());
         }
         if target["test"] == true {
-            found.insert(match target["kind"][0].as_str().unwrap() {
+            let name = match target["kind"][0].as_str().unwrap() {
                 "lib" => "--lib".into(),
                 "bin" => "--bins".into(),
                 kind => format!("--{kind} {}", target["name"].as_str().unwrap()),
-            });
+            };
+            let path = target["src_path"].as_str().unwrap();
+            let main = path.ends_with("main.rs").then(|| std::fs::read_to_string(path).unwrap());
+            match modules(&main.unwrap_or_default()).as_slice() {
+                [] => drop(found.insert(name)),
+                several => found.extend(several.iter().map(|module| format!("{name} {module}::"))),
+            }
         }
     }
     found
@@ -137,12 +152,15 @@ fn every_target_is_in_exactly_one_part() {
 #[test]
 fn a_target_that_is_left_out_named_twice_or_unknown_is_told() {
     let targets: BTreeSet<String> =
-        ["--lib", "--doc", "--test one", "--test two", OWN].map(str::to_owned).into();
+        ["--lib", "--doc", "--test one", "--test two", "--test many a::", "--test many b::", OWN]
+            .map(str::to_owned)
+            .into();
     let line = |name: &str, tests: &str| format!("{name} in-time shop 1 2 - {tests}\n");
     let whole = line("code", "--lib --test one")
         + &line("doc", "--doc # why")
         + "\n# a remark\n"
-        + &line("two", "--test two");
+        + &line("two", "--test two --test many a::")
+        + &line("b", "--test many b::");
     assert_eq!(astray(&targets, &whole), Vec::<String>::new());
     // The same tests of another stack are other tests.
     assert_eq!(
@@ -151,6 +169,9 @@ fn a_target_that_is_left_out_named_twice_or_unknown_is_told() {
     );
     let told = |table: String| astray(&targets, &table).join("\n");
     assert!(told(whole.replace("--test one", "")).starts_with("--test one is in no part\n"));
+    assert!(told(whole.replace(" b::", " a::")).contains("--test many a:: is in two and b\n"));
+    assert!(told(whole.replace(" b::", " a::")).contains("--test many b:: is in no part\n"));
+    assert!(told(whole.replace(" b::", "")).contains("b has --test many, which is no target\n"));
     assert!(told(whole.replace("--doc", "--lib")).contains("--lib is in code and doc\n"));
     assert!(told(whole.replace("--doc", "--lib")).contains("--doc is in no part\n"));
     assert!(
@@ -165,6 +186,13 @@ fn a_target_that_is_left_out_named_twice_or_unknown_is_told() {
         told(whole + &line("again", "STACK=other --test three"))
             .contains("STACK=other --test three, which is no target")
     );
+}
+
+#[test]
+fn the_modules_of_a_target_are_those_that_it_runs() {
+    let main = "mod bench;\nfn main() { support::module::run(support::modules![one,\n  two,\n]) }";
+    assert_eq!(modules(main), ["one", "two"]);
+    assert_eq!(modules("mod one;"), Vec::<&str>::new());
 }
 
 /// The script, with nothing of what this test itself runs under.
@@ -419,15 +447,18 @@ fn a_wrong_table_or_argument_is_told_and_nothing_runs() {
     );
 }
 
-/// The script, with a cargo that only writes down what it is told, and fails at what contains
-/// `fails`; begun so many seconds ago. What it printed, its exit code, and what cargo was told.
-fn with_other_cargo(fails: &str, ago: u64) -> (String, i32, Vec<String>) {
+/// The script, with a cargo that only writes down what it is told, and at what contains `fails`
+/// says so with these lines and fails; begun so many seconds ago. What it printed, its exit code,
+/// and what cargo was told.
+fn with_other_cargo(fails: &str, saying: &str, ago: u64) -> (String, i32, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let (cargo, log) = (folder.path().join("cargo"), folder.path().join("log"));
+    let [cargo, log, said] = ["cargo", "log", "said"].map(|name| folder.path().join(name));
     let text = format!(
-        "#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) exit 101 ;; esac\n",
-        log.display()
+        "#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) cat {} >&2; exit 101 ;; esac\n",
+        log.display(),
+        said.display()
     );
+    std::fs::write(said, saying).unwrap();
     std::fs::write(&cargo, text).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
@@ -447,7 +478,7 @@ fn with_other_cargo(fails: &str, ago: u64) -> (String, i32, Vec<String>) {
 #[test]
 fn parts_run_in_order_a_failed_one_stops_none_and_times_are_told_as_the_table_has_them() {
     let table = rows(&table());
-    let (told, code, calls) = with_other_cargo("--test engine", 4800);
+    let (told, code, calls) = with_other_cargo("--test mini engine::", "", 4800);
     let always: Vec<_> = table.iter().filter(|row| row[1] == "always").collect();
     let wanted = ["test --workspace --no-run".to_owned(), format!("test --workspace {OWN}")];
     let parts = always.iter().map(|row| format!("test --workspace --no-fail-fast {}", row[6]));
@@ -479,12 +510,31 @@ fn parts_run_in_order_a_failed_one_stops_none_and_times_are_told_as_the_table_ha
 
 #[test]
 fn all_pass_or_the_exit_code_tells_and_what_does_not_compile_runs_no_part() {
-    let (told, code, calls) = with_other_cargo("nothing fails", 0);
+    let (told, code, calls) = with_other_cargo("nothing fails", "", 0);
     assert_eq!(
         (code, calls.len()),
         (0, 2 + rows(&table()).iter().filter(|row| row[1] != "in-turn").count()),
         "{told}"
     );
-    let (_, code, calls) = with_other_cargo("--no-run", 0);
+    let (_, code, calls) = with_other_cargo("--no-run", "", 0);
     assert_eq!((code, calls), (1, vec!["test --workspace --no-run".to_owned()]));
+}
+
+#[test]
+fn the_tests_that_failed_are_told_last_with_their_messages() {
+    let failures = "failures:\n\n---- one::breaks ----\nwanted 3, seen 4\n\n\nfailures:\n    one::breaks\n\ntest result: FAILED. 0 passed\n";
+    let saying = format!("running 1 test\n{failures}\nerror: test failed, to rerun\n");
+    let (told, code, _) = with_other_cargo("--test mini engine::", &saying, 4800);
+    assert_eq!(code, 1, "{told}");
+    let (before, last) = told.split_once("[ci] engine FAILED:\n").unwrap();
+    assert_eq!(last, failures);
+    assert!(before.contains("[ci] tests ended at minute "), "{told}");
+    // Nothing but what failed.
+    assert!(!before.contains(" FAILED:\n"), "{told}");
+
+    // What did not come as far as a test is told by its end.
+    let lines: Vec<String> = (1..=100).map(|n| format!("line {n}")).collect();
+    let (told, _, _) = with_other_cargo("--test mini engine::", &lines.join("\n"), 4800);
+    let (_, last) = told.split_once("[ci] engine FAILED:\n").unwrap();
+    assert_eq!(last.lines().collect::<Vec<_>>(), lines[40..]);
 }

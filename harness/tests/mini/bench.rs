@@ -2,8 +2,7 @@
 //! disturbed by the test, recorded like any run, so that the checkers themselves judge what
 //! happened.
 
-// Each test program uses its part of this.
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used)]
 
 use firedrill::drill::{Inbox, follow};
 use firedrill::ops::live::LiveStack;
@@ -46,7 +45,7 @@ impl Bench {
     pub async fn up(fixtures: &str, edits: &[(&str, &str, &str)]) -> Result<Bench, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let stack = folder.path().join("stack");
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mini");
         let lay = |from: &Path| work_copy::copy(from, &stack).map_err(|e| e.to_string());
         lay(&firedrill::process::home::Home::find().root().join("compose/stacks/mini"))?;
         for stale in ["prometheus/rules/alerts.yml", "verdicts.yaml"] {

@@ -12,7 +12,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
 use tokio::net::TcpStream;
 
-use crate::images;
+use support::images;
 
 /// Names in the catalogue.
 pub const IMAGES: &[&str] = &["postgres", "redis", "postfix", "dovecot", "jaeger"];

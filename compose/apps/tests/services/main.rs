@@ -7,8 +7,6 @@ mod backends;
 mod faults;
 mod gate;
 mod healthy;
-#[path = "../../../../harness/tests/images/obtain.rs"]
-mod images;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +16,7 @@ use std::sync::Arc;
 use app::{App, Outcome};
 use backends::Backends;
 use libtest_mimic::{Arguments, Failed};
+use support::images;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
     let backends: Arc<OnceCell<Arc<Backends>>> = Arc::default();
     let trials = healthy::TESTS.iter().chain(faults::TESTS).map(|(name, test)| {
         let (runtime, backends) = (runtime.clone(), backends.clone());
-        images::trial(name, backends::IMAGES, move || run(&runtime, &backends, *test))
+        images::trial(name, backends::IMAGES, move || run(&runtime, &backends, *test)).into()
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Containers are removed from within the runtime.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use verdict::observation::dashboards::Panel;
 
-const RECORDING: &str = include_str!("../../../tests/probes/grafana-10.0.0.jsonl");
+const RECORDING: &str = include_str!("../../../tests/email/probes/grafana-10.0.0.jsonl");
 /// The recorded range, ms since 1970.
 const RANGE: (i64, i64) = (1_796_002_622_285, 1_796_002_628_071);
 

@@ -1,0 +1,42 @@
+//! What takes the mini stack, or images of its servers, and minutes: `cargo test --test mini
+//! lint::` runs one module.
+
+mod bench;
+mod crash;
+mod engine;
+mod faults;
+mod fleet;
+mod interrupt;
+mod lifecycle;
+mod lint;
+mod mutation;
+mod oracle;
+mod renamed;
+mod scaled_files;
+mod selftest_mini;
+mod settled;
+mod silence;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(ended) = crash::executed() {
+        return ended;
+    }
+    support::module::run(support::modules![
+        lint,
+        oracle,
+        scaled_files,
+        engine,
+        crash,
+        interrupt,
+        faults,
+        fleet,
+        silence,
+        lifecycle,
+        settled,
+        mutation,
+        renamed,
+        selftest_mini,
+    ])
+}

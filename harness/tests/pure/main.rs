@@ -1,0 +1,11 @@
+//! What takes neither Docker nor images: `cargo test --test pure gate::` runs one module.
+
+mod bad_input;
+mod error_rate;
+mod gate;
+mod layers;
+mod licences;
+mod optional;
+mod owner_data;
+mod report;
+mod secrets;
