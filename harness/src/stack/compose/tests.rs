@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::process::exit::Exit;
-use crate::process::failure::{Failure, UserError};
+use crate::process::failure::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

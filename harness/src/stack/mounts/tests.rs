@@ -1,6 +1,5 @@
 use super::*;
 use crate::engine::spec::MountSpec;
-use crate::process::failure::UserError;
 use crate::stack::compose::{Source, load};
 use crate::stack::work_copy::WorkCopy;
 use proptest::prelude::*;
