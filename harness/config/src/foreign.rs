@@ -139,7 +139,7 @@ fn rules_are_read(text: &str) {
             path: "compose.yml".into(),
             key: "configs.rules".into(),
             before: 7,
-            spread: text.len() % 2 == 0,
+            spread: text.len().is_multiple_of(2),
         },
     };
     server.files.insert(server.folder().join("rules.yml"), file);
