@@ -276,7 +276,7 @@ pub fn deep() -> impl Iterator<Item = String> {
         ("&a ", ""),
     ];
     pairs.into_iter().flat_map(|(open, close)| {
-        [35, 240, 1_500].into_iter().flat_map(move |times: usize| {
+        [35, 240].into_iter().flat_map(move |times: usize| {
             [format!("{}1{}", open.repeat(times), close.repeat(times)), open.repeat(times)]
         })
     })

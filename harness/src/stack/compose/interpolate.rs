@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What variables stand for.
 pub type Environment = BTreeMap<String, String>;
 
+/// Variables within variables that are filled in.
+const DEEPEST: usize = 50;
+
 /// Fills in the variables of all text values below a node; keys are left alone. Variables that are
 /// not set become empty and are noted in `unset`.
 ///
@@ -56,6 +59,18 @@ pub fn expand(
     env: &Environment,
     unset: &mut BTreeSet<String>,
 ) -> Result<String, String> {
+    expand_within(text, env, unset, 0)
+}
+
+fn expand_within(
+    text: &str,
+    env: &Environment,
+    unset: &mut BTreeSet<String>,
+    around: usize,
+) -> Result<String, String> {
+    if around > DEEPEST {
+        return Err(format!("variables within variables, more than {DEEPEST} deep"));
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -68,7 +83,7 @@ pub fn expand(
             let end = closing(after).ok_or_else(|| {
                 format!("variable without closing brace: `${{{}`", &after[..name_length(after)])
             })?;
-            out.push_str(&braced(&after[..end], env, unset)?);
+            out.push_str(&braced(&after[..end], env, unset, around + 1)?);
             rest = &after[end + 1..];
         } else {
             let end = name_length(rest);
@@ -85,7 +100,12 @@ pub fn expand(
     Ok(out)
 }
 
-fn braced(inner: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Result<String, String> {
+fn braced(
+    inner: &str,
+    env: &Environment,
+    unset: &mut BTreeSet<String>,
+    around: usize,
+) -> Result<String, String> {
     let end = name_length(inner);
     let (name, operation) = inner.split_at(end);
     if name.is_empty() {
@@ -104,12 +124,14 @@ fn braced(inner: &str, env: &Environment, unset: &mut BTreeSet<String>) -> Resul
         .map(|operator| (operator, &operation[operator.len_utf8()..]))
         .ok_or_else(|| format!("malformed variable `${{{name}…}}`"))?;
     match operator {
-        '-' => present.map_or_else(|| expand(argument, env, unset), |value| Ok(value.clone())),
-        '+' => present.map_or_else(|| Ok(String::new()), |_| expand(argument, env, unset)),
+        '-' => present
+            .map_or_else(|| expand_within(argument, env, unset, around), |value| Ok(value.clone())),
+        '+' => present
+            .map_or_else(|| Ok(String::new()), |_| expand_within(argument, env, unset, around)),
         '?' => match present {
             Some(value) => Ok(value.clone()),
             None => {
-                let message = expand(argument, env, unset)?;
+                let message = expand_within(argument, env, unset, around)?;
                 Err(format!("required variable {name} is not set: {message}"))
             }
         },
@@ -200,6 +222,13 @@ mod tests {
         for text in ["${", "${}", "$1", "a $ b", "${SET!x}", "${SET:}"] {
             assert!(fill(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn variables_within_variables_end_somewhere() {
+        let nested = |times: usize| "${NONE:-".repeat(times) + &"}".repeat(times);
+        assert_eq!(fill(&nested(50)).as_deref(), Ok(""));
+        assert!(fill(&nested(1_500)).expect_err("too deep").contains("50 deep"));
     }
 
     #[test]
