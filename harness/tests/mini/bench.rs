@@ -363,6 +363,7 @@ impl Bench {
             drill: name.clone(),
             kind,
             target: target.into(),
+            instances: vec![],
             mechanism,
             blast_radius: BlastRadius::default(),
         };

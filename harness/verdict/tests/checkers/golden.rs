@@ -623,6 +623,7 @@ pub fn drill(
             drill: drill.clone(),
             kind: "stop".into(),
             target: services[0].into(),
+            instances: vec![],
             mechanism: "engine".into(),
             blast_radius,
         },

@@ -12,6 +12,7 @@ mod health;
 mod laws;
 mod left_out;
 mod logs;
+mod members;
 mod mutation;
 mod notified;
 mod recovery;
