@@ -7,7 +7,7 @@ pub mod scenario;
 pub mod steps;
 pub mod subject;
 
-use crate::declaration::{Declaration, DeclaredAlert, Optional, Role};
+use crate::declaration::{Declaration, DeclaredAlert, OneOrList, Optional, Role};
 use crate::plan::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,8 +81,11 @@ impl PlanContext {
     /// ledger to tell.
     pub fn observed(&self) -> Declaration {
         let Declaration { roles, logs, traces, .. } = self.declaration.clone();
-        let answers = |all: [&Option<Role>; 2]| {
-            !all.into_iter().flatten().any(|role| self.left_out.contains_key(&role.service))
+        let answers = |all: [&OneOrList<Role>; 2]| {
+            all.into_iter().all(|servers| {
+                servers.is_empty()
+                    || servers.iter().any(|role| !self.left_out.contains_key(&role.service))
+            })
         };
         let logs = logs.filter(|_| answers([&roles.logs, &roles.shipper]));
         let traces = traces.filter(|_| answers([&roles.traces, &roles.collector]));
@@ -146,6 +149,16 @@ pub struct Planned {
     pub place: String,
     /// What is expected.
     pub expectation: Expectation,
+    /// The declared servers of the role that it rests on; empty in plans of versions that knew one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+}
+
+impl Planned {
+    /// The verdict on a history.
+    pub fn judge(&self, history: &verdict::History) -> verdict::Verdict {
+        self.expectation.judge_members(history, &self.members)
+    }
 }
 
 /// Something that a tag, or a service that is left out, leaves out.

@@ -11,6 +11,7 @@ mod grafana_files;
 pub mod health;
 pub mod host;
 mod jaeger;
+mod members;
 pub mod mounts;
 mod prometheus;
 
@@ -18,6 +19,7 @@ use crate::declaration::Role;
 use crate::declaration::kinds::{self, Interface};
 use crate::process::clock::RunClock;
 pub use grafana_files::{GrafanaFiles, Reach};
+pub use members::{Entrances, Unasked};
 
 use ask::ApiClient;
 use futures::future::BoxFuture;

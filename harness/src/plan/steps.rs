@@ -9,7 +9,7 @@ pub mod scraping;
 pub mod stack;
 pub mod traces;
 
-use crate::declaration::{Declaration, Role};
+use crate::declaration::{Declaration, OneOrList, Role};
 use crate::plan::scenario::Scenario;
 use crate::plan::{LeftOut, Plan, PlanContext, Planned};
 use std::sync::Arc;
@@ -47,12 +47,17 @@ impl StepWorld {
 
     /// Appends an expectation, told by this step.
     fn expect(&mut self, expectation: impl Into<Expectation>) {
+        let expectation = expectation.into();
+        let roles = &self.told().declaration.roles;
+        // One member is no choice, and a plan need not speak of it.
+        let members = expectation.rests_on().map(|r| roles.members(r.role));
         self.plan.expectations.push(Planned {
             feature: self.feature.clone(),
             scenario: self.scenario.clone(),
             step: self.step.clone(),
             place: self.place.clone(),
-            expectation: expectation.into(),
+            members: members.filter(|m| m.len() > 1).unwrap_or_default(),
+            expectation,
         });
     }
 
@@ -85,15 +90,17 @@ impl StepWorld {
         });
     }
 
-    /// The first of these servers that is left out, so that nobody answers.
+    /// The first of these roles' servers that is left out, where none of the role is left: nobody
+    /// answers then.
     fn unanswered<'s>(
         subject: &'s PlanContext,
-        roles: &[&Option<Role>],
+        roles: &[&OneOrList<Role>],
     ) -> Option<(&'s str, String)> {
-        roles
-            .iter()
-            .filter_map(|role| role.as_ref())
-            .find_map(|role| subject.is_left_out(&role.service))
+        roles.iter().find_map(|servers| {
+            let gone = servers.iter().map(|role| subject.is_left_out(&role.service));
+            let gone: Option<Vec<_>> = gone.collect();
+            gone?.into_iter().next()
+        })
     }
 
     /// What the features speak about.

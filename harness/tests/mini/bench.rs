@@ -5,6 +5,7 @@
 // Each test program uses its part of this.
 #![allow(dead_code)]
 
+use firedrill::declaration::OneOrList;
 use firedrill::drill::{Inbox, follow};
 use firedrill::ops::live::LiveStack;
 use firedrill::ops::options::Options;
@@ -70,8 +71,8 @@ impl Bench {
         std::fs::create_dir_all(&run).map_err(|e| e.to_string())?;
         let recorder = Recorder::begin(&run, live.clock()).map_err(|e| e.to_string())?;
         let declaration = &live.read.subject.declaration;
-        let connect = |role: &Option<firedrill::declaration::Role>| {
-            let role = role.as_ref().ok_or("a role is missing")?;
+        let connect = |role: &OneOrList<firedrill::declaration::Role>| {
+            let role = role.iter().next().ok_or("a role is missing")?;
             let port = live
                 .running
                 .address(&role.service, role.port)

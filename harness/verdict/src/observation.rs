@@ -16,8 +16,12 @@ use serde::{Deserialize, Serialize};
 /// A probe's answer. An unreachable backend is an observation too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// Service that was asked, as the Compose file names it.
+    /// Who speaks: the member that was asked (a service as the Compose file names it, or one of its
+    /// instances), or the store that it is an entrance to.
     pub source: String,
+    /// The member that was asked, where it is an entrance to the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// When it was asked.
     pub asked: At,
     /// When it had answered, or was given up.

@@ -120,7 +120,7 @@ pub(super) fn scenarios(
                     "a rule is changed while the server runs: mount its file (`volumes`) instead of handing it over by `configs`".into(),
                 );
             }
-            if stack.declaration.roles.metrics.is_none() {
+            if stack.declaration.roles.metrics.is_empty() {
                 let hint = "state `roles.metrics` in firedrill.yaml, or remove `overrides`".into();
                 return wrong(
                     &["overrides"],

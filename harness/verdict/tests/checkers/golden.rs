@@ -125,7 +125,13 @@ impl Run {
         let (asked, answered) = (self.clock.at(t - 0.01), self.clock.at(t));
         self.push(
             t,
-            EventKind::Observation(Observation { source: source.into(), asked, answered, fact }),
+            EventKind::Observation(Observation {
+                source: source.into(),
+                via: None,
+                asked,
+                answered,
+                fact,
+            }),
         )
     }
 

@@ -103,9 +103,10 @@ fn without(run: Run, unwanted: impl Fn(&Fact) -> bool) -> Run {
 /// name of the second.
 fn united(a: &Run, b: &Run) -> History {
     let of_b = b.events.iter().filter_map(|(t, k)| match k {
-        EventKind::Observation(o) if o.source == A => {
-            Some((*t, EventKind::Observation(Observation { source: B.into(), ..o.clone() })))
-        }
+        EventKind::Observation(o) if o.source == A => Some((
+            *t,
+            EventKind::Observation(Observation { source: B.into(), via: None, ..o.clone() }),
+        )),
         _ => None,
     });
     let mut both = a.clone();
