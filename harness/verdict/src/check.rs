@@ -4,7 +4,10 @@
 use crate::history::History;
 use crate::left_out::Absent;
 use crate::verdict::Verdict;
-use members::{EACH_METRICS_SERVER, NO_ROLE, RestsOn, SOME_METRICS_SERVER};
+use members::{
+    BETWEEN_ALERT_MANAGERS, BETWEEN_METRICS_SERVERS, EACH_METRICS_SERVER, NO_ROLE, RestsOn,
+    SOME_METRICS_SERVER,
+};
 use serde::{Deserialize, Serialize};
 
 /// A question that a history answers. Laws that all obey, as property tests: an empty or truncated
@@ -59,6 +62,7 @@ pub mod attempts;
 pub mod baseline;
 pub(crate) mod calendar;
 pub mod clock;
+pub mod cluster;
 pub mod dashboards;
 pub mod drill;
 mod evaluations;
@@ -82,6 +86,11 @@ expectations! {
     SeriesPresent(scraping::SeriesPresent) rests on EACH_METRICS_SERVER,
     MetricsEndpoints(scraping::MetricsEndpoints) rests on EACH_METRICS_SERVER,
     ConfigurationLoaded(scraping::ConfigurationLoaded) rests on EACH_METRICS_SERVER,
+    ReplicasToldApart(cluster::ReplicasToldApart) rests on BETWEEN_METRICS_SERVERS,
+    SentToEachManager(cluster::SentToEachManager) rests on EACH_METRICS_SERVER,
+    ManagersClustered(cluster::ManagersClustered) rests on BETWEEN_ALERT_MANAGERS,
+    ManagersAlike(cluster::ManagersAlike) rests on BETWEEN_ALERT_MANAGERS,
+    AlertsHeldOnce(cluster::AlertsHeldOnce) rests on BETWEEN_ALERT_MANAGERS,
     LinesStored(logs::LinesStored) rests on NO_ROLE,
     FieldsTyped(logs::FieldsTyped) rests on NO_ROLE,
     TracesComplete(traces::TracesComplete) rests on NO_ROLE,
@@ -133,6 +142,11 @@ impl Expectation {
                 | Expectation::HealthEndpoints(_)
                 | Expectation::ConfigurationLoaded(_)
                 | Expectation::FieldsTyped(_)
+                | Expectation::ReplicasToldApart(_)
+                | Expectation::SentToEachManager(_)
+                | Expectation::ManagersClustered(_)
+                | Expectation::ManagersAlike(_)
+                | Expectation::AlertsHeldOnce(_)
                 | Expectation::WithinBaseline(_)
         )
     }

@@ -6,6 +6,7 @@ pub mod fields;
 pub mod health;
 pub mod host;
 pub mod logs;
+pub mod members;
 pub mod metrics;
 pub mod replay;
 pub mod traces;
@@ -98,6 +99,10 @@ pub enum Fact {
         /// Their names there.
         names: Vec<String>,
     },
+    /// What tells a metrics server from others, and where it sends its alerts.
+    Replica(members::Replica),
+    /// An alert manager's view of its cluster.
+    ClusterMember(members::ClusterMember),
     /// Silences in force.
     Silences {
         /// The silences.

@@ -7,6 +7,7 @@ mod alerts;
 mod attempts;
 mod baseline;
 mod clock;
+mod cluster;
 mod golden;
 mod health;
 mod laws;

@@ -18,7 +18,7 @@ fn both() -> Vec<String> {
 }
 
 /// What can be wrong with what a metrics server says. The first is a server that is well.
-const CORRUPTIONS: [(&str, fn(Run) -> Run); 14] = [
+const CORRUPTIONS: [(&str, fn(Run) -> Run); 15] = [
     ("well", |run| run),
     ("one alert is late", |run| run.alert_later("MailerDown", 5.0)),
     ("one alert never fires", |run| {
@@ -91,6 +91,13 @@ const CORRUPTIONS: [(&str, fn(Run) -> Run); 14] = [
             }
         })
     }),
+    ("alerts are sent nowhere", |run| {
+        run.facts(|_, _, f| {
+            if let Fact::Replica(replica) = f {
+                replica.managers.clear();
+            }
+        })
+    }),
     ("silent", |run| without(run, |_| true)),
 ];
 
@@ -103,10 +110,14 @@ fn without(run: Run, unwanted: impl Fn(&Fact) -> bool) -> Run {
 /// name of the second.
 fn united(a: &Run, b: &Run) -> History {
     let of_b = b.events.iter().filter_map(|(t, k)| match k {
-        EventKind::Observation(o) if o.source == A => Some((
-            *t,
-            EventKind::Observation(Observation { source: B.into(), via: None, ..o.clone() }),
-        )),
+        EventKind::Observation(o) if o.source == A => {
+            let mut o = Observation { source: B.into(), ..o.clone() };
+            // It carries a label of its own, as it has to.
+            if let Fact::Replica(replica) = &mut o.fact {
+                replica.external_labels.insert("replica".into(), "b".into());
+            }
+            Some((*t, EventKind::Observation(o)))
+        }
         _ => None,
     });
     let mut both = a.clone();
@@ -135,11 +146,18 @@ fn of_both(e: &Expectation) -> Expectation {
     if let Expectation::ConfigurationLoaded(c) = &mut e {
         c.servers.push(B.to_owned());
     }
+    if let Expectation::ReplicasToldApart(c) = &mut e {
+        c.servers.push(B.to_owned());
+    }
     e
 }
 
 fn judged(e: &Expectation, history: &History) -> Verdict {
-    of_both(e).judge_members(history, &both())
+    let members = match e.rests_on() {
+        Some(rests_on) if rests_on.role == Role::Alerting => vec!["manager".to_owned()],
+        _ => both(),
+    };
+    of_both(e).judge_members(history, &members)
 }
 
 fn resting(quantifier: Quantifier) -> impl Fn(&Expectation) -> bool {
