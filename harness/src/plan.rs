@@ -48,6 +48,8 @@ pub struct PlanContext {
     pub unavailable: BTreeSet<String>,
     /// How services that are left out would be seen.
     pub absent: Vec<AbsentService>,
+    /// Host names inside the stack's network, and the service that each leads to.
+    pub hosts: BTreeMap<String, String>,
 }
 
 impl PlanContext {

@@ -65,6 +65,10 @@ pub enum Question {
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,
+    /// What tells a metrics server from others, and where it sends its alerts.
+    Replica,
+    /// An alert manager's view of its cluster.
+    ClusterMember,
     /// Since when the server's process runs.
     ProcessStarted,
     /// Log documents of an index pattern between two instants (seconds since the epoch).
@@ -175,6 +179,8 @@ impl Question {
             Question::ManagedAlerts => "managed alerts".into(),
             Question::Silences => "silences".into(),
             Question::ManagerReceivers => "receivers".into(),
+            Question::Replica => "external labels and alert managers".into(),
+            Question::ClusterMember => "status of the cluster".into(),
             Question::ProcessStarted => "start of the process".into(),
             Question::Documents { pattern, .. } => format!("documents of {pattern}"),
             Question::NewestLines { signal, .. } | Question::NewestTraces { signal, .. } => {

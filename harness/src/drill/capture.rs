@@ -37,6 +37,16 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
         session.observe([health::check(endpoint, port, *session.clock()).await])?;
     }
+    // How servers stand to each other matters where there are several.
+    let (servers, managers) = (&session.probes.metrics, &session.probes.alerting);
+    if servers.len() > 1 || managers.len() > 1 {
+        for metrics in servers {
+            ask(session, metrics.as_ref(), Question::Replica).await?;
+        }
+        for manager in managers {
+            ask(session, manager.as_ref(), Question::ClusterMember).await?;
+        }
+    }
     for metrics in session.probes.metrics.iter().map(AsRef::as_ref) {
         scraped(session, metrics).await?;
         ask(session, metrics, Question::Rules).await?;

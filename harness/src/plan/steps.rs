@@ -2,6 +2,7 @@
 //! appends an expectation; each step calls one function and never speaks to the engine.
 
 pub mod alerts;
+pub mod cluster;
 pub mod dashboards;
 pub mod logs;
 pub mod recovery;
@@ -75,6 +76,11 @@ impl StepWorld {
         } else {
             self.absent.get_or_insert(format!("firedrill.yaml states no `{key}`"));
         }
+    }
+
+    /// The scenario is about several servers of a role, and the stack has one.
+    fn one_alone(&mut self, role: &str) {
+        self.absent.get_or_insert(format!("firedrill.yaml states one server of `roles.{role}`"));
     }
 
     /// Appends an expectation, or, if a service that it can't do without is left out, that its
