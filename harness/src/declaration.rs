@@ -136,28 +136,51 @@ pub enum PortBinding {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Roles {
-    /// The metrics server.
-    pub metrics: Option<Role>,
-    /// The alert manager.
-    pub alerting: Option<Role>,
+    /// The metrics servers. Each of those of one `set` is expected to see the same.
+    #[serde(default)]
+    pub metrics: OneOrList<Role>,
+    /// The alert managers. Several are one cluster.
+    #[serde(default)]
+    pub alerting: OneOrList<Role>,
     /// The dashboards. Of several the first that runs answers; files (`grafana-files`) are always
     /// there.
     #[serde(default)]
     pub dashboards: OneOrList<Role>,
-    /// The log store.
-    pub logs: Option<Role>,
-    /// The shipper of logs.
-    pub shipper: Option<Role>,
-    /// The trace store.
-    pub traces: Option<Role>,
-    /// The collector of traces.
-    pub collector: Option<Role>,
+    /// The log store; several are entrances to one.
+    #[serde(default)]
+    pub logs: OneOrList<Role>,
+    /// The shippers of logs.
+    #[serde(default)]
+    pub shipper: OneOrList<Role>,
+    /// The trace store; several are entrances to one.
+    #[serde(default)]
+    pub traces: OneOrList<Role>,
+    /// The collectors of traces.
+    #[serde(default)]
+    pub collector: OneOrList<Role>,
 }
+
+/// The set of a metrics server where none is stated.
+pub const MAIN_SET: &str = "main";
 
 /// Kind of dashboards that are judged from the files which provision them.
 pub const GRAFANA_FILES: &str = "grafana-files";
 
 impl Roles {
+    /// The metrics servers of one set.
+    pub fn metrics_of<'r>(&'r self, set: &'r str) -> impl Iterator<Item = &'r Role> {
+        self.metrics.iter().filter(move |role| role.set_name() == set)
+    }
+
+    /// The declared members that a verdict speaks of which rests on this role, by name.
+    pub fn members(&self, role: verdict::check::members::Role) -> Vec<String> {
+        let names = |of: &mut dyn Iterator<Item = &Role>| of.map(|r| r.service.clone()).collect();
+        match role {
+            verdict::check::members::Role::Metrics => names(&mut self.metrics_of(MAIN_SET)),
+            verdict::check::members::Role::Alerting => names(&mut self.alerting.iter()),
+        }
+    }
+
     /// Who answers for the dashboards where these services run.
     pub fn dashboards_where(&self, runs: impl Fn(&str) -> bool) -> Option<&Role> {
         self.dashboards.iter().find(|role| role.kind == GRAFANA_FILES || runs(&role.service))
@@ -181,6 +204,15 @@ pub struct Role {
     pub port: u16,
     /// Its configuration file, relative to the declaration, where firedrill has to read it.
     pub config: Option<String>,
+    /// With a metrics server: the set that it belongs to, `main` by default. What is expected of
+    /// targets and rules is expected of each server of the set `main`; one that only shows what
+    /// others scraped (a federation, a global view) is in a set of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+    /// With a store of logs or traces: the store's name. Servers with the same one are entrances to
+    /// one store: they are asked in turn, until one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrance_to: Option<String>,
     /// User for basic authentication.
     pub user: Option<String>,
     /// Password.
@@ -193,6 +225,13 @@ pub struct Role {
     /// declaration, if no service mounts it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, String>,
+}
+
+impl Role {
+    /// The set that it belongs to.
+    pub fn set_name(&self) -> &str {
+        self.set.as_deref().unwrap_or(MAIN_SET)
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -253,9 +292,17 @@ pub struct DeclaredTarget {
     /// Least number of targets.
     #[serde(default = "one_target")]
     pub count: u64,
+    /// The set of metrics servers that must have it: `main` by default.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
 }
 
 impl DeclaredTarget {
+    /// Whether each server of this set must have it.
+    pub fn is_in(&self, set: &str) -> bool {
+        self.set.as_deref().unwrap_or(MAIN_SET) == set
+    }
+
     /// The service that is scraped.
     pub fn scraped(&self) -> &str {
         self.from.as_ref().unwrap_or(&self.service)

@@ -97,10 +97,10 @@ impl UserError for Error {
 /// Backends that can be asked.
 #[derive(Default)]
 pub struct Probes {
-    /// The metrics server.
-    pub metrics: Option<Box<dyn Probe>>,
-    /// The alert manager.
-    pub alerting: Option<Box<dyn Probe>>,
+    /// The metrics servers, each declared one.
+    pub metrics: Vec<Box<dyn Probe>>,
+    /// The alert managers, each declared one.
+    pub alerting: Vec<Box<dyn Probe>>,
     pub dashboards: Option<Box<dyn Probe>>,
     /// The log store.
     pub logs: Option<Box<dyn Probe>>,
@@ -381,10 +381,9 @@ impl Session {
         declared.receivers.iter().filter(|r| !resolved || told(r)).all(has)
     }
 
-    /// Alerts that the metrics server holds active now (pending ones too); `None` if it can't be
-    /// asked.
+    /// Alerts that some metrics server holds active now (pending ones too); `None` if none can be
+    /// asked: one that a fault took says nothing.
     async fn active_alerts(&self) -> Option<BTreeSet<String>> {
-        let metrics = self.probes.metrics.as_deref()?;
         let now = self.clock().now().wall_s();
         let question = Question::Range {
             name: "active".into(),
@@ -393,20 +392,30 @@ impl Session {
             end_s: now,
             step_s: 1.0,
         };
-        let mut active = BTreeSet::new();
-        for observation in metrics.ask(&question).await {
-            let Fact::Samples(samples) = observation.fact else { return None };
-            // What is active because of a service that is left out says nothing.
-            let about =
-                samples.series.into_iter().filter(|s| !left_out::named(&self.absent, &s.labels));
-            active.extend(about.filter_map(|s| s.labels.get("alertname").cloned()));
+        let (mut active, mut answered) = (BTreeSet::new(), false);
+        for metrics in &self.probes.metrics {
+            for observation in metrics.ask(&question).await {
+                let Fact::Samples(samples) = observation.fact else { continue };
+                answered = true;
+                // What is active because of a service that is left out says nothing.
+                let about = samples
+                    .series
+                    .into_iter()
+                    .filter(|s| !left_out::named(&self.absent, &s.labels));
+                active.extend(about.filter_map(|s| s.labels.get("alertname").cloned()));
+            }
         }
-        Some(active)
+        answered.then_some(active)
     }
 
-    /// Records what the alert manager holds, at most once a second.
+    /// The set of a metrics server.
+    fn set_of(&self, member: &str) -> String {
+        let of = self.declaration.roles.metrics.iter().find(|role| role.service == member);
+        of.map_or(crate::declaration::MAIN_SET, |role| role.set_name()).to_owned()
+    }
+
+    /// Records what the alert managers hold, at most once a second.
     async fn watch_alerts(&self) -> Result<(), Error> {
-        let Some(alerting) = self.probes.alerting.as_deref() else { return Ok(()) };
         {
             let mut last = self.watched.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if last.is_some_and(|l: Instant| l.elapsed() < Duration::from_secs(1)) {
@@ -414,7 +423,10 @@ impl Session {
             }
             *last = Some(Instant::now());
         }
-        self.observe(alerting.ask(&Question::ManagedAlerts).await)
+        for alerting in &self.probes.alerting {
+            self.observe(alerting.ask(&Question::ManagedAlerts).await)?;
+        }
+        Ok(())
     }
 
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.

@@ -9,7 +9,7 @@ pub mod scenario;
 pub mod steps;
 pub mod subject;
 
-use crate::declaration::{Declaration, DeclaredAlert, Optional, Role};
+use crate::declaration::{Declaration, DeclaredAlert, OneOrList, Optional, Role};
 use crate::plan::scenario::Scenario;
 use crate::process::failure::Advice;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ pub struct PlanContext {
     pub unavailable: BTreeSet<String>,
     /// How services that are left out would be seen.
     pub absent: Vec<AbsentService>,
+    /// Host names inside the stack's network, and the service that each leads to.
+    pub hosts: BTreeMap<String, String>,
 }
 
 impl PlanContext {
@@ -84,8 +86,11 @@ impl PlanContext {
     /// ledger to tell.
     pub fn observed(&self) -> Declaration {
         let Declaration { roles, logs, traces, .. } = self.declaration.clone();
-        let answers = |all: [&Option<Role>; 2]| {
-            !all.into_iter().flatten().any(|role| self.left_out.contains_key(&role.service))
+        let answers = |all: [&OneOrList<Role>; 2]| {
+            all.into_iter().all(|servers| {
+                servers.is_empty()
+                    || servers.iter().any(|role| !self.left_out.contains_key(&role.service))
+            })
         };
         let logs = logs.filter(|_| answers([&roles.logs, &roles.shipper]));
         let traces = traces.filter(|_| answers([&roles.traces, &roles.collector]));
@@ -149,6 +154,16 @@ pub struct Planned {
     pub place: String,
     /// What is expected.
     pub expectation: Expectation,
+    /// The declared servers of the role that it rests on; empty in plans of versions that knew one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+}
+
+impl Planned {
+    /// The verdict on a history.
+    pub fn judge(&self, history: &verdict::History) -> verdict::Verdict {
+        self.expectation.judge_members(history, &self.members)
+    }
 }
 
 /// Something that a tag, or a service that is left out, leaves out.

@@ -11,6 +11,7 @@ mod grafana_files;
 pub mod health;
 pub mod host;
 mod jaeger;
+mod members;
 pub mod mounts;
 mod prometheus;
 
@@ -20,6 +21,7 @@ use crate::process::clock::RunClock;
 use crate::process::exit::Exit;
 use crate::process::failure::UserError;
 pub use grafana_files::{GrafanaFiles, Reach};
+pub use members::{Entrances, Unasked};
 
 use ask::ApiClient;
 use futures::future::BoxFuture;
@@ -65,6 +67,10 @@ pub enum Question {
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,
+    /// What tells a metrics server from others, and where it sends its alerts.
+    Replica,
+    /// An alert manager's view of its cluster.
+    ClusterMember,
     /// Since when the server's process runs.
     ProcessStarted,
     /// Log documents of an index pattern between two instants (seconds since the epoch).
@@ -185,6 +191,8 @@ impl Question {
             Question::ManagedAlerts => Asked::ManagedAlerts,
             Question::Silences => Asked::Silences,
             Question::ManagerReceivers => Asked::ManagerReceivers,
+            Question::Replica => Asked::Replica,
+            Question::ClusterMember => Asked::ClusterMember,
             Question::ProcessStarted => Asked::ProcessStarted,
             Question::Documents { pattern, .. } => Asked::Documents { pattern: pattern.clone() },
             Question::NewestLines { signal, .. } | Question::NewestTraces { signal, .. } => {

@@ -134,8 +134,7 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
             expires: &w.expires,
         })
         .collect();
-    let mut verdicts: Vec<Verdict> =
-        plan.expectations.iter().map(|p| p.expectation.judge(history)).collect();
+    let mut verdicts: Vec<Verdict> = plan.expectations.iter().map(|p| p.judge(history)).collect();
     for verdict in &mut verdicts {
         summary::waive(verdict, &waivers, &file.day);
     }

@@ -20,7 +20,9 @@ const CALM_WITHIN: Duration = Duration::from_secs(30);
 /// # Errors
 /// The record can't be read or written.
 pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, Error> {
-    let Some(metrics) = session.probes.metrics.as_deref() else { return Ok(Vec::new()) };
+    if session.probes.metrics.is_empty() {
+        return Ok(Vec::new());
+    }
     let now = session.clock().now();
     let mut history = session.recorder.so_far()?;
     // As if the run ended here.
@@ -28,7 +30,9 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     for question in
         capture::alerts(session.traffic_since.wall_s(), now.wall_s(), session.evaluation_s)
     {
-        seen.extend(metrics.ask(&question).await.into_iter().map(EventKind::Observation));
+        for metrics in &session.probes.metrics {
+            seen.extend(metrics.ask(&question).await.into_iter().map(EventKind::Observation));
+        }
     }
     let ended = EventKind::Run(RunEvent::Ended { complete: true, reason: None });
     for (seq, kind) in (history.events.len() as u64..).zip(seen.into_iter().chain([ended])) {
@@ -40,9 +44,11 @@ pub async fn late(session: &Session, plan: &Plan) -> Result<Vec<PlannedDrill>, E
     // What takes long at its true size can't be had a second time.
     for drill in plan.drills.iter().filter(|d| !d.scenario.is_early()) {
         let name = &drill.scenario.name;
-        let Some(why) =
-            attempts::again(&history, plan.expectations.iter().map(|p| &p.expectation), name)
-        else {
+        let Some(why) = attempts::again(
+            &history,
+            plan.expectations.iter().map(|p| (&p.expectation, &p.members[..])),
+            name,
+        ) else {
             continue;
         };
         session.progress.say(&format!("drill {name} is run again: {why}"));

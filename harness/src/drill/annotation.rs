@@ -281,6 +281,7 @@ mod tests {
             drill: "d".into(),
             kind: "stop".into(),
             target: "postfix".into(),
+            instances: vec![],
             mechanism: "m".into(),
             blast_radius: Default::default(),
         };

@@ -37,17 +37,28 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
         session.observe([health::check(endpoint, port, *session.clock()).await])?;
     }
-    if let Some(metrics) = session.probes.metrics.as_deref() {
+    // How servers stand to each other matters where there are several.
+    let (servers, managers) = (&session.probes.metrics, &session.probes.alerting);
+    if servers.len() > 1 || managers.len() > 1 {
+        for metrics in servers {
+            ask(session, metrics.as_ref(), Question::Replica).await?;
+        }
+        for manager in managers {
+            ask(session, manager.as_ref(), Question::ClusterMember).await?;
+        }
+    }
+    for metrics in session.probes.metrics.iter().map(AsRef::as_ref) {
         scraped(session, metrics).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
     }
-    if let Some(alerting) = session.probes.alerting.as_deref() {
+    for alerting in session.probes.alerting.iter().map(AsRef::as_ref) {
         ask(session, alerting, Question::Reload).await?;
         ask(session, alerting, Question::Silences).await?;
         ask(session, alerting, Question::ManagerReceivers).await?;
     }
-    for role in [&declaration.roles.metrics, &declaration.roles.alerting].into_iter().flatten() {
+    let roles = &declaration.roles;
+    for role in roles.metrics.iter().chain(roles.alerting.iter()) {
         session.observe([mounts::mounted(
             &session.engine,
             &session.running.project,
@@ -166,13 +177,13 @@ pub(super) fn alerts(start_s: f64, end_s: f64, step_s: f64) -> impl Iterator<Ite
 pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(), Error> {
     let declaration = &session.declaration;
     let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
-    if let Some(metrics) = session.probes.metrics.as_deref() {
+    for metrics in session.probes.metrics.iter().map(AsRef::as_ref) {
         let step_s = session.evaluation_s;
         for question in alerts(start_s, end_s, step_s) {
             ask(session, metrics, question).await?;
         }
         for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
-            session.ask_inputs(drill).await?;
+            session.ask_inputs_of(metrics, drill).await?;
         }
         for planned in &plan.expectations {
             let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) =
@@ -262,7 +273,11 @@ async fn pressure(session: &Session) {
 }
 
 async fn evaluations(session: &Session) {
-    let Some(metrics) = session.probes.metrics.as_deref() else { return };
+    let servers = session.probes.metrics.iter();
+    futures::future::join_all(servers.map(|s| evaluations_of(session, s.as_ref()))).await;
+}
+
+async fn evaluations_of(session: &Session, metrics: &dyn Probe) {
     let period = EVALUATIONS_EVERY.max(Duration::from_secs_f64(session.evaluation_s));
     loop {
         // What is not answered shows as a gap between readings; whether the server answers is asked
@@ -298,7 +313,13 @@ impl Session {
     /// Records what the rules of a drill's alerts were made of, from the injection to the drill's
     /// end, or until now.
     pub(super) async fn ask_inputs(&self, drill: &PlannedDrill) -> Result<(), Error> {
-        let Some(metrics) = self.probes.metrics.as_deref() else { return Ok(()) };
+        for metrics in self.probes.metrics.iter().map(AsRef::as_ref) {
+            self.ask_inputs_of(metrics, drill).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_inputs_of(&self, metrics: &dyn Probe, drill: &PlannedDrill) -> Result<(), Error> {
         let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
         for alert in &drill.scenario.alerts {
             let question = Question::RuleInputs {

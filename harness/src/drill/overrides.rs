@@ -105,7 +105,7 @@ impl Session {
         };
         let mut levels = Vec::new();
         for observation in
-            self.probes.metrics.as_deref().map(|m| m.ask(&question)).ok_or_else(no_server)?.await
+            self.probes.metrics.first().map(|m| m.ask(&question)).ok_or_else(no_server)?.await
         {
             if let Fact::Samples(samples) = &observation.fact {
                 levels.extend(
@@ -124,7 +124,7 @@ impl Session {
     }
 
     fn metrics_url(&self) -> Result<String, Error> {
-        let role = self.declaration.roles.metrics.as_ref().ok_or_else(no_server)?;
+        let role = self.declaration.roles.metrics.iter().next().ok_or_else(no_server)?;
         self.running.url(&role.service, role.port).ok_or_else(no_server)
     }
 }

@@ -27,16 +27,29 @@ const WATCHED_WITHIN: Duration = Duration::from_secs(20);
 /// # Errors
 /// The run was interrupted.
 pub async fn watched(session: &Session, up: At) -> Result<(), Error> {
-    let Some(metrics) = session.probes.metrics.as_deref() else { return Ok(()) };
+    if session.probes.metrics.is_empty() {
+        return Ok(());
+    }
     let until_us = up.mono_us + WATCHED_WITHIN.as_micros() as i64;
-    while session.clock().now().mono_us < until_us && !watches(session, metrics).await {
+    while session.clock().now().mono_us < until_us && !watch(session).await {
         session.interrupted()?;
         tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
 
+/// Whether each metrics server watches, and nothing is wrong.
+async fn watch(session: &Session) -> bool {
+    for metrics in &session.probes.metrics {
+        if !watches(session, metrics.as_ref()).await {
+            return false;
+        }
+    }
+    wrong_now(session, None, &BTreeSet::new(), &BTreeSet::new()).await.is_none()
+}
+
 async fn watches(session: &Session, metrics: &dyn Probe) -> bool {
+    let set = session.set_of(metrics.source());
     let mut facts = metrics.ask(&Question::Targets).await;
     facts.extend(metrics.ask(&Question::Evaluations).await);
     let (mut targets, mut rules) = (false, false);
@@ -45,6 +58,7 @@ async fn watches(session: &Session, metrics: &dyn Probe) -> bool {
             Fact::Targets { targets: seen } => {
                 let declared = session.declaration.targets.iter();
                 let mut declared = declared
+                    .filter(|t| t.is_in(&set))
                     .filter(|t| !session.absent.iter().any(|absent| absent.jobs.contains(&t.job)));
                 targets = declared.all(|t| seen.iter().any(|s| s.job == t.job));
             }
@@ -52,7 +66,7 @@ async fn watches(session: &Session, metrics: &dyn Probe) -> bool {
             _ => {}
         }
     }
-    targets && rules && wrong_now(session, None, &BTreeSet::new(), &BTreeSet::new()).await.is_none()
+    targets && rules
 }
 
 /// Awaits the steady state, and records whether it held. `before` names the drill or wave that
@@ -119,11 +133,7 @@ pub async fn hold_with(
 /// # Errors
 /// They don't; or the record can't be written.
 pub async fn check_scrape_headroom(session: &Session) -> Result<(), Error> {
-    let Some(((written, n), metrics)) =
-        session.scrape_check.as_ref().zip(session.probes.metrics.as_deref())
-    else {
-        return Ok(());
-    };
+    let Some((written, n)) = session.scrape_check.as_ref() else { return Ok(()) };
     let question = Question::Range {
         name: STEADY_SCRAPES.into(),
         expr: "scrape_duration_seconds".into(),
@@ -131,7 +141,10 @@ pub async fn check_scrape_headroom(session: &Session) -> Result<(), Error> {
         end_s: session.clock().now().wall_s(),
         step_s: 0.0,
     };
-    let answers = metrics.ask(&question).await;
+    let mut answers = Vec::new();
+    for metrics in &session.probes.metrics {
+        answers.extend(metrics.ask(&question).await);
+    }
     let mut samples: Vec<Samples> = answers
         .iter()
         .filter_map(
@@ -178,7 +191,9 @@ async fn wrong_now(
             return Some(format!("the 99th percentile of latency is {:.0} ms", live.p99_ms));
         }
     }
-    let metrics = session.probes.metrics.as_deref()?;
+    if session.probes.metrics.is_empty() {
+        return None;
+    }
     // What the host itself suffers from others is no reason to wait.
     let about_host = session
         .declaration
@@ -188,17 +203,19 @@ async fn wrong_now(
         .map(|a| &a.name);
     let switches = session.declaration.dead_mans_switches.iter().map(|s| &s.name);
     let allowed: Vec<&String> = steady.alerts.iter().chain(about_host).chain(switches).collect();
-    for observation in metrics.ask(&Question::Targets).await {
-        match observation.fact {
-            Fact::Targets { targets } => {
-                if let Some(down) = down(&targets, &session.absent) {
-                    return Some(down);
+    for metrics in &session.probes.metrics {
+        for observation in metrics.ask(&Question::Targets).await {
+            match observation.fact {
+                Fact::Targets { targets } => {
+                    if let Some(down) = down(&targets, &session.absent) {
+                        return Some(down);
+                    }
                 }
+                Fact::Unreachable { error, .. } => {
+                    return Some(format!("{} does not answer: {error}", metrics.source()));
+                }
+                _ => {}
             }
-            Fact::Unreachable { error, .. } => {
-                return Some(format!("the metrics server does not answer: {error}"));
-            }
-            _ => {}
         }
     }
     let Some(active) = session.active_alerts().await else {

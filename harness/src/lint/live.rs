@@ -10,6 +10,7 @@ use verdict::observation::metrics::{RuleGroup, Series, Target};
 
 use super::buckets::{self, Bucket};
 use super::{Findings, Linted, labels, templates};
+use crate::declaration::Role;
 use crate::probe::{self, Probe, Question};
 use crate::process::clock::RunClock;
 use crate::stack::{Running, Stack};
@@ -31,7 +32,26 @@ pub async fn add(
     config: &MonitoringConfig,
     running: &Running,
 ) -> Result<(), Advice> {
-    let Some(role) = &stack.declaration.roles.metrics else { return Ok(()) };
+    let mut findings = Findings::default();
+    for role in stack.declaration.roles.metrics.iter() {
+        one(role, config, running, &mut findings).await?;
+    }
+    if stack.declaration.roles.metrics.is_empty() {
+        return Ok(());
+    }
+    linted.findings.append(&mut findings.0);
+    linted.run = Some(running.run.clone());
+    linted.sort();
+    Ok(())
+}
+
+/// What one metrics server shows.
+async fn one(
+    role: &Role,
+    config: &MonitoringConfig,
+    running: &Running,
+    findings: &mut Findings,
+) -> Result<(), Advice> {
     let Some(server) = config.prometheus.iter().find(|server| server.service == role.service)
     else {
         return Ok(());
@@ -43,11 +63,7 @@ pub async fn add(
     let mut seen = Seen::ask(probe.as_ref(), server).await?;
     // That a service does not answer that the run leaves out is as it should be.
     seen.absent = running.left_out.keys().cloned().collect();
-    let mut findings = Findings::default();
-    seen.check(server, &mut findings);
-    linted.findings.append(&mut findings.0);
-    linted.run = Some(running.run.clone());
-    linted.sort();
+    seen.check(server, findings);
     Ok(())
 }
 

@@ -150,10 +150,12 @@ fn told_to_alertmanager(
             "name it under `alerting.alertmanagers`",
         );
     }
-    let role = subject.declaration.roles.alerting.as_ref();
+    let managers = &subject.declaration.roles.alerting;
     for (target, place) in targets {
         let (host, port) = target.rsplit_once(':').unwrap_or((target, "9093"));
-        match (subject.hosts.get(host), role) {
+        let service = subject.hosts.get(host);
+        let role = service.and_then(|s| managers.iter().find(|role| role.service == *s));
+        match (service, role) {
             (None, _) => findings.error(
                 "alertmanager-address",
                 place,
@@ -162,19 +164,12 @@ fn told_to_alertmanager(
                 ),
                 suggest(host, subject.hosts.keys().map(String::as_str), "services"),
             ),
-            (Some(service), Some(role))
-                if *service == role.service && port != role.port.to_string() =>
-            {
-                findings.error(
-                    "alertmanager-address",
-                    place,
-                    format!(
-                        "alerts are sent to port {port} of {host}, which listens on {}",
-                        role.port
-                    ),
-                    "correct the port here, or `roles.alerting.port` in firedrill.yaml",
-                )
-            }
+            (Some(_), Some(role)) if port != role.port.to_string() => findings.error(
+                "alertmanager-address",
+                place,
+                format!("alerts are sent to port {port} of {host}, which listens on {}", role.port),
+                "correct the port here, or `roles.alerting.port` in firedrill.yaml",
+            ),
             _ => {}
         }
     }

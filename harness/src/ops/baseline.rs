@@ -269,6 +269,7 @@ fn expectations(gate: &Gate, seed: u64) -> Vec<Planned> {
         scenario: "A candidate is no worse than the baseline".into(),
         step: format!("Then {name} is no worse"),
         place: "baseline".into(),
+        members: Vec::new(),
         expectation: WithinBaseline {
             name: name.clone(),
             measure: measure.clone(),

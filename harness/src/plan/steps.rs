@@ -2,6 +2,7 @@
 //! appends an expectation; each step calls one function and never speaks to the engine.
 
 pub mod alerts;
+pub mod cluster;
 pub mod dashboards;
 pub mod logs;
 pub mod recovery;
@@ -9,7 +10,7 @@ pub mod scraping;
 pub mod stack;
 pub mod traces;
 
-use crate::declaration::{Declaration, Role};
+use crate::declaration::{Declaration, OneOrList, Role};
 use crate::plan::scenario::Scenario;
 use crate::plan::{LeftOut, Plan, PlanContext, Planned};
 use std::sync::Arc;
@@ -47,12 +48,17 @@ impl StepWorld {
 
     /// Appends an expectation, told by this step.
     fn expect(&mut self, expectation: impl Into<Expectation>) {
+        let expectation = expectation.into();
+        let roles = &self.told().declaration.roles;
+        // One member is no choice, and a plan need not speak of it.
+        let members = expectation.rests_on().map(|r| roles.members(r.role));
         self.plan.expectations.push(Planned {
             feature: self.feature.clone(),
             scenario: self.scenario.clone(),
             step: self.step.clone(),
             place: self.place.clone(),
-            expectation: expectation.into(),
+            members: members.filter(|m| m.len() > 1).unwrap_or_default(),
+            expectation,
         });
     }
 
@@ -72,6 +78,11 @@ impl StepWorld {
         }
     }
 
+    /// The scenario is about several servers of a role, and the stack has one.
+    fn one_alone(&mut self, role: &str) {
+        self.absent.get_or_insert(format!("firedrill.yaml states one server of `roles.{role}`"));
+    }
+
     /// Appends an expectation, or, if a service that it can't do without is left out, that its
     /// verdict is skipped.
     fn expect_unless(&mut self, gone: Option<(&str, String)>, expectation: impl Into<Expectation>) {
@@ -85,15 +96,17 @@ impl StepWorld {
         });
     }
 
-    /// The first of these servers that is left out, so that nobody answers.
+    /// The first of these roles' servers that is left out, where none of the role is left: nobody
+    /// answers then.
     fn unanswered<'s>(
         subject: &'s PlanContext,
-        roles: &[&Option<Role>],
+        roles: &[&OneOrList<Role>],
     ) -> Option<(&'s str, String)> {
-        roles
-            .iter()
-            .filter_map(|role| role.as_ref())
-            .find_map(|role| subject.is_left_out(&role.service))
+        roles.iter().find_map(|servers| {
+            let gone = servers.iter().map(|role| subject.is_left_out(&role.service));
+            let gone: Option<Vec<_>> = gone.collect();
+            gone?.into_iter().next()
+        })
     }
 
     /// What the features speak about.

@@ -204,6 +204,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
     let absent = left_out.keys().map(|name| seen_as(name, &declaration, &project)).collect();
+    let hosts = stack::dashboards::files::hosts(&project).into_iter().collect();
     let unavailable = project
         .left_out
         .iter()
@@ -222,6 +223,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
         left_out,
         unavailable,
         absent,
+        hosts,
     };
     Ok(LoadedStack {
         stack,

@@ -6,9 +6,11 @@ use config::monitoring::{RouteMatch, alertmanager as configuration};
 use config::yaml::Document;
 use futures::future::BoxFuture;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
+use verdict::observation::members::ClusterMember;
 use verdict::observation::{Fact, Observation};
 
 /// Asks Alertmanager.
@@ -45,6 +47,7 @@ impl Alertmanager {
                     names: receivers.into_iter().map(|r| r.name).collect(),
                 }])
             }
+            Question::ClusterMember => self.cluster_member().await,
             Question::ProcessStarted => {
                 let (_, since) = self.routing().await?;
                 Ok(vec![Fact::ProcessStarted { at_s: seconds(since) }])
@@ -55,6 +58,17 @@ impl Alertmanager {
             )?)]),
             other => Err(format!("alertmanager has no answer to this question: {}", other.asked())),
         }
+    }
+
+    /// Its view of its cluster, and the parts of its configuration that members have alike.
+    async fn cluster_member(&self) -> Result<Vec<Fact>, String> {
+        let status: ServerStatus = self.client.get("/api/v2/status", &[]).await?;
+        let peers = status.cluster.peers.into_iter().map(|p| p.address).collect();
+        Ok(vec![Fact::ClusterMember(ClusterMember {
+            status: status.cluster.status,
+            peers,
+            configuration: parts(&status.config.original),
+        })])
     }
 
     /// The configuration in force, and since when the process runs.
@@ -107,8 +121,21 @@ struct GroupedAlert {
 #[derive(Deserialize)]
 struct ServerStatus {
     config: InForce,
+    cluster: Cluster,
     /// Not how long, but since when.
     uptime: jiff::Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    status: String,
+    #[serde(default)]
+    peers: Vec<Peer>,
+}
+
+#[derive(Deserialize)]
+struct Peer {
+    address: String,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +158,34 @@ struct Status {
     silenced_by: Vec<String>,
     #[serde(default)]
     muted_by: Vec<String>,
+}
+
+/// The parts of a configuration, as Alertmanager prints the one in force: by its keys at the top.
+/// What may hold a secret is given by its digest only.
+fn parts(printed: &str) -> BTreeMap<String, String> {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    let mut key = None;
+    for line in printed.lines() {
+        match line.split_once(':') {
+            Some((name, rest)) if !line.starts_with([' ', '-', '#']) => {
+                key = Some(name.to_owned());
+                parts.insert(name.to_owned(), rest.trim().to_owned());
+            }
+            _ => {
+                if let Some(part) = key.as_ref().and_then(|k| parts.get_mut(k)) {
+                    part.push('\n');
+                    part.push_str(line);
+                }
+            }
+        }
+    }
+    for name in ["global", "receivers"] {
+        if let Some(part) = parts.get_mut(name) {
+            let digest = Sha256::digest(part.as_bytes());
+            *part = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        }
+    }
+    parts
 }
 
 fn seconds(t: jiff::Timestamp) -> f64 {
@@ -229,5 +284,24 @@ fn silence(s: FoundSilence) -> Silence {
         matchers: s.matchers.into_iter().map(matcher).collect(),
         created_by: s.created_by,
         state: s.status.state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_in_force_is_told_by_its_parts_and_without_its_secrets() {
+        let printed = "global:\n  resolve_timeout: 5m\nroute:\n  receiver: pager\n  group_by:\n  - alertname\n  continue: false\nreceivers:\n- name: pager\n  webhook_configs:\n  - url: http://pager.test/hook/very-secret\ntemplates: []\n";
+        let seen = parts(printed);
+        assert_eq!(seen.keys().collect::<Vec<_>>(), ["global", "receivers", "route", "templates"]);
+        assert_eq!(
+            seen["route"],
+            "\n  receiver: pager\n  group_by:\n  - alertname\n  continue: false"
+        );
+        assert!(!format!("{seen:?}").contains("very-secret"), "{seen:?}");
+        let other = parts(&printed.replace("very-secret", "another"));
+        assert!(seen["receivers"] != other["receivers"] && seen["route"] == other["route"]);
     }
 }

@@ -45,7 +45,13 @@ impl Observer {
         tracing::debug!(source = %self.source, %question, took_ms, facts = facts.len(), "asked");
         facts
             .into_iter()
-            .map(|fact| Observation { source: self.source.clone(), asked, answered, fact })
+            .map(|fact| Observation {
+                source: self.source.clone(),
+                via: None,
+                asked,
+                answered,
+                fact,
+            })
             .collect()
     }
 }

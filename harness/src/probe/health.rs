@@ -34,6 +34,7 @@ pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -
     };
     Observation {
         source: endpoint.service.clone(),
+        via: None,
         asked,
         answered: clock.now(),
         fact: Fact::Health(answer),

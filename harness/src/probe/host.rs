@@ -12,7 +12,7 @@ pub fn pressure(clock: RunClock) -> Observation {
     let asked = clock.now();
     let fact = read(Path::new("/proc/pressure"))
         .map_or_else(|e| unreachable_fact(Asked::Pressure, e), Fact::Pressure);
-    Observation { source: "host".into(), asked, answered: clock.now(), fact }
+    Observation { source: "host".into(), via: None, asked, answered: clock.now(), fact }
 }
 
 fn read(folder: &Path) -> Result<Pressure, String> {

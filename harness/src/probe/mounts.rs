@@ -24,7 +24,7 @@ pub async fn mounted(
         |e| unreachable_fact(Asked::MountedFiles, e),
         |files| Fact::MountedFiles { files },
     );
-    Observation { source: service.to_owned(), asked, answered: clock.now(), fact }
+    Observation { source: service.to_owned(), via: None, asked, answered: clock.now(), fact }
 }
 
 async fn files(engine: &Engine, project: &str, service: &str) -> Result<Vec<MountedFile>, String> {

@@ -4,13 +4,17 @@ mod expression;
 
 use super::ask::{ApiClient, BULK, REQUEST, unreachable_fact};
 use super::{Probe, Question, exposition};
+use config::monitoring::prometheus as configuration;
+use config::yaml::Document;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::path::Path;
 use verdict::check::alerts::CONDITION_SAMPLES;
 use verdict::observation::asked::Asked;
+use verdict::observation::members::Replica;
 use verdict::observation::metrics::{
     Comparison, GroupEvaluations, Rule, RuleGroup, RuleInputs, Samples, Series, SeriesCount, Target,
 };
@@ -56,6 +60,7 @@ impl Prometheus {
                 self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await
             }
             Question::Reload => self.reload().await,
+            Question::Replica => self.replica().await,
             Question::ProcessStarted => {
                 let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
                 Ok(vec![Fact::ProcessStarted {
@@ -91,6 +96,25 @@ impl Prometheus {
         let targets =
             found.active_targets.into_iter().map(|t| target(t, asked)).collect::<Result<_, _>>()?;
         Ok(vec![Fact::Targets { targets }])
+    }
+
+    /// What tells it from others: the configuration in force, and the alert managers that it has
+    /// found.
+    async fn replica(&self) -> Result<Vec<Fact>, String> {
+        let config: ConfigInForce = self.api("/api/v1/status/config", &[]).await?;
+        let document = Document::parse(Path::new("the configuration in force"), &config.yaml)
+            .map_err(|e| e.to_string())?;
+        let external_labels = configuration::Prometheus::read(&document)
+            .map_err(|e| e.to_string())?
+            .global
+            .external_labels;
+        let found: FoundManagers = self.api("/api/v1/alertmanagers", &[]).await?;
+        let address = |m: FoundManager| {
+            let url = reqwest::Url::parse(&m.url).ok()?;
+            Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+        };
+        let managers = found.active_alertmanagers.into_iter().filter_map(address).collect();
+        Ok(vec![Fact::Replica(Replica { external_labels, managers })])
     }
 
     async fn series_counts(&self, selectors: &[String]) -> Result<Vec<Fact>, String> {
@@ -499,6 +523,22 @@ fn group(g: LoadedGroup) -> RuleGroup {
             .filter(|s| *s > 0.0),
         rules: g.rules.into_iter().map(rule).collect(),
     }
+}
+
+#[derive(Deserialize)]
+struct ConfigInForce {
+    yaml: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FoundManagers {
+    active_alertmanagers: Vec<FoundManager>,
+}
+
+#[derive(Deserialize)]
+struct FoundManager {
+    url: String,
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 //! there.
 
 use super::Stack;
-use crate::declaration::{GRAFANA_FILES, Role, kinds};
+use crate::declaration::{GRAFANA_FILES, MAIN_SET, Role, kinds};
 use crate::yaml::suggest;
 use config::yaml::ConfigError;
 use std::collections::BTreeSet;
@@ -43,6 +43,7 @@ impl Stack {
         }
         self.numbers()?;
         self.services()?;
+        self.sets()?;
         self.optional()?;
         self.spans()?;
         self.traffic()?;
@@ -112,6 +113,88 @@ impl Stack {
         }
     }
 
+    /// The servers of one role must be told apart, and belong together.
+    fn members(&self, name: &str, stated: &[&Role]) -> Checked {
+        let metrics = name == "metrics";
+        let store = ["logs", "traces"].contains(&name);
+        for (at, role) in stated.iter().enumerate() {
+            let nth = at.to_string();
+            let path = |key: &'static str| -> Vec<&str> {
+                ["roles", name]
+                    .into_iter()
+                    .chain((stated.len() > 1).then_some(nth.as_str()))
+                    .chain([key])
+                    .collect()
+            };
+            if role.kind != GRAFANA_FILES
+                && stated[..at].iter().any(|r| r.service == role.service && r.port == role.port)
+            {
+                let what = format!("roles.{name}: {} stands there twice", role.service);
+                return Err(self.error(&path("service"), what, "state each server once"));
+            }
+            if role.set.is_some() && !metrics {
+                let what = format!("roles.{name}: `set` tells metrics servers apart");
+                return Err(self.error(&path("set"), what, "remove it"));
+            }
+            match &role.entrance_to {
+                Some(_) if !store => {
+                    let what =
+                        format!("roles.{name}: `entrance_to` is of stores of logs or traces");
+                    return Err(self.error(&path("entrance_to"), what, "remove it"));
+                }
+                Some(to) if stated[0].entrance_to.as_ref() != Some(to) => {
+                    let what = format!(
+                        "roles.{name}: entrances to {to} and to {}",
+                        stated[0].entrance_to.as_deref().unwrap_or(&stated[0].service)
+                    );
+                    let hint =
+                        "all servers of the role are entrances to one store: give them one name";
+                    return Err(self.error(&path("entrance_to"), what, hint));
+                }
+                Some(to) if role.kind != stated[0].kind => {
+                    let what = format!(
+                        "roles.{name}: entrances to {to} of kind {} and of kind {}",
+                        stated[0].kind, role.kind
+                    );
+                    let hint = "entrances to one store are servers of one kind";
+                    return Err(self.error(&path("kind"), what, hint));
+                }
+                None if store && stated.len() > 1 => {
+                    let what = format!("roles.{name}: {} is one of several", role.service);
+                    let hint = "name the store that all are entrances to: `entrance_to: NAME`";
+                    return Err(self.error(&path("service"), what, hint));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The set of metrics servers that a target is in must be there.
+    fn sets(&self) -> Checked {
+        let known: BTreeSet<&str> =
+            self.declaration.roles.metrics.iter().map(Role::set_name).collect();
+        if !known.is_empty() && !known.contains(MAIN_SET) {
+            let hint = format!("leave `set` out for those that scrape: they are `{MAIN_SET}`");
+            return Err(self.error(
+                &["roles", "metrics"],
+                format!("roles.metrics: no server is in the set `{MAIN_SET}`"),
+                hint,
+            ));
+        }
+        for (at, target) in self.declaration.targets.iter().enumerate() {
+            if let Some(set) = target.set.as_deref().filter(|set| !known.contains(set)) {
+                let what = format!(
+                    "targets: job {} is in the set `{set}`, which no metrics server has",
+                    target.job
+                );
+                let hint = suggest(set, known.iter().copied(), "sets");
+                return Err(self.error(&["targets", &at.to_string(), "in"], what, hint));
+            }
+        }
+        Ok(())
+    }
+
     fn numbers(&self) -> Checked {
         let declared = &self.declaration;
         let within = |path: &[&str], seen: f64, least: f64, most: f64| -> Checked {
@@ -158,6 +241,7 @@ impl Stack {
                     .collect();
                 self.role(&path, &kinds, role)?;
             }
+            self.members(name, &stated)?;
         }
         for (at, health) in declared.health.iter().enumerate() {
             let at = at.to_string();

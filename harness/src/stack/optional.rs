@@ -26,7 +26,7 @@ impl Stack {
             }
             self.optional_profile(&nth, optional)?;
             if let Some((role, _)) =
-                roles.iter().find(|(_, role)| role.as_ref().is_some_and(|r| r.service == *name))
+                roles.iter().find(|(_, all)| all.iter().any(|r| r.service == *name))
             {
                 let what = format!("optional: service {name} answers for roles.{role}");
                 return wrong(

@@ -144,8 +144,8 @@ impl Books {
         let address = |service: &str, port: u16| {
             live.running.address(service, port).ok_or(format!("{service}:{port} is not published"))
         };
-        let connect = |role: &Option<firedrill::declaration::Role>| {
-            let role = role.as_ref().ok_or("a role is missing")?;
+        let connect = |role: &firedrill::declaration::OneOrList<firedrill::declaration::Role>| {
+            let role = role.iter().next().ok_or("a role is missing")?;
             probe::connect(role, address(&role.service, role.port)?.port(), live.clock())
                 .map_err(|e| e.to_string())
         };

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use firedrill::declaration::OneOrList;
 use firedrill::drill::{Inbox, follow};
 use firedrill::ops::live::LiveStack;
 use firedrill::ops::options::Options;
@@ -68,8 +69,8 @@ impl Bench {
         std::fs::create_dir_all(&run).map_err(|e| e.to_string())?;
         let recorder = Recorder::begin(&run, live.clock()).map_err(|e| e.to_string())?;
         let declaration = &live.read.subject.declaration;
-        let connect = |role: &Option<firedrill::declaration::Role>| {
-            let role = role.as_ref().ok_or("a role is missing")?;
+        let connect = |role: &OneOrList<firedrill::declaration::Role>| {
+            let role = role.iter().next().ok_or("a role is missing")?;
             let port = live
                 .running
                 .address(&role.service, role.port)
@@ -355,6 +356,7 @@ impl Bench {
             drill: name.clone(),
             kind,
             target: target.into(),
+            instances: vec![],
             mechanism,
             blast_radius: BlastRadius::default(),
         };

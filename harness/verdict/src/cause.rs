@@ -54,6 +54,18 @@ pub enum Cause {
     /// The alert fired while the stack was healthy.
     FiredWhileHealthy,
 
+    // Servers of one role.
+    /// Metrics servers that scrape the same can't be told apart by their external labels.
+    ReplicasAlike,
+    /// A metrics server sends its alerts to some of the alert managers only.
+    ManagerNotAddressed,
+    /// Alert managers that should be one cluster don't know each other.
+    PeersApart,
+    /// Alert managers of one cluster run with different configurations.
+    PeersDiffer,
+    /// Each metrics server sends an alert under a label of its own, so that it is held twice.
+    ReplicaLabelKept,
+
     // Notification.
     /// The alert fired and the alert manager never had it.
     NotSentToManager,

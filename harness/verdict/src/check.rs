@@ -4,6 +4,10 @@
 use crate::history::History;
 use crate::left_out::Absent;
 use crate::verdict::Verdict;
+use members::{
+    BETWEEN_ALERT_MANAGERS, BETWEEN_METRICS_SERVERS, EACH_METRICS_SERVER, NO_ROLE, RestsOn,
+    SOME_METRICS_SERVER,
+};
 use serde::{Deserialize, Serialize};
 
 /// A question that a history answers. Laws that all obey, as property tests: an empty or truncated
@@ -18,7 +22,7 @@ pub trait Checker {
 }
 
 macro_rules! expectations {
-    ($($variant:ident($module:ident :: $checker:ident)),* $(,)?) => {
+    ($($variant:ident($module:ident :: $checker:ident) rests on $rests_on:ident),* $(,)?) => {
         /// Everything that a plan can expect; saved with the run, so that it can be judged again.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "check", rename_all = "snake_case")]
@@ -30,9 +34,15 @@ macro_rules! expectations {
         impl Expectation {
             /// The checker behind it.
             pub fn checker(&self) -> &dyn Checker { match self { $(Expectation::$variant(c) => c),* } }
+            /// Whose answers it rests on, and what those of several members come to; `None` if it
+            /// rests on what the harness itself saw, or on one store.
+            pub fn rests_on(&self) -> Option<RestsOn> {
+                match self { $(Expectation::$variant(_) => $rests_on),* }
+            }
+
             /// The verdict on a history; a pass that rests on nothing is Unknown, and so is what
             /// compares times while a clock was set. One on a drill takes all attempts at it into
-            /// account.
+            /// account. The role that it rests on has one server; see [`Expectation::judge_members`].
             pub fn judge(&self, history: &History) -> Verdict {
                 let attempts = self.drill().map_or(1, |drill| attempts::attempts(history, drill));
                 let verdict = match self.drill() {
@@ -52,12 +62,14 @@ pub mod attempts;
 pub mod baseline;
 pub(crate) mod calendar;
 pub mod clock;
+pub mod cluster;
 pub mod dashboards;
 pub mod drill;
 mod evaluations;
 pub mod firing;
 pub mod health;
 pub mod logs;
+pub mod members;
 pub mod proportion;
 pub mod recovery;
 pub mod roll_call;
@@ -68,35 +80,60 @@ pub mod under_load;
 pub(crate) mod wording;
 
 expectations! {
-    ServicesReady(health::ServicesReady),
-    HealthEndpoints(health::HealthEndpoints),
-    TargetsUp(scraping::TargetsUp),
-    SeriesPresent(scraping::SeriesPresent),
-    MetricsEndpoints(scraping::MetricsEndpoints),
-    ConfigurationLoaded(scraping::ConfigurationLoaded),
-    LinesStored(logs::LinesStored),
-    FieldsTyped(logs::FieldsTyped),
-    TracesComplete(traces::TracesComplete),
-    SamplingRate(traces::SamplingRate),
-    AlertQuiet(alerts::AlertQuiet),
-    AlertFires(alerts::AlertFires),
-    AlertReaches(alerts::AlertReaches),
-    AlertResolves(alerts::AlertResolves),
-    AlertStages(alerts::AlertStages),
-    NothingElseFires(alerts::NothingElseFires),
-    NotifiedOnce(alerts::NotifiedOnce),
-    NotifiedRepeatedly(alerts::NotifiedRepeatedly),
-    NotifiedUntilOver(alerts::NotifiedUntilOver),
-    PanelsReturnData(dashboards::PanelsReturnData),
-    DatasourcesHealthy(dashboards::DatasourcesHealthy),
-    FaultBitAndLeft(drill::FaultBitAndLeft),
-    TargetsStayScraped(under_load::TargetsStayScraped),
-    LoadKeptSchedule(drill::LoadKeptSchedule),
-    Recovered(recovery::Recovered),
-    WithinBaseline(baseline::WithinBaseline),
+    ServicesReady(health::ServicesReady) rests on NO_ROLE,
+    HealthEndpoints(health::HealthEndpoints) rests on NO_ROLE,
+    TargetsUp(scraping::TargetsUp) rests on EACH_METRICS_SERVER,
+    SeriesPresent(scraping::SeriesPresent) rests on EACH_METRICS_SERVER,
+    MetricsEndpoints(scraping::MetricsEndpoints) rests on EACH_METRICS_SERVER,
+    ConfigurationLoaded(scraping::ConfigurationLoaded) rests on EACH_METRICS_SERVER,
+    ReplicasToldApart(cluster::ReplicasToldApart) rests on BETWEEN_METRICS_SERVERS,
+    SentToEachManager(cluster::SentToEachManager) rests on EACH_METRICS_SERVER,
+    ManagersClustered(cluster::ManagersClustered) rests on BETWEEN_ALERT_MANAGERS,
+    ManagersAlike(cluster::ManagersAlike) rests on BETWEEN_ALERT_MANAGERS,
+    AlertsHeldOnce(cluster::AlertsHeldOnce) rests on BETWEEN_ALERT_MANAGERS,
+    LinesStored(logs::LinesStored) rests on NO_ROLE,
+    FieldsTyped(logs::FieldsTyped) rests on NO_ROLE,
+    TracesComplete(traces::TracesComplete) rests on NO_ROLE,
+    SamplingRate(traces::SamplingRate) rests on NO_ROLE,
+    AlertQuiet(alerts::AlertQuiet) rests on EACH_METRICS_SERVER,
+    AlertFires(alerts::AlertFires) rests on EACH_METRICS_SERVER,
+    AlertReaches(alerts::AlertReaches) rests on SOME_METRICS_SERVER,
+    AlertResolves(alerts::AlertResolves) rests on SOME_METRICS_SERVER,
+    AlertStages(alerts::AlertStages) rests on SOME_METRICS_SERVER,
+    NothingElseFires(alerts::NothingElseFires) rests on EACH_METRICS_SERVER,
+    NotifiedOnce(alerts::NotifiedOnce) rests on NO_ROLE,
+    NotifiedRepeatedly(alerts::NotifiedRepeatedly) rests on NO_ROLE,
+    NotifiedUntilOver(alerts::NotifiedUntilOver) rests on NO_ROLE,
+    PanelsReturnData(dashboards::PanelsReturnData) rests on NO_ROLE,
+    DatasourcesHealthy(dashboards::DatasourcesHealthy) rests on NO_ROLE,
+    FaultBitAndLeft(drill::FaultBitAndLeft) rests on NO_ROLE,
+    TargetsStayScraped(under_load::TargetsStayScraped) rests on EACH_METRICS_SERVER,
+    LoadKeptSchedule(drill::LoadKeptSchedule) rests on NO_ROLE,
+    Recovered(recovery::Recovered) rests on NO_ROLE,
+    WithinBaseline(baseline::WithinBaseline) rests on NO_ROLE,
 }
 
 impl Expectation {
+    /// The verdict where `members` are the declared servers of the role that it rests on: each is
+    /// judged as if it were alone, and the answers are put together by the quantifier.
+    pub fn judge_members(&self, history: &History, members: &[String]) -> Verdict {
+        match self.rests_on() {
+            Some(rests_on) if members.len() > 1 => {
+                members::judge(self, history, members, rests_on.quantifier)
+            }
+            _ => self.judge(history),
+        }
+    }
+
+    /// The same where these servers are not looked at.
+    fn without(&self, servers: &[&str]) -> Expectation {
+        let mut same = self.clone();
+        if let Expectation::ConfigurationLoaded(c) = &mut same {
+            c.servers.retain(|server| !servers.contains(&server.as_str()));
+        }
+        same
+    }
+
     /// Whether times that servers told are compared with our own, or with each other.
     fn compares_times(&self) -> bool {
         !matches!(
@@ -105,6 +142,11 @@ impl Expectation {
                 | Expectation::HealthEndpoints(_)
                 | Expectation::ConfigurationLoaded(_)
                 | Expectation::FieldsTyped(_)
+                | Expectation::ReplicasToldApart(_)
+                | Expectation::SentToEachManager(_)
+                | Expectation::ManagersClustered(_)
+                | Expectation::ManagersAlike(_)
+                | Expectation::AlertsHeldOnce(_)
                 | Expectation::WithinBaseline(_)
         )
     }

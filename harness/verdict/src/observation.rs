@@ -7,6 +7,7 @@ pub mod fields;
 pub mod health;
 pub mod host;
 pub mod logs;
+pub mod members;
 pub mod metrics;
 pub mod replay;
 pub mod traces;
@@ -18,8 +19,12 @@ use serde::{Deserialize, Serialize};
 /// A probe's answer. An unreachable backend is an observation too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// Name of the service that was asked, as the Compose file has it.
+    /// Who speaks: the member that was asked (a service as the Compose file names it, or one of its
+    /// instances), or the store that it is an entrance to.
     pub source: String,
+    /// The member that was asked, where it is an entrance to the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// When the question was put.
     pub asked: At,
     /// When the answer was there, or was given up.
@@ -98,6 +103,10 @@ pub enum Fact {
         /// Names of the receivers, as the configuration has them.
         names: Vec<String>,
     },
+    /// What tells a metrics server from others, and where it sends its alerts.
+    Replica(members::Replica),
+    /// An alert manager's view of its cluster.
+    ClusterMember(members::ClusterMember),
     /// Silences in force.
     Silences {
         /// The silences, active and pending.

@@ -192,7 +192,7 @@ pub(super) async fn bring(
         let config = receiver::Config::new(declaration.receivers.clone(), &authority)
             .map_err(|e| Failure::new(Exit::Defect, e))?;
         extra_services.push(stand_ins(own, &config)?);
-        if let Some(alerting) = &declaration.roles.alerting {
+        for alerting in declaration.roles.alerting.iter() {
             let addition = additions.entry(alerting.service.clone()).or_default();
             addition.files.push(FileSpec::readable(AUTHORITY_PATH, authority.ca_pem()));
             addition.env.insert("SSL_CERT_FILE".into(), AUTHORITY_PATH.into());

@@ -1,12 +1,13 @@
 //! One run on a stack that is up: carried out, recorded, judged.
 
 use super::{LiveStack, STAND_INS};
-use crate::declaration::{Declaration, Role, SteadyState};
+use crate::declaration::{Declaration, OneOrList, Role, SteadyState};
 use crate::drill::annotation::Annotations;
 use crate::drill::{Inbox, Probes, Session, follow, steady};
 use crate::ops::options::run_id;
 use crate::plan::Plan;
-use crate::probe;
+use crate::probe::{self, Entrances, Probe, Unasked};
+use crate::process::clock::RunClock;
 use crate::process::exit::Exit;
 use crate::process::failure::{Failure, UserError};
 use crate::receiver;
@@ -181,18 +182,15 @@ impl LiveStack {
         judge_scrapes: bool,
     ) -> Session {
         let clock = *recorder.clock();
-        let connect = |role: &Option<Role>| {
-            let role = role.as_ref()?;
-            let port = *self.running.services.get(&role.service)?.ports.get(&role.port)?;
-            probe::connect(role, port, clock).ok()
-        };
         let roles = &declaration.roles;
+        let each = |of: &OneOrList<Role>| of.iter().map(|r| self.connect(r, clock)).collect();
+        let store = |of: &OneOrList<Role>| Entrances::to(of, |r| self.connect(r, clock));
         let probes = Probes {
-            metrics: connect(&roles.metrics),
-            alerting: connect(&roles.alerting),
+            metrics: each(&roles.metrics),
+            alerting: each(&roles.alerting),
             dashboards: self.dashboards(clock, &declaration),
-            logs: connect(&roles.logs),
-            traces: connect(&roles.traces),
+            logs: store(&roles.logs),
+            traces: store(&roles.traces),
         };
         let evaluation = self
             .read
@@ -219,6 +217,17 @@ impl LiveStack {
             interrupt: self.interrupt.clone(),
             progress: self.progress.clone(),
         })
+    }
+
+    /// The probe of a declared server. One that can't be asked is asked all the same, and each
+    /// question is recorded as unanswered with the reason: it must not be missing in silence.
+    fn connect(&self, role: &Role, clock: RunClock) -> Box<dyn Probe> {
+        let address = self.running.address(&role.service, role.port);
+        let connected = match address {
+            Some(address) => probe::connect(role, address.port(), clock).map_err(|e| e.to_string()),
+            None => Err(format!("port {} of {} is not published", role.port, role.service)),
+        };
+        connected.unwrap_or_else(|why| Box::new(Unasked::new(&role.service, why, clock)))
     }
 
     fn versions(&self) -> BTreeMap<String, String> {

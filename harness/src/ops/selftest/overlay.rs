@@ -127,7 +127,7 @@ impl LiveStack {
 
     /// Address of the alert manager's API.
     fn manager(&self) -> Result<String, Failure> {
-        let role = self.read.subject.declaration.roles.alerting.as_ref();
+        let role = self.read.subject.declaration.roles.alerting.iter().next();
         let url = role.and_then(|r| self.running.url(&r.service, r.port));
         url.map(|url| format!("{url}/api/v2")).ok_or_else(|| {
             Failure::new(Exit::Usage, "no alert manager is declared with a published port")

@@ -199,7 +199,7 @@ fn quiet(t: &mut StepWorld) {
     if declaration.alerts.is_empty() {
         return t.not_stated(
             "alerts",
-            declaration.roles.alerting.is_some(),
+            !declaration.roles.alerting.is_empty(),
             "each alert's labels and receivers",
         );
     }

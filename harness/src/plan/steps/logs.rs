@@ -12,7 +12,7 @@ fn stated(t: &mut StepWorld) -> Option<Logs> {
     if declaration.logs.is_none() {
         t.not_stated(
             "logs",
-            declaration.roles.logs.is_some(),
+            !declaration.roles.logs.is_empty(),
             "what must be found in the log store",
         );
     }

@@ -1,7 +1,7 @@
 //! Scraping: targets, series, metrics endpoints, the configuration in force.
 
 use super::StepWorld;
-use crate::declaration::DeclaredTarget;
+use crate::declaration::{DeclaredTarget, MAIN_SET};
 use crate::plan::PlanContext;
 use config::monitoring::promql;
 use cucumber::then;
@@ -17,13 +17,16 @@ fn targets_up(t: &mut StepWorld) {
     if declaration.targets.is_empty() {
         return t.not_stated(
             "targets",
-            declaration.roles.metrics.is_some(),
+            !declaration.roles.metrics.is_empty(),
             "which jobs are scraped",
         );
     }
     let (gone, there) = split(&subject);
-    let targets: Vec<_> =
-        there.iter().map(|d| ExpectedTarget { job: d.job.clone(), count: d.count }).collect();
+    let targets: Vec<_> = there
+        .iter()
+        .filter(|d| d.is_in(MAIN_SET))
+        .map(|d| ExpectedTarget { job: d.job.clone(), count: d.count })
+        .collect();
     let none =
         gone.first().filter(|_| targets.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
     t.expect_unless(
@@ -83,7 +86,7 @@ fn metrics_endpoints(t: &mut StepWorld) {
     if declaration.targets.is_empty() && declaration.without_metrics.is_empty() {
         return t.not_stated(
             "targets",
-            declaration.roles.metrics.is_some(),
+            !declaration.roles.metrics.is_empty(),
             "which jobs are scraped",
         );
     }
@@ -107,11 +110,9 @@ fn metrics_endpoints(t: &mut StepWorld) {
 #[then("the servers run with the configuration they were last given")]
 fn configuration_loaded(t: &mut StepWorld) {
     let declaration = t.declaration();
-    let servers: Vec<String> = [&declaration.roles.metrics, &declaration.roles.alerting]
-        .into_iter()
-        .flatten()
-        .map(|r| r.service.clone())
-        .collect();
+    let (metrics, alerting) = (&declaration.roles.metrics, &declaration.roles.alerting);
+    let servers: Vec<String> =
+        metrics.iter().chain(alerting.iter()).map(|r| r.service.clone()).collect();
     if servers.is_empty() {
         return t.not_stated("roles.metrics", false, "who answers for metrics");
     }

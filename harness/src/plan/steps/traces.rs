@@ -12,7 +12,7 @@ fn stated(t: &mut StepWorld) -> Option<Traces> {
     if declaration.traces.is_none() {
         t.not_stated(
             "traces",
-            declaration.roles.traces.is_some(),
+            !declaration.roles.traces.is_empty(),
             "what must be found in the trace store",
         );
     }

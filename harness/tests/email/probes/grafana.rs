@@ -248,6 +248,7 @@ async fn annotations(port: u16) {
         drill: "web_stopped".into(),
         kind: "stop".into(),
         target: "web".into(),
+        instances: vec![],
         mechanism: "signal".into(),
         blast_radius: Default::default(),
     };

@@ -200,6 +200,7 @@ async fn annotations() {
         drill: "redis_evicts".into(),
         kind: "redis_fill".into(),
         target: "redis".into(),
+        instances: vec![],
         mechanism: "commands".into(),
         blast_radius: Default::default(),
     };

@@ -46,7 +46,7 @@ impl Names {
         add(
             configured(
                 read,
-                read.subject.declaration.roles.alerting.as_ref(),
+                read.subject.declaration.roles.alerting.iter().next(),
                 r"(?m)^\s*- name: ([\w-]+)\s*$",
             ),
             Kind::Service,
@@ -122,7 +122,7 @@ fn gather(folder: &Path, texts: &mut Vec<String>) {
 fn own_metrics(read: &LoadedStack) -> Vec<String> {
     let mut metrics = configured(
         read,
-        read.subject.declaration.roles.metrics.as_ref(),
+        read.subject.declaration.roles.metrics.iter().next(),
         r"(?m)^\s*- record: ([\w:]+)\s*$",
     );
     let made =

@@ -144,6 +144,7 @@ fn compared(slower: f64) -> (History, Report) {
         scenario: "A candidate is no worse".into(),
         step: String::new(),
         place: "baseline".into(),
+        members: Vec::new(),
         expectation: WithinBaseline {
             name: name.clone(),
             measure: measure.clone(),

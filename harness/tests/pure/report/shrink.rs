@@ -206,6 +206,8 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Silences { .. }
         | Fact::ManagerReceivers { .. }
         | Fact::ProcessStarted { .. }
+        | Fact::Replica(_)
+        | Fact::ClusterMember(_)
         | Fact::MountedFiles { .. }
         | Fact::Indices { .. }
         | Fact::Annotations { .. }

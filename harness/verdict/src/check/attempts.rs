@@ -15,11 +15,11 @@ fn excused(verdict: &Verdict) -> bool {
 
 /// Why a drill is to be run once more, if it is: something of it was late while the host was
 /// contended, all else of it holds, and it was run only once. Whatever is wrong with it otherwise,
-/// a repetition could only hide. `expectations` are the plan's, the history is judged as it is
-/// given.
+/// a repetition could only hide. `expectations` are the plan's, each with the declared members of the
+/// role that it rests on; the history is judged as it is given.
 pub fn again<'e>(
     history: &History,
-    expectations: impl IntoIterator<Item = &'e Expectation>,
+    expectations: impl IntoIterator<Item = (&'e Expectation, &'e [String])>,
     drill: &str,
 ) -> Option<String> {
     if attempts(history, drill) != 1 {
@@ -27,8 +27,8 @@ pub fn again<'e>(
     }
     let verdicts: Vec<Verdict> = expectations
         .into_iter()
-        .filter(|e| e.drill() == Some(drill))
-        .map(|e| e.judge(history))
+        .filter(|(e, _)| e.drill() == Some(drill))
+        .map(|(e, members)| e.judge_members(history, members))
         .filter(|v| v.status != Status::Pass)
         .collect();
     let late = verdicts.first().filter(|_| verdicts.iter().all(excused))?;

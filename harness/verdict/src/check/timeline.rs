@@ -560,9 +560,10 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
     for (i, m, fault) in faults {
         let d = &mut found[i];
         match fault {
-            FaultEvent::Injected { target, blast_radius, .. } => {
+            FaultEvent::Injected { target, instances, blast_radius, .. } => {
                 d.injected = d.injected.or(Some(m));
                 d.radius.services.push(target.clone());
+                d.radius.services.extend(instances.iter().cloned());
                 d.radius.services.extend(blast_radius.services.iter().cloned());
                 d.radius.alerts.extend(blast_radius.alerts.iter().cloned());
                 d.radius.journeys |= blast_radius.journeys;

@@ -28,6 +28,10 @@ pub enum FaultEvent {
         kind: String,
         /// Name of the service that it is aimed at.
         target: String,
+        /// Instances of it that the fault is aimed at; empty in histories of versions that knew one
+        /// instance of each service.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instances: Vec<String>,
         /// Mechanism that was used, for example `engine`, `nfqueue in the target's network
         /// namespace`.
         mechanism: String,

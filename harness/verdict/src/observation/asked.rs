@@ -42,6 +42,10 @@ pub enum Asked {
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,
+    /// What tells a metrics server from others, and where it sends its alerts.
+    Replica,
+    /// An alert manager's view of its cluster.
+    ClusterMember,
     /// Since when the server's process runs.
     ProcessStarted,
     /// Log documents of the indices that match a pattern.
@@ -112,6 +116,8 @@ impl fmt::Display for Asked {
             Asked::ManagedAlerts => f.write_str("managed alerts"),
             Asked::Silences => f.write_str("silences"),
             Asked::ManagerReceivers => f.write_str("receivers"),
+            Asked::Replica => f.write_str("external labels and alert managers"),
+            Asked::ClusterMember => f.write_str("status of the cluster"),
             Asked::ProcessStarted => f.write_str("start of the process"),
             Asked::Documents { pattern } => write!(f, "documents of {pattern}"),
             Asked::Freshness { signal } => write!(f, "the newest of {signal}"),
@@ -143,6 +149,8 @@ impl Asked {
             Asked::ManagedAlerts,
             Asked::Silences,
             Asked::ManagerReceivers,
+            Asked::Replica,
+            Asked::ClusterMember,
             Asked::ProcessStarted,
             Asked::Spans,
             Asked::Dashboards,
@@ -210,6 +218,8 @@ mod tests {
             Asked::ManagedAlerts,
             Asked::Silences,
             Asked::ManagerReceivers,
+            Asked::Replica,
+            Asked::ClusterMember,
             Asked::ProcessStarted,
             Asked::Documents { pattern: text("logs-panel-*") },
             Asked::Freshness { signal: text("log:api") },

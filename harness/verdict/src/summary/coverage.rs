@@ -339,6 +339,7 @@ mod tests {
         let fact = Fact::ManagedAlerts { alerts: vec![alert] };
         EventKind::Observation(Observation {
             source: "am".into(),
+            via: None,
             asked: Default::default(),
             answered: Default::default(),
             fact,

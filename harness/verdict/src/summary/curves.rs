@@ -81,6 +81,7 @@ mod tests {
             drill: "d".into(),
             kind: "stop".into(),
             target: "t".into(),
+            instances: vec![],
             mechanism: "m".into(),
             blast_radius: Default::default(),
         };

@@ -215,6 +215,7 @@ mod tests {
     fn saw(fact: Fact) -> EventKind {
         EventKind::Observation(Observation {
             source: "s".into(),
+            via: None,
             asked: At::default(),
             answered: At::default(),
             fact,

@@ -331,7 +331,13 @@ mod tests {
 
     fn saw(second: i64, fact: Fact) -> EventKind {
         let at = at(second * 10);
-        EventKind::Observation(Observation { source: "s".into(), asked: at, answered: at, fact })
+        EventKind::Observation(Observation {
+            source: "s".into(),
+            via: None,
+            asked: at,
+            answered: at,
+            fact,
+        })
     }
 
     #[test]

@@ -274,6 +274,7 @@ mod tests {
         };
         let observed = EventKind::Observation(Observation {
             source: "s".into(),
+            via: None,
             asked: At::default(),
             answered: At::default(),
             fact: Fact::Samples(samples),

@@ -52,7 +52,7 @@ fn repeated(mut run: Run, late_s: i32) -> Run {
 }
 
 fn asked_again(run: &Run) -> Option<String> {
-    again(&run.history(), &expectations(), DRILL)
+    again(&run.history(), expectations().iter().map(|e| (e, &[][..])), DRILL)
 }
 
 #[test]
@@ -73,7 +73,11 @@ fn late_while_contended_is_run_again_once() {
         "{why}"
     );
     assert_eq!(
-        again(&contended(late()).history(), &expectations(), "store_slow"),
+        again(
+            &contended(late()).history(),
+            expectations().iter().map(|e| (e, &[][..])),
+            "store_slow"
+        ),
         None,
         "the other drill was in time"
     );

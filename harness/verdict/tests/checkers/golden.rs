@@ -11,6 +11,9 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget,
 };
 use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
+use verdict::check::cluster::{
+    AlertsHeldOnce, ManagersAlike, ManagersClustered, ReplicasToldApart, SentToEachManager,
+};
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
 use verdict::check::health::{HealthEndpoints, ServicesReady};
@@ -31,6 +34,7 @@ use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
 use verdict::observation::health::HealthAnswer;
 use verdict::observation::host::Pressure;
 use verdict::observation::logs::{Document, FieldTypes};
+use verdict::observation::members::{ClusterMember, Replica};
 use verdict::observation::metrics::{
     Comparison, GroupEvaluations, Reload, Rule, RuleGroup, RuleInputs, Samples, Series,
     SeriesCount, Target,
@@ -125,7 +129,13 @@ impl Run {
         let (asked, answered) = (self.clock.at(t - 0.01), self.clock.at(t));
         self.push(
             t,
-            EventKind::Observation(Observation { source: source.into(), asked, answered, fact }),
+            EventKind::Observation(Observation {
+                source: source.into(),
+                via: None,
+                asked,
+                answered,
+                fact,
+            }),
         )
     }
 
@@ -543,6 +553,8 @@ fn healthy_stack(r: &mut Run) {
         );
     }
     r.saw(21.45, "manager", Fact::Silences { silences: vec![] });
+    r.saw(21.46, "metrics", Fact::Replica(replica("a")));
+    r.saw(21.47, "manager", Fact::ClusterMember(cluster_member(&["manager"])));
     r.saw(
         21.5,
         "boards",
@@ -569,6 +581,26 @@ fn healthy_stack(r: &mut Run) {
     r.saw(21.8, "boards", Fact::Panel(panel("Up", "up")));
     let errors = Panel { frames: 0, values: 0, ..panel("Errors", "errors_total") };
     r.saw(21.9, "boards", Fact::Panel(errors));
+}
+
+/// A metrics server with this external label, and where it sends its alerts.
+pub fn replica(name: &str) -> Replica {
+    Replica {
+        external_labels: map(&[("cluster", "small"), ("replica", name)]),
+        managers: strings(&["manager:9093"]),
+    }
+}
+
+/// An alert manager that knows these.
+pub fn cluster_member(peers: &[&str]) -> ClusterMember {
+    ClusterMember {
+        status: "ready".into(),
+        peers: peers.iter().map(|p| format!("{p}:9094")).collect(),
+        configuration: map(&[
+            ("route", "receiver: hook\ngroup_wait: 1s\n"),
+            ("receivers", "hook\n"),
+        ]),
+    }
 }
 
 /// The group of the rules after so many evaluations.
@@ -623,6 +655,7 @@ pub fn drill(
             drill: drill.clone(),
             kind: "stop".into(),
             target: services[0].into(),
+            instances: vec![],
             mechanism: "engine".into(),
             blast_radius,
         },
@@ -812,6 +845,12 @@ pub fn expectations() -> Vec<Expectation> {
             alerts: strings(&["MailerDown", "SlowAnswers"]),
         }
         .into(),
+        ReplicasToldApart { servers: strings(&["metrics"]) }.into(),
+        SentToEachManager { managers: [("manager".to_owned(), strings(&["manager"]))].into() }
+            .into(),
+        ManagersClustered { managers: strings(&["manager"]) }.into(),
+        ManagersAlike { managers: strings(&["manager"]) }.into(),
+        AlertsHeldOnce { managers: strings(&["manager"]) }.into(),
         LinesStored {
             source: "api".into(),
             index_prefix: "logs-api-".into(),

@@ -141,7 +141,7 @@ impl ScenarioCheck<'_> {
                     "a rule is changed while the server runs: mount its file (`volumes`) instead of handing it over by `configs`",
                 );
             }
-            if self.stack.declaration.roles.metrics.is_none() {
+            if self.stack.declaration.roles.metrics.is_empty() {
                 return self.wrong(
                     &["overrides"],
                     "overrides: there is no metrics server whose rules could be changed",
