@@ -2,10 +2,10 @@
 //! their time.
 
 use super::{SECOND, ask, now_s, prometheus};
+use config::yaml::Mark;
 use firedrill::probe::{GrafanaFiles, Question, Reach};
 use firedrill::process::clock::RunClock;
 use firedrill::stack::dashboards::files::Place;
-use config::yaml::Mark;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;

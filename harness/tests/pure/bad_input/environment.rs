@@ -1,7 +1,7 @@
 //! A machine that can't do it: exit code 3, and reports that can't be written.
 
-use support::broken::{Broken, NO_ENGINE};
 use std::net::TcpListener;
+use support::broken::{Broken, NO_ENGINE};
 
 #[test]
 fn no_engine_says_where_it_was_looked_for_and_what_to_do() {

@@ -93,8 +93,11 @@ fn a_run_that_says_it_is_incomplete_passes_nothing_and_convicts_nothing_of_absen
     );
 }
 
+/// A run by its name, which its snapshot has too.
+type Named = (&'static str, fn() -> Run);
+
 /// Runs in which something is wrong, so that the laws are asked of failures as well.
-pub const RUNS: [(&str, fn() -> Run); 6] = [
+pub const RUNS: [Named; 6] = [
     ("healthy", golden),
     ("fires_late", || golden().alert_later("MailerDown", 5.0)),
     ("never_fires", || {
