@@ -297,6 +297,7 @@ pub fn hold_memory(available: u64, most: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::failure::UserError;
 
     #[test]
     fn the_kernel_tells_what_is_asked() {
@@ -311,7 +312,7 @@ mod tests {
         let of = |value: &str| {
             memory("a", &Settings::from([("per_cent".into(), value.into())]))
                 .err()
-                .map(|e| e.to_string())
+                .map(|e| e.advice().to_string())
         };
         assert_eq!(of("4"), None);
         assert!(of("50").unwrap().contains("from 1 to 20") && of("x").is_some());

@@ -147,7 +147,7 @@ impl Checker for SentToEachManager {
         let named = |names: &[String]| hosts.iter().any(|h| names.iter().any(|n| n == h));
         // Addresses that discovery resolved name nobody, and are counted.
         let addresses: BTreeSet<&&str> =
-            hosts.iter().filter(|h| h.parse::<std::net::IpAddr>().is_ok()).collect();
+            hosts.iter().filter(|h| h.parse::<core::net::IpAddr>().is_ok()).collect();
         let missing: Vec<&String> =
             self.managers.iter().filter(|(_, names)| !named(names)).map(|(m, _)| m).collect();
         if missing.len() > addresses.len() {

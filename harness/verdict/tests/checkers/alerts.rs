@@ -655,7 +655,7 @@ fn why_not_what_was_told_already() {
             .notified(52.0, notification("hook", "MailerDown", resolved));
         run
     };
-    let says = "manager told hook of it already, 15.0 s before it fired this time";
+    let says = "manager notified hook of it already, 15.0 s before it fired this time";
     undelivered(&told(false), Cause::Deduplicated, "deduplicated", says);
     undelivered(&told(true), Cause::NotNotified, "not notified", "nothing was received");
 }
@@ -762,7 +762,7 @@ fn a_receiver_that_is_not_told_that_it_is_over() {
     late.fails(RESOLVES, Cause::TooLate, "chat was notified 9.0 s after healing, 8.0 s allowed");
     let never =
         golden().without(|_, k| matches!(k, EventKind::Alert(AlertEvent::Notification(n)) if n.receiver.as_deref() == Some("chat")));
-    never.unknown(RESOLVES, "chat was never told that it fires");
+    never.unknown(RESOLVES, "chat was never notified that it fires");
     golden()
         .without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })))
         .unknown(RESOLVES, "never healed");

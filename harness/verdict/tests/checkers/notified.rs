@@ -109,7 +109,7 @@ fn an_end_that_is_told_before_it_is_one_is_a_failure() {
         "and the fault stayed until 19.5 s; metrics did not answer meanwhile",
     );
     assert_eq!(v.stage(), Some("metrics is silent"));
-    without_told("MailerDown", 60.0, 80.0).unknown(UNTIL_OVER, "never told that it fires");
+    without_told("MailerDown", 60.0, 80.0).unknown(UNTIL_OVER, "never notified that it fires");
     golden()
         .without(|_, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })))
         .unknown(UNTIL_OVER, "never healed");

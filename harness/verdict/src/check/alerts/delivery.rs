@@ -432,7 +432,7 @@ impl<'h> Case<'_, 'h> {
             cause: Cause::Deduplicated,
             stage: "deduplicated".into(),
             seen: format!(
-                "{source} told {} of it already, {} before it fired this time, has not said since that it is over, and repeats itself only every {}",
+                "{source} notified {} of it already, {} before it fired this time, has not said since that it is over, and repeats itself only every {}",
                 self.receiver,
                 seconds(self.fired.from - at),
                 seconds(route.repeat_interval_s)
@@ -488,7 +488,7 @@ impl<'h> Case<'_, 'h> {
         self.told_before()?;
         let route = routes.iter().find(|r| left < r.group_interval_s)?;
         Some(format!(
-            "its group, told before, has its next turn after at most {} (`group_interval`)",
+            "its group, notified before, has its next turn after at most {} (`group_interval`)",
             seconds(route.group_interval_s)
         ))
     }

@@ -92,7 +92,7 @@ impl Checker for NotifiedOnce {
 
     fn expected(&self) -> String {
         format!(
-            "{} told of {} once in drill {}",
+            "{} notified of {} once in drill {}",
             list(&self.receivers, 8) + " is",
             self.alert,
             self.drill
@@ -238,7 +238,7 @@ impl Checker for NotifiedRepeatedly {
             .as_ref()
             .map_or_else(|| "throughout".to_owned(), |d| format!("while drill {d} lasts"));
         format!(
-            "{} told of {} at least every {} {when}",
+            "{} notified of {} at least every {} {when}",
             list(&self.receivers, 8) + " is",
             self.alert,
             seconds(self.every_s)
@@ -325,7 +325,7 @@ impl Checker for NotifiedUntilOver {
 
     fn expected(&self) -> String {
         format!(
-            "{} told that {} is over while the fault of drill {} is there",
+            "{} notified that {} is over while the fault of drill {} is there",
             list(&self.receivers, 8) + " is not",
             self.alert,
             self.drill
@@ -354,7 +354,7 @@ impl Checker for NotifiedUntilOver {
                 return Verdict::unknown(
                     id,
                     expected,
-                    format!("{receiver} was never told that it fires"),
+                    format!("{receiver} was never notified that it fires"),
                 )
                 .witnesses(witnesses);
             };

@@ -194,7 +194,7 @@ impl Checker for AlertResolves {
                     );
                     return late(
                         Cause::TooLate,
-                        "told too late",
+                        "notified too late",
                         what,
                         "compare `group_interval` and the manager's resolve time-out with the budget",
                         Some(seq),
@@ -215,7 +215,7 @@ impl Checker for AlertResolves {
                 }
                 LastWord::Nothing => {
                     let why = format!(
-                        "{receiver} was never told that it fires, so that it can't be told that it is over"
+                        "{receiver} was never notified that it fires, so that it can't be notified that it is over"
                     );
                     return Verdict::unknown(id, expected, why).witnesses(seqs);
                 }
