@@ -21,7 +21,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
     let which = if arguments.all {
         Which::All
     } else {
-        Which::Stack(Options::new(&arguments.stack, common))
+        Which::Stack(Box::new(Options::new(&arguments.stack, common)))
     };
     let removed = down(&which).await?;
     println!(

@@ -12,7 +12,7 @@ use crate::stack::down::Removed;
 #[derive(Debug)]
 pub enum Which {
     /// The stack of these options, if it stays up.
-    Stack(Options),
+    Stack(Box<Options>),
     /// Everything of ours, whatever run it belongs to.
     All,
 }

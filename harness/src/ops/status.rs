@@ -26,7 +26,7 @@ pub struct StackStatus {
 #[derive(Debug)]
 pub enum ServiceStatus {
     /// Its container is there.
-    Container(ContainerState),
+    Container(Box<ContainerState>),
     /// It has none.
     Gone,
 }
@@ -45,7 +45,7 @@ pub async fn status() -> Result<Status, Failure> {
             let state = engine.container_of(&running.project, service).await;
             services.insert(
                 service.clone(),
-                state.map_or(ServiceStatus::Gone, ServiceStatus::Container),
+                state.map_or(ServiceStatus::Gone, |s| ServiceStatus::Container(Box::new(s))),
             );
         }
         stacks.push(StackStatus { running, services });

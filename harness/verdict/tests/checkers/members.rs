@@ -18,8 +18,11 @@ fn both() -> Vec<String> {
     vec![A.to_owned(), B.to_owned()]
 }
 
+/// What is wrong, and how a run comes to be so.
+type Corruption = (&'static str, fn(Run) -> Run);
+
 /// What can be wrong with what a metrics server says. The first is a server that is well.
-const CORRUPTIONS: [(&str, fn(Run) -> Run); 15] = [
+const CORRUPTIONS: [Corruption; 15] = [
     ("well", |run| run),
     ("one alert is late", |run| run.alert_later("MailerDown", 5.0)),
     ("one alert never fires", |run| {
