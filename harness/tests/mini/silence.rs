@@ -79,7 +79,7 @@ const STAGES: [Stage; 16] = [
         "Deduplicated",
         SECOND,
         Cause::Deduplicated,
-        &["alertmanager told pager of it already", "only every 3600.0 s"],
+        &["alertmanager notified pager of it already", "only every 3600.0 s"],
     ),
     (
         "Refused",
