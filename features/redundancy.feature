@@ -11,3 +11,4 @@ Feature: Servers that stand in for each other
     Given the healthy stack
     Then the alert managers are one cluster with one configuration
     And each metrics server sends its alerts to each alert manager
+    And each state of a group of alerts is notified once, from whichever alert manager
