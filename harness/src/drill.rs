@@ -6,6 +6,7 @@ pub mod capture;
 mod lag;
 pub mod mutants;
 mod overrides;
+pub mod senders;
 pub mod steady;
 pub mod traffic;
 pub mod wave;

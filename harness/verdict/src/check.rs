@@ -104,6 +104,7 @@ expectations! {
     NotifiedOnce(alerts::NotifiedOnce) rests on NO_ROLE,
     NotifiedRepeatedly(alerts::NotifiedRepeatedly) rests on NO_ROLE,
     NotifiedUntilOver(alerts::NotifiedUntilOver) rests on NO_ROLE,
+    StatesNotifiedOnce(alerts::StatesNotifiedOnce) rests on BETWEEN_ALERT_MANAGERS,
     PanelsReturnData(dashboards::PanelsReturnData) rests on NO_ROLE,
     DatasourcesHealthy(dashboards::DatasourcesHealthy) rests on NO_ROLE,
     FaultBitAndLeft(drill::FaultBitAndLeft) rests on NO_ROLE,

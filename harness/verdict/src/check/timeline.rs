@@ -26,6 +26,9 @@ pub const LOADED_SOME_AVG10: f64 = 10.0;
 /// the host counts as contended: lateness is then not held against the stack.
 pub const CONTENDED_CPU_SOME_AVG10: f64 = 60.0;
 
+/// Readings of the pressure totals that are further apart say nothing about what lies between.
+const READINGS_APART_S: f64 = 3.0;
+
 /// Seconds around an instant within which a pressure reading (an average over ten seconds) speaks
 /// about it.
 const PRESSURE_REACH_S: f64 = 10.0;
@@ -409,6 +412,36 @@ impl<'h> Timeline<'h> {
             number(CONTENDED_CPU_SOME_AVG10)
         );
         Some((text, worst.0))
+    }
+
+    /// Seconds of a window (wall clock) in which some task waited for a processor, memory or a disk,
+    /// or a hypervisor ran other guests: no path of work was held up for longer than that. `None`
+    /// where it is not known: readings are more than [`READINGS_APART_S`] apart, or don't reach
+    /// around the window.
+    ///
+    /// The kernel counts microseconds in which at least one task waited
+    /// (<https://docs.kernel.org/accounting/psi.html>), so the growth of its totals is an upper bound.
+    pub fn stalled(&self, window: Interval) -> Option<f64> {
+        let mut readings: Vec<(f64, u64)> = self
+            .history
+            .observations()
+            .filter_map(|(_, o)| match &o.fact {
+                Fact::Pressure(p) => {
+                    let total = p.cpu_some_us + p.memory_some_us + p.io_some_us + p.steal_us;
+                    Some((o.answered.wall_s(), total))
+                }
+                _ => None,
+            })
+            .collect();
+        readings.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let first = readings.iter().rposition(|(at, _)| *at <= window.from)?;
+        let last = readings.iter().position(|(at, _)| *at >= window.to)?;
+        let span = readings.get(first..=last)?;
+        let known = span.windows(2).all(|w| w[1].0 - w[0].0 <= READINGS_APART_S && w[1].1 >= w[0].1);
+        let grown = span.last()?.1.checked_sub(span.first()?.1)?;
+        // Versions that did not read the totals recorded none.
+        (known && span.first()?.1 > 0)
+            .then(|| (grown as f64 / 1e6).min(window.to - window.from))
     }
 
     /// Whether anything of the host (processors, memory, disks) was loaded at an instant of

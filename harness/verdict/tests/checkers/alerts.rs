@@ -264,7 +264,7 @@ fn late_is_a_failure_unless_the_host_was_contended() {
             Fact::Pressure(Pressure {
                 cpu_some_avg10: 88.0,
                 memory_some_avg10: 0.0,
-                io_some_avg10: 0.0,
+                io_some_avg10: 0.0, ..Pressure::default()
             }),
         );
         run
@@ -868,7 +868,7 @@ fn an_alert_about_the_host_is_left_open_while_others_load_the_host() {
         Fact::Pressure(Pressure {
             cpu_some_avg10: 30.0,
             memory_some_avg10: 0.0,
-            io_some_avg10: 0.0,
+            io_some_avg10: 0.0, ..Pressure::default()
         }),
     );
     run.passes(
@@ -1030,7 +1030,7 @@ fn a_stage_that_is_late_on_a_contended_host_is_not_held_against_it() {
         Fact::Pressure(Pressure {
             cpu_some_avg10: 80.0,
             memory_some_avg10: 0.0,
-            io_some_avg10: 0.0,
+            io_some_avg10: 0.0, ..Pressure::default()
         }),
     );
     run.unknown(STAGES, "late while the host was contended");

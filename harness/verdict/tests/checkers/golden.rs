@@ -10,7 +10,9 @@ use verdict::check::Expectation;
 use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget,
 };
-use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
+use verdict::check::alerts::{
+    NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver, StatesNotifiedOnce,
+};
 use verdict::check::cluster::{
     AlertsHeldOnce, ManagersAlike, ManagersClustered, ReplicasToldApart, SentToEachManager,
 };
@@ -29,7 +31,7 @@ use verdict::history::fault::{BlastRadius, FaultEvent};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::history::stack::StackEvent;
-use verdict::observation::alerts::ManagedAlert;
+use verdict::observation::alerts::{ManagedAlert, ManagedRoute};
 use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
 use verdict::observation::health::HealthAnswer;
 use verdict::observation::host::Pressure;
@@ -278,6 +280,7 @@ pub fn notification(receiver: &str, alert: &str, resolved: bool) -> Notification
         }],
         error: None,
         received_wall_us: 0,
+        from: None,
     }
 }
 
@@ -289,7 +292,12 @@ pub fn managed(alert: &str) -> ManagedAlert {
         silenced_by: vec![],
         muted_by: vec![],
         receivers: strings(&["ops"]),
-        routes: vec![],
+        routes: vec![ManagedRoute {
+            receiver: "ops".into(),
+            group_wait_s: 0.5,
+            group_interval_s: 5.0,
+            repeat_interval_s: 8.0,
+        }],
         starts_at_s: 0.0,
         ends_at_s: 0.0,
     }
@@ -513,7 +521,7 @@ pub fn golden_at(clock: Clock) -> Run {
     r.run(195.0, RunEvent::PhaseEnded { phase: Phase::Capture })
         .run(200.0, RunEvent::Ended { complete: true, reason: None });
     for t in (16..180).step_by(4) {
-        let calm = Pressure { cpu_some_avg10: 2.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 };
+        let calm = Pressure { cpu_some_avg10: 2.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 , ..Pressure::default() };
         r.saw(f64::from(t) + 0.5, "host", Fact::Pressure(calm));
     }
     r
@@ -851,6 +859,11 @@ pub fn expectations() -> Vec<Expectation> {
         ManagersClustered { managers: strings(&["manager"]) }.into(),
         ManagersAlike { managers: strings(&["manager"]) }.into(),
         AlertsHeldOnce { managers: strings(&["manager"]) }.into(),
+        StatesNotifiedOnce {
+            receivers: strings(&["hook", "chat"]),
+            managers: strings(&["manager"]),
+        }
+        .into(),
         LinesStored {
             source: "api".into(),
             index_prefix: "logs-api-".into(),

@@ -18,6 +18,7 @@ mod mutation;
 mod notified;
 mod recovery;
 mod scraping;
+mod states;
 mod texts;
 mod traces;
 mod under_load;
