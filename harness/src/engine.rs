@@ -1,15 +1,16 @@
 //! The engine: starts, stops, inspects, signals and limits containers. It knows containers and
 //! nothing of tests.
 //!
-//! Docker is spoken to through bollard. One file below for each kind of thing: containers,
-//! networks, volumes, files, commands inside a container, and commands of the host inside a
-//! container's network namespace.
+//! Docker is spoken to through bollard. One file below for each kind of thing: containers, the
+//! instances of a service, networks, volumes, files, commands inside a container, and commands of
+//! the host inside a container's network namespace.
 
 pub mod container;
 pub mod containment;
 mod create;
 pub mod exec;
 pub mod files;
+pub mod instance;
 pub mod label;
 pub mod namespace;
 pub mod network;
@@ -18,6 +19,7 @@ pub mod volume;
 
 pub use container::{ContainerState, Health, Limits};
 pub use exec::CommandOutput;
+pub use instance::Instance;
 
 use crate::process::exit::Exit;
 use crate::process::failure::UserError;

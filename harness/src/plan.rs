@@ -43,8 +43,8 @@ pub struct PlanContext {
     pub budgets: BTreeMap<String, AlertBudget>,
     /// Alerts that would be in each other's way at the alert manager.
     pub apart: Apart,
-    /// Services that will run.
-    pub services: Vec<String>,
+    /// Services that will run, with what the instances of each are called.
+    pub services: BTreeMap<String, Vec<String>>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
     /// Those of them whose image can't be had.

@@ -31,7 +31,7 @@ pub use mounts::{Mounts, Need};
 pub use open::Stack;
 pub use ports::{PortPlan, plan_ports};
 pub use recreate::recreate;
-pub use running::{Deviation, Running, RunningService};
+pub use running::{Deviation, Running, RunningInstance, RunningService};
 pub use up::{ServiceOverride, Up, foreseen, up};
 pub use work_copy::WorkCopy;
 

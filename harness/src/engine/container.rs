@@ -11,7 +11,7 @@ use bollard::query_parameters::{
     StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a container's health check says.
@@ -302,36 +302,6 @@ impl Engine {
             .await
             .asked(|| "listing containers".into())?;
         Ok(seen.into_iter().filter_map(|container| container.id).collect())
-    }
-
-    /// The container of a service of a project (the value of Compose's project label).
-    ///
-    /// # Errors
-    /// [`EngineError::Refused`] when there is none.
-    pub async fn container_of(
-        &self,
-        project: &str,
-        service: &str,
-    ) -> Result<ContainerState, EngineError> {
-        let labels =
-            vec![format!("{}={project}", label::PROJECT), format!("{}={service}", label::SERVICE)];
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&HashMap::from([("label".to_owned(), labels)]))
-            .build();
-        let seen = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .asked(|| "listing containers".into())?;
-        match seen.into_iter().find_map(|container| container.id) {
-            Some(id) => self.inspect(&id).await,
-            None => Err(EngineError::Refused {
-                what: format!("looking for service {service} of project {project}"),
-                status: Some(404),
-                seen: "there is no such container".into(),
-            }),
-        }
     }
 
     /// The last `lines` lines that a container printed, at most 64 KiB.

@@ -165,6 +165,7 @@ impl Engine {
 pub(super) fn endpoint(attachment: &Attachment) -> EndpointSettings {
     EndpointSettings {
         aliases: Some(attachment.aliases.clone()),
+        links: (!attachment.links.is_empty()).then(|| attachment.links.clone()),
         ipam_config: attachment.ipv4.as_ref().map(|address| EndpointIpamConfig {
             ipv4_address: Some(address.clone()),
             ..Default::default()

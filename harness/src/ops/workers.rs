@@ -168,7 +168,11 @@ fn spec(
         networks: stack
             .networks
             .iter()
-            .map(|n| Attachment { network: n.clone(), aliases: vec![service.clone()], ipv4: None })
+            .map(|n| Attachment {
+                network: n.clone(),
+                aliases: vec![service.clone()],
+                ..Attachment::default()
+            })
             .collect(),
         cap_drop: vec!["ALL".into()],
         security_opt: vec!["no-new-privileges".into()],

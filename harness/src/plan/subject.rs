@@ -186,8 +186,8 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     };
     let required =
         if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
-    let (services, left_out) =
-        (project.services.keys().cloned().collect(), left_out(&declaration, &project));
+    let services = project.services.iter().map(|(name, s)| (name.clone(), s.instances())).collect();
+    let left_out = left_out(&declaration, &project);
     let budgets = budgets(&declaration, &scaled.config);
     check::contained(&declaration, &project, &written)?;
     check::bounds(&stack.declaration_file, &declaration, &written)?;

@@ -238,7 +238,7 @@ mod tests {
         let home = tempfile::tempdir().expect("folder");
         std::fs::write(
             home.path().join("docker-compose.yml"),
-            "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n",
+            "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n  twin: {image: t, scale: 2}\n",
         )
         .expect("file");
         std::fs::write(home.path().join(DECLARATION), declaration).expect("file");
@@ -277,6 +277,11 @@ mod tests {
                 "wep",
             ),
             ("schema: 1\nstack: a\ncompose: other.yml\nroles: {}\n", 3, "other.yml"),
+            (
+                "schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: twin, port: 1}\n",
+                4,
+                "twin has 2 instances",
+            ),
         ];
         for (text, line, what) in cases {
             let Err(StackError::Config(error)) = open(text) else { panic!("opened:\n{text}") };

@@ -3,12 +3,12 @@
 use super::{Stack, StackError, holder};
 use crate::declaration::PortBinding;
 use crate::engine::spec::{ContainerSpec, PortSpec};
-use crate::stack::compose::Project;
+use crate::stack::compose::{Project, Service};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{TcpListener, UdpSocket};
 
-/// Ports of each service.
+/// Ports of each instance of a service.
 pub type PortPlan = BTreeMap<String, Vec<PortSpec>>;
 
 /// Ports are chosen below those that the kernel hands out to outgoing connections, which would
@@ -31,7 +31,9 @@ pub fn plan_ports(
     let fixed = stack.declaration.ports == PortBinding::Fixed;
     let mut chooser = Chooser::new(run);
     let mut plan = PortPlan::new();
-    for (name, service) in &project.services {
+    let instances = |service: &Service| service.instances().into_iter();
+    let all = project.services.values().flat_map(|s| instances(s).map(move |name| (name, s)));
+    for (name, service) in all {
         let mut ports: Vec<PortSpec> = Vec::new();
         for port in &service.ports {
             if ports.iter().any(|known| known.container == port.container && known.udp == port.udp)
@@ -44,22 +46,25 @@ pub fn plan_ports(
                         return Err(StackError::PortInUse {
                             place: format!("{}:{}", port.mark.file.display(), port.mark.line),
                             port: host,
-                            service: name.clone(),
+                            service: name,
                             holder: holder::of_port(host),
                         });
                     }
                     host
                 }
-                None => chooser.next(name, port.udp)?,
+                None => chooser.next(&name, port.udp)?,
             };
             ports.push(PortSpec { container: port.container, host, udp: port.udp });
         }
-        plan.insert(name.clone(), ports);
+        plan.insert(name, ports);
     }
-    for (name, container) in stack.declared_ports() {
-        let Some(ports) = plan.get_mut(&name) else { continue };
-        if !ports.iter().any(|known| known.container == container && !known.udp) {
-            ports.push(PortSpec { container, host: chooser.next(&name, false)?, udp: false });
+    for (service, container) in stack.declared_ports() {
+        let declared = project.services.get(&service);
+        for name in declared.map(Service::instances).unwrap_or_default() {
+            let Some(ports) = plan.get_mut(&name) else { continue };
+            if !ports.iter().any(|known| known.container == container && !known.udp) {
+                ports.push(PortSpec { container, host: chooser.next(&name, false)?, udp: false });
+            }
         }
     }
     for service in extra {

@@ -299,9 +299,8 @@ fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Fa
         image: image.into(),
         command: Some(vec!["receivers".into(), "--config".into(), receiver::CONFIG_PATH.into()]),
         networks: vec![Attachment {
-            network: String::new(),
             aliases: receiver::hosts(&config.receivers),
-            ipv4: None,
+            ..Attachment::default()
         }],
         ports: vec![PortSpec { container: receiver::CONTROL_PORT, host: 0, udp: false }],
         files: vec![FileSpec::readable(

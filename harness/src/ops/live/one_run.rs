@@ -163,7 +163,7 @@ impl LiveStack {
     }
 
     fn follow(&self, recorder: &Recorder, inbox: &Inbox) -> Option<tokio::task::JoinHandle<()>> {
-        let port = *self.running.services.get(STAND_INS)?.ports.get(&receiver::CONTROL_PORT)?;
+        let port = self.running.address(STAND_INS, receiver::CONTROL_PORT)?.port();
         let (recorder, inbox) = (recorder.clone(), inbox.clone());
         Some(tokio::spawn(async move {
             // A run on a stack that others ran on before must not see what was for them.

@@ -1,7 +1,8 @@
 //! The stack as a whole: services, health endpoints, the load.
 
 use super::StepWorld;
-use crate::probe::health::endpoint_name;
+use crate::declaration::HealthEndpoint;
+use crate::probe::health::{endpoint_name, of_each};
 use cucumber::{given, then};
 use verdict::check::drill::LoadKeptSchedule;
 use verdict::check::health::{HealthEndpoints, ServicesReady};
@@ -18,7 +19,8 @@ fn healthy_stack(t: &mut StepWorld) {
 fn every_service_is_ready(t: &mut StepWorld) {
     let subject = t.told();
     let left_out = subject.left_out.keys().map(|name| Absent::new(name, name)).collect();
-    t.expect(ServicesReady { services: subject.services.clone(), left_out });
+    let services = subject.services.values().flatten().cloned().collect();
+    t.expect(ServicesReady { services, left_out });
 }
 
 #[then("each documented health endpoint answers")]
@@ -30,7 +32,13 @@ fn health_endpoints(t: &mut StepWorld) {
     }
     let (gone, there): (Vec<_>, Vec<_>) =
         all.iter().partition(|h| subject.left_out.contains_key(&h.service));
-    let endpoints: Vec<String> = there.into_iter().map(endpoint_name).collect();
+    let instances =
+        |h: &HealthEndpoint| subject.services.get(&h.service).cloned().unwrap_or_default();
+    let endpoints: Vec<String> = there
+        .into_iter()
+        .flat_map(|h| of_each(h, instances(h)))
+        .map(|h| endpoint_name(&h))
+        .collect();
     let left_out = gone.iter().map(|h| Absent::new(&h.service, endpoint_name(h))).collect();
     // Where all are left out, nothing is expected.
     let none =
