@@ -447,7 +447,7 @@ async fn contained(fixture: Arc<Fixture>) -> Outcome {
         "the stack's own services are reached: {seen:?}"
     );
 
-    let network = fixture.engine.docker.inspect_network(&running.networks[0], None).await?;
+    let network = fixture.engine.docker().inspect_network(&running.networks[0], None).await?;
     let gateway =
         network.ipam.and_then(|ipam| ipam.config?.first()?.gateway.clone()).ok_or("no gateway")?;
     let mut targets =

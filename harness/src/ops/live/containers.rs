@@ -59,7 +59,7 @@ pub(super) async fn images(
 ) -> Result<Obtained, Failure> {
     let say = |p: &crate::image::Progress| progress.say(&p.to_string());
     let catalogue = Catalogue::load(&options.home.images())?;
-    let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
+    let images = Images::new(engine.docker(), &catalogue, options.common.report.join("images"));
     let mapped = |image: &str| {
         read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned())
     };

@@ -189,7 +189,7 @@ impl Stage {
             .one_shot(true)
             .build();
         let mut stream =
-            std::pin::pin!(self.engine.docker.stats(self.container(service)?, Some(options)));
+            std::pin::pin!(self.engine.docker().stats(self.container(service)?, Some(options)));
         let seen = stream.next().await.ok_or("no figures")??;
         let cpu =
             seen.cpu_stats.and_then(|c| c.cpu_usage?.total_usage).ok_or("no processor time")?;
