@@ -198,7 +198,7 @@ impl Findings {
 /// The declaration does not say where the configuration is.
 pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::subject::Error> {
     let mut findings = Findings::default();
-    let sources = crate::plan::subject::sources(&stack.folder, &stack.declaration, &stack.project)?;
+    let sources = crate::plan::subject::sources(stack)?;
     let (config, unreadable) = source::load(&sources);
     unreadable.iter().for_each(|error| findings.unreadable(error));
     let subject = LintContext::new(stack, &config);

@@ -22,7 +22,7 @@ const COUNT: u16 = 12_000;
 ///
 /// # Errors
 /// [`StackError::PortInUse`] when a port that is wanted as written is taken, or none is free.
-pub fn plan_ports(
+pub(super) fn plan_ports(
     stack: &Stack,
     project: &Project,
     extra: &[ContainerSpec],
@@ -77,6 +77,14 @@ pub fn plan_ports(
         plan.insert(service.service.clone(), ports);
     }
     Ok(plan)
+}
+
+/// Looks whether the host ports that a stack wants as they are written are free.
+///
+/// # Errors
+/// [`StackError::PortInUse`] for the first that is taken.
+pub fn ports_are_free(stack: &Stack) -> Result<(), StackError> {
+    plan_ports(stack, &stack.project, &[], "look").map(drop)
 }
 
 struct Chooser {
