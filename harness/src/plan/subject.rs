@@ -185,8 +185,10 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     };
     let required =
         if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
-    let services = topology.services.iter();
-    let services = services.map(|(name, s)| (name.clone(), s.instances.clone())).collect();
+    let services = topology.services.keys().cloned().collect();
+    let running = topology.services.iter().map(|(name, s)| (name, &s.instances));
+    let missing = topology.left_out.iter().map(|(name, left)| (name, &left.instances));
+    let instances = running.chain(missing).map(|(n, all)| (n.clone(), all.clone())).collect();
     let left_out = left_out(&declaration, topology);
     let budgets = budgets(&declaration, &scaled.config);
     check::contained(&declaration, topology, &written)?;
@@ -216,6 +218,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
         budgets,
         apart,
         services,
+        instances,
         left_out,
         unavailable,
         absent,

@@ -20,12 +20,9 @@ pub fn endpoint_name(endpoint: &HealthEndpoint) -> String {
 }
 
 /// The endpoint of each instance of its service, named as if it were a service of its own.
-pub fn of_each(
-    endpoint: &HealthEndpoint,
-    instances: Vec<String>,
-) -> impl Iterator<Item = HealthEndpoint> {
-    let endpoint = endpoint.clone();
-    instances.into_iter().map(move |service| HealthEndpoint { service, ..endpoint.clone() })
+pub fn of_each(endpoint: &HealthEndpoint, instances: Vec<String>) -> Vec<HealthEndpoint> {
+    let of = |service| HealthEndpoint { service, ..endpoint.clone() };
+    instances.into_iter().map(of).collect()
 }
 
 /// Asks a health endpoint that is published on this port of 127.0.0.1. Bounded by 5 s.

@@ -50,6 +50,8 @@ pub struct LeftOut {
     pub unavailable: bool,
     /// Names by which others would reach it.
     pub names: BTreeSet<String>,
+    /// What its instances would be called.
+    pub instances: Vec<String>,
 }
 
 /// What a service is shown.
@@ -88,6 +90,7 @@ impl Topology {
                         why: left.why.to_string(),
                         unavailable: matches!(left.why, Absence::Told(_)),
                         names: names(&left.service),
+                        instances: left.service.instances(),
                     };
                     (name.clone(), left)
                 })

@@ -18,8 +18,10 @@ fn healthy_stack(t: &mut StepWorld) {
 #[then("every service is ready")]
 fn every_service_is_ready(t: &mut StepWorld) {
     let subject = t.told();
-    let left_out = subject.left_out.keys().map(|name| Absent::new(name, name)).collect();
-    let services = subject.services.values().flatten().cloned().collect();
+    let instances = |name: &String| subject.instances_of(name);
+    let absent = |name| Absent { count: instances(name).len() as u64, ..Absent::new(name, name) };
+    let left_out = subject.left_out.keys().map(absent).collect();
+    let services = subject.services.iter().flat_map(instances).collect();
     t.expect(ServicesReady { services, left_out });
 }
 
@@ -30,16 +32,16 @@ fn health_endpoints(t: &mut StepWorld) {
     if all.is_empty() {
         return t.not_stated("health", false, "the documented health endpoints");
     }
+    let each = |h: &HealthEndpoint| of_each(h, subject.instances_of(&h.service));
     let (gone, there): (Vec<_>, Vec<_>) =
         all.iter().partition(|h| subject.left_out.contains_key(&h.service));
-    let instances =
-        |h: &HealthEndpoint| subject.services.get(&h.service).cloned().unwrap_or_default();
-    let endpoints: Vec<String> = there
-        .into_iter()
-        .flat_map(|h| of_each(h, instances(h)))
-        .map(|h| endpoint_name(&h))
-        .collect();
-    let left_out = gone.iter().map(|h| Absent::new(&h.service, endpoint_name(h))).collect();
+    let endpoints: Vec<String> =
+        there.into_iter().flat_map(each).map(|h| endpoint_name(&h)).collect();
+    let absent = |h: &HealthEndpoint| {
+        let of = h.service.clone();
+        each(h).into_iter().map(move |h| Absent::new(of.clone(), endpoint_name(&h)))
+    };
+    let left_out = gone.iter().copied().flat_map(absent).collect();
     // Where all are left out, nothing is expected.
     let none =
         gone.first().filter(|_| endpoints.is_empty()).and_then(|h| subject.is_left_out(&h.service));
