@@ -106,8 +106,9 @@ pub struct Scene<'a> {
     pub run: &'a str,
 }
 
-/// One fault, aimed at one service: at each of its instances, or at one of them. `drill` journals `undo` before it calls `inject`; healing is
-/// carrying out `undo`, so that a crash between the two is healed by the same code.
+/// One fault, aimed at one service: at each of its instances, or at one of them. `drill` journals
+/// `undo` before it calls `inject`; healing is carrying out `undo`, so that a crash between the two
+/// is healed by the same code.
 pub trait Fault: Send + Sync {
     /// Kind, as scenarios name it.
     fn kind(&self) -> &'static str;
