@@ -170,7 +170,11 @@ fn links(fields: &mut Fields, path: &str) -> Result<Vec<Link>, ConfigError> {
         .map(|link| {
             let (service, alias) = link.split_once(':').unwrap_or((&link, &link));
             if service.is_empty() || alias.is_empty() {
-                return Err(wanted(node, &path, "service, or service:alias"));
+                return Err(ConfigError::at(
+                    &node.mark,
+                    format!("{path}: seen `{link}`, wanted the name of a service"),
+                    "write service, or service:alias",
+                ));
             }
             Ok(Link { service: service.to_owned(), alias: alias.to_owned() })
         })
