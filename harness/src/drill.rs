@@ -435,9 +435,9 @@ impl Session {
         traffic::published(&self.running, place)
     }
 
-    /// Host port at which a port of a service is published.
-    fn port(&self, service: &str, port: u16) -> Option<u16> {
-        self.running.address(service, port).map(|a| a.port())
+    /// Host port at which a port of an instance is published.
+    fn port(&self, instance: &str, port: u16) -> Option<u16> {
+        self.running.address(instance, port).map(|a| a.port())
     }
 
     /// Whether a service is part of this run.
@@ -447,13 +447,13 @@ impl Session {
 
     /// Records the state of every container.
     async fn record_states(&self) -> Result<(), Error> {
-        for service in self.running.services.keys() {
-            let state = self.engine.container_of(&self.running.project, service).await.ok();
+        for (service, _) in self.running.instances() {
+            let state = self.engine.container_of(&self.running.project, &service).await.ok();
             let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| {
                 (s.running || s.exit_code == 0, s.restarts, s.oom_killed)
             });
             self.recorder.write(EventKind::Stack(StackEvent::State {
-                service: service.clone(),
+                service,
                 running,
                 restarts,
                 oom_killed,

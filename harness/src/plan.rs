@@ -45,6 +45,8 @@ pub struct PlanContext {
     pub apart: Apart,
     /// Services that will run.
     pub services: Vec<String>,
+    /// What the instances of each service are called, or would be.
+    pub instances: BTreeMap<String, Vec<String>>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
     /// Those of them whose image can't be had.
@@ -74,6 +76,11 @@ impl PlanContext {
             }
         };
         self.declaration.optional.iter().map(line).collect()
+    }
+
+    /// What the instances of a service are called, or would be.
+    pub fn instances_of(&self, service: &str) -> Vec<String> {
+        self.instances.get(service).cloned().unwrap_or_default()
     }
 
     /// A service, if it is left out, and why that is so.

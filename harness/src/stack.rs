@@ -2,12 +2,12 @@
 //! and taken down again.
 //!
 //! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory,
-//! [`plan_ports`] chooses host ports, [`up`] starts its services as far as their dependencies
+//! [`up`] chooses host ports and starts its services as far as their dependencies
 //! allow, [`down`] takes everything away.
 
 pub mod binaries;
 mod check;
-pub mod compose;
+mod compose;
 pub mod dashboards;
 pub mod down;
 mod holder;
@@ -22,16 +22,20 @@ mod resolve;
 pub mod running;
 mod secrets;
 mod start;
+pub mod topology;
 mod up;
 mod volumes;
 pub mod work_copy;
 
+pub(crate) use compose::absolute;
 pub use down::{Removed, down, remove_run};
 pub use mounts::{Mounts, Need};
 pub use open::Stack;
-pub use ports::{PortPlan, plan_ports};
+use ports::plan_ports;
+pub use ports::{PortPlan, ports_are_free};
 pub use recreate::recreate;
-pub use running::{Deviation, Running, RunningService};
+pub use running::{Deviation, Running, RunningInstance, RunningService};
+pub use topology::Topology;
 pub use up::{ServiceOverride, Up, foreseen, up};
 pub use work_copy::WorkCopy;
 

@@ -91,7 +91,7 @@ impl Annotations {
         let answers =
             declaration.roles.dashboards_where(|service| running.services.contains_key(service));
         let role = answers.filter(|r| r.kind == "grafana")?;
-        let port = *running.services.get(&role.service)?.ports.get(&role.port)?;
+        let port = running.address(&role.service, role.port)?.port();
         let uids = declaration.dashboards.iter().map(|d| d.uid.clone()).collect();
         Some(Annotations::on(role, port, uids, run, clock))
     }

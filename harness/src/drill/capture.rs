@@ -34,8 +34,11 @@ const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 pub async fn healthy(session: &Session) -> Result<(), Error> {
     let declaration = &session.declaration;
     for endpoint in declaration.health.iter().filter(|h| session.runs(&h.service)) {
-        let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
-        session.observe([health::check(endpoint, port, *session.clock()).await])?;
+        let instances = session.running.members_of(&endpoint.service);
+        for endpoint in health::of_each(endpoint, instances) {
+            let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
+            session.observe([health::check(&endpoint, port, *session.clock()).await])?;
+        }
     }
     // How servers stand to each other matters where there are several.
     let (servers, managers) = (&session.probes.metrics, &session.probes.alerting);
@@ -59,13 +62,15 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
     }
     let roles = &declaration.roles;
     for role in roles.metrics.iter().chain(roles.alerting.iter()) {
-        session.observe([mounts::mounted(
-            &session.engine,
-            &session.running.project,
-            &role.service,
-            *session.clock(),
-        )
-        .await])?;
+        for server in session.running.members_of(&role.service) {
+            session.observe([mounts::mounted(
+                &session.engine,
+                &session.running.project,
+                &server,
+                *session.clock(),
+            )
+            .await])?;
+        }
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());

@@ -289,7 +289,7 @@ async fn inject_and_verify(
         drill: drill.scenario.name.clone(),
         kind: fault.kind().into(),
         target: fault.target().into(),
-        instances: vec![],
+        instances: fault.instances().to_vec(),
         mechanism: fault.mechanism(),
         blast_radius,
     })?;

@@ -260,12 +260,7 @@ async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
 /// # Errors
 /// [`EngineError::Unfit`] if it has less than `wanted` bytes.
 pub async fn disk(engine: &Engine, what_for: &str, wanted: u64) -> Result<String, EngineError> {
-    let info = engine
-        .docker
-        .info()
-        .await
-        .map_err(|error| EngineError::from_bollard("asking the engine", error))?;
-    let root = info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".into());
+    let root = engine.folder().await?;
     // An engine elsewhere, or one whose folder we may not see, can't be judged from here.
     let Ok(seen) = statvfs(root.as_str()) else {
         return Ok(format!("{root} can't be seen from here"));

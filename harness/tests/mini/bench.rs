@@ -310,7 +310,7 @@ impl Bench {
 
     /// The stand-ins' own interface.
     pub fn stand_ins(&self) -> Client {
-        Client::new(self.live.running.services[STAND_INS].ports[&CONTROL_PORT])
+        Client::new(self.live.running.services[STAND_INS].instances[0].ports[&CONTROL_PORT])
     }
 
     async fn container(&self, service: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@
 mod aimless;
 mod bites;
 mod crash;
+mod instances;
 mod stage;
 mod unfit;
 
@@ -34,7 +35,7 @@ pub fn tests() -> Tests {
             .expect("runtime"),
     );
     let shared = Shared::default();
-    let cases: [(&str, Case); 19] = [
+    let cases: [(&str, Case); 22] = [
         ("stop_ends_the_container_in_order", |s| Box::pin(bites::stop(s))),
         ("kill_ends_it_at_once", |s| Box::pin(bites::kill(s))),
         ("pause_freezes_it", |s| Box::pin(bites::pause(s))),
@@ -46,6 +47,9 @@ pub fn tests() -> Tests {
         ("partition_lets_one_client_hang", |s| Box::pin(bites::partition(s))),
         ("packet_delay_delays_one_client", |s| Box::pin(bites::delay(s))),
         ("redis_fill_evicts_and_keeps_what_must_stay", |s| Box::pin(bites::fill(s))),
+        ("one_instance_is_hit_and_the_other_is_not", |s| Box::pin(instances::one(s))),
+        ("a_service_is_hit_in_each_of_its_instances", |s| Box::pin(instances::each(s))),
+        ("a_connection_is_cut_to_one_instance_or_to_each", |s| Box::pin(instances::ends(s))),
         ("a_container_that_does_not_run_is_not_disturbed", |s| Box::pin(aimless::not_running(s))),
         ("a_service_that_is_not_there_is_named", |s| Box::pin(aimless::nobody(s))),
         ("a_port_that_nobody_uses_is_not_disturbed", |s| Box::pin(aimless::unused_port(s))),

@@ -164,7 +164,7 @@ impl LiveStack {
     }
 
     fn follow(&self, recorder: &Recorder, inbox: &Inbox) -> Option<tokio::task::JoinHandle<()>> {
-        let port = *self.running.services.get(STAND_INS)?.ports.get(&receiver::CONTROL_PORT)?;
+        let port = self.running.address(STAND_INS, receiver::CONTROL_PORT)?.port();
         let (recorder, inbox) = (recorder.clone(), inbox.clone());
         let roles = &self.read.subject.declaration.roles;
         let senders = Senders {

@@ -19,12 +19,10 @@ pub(in crate::plan::subject) fn scenarios(
     config: &MonitoringConfig,
     mounts: &Mounts,
 ) -> Result<(), Error> {
-    let project = &stack.project;
-    let services = project.services.keys().chain(project.left_out.keys());
     let alerts = || stack.declaration.alerts.iter().map(|a| a.name.as_str());
     let rules = config.rules().filter(|(_, _, r)| r.is_alert()).map(|(_, _, r)| r.name.as_str());
     let known = Known {
-        services: services.map(String::as_str).collect(),
+        services: stack.topology.names().map(String::as_str).collect(),
         alerts: alerts().collect(),
         rules: alerts().chain(rules).collect(),
     };
@@ -88,7 +86,7 @@ impl ScenarioCheck<'_> {
         if services.contains(name) {
             return Ok(());
         }
-        let file = self.stack.project.file.display();
+        let file = self.stack.topology.file.display();
         self.wrong(
             keys,
             format!("{key}there is no service {name} in {file}"),
