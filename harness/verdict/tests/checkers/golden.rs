@@ -11,6 +11,7 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget,
 };
 use verdict::check::alerts::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
+use verdict::check::causes::Causes;
 use verdict::check::cluster::{
     AlertsHeldOnce, ManagersAlike, ManagersClustered, ReplicasToldApart, SentToEachManager,
 };
@@ -25,7 +26,7 @@ use verdict::check::scraping::{
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
 use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
-use verdict::history::fault::{BlastRadius, FaultEvent};
+use verdict::history::fault::{BlastRadius, FaultEvent, ONLY_FAULT};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::history::stack::StackEvent;
@@ -594,6 +595,7 @@ pub fn replica(name: &str) -> Replica {
 /// An alert manager that knows these.
 pub fn cluster_member(peers: &[&str]) -> ClusterMember {
     ClusterMember {
+        name: None,
         status: "ready".into(),
         peers: peers.iter().map(|p| format!("{p}:9094")).collect(),
         configuration: map(&[
@@ -653,6 +655,7 @@ pub fn drill(
         t + 0.5,
         FaultEvent::Injected {
             drill: drill.clone(),
+            fault: ONLY_FAULT.into(),
             kind: "stop".into(),
             target: services[0].into(),
             instances: vec![],
@@ -660,7 +663,9 @@ pub fn drill(
             blast_radius,
         },
     );
-    r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), evidence: "gone".into() });
+    let fault = || ONLY_FAULT.to_owned();
+    let evidence = "gone".into();
+    r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), fault: fault(), evidence });
     for s in 1..28 {
         let alerts = if (7..=22).contains(&s) { vec![managed(alert)] } else { vec![] };
         r.saw(t + f64::from(s) + 0.2, "manager", Fact::ManagedAlerts { alerts });
@@ -669,8 +674,9 @@ pub fn drill(
         r.notified(t + 8.0, notification(receiver, alert, false));
         r.notified(t + 24.0, notification(receiver, alert, true));
     }
-    r.fault(t + 20.0, FaultEvent::Healed { drill: drill.clone() });
-    r.fault(t + 20.5, FaultEvent::Left { drill: drill.clone(), evidence: "back".into() });
+    r.fault(t + 20.0, FaultEvent::Healed { drill: drill.clone(), fault: fault() });
+    let evidence = "back".into();
+    r.fault(t + 20.5, FaultEvent::Left { drill: drill.clone(), fault: fault(), evidence });
     r.run(t + 30.0, RunEvent::DrillEnded { drill });
 }
 
@@ -895,6 +901,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertFires {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 within_s: 9.0,
                 fault: format!("fault stop ({drill})"),
             }
@@ -902,6 +909,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertReaches {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 within_s: 12.0,
@@ -910,6 +918,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertResolves {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 within_s: 8.0,
             }
@@ -917,6 +926,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertStages {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 allowed: StageBudget {
@@ -932,16 +942,18 @@ pub fn expectations() -> Vec<Expectation> {
             NotifiedOnce {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: strings(&["hook", "chat"]),
             }
             .into(),
             NotifiedUntilOver {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: strings(&["hook", "chat"]),
             }
             .into(),
-            FaultBitAndLeft { drill }.into(),
+            FaultBitAndLeft { drill, faults: vec![] }.into(),
         ]);
     }
     all.push(TargetsStayScraped { drill: "store_slow".into() }.into());
@@ -949,6 +961,7 @@ pub fn expectations() -> Vec<Expectation> {
         NotifiedRepeatedly {
             alert: "Heartbeat".into(),
             drill: None,
+            causes: Causes::default(),
             receivers: strings(&["hook"]),
             every_s: 10.0,
         }
