@@ -36,10 +36,8 @@ pub async fn inject(
     let journal = Journal::of_user();
     let running = up::running(&journal, &options.name_or_word())?;
     let services = || running.services.keys().map(String::as_str);
-    let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
-    if let Some(service) =
-        [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s))
-    {
+    let mut named = fault::sides(target).chain(fault::named_in(&parsed));
+    if let Some(service) = named.find(|s| !services().any(|known| known == *s)) {
         return Err(Failure::usage(format!("stack {} runs no service {service}", running.stack))
             .hint(suggest(service, services(), "services")));
     }
