@@ -6,6 +6,7 @@ pub mod capture;
 mod lag;
 pub mod mutants;
 mod overrides;
+mod phases;
 pub mod senders;
 pub mod steady;
 pub mod traffic;
@@ -255,11 +256,11 @@ impl Session {
         for (i, wave) in waves.iter().enumerate() {
             wave::await_resolutions(self, plan, &mut pending, Some(wave)).await;
             if i > 0 || !early.is_empty() {
-                let raised = early.values().flat_map(wave::ActiveFault::raises).collect();
+                let raised = early.values().flat_map(phases::ActiveDrill::raises).collect();
                 let about = wave
                     .iter()
                     .filter(|d| !d.scenario.is_early())
-                    .flat_map(|d| &d.scenario.alerts)
+                    .flat_map(|d| d.scenario.alerts())
                     .map(String::as_str)
                     .collect();
                 steady::hold_with(

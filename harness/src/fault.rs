@@ -2,6 +2,7 @@
 //! here registers it.
 
 pub mod connection;
+pub mod cut;
 mod each;
 pub mod fill_disk;
 pub mod grow_database;
@@ -106,9 +107,9 @@ pub struct Scene<'a> {
     pub run: &'a str,
 }
 
-/// One fault, aimed at one service: at each of its instances, or at one of them. `drill` journals
-/// `undo` before it calls `inject`; healing is carrying out `undo`, so that a crash between the two
-/// is healed by the same code.
+/// One fault, aimed at one service: at each of its instances, or at one of them; or between two sets
+/// of instances. `drill` journals `undo` before it calls `inject`; healing is carrying out `undo`, so
+/// that a crash between the two is healed by the same code.
 pub trait Fault: Send + Sync {
     /// Kind, as scenarios name it.
     fn kind(&self) -> &'static str;
@@ -189,6 +190,7 @@ const FAULTS: &[Kind] = &[
     pressure::MEMORY_PRESSURE,
     packet_filter::REFUSE_CONNECTIONS,
     packet_filter::PARTITION,
+    cut::CUT,
     packet_delay::PACKET_DELAY,
     packet_filter::FLAKY_CONNECTIONS,
     fill_disk::FILL_DISK,
@@ -230,6 +232,23 @@ pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Faul
             hint: crate::yaml::suggest(kind, kinds(), "faults"),
         }),
     }
+}
+
+/// Whether a kind is between two sets of services instead of on one.
+pub fn is_between(kind: &str) -> bool {
+    kind == cut::CUT.name
+}
+
+/// Services that settings name: the other end of a connection (`to`, with a port or without), the
+/// other side of a cut (`and`).
+pub fn named_in(settings: &Settings) -> impl Iterator<Item = &str> {
+    let to = settings.get("to").map(|to| to.split(':').next().unwrap_or(to));
+    to.into_iter().chain(settings.get("and").into_iter().flat_map(|and| sides(and)))
+}
+
+/// The names of several services, or instances, in one text.
+pub fn sides(names: &str) -> impl Iterator<Item = &str> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 fn named(kind: &str) -> Option<&'static Kind> {

@@ -220,10 +220,15 @@ fn alerts(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Vec<AlertR
             .drills
             .iter()
             .map(|d| &d.scenario)
-            .filter(|s| s.alerts.contains(&alert.name))
+            .filter(|s| s.is_about(&alert.name))
             .collect();
         let builds_up_s = about.iter().map(|s| s.builds_up_s.of(&alert.name)).fold(0.0, f64::max);
+        let causes = file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
+            Expectation::AlertFires(fires) if fires.alert == alert.name => Some(&fires.causes),
+            _ => None,
+        });
         AboutAlert {
+            causes,
             drills: about.iter().map(|s| s.name.clone()).collect(),
             budget_s: file.plan.budgets.get(&alert.name).map(|b| b.notify_s + builds_up_s),
             stages: file.plan.expectations.iter().find_map(|planned| match &planned.expectation {

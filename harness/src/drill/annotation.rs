@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use verdict::history::fault::FaultEvent;
+use verdict::history::fault::{FaultEvent, ONLY_FAULT};
 use verdict::history::load::LoadEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::{Event, EventKind, Fact, Observation};
@@ -34,6 +34,11 @@ enum Said {
     Ends(String),
 }
 
+/// By what the end of a fault is known.
+fn of_fault(drill: &str, fault: &str) -> String {
+    format!("fault {drill} {fault}")
+}
+
 fn said(kind: &EventKind) -> Option<Said> {
     let begins = |key: String, text: String, kind: &str, name: &str| {
         Some(Said::Begins(key, text, vec![kind.to_owned(), format!("{kind}:{name}")]))
@@ -48,14 +53,14 @@ fn said(kind: &EventKind) -> Option<Said> {
         EventKind::Load(LoadEvent::Ended { stream, .. }) => {
             Some(Said::Ends(format!("load {stream}")))
         }
-        EventKind::Fault(FaultEvent::Injected { drill, kind, target, .. }) => begins(
-            format!("fault {drill}"),
+        EventKind::Fault(FaultEvent::Injected { drill, fault, kind, target, .. }) => begins(
+            of_fault(drill, fault),
             format!("fault {kind} on {target} (drill {drill})"),
             "fault",
             drill,
         ),
-        EventKind::Fault(FaultEvent::Healed { drill }) => {
-            Some(Said::Ends(format!("fault {drill}")))
+        EventKind::Fault(FaultEvent::Healed { drill, fault }) => {
+            Some(Said::Ends(of_fault(drill, fault)))
         }
         EventKind::Run(RunEvent::PhaseBegan {
             phase: phase @ (Phase::Steady | Phase::Drive | Phase::Drain),
@@ -279,6 +284,7 @@ mod tests {
         assert_eq!(key(began), key(EventKind::Load(ended)));
         let injected = FaultEvent::Injected {
             drill: "d".into(),
+            fault: ONLY_FAULT.into(),
             kind: "stop".into(),
             target: "postfix".into(),
             instances: vec![],
@@ -287,7 +293,10 @@ mod tests {
         };
         assert_eq!(
             key(EventKind::Fault(injected)),
-            key(EventKind::Fault(FaultEvent::Healed { drill: "d".into() }))
+            key(EventKind::Fault(FaultEvent::Healed {
+                drill: "d".into(),
+                fault: ONLY_FAULT.into(),
+            }))
         );
         assert_eq!(said(&EventKind::Run(RunEvent::DrillEnded { drill: "d".into() })), None);
     }

@@ -326,7 +326,7 @@ impl Session {
 
     async fn ask_inputs_of(&self, metrics: &dyn Probe, drill: &PlannedDrill) -> Result<(), Error> {
         let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
-        for alert in &drill.scenario.alerts {
+        for alert in drill.scenario.alerts() {
             let question = Question::RuleInputs {
                 alert: alert.clone(),
                 drill: Some(drill.scenario.name.clone()),
@@ -338,8 +338,7 @@ impl Session {
         Ok(())
     }
 
-    /// From the injection of a drill's fault to the end of the drill, as recorded so far; of its
-    /// last attempt.
+    /// From the first injection of a drill to its end, as recorded so far; of its last attempt.
     fn injected(&self, drill: &str) -> Option<(At, At)> {
         let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (_, begin, end) = marks.iter().rfind(|(d, _, _)| d == drill)?;
@@ -373,7 +372,10 @@ impl Session {
         let mut marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             EventKind::Fault(FaultEvent::Injected { drill, .. }) => {
-                marks.push((drill.clone(), at, None))
+                // Of several faults the first one counts; a drill that has ended is run again.
+                if !marks.iter().any(|(d, _, end)| d == drill && end.is_none()) {
+                    marks.push((drill.clone(), at, None));
+                }
             }
             EventKind::Run(RunEvent::DrillEnded { drill }) => {
                 if let Some(mark) = marks.iter_mut().rfind(|(d, _, _)| d == drill) {

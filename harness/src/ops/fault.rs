@@ -39,10 +39,8 @@ pub async fn inject(
     let instances: BTreeSet<String> = running.instances().map(|(name, _)| name).collect();
     let several = || instances.iter().filter(|name| !running.services.contains_key(*name));
     let services = || running.services.keys().chain(several()).map(String::as_str);
-    let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
-    if let Some(service) =
-        [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s))
-    {
+    let mut named = fault::sides(target).chain(fault::named_in(&parsed));
+    if let Some(service) = named.find(|s| !services().any(|known| known == *s)) {
         return Err(Failure::usage(format!("stack {} runs no service {service}", running.stack))
             .hint(suggest(service, services(), "services")));
     }

@@ -90,15 +90,13 @@ pub async fn examine() -> Vec<Finding> {
 pub fn needs(plan: &Plan) -> Vec<(Ability, String)> {
     let mut needs: Vec<(Ability, String)> = Vec::new();
     for scenario in plan.drills.iter().map(|drill| &drill.scenario) {
-        // Whether it can be aimed at all was told when its file was read.
-        let Ok(fault) =
-            fault::aim(&scenario.fault.kind, &scenario.fault.target, &scenario.fault.settings)
-        else {
-            continue;
-        };
-        for ability in fault.needs() {
-            if !needs.iter().any(|(known, _)| *known == ability) {
-                needs.push((ability, format!("drill {} (fault {})", scenario.name, fault.kind())));
+        // Whether they can be aimed at all was told when the file was read.
+        for fault in scenario.faults().filter_map(|spec| spec.foreseen().ok()).flatten() {
+            for ability in fault.needs() {
+                if !needs.iter().any(|(known, _)| *known == ability) {
+                    let who = format!("drill {} (fault {})", scenario.name, fault.kind());
+                    needs.push((ability, who));
+                }
             }
         }
     }

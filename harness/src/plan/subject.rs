@@ -172,8 +172,8 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     let own = |name: &str| folder.join(name);
     let scenarios_folder =
         first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
-    let scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config, &mounts)?;
+    let mut scenarios = scenario::read_all(&scenarios_folder)?;
+    check::scenarios(&scenarios_folder, &mut scenarios, &stack, &scaled.config, &mounts)?;
     let baseline_file = first_that_exists(&[
         own("baseline.yaml"),
         home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack)),

@@ -7,4 +7,6 @@
 
 mod cases;
 mod environment;
+mod members;
+mod phases;
 mod record;

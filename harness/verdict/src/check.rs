@@ -61,6 +61,7 @@ pub mod alerts;
 pub mod attempts;
 pub mod baseline;
 pub(crate) mod calendar;
+pub mod causes;
 pub mod clock;
 pub mod cluster;
 pub mod dashboards;

@@ -29,7 +29,8 @@ fn contended(mut run: Run) -> Run {
         Fact::Pressure(Pressure {
             cpu_some_avg10: 88.0,
             memory_some_avg10: 0.0,
-            io_some_avg10: 0.0, ..Pressure::default()
+            io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     run
@@ -122,7 +123,8 @@ fn the_repetition_counts_when_it_is_bad() {
         Fact::Pressure(Pressure {
             cpu_some_avg10: 88.0,
             memory_some_avg10: 0.0,
-            io_some_avg10: 0.0, ..Pressure::default()
+            io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     both.unknown(FIRES, "late while the host was contended");

@@ -13,6 +13,7 @@ use verdict::check::alerts::{
 use verdict::check::alerts::{
     NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver, StatesNotifiedOnce,
 };
+use verdict::check::causes::Causes;
 use verdict::check::cluster::{
     AlertsHeldOnce, ManagersAlike, ManagersClustered, ReplicasToldApart, SentToEachManager,
 };
@@ -27,7 +28,7 @@ use verdict::check::scraping::{
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
 use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
-use verdict::history::fault::{BlastRadius, FaultEvent};
+use verdict::history::fault::{BlastRadius, FaultEvent, ONLY_FAULT};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::history::stack::StackEvent;
@@ -521,7 +522,12 @@ pub fn golden_at(clock: Clock) -> Run {
     r.run(195.0, RunEvent::PhaseEnded { phase: Phase::Capture })
         .run(200.0, RunEvent::Ended { complete: true, reason: None });
     for t in (16..180).step_by(4) {
-        let calm = Pressure { cpu_some_avg10: 2.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 , ..Pressure::default() };
+        let calm = Pressure {
+            cpu_some_avg10: 2.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 1.0,
+            ..Pressure::default()
+        };
         r.saw(f64::from(t) + 0.5, "host", Fact::Pressure(calm));
     }
     r
@@ -602,6 +608,7 @@ pub fn replica(name: &str) -> Replica {
 /// An alert manager that knows these.
 pub fn cluster_member(peers: &[&str]) -> ClusterMember {
     ClusterMember {
+        name: None,
         status: "ready".into(),
         peers: peers.iter().map(|p| format!("{p}:9094")).collect(),
         configuration: map(&[
@@ -661,6 +668,7 @@ pub fn drill(
         t + 0.5,
         FaultEvent::Injected {
             drill: drill.clone(),
+            fault: ONLY_FAULT.into(),
             kind: "stop".into(),
             target: services[0].into(),
             instances: vec![],
@@ -668,7 +676,9 @@ pub fn drill(
             blast_radius,
         },
     );
-    r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), evidence: "gone".into() });
+    let fault = || ONLY_FAULT.to_owned();
+    let evidence = "gone".into();
+    r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), fault: fault(), evidence });
     for s in 1..28 {
         let alerts = if (7..=22).contains(&s) { vec![managed(alert)] } else { vec![] };
         r.saw(t + f64::from(s) + 0.2, "manager", Fact::ManagedAlerts { alerts });
@@ -677,8 +687,9 @@ pub fn drill(
         r.notified(t + 8.0, notification(receiver, alert, false));
         r.notified(t + 24.0, notification(receiver, alert, true));
     }
-    r.fault(t + 20.0, FaultEvent::Healed { drill: drill.clone() });
-    r.fault(t + 20.5, FaultEvent::Left { drill: drill.clone(), evidence: "back".into() });
+    r.fault(t + 20.0, FaultEvent::Healed { drill: drill.clone(), fault: fault() });
+    let evidence = "back".into();
+    r.fault(t + 20.5, FaultEvent::Left { drill: drill.clone(), fault: fault(), evidence });
     r.run(t + 30.0, RunEvent::DrillEnded { drill });
 }
 
@@ -908,6 +919,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertFires {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 within_s: 9.0,
                 fault: format!("fault stop ({drill})"),
             }
@@ -915,6 +927,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertReaches {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 within_s: 12.0,
@@ -923,6 +936,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertResolves {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 within_s: 8.0,
             }
@@ -930,6 +944,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertStages {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 allowed: StageBudget {
@@ -945,16 +960,18 @@ pub fn expectations() -> Vec<Expectation> {
             NotifiedOnce {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: strings(&["hook", "chat"]),
             }
             .into(),
             NotifiedUntilOver {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: strings(&["hook", "chat"]),
             }
             .into(),
-            FaultBitAndLeft { drill }.into(),
+            FaultBitAndLeft { drill, faults: vec![] }.into(),
         ]);
     }
     all.push(TargetsStayScraped { drill: "store_slow".into() }.into());
@@ -962,6 +979,7 @@ pub fn expectations() -> Vec<Expectation> {
         NotifiedRepeatedly {
             alert: "Heartbeat".into(),
             drill: None,
+            causes: Causes::default(),
             receivers: strings(&["hook"]),
             every_s: 10.0,
         }

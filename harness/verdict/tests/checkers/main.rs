@@ -16,6 +16,7 @@ mod logs;
 mod members;
 mod mutation;
 mod notified;
+mod phases;
 mod recovery;
 mod scraping;
 mod states;

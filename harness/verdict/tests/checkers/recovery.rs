@@ -71,7 +71,8 @@ fn slow_while_the_host_is_contended_is_unknown_and_wrong_is_wrong() {
         Fact::Pressure(Pressure {
             cpu_some_avg10: 93.0,
             memory_some_avg10: 0.0,
-            io_some_avg10: 0.0, ..Pressure::default()
+            io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     run.unknown(ID, "slow while the host was contended");

@@ -94,7 +94,12 @@ fn doubled(all: &[Arrived<'_>], receiver: &str, repeat_s: f64) -> Vec<Doubled> {
             }
         );
         let apart = matches!((first.from, again.from), (Some(a), Some(b)) if a != b);
-        found.push(Doubled { first: (first.seq, first.at), again: (again.seq, again.at), seen, apart });
+        found.push(Doubled {
+            first: (first.seq, first.at),
+            again: (again.seq, again.at),
+            seen,
+            apart,
+        });
     }
     found
 }
@@ -112,7 +117,8 @@ impl StatesNotifiedOnce {
         for (_, o) in history.observations() {
             let Fact::ManagedAlerts { alerts } = &o.fact else { continue };
             for route in alerts.iter().flat_map(|a| &a.routes) {
-                let least = shortest.map_or(route.repeat_interval_s, |s| s.min(route.repeat_interval_s));
+                let least =
+                    shortest.map_or(route.repeat_interval_s, |s| s.min(route.repeat_interval_s));
                 shortest = Some(least);
             }
         }
@@ -186,7 +192,11 @@ impl Checker for StatesNotifiedOnce {
                 count(n, "state was notified", "states were notified")
             ),
         };
-        let what = count(states, "notification, each of a new state", "notifications, each of a new state");
+        let what = count(
+            states,
+            "notification, each of a new state",
+            "notifications, each of a new state",
+        );
         timeline.require_complete(
             Verdict::pass(id, expected, format!("{what}{during}"))
                 .evidence("notifications of a new state", states - allowed)
