@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use verdict::history::fault::{FaultEvent, ONLY_FAULT};
+use verdict::history::fault::FaultEvent;
 use verdict::history::load::LoadEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::{Event, EventKind, Fact, Observation};
@@ -259,6 +259,7 @@ async fn close(client: &ApiClient, ids: Vec<u64>, at_ms: i64, wrong: &mut Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use verdict::history::fault::ONLY_FAULT;
 
     #[test]
     fn what_begins_is_ended_by_its_own_end() {

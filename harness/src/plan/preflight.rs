@@ -4,7 +4,7 @@
 use crate::engine::containment;
 use crate::engine::namespace::{self, command};
 use crate::engine::{Engine, EngineError};
-use crate::fault::{self, Ability};
+use crate::fault::Ability;
 use crate::plan::Plan;
 use crate::process::failure::{Advice, UserError};
 use nix::sys::statvfs::statvfs;

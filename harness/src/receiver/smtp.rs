@@ -5,6 +5,7 @@ use crate::declaration::StandIn;
 use crate::process::clock::wall_us;
 use base64::Engine as _;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};

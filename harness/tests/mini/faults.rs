@@ -35,7 +35,7 @@ pub fn tests() -> Tests {
             .expect("runtime"),
     );
     let shared = Shared::default();
-    let cases: [(&str, Case); 22] = [
+    let cases: [(&str, Case); 25] = [
         ("stop_ends_the_container_in_order", |s| Box::pin(bites::stop(s))),
         ("kill_ends_it_at_once", |s| Box::pin(bites::kill(s))),
         ("pause_freezes_it", |s| Box::pin(bites::pause(s))),

@@ -37,7 +37,7 @@ fn of_role(roles: &Roles, role: &str) -> Option<Vec<String>> {
 /// The services of each zone.
 fn zones(stack: &Stack) -> BTreeMap<&str, Vec<String>> {
     let mut zones: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (name, service) in &stack.project.services {
+    for (name, service) in &stack.topology.services {
         if let Some(zone) = service.labels.get(ZONE) {
             zones.entry(zone).or_default().push(name.clone());
         }
@@ -203,7 +203,7 @@ impl ScenarioCheck<'_> {
                 })
             }
             Target::Zone { zone, of } if of.is_empty() => {
-                let file = self.stack.project.file.display();
+                let file = self.stack.topology.file.display();
                 let what = format!("no service in {file} is in zone {zone}");
                 let zones = zones(self.stack);
                 let hint = if zones.is_empty() {
