@@ -118,7 +118,8 @@ impl Catalogue {
     }
 
     /// What `wanted` stands for: a name of the catalogue, `firedrill/<name>` with or without a tag,
-    /// or any tag of the repository that an image stands for (`prom/prometheus:v2.45.0`).
+    /// or any tag of the repository that an image stands for (`prom/prometheus:v2.45.0`). Of several
+    /// images of one repository it is the one with that tag, else the first by name.
     ///
     /// # Errors
     /// A `firedrill/…` that the catalogue does not have: such an image is never pulled.
@@ -139,13 +140,15 @@ impl Catalogue {
             );
         }
         let asked = Reference::parse(wanted);
-        for image in self.images.values() {
-            let Some(upstream) = &image.upstream else { continue };
-            if Reference::parse(&upstream.image).repository == asked.repository {
-                let tag = asked.tag.as_deref().unwrap_or("latest");
-                let pull = Some(Reference::with_tag(wanted));
-                return Ok(Found::Ours { image, pull, deviation: image.differs(Some(tag)) });
-            }
+        let tag = asked.tag.as_deref().unwrap_or("latest");
+        let of_that_repository = self.images.values().filter_map(|image| {
+            let upstream = image.upstream.as_ref()?;
+            (Reference::parse(&upstream.image).repository == asked.repository)
+                .then_some((image, upstream.tag != tag))
+        });
+        if let Some((image, _)) = of_that_repository.min_by_key(|(_, is_other_tag)| *is_other_tag) {
+            let pull = Some(Reference::with_tag(wanted));
+            return Ok(Found::Ours { image, pull, deviation: image.differs(Some(tag)) });
         }
         Ok(Found::Foreign)
     }

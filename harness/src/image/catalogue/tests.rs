@@ -274,6 +274,35 @@ fn references_of_compose_files_find_our_images() {
 }
 
 #[test]
+fn of_two_versions_the_one_that_is_asked_for_is_found_else_the_first() {
+    let folder = Folder::new();
+    for (name, version) in [("manager", "0.28.1"), ("manager-0.35", "0.35.0")] {
+        folder.write(&format!("{name}/Dockerfile"), "FROM scratch\n");
+        folder.write(
+            &format!("{name}/image.toml"),
+            &format!(
+                "name = \"{name}\"\nversion = \"{version}\"\nkind = \"dockerfile\"\nnote = \"\"\n\
+                 [upstream]\nimage = \"prom/manager\"\ntag = \"v{version}\"\n"
+            ),
+        );
+    }
+    let catalogue = folder.load();
+    let found = |wanted: &str| match catalogue.find(wanted).expect("found") {
+        Found::Ours { image, deviation, .. } => (image.name.as_str(), deviation),
+        Found::Foreign => panic!("{wanted} is in the catalogue"),
+    };
+    assert_eq!(found("prom/manager:v0.28.1"), ("manager", None));
+    assert_eq!(found("prom/manager:v0.35.0"), ("manager-0.35", None));
+    let other = |wanted: &str| {
+        let (name, deviation) = found(wanted);
+        (name, deviation.expect("another version"))
+    };
+    let told = |tag: &str| format!("manager from packages: version 0.28.1 where {tag} was asked for");
+    assert_eq!(other("prom/manager:v0.36.0"), ("manager", told("v0.36.0")));
+    assert_eq!(other("prom/manager"), ("manager", told("latest")));
+}
+
+#[test]
 fn the_committed_catalogue_is_sound() {
     let catalogue =
         Catalogue::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose/images"))
