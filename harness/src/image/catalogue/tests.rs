@@ -297,7 +297,8 @@ fn of_two_versions_the_one_that_is_asked_for_is_found_else_the_first() {
         let (name, deviation) = found(wanted);
         (name, deviation.expect("another version"))
     };
-    let told = |tag: &str| format!("manager from packages: version 0.28.1 where {tag} was asked for");
+    let told =
+        |tag: &str| format!("manager from packages: version 0.28.1 where {tag} was asked for");
     assert_eq!(other("prom/manager:v0.36.0"), ("manager", told("v0.36.0")));
     assert_eq!(other("prom/manager"), ("manager", told("latest")));
 }
