@@ -1,3 +1,4 @@
+@redundant
 Feature: Servers that stand in for each other
   A second server helps only if it sees the same, if it is known to the others, and if nobody is
   notified twice because of it.
