@@ -179,6 +179,35 @@ impl Planned {
     }
 }
 
+/// The verdicts on a history, one for each id: a claim that is made of several drills has to hold in
+/// each. With each goes what was expected, of the drill that decides.
+pub fn judge<'p>(
+    expectations: &'p [Planned],
+    history: &verdict::History,
+) -> Vec<(&'p Planned, verdict::Verdict)> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut by_id: Vec<Vec<(&Planned, verdict::Verdict)>> = Vec::new();
+    for planned in expectations {
+        let verdict = planned.judge(history);
+        match ids.iter().position(|id| *id == verdict.id) {
+            Some(at) => by_id[at].push((planned, verdict)),
+            None => {
+                ids.push(verdict.id.clone());
+                by_id.push(vec![(planned, verdict)]);
+            }
+        }
+    }
+    let one = |mut of: Vec<(&'p Planned, verdict::Verdict)>| {
+        if of.len() < 2 {
+            return of.pop();
+        }
+        let drill = |planned: &'p Planned| planned.expectation.drill().unwrap_or_default();
+        let verdicts = of.iter().map(|(p, v)| (drill(p), v.clone())).collect();
+        verdict::check::members::of_drills(verdicts).map(|(at, verdict)| (of[at].0, verdict))
+    };
+    by_id.into_iter().filter_map(one).collect()
+}
+
 /// Something that a tag, or a service that is left out, leaves out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LeftOut {
@@ -471,7 +500,8 @@ impl Plan {
     /// and checks the ids.
     ///
     /// # Errors
-    /// Two expectations with one id: their verdicts could not be told apart.
+    /// Two expectations with one id that are not about two drills: their verdicts could not be told
+    /// apart.
     pub fn finish(&mut self) -> Result<(), Advice> {
         self.arrange();
         let plan = self.clone();
@@ -482,10 +512,11 @@ impl Plan {
                 _ => {}
             }
         }
-        let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+        let mut seen: BTreeMap<(String, Option<&str>), &str> = BTreeMap::new();
         for planned in &plan.expectations {
             let id = planned.expectation.checker().id();
-            if let Some(first) = seen.insert(id.clone(), &planned.place) {
+            let about = (id.clone(), planned.expectation.drill());
+            if let Some(first) = seen.insert(about, &planned.place) {
                 let second = &planned.place;
                 let what =
                     format!("the verdict {id} is asked for twice, at {first} and at {second}");
