@@ -154,8 +154,8 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, ConfigError
     Ok(found)
 }
 
-/// Names of at most `count` sabotages, drawn by seed.
-pub fn subset(catalogue: &BTreeMap<String, Sabotage>, seed: u64, count: usize) -> Vec<String> {
+/// Names of at most `count` entries of a catalogue, drawn by seed.
+pub fn subset<T>(catalogue: &BTreeMap<String, T>, seed: u64, count: usize) -> Vec<String> {
     drawn(catalogue.keys().collect(), seed, count)
 }
 
