@@ -178,75 +178,30 @@ impl MonitoringConfig {
     ) -> Result<(), ConfigError> {
         let service = server.service.clone();
         let flags = files::flags(&server.command);
-        if server.kind == ServerKind::Elasticsearch {
-            let settings = server
-                .environment
-                .iter()
-                .filter(|(name, _)| name.contains('.'))
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
-            self.elasticsearch.push(ElasticsearchServer { service, settings });
-            return Ok(());
-        }
-        if server.kind == ServerKind::Prober {
-            self.probers.push(ProberServer { service, flags });
-            return Ok(());
-        }
-        let Some(found) = server.files.get(&server.inside) else {
-            let seen = PathBuf::from(format!("service {service}"));
-            return Err(ConfigError::of(
-                &seen,
-                "no configuration file is known",
-                "name it under `roles` in firedrill.yaml",
-            ));
-        };
-        let doc = found?.parse()?;
         match server.kind {
             ServerKind::Prometheus => {
-                let view = Prometheus::read(&doc)?;
-                let (mut rules, mut without_file) = (Vec::new(), Vec::new());
-                for (pattern, place) in &view.rule_files {
-                    if server.named(pattern).next().is_none() {
-                        without_file.push((pattern.clone(), place.clone()));
-                    }
-                    for file in server.named(pattern) {
-                        match file.and_then(FileText::parse) {
-                            Ok(doc) => {
-                                let (view, wrong) = rules::read_what_reads(&doc);
-                                errors.extend(wrong);
-                                rules.push(Loaded { view, doc });
-                            }
-                            Err(error) => errors.push(error),
-                        }
-                    }
-                }
-                let config = Loaded { doc, view };
-                self.prometheus.push(PrometheusServer {
+                let config = configuration(server, Prometheus::read)?;
+                let mut loaded = PrometheusServer {
                     service,
                     config,
-                    rules,
-                    without_file,
+                    rules: Vec::new(),
+                    without_file: Vec::new(),
                     flags,
-                });
+                };
+                loaded.read_rules(server, errors);
+                self.prometheus.push(loaded);
             }
             ServerKind::Alertmanager => {
-                let view = Alertmanager::read(&doc)?;
-                self.alertmanagers.push(AlertmanagerServer {
-                    service,
-                    config: Loaded { doc, view },
-                    flags,
-                });
+                let config = configuration(server, Alertmanager::read)?;
+                self.alertmanagers.push(AlertmanagerServer { service, config, flags });
             }
             ServerKind::Collector => {
-                let view = Collector::read(&doc)?;
+                let config = configuration(server, Collector::read)?;
                 let environment = server.environment.clone();
-                self.collectors.push(CollectorServer {
-                    service,
-                    config: Loaded { doc, view },
-                    environment,
-                });
+                self.collectors.push(CollectorServer { service, config, environment });
             }
             ServerKind::Shipper => {
+                let doc = document(server)?;
                 let mut files = Vec::new();
                 if let Some(pattern) = shipper_inputs(&doc) {
                     for file in server.named(pattern) {
@@ -256,7 +211,12 @@ impl MonitoringConfig {
                 files.insert(0, doc);
                 self.shippers.push(ShipperServer { service, files });
             }
-            ServerKind::Elasticsearch | ServerKind::Prober => {}
+            ServerKind::Elasticsearch => {
+                let settings = server.environment.iter().filter(|(name, _)| name.contains('.'));
+                let settings = settings.map(|(k, v)| (k.clone(), v.clone())).collect();
+                self.elasticsearch.push(ElasticsearchServer { service, settings });
+            }
+            ServerKind::Prober => self.probers.push(ProberServer { service, flags }),
         }
         Ok(())
     }
@@ -322,6 +282,50 @@ impl MonitoringConfig {
         );
         files
     }
+}
+
+impl PrometheusServer {
+    /// Reads the rule files that its configuration names; what of them does not read is an error
+    /// beside the rest.
+    fn read_rules(&mut self, server: &Server, errors: &mut Vec<ConfigError>) {
+        for (pattern, place) in &self.config.view.rule_files {
+            if server.named(pattern).next().is_none() {
+                self.without_file.push((pattern.clone(), place.clone()));
+            }
+            for file in server.named(pattern) {
+                match file.and_then(FileText::parse) {
+                    Ok(doc) => {
+                        let (view, wrong) = rules::read_what_reads(&doc);
+                        errors.extend(wrong);
+                        self.rules.push(Loaded { view, doc });
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+    }
+}
+
+/// A server's own configuration file, as tree and as what it means.
+fn configuration<T>(
+    server: &Server,
+    read: impl Fn(&Document) -> Result<T, ConfigError>,
+) -> Result<Loaded<T>, ConfigError> {
+    let doc = document(server)?;
+    let view = read(&doc)?;
+    Ok(Loaded { doc, view })
+}
+
+fn document(server: &Server) -> Result<Document, ConfigError> {
+    let Some(found) = server.files.get(&server.inside) else {
+        let seen = PathBuf::from(format!("service {}", server.service));
+        return Err(ConfigError::of(
+            &seen,
+            "no configuration file is known",
+            "name it under `roles` in firedrill.yaml",
+        ));
+    };
+    found?.parse()
 }
 
 /// Patterns of the further files that a server's configuration names, which it reads as its own:
