@@ -173,14 +173,19 @@ pub fn differences(truth: &Truth, told: &Told) -> Vec<String> {
     if kept.len() < told.traces.len() {
         found.push(format!("{} traces of {} operations", told.traces.len(), kept.len()));
     }
-    let chance = two_sided(kept.len() as u64, known.len().max(kept.len()) as u64, told.kept_share);
-    if !(0.0..=1.0).contains(&told.kept_share) || chance < told.alpha {
-        found.push(format!(
+    let of = known.len().max(kept.len()) as u64;
+    match two_sided(kept.len() as u64, of, told.kept_share) {
+        None => found.push(format!(
+            "the share of traces that is kept is stated as {}, wanted 0 to 1",
+            told.kept_share
+        )),
+        Some(chance) if chance < told.alpha => found.push(format!(
             "traces of {} of {} rows were kept, which a share of {} explains with a chance of {chance:.1e}",
             kept.len(),
             known.len(),
             told.kept_share
-        ));
+        )),
+        Some(_) => {}
     }
     found
 }
@@ -291,7 +296,9 @@ mod tests {
         lie(&|_, t| t.traces[0] = "elsewhere".into(), &["1 traces of no row: elsewhere"]);
         lie(&|_, t| t.traces.push("op-000".into()), &["51 traces of 50 operations"]);
         lie(&|_, t| t.traces.truncate(25), &["traces of 25 of 100 rows were kept"]);
-        lie(&|_, t| t.kept_share = f64::NAN, &["which a share of NaN explains"]);
+        for share in [f64::NAN, -0.5, 1.5] {
+            lie(&|_, t| t.kept_share = share, &["the share of traces that is kept is stated as"]);
+        }
         lie(&|t, _| t.waiting = 0, &["3 rows wait to be sent, and the queue holds 0 tasks"]);
         lie(
             &|t, _| drop(t.mails.remove(7)),
