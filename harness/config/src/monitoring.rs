@@ -36,24 +36,24 @@ pub use rules::{Rule, RuleGroup, RuleKind};
 /// A configuration file: as written, and as understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded<T> {
-    /// The tree.
+    /// Everything that the file says.
     pub doc: Document,
-    /// The typed view of it.
+    /// What it means, with the server's defaults filled in.
     pub view: T,
 }
 
 /// The monitoring configuration of a stack.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MonitoringConfig {
-    /// Prometheus servers.
+    /// In the order in which they were given, as all that follow.
     pub prometheus: Vec<PrometheusServer>,
-    /// Alertmanagers, members of a cluster each for itself.
+    /// Members of a cluster stand each for itself.
     pub alertmanagers: Vec<AlertmanagerServer>,
     /// OpenTelemetry Collectors.
     pub collectors: Vec<CollectorServer>,
     /// Elasticsearch nodes.
     pub elasticsearch: Vec<ElasticsearchServer>,
-    /// Blackbox exporters.
+    /// Blackbox exporters, those too that are only known by the jobs that go through them.
     pub probers: Vec<ProberServer>,
     /// Shippers of logs.
     pub shippers: Vec<ShipperServer>,
@@ -62,7 +62,7 @@ pub struct MonitoringConfig {
 /// A Prometheus server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrometheusServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Prometheus>,
@@ -71,54 +71,55 @@ pub struct PrometheusServer {
     /// Patterns under `rule_files` to which no file belongs. Prometheus starts without a word about
     /// it.
     pub without_file: Vec<(String, Place)>,
-    /// Flags of its command, without dashes.
+    /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
 
 /// An Alertmanager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertmanagerServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Alertmanager>,
-    /// Flags of its command, without dashes.
+    /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
 
 /// An OpenTelemetry Collector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CollectorServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Collector>,
-    /// Its environment, which its configuration may refer to.
+    /// Its environment, which its configuration may refer to (`${env:NAME}`).
     pub environment: BTreeMap<String, String>,
 }
 
-/// An Elasticsearch node.
+/// An Elasticsearch node, as far as its environment configures it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ElasticsearchServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
-    /// Its settings, from the environment.
+    /// Its settings: the variables of its environment whose names hold a dot.
     pub settings: BTreeMap<String, String>,
 }
 
-/// A blackbox exporter, which ends a probe a fixed time before the scrape's time-out.
+/// A blackbox exporter. It ends a probe a fixed time before the scrape's time-out
+/// (`--timeout-offset`, half a second by default).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProberServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
-    /// Flags of its command, without dashes.
+    /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
 
 /// A shipper of logs (Filebeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShipperServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration, and the files of inputs that it names.
     pub files: Vec<Document>,
@@ -127,9 +128,9 @@ pub struct ShipperServer {
 /// A file as it is to be mounted instead of the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedFile {
-    /// Service that reads it.
+    /// Name of the service that reads it.
     pub service: String,
-    /// The original; for a text of the Compose file, that file.
+    /// The file that is replaced; for a text of the Compose file, that file.
     pub original: PathBuf,
     /// Name of the text in that file, as `configs.rules`; none for a file of its own.
     pub within: Option<String>,

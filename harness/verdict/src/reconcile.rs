@@ -9,28 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the application's own stores hold of the stretch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Truth {
-    /// Operations whose answer promised a mail.
+    /// Ids of the operations whose answer promised a mail.
     pub promised: BTreeSet<String>,
-    /// Rows of the database.
+    /// The rows of the database, one for each promise.
     pub rows: Vec<Row>,
-    /// Tasks that wait in the queue or are taken and not done.
+    /// Number of tasks that wait in the queue or are taken and not done.
     pub waiting: u64,
-    /// Operations of the mails in the mailboxes, once for each copy.
+    /// Ids of the operations of the mails in the mailboxes, once for each copy.
     pub mails: Vec<String>,
 }
 
 /// A row of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Operation that made it.
+    /// Id of the operation that made it.
     pub operation: String,
-    /// What became of it.
+    /// How far its mail has come.
     pub state: RowState,
-    /// Mailboxes that it goes to.
+    /// Number of mailboxes that it goes to.
     pub recipients: u64,
 }
 
-/// What became of a row.
+/// How far the mail of a row has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowState {
     /// It still waits.
@@ -41,12 +41,12 @@ pub enum RowState {
     Failed,
 }
 
-/// What a signal tells how many of.
+/// What a counter or a source of log lines counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counts {
-    /// Rows.
+    /// Rows of the database.
     Rows,
-    /// Rows that were sent.
+    /// Rows that were sent; a counter counts each recipient.
     Sent,
     /// Mails in mailboxes.
     Mails,
@@ -55,15 +55,15 @@ pub enum Counts {
 /// What the monitoring tells of the stretch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Told {
-    /// Counters: name, what they count, and between what they grew.
+    /// Of each counter its name, what it counts, and how much it grew.
     pub counters: Vec<(String, Counts, Growth)>,
-    /// Sources of log lines, what each has a line for, and the operations of its lines.
+    /// Of each source of log lines its name, what it has a line for, and the ids of its lines' operations.
     pub lines: Vec<(String, Counts, Vec<String>)>,
-    /// Operations of the traces that were kept, once for each trace.
+    /// Ids of the operations of the traces that were kept, once for each trace.
     pub traces: Vec<String>,
-    /// Share of traces that is kept.
+    /// Stated share of traces that is kept, 0 to 1.
     pub kept_share: f64,
-    /// Chance with which the share may be called wrong though it is right.
+    /// Chance with which the share may be called wrong though it is right, 0 to 1.
     pub alpha: f64,
 }
 
@@ -71,18 +71,18 @@ pub struct Told {
 /// of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Growth {
-    /// At least.
+    /// The least that it grew by.
     pub least: f64,
-    /// At most.
+    /// The most that it grew by.
     pub most: f64,
 }
 
 impl Growth {
-    /// From raw samples as stored, between two instants (seconds since the epoch). Series are
-    /// summed up.
+    /// How much series grew together between two instants (seconds since 1970), from their raw
+    /// samples as stored.
     ///
     /// # Errors
-    /// There is none, one lacks a sample before or after either instant, or it fell: what it
+    /// There is no series, one lacks a sample before or after either instant, or one fell: what it
     /// counted before is not known then.
     pub fn of(series: &[Series], from_s: f64, to_s: f64) -> Result<Growth, String> {
         if series.is_empty() {

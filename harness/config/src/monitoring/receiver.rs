@@ -1,25 +1,26 @@
-//! Receivers of an Alertmanager configuration: whom they tell, by which protocol, at which address.
+//! Receivers of an Alertmanager configuration: whom they notify, by which protocol, at which address:
+//! <https://prometheus.io/docs/alerting/latest/configuration/#receiver>.
 
 use super::cursor::Cursor;
 use crate::yaml::{ConfigError, Place};
 
-/// A receiver: a name and the integrations that it tells, all of them.
+/// A receiver: a name and the integrations that are notified, all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receiver {
-    /// Its name.
+    /// Name by which routes refer to it.
     pub name: String,
-    /// Whom it tells; empty for one that swallows alerts.
+    /// Where it sends notifications; empty for one that swallows alerts.
     pub integrations: Vec<Integration>,
     /// Where it stands.
     pub place: Place,
 }
 
-/// One place that a receiver tells.
+/// One place that a receiver sends notifications to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Integration {
-    /// Protocol.
+    /// The protocol that it speaks.
     pub kind: IntegrationKind,
-    /// Whether it is told of resolutions.
+    /// Whether it is notified of resolutions.
     pub send_resolved: bool,
     /// Address that is asked, defaults filled in, as URL; `smtp://host:port` for e-mail. None where
     /// only a file inside the container knows it.
