@@ -42,7 +42,7 @@ pub use work_copy::WorkCopy;
 use crate::engine::EngineError;
 use crate::journal::JournalError;
 use crate::process::exit::Exit;
-use crate::process::failure::UserError;
+use crate::process::failure::{Advice, UserError};
 use config::yaml::ConfigError;
 
 /// Why a stack could not be opened, started or removed.
@@ -105,6 +105,14 @@ impl UserError for StackError {
             StackError::Journal(error) => error.exit(),
             StackError::PortInUse { .. } | StackError::Files { .. } => Exit::Unfit,
             StackError::NotReady { .. } => Exit::Unknown,
+        }
+    }
+
+    fn advice(&self) -> Advice {
+        match self {
+            // Its text ends with its hint.
+            StackError::Config(error) => error.advice(),
+            other => Advice { what: other.to_string(), hints: other.hints() },
         }
     }
 

@@ -349,7 +349,7 @@ fn tell(
         }
         Ok(None) => Err(error(
             format!("there is no step \"{}\"", step.value),
-            "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/steps has one file for each domain, features/ shows them in use",
+            "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/plan/steps has one file for each domain, features/ shows them in use",
         )),
         Err(ambiguous) => Err(error(
             format!("{:?} matches several steps: {ambiguous}", step.value),

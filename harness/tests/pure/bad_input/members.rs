@@ -1,11 +1,11 @@
 //! Several servers of a role that don't go together.
 
-use super::cases::{Case, OWN, email, mini};
+use super::case::{Case, OWN, each_gives_one_message, email, mini};
 
 const METRICS: &str = "  metrics: {kind: prometheus, service: prometheus, port: 9090, config: prometheus/prometheus.yml}";
 const LOGS: &str = "  logs: {kind: elasticsearch, service: elasticsearch, port: 9200}";
 
-pub(super) const CASES: &[Case] = &[
+const CASES: &[Case] = &[
     mini(
         "a server stands there twice",
         &[(
@@ -14,7 +14,6 @@ pub(super) const CASES: &[Case] = &[
             "  metrics:\n    - {kind: prometheus, service: prometheus, port: 9090, config: prometheus/prometheus.yml}\n    - {kind: prometheus, port: 9090, service: prometheus}",
         )],
         (OWN, "- {kind: prometheus, port"),
-        &["roles.metrics: prometheus stands there twice", "state each server once"],
     ),
     mini(
         "target in a set that nobody has",
@@ -24,7 +23,6 @@ pub(super) const CASES: &[Case] = &[
             "- {job: exporter, service: exporter, in: man}",
         )],
         (OWN, "in: man"),
-        &["job exporter is in the set `man`", "did you mean main?"],
     ),
     mini(
         "no server in the main set",
@@ -34,13 +32,11 @@ pub(super) const CASES: &[Case] = &[
             "config: prometheus/prometheus.yml, set: global}",
         )],
         (OWN, "set: global"),
-        &["no server is in the set `main`", "leave `set` out"],
     ),
     mini(
         "set of an alert manager",
         &[(OWN, "port: 9093, config", "port: 9093, set: main, config")],
         (OWN, "set: main"),
-        &["`set` tells metrics servers apart", "remove it"],
     ),
     mini(
         "entrance to what is no store",
@@ -50,7 +46,6 @@ pub(super) const CASES: &[Case] = &[
             "config: prometheus/prometheus.yml, entrance_to: main}",
         )],
         (OWN, "entrance_to: main"),
-        &["`entrance_to` is of stores of logs or traces", "remove it"],
     ),
     email(
         "entrance to a store of another kind",
@@ -60,7 +55,6 @@ pub(super) const CASES: &[Case] = &[
             "  logs:\n    - {kind: elasticsearch, service: elasticsearch, port: 9200, entrance_to: logs}\n    - {kind: jaeger, service: jaeger, port: 16686, entrance_to: logs}",
         )],
         (OWN, "- {kind: jaeger"),
-        &["seen `jaeger`, wanted elasticsearch"],
     ),
     email(
         "entrances to two stores",
@@ -70,7 +64,6 @@ pub(super) const CASES: &[Case] = &[
             "  logs:\n    - {kind: elasticsearch, service: elasticsearch, port: 9200, entrance_to: logs}\n    - {kind: elasticsearch, service: kibana, port: 9200, entrance_to: archive}",
         )],
         (OWN, "entrance_to: archive"),
-        &["entrances to archive and to logs", "give them one name"],
     ),
     email(
         "one of several stores",
@@ -80,6 +73,10 @@ pub(super) const CASES: &[Case] = &[
             "  logs:\n    - {kind: elasticsearch, service: elasticsearch, port: 9200, entrance_to: logs}\n    - {kind: elasticsearch, service: kibana, port: 9201}",
         )],
         (OWN, "port: 9201"),
-        &["kibana is one of several", "entrance_to: NAME"],
     ),
 ];
+
+#[test]
+fn members() {
+    each_gives_one_message("members", CASES);
+}
