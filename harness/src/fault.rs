@@ -225,7 +225,7 @@ pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Faul
             if aimed.acts_on_host() {
                 return Ok(aimed);
             }
-            Ok(Box::new(each::Each::of(kind, target, settings, aimed)))
+            Ok(Box::new(each::Each::of(kind, settings, aimed)))
         }
         None => Err(FaultError::Settings {
             what: format!("there is no fault {kind}"),

@@ -387,14 +387,15 @@ mod tests {
         let filling =
             Filling::new(1, Some(Feed::read("user,word\na,b\n").expect("feed")), Size::default());
         let refused =
-            |text: &str| Template::parse(text, &filling).expect_err("refused").to_string();
+            |text: &str| Template::parse(text, &filling).expect_err("refused").advice().text();
         assert!(
             refused("{feed.usr}").contains("line 1: there is no column \"usr\", only user, word")
         );
         assert!(refused("{what}").contains("{what} is no placeholder"));
         let without = Template::parse("{feed.user}", &Filling::new(1, None, Size::default()))
             .expect_err("refused")
-            .to_string();
+            .advice()
+            .text();
         assert!(without.contains("--feed"), "{without}");
         assert_eq!(Feed::read("a,b\n1\n"), Err(RequestError::Row { line: 2, seen: 1, wanted: 2 }));
         assert_eq!(Feed::read("a,b\n"), Err(RequestError::NoRows));

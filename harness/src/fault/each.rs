@@ -20,15 +20,11 @@ pub(super) struct Each {
 }
 
 impl Each {
-    pub fn of(
-        kind: &'static Kind,
-        target: &str,
-        settings: &Settings,
-        aimed: Box<dyn Fault>,
-    ) -> Each {
+    pub fn of(kind: &'static Kind, settings: &Settings, aimed: Box<dyn Fault>) -> Each {
         Each {
             kind,
-            target: target.to_owned(),
+            // As the fault itself names it: a cut has several names in its target.
+            target: aimed.target().to_owned(),
             settings: settings.clone(),
             aimed,
             faults: Vec::new(),

@@ -196,7 +196,8 @@ mod tests {
         for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
         {
             let error = Tls::new("127.0.0.1", text.as_bytes()).expect_err("refused");
-            assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
+            let said = error.advice().text();
+            assert!(said.contains("BEGIN CERTIFICATE"), "{said}");
         }
     }
 }

@@ -7,7 +7,7 @@ const STOPPED: &str = "scenarios/exporter_stopped.yaml";
 
 /// A scenario of format 2, by what follows its head.
 macro_rules! phases {
-    ($name:literal, $body:literal, $line:literal) => {
+    ($name:literal, $body:literal, $line:literal $(,)?) => {
         mini(
             $name,
             &[(

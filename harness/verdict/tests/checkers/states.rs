@@ -27,7 +27,9 @@ fn again_after(seconds: f64) -> Run {
 }
 
 /// Pressure totals each second, of which this share is waiting.
-fn stalled(mut run: Run, share: f64) -> Run {
+fn stalled(run: Run, share: f64) -> Run {
+    let pressure = |k: &EventKind| matches!(k, EventKind::Observation(o) if matches!(o.fact, Fact::Pressure(_)));
+    let mut run = run.without(|_, k| pressure(k));
     for second in 0..200_u64 {
         let pressure = Pressure {
             cpu_some_us: 1 + (second as f64 * share * 1e6) as u64,
