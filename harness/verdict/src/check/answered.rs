@@ -28,8 +28,7 @@ impl Wanted {
         if let Some(silent) = timeline.unreachable_source(self.is, self.asks) {
             return Err(unreachable_backend(id, expected, &silent).into());
         }
-        find(timeline).ok_or_else(|| {
-            timeline.unanswered(id, expected, self.what, self.is, self.asks).into()
-        })
+        find(timeline)
+            .ok_or_else(|| timeline.unanswered(id, expected, self.what, self.is, self.asks).into())
     }
 }
