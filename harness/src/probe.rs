@@ -6,6 +6,8 @@ pub(crate) mod ask;
 pub(crate) mod boards;
 mod elasticsearch;
 mod exposition;
+#[cfg(test)]
+mod foreign;
 mod grafana;
 mod grafana_files;
 pub mod health;
