@@ -214,6 +214,10 @@ pub struct Role {
     /// others scraped (a federation, a global view) is in a set of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
+    /// With an alert manager that has an event recorder: the file that it writes, by its path
+    /// inside the container. It then tells why an alert did not arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
     /// With a store of logs or traces: the store's name. Servers with the same one are entrances to
     /// one store: they are asked in turn, until one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ mod alertmanager;
 pub(crate) mod ask;
 pub(crate) mod boards;
 mod elasticsearch;
+pub mod events;
 mod exposition;
 #[cfg(test)]
 mod foreign;

@@ -3,7 +3,7 @@
 
 use super::{Error, Session, lag, steady};
 use crate::plan::{Plan, PlannedDrill};
-use crate::probe::{Probe, Question, health, host, mounts};
+use crate::probe::{Probe, Question, events, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::baseline::Source;
@@ -241,6 +241,15 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
             )?;
         }
         ask(session, metrics, Question::ProcessStarted).await?;
+    }
+    for role in declaration.roles.alerting.iter() {
+        let Some(file) = &role.events else { continue };
+        for server in session.running.members_of(&role.service) {
+            let (engine, project) = (&session.engine, &session.running.project);
+            let clock = *session.clock();
+            session
+                .observe(events::recorded(engine, project, &server, file, start_s, clock).await)?;
+        }
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
         for source in &declared.sources {

@@ -144,6 +144,18 @@ impl Stack {
                 let what = format!("roles.{name}: `set` tells metrics servers apart");
                 return Err(self.error(&path("set"), what, "remove it"));
             }
+            match role.events.as_deref() {
+                Some(_) if name != "alerting" => {
+                    let what = format!("roles.{name}: `events` is what an alert manager records");
+                    return Err(self.error(&path("events"), what, "remove it"));
+                }
+                Some(file) if !file.starts_with('/') => {
+                    let what = format!("roles.{name}: `events` is `{file}`");
+                    let hint = "write the file's whole path inside the container, from `/` on";
+                    return Err(self.error(&path("events"), what, hint));
+                }
+                _ => {}
+            }
             match &role.entrance_to {
                 Some(_) if !store => {
                     let what =
