@@ -18,6 +18,8 @@ const AUTHORITY_PATH: &str = "/etc/firedrill/ca.pem";
 const TRUSTED: &str = "SSL_CERT_FILE";
 /// A folder with more files than this holds data, no configuration.
 const MOST_FILES: usize = 200;
+/// Parts of the host that exporters mount; a read of some files there never ends.
+const NOT_OURS: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/var/run"];
 
 /// Whether a run of this stack has an authority.
 pub(super) fn is_wanted(declaration: &Declaration) -> bool {
@@ -117,24 +119,26 @@ fn is_in(text: &str, name: &str) -> bool {
 
 /// The files of what is mounted: itself, or those below, as far as they may be configuration.
 fn files(path: &Path) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![(path.to_owned(), 0)]);
-    while let Some((path, depth)) = folders.pop() {
-        let Ok(about) = std::fs::metadata(&path) else { continue };
-        if about.is_file() {
+    let (mut found, mut left) = (Vec::new(), vec![(path.to_owned(), 0)]);
+    while let Some((path, depth)) = left.pop() {
+        if path == Path::new("/") || NOT_OURS.iter().any(|not| path.starts_with(not)) {
+            continue;
+        }
+        let (Ok(about), Ok(itself)) = (path.metadata(), path.symlink_metadata()) else { continue };
+        // What the kernel makes up when it is read has no size.
+        if about.is_file() && about.len() > 0 {
             found.push(path);
-        } else if about.is_dir() && depth < 6 && found.len() < MOST_FILES {
-            let mut below: Vec<PathBuf> = std::fs::read_dir(&path)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|e| e.path())
-                .collect();
+        } else if about.is_dir() && (itself.is_dir() || depth == 0) && depth < 6 {
+            let below = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            let mut below: Vec<PathBuf> = below.map(|entry| entry.path()).collect();
             below.sort();
             below.truncate(MOST_FILES);
-            folders.extend(below.into_iter().rev().map(|path| (path, depth + 1)));
+            left.extend(below.into_iter().rev().map(|path| (path, depth + 1)));
+        }
+        if found.len() >= MOST_FILES {
+            break;
         }
     }
-    found.truncate(MOST_FILES);
     found
 }
 
@@ -234,6 +238,23 @@ receivers: [{name: chat, protocol: webhook, host: chat.test, path: /rooms}]
         assert_eq!(paths, ["/run/tls/cert.pem", "/run/tls/key.pem"]);
         let text = String::from_utf8_lossy(&files[1].content);
         assert!(text.contains("PRIVATE KEY"), "{text}");
+    }
+
+    #[test]
+    fn only_what_may_be_configuration_is_read() {
+        let home = tempfile::tempdir().expect("folder");
+        let folder = home.path().canonicalize().expect("real");
+        std::fs::create_dir(folder.join("deep")).expect("folder");
+        for (file, text) in [("a.yml", "a"), ("deep/b.yml", "b"), ("empty", "")] {
+            std::fs::write(folder.join(file), text).expect("file");
+        }
+        std::os::unix::fs::symlink("/proc", folder.join("kernel")).expect("link");
+        std::os::unix::fs::symlink(folder.join("a.yml"), folder.join("z.yml")).expect("link");
+        let wanted = ["a.yml", "deep/b.yml", "z.yml"].map(|file| folder.join(file));
+        assert_eq!(files(&folder), wanted);
+        for host in ["/", "/proc", "/proc/kmsg", "/sys"] {
+            assert_eq!(files(Path::new(host)), Vec::<PathBuf>::new(), "{host}");
+        }
     }
 
     #[test]

@@ -94,7 +94,11 @@ impl Stack {
                 );
             }
             (None, Some(password), None) => {
-                return refuse(password, "whose it is is not stated".into(), "add `user:`");
+                return refuse(
+                    password,
+                    "`user` is missing".into(),
+                    "add `user:`, or state a token",
+                );
             }
             _ => {}
         }
