@@ -458,11 +458,6 @@ impl Session {
         traffic::published(&self.running, place)
     }
 
-    /// Host port at which a port of an instance is published.
-    fn port(&self, instance: &str, port: u16) -> Option<u16> {
-        self.running.address(instance, port).map(|a| a.port())
-    }
-
     /// Whether a service is part of this run.
     fn runs(&self, service: &str) -> bool {
         self.running.services.contains_key(service)

@@ -2,6 +2,7 @@
 //! before the first drill, and once after the drain, before `down`.
 
 use super::{Error, Session, lag, steady};
+use crate::backend::Access;
 use crate::plan::{Plan, PlannedDrill};
 use crate::probe::{Probe, Question, events, health, host, mounts};
 use std::collections::BTreeSet;
@@ -34,10 +35,14 @@ const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 pub async fn healthy(session: &Session) -> Result<(), Error> {
     let declaration = &session.declaration;
     for endpoint in declaration.health.iter().filter(|h| session.runs(&h.service)) {
-        let instances = session.running.members_of(&endpoint.service);
+        let service = &endpoint.service;
+        let instances = session.running.members_of(service);
         for endpoint in health::of_each(endpoint, instances) {
-            let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
-            session.observe([health::check(&endpoint, port, *session.clock()).await])?;
+            let access = session
+                .running
+                .access_to(&declaration.roles, service, &endpoint.service, endpoint.port)
+                .unwrap_or_else(|| Access::plain(0));
+            session.observe([health::check(&endpoint, &access, *session.clock()).await])?;
         }
     }
     // How servers stand to each other matters where there are several.

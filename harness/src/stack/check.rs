@@ -1,6 +1,8 @@
 //! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is
 //! there.
 
+mod access;
+
 use super::Stack;
 use crate::declaration::{GRAFANA_FILES, MAIN_SET, Role, kinds};
 use crate::yaml::suggest;
@@ -106,6 +108,7 @@ impl Stack {
             }
             _ => {}
         }
+        self.access(path, role)?;
         if role.service.is_empty() {
             return Ok(());
         }
