@@ -2,6 +2,7 @@
 //! all the same, and what is recorded of them reads again.
 
 use super::{Probe, Question, connect};
+use crate::backend::Access;
 use crate::declaration::Role;
 use crate::process::clock::RunClock;
 use damaged::{anything, damaged, deep};
@@ -120,8 +121,8 @@ fn asked(kind: &str, answers: &str) -> usize {
     let server = &*SERVER;
     answers.clone_into(&mut server.answers.lock().unwrap_or_else(PoisonError::into_inner));
     let role = Role { kind: kind.into(), service: "x".into(), port: 1, ..Role::default() };
-    let probe: Box<dyn Probe> =
-        connect(&role, server.port, RunClock::begin()).unwrap_or_else(|e| panic!("{e}"));
+    let probe: Box<dyn Probe> = connect(&role, &Access::plain(server.port), RunClock::begin())
+        .unwrap_or_else(|e| panic!("{e}"));
     let mut answered = 0;
     for question in questions() {
         let seen = server.runtime.block_on(probe.ask(&question));
