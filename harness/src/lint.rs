@@ -18,6 +18,8 @@ use config::yaml::{ConfigError, Place};
 mod alert;
 mod buckets;
 mod expressions;
+#[cfg(test)]
+mod foreign;
 mod labels;
 pub mod live;
 mod routes;

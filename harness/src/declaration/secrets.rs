@@ -2,6 +2,15 @@
 
 use super::Declaration;
 use crate::secret;
+use std::path::Path;
+
+/// Learns what is kept elsewhere for the roles of a declaration in this folder, as far as it is
+/// there: that it is not is told by who needs it.
+pub fn learn_kept(declaration: &Declaration, folder: &Path) {
+    for role in declaration.roles.servers() {
+        drop(role.access(0, folder, Path::new("")).login.secret());
+    }
+}
 
 /// Learns what a declaration states, of a stack or of a run that was recorded.
 pub fn learn(declaration: &Declaration) {
@@ -38,5 +47,8 @@ pub fn learn(declaration: &Declaration) {
         .chain(declaration.workload.iter().map(|w| &w.password))
     {
         secret::learn_value("password", password);
+    }
+    for token in roles.iter().filter_map(|r| r.token.as_ref()) {
+        secret::learn_value("token", token);
     }
 }

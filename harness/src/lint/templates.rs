@@ -166,8 +166,14 @@ pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     }
 }
 
-/// Where an action ends: at the first `}}` outside of strings.
+/// Where an action ends: at the first `}}` outside of strings, and outside of the comment that it is
+/// if it begins as one.
 fn end_of_action(text: &str) -> Option<usize> {
+    let begun = text.strip_prefix("- ").unwrap_or(text);
+    if begun.starts_with("/*") {
+        let after = text.find("*/")? + 2;
+        return text[after..].find("}}").map(|at| after + at);
+    }
     let (mut quote, mut escaped) = (None, false);
     for (at, letter) in text.char_indices() {
         match quote {

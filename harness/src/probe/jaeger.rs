@@ -251,12 +251,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let router = axum::Router::new().fallback(move || async move { body });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Jaeger::new(ApiClient::new(
-            "traces",
-            port,
-            None,
-            crate::process::clock::RunClock::begin(),
-        ));
+        let probe = Jaeger::new(crate::probe::ask::tests::plain("traces", port));
         for (page, wanted) in [(2, true), (3, false)] {
             let (spans, truncated) =
                 probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();

@@ -1,6 +1,8 @@
 //! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is
 //! there.
 
+mod access;
+
 use super::Stack;
 use crate::declaration::{GRAFANA_FILES, MAIN_SET, Role, kinds};
 use crate::yaml::suggest;
@@ -106,6 +108,7 @@ impl Stack {
             }
             _ => {}
         }
+        self.access(path, role)?;
         if role.service.is_empty() {
             return Ok(());
         }
@@ -143,6 +146,18 @@ impl Stack {
             if role.set.is_some() && !metrics {
                 let what = format!("roles.{name}: `set` tells metrics servers apart");
                 return Err(self.error(&path("set"), what, "remove it"));
+            }
+            match role.events.as_deref() {
+                Some(_) if name != "alerting" => {
+                    let what = format!("roles.{name}: `events` is what an alert manager records");
+                    return Err(self.error(&path("events"), what, "remove it"));
+                }
+                Some(file) if !file.starts_with('/') => {
+                    let what = format!("roles.{name}: `events` is `{file}`");
+                    let hint = "write the file's whole path inside the container, from `/` on";
+                    return Err(self.error(&path("events"), what, hint));
+                }
+                _ => {}
             }
             match &role.entrance_to {
                 Some(_) if !store => {

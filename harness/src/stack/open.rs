@@ -1,7 +1,7 @@
 //! Finding and reading a stack.
 
 use super::{StackError, Topology, secrets};
-use crate::declaration::{self, Declaration};
+use crate::declaration::{self, DECLARATION, Declaration};
 use crate::process::home::Home;
 use crate::secret;
 use crate::stack::compose::{Project, Source, load};
@@ -31,9 +31,6 @@ pub struct Stack {
     pub dashboards: Option<(Place, Files)>,
     marks: Node,
 }
-
-/// File that makes a folder a stack.
-const DECLARATION: &str = "firedrill.yaml";
 
 impl Stack {
     /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of
@@ -69,6 +66,7 @@ impl Stack {
         })?;
         let declaration: Declaration = yaml::parse(&file, &text)?;
         declaration::secrets::learn(&declaration);
+        declaration::secrets::learn_kept(&declaration, &folder);
         let marks = yaml::tree(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {

@@ -146,8 +146,8 @@ impl Books {
         };
         let connect = |role: &firedrill::declaration::OneOrList<firedrill::declaration::Role>| {
             let role = role.iter().next().ok_or("a role is missing")?;
-            probe::connect(role, address(&role.service, role.port)?.port(), live.clock())
-                .map_err(|e| e.to_string())
+            let access = live.running.access(role).ok_or("a port is not published")?;
+            probe::connect(role, &access, live.clock()).map_err(|e| e.to_string())
         };
         let database = address("postgres", 5432)?;
         let mut config = tokio_postgres::Config::new();

@@ -205,6 +205,7 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Reload(_)
         | Fact::Silences { .. }
         | Fact::ManagerReceivers { .. }
+        | Fact::ManagerEvents { .. }
         | Fact::ProcessStarted { .. }
         | Fact::Replica(_)
         | Fact::ClusterMember(_)

@@ -8,6 +8,7 @@ mod attempts;
 mod baseline;
 mod clock;
 mod cluster;
+mod events;
 mod golden;
 mod health;
 mod laws;
