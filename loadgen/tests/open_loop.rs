@@ -1,6 +1,9 @@
 //! What the generator tells must be the truth, also about a server that stops, refuses, never
 //! answers or is too slow. Times are only compared with others of the same run.
 
+#[path = "open_loop/recorded.rs"]
+mod recorded;
+
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
