@@ -4,10 +4,11 @@ use crate::client::http::Http;
 use crate::clock::RunClock;
 use crate::closed_loop::{self, UserPool, Users};
 use crate::id::Ids;
-use crate::journey::{self, JourneyMix, JourneyRun, Shared};
-use crate::mailbox::{Outstanding, Watch};
+use crate::journey::{JourneyMix, JourneyRun, Sessions, Shared};
 use crate::recorder::{LiveStats, Recorder};
+use crate::sink::Sinks;
 use crate::target::{Network, check_target};
+use crate::traffic::Action;
 use crate::windows::Windows;
 use crate::workload::Workload;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -25,8 +26,8 @@ const LIVE_EVERY: Duration = Duration::from_millis(250);
 /// How late an arrival may be, when the load is stopped, without counting as missed: timers are as
 /// coarse as that.
 const TIMER_SLACK: Duration = Duration::from_millis(50);
-/// How long mailboxes may take to be opened before the load begins all the same.
-const MAILBOXES_OPEN: Duration = Duration::from_secs(5);
+/// How long sinks may take to be opened before the load begins all the same.
+const SINKS_OPEN: Duration = Duration::from_secs(5);
 
 /// What bounds a load.
 #[derive(Debug, Clone)]
@@ -49,11 +50,11 @@ pub struct Bounds {
     pub windows: Windows,
     /// Networks of ours, besides the loopback interface.
     pub networks: Vec<Network>,
-    /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by
-    /// default.
-    pub mail_still: Duration,
-    /// After the last operation: how long to wait for accepted mail at all; 60 s by default.
-    pub mail_bound: Duration,
+    /// After the last operation: how long to wait for effects that were acknowledged while none
+    /// arrives; 10 s by default.
+    pub sinks_still: Duration,
+    /// After the last operation: how long to wait for such effects at all; 60 s by default.
+    pub sinks_bound: Duration,
 }
 
 impl Default for Bounds {
@@ -66,8 +67,8 @@ impl Default for Bounds {
             users: None,
             windows: Windows::default(),
             networks: Vec::new(),
-            mail_still: Duration::from_secs(10),
-            mail_bound: Duration::from_secs(60),
+            sinks_still: Duration::from_secs(10),
+            sinks_bound: Duration::from_secs(60),
         }
     }
 }
@@ -104,12 +105,12 @@ pub async fn run_for(
 }
 
 /// Drives a workload: begins its arrivals at their due instants, hands on every operation as it
-/// ends (and every mail as it is seen, if the workload sends mail and its target has IMAP), and
-/// keeps `live` up to date.
+/// ends (and every effect as it is seen, if a journey leads to a sink), and keeps `live` up to
+/// date.
 ///
 /// Once the duration is over or `stop` is cancelled no arrival is begun; operations in flight end
-/// within their deadline, and accepted mail is awaited within [`Bounds::mail_still`] and
-/// [`Bounds::mail_bound`]. `Began` and `Ended` are the caller's events to record. A load that can't
+/// within their deadline, and effects that were acknowledged are awaited within [`Bounds::sinks_still`] and
+/// [`Bounds::sinks_bound`]. `Began` and `Ended` are the caller's events to record. A load that can't
 /// be driven (see [`Workload::check`] and [`check_target`]) sends nothing, and its summary says so,
 /// as does the summary of one that did not keep its schedule.
 pub async fn run_with(
@@ -125,7 +126,7 @@ pub async fn run_with(
         invalid: Some(invalid),
         ..LoadSummary::default()
     };
-    let (http, imap) = match addresses(&workload, &bounds).await {
+    let places = match addresses(&workload, &bounds).await {
         Ok(addresses) => addresses,
         Err(invalid) => return undriven(invalid),
     };
@@ -133,28 +134,21 @@ pub async fn run_with(
     // Whatever ends this future ends what it started.
     let ours = CancellationToken::new();
     let _guard = ours.clone().drop_guard();
+    let traffic = Arc::clone(&workload.traffic);
     let (journeys, weights): (Vec<_>, Vec<_>) = workload
         .journeys
         .iter()
-        .filter_map(|(name, weight)| Some((journey::named(name)?, *weight)))
+        .filter_map(|(name, weight)| Some((Arc::clone(traffic.script(name)?), *weight)))
         .unzip();
-    let sends_mail = journeys
-        .iter()
-        .zip(&weights)
-        .any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.sends_mail));
-    let outstanding = Arc::new(Outstanding::default());
-    let mut watch = imap.filter(|_| sends_mail).map(|server| {
-        Watch::with(
-            server,
-            &workload.target.users,
-            &workload.target.password,
-            &events,
-            Some(Arc::clone(&outstanding)),
-        )
-    });
-    if let Some(watch) = &mut watch {
-        watch.ready(MAILBOXES_OPEN).await;
-    }
+    let leads_to: Vec<bool> = (0..traffic.sinks.len())
+        .map(|sink| {
+            journeys.iter().zip(&weights).any(|(script, weight)| {
+                let leads = |action: &Action| action.leads_to.iter().any(|(to, _)| *to == sink);
+                *weight > 0.0 && script.steps.iter().any(leads)
+            })
+        })
+        .collect();
+    let (sinks, awaited) = Sinks::watch(&traffic, &leads_to, &places, &events, SINKS_OPEN).await;
 
     let crowd = match &bounds.users {
         Some(users) => match UserPool::gather(users.count).await {
@@ -164,11 +158,12 @@ pub async fn run_with(
         None => None,
     };
     let shared = Arc::new(Shared {
-        http: Http::new(http),
+        http: Http::new(),
         ids: Ids::new(workload.seed, &workload.stream),
         casting: JourneyMix { seed: workload.seed, journeys, weights },
-        users: workload.target.users.clone(),
-        password: workload.target.password.clone(),
+        sessions: Sessions::new(workload.seed, &workload.stream, traffic.users.len()),
+        traffic,
+        places,
         clock,
         began: Instant::now(),
         deadline: bounds.deadline,
@@ -177,7 +172,7 @@ pub async fn run_with(
                 .watched(&bounds.windows, bounds.duration),
         ),
         events,
-        outstanding: Arc::clone(&outstanding),
+        awaited,
         over: stop.child_token(),
     });
     // A window may stop it as well as the caller.
@@ -207,13 +202,7 @@ pub async fn run_with(
         reasons
             .push(format!("{} operations did not end: their events were not taken", tasks.len()));
     }
-    if let Some(watch) = watch {
-        let missing = outstanding.settle(bounds.mail_still, bounds.mail_bound).await;
-        let unread = watch.stop().await.into_iter().find_map(|w| Some((w.mailbox, w.never_read?)));
-        if let (true, Some((mailbox, error))) = (missing > 0, unread) {
-            reasons.push(format!("mailbox {mailbox} could never be read: {error}"));
-        }
-    }
+    reasons.extend(sinks.settle(bounds.sinks_still, bounds.sinks_bound).await);
     ours.cancel();
     if let Err(e) = ticker.await {
         tracing::error!("the load's live figures ended early: {e}");
@@ -231,21 +220,16 @@ pub async fn run_with(
     summary
 }
 
-/// Where the traffic goes, if it may go there.
-async fn addresses(
-    workload: &Workload,
-    bounds: &Bounds,
-) -> Result<(SocketAddr, Option<SocketAddr>), String> {
+/// Where the traffic's places are, if it may go there.
+async fn addresses(workload: &Workload, bounds: &Bounds) -> Result<Vec<SocketAddr>, String> {
     workload.check().map_err(|e| e.to_string())?;
-    let http =
-        check_target(&workload.target.http, &bounds.networks).await.map_err(|e| e.to_string())?;
-    let imap = match &workload.target.imap {
-        Some(place) => {
-            Some(check_target(place, &bounds.networks).await.map_err(|e| e.to_string())?)
-        }
-        None => None,
-    };
-    Ok((http, imap))
+    let mut addresses = Vec::new();
+    for place in &workload.traffic.places {
+        let reached = workload.places.get(place).unwrap_or(place);
+        let address = check_target(reached, &bounds.networks).await.map_err(|e| e.to_string())?;
+        addresses.push(address);
+    }
+    Ok(addresses)
 }
 
 /// Begins arrivals until the load is over.

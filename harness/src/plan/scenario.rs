@@ -273,7 +273,7 @@ pub fn read(path: &Path) -> Result<Scenario, ConfigError> {
         }
     }
     seconds(path, &scenario)?;
-    journeys(path, &scenario)?;
+    load(path, &scenario)?;
     Ok(scenario)
 }
 
@@ -311,28 +311,11 @@ fn seconds(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Journeys must be some that are known, and added load must be load.
-fn journeys(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
+/// Added load must be load.
+fn load(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
     let wrong =
         |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
-    let journeys = loadgen::journey::names();
-    for (key, named) in [
-        ("needs_journeys", &scenario.needs_journeys),
-        ("leaves_journeys", &scenario.leaves_journeys),
-    ] {
-        if let Some(unknown) = named.iter().find(|j| !journeys.contains(&j.as_str())) {
-            let hint = format!("the journeys are {}", journeys.join(", "));
-            return wrong(&[key], format!("{key}: there is no journey {unknown}"), hint);
-        }
-    }
     if let Some(load) = &scenario.load {
-        if !journeys.contains(&load.journey.as_str()) {
-            return wrong(
-                &["load", "journey"],
-                format!("there is no journey {}", load.journey),
-                format!("the journeys are {}", journeys.join(", ")),
-            );
-        }
         if !(0.01..=100_000.0).contains(&load.rate) {
             return wrong(
                 &["load", "rate"],

@@ -7,4 +7,5 @@
 
 mod cases;
 mod environment;
+mod journeys;
 mod record;

@@ -3,20 +3,20 @@
 use support::broken::Broken;
 
 /// One way to be wrong.
-struct Case {
-    name: &'static str,
-    stack: &'static str,
+pub(super) struct Case {
+    pub name: &'static str,
+    pub stack: &'static str,
     /// File, text that is there, text that takes its place; an empty one writes the whole file.
-    edits: &'static [(&'static str, &'static str, &'static str)],
+    pub edits: &'static [(&'static str, &'static str, &'static str)],
     /// `STACK` stands for the folder.
-    arguments: &'static [&'static str],
+    pub arguments: &'static [&'static str],
     /// File, and a text that stands first on the line which the message must name; none if no line
     /// is meant.
-    at: Option<(&'static str, &'static str)>,
-    says: &'static [&'static str],
+    pub at: Option<(&'static str, &'static str)>,
+    pub says: &'static [&'static str],
 }
 
-const VERIFY: &[&str] = &["verify", "STACK", "--report", "report"];
+pub(super) const VERIFY: &[&str] = &["verify", "STACK", "--report", "report"];
 
 /// A case about files, on the mini stack.
 const fn mini(
@@ -29,7 +29,7 @@ const fn mini(
 }
 
 /// The same on the e-mail stack.
-const fn email(
+pub(super) const fn email(
     name: &'static str,
     edits: &'static [(&'static str, &'static str, &'static str)],
     at: (&'static str, &'static str),
@@ -91,7 +91,7 @@ const BUILT: &str = if cfg!(debug_assertions) {
     "that are not optimised, these are optimised"
 };
 const COMPOSE: &str = "docker-compose.yml";
-const OWN: &str = "firedrill.yaml";
+pub(super) const OWN: &str = "firedrill.yaml";
 const RULES: &str = "prometheus/rules/alerts.yml";
 const BOARD: &str = "grafana/dashboards/system-resources.json";
 const DATASOURCES: &str = "grafana/provisioning/datasources/stack.yml";
@@ -1115,7 +1115,7 @@ const CASES: &[Case] = &[
 ];
 
 /// Everything that is wrong with the message of one case.
-fn wrong_with(case: &Case) -> Result<(), String> {
+pub(super) fn wrong_with(case: &Case) -> Result<(), String> {
     let tried = std::panic::catch_unwind(|| {
         let broken = Broken::copy_of(case.stack);
         for (file, old, new) in case.edits {

@@ -7,6 +7,7 @@ use crate::stack::{Mounts, Stack};
 use crate::yaml;
 use crate::yaml::suggest;
 use config::monitoring::MonitoringConfig;
+use loadgen::traffic::stated::StatedTraffic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ pub(in crate::plan::subject) fn scenarios(
         check.overrides(config, mounts)?;
         check.early(scenarios)?;
         check.load()?;
+        check.journeys()?;
     }
     Ok(())
 }
@@ -164,6 +166,24 @@ impl ScenarioCheck<'_> {
                 &["begins"],
                 format!("begins: early, but drill {} may raise the same alert", other.name),
                 "a fault that is there beside every other drill must raise an alert of its own",
+            ),
+        }
+    }
+
+    /// Journeys must be some that the stack's users walk.
+    fn journeys(&self) -> Result<(), Error> {
+        let workload = self.stack.declaration.workload.as_ref();
+        let known = workload.map(StatedTraffic::journey_names).unwrap_or_default();
+        let scenario = self.scenario;
+        let needs = scenario.needs_journeys.iter().map(|name| (&["needs_journeys"][..], name));
+        let leaves = scenario.leaves_journeys.iter().map(|name| (&["leaves_journeys"][..], name));
+        let load = scenario.load.iter().map(|load| (&["load", "journey"][..], &load.journey));
+        match needs.chain(leaves).chain(load).find(|(_, name)| !known.contains(*name)) {
+            None => Ok(()),
+            Some((keys, unknown)) => self.wrong(
+                keys,
+                format!("{}: there is no journey {unknown}", keys.join(".")),
+                suggest(unknown, known.iter().map(String::as_str), "journeys"),
             ),
         }
     }
