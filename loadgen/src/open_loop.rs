@@ -1,5 +1,6 @@
 //! The scheduler: begins each arrival at its due instant and never waits for earlier ones.
 
+use crate::advice::Advised;
 use crate::client::http::Http;
 use crate::clock::RunClock;
 use crate::closed_loop::{self, UserPool, Users};
@@ -8,7 +9,7 @@ use crate::journey::{JourneyMix, JourneyRun, Sessions, Shared};
 use crate::recorder::{LiveStats, Recorder};
 use crate::sink::Sinks;
 use crate::target::{Network, check_target};
-use crate::traffic::Action;
+use crate::traffic::{Action, Traffic};
 use crate::windows::Windows;
 use crate::workload::Workload;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -134,22 +135,10 @@ pub async fn run_with(
     // Whatever ends this future ends what it started.
     let ours = CancellationToken::new();
     let _guard = ours.clone().drop_guard();
+    let mix = mix(&workload);
     let traffic = Arc::clone(&workload.traffic);
-    let (journeys, weights): (Vec<_>, Vec<_>) = workload
-        .journeys
-        .iter()
-        .filter_map(|(name, weight)| Some((Arc::clone(traffic.script(name)?), *weight)))
-        .unzip();
-    let leads_to: Vec<bool> = (0..traffic.sinks.len())
-        .map(|sink| {
-            journeys.iter().zip(&weights).any(|(script, weight)| {
-                let leads = |action: &Action| action.leads_to.iter().any(|(to, _)| *to == sink);
-                *weight > 0.0 && script.steps.iter().any(leads)
-            })
-        })
-        .collect();
+    let leads_to = led_to(&traffic, &mix);
     let (sinks, awaited) = Sinks::watch(&traffic, &leads_to, &places, &events, SINKS_OPEN).await;
-
     let crowd = match &bounds.users {
         Some(users) => match UserPool::gather(users.count).await {
             Ok(crowd) => Some((users, crowd)),
@@ -160,7 +149,7 @@ pub async fn run_with(
     let shared = Arc::new(Shared {
         http: Http::new(),
         ids: Ids::new(workload.seed, &workload.stream),
-        casting: JourneyMix { seed: workload.seed, journeys, weights },
+        casting: mix,
         sessions: Sessions::new(workload.seed, &workload.stream, traffic.users.len()),
         traffic,
         places,
@@ -178,14 +167,55 @@ pub async fn run_with(
     // A window may stop it as well as the caller.
     let halt = stop.child_token();
     let ticker = tokio::spawn(show(Arc::clone(&shared), live, ours.clone(), halt.clone()));
-    let (tasks, mut reasons) = (TaskTracker::new(), Vec::new());
+    let mut reasons = Vec::new();
+    let driven = drive(&workload, &bounds, crowd, &shared, &halt, &mut reasons).await;
+    reasons.extend(sinks.settle(bounds.sinks_still, bounds.sinks_bound).await);
+    ours.cancel();
+    if let Err(e) = ticker.await {
+        tracing::error!("the load's live figures ended early: {e}");
+    }
+    summarised(&shared, driven, reasons, &bounds)
+}
+
+/// The workload's journeys, each with its weight.
+fn mix(workload: &Workload) -> JourneyMix {
+    let known = workload
+        .journeys
+        .iter()
+        .filter_map(|(name, weight)| Some((Arc::clone(workload.traffic.script(name)?), *weight)));
+    let (journeys, weights) = known.unzip();
+    JourneyMix { seed: workload.seed, journeys, weights }
+}
+
+/// Of each sink of the traffic, whether a journey that comes at all leads there.
+fn led_to(traffic: &Traffic, mix: &JourneyMix) -> Vec<bool> {
+    let walked = |sink: usize| {
+        mix.journeys.iter().zip(&mix.weights).any(|(script, weight)| {
+            let leads = |action: &Action| action.leads_to.iter().any(|(to, _)| *to == sink);
+            *weight > 0.0 && script.steps.iter().any(leads)
+        })
+    };
+    (0..traffic.sinks.len()).map(walked).collect()
+}
+
+/// Drives the load by its schedule or by its users, and waits until all operations have ended. Says
+/// for how long it was driven; what speaks against it is added to `reasons`.
+async fn drive(
+    workload: &Workload,
+    bounds: &Bounds,
+    crowd: Option<(&Users, UserPool)>,
+    shared: &Arc<Shared>,
+    halt: &CancellationToken,
+    reasons: &mut Vec<String>,
+) -> Duration {
+    let tasks = TaskTracker::new();
     let driven = match crowd {
         None => {
-            schedule(&workload, &bounds, &shared, &tasks, &halt).await;
+            schedule(workload, bounds, shared, &tasks, halt).await;
             bounds.duration.map_or(shared.began.elapsed(), |d| d.min(shared.began.elapsed()))
         }
         Some((users, crowd)) => {
-            match closed_loop::walk(crowd, users, bounds.duration, &shared, &halt).await {
+            match closed_loop::walk(crowd, users, bounds.duration, shared, halt).await {
                 Ok(driven) => driven,
                 Err(e) => {
                     reasons.push(e);
@@ -194,7 +224,6 @@ pub async fn run_with(
             }
         }
     };
-
     shared.over.cancel();
     tasks.close();
     let drained = timeout(bounds.deadline + Duration::from_secs(2), tasks.wait()).await.is_ok();
@@ -202,11 +231,16 @@ pub async fn run_with(
         reasons
             .push(format!("{} operations did not end: their events were not taken", tasks.len()));
     }
-    reasons.extend(sinks.settle(bounds.sinks_still, bounds.sinks_bound).await);
-    ours.cancel();
-    if let Err(e) = ticker.await {
-        tracing::error!("the load's live figures ended early: {e}");
-    }
+    driven
+}
+
+/// What was measured, with all reasons why it proves nothing.
+fn summarised(
+    shared: &Shared,
+    driven: Duration,
+    mut reasons: Vec<String>,
+    bounds: &Bounds,
+) -> LoadSummary {
     let mut summary = shared.recorder().summary(driven);
     reasons.splice(0..0, summary.invalid.take());
     summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
@@ -222,12 +256,12 @@ pub async fn run_with(
 
 /// Where the traffic's places are, if it may go there.
 async fn addresses(workload: &Workload, bounds: &Bounds) -> Result<Vec<SocketAddr>, String> {
-    workload.check().map_err(|e| e.to_string())?;
+    workload.check().map_err(|e| e.advice().text())?;
     let mut addresses = Vec::new();
     for place in &workload.traffic.places {
         let reached = workload.places.get(place).unwrap_or(place);
-        let address = check_target(reached, &bounds.networks).await.map_err(|e| e.to_string())?;
-        addresses.push(address);
+        let address = check_target(reached, &bounds.networks).await;
+        addresses.push(address.map_err(|e| e.advice().text())?);
     }
     Ok(addresses)
 }

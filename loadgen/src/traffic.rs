@@ -6,6 +6,7 @@ mod script;
 pub mod stated;
 mod text;
 
+use crate::advice::Advised;
 use known::Known;
 use script::Places;
 pub(crate) use script::{Action, Body, Says, Script, header_value};
@@ -43,7 +44,13 @@ impl fmt::Display for Mistake {
         if !self.keys.is_empty() {
             write!(f, "{}: ", self.keys.join("."))?;
         }
-        write!(f, "{}\nhint: {}", self.what, self.hint)
+        f.write_str(&self.what)
+    }
+}
+
+impl Advised for Mistake {
+    fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
     }
 }
 

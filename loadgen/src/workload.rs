@@ -1,5 +1,6 @@
 //! What a stream of load consists of.
 
+use crate::advice::Advised;
 use crate::arrival::Arrival;
 use crate::traffic::Traffic;
 use std::collections::BTreeMap;
@@ -32,11 +33,22 @@ pub enum WorkloadError {
     #[error("rate {0} is not a number of arrivals a second from above 0 to 1000000")]
     Rate(f64),
     /// No such journey.
-    #[error("journey {0:?} is unknown, there are {known}\nhint: name journeys as in `workload.journeys` of firedrill.yaml", known = .1.join(", "))]
+    #[error("journey {0:?} is unknown, there are {known}", known = .1.join(", "))]
     Journey(String, Vec<String>),
     /// Nothing can be drawn with these weights.
     #[error("weights of journeys {0:?} are not numbers from 0 with a sum above 0")]
     Weights(Vec<f64>),
+}
+
+impl Advised for WorkloadError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            WorkloadError::Journey(..) => {
+                Some("name journeys as in `workload.journeys` of firedrill.yaml".into())
+            }
+            WorkloadError::Rate(_) | WorkloadError::Weights(_) => None,
+        }
+    }
 }
 
 impl Workload {

@@ -64,7 +64,7 @@ pub(super) async fn drive(
     for place in workload.traffic.places() {
         loadgen::check_target(place, &networks)
             .await
-            .map_err(|e| Failure::foreign(Exit::Usage, e))?;
+            .map_err(|e| Failure::of_load(Exit::Usage, e))?;
     }
     course
         .follow(arguments, running, async |paced| {

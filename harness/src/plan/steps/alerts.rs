@@ -9,6 +9,7 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires,
     NotifiedRepeatedly, StageBudget,
 };
+use verdict::check::causes::Causes;
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
 
@@ -65,16 +66,19 @@ impl StepWorld {
         let gone = subject.drill_left_out(&drill).or_else(|| subject.about_left_out(declared?));
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
         let (builds_up_s, clears_s) = (drill.builds_up_s.of(&alert), drill.clears_s.of(&alert));
+        let causes = drill.causes(&alert);
         let fires = AlertFires {
             alert: alert.clone(),
             drill: name.clone(),
+            causes: causes.clone(),
             within_s: budget.fire_s + builds_up_s,
-            fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
+            fault: drill.told(&alert),
         };
         self.expect_unless(gone.clone(), fires);
         let reaches = AlertReaches {
             alert: alert.clone(),
             drill: name.clone(),
+            causes: causes.clone(),
             receivers: receivers.clone(),
             labels: labels.clone(),
             within_s: budget.notify_s + builds_up_s,
@@ -82,15 +86,21 @@ impl StepWorld {
         self.expect_unless(gone.clone(), reaches);
         let allowed = config::budget::by_stage(&budget.stages);
         let allowed = StageBudget { condition_s: allowed.condition_s + builds_up_s, ..allowed };
-        self.expect_unless(
-            gone.clone(),
-            AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed },
-        );
+        let stages = AlertStages {
+            alert: alert.clone(),
+            drill: name.clone(),
+            causes: causes.clone(),
+            receivers,
+            labels,
+            allowed,
+        };
+        self.expect_unless(gone.clone(), stages);
         self.expect_unless(
             gone,
             AlertResolves {
                 alert,
                 drill: name,
+                causes,
                 receivers: resolvers,
                 within_s: budget.resolve_s + clears_s,
             },
@@ -116,8 +126,10 @@ impl StepWorld {
 
     fn expect_of_drill(&mut self, name: &str) {
         let subject = self.told();
-        let gone = subject.scenarios.get(name).and_then(|s| subject.drill_left_out(s));
-        self.expect_unless(gone.clone(), FaultBitAndLeft { drill: name.to_owned() });
+        let scenario = subject.scenarios.get(name);
+        let gone = scenario.and_then(|s| subject.drill_left_out(s));
+        let faults = scenario.map(Scenario::named_faults).unwrap_or_default();
+        self.expect_unless(gone.clone(), FaultBitAndLeft { drill: name.to_owned(), faults });
         // What the host suffers from other programs is not the drill's doing; a switch always
         // fires.
         let about_host =
@@ -172,7 +184,7 @@ fn contained(t: &mut StepWorld) {
 fn every_alert(t: &mut StepWorld) {
     for drill in t.all_drills() {
         t.drill = Some(drill.name.clone());
-        drill.alerts.iter().for_each(|a| t.expect_alert(a));
+        drill.alerts().for_each(|a| t.expect_alert(a));
     }
 }
 
@@ -184,7 +196,7 @@ fn all_contained(t: &mut StepWorld) {
 #[then("each target stays scraped in each drill that is about no alert")]
 fn scraped_under_load(t: &mut StepWorld) {
     let subject = t.told();
-    for drill in t.all_drills().into_iter().filter(|d| d.alerts.is_empty()) {
+    for drill in t.all_drills().into_iter().filter(|d| d.alerts().next().is_none()) {
         t.expect_unless(
             subject.drill_left_out(&drill),
             TargetsStayScraped { drill: drill.name.clone() },
@@ -226,6 +238,7 @@ fn switches(t: &mut StepWorld) {
         t.expect(NotifiedRepeatedly {
             alert: switch.name,
             drill: None,
+            causes: Causes::default(),
             receivers: switch.receivers,
             every_s,
         });
