@@ -5,6 +5,7 @@ use super::case::{Case, OWN, asked, each_gives_one_message, email, mini};
 const SEND: &str = "journeys/send_mail.yaml";
 const READ: &str = "journeys/read.yaml";
 const SEARCH: &str = "journeys/search.yaml";
+const CONSUMING: &str = "scenarios/workers_stop_consuming.yaml";
 
 const CASES: &[Case] = &[
     email(
@@ -92,6 +93,20 @@ const CASES: &[Case] = &[
         "a drill that needs a journey that is not there",
         &[("scenarios/smtp_slow.yaml", "[send_mail]", "[send_mal]")],
         ("scenarios/smtp_slow.yaml", "needs_journeys"),
+    ),
+    email(
+        "a drill that adds load of a journey that is not there",
+        &[(CONSUMING, "journey: send_mail", "journey: send_mal")],
+        (CONSUMING, "load: {journey"),
+    ),
+    email(
+        "a phase that adds load of a journey that is not there",
+        &[(
+            "scenarios/worker_stopped.yaml",
+            "",
+            "schema: 2\nname: worker_stopped\nsummary: The worker is gone.\nphases:\n  - name: lost\n    inject:\n      - {id: one, kind: stop, on: celery-worker}\n    load: {journey: send_mal, rate: 5}\n    alerts: [CeleryWorkerOffline]\n  - {name: back, heal: [one], resolves: [CeleryWorkerOffline]}\n",
+        )],
+        ("scenarios/worker_stopped.yaml", "load: {journey"),
     ),
     mini(
         "an address of a service that is not there",
