@@ -5,7 +5,7 @@ use crate::ops::live::{LiveStack, rendered};
 use crate::plan::subject::{self, Asked};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::stack::{self, WorkCopy, work_copy};
+use crate::stack::{self, WorkCopy};
 use config::monitoring::matcher::{LabelMatcher, MatcherOp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,20 +18,8 @@ impl LiveStack {
     /// The overlay does not fit the stack, or the stack can't take it over.
     pub async fn apply(&self, sabotage: &Sabotage) -> Result<(), Failure> {
         let broken = tempfile::tempdir().map_err(|e| Failure::foreign(Exit::Unfit, e))?;
-        work_copy::copy(&self.read.stack.folder, broken.path())?;
-        for change in sabotage.all_changes() {
-            let path = broken.path().join(&change.file);
-            let text = std::fs::read_to_string(&path).map_err(|e| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("sabotage {}: {}: {e}", sabotage.name, change.file),
-                )
-            })?;
-            let text = change
-                .apply(&text)
-                .map_err(|e| Failure::usage(e.within(format!("sabotage {}", sabotage.name))))?;
-            std::fs::write(&path, text).map_err(|e| Failure::foreign(Exit::Unfit, e))?;
-        }
+        let of = format!("sabotage {}", sabotage.name);
+        super::broken_copy(&self.read.stack.folder, broken.path(), &of, sabotage.all_changes())?;
         let scaled = self.scaled(broken.path(), sabotage);
         self.take_over(broken.path(), &scaled, sabotage, true).await
     }

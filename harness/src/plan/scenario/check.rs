@@ -43,9 +43,7 @@ impl Check<'_> {
         what: impl Into<String>,
         hint: impl Into<String>,
     ) -> Result<(), ConfigError> {
-        let keys = self.scenario.keys(phase, below);
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        self.wrong(&keys, what, hint)
+        Err(self.scenario.error_in(self.path, phase, below, what, hint))
     }
 
     fn name(&self) -> Result<(), ConfigError> {
@@ -77,20 +75,17 @@ impl Check<'_> {
                     let hint = "give each fault of a drill an id of its own";
                     return self.wrong_in(at, &["inject", &n, "id"], what, hint);
                 }
-                if let Aim::Between { these, those, .. } = &fault.aim {
-                    if let Some(key) =
+                if let Aim::Between { these, those, .. } = &fault.aim
+                    && let Some(key) =
                         [("between", these), ("and", those)].iter().find(|(_, s)| s.is_empty())
-                    {
-                        let what = format!("fault {id}: `{}` names nobody", key.0);
-                        let hint = "name at least one service on each side";
-                        return self.wrong_in(at, &["inject", &n, key.0], what, hint);
-                    }
-                    let own = these.iter().find(|a| those.iter().any(|b| a.meets(b)));
-                    if let Some(own) = own {
-                        let what = format!("fault {id}: {own} would be cut off from itself");
-                        let hint = "name it on one side only";
-                        return self.wrong_in(at, &["inject", &n, "and"], what, hint);
-                    }
+                {
+                    let what = format!("fault {id}: `{}` names nobody", key.0);
+                    let hint = "name at least one service on each side";
+                    return self.wrong_in(at, &["inject", &n, key.0], what, hint);
+                }
+                if let Some(what) = fault.cut_off_from_itself() {
+                    let hint = "name it on one side only";
+                    return self.wrong_in(at, &["inject", &n, "and"], what, hint);
                 }
                 if let Err(FaultError::Settings { what, hint }) = fault.foreseen() {
                     let known = crate::fault::kinds().contains(&fault.kind.as_str());
