@@ -12,6 +12,7 @@ pub use one_or_list::OneOrList;
 
 use crate::backend::Scheme;
 use config::timescale::ScalingDecision;
+use loadgen::traffic::stated::StatedTraffic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,7 +78,7 @@ pub struct Declaration {
     pub datasources: Vec<String>,
     /// The traffic.
     #[serde(default)]
-    pub workload: Option<DeclaredWorkload>,
+    pub workload: Option<StatedTraffic>,
     /// What counts as healthy.
     #[serde(default)]
     pub steady_state: SteadyState,
@@ -430,7 +431,9 @@ pub struct LogSource {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Traces {
-    /// Attribute that carries the operation's id.
+    /// Attribute that carries the operation's id; without one the trace's own id is the
+    /// operation's, as it is where `workload.identity.traceparent` is on.
+    #[serde(default)]
     pub id_attribute: String,
     /// Where and how traces are sampled.
     pub sampling: Sampling,
@@ -448,6 +451,9 @@ pub struct Sampling {
     pub kind: String,
     /// Share of traces kept, 0 to 1.
     pub rate: f64,
+    /// Whether services that sample decide by themselves, whatever their caller decided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_parent: bool,
 }
 
 /// The trace of a step.
@@ -556,24 +562,6 @@ pub struct DeclaredDashboard {
     /// Panels (titles) that may be empty in a healthy stack.
     #[serde(default)]
     pub may_be_empty: Vec<String>,
-}
-
-/// The traffic.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeclaredWorkload {
-    /// Arrivals a second.
-    pub rate: f64,
-    /// `service:port` of the HTTP API.
-    pub http: String,
-    /// `service:port` of IMAP, if journeys look into mailboxes.
-    pub imap: Option<String>,
-    /// Users, full addresses.
-    pub users: Vec<String>,
-    /// Their password (test data).
-    pub password: String,
-    /// Journey to weight.
-    pub journeys: BTreeMap<String, f64>,
 }
 
 /// What counts as healthy.

@@ -175,13 +175,9 @@ impl Session {
         self.phase(Phase::Steady, true)?;
         self.traffic_since = self.clock().now();
         let load = match &self.declaration.workload {
-            Some(w) => Some(traffic::Stream::start(
-                self,
-                "background",
-                w.rate,
-                &w.journeys.clone().into_iter().collect::<Vec<_>>(),
-                None,
-            )?),
+            Some(w) => {
+                Some(traffic::Stream::start(self, "background", w.rate, &w.weights(), None)?)
+            }
             None => None,
         };
         let live = load.as_ref().map(|load| load.live.clone());

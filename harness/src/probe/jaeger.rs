@@ -49,7 +49,7 @@ impl Jaeger {
         since_s: f64,
     ) -> Result<Vec<Fact>, String> {
         let (found, _) = self.spans(services, since_s, self.client.now().wall_s(), PAGE).await?;
-        let ids = found.iter().filter_map(|span| span.attributes.text(id_attribute)).collect();
+        let ids = found.iter().filter_map(|span| span.operation(id_attribute)).collect();
         let at_s = found.iter().map(|span| span.start_us).max().map(|us| us as f64 / 1e6);
         Ok(vec![Fact::Freshness(Freshness { signal: signal.to_owned(), ids, at_s })])
     }

@@ -242,9 +242,6 @@ impl Stack {
         }
         if let Some(workload) = &declared.workload {
             within(&["workload", "rate"], workload.rate, 0.01, 100_000.0)?;
-            for (journey, weight) in &workload.journeys {
-                within(&["workload", "journeys", journey], *weight, 0.0, 1e9)?;
-            }
         }
         Ok(())
     }
@@ -314,46 +311,6 @@ impl Stack {
                     ));
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn traffic(&self) -> Checked {
-        let Some(workload) = &self.declaration.workload else { return Ok(()) };
-        for (key, address) in [("http", Some(&workload.http)), ("imap", workload.imap.as_ref())] {
-            let Some(address) = address else { continue };
-            match address.rsplit_once(':').map(|(name, port)| (name, port.parse::<u16>())) {
-                Some((name, Ok(_))) => self.service(&["workload", key], name)?,
-                _ => {
-                    return Err(self.error(
-                        &["workload", key],
-                        format!("workload.{key}: seen `{address}`"),
-                        "write service:port",
-                    ));
-                }
-            }
-        }
-        let journeys = loadgen::journey::names();
-        if let Some(unknown) = workload.journeys.keys().find(|j| !journeys.contains(&j.as_str())) {
-            return Err(self.error(
-                &["workload", "journeys", unknown],
-                format!("there is no journey {unknown}"),
-                suggest(unknown, journeys, "journeys"),
-            ));
-        }
-        if workload.journeys.values().sum::<f64>() <= 0.0 {
-            return Err(self.error(
-                &["workload", "journeys"],
-                "workload.journeys: no journey has a weight above 0",
-                format!("the journeys are {}", journeys.join(", ")),
-            ));
-        }
-        if workload.users.is_empty() {
-            return Err(self.error(
-                &["workload", "users"],
-                "workload.users: there is no user",
-                "name at least one, by full address",
-            ));
         }
         Ok(())
     }

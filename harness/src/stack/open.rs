@@ -30,6 +30,8 @@ pub struct Stack {
     /// they hold.
     pub dashboards: Option<(Place, Files)>,
     marks: Node,
+    /// Files of the journeys that have one.
+    pub(super) journeys: BTreeMap<String, PathBuf>,
 }
 
 impl Stack {
@@ -91,8 +93,10 @@ impl Stack {
             source,
             dashboards: None,
             marks,
+            journeys: BTreeMap::new(),
         };
         stack.known(profiles)?;
+        stack.read_journeys()?;
         stack.check()?;
         stack.dashboards = stack.dashboards_from_files()?;
         if !without.is_empty() {
@@ -145,9 +149,8 @@ impl Stack {
         }
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
-            let addresses = [Some(&workload.http), workload.imap.as_ref()];
-            ports.extend(addresses.into_iter().flatten().filter_map(|address| {
-                let (service, port) = address.rsplit_once(':')?;
+            ports.extend(workload.places().iter().filter_map(|(_, place)| {
+                let (service, port) = place.rsplit_once(':')?;
                 Some((service.to_owned(), port.parse().ok()?))
             }));
         }

@@ -11,6 +11,7 @@ mod case;
 mod drills;
 mod environment;
 mod files;
+mod journeys;
 mod loads;
 mod members;
 mod phases;

@@ -17,7 +17,7 @@ pub(super) fn check(path: &Path, scenario: &Scenario) -> Result<(), ConfigError>
     check.early()?;
     check.overrides()?;
     check.seconds()?;
-    check.journeys()
+    check.load()
 }
 
 struct Check<'a> {
@@ -253,28 +253,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Journeys must be some that are known, and added load must be load.
-    fn journeys(&self) -> Result<(), ConfigError> {
-        let journeys = loadgen::journey::names();
-        for (key, named) in [
-            ("needs_journeys", &self.scenario.needs_journeys),
-            ("leaves_journeys", &self.scenario.leaves_journeys),
-        ] {
-            if let Some(unknown) = named.iter().find(|j| !journeys.contains(&j.as_str())) {
-                let hint = format!("the journeys are {}", journeys.join(", "));
-                return self.wrong(&[key], format!("{key}: there is no journey {unknown}"), hint);
-            }
-        }
+    /// Added load must be load.
+    fn load(&self) -> Result<(), ConfigError> {
         for (at, phase) in self.scenario.phases.iter().enumerate() {
             let Some(load) = &phase.load else { continue };
-            if !journeys.contains(&load.journey.as_str()) {
-                return self.wrong_in(
-                    at,
-                    &["load", "journey"],
-                    format!("there is no journey {}", load.journey),
-                    format!("the journeys are {}", journeys.join(", ")),
-                );
-            }
             if !(0.01..=100_000.0).contains(&load.rate) {
                 let seen = load.rate;
                 return self.wrong_in(

@@ -124,7 +124,7 @@ fn kept(mut event: Event, keep: &mut Keep) -> Option<Event> {
             true
         }
         EventKind::Load(LoadEvent::Operation(o)) => ids.contains(&o.id),
-        EventKind::Load(LoadEvent::MailSeen { operation, .. }) => ids.contains(operation),
+        EventKind::Load(LoadEvent::Seen { operation, .. }) => ids.contains(operation),
         EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => {
             stream == "background"
         }

@@ -73,7 +73,8 @@ workload:
   http: node:9100
   users: [alice@mail.test]
   password: fd-workload-pw-02x
-  journeys: {list: 1}
+  auth: {basic: ["{user.name}", "{user.password}"]}
+  journeys: {list: {steps: [{name: list, get: /metrics}]}}
 "##,
     ),
     (

@@ -9,6 +9,7 @@ use crate::stack::{Mounts, Stack};
 use crate::yaml;
 use crate::yaml::suggest;
 use config::monitoring::MonitoringConfig;
+use loadgen::traffic::stated::StatedTraffic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,7 @@ pub(in crate::plan::subject) fn scenarios(
         check.overrides(config, mounts)?;
         check.early(scenarios)?;
         check.load()?;
+        check.journeys()?;
     }
     Ok(())
 }
@@ -295,6 +297,31 @@ impl ScenarioCheck<'_> {
                 "a fault that is there beside every other drill must raise an alert of its own",
             ),
         }
+    }
+
+    /// Journeys must be some that the stack's users walk.
+    fn journeys(&self) -> Result<(), Error> {
+        let workload = self.stack.declaration.workload.as_ref();
+        let known = workload.map(StatedTraffic::journey_names).unwrap_or_default();
+        let hint = |unknown: &str| suggest(unknown, known.iter().map(String::as_str), "journeys");
+        let scenario = self.scenario;
+        for (key, named) in [
+            ("needs_journeys", &scenario.needs_journeys),
+            ("leaves_journeys", &scenario.leaves_journeys),
+        ] {
+            if let Some(at) = named.iter().position(|name| !known.contains(name)) {
+                let unknown = &named[at];
+                let what = format!("{key}: there is no journey {unknown}");
+                return self.wrong(&[key, &at.to_string()], what, hint(unknown));
+            }
+        }
+        for (at, phase) in scenario.phases.iter().enumerate() {
+            if let Some(load) = phase.load.as_ref().filter(|load| !known.contains(&load.journey)) {
+                let what = format!("load: there is no journey {}", load.journey);
+                return self.wrong_in(at, &["load", "journey"], what, hint(&load.journey));
+            }
+        }
+        Ok(())
     }
 
     fn load(&self) -> Result<(), Error> {
