@@ -400,7 +400,7 @@ impl Collecting<'_> {
                 DestinationKind::TokenIssuer
             };
             let place =
-                Place { file: doc.file.clone(), line: node.line_where_used, key: key.clone() };
+                Place::new(&doc.file, node.line_where_used, key.clone());
             self.expanded(kind, key, address, "http", place, environment);
         }
     }

@@ -31,6 +31,8 @@ pub struct Node {
     /// Line at which the document has it: for an alias, that of the alias itself. 0 if it was not
     /// read from a file.
     pub line_where_used: u64,
+    /// Column there, from 1; 0 if unknown.
+    pub column_where_used: u64,
 }
 
 /// Two nodes are equal when they mean the same; places don't count.
@@ -77,6 +79,8 @@ pub struct Key {
     pub name: String,
     /// Where it stands.
     pub mark: Mark,
+    /// Column there, from 1; 0 if unknown.
+    pub column: u64,
     /// Whether it stood without quotes.
     pub(super) plain: bool,
 }
@@ -84,7 +88,7 @@ pub struct Key {
 impl Key {
     /// A key that needs no quotes.
     pub fn new(name: impl Into<String>, mark: Mark) -> Key {
-        Key { name: name.into(), mark, plain: true }
+        Key { name: name.into(), mark, column: 0, plain: true }
     }
 }
 
@@ -166,7 +170,7 @@ impl Scalar {
 impl Node {
     /// A node that was not read from a file.
     pub fn new(value: Value) -> Self {
-        Node { value, mark: Mark::nowhere(), line_where_used: 0 }
+        Node { value, mark: Mark::nowhere(), line_where_used: 0, column_where_used: 0 }
     }
 
     /// A scalar without quotes, read as YAML reads it: `5` is a number.
