@@ -40,7 +40,8 @@ impl<'a> Cursor<'a> {
         ConfigError::new(self.place(), problem, hint)
     }
 
-    fn wrong(&self, wanted: &str) -> ConfigError {
+    /// That this is not what is wanted here.
+    pub(crate) fn wrong(&self, wanted: &str) -> ConfigError {
         let seen = match &self.node.value {
             Value::Scalar(scalar) => {
                 format!("`{}`", crate::secret::shown(&self.key, scalar.text()))

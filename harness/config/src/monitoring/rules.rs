@@ -18,6 +18,8 @@ pub struct RuleGroup {
     pub interval: Option<Duration>,
     /// By how much evaluations look back; none if the global one holds.
     pub query_offset: Option<Duration>,
+    /// How many alerts or series a rule may make; none without a limit.
+    pub limit: Option<u64>,
     /// Rules in the order of their evaluation.
     pub rules: Vec<Rule>,
     /// Where it stands.
@@ -140,14 +142,22 @@ fn read_group(
         at.duration("interval")?.filter(|interval| !interval.is_zero()),
         at.duration("query_offset")?,
     );
+    let limit = at.text_of("limit")?.and_then(|text| text.parse().ok()).filter(|limit| *limit > 0);
+    let labels = at.text_map("labels")?;
     let mut rules = Vec::new();
     for rule in at.items("rules")? {
         match read_rule(&rule) {
-            Ok(rule) => rules.push(rule),
+            Ok(mut rule) => {
+                // A rule's own labels win over those of its group.
+                for (name, value) in &labels {
+                    rule.labels.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+                rules.push(rule);
+            }
             Err(error) => errors.push(error),
         }
     }
-    groups.push(RuleGroup { name, interval, query_offset, rules, place: at.place() });
+    groups.push(RuleGroup { name, interval, query_offset, limit, rules, place: at.place() });
     Ok(())
 }
 

@@ -228,6 +228,11 @@ impl Node {
         self.typed() == Typed::Null
     }
 
+    /// Whether it is a scalar without quotes.
+    pub fn is_plain(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_plain())
+    }
+
     /// The scalar's text as it stands in the file; none for lists, maps and null.
     pub fn text(&self) -> Option<&str> {
         match &self.value {

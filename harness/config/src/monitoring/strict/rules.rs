@@ -1,0 +1,69 @@
+//! Rule files.
+
+use super::keys;
+use super::schema::Schema;
+use crate::monitoring::cursor::Cursor;
+use crate::monitoring::version::Version;
+use crate::yaml::{ConfigError, Document};
+use std::sync::LazyLock;
+
+static KEYS: LazyLock<Schema> = LazyLock::new(|| Schema::read("Prometheus", &[keys::RULES]));
+
+/// The first version in which names may be any text.
+const ANY_NAME: Version = Version(3, 0);
+
+pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {
+    let root = Cursor::root(doc);
+    // A file that is no rule file is told as one by whoever reads it.
+    if root.get("groups").is_none() && !root.node.entries().is_empty() {
+        return;
+    }
+    KEYS.check("file", &root, version, found);
+    let Ok(groups) = root.items("groups") else { return };
+    for group in groups {
+        names(&group, "labels", "label", version, found);
+        for rule in group.items("rules").unwrap_or_default() {
+            names(&rule, "labels", "label", version, found);
+            names(&rule, "annotations", "annotation", version, found);
+            recorded(&rule, version, found);
+        }
+    }
+}
+
+fn names(
+    at: &Cursor<'_>,
+    key: &str,
+    what: &str,
+    version: Option<Version>,
+    found: &mut Vec<ConfigError>,
+) {
+    let Ok(entries) = at.entries_of(key) else { return };
+    for (name, value) in entries {
+        if what == "label" && name == "__name__" {
+            found.push(value.error("a rule can't set the label `__name__`", "name the series with `record`"));
+        } else if name.is_empty() || (!classic(&name) && version.is_some_and(|v| v < ANY_NAME)) {
+            found.push(value.error(
+                format!("`{name}` can't be the name of {what}s before Prometheus {ANY_NAME}"),
+                "letters, digits and `_` make a name, no digit first",
+            ));
+        }
+    }
+}
+
+fn recorded(at: &Cursor<'_>, version: Option<Version>, found: &mut Vec<ConfigError>) {
+    let Some(record) = at.get("record") else { return };
+    let name = record.text().unwrap_or_default();
+    let classic = classic(&name.replace(':', "_"));
+    if name.contains(['{', '}']) || (!classic && version.is_some_and(|v| v < ANY_NAME)) {
+        found.push(record.error(
+            format!("`{name}` can't be the name of a recorded series"),
+            "letters, digits, `_` and `:` make a name; labels stand under `labels`",
+        ));
+    }
+}
+
+/// Whether a name needs no quotes anywhere.
+pub(super) fn classic(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
