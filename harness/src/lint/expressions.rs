@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{
-    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_MUL, T_SUM,
+    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_LAND, T_LUNLESS, T_MUL, T_SUB, T_SUM,
 };
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, LintContext};
+use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::monitoring::comparison::{Comparison, comparisons, rate_below};
 use config::monitoring::promql::{self, constant};
@@ -76,7 +76,9 @@ impl<'a> Known<'a> {
             subject,
             server,
             jobs: view.jobs.iter().map(|job| job.name.as_str()).collect(),
-            foreign_jobs: !view.remote_reads.is_empty()
+            foreign_jobs: server.service == super::discover::LOOSE
+                || !view.remote_reads.is_empty()
+                || takes_pushes(server)
                 || view.jobs.iter().any(|job| {
                     let relabels = || job.relabels.iter().chain(&job.metric_relabels);
                     job.honor_labels
@@ -216,8 +218,11 @@ impl<'a> Known<'a> {
             && let Some(Expr::MatrixSelector(matrix)) = call.args.args.first().map(|arg| &**arg)
         {
             let (interval, why) = self.interval(&matrix.vs);
+            let severity =
+                if matrix.range <= interval { Severity::Error } else { Severity::Warning };
             if matrix.range < interval * 2 {
-                findings.error(
+                findings.add(
+                    severity,
                     "range-too-short",
                     &rule.expr_place,
                     format!(
@@ -261,6 +266,12 @@ impl<'a> Known<'a> {
                 Expr::Aggregate(aggregate) if aggregate.op.id() == T_COUNT => {
                     "count() of nothing is nothing, not 0: ask with absent()"
                 }
+                Expr::Call(call) if call.func.name == "count_over_time" => {
+                    "what is not there has no result, not 0: ask with absent_over_time()"
+                }
+                Expr::Binary(binary) if binary.op.id() == T_SUB => {
+                    "a share is at most 1: write it as one, or multiply by 100"
+                }
                 _ => "turn the comparison round, or correct the threshold",
             };
             findings.error(
@@ -278,7 +289,9 @@ impl<'a> Known<'a> {
             }
             _ => false,
         };
-        if always && decides && !presence {
+        // Beside an `and` it asks whether the series is there.
+        let guards = matches!(inner(&rule.expr), Expr::Binary(binary) if [T_LAND, T_LUNLESS].contains(&binary.op.id()));
+        if always && decides && !presence && !guards {
             findings.error(
                 "always-true",
                 &rule.expr_place,
@@ -305,6 +318,33 @@ impl<'a> Known<'a> {
         }
         if decides {
             self.ratio(rule, left, op, findings);
+            self.falls_silent(rule, left, op, findings);
+            gauge(rule, left, findings);
+        }
+    }
+
+    /// What is counted or averaged over time is nothing when all is gone.
+    fn falls_silent(&self, rule: &Rule, left: &Expr, op: u16, findings: &mut Findings) {
+        let Expr::Call(call) = inner(left) else { return };
+        let low = [T_LSS, T_LTE, T_EQLC].contains(&op);
+        if !low || !["avg_over_time", "max_over_time", "sum_over_time"].contains(&call.func.name) {
+            return;
+        }
+        for selector in promql::selectors(left) {
+            let Some(name) = promql::metric_name(selector).filter(|name| *name == "up") else { continue };
+            let job = promql::equal_to(selector, "job");
+            if !self.wanted.contains(name) {
+                findings.note(
+                    "falls-silent",
+                    &rule.expr_place,
+                    format!(
+                        "alert `{}`: when {} is no longer scraped there is no `up` and no result, and nothing alerts",
+                        rule.name,
+                        job.map_or_else(|| "a job".to_owned(), |job| format!("job `{job}`"))
+                    ),
+                    "add an alert on absent(up{job=\"…\"})",
+                );
+            }
         }
     }
 
@@ -358,6 +398,35 @@ impl<'a> Known<'a> {
     }
 }
 
+/// increase() of what is no counter by its name.
+fn gauge(rule: &Rule, left: &Expr, findings: &mut Findings) {
+    let Expr::Call(call) = inner(left) else { return };
+    if !["rate", "irate", "increase"].contains(&call.func.name) {
+        return;
+    }
+    let Some(Expr::MatrixSelector(matrix)) = call.args.args.first().map(|arg| &**arg) else { return };
+    let stamps = ["_time_seconds", "_timestamp", "_timestamp_seconds", "_created"];
+    let sums = ["cpu_time_seconds", "running_time_seconds", "_total"];
+    let Some(name) = promql::metric_name(&matrix.vs).filter(|name| {
+        stamps.iter().any(|end| name.ends_with(end)) && !sums.iter().any(|end| name.contains(end))
+    }) else {
+        return;
+    };
+    findings.warning(
+        "increase-of-gauge",
+        &rule.expr_place,
+        format!("alert `{}`: {}() of `{name}`, which is a point in time and no counter", rule.name, call.func.name),
+        "count its changes: changes(…) > 0",
+    );
+}
+
+/// Whether a server takes series that it does not scrape.
+fn takes_pushes(server: &PrometheusServer) -> bool {
+    server.flags.iter().any(|(name, value)| {
+        name.ends_with("-receiver") || (name == "enable-feature" && value.contains("-receiver"))
+    }) || server.config.doc.root.get("otlp").is_some()
+}
+
 fn inner(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(paren) => inner(&paren.expr),
@@ -375,8 +444,9 @@ fn bounds(expr: &Expr) -> Option<(f64, f64)> {
             _ => None,
         },
         Expr::Call(call) => match call.func.name {
-            "rate" | "irate" | "increase" | "changes" | "resets" | "count_over_time" | "sqrt"
-            | "abs" => Some(FROM_ZERO),
+            "rate" | "irate" | "increase" | "changes" | "resets" | "sqrt" | "abs" => Some(FROM_ZERO),
+            // Where nothing is there is no result, not 0.
+            "count_over_time" => Some((1.0, f64::INFINITY)),
             "absent" | "absent_over_time" | "present_over_time" => Some((1.0, 1.0)),
             "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" => {
                 match call.args.args.first().map(|arg| &**arg)? {
@@ -394,6 +464,11 @@ fn bounds(expr: &Expr) -> Option<(f64, f64)> {
             T_MAX | T_MIN | T_AVG => bounds(&aggregate.expr),
             _ => None,
         },
+        Expr::Binary(binary) if binary.op.id() == T_SUB => {
+            let from = constant(&binary.lhs)?;
+            let (least, most) = bounds(&binary.rhs)?;
+            Some((from - most, from - least))
+        }
         Expr::Binary(binary) if [T_ADD, T_MUL, T_DIV].contains(&binary.op.id()) => {
             let from_zero = |expr: &Expr| {
                 constant(expr).map_or_else(

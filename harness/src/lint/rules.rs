@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::budget::{self, BudgetAssumptions, BudgetError};
-use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
+use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration, promql};
 use config::timescale::{Declared, Scale};
 
 /// `for` from which on it is worth a note.
@@ -39,9 +39,10 @@ fn groups(server: &PrometheusServer) -> impl Iterator<Item = &RuleGroup> {
 
 /// Rules that make the same series.
 fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
-    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>), &Rule> = BTreeMap::new();
+    // Rules of one name may well ask for different things, and often do.
+    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>, String), &Rule> = BTreeMap::new();
     for rule in groups(server).flat_map(|group| &group.rules) {
-        let key = (rule.is_alert(), rule.name.as_str(), &rule.labels);
+        let key = (rule.is_alert(), rule.name.as_str(), &rule.labels, promql::print(&rule.expr));
         let Some(first) = seen.get(&key) else {
             seen.insert(key, rule);
             continue;
@@ -50,8 +51,8 @@ fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
         findings.error(
             "duplicate-rule",
             &rule.place,
-            format!("{kind} `{}` is there twice with the same labels, first in {}", rule.name, first.place),
-            "rename one, or give them labels that differ: one hides the other in routes, silences and reports",
+            format!("{kind} `{}` is there twice with the same labels and expression, first in {}", rule.name, first.place),
+            "remove one",
         );
     }
 }
@@ -132,17 +133,17 @@ fn told_to_alertmanager(
     else {
         return;
     };
+    // Who loads such rules, and tells whom, nobody knows.
+    if server.service == super::discover::LOOSE {
+        return;
+    }
     let view = &server.config.view;
     let targets: Vec<_> = view.alertmanagers.iter().flat_map(|manager| &manager.targets).collect();
     if targets.is_empty() && view.alertmanagers.iter().all(|manager| manager.discoveries.is_empty())
     {
         findings.error(
             "no-alertmanager",
-            &config::yaml::Place {
-                file: server.config.doc.file.clone(),
-                line: 0,
-                key: String::new(),
-            },
+            &config::yaml::Place::of(&server.config.doc.file),
             format!(
                 "{} has alerts (`{}` …) and no Alertmanager to send them to",
                 server.service, alert.name
@@ -156,6 +157,13 @@ fn told_to_alertmanager(
         let service = subject.hosts.get(host);
         let role = service.and_then(|s| managers.iter().find(|role| role.service == *s));
         match (service, role) {
+            (None, _) if !subject.knows_services() => {}
+            (None, _) if elsewhere(host) => findings.note(
+                "alertmanager-address",
+                place,
+                format!("alerts are sent to `{target}`, which is no service of the stack"),
+                "is it meant to be elsewhere?",
+            ),
             (None, _) => findings.error(
                 "alertmanager-address",
                 place,
@@ -173,6 +181,11 @@ fn told_to_alertmanager(
             _ => {}
         }
     }
+}
+
+/// Whether a host's name is none that a service would have.
+fn elsewhere(host: &str) -> bool {
+    host.contains('.') || host.contains("${")
 }
 
 /// Whether the configuration can be had at the time scale that its owner declares.

@@ -121,8 +121,22 @@ impl Source {
         }
     }
 
+    /// The files of this machine that its configuration consists of.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.config.clone().into_iter().collect();
+        let Some(Ok(text)) = self.configuration().map(|found| found.read()) else { return files };
+        for pattern in named_files(self.kind, &text) {
+            let found = self.resolve(&pattern).unwrap_or_default();
+            files.extend(found.into_values().filter_map(|found| match found {
+                Found::File(file) => Some(file),
+                Found::Text(_) => None,
+            }));
+        }
+        files
+    }
+
     /// The server, with all texts that its configuration consists of, as far as they can be read.
-    fn server(&self) -> Server {
+    pub fn server(&self) -> Server {
         let mut files = FileSet::default();
         if let Some(found) = self.configuration() {
             let configuration = found.read();

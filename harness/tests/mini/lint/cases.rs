@@ -203,7 +203,7 @@ pub const CASES: &[Case] = &[
     mini(
         "a template with a label that was grouped away",
         "template-label",
-        "warning",
+        "note",
         &[(RULES, "summary: Scripted requests fail", "summary: 'on {{ $labels.instance }}'")],
         (RULES, "- alert: ScriptedErrorRate"),
     ),
