@@ -288,7 +288,8 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
     let found = discover::services(&stack.topology.file, &BTreeSet::new());
     for source in found.sources {
         let known = sources.iter().any(|known| {
-            known.service == source.service || (known.config.is_some() && known.config == source.config)
+            known.service == source.service
+                || (known.config.is_some() && known.config == source.config)
         });
         if !known && stack.topology.services.contains_key(&source.service) {
             sources.push(source);
@@ -311,7 +312,8 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
     let (mut linted, config) = look(&servers, looked, &mut findings);
     declared::check(stack, &config, &mut findings);
     linted.stack = stack.name().to_owned();
-    linted.unread = found.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect();
+    linted.unread =
+        found.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect();
     linted.findings = findings.0;
     linted.sort();
     Ok((linted, config))
@@ -321,10 +323,7 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
 ///
 /// # Errors
 /// A defect of ours.
-pub fn paths(
-    paths: &[PathBuf],
-    profiles: &BTreeSet<String>,
-) -> Result<Linted, ConfigError> {
+pub fn paths(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Result<Linted, ConfigError> {
     let found = discover::under(paths, profiles);
     let mut findings = Findings::default();
     for error in &found.errors {
@@ -358,7 +357,8 @@ pub fn paths(
     let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     linted.stack = shown.join(" ");
     linted.without_declaration = true;
-    linted.unread = found.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect();
+    linted.unread =
+        found.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect();
     linted.findings = findings.0;
     linted.sort();
     Ok(linted)

@@ -374,10 +374,15 @@ pub fn named_files(kind: ServerKind, configuration: &FileText) -> Vec<String> {
                 .map(|view| view.jobs.into_iter().flat_map(|job| job.target_files).collect())
                 .unwrap_or_else(|_| Vec::new());
             let targets = targets.into_iter().map(|(pattern, _)| pattern);
-            [texts("rule_files"), texts("scrape_config_files")].concat().into_iter().chain(targets).collect()
+            [texts("rule_files"), texts("scrape_config_files")]
+                .concat()
+                .into_iter()
+                .chain(targets)
+                .collect()
         }
         ServerKind::Alertmanager => {
-            let list = doc.root.get_non_null("templates").map(|list| list.items()).unwrap_or_default();
+            let list =
+                doc.root.get_non_null("templates").map(|list| list.items()).unwrap_or_default();
             list.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
         }
         ServerKind::Shipper => shipper_inputs(&doc).map(str::to_owned).into_iter().collect(),

@@ -163,10 +163,14 @@ fn foreign(rule: &Rule, server: &PrometheusServer, recorded: &Recorded) -> bool 
         || jobs.iter().any(|job| {
             let unread = job.discoveries.iter().any(|(kind, _)| kind != "file")
                 || (!job.target_files.is_empty() && job.discovered.is_empty());
-            unread || job.honor_labels || job.relabels.iter().any(|relabel| relabel.action == "labelmap")
+            unread
+                || job.honor_labels
+                || job.relabels.iter().any(|relabel| relabel.action == "labelmap")
         });
     let own = |name: &str| {
-        ["up", "ALERTS"].contains(&name) || name.starts_with("scrape_") || recorded.contains_key(name)
+        ["up", "ALERTS"].contains(&name)
+            || name.starts_with("scrape_")
+            || recorded.contains_key(name)
     };
     dynamic
         || promql::selectors(&rule.expr)

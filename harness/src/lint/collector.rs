@@ -13,7 +13,8 @@ const LOCAL: [&str; 5] = ["debug", "logging", "nop", "file", "prometheus"];
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.collectors {
-        let used = server.config.view.components.iter().filter(|one| server.config.view.is_used(one));
+        let used =
+            server.config.view.components.iter().filter(|one| server.config.view.is_used(one));
         for component in used {
             if component.class == Class::Processor && component.kind() == "tail_sampling" {
                 decides_too_early(server, component, findings);
@@ -36,19 +37,25 @@ fn time(node: &Node) -> Option<Duration> {
 fn decides_too_early(server: &CollectorServer, component: &Component, findings: &mut Findings) {
     let Some(settings) = settings(server, Class::Processor, &component.id) else { return };
     let wait = settings.get_non_null("decision_wait").and_then(time).unwrap_or(DECISION_WAIT);
-    let mut policies: Vec<&Node> = settings.get_non_null("policies").map(Node::items).unwrap_or_default().iter().collect();
+    let mut policies: Vec<&Node> =
+        settings.get_non_null("policies").map(Node::items).unwrap_or_default().iter().collect();
     while let Some(policy) = policies.pop() {
         for (_, below) in policy.entries() {
             for key in ["and_sub_policy", "composite_sub_policy"] {
                 policies.extend(below.get_non_null(key).map(Node::items).unwrap_or_default());
             }
         }
-        let Some(threshold) = policy.get_non_null("latency").and_then(|node| node.get_non_null("threshold_ms")) else {
+        let Some(threshold) =
+            policy.get_non_null("latency").and_then(|node| node.get_non_null("threshold_ms"))
+        else {
             continue;
         };
-        let Some(millis) = threshold.text().and_then(|text| text.parse::<u64>().ok()) else { continue };
+        let Some(millis) = threshold.text().and_then(|text| text.parse::<u64>().ok()) else {
+            continue;
+        };
         if Duration::from_millis(millis) >= wait {
-            let mut place = Place::new(&server.config.doc.file, threshold.line_where_used, "threshold_ms");
+            let mut place =
+                Place::new(&server.config.doc.file, threshold.line_where_used, "threshold_ms");
             place.column = threshold.column_where_used;
             let name = policy.get_non_null("name").and_then(Node::text).unwrap_or("latency");
             findings.error(
@@ -71,9 +78,12 @@ fn forgets(server: &CollectorServer, findings: &mut Findings) {
     let kind = |id: &String| id.split('/').next().unwrap_or(id).to_owned();
     for exporter in view.components.iter().filter(|one| one.class == Class::Exporter) {
         let batched = view.pipelines.iter().find(|pipeline| {
-            pipeline.exporters.contains(&exporter.id) && pipeline.processors.iter().any(|id| kind(id) == "batch")
+            pipeline.exporters.contains(&exporter.id)
+                && pipeline.processors.iter().any(|id| kind(id) == "batch")
         });
-        let Some(pipeline) = batched.filter(|_| !LOCAL.contains(&exporter.kind())) else { continue };
+        let Some(pipeline) = batched.filter(|_| !LOCAL.contains(&exporter.kind())) else {
+            continue;
+        };
         let off = |key: &str| {
             settings(server, Class::Exporter, &exporter.id)
                 .and_then(|settings| settings.get_non_null(key)?.get_non_null("enabled")?.text())

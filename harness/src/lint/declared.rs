@@ -21,13 +21,19 @@ pub(super) fn check(stack: &Stack, config: &MonitoringConfig, findings: &mut Fin
             findings.error(
                 "rules-not-loaded",
                 &Place::of(&server.config.doc.file),
-                format!("no `rule_files`: nothing is evaluated, and {} is not loaded", file.display()),
+                format!(
+                    "no `rule_files`: nothing is evaluated, and {} is not loaded",
+                    file.display()
+                ),
                 "name the rule files under `rule_files`",
             );
         }
     }
     // Rules that can't be read are told already.
-    let unread = findings.0.iter().any(|one| ["parse", "unknown-key", "refused", "rule-file-missing"].contains(&one.check));
+    let unread = findings
+        .0
+        .iter()
+        .any(|one| ["parse", "unknown-key", "refused", "rule-file-missing"].contains(&one.check));
     if config.prometheus.is_empty() || unread {
         return;
     }

@@ -54,7 +54,9 @@ fn templates(manager: &AlertmanagerServer, findings: &mut Findings) {
     let patterns = doc.root.get_non_null("templates").map(Node::items).unwrap_or_default();
     for (pattern, files) in &manager.templates {
         missing |= files.is_empty();
-        if let Some(node) = patterns.iter().find(|node| node.text() == Some(pattern)).filter(|_| files.is_empty()) {
+        if let Some(node) =
+            patterns.iter().find(|node| node.text() == Some(pattern)).filter(|_| files.is_empty())
+        {
             findings.error(
                 "template-file-missing",
                 &at(node),
@@ -128,7 +130,8 @@ fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, finding
     let doc = &manager.config.doc;
     for receiver in &manager.config.view.receivers {
         for one in &receiver.integrations {
-            if !one.send_resolved && !matches!(one.kind, IntegrationKind::Slack | IntegrationKind::Email)
+            if !one.send_resolved
+                && !matches!(one.kind, IntegrationKind::Slack | IntegrationKind::Email)
                 && said_so(&doc.root, &one.place)
             {
                 findings.note(
@@ -164,7 +167,8 @@ fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, finding
 
 /// Whether the file says that this integration is not told of resolutions.
 fn said_so(root: &Node, place: &Place) -> bool {
-    let keys: Vec<String> = place.key.replace('[', ".").replace(']', "").split('.').map(str::to_owned).collect();
+    let keys: Vec<String> =
+        place.key.replace('[', ".").replace(']', "").split('.').map(str::to_owned).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     root.deepest(&keys).get_non_null("send_resolved").is_some()
 }
@@ -176,11 +180,13 @@ fn nowhere(
     one: &config::monitoring::Integration,
     findings: &mut Findings,
 ) {
-    let Some(rest) = one.url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest) else {
+    let Some(rest) = one.url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest)
+    else {
         return;
     };
     let authority = rest.split('/').next().unwrap_or(rest);
-    let host = authority.rsplit('@').next().unwrap_or(authority).split(':').next().unwrap_or_default();
+    let host =
+        authority.rsplit('@').next().unwrap_or(authority).split(':').next().unwrap_or_default();
     let what = if ["localhost", "127.0.0.1", "0.0.0.0"].contains(&host) {
         format!("`{host}` is the container of {} itself, where nobody listens", manager.service)
     } else if subject.hosts.get(host) == Some(&manager.service) {

@@ -70,9 +70,10 @@ pub(crate) fn under(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Found {
             }
             Content::Rules => continue,
         };
-        let taken = found.sources.iter().any(|source| {
-            source.config.as_ref().is_some_and(|config| real(config) == real(file))
-        });
+        let taken = found
+            .sources
+            .iter()
+            .any(|source| source.config.as_ref().is_some_and(|config| real(config) == real(file)));
         if taken {
             continue;
         }
@@ -86,12 +87,15 @@ pub(crate) fn under(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Found {
         source.inside = kind.usual_path().into();
         found.sources.push(source);
     }
-    let named: BTreeSet<PathBuf> = found
-        .sources
-        .iter()
-        .flat_map(Source::files)
-        .map(|file| real(&file))
-        .collect();
+    let others = |source: &Source| -> Vec<PathBuf> {
+        source.files().into_iter().filter(|file| Some(file) != source.config.as_ref()).collect()
+    };
+    let named: BTreeSet<PathBuf> =
+        found.sources.iter().flat_map(others).map(|file| real(&file)).collect();
+    // A file with scrape jobs that a configuration names is none of its own.
+    found.sources.retain(|source| {
+        !source.config.as_ref().is_some_and(|config| named.contains(&real(config)))
+    });
     for (file, content, _) in seen {
         if content == Content::Rules && !named.contains(&real(&file)) {
             found.loose.push(file);
@@ -263,8 +267,6 @@ pub(crate) fn rules_below(folder: &Path) -> Vec<PathBuf> {
     let (mut files, mut found) = (walk::Files::default(), Found::default());
     walk::yaml_below(folder, &mut files);
     let mut rules: Vec<PathBuf> = files.others.into_iter().map(|(file, _)| file).collect();
-    rules.retain(|file| {
-        matches!(contents::of(file, false, &mut found), Some((Content::Rules, _)))
-    });
+    rules.retain(|file| matches!(contents::of(file, false, &mut found), Some((Content::Rules, _))));
     rules
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{
-    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_LAND, T_LUNLESS, T_MUL, T_SUB, T_SUM,
+    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_MAX,
+    T_MIN, T_MUL, T_SUB, T_SUM,
 };
 use promql_parser::parser::{Expr, VectorSelector};
 
@@ -39,7 +40,10 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
         let known = Known::of(subject, server, &rules);
         for rule in rules {
             known.sources(rule, findings);
-            known.windows(rule, &rule.expr, findings);
+            // How often the series of loose rules come, nobody knows.
+            if server.service != super::discover::LOOSE {
+                known.windows(rule, &rule.expr, findings);
+            }
             if rule.is_alert() {
                 comparisons(&rule.expr)
                     .iter()
@@ -331,7 +335,9 @@ impl<'a> Known<'a> {
             return;
         }
         for selector in promql::selectors(left) {
-            let Some(name) = promql::metric_name(selector).filter(|name| *name == "up") else { continue };
+            let Some(name) = promql::metric_name(selector).filter(|name| *name == "up") else {
+                continue;
+            };
             let job = promql::equal_to(selector, "job");
             if !self.wanted.contains(name) {
                 findings.note(
@@ -404,7 +410,9 @@ fn gauge(rule: &Rule, left: &Expr, findings: &mut Findings) {
     if !["rate", "irate", "increase"].contains(&call.func.name) {
         return;
     }
-    let Some(Expr::MatrixSelector(matrix)) = call.args.args.first().map(|arg| &**arg) else { return };
+    let Some(Expr::MatrixSelector(matrix)) = call.args.args.first().map(|arg| &**arg) else {
+        return;
+    };
     let stamps = ["_time_seconds", "_timestamp", "_timestamp_seconds", "_created"];
     let sums = ["cpu_time_seconds", "running_time_seconds", "_total"];
     let Some(name) = promql::metric_name(&matrix.vs).filter(|name| {
@@ -415,7 +423,10 @@ fn gauge(rule: &Rule, left: &Expr, findings: &mut Findings) {
     findings.warning(
         "increase-of-gauge",
         &rule.expr_place,
-        format!("alert `{}`: {}() of `{name}`, which is a point in time and no counter", rule.name, call.func.name),
+        format!(
+            "alert `{}`: {}() of `{name}`, which is a point in time and no counter",
+            rule.name, call.func.name
+        ),
         "count its changes: changes(…) > 0",
     );
 }
@@ -444,7 +455,9 @@ fn bounds(expr: &Expr) -> Option<(f64, f64)> {
             _ => None,
         },
         Expr::Call(call) => match call.func.name {
-            "rate" | "irate" | "increase" | "changes" | "resets" | "sqrt" | "abs" => Some(FROM_ZERO),
+            "rate" | "irate" | "increase" | "changes" | "resets" | "sqrt" | "abs" => {
+                Some(FROM_ZERO)
+            }
             // Where nothing is there is no result, not 0.
             "count_over_time" => Some((1.0, f64::INFINITY)),
             "absent" | "absent_over_time" | "present_over_time" => Some((1.0, 1.0)),

@@ -143,7 +143,8 @@ fn uri(path: &std::path::Path) -> String {
 pub(super) fn github(linted: &Linted) -> String {
     let mut text = String::new();
     for finding in &linted.findings {
-        let level = if finding.severity == Severity::Note { "notice" } else { finding.severity.name() };
+        let level =
+            if finding.severity == Severity::Note { "notice" } else { finding.severity.name() };
         let mut place = format!("file={}", property(&finding.file.to_string_lossy()));
         if finding.line > 0 {
             place.push_str(&format!(",line={}", finding.line));
@@ -200,6 +201,9 @@ mod tests {
         assert_eq!(result["level"], "note");
         let at = &result["locations"][0]["physicalLocation"];
         assert_eq!(at["artifactLocation"]["uri"], "a%20b/p%2C1.yml");
-        assert_eq!((&at["region"]["startLine"], &at["region"]["startColumn"]), (&3.into(), &7.into()));
+        assert_eq!(
+            (&at["region"]["startLine"], &at["region"]["startColumn"]),
+            (&3.into(), &7.into())
+        );
     }
 }

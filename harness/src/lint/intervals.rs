@@ -20,7 +20,8 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
-        let flag = server.flags.get("query.lookback-delta").and_then(|text| duration::parse(text).ok());
+        let flag =
+            server.flags.get("query.lookback-delta").and_then(|text| duration::parse(text).ok());
         let lookback = flag.unwrap_or(LOOKBACK);
         jobs(server, lookback, findings);
         groups(server, lookback, findings);
@@ -52,7 +53,11 @@ fn jobs(server: &PrometheusServer, lookback: Duration, findings: &mut Findings) 
             findings.warning(
                 "timeout-too-short",
                 &job.place,
-                format!("scrapes of job `{}` may take {}: hardly one is that fast", job.name, duration::format(job.timeout)),
+                format!(
+                    "scrapes of job `{}` may take {}: hardly one is that fast",
+                    job.name,
+                    duration::format(job.timeout)
+                ),
                 "leave `scrape_timeout` out, or set some seconds",
             );
         }
@@ -62,7 +67,8 @@ fn jobs(server: &PrometheusServer, lookback: Duration, findings: &mut Findings) 
         let Some(node) = item.get_non_null("sample_limit") else { continue };
         let limit = node.text().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         if limit > 0 && limit < FEW {
-            let mut place = Place::new(&server.config.doc.file, node.line_where_used, "sample_limit");
+            let mut place =
+                Place::new(&server.config.doc.file, node.line_where_used, "sample_limit");
             place.column = node.column_where_used;
             findings.warning(
                 "limit-too-small",
@@ -77,7 +83,8 @@ fn jobs(server: &PrometheusServer, lookback: Duration, findings: &mut Findings) 
 fn groups(server: &PrometheusServer, lookback: Duration, findings: &mut Findings) {
     let global = server.config.view.global.evaluation_interval;
     let all = || server.rules.iter().flat_map(|file| &file.view);
-    if global >= lookback && all().any(|group| group.interval.is_none() && !group.rules.is_empty()) {
+    if global >= lookback && all().any(|group| group.interval.is_none() && !group.rules.is_empty())
+    {
         findings.warning(
             "interval-over-lookback",
             &Place::of(&server.config.doc.file),
@@ -138,7 +145,11 @@ fn holds(rule: &Rule, findings: &mut Findings) {
         findings.note(
             "keeps-firing",
             &rule.place,
-            format!("alert `{}` fires on for {} when all is well again", rule.name, duration::format(*keep_firing)),
+            format!(
+                "alert `{}` fires on for {} when all is well again",
+                rule.name,
+                duration::format(*keep_firing)
+            ),
             "shorten `keep_firing_for`",
         );
     }
@@ -162,7 +173,9 @@ fn holds(rule: &Rule, findings: &mut Findings) {
             );
         }
         let counts = match within(comparison.left) {
-            Expr::Call(call) if ["increase", "changes", "resets", "rate"].contains(&call.func.name) => {
+            Expr::Call(call)
+                if ["increase", "changes", "resets", "rate"].contains(&call.func.name) =>
+            {
                 match call.args.args.first().map(|arg| &**arg) {
                     Some(Expr::MatrixSelector(matrix)) => Some((call.func.name, matrix.range)),
                     _ => None,
@@ -205,8 +218,9 @@ fn age_of(expr: &Expr) -> Option<&str> {
         return None;
     }
     let Expr::VectorSelector(selector) = within(&binary.rhs) else { return None };
-    promql::metric_name(selector)
-        .filter(|name| ["start_time", "boot_time", "started"].iter().any(|word| name.contains(word)))
+    promql::metric_name(selector).filter(|name| {
+        ["start_time", "boot_time", "started"].iter().any(|word| name.contains(word))
+    })
 }
 
 /// A value in a label makes another alert of each value.
@@ -220,8 +234,11 @@ fn value_in_label(rule: &Rule, findings: &mut Findings) {
             action.contains("$value") || action.split_whitespace().any(|word| word == ".Value")
         })
     };
-    for (name, text) in rule.labels.iter().filter(|(_, text)| shows(text)) {
-        let what = format!("label `{name}` of alert `{}` holds its value: with each value it is another alert", rule.name);
+    for (name, _) in rule.labels.iter().filter(|(_, text)| shows(text)) {
+        let what = format!(
+            "label `{name}` of alert `{}` holds its value: with each value it is another alert",
+            rule.name
+        );
         if rule.hold().is_zero() {
             findings.note("value-in-label", &rule.place, what, "put the value into an annotation");
         } else {

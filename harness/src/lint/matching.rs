@@ -7,7 +7,9 @@ use config::monitoring::{PrometheusServer, Rule};
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{T_DIV, T_LAND, T_LUNLESS, T_QUANTILE, T_SUM};
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
+use promql_parser::parser::{
+    BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
+};
 use std::collections::BTreeSet;
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
@@ -26,7 +28,12 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
 
 /// Whether each series has the job and instance that the server gives it.
 fn targets_label(server: &PrometheusServer) -> bool {
-    server.config.view.jobs.iter().all(|job| !job.honor_labels && !job.metrics_path.contains("federate"))
+    server
+        .config
+        .view
+        .jobs
+        .iter()
+        .all(|job| !job.honor_labels && !job.metrics_path.contains("federate"))
 }
 
 struct Known {
@@ -58,10 +65,15 @@ impl Known {
     fn sure(&self, expr: &Expr) -> BTreeSet<String> {
         let selector = |selector: &VectorSelector| {
             let name = promql::metric_name(selector);
-            let scraped = self.of_targets && name.is_some_and(|name| !name.contains(':') && !self.recorded.contains_key(name));
-            let targets = ["job", "instance"].into_iter().filter(|_| scraped && name != Some("ALERTS"));
+            let scraped = self.of_targets
+                && name
+                    .is_some_and(|name| !name.contains(':') && !self.recorded.contains_key(name));
+            let targets =
+                ["job", "instance"].into_iter().filter(|_| scraped && name != Some("ALERTS"));
             let wanted = selector.matchers.matchers.iter().filter(|matcher| {
-                matcher.op == MatchOp::Equal && !matcher.value.is_empty() && matcher.name != "__name__"
+                matcher.op == MatchOp::Equal
+                    && !matcher.value.is_empty()
+                    && matcher.name != "__name__"
             });
             wanted.map(|matcher| matcher.name.clone()).chain(targets.map(str::to_owned)).collect()
         };
@@ -74,16 +86,24 @@ impl Known {
             Expr::Aggregate(aggregate) => {
                 let mut inner = self.sure(&aggregate.expr);
                 match &aggregate.modifier {
-                    Some(LabelModifier::Include(names)) => inner.retain(|name| names.labels.contains(name)),
-                    Some(LabelModifier::Exclude(names)) => inner.retain(|name| !names.labels.contains(name)),
+                    Some(LabelModifier::Include(names)) => {
+                        inner.retain(|name| names.labels.contains(name))
+                    }
+                    Some(LabelModifier::Exclude(names)) => {
+                        inner.retain(|name| !names.labels.contains(name))
+                    }
                     None if aggregate.op.id() >= T_SUM => inner.clear(),
                     None => inner.clear(),
                 }
                 inner
             }
-            Expr::Call(call) if keeps_labels(call.func.name) => {
-                call.args.args.iter().filter(|arg| is_vector(arg)).flat_map(|arg| self.sure(arg)).collect()
-            }
+            Expr::Call(call) if keeps_labels(call.func.name) => call
+                .args
+                .args
+                .iter()
+                .filter(|arg| is_vector(arg))
+                .flat_map(|arg| self.sure(arg))
+                .collect(),
             Expr::Binary(binary) => match (is_vector(&binary.lhs), is_vector(&binary.rhs)) {
                 (true, false) => self.sure(&binary.lhs),
                 (false, true) => self.sure(&binary.rhs),
@@ -111,7 +131,8 @@ impl Known {
         let (left, right) = (one(&binary.lhs), one(&binary.rhs));
         let differing = left.0.known.iter().find_map(|(name, value)| {
             let (value, other) = (value.as_ref()?, right.0.known.get(name)?.as_ref()?);
-            (counts(name) && value != other).then(|| format!("`{name}` is {value:?} on the left and {other:?} on the right"))
+            (counts(name) && value != other)
+                .then(|| format!("`{name}` is {value:?} on the left and {other:?} on the right"))
         });
         let lacking = |(_, sure): &(Labels, BTreeSet<String>), other: &Labels, sides: [&str; 2]| {
             let name = sure.iter().find(|name| counts(name) && !other.may_carry(name))?;
@@ -121,10 +142,17 @@ impl Known {
             .or_else(|| lacking(&left, &right.0, ["left", "right"]))
             .or_else(|| lacking(&right, &left.0, ["right", "left"]));
         let grouped = modifier.is_some_and(|modifier| {
-            !matches!(modifier.card, VectorMatchCardinality::OneToOne | VectorMatchCardinality::ManyToMany)
+            !matches!(
+                modifier.card,
+                VectorMatchCardinality::OneToOne | VectorMatchCardinality::ManyToMany
+            )
         });
         let Some(why) = why.filter(|_| matching.is_some() || !grouped) else { return };
-        let effect = if binary.op.id() == T_LUNLESS { "`unless` never leaves anything out" } else { "there is never a result" };
+        let effect = if binary.op.id() == T_LUNLESS {
+            "`unless` never leaves anything out"
+        } else {
+            "there is never a result"
+        };
         findings.warning(
             "never-matches",
             &rule.expr_place,
@@ -139,19 +167,24 @@ impl Known {
             "histogram_quantile" => {
                 share(rule, call.func.name, args.first().map(|arg| &**arg), findings);
                 let Some(of) = args.get(1) else { return };
-                let buckets = promql::selectors(of)
-                    .into_iter()
-                    .any(|one| promql::metric_name(one).is_some_and(|name| name.ends_with("_bucket")));
+                let buckets = promql::selectors(of).into_iter().any(|one| {
+                    promql::metric_name(one).is_some_and(|name| name.ends_with("_bucket"))
+                });
                 if buckets && !labels::of(of, &self.recorded).may_carry("le") {
                     findings.error(
                         "quantile-without-le",
                         &rule.expr_place,
-                        format!("`{}`: histogram_quantile() of series without `le` has no result", rule.name),
+                        format!(
+                            "`{}`: histogram_quantile() of series without `le` has no result",
+                            rule.name
+                        ),
                         "add `le` to the labels that are summed by",
                     );
                 }
             }
-            "quantile_over_time" => share(rule, call.func.name, args.first().map(|arg| &**arg), findings),
+            "quantile_over_time" => {
+                share(rule, call.func.name, args.first().map(|arg| &**arg), findings)
+            }
             "rate" | "irate" | "increase" | "resets" => {
                 let inner = args.first().and_then(|arg| match &**arg {
                     Expr::Subquery(subquery) => Some(&*subquery.expr),
@@ -169,15 +202,21 @@ impl Known {
                 }
             }
             "absent" | "absent_over_time" => {
-                let several = promql::selectors(args.first().map_or(&*call.args.args[0], |arg| arg))
-                    .into_iter()
-                    .flat_map(|one| &one.matchers.matchers)
-                    .find(|matcher| matches!(matcher.op, MatchOp::Re(_)) && matcher.value.contains('|'));
+                let several =
+                    promql::selectors(args.first().map_or(&*call.args.args[0], |arg| arg))
+                        .into_iter()
+                        .flat_map(|one| &one.matchers.matchers)
+                        .find(|matcher| {
+                            matches!(matcher.op, MatchOp::Re(_)) && matcher.value.contains('|')
+                        });
                 if let Some(matcher) = several {
                     findings.warning(
                         "absent-of-several",
                         &rule.expr_place,
-                        format!("`{}`: {}() is there only when all of {}=~\"{}\" are gone", rule.name, call.func.name, matcher.name, matcher.value),
+                        format!(
+                            "`{}`: {}() is there only when all of {}=~\"{}\" are gone",
+                            rule.name, call.func.name, matcher.name, matcher.value
+                        ),
                         "write one absent() for each, joined by `or`",
                     );
                 }
@@ -199,7 +238,9 @@ impl Known {
         if !filters(&rule.expr) && !promql::selectors(&rule.expr).is_empty() {
             let made = promql::selectors(&rule.expr).into_iter().all(|one| {
                 promql::metric_name(one).is_none_or(|name| {
-                    name.contains(':') || name.starts_with("ALERTS") || self.recorded.contains_key(name)
+                    name.contains(':')
+                        || name.starts_with("ALERTS")
+                        || self.recorded.contains_key(name)
                 })
             });
             if !made && yields_always(&rule.expr).is_none() {
@@ -219,8 +260,18 @@ fn is_vector(expr: &Expr) -> bool {
 }
 
 fn keeps_labels(function: &str) -> bool {
-    !["absent", "absent_over_time", "scalar", "vector", "time", "label_replace", "label_join", "histogram_quantile", "info"]
-        .contains(&function)
+    ![
+        "absent",
+        "absent_over_time",
+        "scalar",
+        "vector",
+        "time",
+        "label_replace",
+        "label_join",
+        "histogram_quantile",
+        "info",
+    ]
+    .contains(&function)
 }
 
 fn within(expr: &Expr) -> &Expr {
@@ -233,8 +284,12 @@ fn within(expr: &Expr) -> &Expr {
 /// A comparison with `bool` that decides about an alert.
 fn yields_always(expr: &Expr) -> Option<&BinaryExpr> {
     match within(expr) {
-        Expr::Binary(binary) if binary.op.is_comparison_operator() && binary.return_bool() => Some(binary),
-        Expr::Binary(binary) if binary.op.is_set_operator() && !matches!(binary.op.id(), T_LAND | T_LUNLESS) => {
+        Expr::Binary(binary) if binary.op.is_comparison_operator() && binary.return_bool() => {
+            Some(binary)
+        }
+        Expr::Binary(binary)
+            if binary.op.is_set_operator() && !matches!(binary.op.id(), T_LAND | T_LUNLESS) =>
+        {
             yields_always(&binary.lhs).or_else(|| yields_always(&binary.rhs))
         }
         _ => None,
@@ -261,7 +316,11 @@ fn share(rule: &Rule, function: &str, param: Option<&Expr>, findings: &mut Findi
     findings.error(
         "quantile-range",
         &rule.expr_place,
-        format!("`{}`: {function}() takes a share from 0 to 1, seen {}: the result is infinite", rule.name, promql::number_text(share)),
+        format!(
+            "`{}`: {function}() takes a share from 0 to 1, seen {}: the result is infinite",
+            rule.name,
+            promql::number_text(share)
+        ),
         format!("write {}", promql::number_text(share / 100.0)),
     );
 }
@@ -285,13 +344,21 @@ fn divides_itself(rule: &Rule, binary: &BinaryExpr, findings: &mut Findings) {
     if binary.op.id() != T_DIV || !plain {
         return;
     }
-    let (Some((part, one)), Some((all, two))) = (bare(&binary.lhs), bare(&binary.rhs)) else { return };
-    if one != two || promql::metric_name(part) != promql::metric_name(all) || part.offset != all.offset || part.at != all.at {
+    let (Some((part, one)), Some((all, two))) = (bare(&binary.lhs), bare(&binary.rhs)) else {
+        return;
+    };
+    if one != two
+        || promql::metric_name(part) != promql::metric_name(all)
+        || part.offset != all.offset
+        || part.at != all.at
+    {
         return;
     }
     let matchers = |selector: &VectorSelector| -> BTreeSet<String> {
         let of = selector.matchers.matchers.iter();
-        of.filter(|one| one.name != "__name__").map(|one| format!("{}{}{}", one.name, one.op, one.value)).collect()
+        of.filter(|one| one.name != "__name__")
+            .map(|one| format!("{}{}{}", one.name, one.op, one.value))
+            .collect()
     };
     let (part, all) = (matchers(part), matchers(all));
     if all.is_subset(&part) {
@@ -309,7 +376,10 @@ fn empty_alternative(rule: &Rule, selector: &VectorSelector, findings: &mut Find
     for matcher in &selector.matchers.matchers {
         let value = &matcher.value;
         let nothing = value.ends_with('|') || value.starts_with('|') || value.contains("||");
-        if matches!(matcher.op, MatchOp::Re(_) | MatchOp::NotRe(_)) && nothing && !value.ends_with("\\|") {
+        if matches!(matcher.op, MatchOp::Re(_) | MatchOp::NotRe(_))
+            && nothing
+            && !value.ends_with("\\|")
+        {
             findings.warning(
                 "matches-empty",
                 &rule.expr_place,

@@ -22,10 +22,15 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
 /// known here ends it with what was known before.
 fn relabelled(mut labels: Labels, rules: &[Relabel]) -> Option<Labels> {
     for rule in rules {
-        let values: Vec<&str> =
-            rule.source_labels.iter().map(|name| labels.get(name).map_or("", String::as_str)).collect();
+        let values: Vec<&str> = rule
+            .source_labels
+            .iter()
+            .map(|name| labels.get(name).map_or("", String::as_str))
+            .collect();
         let value = values.join(&rule.separator);
-        let Ok(regex) = config::monitoring::regex::anchored(&rule.regex) else { return Some(labels) };
+        let Ok(regex) = config::monitoring::regex::anchored(&rule.regex) else {
+            return Some(labels);
+        };
         match rule.action.as_str() {
             "drop" if regex.is_match(&value) => return None,
             "keep" if !regex.is_match(&value) => return None,
@@ -44,9 +49,13 @@ fn relabelled(mut labels: Labels, rules: &[Relabel]) -> Option<Labels> {
 }
 
 fn dropped_targets(job: &ScrapeJob, findings: &mut Findings) {
-    let targets: Vec<_> = job.static_configs.iter().flat_map(|group| {
-        group.targets.iter().map(move |(target, place)| (target, place, &group.labels))
-    }).collect();
+    let targets: Vec<_> = job
+        .static_configs
+        .iter()
+        .flat_map(|group| {
+            group.targets.iter().map(move |(target, place)| (target, place, &group.labels))
+        })
+        .collect();
     if targets.is_empty() || !job.discoveries.is_empty() {
         return;
     }
@@ -69,7 +78,10 @@ fn dropped_targets(job: &ScrapeJob, findings: &mut Findings) {
         findings.error(
             "target-dropped",
             &job.place,
-            format!("`relabel_configs` of job `{}` drop every target that it has: nothing is scraped", job.name),
+            format!(
+                "`relabel_configs` of job `{}` drop every target that it has: nothing is scraped",
+                job.name
+            ),
             "correct `regex` or `action`, or remove the job",
         );
     }
@@ -87,7 +99,8 @@ fn dropped_metrics(server: &PrometheusServer, findings: &mut Findings) {
     for rule in rules() {
         for selector in promql::selectors(&rule.expr) {
             let Some(name) = promql::metric_name(selector) else { continue };
-            let own = ["up", "ALERTS", "ALERTS_FOR_STATE"].contains(&name) || name.starts_with("scrape_");
+            let own =
+                ["up", "ALERTS", "ALERTS_FOR_STATE"].contains(&name) || name.starts_with("scrape_");
             if own || recorded.contains(name) {
                 continue;
             }
@@ -99,16 +112,23 @@ fn dropped_metrics(server: &PrometheusServer, findings: &mut Findings) {
                 let by_name: Vec<Relabel> = job
                     .metric_relabels
                     .iter()
-                    .filter(|rule| rule.source_labels == ["__name__"] && ["drop", "keep"].contains(&rule.action.as_str()))
+                    .filter(|rule| {
+                        rule.source_labels == ["__name__"]
+                            && ["drop", "keep"].contains(&rule.action.as_str())
+                    })
                     .cloned()
                     .collect();
-                relabelled(Labels::from([("__name__".to_owned(), name.to_owned())]), &by_name).is_none()
+                relabelled(Labels::from([("__name__".to_owned(), name.to_owned())]), &by_name)
+                    .is_none()
             };
             if let Some(job) = from.first().filter(|_| from.iter().all(drops)) {
                 findings.error(
                     "metric-dropped",
                     &rule.expr_place,
-                    format!("`{}` asks for `{name}`, which `metric_relabel_configs` of job `{}` drop", rule.name, job.name),
+                    format!(
+                        "`{}` asks for `{name}`, which `metric_relabel_configs` of job `{}` drop",
+                        rule.name, job.name
+                    ),
                     "keep the metric, or remove the rule",
                 );
             }
@@ -141,7 +161,10 @@ fn dropped_alerts(subject: &LintContext<'_>, findings: &mut Findings) {
             findings.warning(
                 "alert-dropped",
                 &alert.rule.place,
-                format!("`alert_relabel_configs` of {} drop alert `{}`: nobody is told", alert.server.service, alert.rule.name),
+                format!(
+                    "`alert_relabel_configs` of {} drop alert `{}`: nobody is told",
+                    alert.server.service, alert.rule.name
+                ),
                 "correct `regex` or `action` there, or remove the alert",
             );
         }

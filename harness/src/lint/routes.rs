@@ -117,8 +117,7 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
                 name => nearest(name, set_by_rules.iter().copied()),
             };
             let open = alerts.all.iter().any(|alert| alert.may_carry(&matcher.name));
-            let severity =
-                if near.is_none() && open { Severity::Note } else { Severity::Warning };
+            let severity = if near.is_none() && open { Severity::Note } else { Severity::Warning };
             let hint = near.map_or_else(
                 || suggest(&matcher.name, set_by_rules.iter().copied(), "labels of alerts"),
                 |near| format!("did you mean {near}?"),
@@ -357,13 +356,17 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
     let always = sources.iter().find(|source| {
         matches!(&source.rule.expr, promql_parser::parser::Expr::Call(call) if call.func.name == "vector")
     });
-    if let (Some(source), Some((_, target))) =
-        (always, pairs.iter().find(|(source, _)| always.is_some_and(|one| std::ptr::eq(*one, *source))))
-    {
+    if let (Some(source), Some((_, target))) = (
+        always,
+        pairs.iter().find(|(source, _)| always.is_some_and(|one| std::ptr::eq(*one, *source))),
+    ) {
         findings.warning(
             "inhibits-always",
             &rule.place,
-            format!("`{}` fires at any time, and silences `{}` as long", source.rule.name, target.rule.name),
+            format!(
+                "`{}` fires at any time, and silences `{}` as long",
+                source.rule.name, target.rule.name
+            ),
             "let another alert be the source",
         );
     }

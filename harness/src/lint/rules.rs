@@ -40,7 +40,8 @@ fn groups(server: &PrometheusServer) -> impl Iterator<Item = &RuleGroup> {
 /// Rules that make the same series.
 fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
     // Rules of one name may well ask for different things, and often do.
-    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>, String), &Rule> = BTreeMap::new();
+    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>, String), &Rule> =
+        BTreeMap::new();
     for rule in groups(server).flat_map(|group| &group.rules) {
         let key = (rule.is_alert(), rule.name.as_str(), &rule.labels, promql::print(&rule.expr));
         let Some(first) = seen.get(&key) else {
@@ -51,7 +52,10 @@ fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
         findings.error(
             "duplicate-rule",
             &rule.place,
-            format!("{kind} `{}` is there twice with the same labels and expression, first in {}", rule.name, first.place),
+            format!(
+                "{kind} `{}` is there twice with the same labels and expression, first in {}",
+                rule.name, first.place
+            ),
             "remove one",
         );
     }
@@ -61,7 +65,8 @@ fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
 fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &mut Findings) {
     let interval = group.interval.unwrap_or(server.config.view.global.evaluation_interval);
     let hold = rule.hold();
-    if !hold.is_zero() && hold < interval {
+    let known = group.interval.is_some() || server.service != super::discover::LOOSE;
+    if known && !hold.is_zero() && hold < interval {
         findings.warning(
             "for-below-interval",
             &rule.place,

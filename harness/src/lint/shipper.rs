@@ -43,9 +43,13 @@ fn ids(inputs: &[(&Document, &Node)], findings: &mut Findings) {
             continue;
         };
         let what = if id.is_empty() {
-            format!("this filestream input has no `id`, as the one in {first}: they share their state, so lines are sent again, or never")
+            format!(
+                "this filestream input has no `id`, as the one in {first}: they share their state, so lines are sent again, or never"
+            )
         } else {
-            format!("this filestream input has the id `{id}`, as the one in {first}: they share their state, so lines are sent again, or never")
+            format!(
+                "this filestream input has the id `{id}`, as the one in {first}: they share their state, so lines are sent again, or never"
+            )
         };
         findings.error("input-id", &at, what, "give each input an `id` of its own");
     }

@@ -68,7 +68,10 @@ fn scraped(subject: &LintContext<'_>, server: &PrometheusServer, findings: &mut 
                 findings.note(
                     "target-is-no-service",
                     place,
-                    format!("job `{}` scrapes `{target}`, and no profile turns {service} on", job.name),
+                    format!(
+                        "job `{}` scrapes `{target}`, and no profile turns {service} on",
+                        job.name
+                    ),
                     "turn its profile on, or remove the target",
                 );
             } else if itself && port != "9090" && !port.is_empty() {
@@ -92,12 +95,10 @@ fn scraped(subject: &LintContext<'_>, server: &PrometheusServer, findings: &mut 
 
 /// The first API of Alertmanager, which is gone.
 fn old_api(subject: &LintContext<'_>, server: &PrometheusServer, findings: &mut Findings) {
-    let refused = subject
-        .versions
-        .get(&server.service)
-        .is_some_and(|version| version.0 >= 3);
+    let refused = subject.versions.get(&server.service).is_some_and(|version| version.0 >= 3);
     let doc = &server.config.doc;
-    let managers = doc.root.get_non_null("alerting").and_then(|node| node.get_non_null("alertmanagers"));
+    let managers =
+        doc.root.get_non_null("alerting").and_then(|node| node.get_non_null("alertmanagers"));
     for manager in managers.map(|node| node.items()).unwrap_or_default() {
         let Some(node) = manager.get_non_null("api_version") else { continue };
         if node.text() == Some("v1") && !refused {

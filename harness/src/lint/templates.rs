@@ -73,9 +73,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
                 .map(|one| ("annotation", one))
                 .chain(rule.labels.iter().map(|one| ("label", one)));
             let mut of_result: Option<Labels> = None;
-            for (kind, (name, text)) in
-                texts.filter(|(_, (_, text))| text.contains("{{"))
-            {
+            for (kind, (name, text)) in texts.filter(|(_, (_, text))| text.contains("{{")) {
                 let shown = match read(text) {
                     Ok(shown) => shown,
                     Err(why) => {

@@ -25,7 +25,9 @@ pub async fn lint(paths: &[String], files_only: bool, common: &Common) -> Result
     };
     let stack = match opened {
         Ok(stack) => stack,
-        Err(error) if is_about_files(&error, paths) => return Ok(without_declaration(paths, &profiles)?),
+        Err(error) if is_about_files(&error, paths) => {
+            return Ok(without_declaration(paths, &profiles)?);
+        }
         Err(error) => return Err(error.into()),
     };
     let (mut linted, config) = lint::files(&stack)?;
@@ -48,7 +50,8 @@ fn is_about_files(error: &StackError, paths: &[String]) -> bool {
     let there = paths.iter().any(|path| Path::new(path).exists());
     match error {
         StackError::NotFound { .. } => {
-            let declared = paths.len() == 1 && Path::new(&paths[0]).join("firedrill.yaml").is_file();
+            let declared =
+                paths.len() == 1 && Path::new(&paths[0]).join("firedrill.yaml").is_file();
             paths.len() > 1 || (there && !declared)
         }
         StackError::Config(error) => there && !error.place.file.ends_with("firedrill.yaml"),
@@ -56,7 +59,10 @@ fn is_about_files(error: &StackError, paths: &[String]) -> bool {
     }
 }
 
-fn without_declaration(paths: &[String], profiles: &BTreeSet<String>) -> Result<Linted, ConfigError> {
+fn without_declaration(
+    paths: &[String],
+    profiles: &BTreeSet<String>,
+) -> Result<Linted, ConfigError> {
     let here = std::env::current_dir().unwrap_or_default();
     let whole: Vec<PathBuf> = paths.iter().map(|path| normal(&here.join(path))).collect();
     for path in &whole {

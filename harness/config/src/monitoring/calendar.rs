@@ -6,8 +6,18 @@ use crate::yaml::ConfigError;
 const DAYS: [&str; 7] =
     ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 /// Minutes of a day.
 const DAY: u32 = 24 * 60;
@@ -25,26 +35,40 @@ pub(super) fn check(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
                 (Some(_), Some(_)) => {}
                 (from, _) => {
                     let wrong = if from.is_none() { start } else { end };
-                    found.push(range.error(format!("`{wrong}` is no time of day"), "write it as 09:30"));
+                    found.push(
+                        range.error(format!("`{wrong}` is no time of day"), "write it as 09:30"),
+                    );
                 }
             },
             (start, _) => {
                 let missing = if start.is_none() { "start_time" } else { "end_time" };
-                found.push(range.error(format!("`{missing}` is missing"), "both ends must be given"));
+                found.push(
+                    range.error(format!("`{missing}` is missing"), "both ends must be given"),
+                );
             }
         }
     }
     type Member = fn(&str) -> Option<i64>;
     let kinds: [(&str, &str, Member, &str); 4] = [
         ("weekdays", "day of the week", |text| place(&DAYS, text), "write monday:friday"),
-        ("days_of_month", "day of the month", |text| {
-            text.parse().ok().filter(|day| (1..=31).contains(day) || (-31..=-1).contains(day))
-        }, "days are 1 to 31, or -1 to -31 from the end"),
-        ("months", "month", |text| {
-            place(&MONTHS, text).map(|at| at + 1).or_else(|| {
-                text.parse().ok().filter(|month| (1..=12).contains(month))
-            })
-        }, "write 1:3 or january:march"),
+        (
+            "days_of_month",
+            "day of the month",
+            |text| {
+                text.parse().ok().filter(|day| (1..=31).contains(day) || (-31..=-1).contains(day))
+            },
+            "days are 1 to 31, or -1 to -31 from the end",
+        ),
+        (
+            "months",
+            "month",
+            |text| {
+                place(&MONTHS, text)
+                    .map(|at| at + 1)
+                    .or_else(|| text.parse().ok().filter(|month| (1..=12).contains(month)))
+            },
+            "write 1:3 or january:march",
+        ),
         ("years", "year", |text| text.parse().ok(), "write 2025:2030"),
     ];
     for (key, what, member, hint) in kinds {
@@ -85,7 +109,10 @@ pub(super) fn is_always(at: &Cursor<'_>) -> bool {
                 let text = item.text().unwrap_or_default().to_lowercase();
                 all.contains(&text.as_str())
             })
-            || covers(&items.iter().map(|item| item.text().unwrap_or_default()).collect::<Vec<_>>(), key)
+            || covers(
+                &items.iter().map(|item| item.text().unwrap_or_default()).collect::<Vec<_>>(),
+                key,
+            )
     };
     let years = at.items("years").unwrap_or_default().is_empty();
     let times: Vec<(u32, u32)> = at
@@ -155,8 +182,23 @@ fn minutes(text: &str) -> Option<u32> {
 /// Whether a text has the form of a zone's name. The database is the server's.
 fn is_zone(name: &str) -> bool {
     const AREAS: [&str; 17] = [
-        "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Brazil",
-        "Canada", "Chile", "Etc", "Europe", "Indian", "Mexico", "Pacific", "US", "Local",
+        "Africa",
+        "America",
+        "Antarctica",
+        "Arctic",
+        "Asia",
+        "Atlantic",
+        "Australia",
+        "Brazil",
+        "Canada",
+        "Chile",
+        "Etc",
+        "Europe",
+        "Indian",
+        "Mexico",
+        "Pacific",
+        "US",
+        "Local",
     ];
     match name.split_once('/') {
         Some((area, place)) => AREAS.contains(&area) && !place.is_empty(),

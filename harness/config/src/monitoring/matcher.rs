@@ -59,9 +59,7 @@ impl LabelMatcher {
     ) -> Result<Self, String> {
         let value = value.into();
         let regex = match op {
-            MatcherOp::Matches | MatcherOp::MatchesNot => {
-                Some(super::regex::anchored(&value)?)
-            }
+            MatcherOp::Matches | MatcherOp::MatchesNot => Some(super::regex::anchored(&value)?),
             _ => None,
         };
         Ok(LabelMatcher { name: name.into(), op, value, regex })

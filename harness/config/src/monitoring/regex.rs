@@ -53,8 +53,13 @@ enum Last {
 impl<'a> Translation<'a> {
     fn of(pattern: &'a str) -> Result<String, String> {
         let letters = pattern.chars().peekable();
-        let mut on_its_way =
-            Translation { letters, out: String::new(), open: vec![1], inside: 1, last: Last::Other };
+        let mut on_its_way = Translation {
+            letters,
+            out: String::new(),
+            open: vec![1],
+            inside: 1,
+            last: Last::Other,
+        };
         while let Some(letter) = on_its_way.letters.next() {
             on_its_way.letter(letter)?;
         }
@@ -168,7 +173,8 @@ impl<'a> Translation<'a> {
             }
             first = false;
             if letter == '[' && self.letters.peek() == Some(&':') {
-                let name: String = self.letters.clone().take_while(|letter| *letter != ']').collect();
+                let name: String =
+                    self.letters.clone().take_while(|letter| *letter != ']').collect();
                 if name.ends_with(':') && name.len() > 1 {
                     self.letters.nth(name.chars().count());
                     out.push_str(&format!("[{name}]"));
@@ -244,7 +250,19 @@ mod tests {
             let read = anchored(pattern).unwrap_or_else(|why| panic!("{why}"));
             assert_eq!(read.is_match(text), fits, "{pattern} {text}");
         }
-        for pattern in ["a**", "a*+", "[a--b]", "a{1001}", "(a{500}){500}", "(", "[a", "(?=a)", r"\1", "a*??", "x{2}{3}"] {
+        for pattern in [
+            "a**",
+            "a*+",
+            "[a--b]",
+            "a{1001}",
+            "(a{500}){500}",
+            "(",
+            "[a",
+            "(?=a)",
+            r"\1",
+            "a*??",
+            "x{2}{3}",
+        ] {
             assert!(anchored(pattern).is_err(), "{pattern}");
         }
     }

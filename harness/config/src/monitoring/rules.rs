@@ -6,7 +6,8 @@ use std::time::Duration;
 use promql_parser::parser::Expr;
 
 use super::cursor::Cursor;
-use super::promql;
+use super::promql::grammar::Unexpected;
+use super::promql::{self, Refused};
 use crate::yaml::{ConfigError, Document, Place};
 
 /// A group of rules, evaluated one after the other.
@@ -198,14 +199,8 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
         return Err(at.error(format!("{subject} `{name}` has no `expr`"), "add the expression"));
     };
     let text = expr_at.text()?.trim().to_owned();
-    let expr = promql::parse(&text).map_err(|problem| {
-        expr_at.error(
-            format!(
-                "the expression of {subject} `{name}` does not parse: {problem}; seen `{text}`"
-            ),
-            "`promtool check rules` shows the column",
-        )
-    })?;
+    let expr =
+        promql::parse(&text).map_err(|told| unreadable(&expr_at, subject, &name, &text, &told))?;
     Ok(Rule {
         kind,
         name,
@@ -215,6 +210,46 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
         place: at.place(),
         expr_place: expr_at.place(),
     })
+}
+
+/// What is wrong with an expression, at its first wrong token.
+fn unreadable(at: &Cursor<'_>, subject: &str, name: &str, text: &str, told: &str) -> ConfigError {
+    let whole = format!("the expression of {subject} `{name}` does not parse");
+    match promql::refused(text, told) {
+        Refused::Unexpected(Unexpected { token, at: offset, wanted }) => {
+            let before = &text[..offset.min(text.len())];
+            let line = before.matches('\n').count();
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            let seen = if token.is_empty() { "its end".to_owned() } else { format!("`{token}`") };
+            let place = if line > 0 {
+                format!("line {}, column {column}", line + 1)
+            } else {
+                format!("column {column}")
+            };
+            let mut error = at.error(
+                format!("{whole}: {seen} at {place}, wanted {wanted}; seen `{text}`"),
+                "correct the expression there",
+            );
+            // In a block, the text begins on the line after that of its key.
+            let block =
+                at.node.text().is_some_and(|text| text.contains('\n')) && !at.node.is_plain();
+            if block && error.place.line > 0 {
+                error.place.line += line as u64;
+            }
+            error
+        }
+        Refused::Meaning => {
+            at.error(format!("{whole}: {told}; seen `{text}`"), "correct the expression")
+        }
+        Refused::BeyondUs => {
+            let mut error = at.error(
+                format!("the expression of {subject} `{name}` is more than this program's parser knows, so nothing is said of it; seen `{text}`"),
+                "the newest Prometheus may well take it: promtool of its version tells",
+            );
+            error.beyond_us = true;
+            error
+        }
+    }
 }
 
 #[cfg(test)]

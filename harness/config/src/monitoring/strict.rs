@@ -26,7 +26,8 @@ pub fn refusals(server: &Server, version: Option<Version>) -> Vec<ConfigError> {
         ServerKind::Prometheus => {
             prometheus::check(&doc, version, &mut found);
             let named = |key: &str| -> Vec<Document> {
-                let patterns = doc.root.get_non_null(key).map(|list| list.items()).unwrap_or_default();
+                let patterns =
+                    doc.root.get_non_null(key).map(|list| list.items()).unwrap_or_default();
                 let texts = patterns.iter().filter_map(|pattern| pattern.text());
                 texts
                     .flat_map(|pattern| server.named(pattern))
@@ -95,7 +96,10 @@ mod tests {
             "only one of `password`, `password_file`",
             "only one of `basic_auth`, `bearer_token`",
         ] {
-            assert!(told.iter().any(|line| line.starts_with(part) || line.contains(part)), "{part}: {told:#?}");
+            assert!(
+                told.iter().any(|line| line.starts_with(part) || line.contains(part)),
+                "{part}: {told:#?}"
+            );
         }
         assert_eq!(told.len(), 14, "{told:#?}");
     }

@@ -49,7 +49,10 @@ mod tests {
     #[test]
     fn tags_tell_versions() {
         assert_eq!(Version::of_image("prom/prometheus:v2.53.3"), Some(Version(2, 53)));
-        assert_eq!(Version::of_image("quay.io:443/prometheus/alertmanager:0.28.1-x"), Some(Version(0, 28)));
+        assert_eq!(
+            Version::of_image("quay.io:443/prometheus/alertmanager:0.28.1-x"),
+            Some(Version(0, 28))
+        );
         assert_eq!(Version::of_image("prom/prometheus"), Some(Version::NEWEST));
         assert_eq!(Version::of_image("prom/prometheus:latest"), Some(Version::NEWEST));
         assert_eq!(Version::of_image("prom/prometheus:main"), None);

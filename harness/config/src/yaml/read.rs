@@ -83,11 +83,12 @@ fn read_strictly(file: &Path, text: &str) -> Result<Option<Node>, Unreadable> {
     };
     let raw: Option<Spanned<Raw>> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let (mut line, column) =
-                error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            let (mut line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
             let told = error.without_snippet().to_string();
             // A tab is told a line too early where the line before ends a block.
-            let tab = |line| line_of(text, line).starts_with([' ', '\t']) && line_of(text, line).contains('\t');
+            let tab = |line| {
+                line_of(text, line).starts_with([' ', '\t']) && line_of(text, line).contains('\t')
+            };
             if told.contains("tab cannot") && !tab(line) && tab(line + 1) {
                 line += 1;
             }
@@ -103,12 +104,13 @@ pub fn first_document(text: &str) -> (&str, Option<u64>) {
     let (mut at, mut content) = (0, false);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let marker = |mark: &str| {
-            line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+            line.strip_prefix(mark)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
         };
         if content && (marker("---") || marker("...")) {
-            let more = text[at + line.len()..]
-                .lines()
-                .any(|line| !matches!(line.trim(), "" | "---" | "...") && !line.trim_start().starts_with('#'));
+            let more = text[at + line.len()..].lines().any(|line| {
+                !matches!(line.trim(), "" | "---" | "...") && !line.trim_start().starts_with('#')
+            });
             return (&text[..at], more.then_some(index as u64 + 1));
         }
         let bare = line.trim();
@@ -145,8 +147,7 @@ impl Source<'_> {
 
     fn node(&self, raw: Spanned<Raw>) -> Node {
         let mark = self.mark(&raw.defined);
-        let (line_where_used, column_where_used) =
-            (raw.referenced.line(), raw.referenced.column());
+        let (line_where_used, column_where_used) = (raw.referenced.line(), raw.referenced.column());
         let scalar = |text, plain, kind| Value::Scalar(Scalar::new(text, plain, kind));
         let written = || self.slice(&raw.defined).trim().to_owned();
         let number = |number: String, kind| {

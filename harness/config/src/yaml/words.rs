@@ -29,7 +29,7 @@ pub(super) fn plainly(unreadable: &Unreadable) -> (String, String) {
     if told.contains("from_str_multiple") || told.contains("multiple documents") {
         return says("more than one document", "keep the first: a line `---` begins the next");
     }
-    if told == UNCLOSED {
+    if told == UNCLOSED || told.contains("unclosed quote") {
         return says(UNCLOSED, "close the quote; a quote within the text is written \\\" or ''");
     }
     if told.contains("tab cannot") || told.contains("found a tab") {
@@ -45,7 +45,10 @@ pub(super) fn plainly(unreadable: &Unreadable) -> (String, String) {
         return says("nested too deeply, or too large", "at most 40 levels are read");
     }
     if told.contains("unknown anchor") {
-        return says("an alias (`*name`) without its anchor", "write `&name` where it is defined, above");
+        return says(
+            "an alias (`*name`) without its anchor",
+            "write `&name` where it is defined, above",
+        );
     }
     if told.contains("mapping values are not allowed") {
         return says(
@@ -55,6 +58,7 @@ pub(super) fn plainly(unreadable: &Unreadable) -> (String, String) {
     }
     // Advice to programmers says nothing to others.
     let foreign = ["Policy", "Options", "deserialize", "Option<", "enum", "seed"];
-    let told = if foreign.iter().any(|word| told.contains(word)) { "it can't be read here" } else { told };
+    let told =
+        if foreign.iter().any(|word| told.contains(word)) { "it can't be read here" } else { told };
     (format!("not valid YAML: {}", secret::shown_problem(seen, told)), reads())
 }

@@ -49,7 +49,9 @@ impl Service {
         let by_name = match last.as_str() {
             "prometheus" => Some(Kind::Server(ServerKind::Prometheus)),
             "alertmanager" => Some(Kind::Server(ServerKind::Alertmanager)),
-            "filebeat" | "filebeat-oss" | "filebeat-wolfi" => Some(Kind::Server(ServerKind::Shipper)),
+            "filebeat" | "filebeat-oss" | "filebeat-wolfi" => {
+                Some(Kind::Server(ServerKind::Shipper))
+            }
             "grafana" | "grafana-oss" | "grafana-enterprise" => {
                 Some(Kind::Other("read by Grafana"))
             }
@@ -58,7 +60,10 @@ impl Service {
             "mimir" => Some(Kind::Other("read by Mimir")),
             "promtail" => Some(Kind::Other("read by Promtail")),
             "tempo" => Some(Kind::Other("read by Tempo")),
-            _ if last.contains("opentelemetry-collector") || last.contains("otelcol") || last.contains("otel-collector") => {
+            _ if last.contains("opentelemetry-collector")
+                || last.contains("otelcol")
+                || last.contains("otel-collector") =>
+            {
                 Some(Kind::Server(ServerKind::Collector))
             }
             _ => None,
@@ -68,10 +73,15 @@ impl Service {
                 let usual = Path::new(kind.usual_path());
                 self.mounts.iter().any(|mount| mount.inside == usual)
             };
-            [ServerKind::Prometheus, ServerKind::Alertmanager, ServerKind::Collector, ServerKind::Shipper]
-                .into_iter()
-                .find(|kind| reads(*kind))
-                .map(Kind::Server)
+            [
+                ServerKind::Prometheus,
+                ServerKind::Alertmanager,
+                ServerKind::Collector,
+                ServerKind::Shipper,
+            ]
+            .into_iter()
+            .find(|kind| reads(*kind))
+            .map(Kind::Server)
         })
     }
 }
@@ -92,7 +102,8 @@ pub(super) fn read(file: &Path, profiles: &BTreeSet<String>, found: &mut Found) 
             files.extend(over.is_file().then_some(over));
         }
     } else {
-        let more: Vec<_> = listed.split(':').map(|name| folder.join(name)).filter(|f| f.is_file()).collect();
+        let more: Vec<_> =
+            listed.split(':').map(|name| folder.join(name)).filter(|f| f.is_file()).collect();
         files = if more.is_empty() { files } else { more };
     }
     for file in files {
@@ -100,7 +111,9 @@ pub(super) fn read(file: &Path, profiles: &BTreeSet<String>, found: &mut Found) 
     }
     let asked = reading.variables.get("COMPOSE_PROFILES").cloned().unwrap_or_default();
     let on = |profile: &str| {
-        profiles.contains(profile) || profiles.contains("*") || asked.split(',').any(|one| one == profile)
+        profiles.contains(profile)
+            || profiles.contains("*")
+            || asked.split(',').any(|one| one == profile)
     };
     let mut project = Project::default();
     for (name, (node, base, _)) in &services {
@@ -157,7 +170,9 @@ impl Reading<'_> {
         };
         self.open.push(real);
         let base = file.parent().unwrap_or(Path::new("")).to_owned();
-        for item in tree.get_non_null("include").map(|node| node.items().to_vec()).unwrap_or_default() {
+        for item in
+            tree.get_non_null("include").map(|node| node.items().to_vec()).unwrap_or_default()
+        {
             let paths = match &item.value {
                 Value::Map(_) => texts(item.get_non_null("path")),
                 _ => texts(Some(&item)),
@@ -171,7 +186,9 @@ impl Reading<'_> {
             let node = self.extended(node, file, &base, &tree, 0);
             match services.get_mut(&key.name) {
                 Some((known, _, _)) => overlay(known, &node),
-                None => drop(services.insert(key.name.clone(), (node, base.clone(), file.to_owned()))),
+                None => {
+                    drop(services.insert(key.name.clone(), (node, base.clone(), file.to_owned())))
+                }
             }
         }
         for group in ["configs", "secrets"] {
@@ -184,12 +201,20 @@ impl Reading<'_> {
     }
 
     /// A service with what it extends.
-    fn extended(&mut self, node: &Node, file: &Path, base: &Path, tree: &Node, depth: usize) -> Node {
+    fn extended(
+        &mut self,
+        node: &Node,
+        file: &Path,
+        base: &Path,
+        tree: &Node,
+        depth: usize,
+    ) -> Node {
         let Some(extends) = node.get_non_null("extends").filter(|_| depth < 10) else {
             return node.clone();
         };
         let text = |key: &str| extends.get_non_null(key).and_then(Node::text).map(str::to_owned);
-        let name = text("service").or_else(|| extends.text().map(str::to_owned)).unwrap_or_default();
+        let name =
+            text("service").or_else(|| extends.text().map(str::to_owned)).unwrap_or_default();
         let other = match text("file") {
             Some(other) => {
                 let path = self.path(&other, base);
@@ -199,7 +224,8 @@ impl Reading<'_> {
             None => Some((tree.clone(), file.to_owned())),
         };
         let Some((other, path)) = other else { return node.clone() };
-        let Some(found) = other.get_non_null("services").and_then(|all| all.get_non_null(&name)) else {
+        let Some(found) = other.get_non_null("services").and_then(|all| all.get_non_null(&name))
+        else {
             return node.clone();
         };
         let mut whole = self.extended(found, &path, base, &other, depth + 1);
@@ -211,13 +237,18 @@ impl Reading<'_> {
         let filled = |text: &str| fill(text, &self.variables, 0);
         let text = |key: &str| node.get_non_null(key).and_then(Node::text).map(filled);
         let mut service = Service { image: text("image"), ..Service::default() };
-        service.command = words(node.get_non_null("command")).iter().map(|word| filled(word)).collect();
+        service.command =
+            words(node.get_non_null("command")).iter().map(|word| filled(word)).collect();
         // A shell's line, or an entry point, may hold the flags as well.
-        service.command.extend(words(node.get_non_null("entrypoint")).iter().map(|word| filled(word)));
+        service
+            .command
+            .extend(words(node.get_non_null("entrypoint")).iter().map(|word| filled(word)));
         service.others.extend(text("container_name"));
         service.others.extend(text("hostname"));
         for (_, network) in node.get_non_null("networks").map(Node::entries).unwrap_or_default() {
-            service.others.extend(texts(network.get_non_null("aliases")).iter().map(|name| filled(name)));
+            service
+                .others
+                .extend(texts(network.get_non_null("aliases")).iter().map(|name| filled(name)));
         }
         if let Some(all) = node.get_non_null("environment") {
             let pairs = all.items().iter().filter_map(|item| item.text()?.split_once('='));
@@ -232,7 +263,8 @@ impl Reading<'_> {
         }
         for (group, folder) in [("configs", "/"), ("secrets", "/run/secrets/")] {
             for item in node.get_non_null(group).map(Node::items).unwrap_or_default() {
-                let name = item.text().or_else(|| item.get_non_null("source")?.text()).unwrap_or_default();
+                let name =
+                    item.text().or_else(|| item.get_non_null("source")?.text()).unwrap_or_default();
                 let target = item.get_non_null("target").and_then(Node::text).unwrap_or(name);
                 let inside = Path::new(folder).join(target);
                 let whole = format!("{group}.{name}");
@@ -285,8 +317,11 @@ impl Reading<'_> {
                 [from, image, ..] if from.eq_ignore_ascii_case("from") => {
                     service.image = Some((*image).to_owned());
                 }
-                [copy, rest @ ..] if copy.eq_ignore_ascii_case("copy") || copy.eq_ignore_ascii_case("add") => {
-                    let plain: Vec<&&str> = rest.iter().filter(|word| !word.starts_with("--")).collect();
+                [copy, rest @ ..]
+                    if copy.eq_ignore_ascii_case("copy") || copy.eq_ignore_ascii_case("add") =>
+                {
+                    let plain: Vec<&&str> =
+                        rest.iter().filter(|word| !word.starts_with("--")).collect();
                     let Some((to, from)) = plain.split_last() else { continue };
                     for from in from {
                         let host = self.path(&from.to_string(), &context);
@@ -305,7 +340,9 @@ impl Reading<'_> {
     fn path(&self, text: &str, base: &Path) -> PathBuf {
         let text = fill(text, &self.variables, 0);
         let text = match text.strip_prefix("~/") {
-            Some(rest) => format!("{}/{rest}", self.variables.get("HOME").map_or("", String::as_str)),
+            Some(rest) => {
+                format!("{}/{rest}", self.variables.get("HOME").map_or("", String::as_str))
+            }
             None => text,
         };
         let path = base.join(text.trim_start_matches("./"));
@@ -380,7 +417,9 @@ fn fill(text: &str, variables: &BTreeMap<String, String>, depth: usize) -> Strin
             let default = how.trim_start_matches([':', '-', '?', '+']);
             match value.filter(|value| !(value.is_empty() && how.starts_with(':'))) {
                 Some(value) => out.push_str(value),
-                None if how.contains('-') && depth < 10 => out.push_str(&fill(default, variables, depth + 1)),
+                None if how.contains('-') && depth < 10 => {
+                    out.push_str(&fill(default, variables, depth + 1))
+                }
                 None => {}
             }
             rest = after;
@@ -421,7 +460,8 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_and_lone_dollars_stay() {
-        let known = BTreeMap::from([("A".to_owned(), "1".to_owned()), ("E".to_owned(), String::new())]);
+        let known =
+            BTreeMap::from([("A".to_owned(), "1".to_owned()), ("E".to_owned(), String::new())]);
         for (text, wanted) in [
             ("x$A-${A}", "x1-1"),
             ("${B:-two}", "two"),

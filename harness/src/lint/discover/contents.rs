@@ -35,7 +35,8 @@ fn top_keys(text: &str) -> BTreeSet<String> {
     let key = |line: &str| {
         let (key, _) = line.split_once(':')?;
         let key = key.trim_matches(['"', '\'']);
-        let known = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        let known =
+            !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
         known.then(|| key.to_owned())
     };
     let mut keys: BTreeSet<String> = text.lines().filter_map(key).collect();
@@ -88,11 +89,18 @@ pub(super) fn told(text: &str) -> Option<Content> {
     }
     let global = has("global")
         && ["scrape_interval", "evaluation_interval"].iter().any(|key| text.contains(key));
-    if has("scrape_configs") || has("rule_files") || (has("alerting") && text.contains("alertmanagers")) || global {
+    if has("scrape_configs")
+        || has("rule_files")
+        || (has("alerting") && text.contains("alertmanagers"))
+        || global
+    {
         // A file with scrape jobs alone belongs to a configuration that names it.
         return Some(Content::Server(ServerKind::Prometheus));
     }
-    if has("groups") && (text.contains("alert:") || text.contains("record:")) && text.contains("expr:") {
+    if has("groups")
+        && (text.contains("alert:") || text.contains("record:"))
+        && text.contains("expr:")
+    {
         let logs = ["|=", "|~", "| json", "| logfmt"].iter().any(|mark| text.contains(mark));
         let values = text.contains("{{ $values") || has("tenant");
         return Some(match logs || values {
@@ -115,11 +123,17 @@ mod tests {
             ("global: {evaluation_interval: 15s}\n", Some(Server(ServerKind::Prometheus))),
             ("route: {receiver: a}\nreceivers: []\n", Some(Server(ServerKind::Alertmanager))),
             ("groups:\n- name: a\n  rules:\n  - alert: X\n    expr: up\n", Some(Rules)),
-            ("groups:\n- rules:\n  - {alert: X, expr: 'sum(rate({a=\"b\"} |= \"x\" [1m]))'}\n", Some(Other("rules of Loki or its kin"))),
+            (
+                "groups:\n- rules:\n  - {alert: X, expr: 'sum(rate({a=\"b\"} |= \"x\" [1m]))'}\n",
+                Some(Other("rules of Loki or its kin")),
+            ),
             ("apiVersion: 1\ngroups: []\n", Some(Other("Grafana's alerting"))),
             ("receivers:\nexporters:\nservice:\n", Some(Server(ServerKind::Collector))),
             ("filebeat.inputs: []\n", Some(Server(ServerKind::Shipper))),
-            ("server: {}\npositions: {}\nscrape_configs: []\n", Some(Other("Promtail's configuration"))),
+            (
+                "server: {}\npositions: {}\nscrape_configs: []\n",
+                Some(Other("Promtail's configuration")),
+            ),
             ("services: {}\n", None),
             ("hello\n", None),
         ] {

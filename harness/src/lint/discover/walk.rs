@@ -50,7 +50,7 @@ pub(super) fn yaml_below(path: &Path, files: &mut Files) {
 
 fn folder(path: &Path, depth: usize, files: &mut Files) {
     let real = super::real(path);
-    if depth > DEEPEST || files.others.len() > MOST || !files.seen.insert(real) {
+    if depth > DEEPEST || files.others.len() > MOST || !files.seen.insert(real.clone()) {
         return;
     }
     let mut entries: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().collect();
@@ -58,13 +58,20 @@ fn folder(path: &Path, depth: usize, files: &mut Files) {
     let compose = main_compose(path);
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        // A link to a folder around it leads out of what was asked for.
+        let around = path.is_symlink() && real.starts_with(super::real(&path));
         if path.is_dir() {
+            if around {
+                continue;
+            }
             if !name.starts_with('.') && !FOREIGN.contains(&name.as_str()) {
                 folder(&path, depth + 1, files);
             }
         } else if Some(&path) == compose.as_ref() {
             files.compose.push(path);
-        } else if !is_compose(&path) && [".yml", ".yaml", ".rules"].iter().any(|end| name.ends_with(end)) {
+        } else if !is_compose(&path)
+            && [".yml", ".yaml", ".rules"].iter().any(|end| name.ends_with(end))
+        {
             files.others.push((path, false));
         }
     }

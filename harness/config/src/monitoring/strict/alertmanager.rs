@@ -48,7 +48,9 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
     for receiver in root.items("receivers").unwrap_or_default() {
         for at in receiver.items("email_configs").unwrap_or_default() {
             let from = |at: &Cursor<'_>, key: &str| at.text_of(key).ok().flatten().is_some();
-            if !from(&at, "from") && !global.as_ref().is_some_and(|global| from(global, "smtp_from")) {
+            if !from(&at, "from")
+                && !global.as_ref().is_some_and(|global| from(global, "smtp_from"))
+            {
                 found.push(at.error(
                     "no `from` for e-mail",
                     "set `from` here or `smtp_from` under `global`",
@@ -57,7 +59,8 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
         }
         for at in receiver.items("telegram_configs").unwrap_or_default() {
             if let Some(mode) = at.get("parse_mode")
-                && !["", "Markdown", "MarkdownV2", "HTML"].contains(&mode.text().unwrap_or_default().as_str())
+                && !["", "Markdown", "MarkdownV2", "HTML"]
+                    .contains(&mode.text().unwrap_or_default().as_str())
             {
                 found.push(mode.wrong("Markdown, MarkdownV2 or HTML"));
             }

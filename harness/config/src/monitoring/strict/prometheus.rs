@@ -18,7 +18,9 @@ const THREE: Version = Version(3, 0);
 pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {
     let root = Cursor::root(doc);
     KEYS.check("file", &root, version, found);
-    for (key, what) in [("rule_files", "rule files"), ("scrape_config_files", "scrape configurations")] {
+    for (key, what) in
+        [("rule_files", "rule files"), ("scrape_config_files", "scrape configurations")]
+    {
         for at in root.items(key).unwrap_or_default() {
             let pattern = at.text().unwrap_or_default();
             if pattern.split_once('*').is_some_and(|(_, rest)| rest.contains('/')) {
@@ -61,7 +63,11 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
 }
 
 /// A file under `scrape_config_files`.
-pub(super) fn check_scrapes(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {
+pub(super) fn check_scrapes(
+    doc: &Document,
+    version: Option<Version>,
+    found: &mut Vec<ConfigError>,
+) {
     let root = Cursor::root(doc);
     KEYS.check("scrape_file", &root, version, found);
     scrapes(&root, version, found);
@@ -125,7 +131,9 @@ fn api_version(at: &Cursor<'_>, version: Option<Version>, found: &mut Vec<Config
         found.push(api.error(format!("no `api_version` `{text}`"), "write v2, or leave it out"));
     } else if text == "v1" && version.is_some_and(|version| version >= THREE) {
         found.push(api.error(
-            format!("`api_version: v1` is refused by Prometheus from {THREE} on: it does not start"),
+            format!(
+                "`api_version: v1` is refused by Prometheus from {THREE} on: it does not start"
+            ),
             "remove it: v2 is the default",
         ));
     }
@@ -135,7 +143,8 @@ fn discoveries(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
     for item in at.items("file_sd_configs").unwrap_or_default() {
         for file in item.items("files").unwrap_or_default() {
             let name = file.text().unwrap_or_default();
-            let known = [".json", ".yml", ".yaml"].iter().any(|end| name.to_lowercase().ends_with(end));
+            let known =
+                [".json", ".yml", ".yaml"].iter().any(|end| name.to_lowercase().ends_with(end));
             if !known || name.split_once('*').is_some_and(|(_, rest)| rest.contains('/')) {
                 found.push(file.error(
                     format!("`{name}` is no file that targets are read from"),
@@ -145,17 +154,15 @@ fn discoveries(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
         }
     }
     for item in at.items("dns_sd_configs").unwrap_or_default() {
-        let kind = item.text_of("type").ok().flatten().unwrap_or_else(|| "SRV".into()).to_uppercase();
+        let kind =
+            item.text_of("type").ok().flatten().unwrap_or_else(|| "SRV".into()).to_uppercase();
         if !["SRV", "A", "AAAA", "MX", "NS"].contains(&kind.as_str()) {
             found.push(item.error(
                 format!("no DNS record type `{kind}`"),
                 "the types are SRV, A, AAAA, MX, NS",
             ));
         } else if kind != "SRV" && item.get("port").is_none() {
-            found.push(item.error(
-                format!("records of type {kind} tell no port"),
-                "add `port`",
-            ));
+            found.push(item.error(format!("records of type {kind} tell no port"), "add `port`"));
         }
     }
     for item in at.items("http_sd_configs").unwrap_or_default() {
@@ -163,7 +170,12 @@ fn discoveries(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
         let text = url.text().unwrap_or_default();
         if !text.starts_with("http://") && !text.starts_with("https://") {
             let shown = crate::secret::shown("url", &text);
-            found.push(url.error(format!("`{shown}` is no address"), "write http:// or https:// before it"));
+            found.push(
+                url.error(
+                    format!("`{shown}` is no address"),
+                    "write http:// or https:// before it",
+                ),
+            );
         }
     }
     const ROLES: [&str; 6] = ["pod", "service", "endpoints", "endpointslice", "node", "ingress"];
@@ -171,7 +183,12 @@ fn discoveries(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
         let Some(role) = item.get("role") else { continue };
         let name = role.text().unwrap_or_default();
         if !ROLES.contains(&name.to_lowercase().as_str()) {
-            found.push(role.error(format!("no role `{name}`"), format!("the roles are {}", ROLES.join(", "))));
+            found.push(
+                role.error(
+                    format!("no role `{name}`"),
+                    format!("the roles are {}", ROLES.join(", ")),
+                ),
+            );
         }
     }
 }
@@ -212,7 +229,11 @@ fn relabel(rule: &Cursor<'_>, version: Option<Version>) -> Option<ConfigError> {
     if !ACTIONS.contains(&action.as_str()) {
         let hint = crate::nearest::suggest(&action, ACTIONS, "actions");
         let at = rule.get("action");
-        return Some(at.as_ref().unwrap_or(rule).error(format!("no action `{written}` to relabel with"), hint));
+        return Some(
+            at.as_ref()
+                .unwrap_or(rule)
+                .error(format!("no action `{written}` to relabel with"), hint),
+        );
     }
     let needs = |key: &str| {
         rule.error(
@@ -241,8 +262,14 @@ fn relabel(rule: &Cursor<'_>, version: Option<Version>) -> Option<ConfigError> {
         ("uppercase", &["replacement"][..]),
         ("keepequal", &["regex", "modulus", "separator", "replacement"][..]),
         ("dropequal", &["regex", "modulus", "separator", "replacement"][..]),
-        ("labeldrop", &["source_labels", "target_label", "modulus", "separator", "replacement"][..]),
-        ("labelkeep", &["source_labels", "target_label", "modulus", "separator", "replacement"][..]),
+        (
+            "labeldrop",
+            &["source_labels", "target_label", "modulus", "separator", "replacement"][..],
+        ),
+        (
+            "labelkeep",
+            &["source_labels", "target_label", "modulus", "separator", "replacement"][..],
+        ),
     ]);
     let default = |key: &str| match key {
         "separator" => ";",
@@ -250,9 +277,10 @@ fn relabel(rule: &Cursor<'_>, version: Option<Version>) -> Option<ConfigError> {
         "regex" => "(.*)",
         _ => "",
     };
-    let extra = alone.get(action.as_str())?.iter().find(|key| {
-        rule.get(key).is_some_and(|at| at.node.text() != Some(default(key)))
-    })?;
+    let extra = alone
+        .get(action.as_str())?
+        .iter()
+        .find(|key| rule.get(key).is_some_and(|at| at.node.text() != Some(default(key))))?;
     Some(rule.error(
         format!("relabelling of action `{action}` takes no `{extra}`"),
         format!("remove `{extra}`, or choose another action"),

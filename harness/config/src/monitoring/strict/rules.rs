@@ -3,8 +3,10 @@
 use super::keys;
 use super::schema::Schema;
 use crate::monitoring::cursor::Cursor;
+use crate::monitoring::promql::{self, grammar};
 use crate::monitoring::version::Version;
 use crate::yaml::{ConfigError, Document};
+use promql_parser::label::MatchOp;
 use std::sync::LazyLock;
 
 static KEYS: LazyLock<Schema> = LazyLock::new(|| Schema::read("Prometheus", &[keys::RULES]));
@@ -26,6 +28,7 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
             names(&rule, "labels", "label", version, found);
             names(&rule, "annotations", "annotation", version, found);
             recorded(&rule, version, found);
+            expression(&rule, version, found);
         }
     }
 }
@@ -40,12 +43,47 @@ fn names(
     let Ok(entries) = at.entries_of(key) else { return };
     for (name, value) in entries {
         if what == "label" && name == "__name__" {
-            found.push(value.error("a rule can't set the label `__name__`", "name the series with `record`"));
+            found.push(
+                value.error(
+                    "a rule can't set the label `__name__`",
+                    "name the series with `record`",
+                ),
+            );
         } else if name.is_empty() || (!classic(&name) && version.is_some_and(|v| v < ANY_NAME)) {
             found.push(value.error(
                 format!("`{name}` can't be the name of {what}s before Prometheus {ANY_NAME}"),
                 "letters, digits and `_` make a name, no digit first",
             ));
+        }
+    }
+}
+
+/// What the image's version does not know yet, or no more.
+fn expression(at: &Cursor<'_>, version: Option<Version>, found: &mut Vec<ConfigError>) {
+    let (Some(expr), Some(version)) = (at.get("expr"), version) else { return };
+    let Ok(newer) = grammar::read(&expr.text().unwrap_or_default()) else { return };
+    for one in newer {
+        let (what, since) = (&one.what, one.since);
+        if version < since {
+            found.push(expr.error(
+                format!("{what} came with Prometheus {since}, and the image is {}: it refuses the whole file", version.shown()),
+                format!("write it otherwise, or use an image of {since} or later"),
+            ));
+        } else if let Some(until) = one.until.filter(|until| version >= *until) {
+            found.push(expr.error(
+                format!("Prometheus knows {what} no more from {until} on"),
+                "write double_exponential_smoothing",
+            ));
+        }
+    }
+    // A pattern that the parser takes and servers don't.
+    let text = expr.text().unwrap_or_default();
+    let Ok(tree) = promql::parse(&text) else { return };
+    for matcher in promql::selectors(&tree).into_iter().flat_map(|one| &one.matchers.matchers) {
+        if matches!(matcher.op, MatchOp::Re(_) | MatchOp::NotRe(_))
+            && let Err(problem) = crate::monitoring::regex::check(&matcher.value)
+        {
+            found.push(expr.error(problem, "write a regular expression of Go (RE2)"));
         }
     }
 }

@@ -138,9 +138,8 @@ impl Schema {
                 None => found.push(self.unknown(at, key, shape)),
             }
         }
-        let set = |key: &&String| {
-            at.node.get_non_null(key).is_some_and(|node| node.text() != Some(""))
-        };
+        let set =
+            |key: &&String| at.node.get_non_null(key).is_some_and(|node| node.text() != Some(""));
         for names in &shape.most {
             let given: Vec<_> = names.iter().filter(set).map(|name| format!("`{name}`")).collect();
             if given.len() > 1 {
@@ -163,13 +162,21 @@ impl Schema {
         let version = version?;
         if let Some(since) = field.since.filter(|since| version < *since) {
             return Some((
-                format!("{} {} does not know `{key}`, it came with {since}", self.server, version.shown()),
+                format!(
+                    "{} {} does not know `{key}`, it came with {since}",
+                    self.server,
+                    version.shown()
+                ),
                 format!("remove it, or use an image of {since} or later"),
             ));
         }
         let until = field.until.filter(|until| version >= *until)?;
         Some((
-            format!("{} {} knows `{key}` no more, it went with {until}", self.server, version.shown()),
+            format!(
+                "{} {} knows `{key}` no more, it went with {until}",
+                self.server,
+                version.shown()
+            ),
             "remove it".to_owned(),
         ))
     }
@@ -195,7 +202,10 @@ impl Schema {
         let place = key_place(at, key);
         ConfigError::new(
             place,
-            format!("`{}` is no key that {} knows here: it refuses the whole file", key.name, self.server),
+            format!(
+                "`{}` is no key that {} knows here: it refuses the whole file",
+                key.name, self.server
+            ),
             hint,
         )
     }
@@ -262,7 +272,10 @@ impl Schema {
             }
             Type::Size => {
                 let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-                let known = ["", "B", "KB", "KiB", "MB", "MiB", "GB", "GiB", "TB", "TiB", "PB", "PiB", "EB", "EiB"];
+                let known = [
+                    "", "B", "KB", "KiB", "MB", "MiB", "GB", "GiB", "TB", "TiB", "PB", "PiB", "EB",
+                    "EiB",
+                ];
                 if unit.len() == text.len() || !known.contains(&unit) {
                     wrong(found, "a size like 10MB");
                 }
@@ -300,7 +313,11 @@ fn fill(shape: &mut Shape, name: &str, lines: &BTreeMap<&str, &str>) {
 fn key_place(at: &Cursor<'_>, key: &crate::yaml::Key) -> Place {
     let around = at.place();
     let line = if key.mark.line > 0 { key.mark.line } else { around.line };
-    let path = if around.key.is_empty() { key.name.clone() } else { format!("{}.{}", around.key, key.name) };
+    let path = if around.key.is_empty() {
+        key.name.clone()
+    } else {
+        format!("{}.{}", around.key, key.name)
+    };
     Place { line, column: key.column, key: path, ..around }
 }
 
@@ -330,7 +347,10 @@ fn no_url(text: &str) -> Option<(String, String)> {
     }
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if host.is_empty() {
-        return Some((format!("`{shown}` is no address: it has no host"), "write a host after ://".into()));
+        return Some((
+            format!("`{shown}` is no address: it has no host"),
+            "write a host after ://".into(),
+        ));
     }
     if host.contains(|c: char| c.is_whitespace() || "{}<>\"^`|\\".contains(c)) {
         return Some((
