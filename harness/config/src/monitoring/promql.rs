@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use promql_parser::label::{Labels, MatchOp, Matcher, Matchers};
@@ -18,6 +17,10 @@ use promql_parser::util::escape_string;
 use super::duration;
 
 pub mod grammar;
+mod known;
+mod newer;
+
+pub use newer::{Refused, refused};
 
 /// How deep a tree may get. It is walked by functions that call themselves, the largest of which
 /// takes 5 kB a level in a debug build, on threads with 2 MiB of stack.
@@ -99,82 +102,9 @@ pub fn parse(text: &str) -> Result<Expr, String> {
             "an expression of {deepest} levels of operators and brackets; at most {MOST_LEVELS} are read"
         ));
     }
-    let readable = readable(text);
+    let readable = newer::readable(text);
     parser::parse(&readable)
         .map_err(|problem| problem.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-/// A text as the parser knows it: numbers without underscores, durations worked out.
-fn readable(text: &str) -> std::borrow::Cow<'_, str> {
-    static UNDERSCORES: LazyLock<regex::Regex> = LazyLock::new(|| {
-        regex::Regex::new(r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|[A-Za-z_:][A-Za-z0-9_:]*|[0-9][0-9_]*_[0-9_]*"#)
-            .unwrap_or_else(|_| unreachable!("the expression is fixed"))
-    });
-    static PRODUCTS: LazyLock<regex::Regex> = LazyLock::new(|| {
-        regex::Regex::new(r"\[\s*([0-9a-z]+)\s*([*+/-])\s*([0-9a-z]+)\s*([:\]])")
-            .unwrap_or_else(|_| unreachable!("the expression is fixed"))
-    });
-    if !text.contains(['_', '[']) {
-        return text.into();
-    }
-    let plain = UNDERSCORES.replace_all(text, |found: &regex::Captures<'_>| {
-        let word = &found[0];
-        if word.starts_with(|c: char| c.is_ascii_digit()) {
-            word.replace('_', "")
-        } else {
-            word.to_owned()
-        }
-    });
-    let worked = PRODUCTS.replace_all(&plain, |found: &regex::Captures<'_>| {
-        let seconds = |text: &str| {
-            text.parse::<f64>()
-                .ok()
-                .or_else(|| duration::parse(text).ok().map(|time| time.as_secs_f64()))
-        };
-        let (Some(left), Some(right)) = (seconds(&found[1]), seconds(&found[3])) else {
-            return found[0].to_owned();
-        };
-        let value = match &found[2] {
-            "*" => left * right,
-            "+" => left + right,
-            "-" => left - right,
-            _ => left / right,
-        };
-        match Duration::try_from_secs_f64(value) {
-            Ok(time) if !time.is_zero() => format!("[{}{}", duration::format(time), &found[4]),
-            _ => found[0].to_owned(),
-        }
-    });
-    worked.into_owned().into()
-}
-
-/// Why a text that [`parse`] refuses is refused by servers too, or that only this program does not
-/// know it.
-pub fn refused(text: &str, told: &str) -> Refused {
-    match grammar::read(text) {
-        Err(unexpected) => Refused::Unexpected(unexpected),
-        // What the grammar takes and the parser does not even divide into words is newer than it.
-        Ok(_)
-            if told.contains("invalid promql query")
-                || told.contains("unexpected character")
-                || told.contains("bad number")
-                || told.contains("unknown function") =>
-        {
-            Refused::BeyondUs
-        }
-        Ok(_) => Refused::Meaning,
-    }
-}
-
-/// Why an expression is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// A token that can't stand where it stands.
-    Unexpected(grammar::Unexpected),
-    /// Its words are in order, and don't fit together.
-    Meaning,
-    /// Nothing is wrong with it as far as this program knows.
-    BeyondUs,
 }
 
 /// Prints an expression so that Prometheus reads the same tree again.

@@ -35,7 +35,7 @@ pub fn refusals(server: &Server, version: Option<Version>) -> Vec<ConfigError> {
                     .collect()
             };
             for doc in named("rule_files") {
-                rules::check(&doc, version, &mut found);
+                rules::check(&doc, version, Some(&features(&server.command)), &mut found);
             }
             for doc in named("scrape_config_files") {
                 prometheus::check_scrapes(&doc, version, &mut found);
@@ -50,18 +50,24 @@ pub fn refusals(server: &Server, version: Option<Version>) -> Vec<ConfigError> {
 /// What Prometheus refuses in a rule file that no configuration at hand names.
 pub fn rule_file(doc: &Document, version: Option<Version>) -> Vec<ConfigError> {
     let mut found = Vec::new();
-    rules::check(doc, version, &mut found);
+    rules::check(doc, version, None, &mut found);
     found
 }
 
-/// How many of a document's keys a server knows: by this its kind is told.
-pub fn known_keys(kind: ServerKind, doc: &Document) -> usize {
-    let schema = match kind {
-        ServerKind::Prometheus => &*prometheus::KEYS,
-        ServerKind::Alertmanager => &*alertmanager::KEYS,
-        _ => return 0,
-    };
-    doc.root.entries().iter().filter(|(key, _)| schema.knows("file", &key.name)).count()
+/// What a command turns on by `--enable-feature`.
+fn features(command: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut words = command.iter();
+    while let Some(word) = words.next() {
+        let word = word.trim_start_matches('-');
+        let list = match word.strip_prefix("enable-feature") {
+            Some("") => words.next().map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        found.extend(list.unwrap_or_default().split(',').map(str::to_owned));
+    }
+    found
 }
 
 #[cfg(test)]

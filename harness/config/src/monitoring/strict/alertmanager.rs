@@ -9,7 +9,7 @@ use crate::yaml::{ConfigError, Document};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-pub(super) static KEYS: LazyLock<Schema> =
+static KEYS: LazyLock<Schema> =
     LazyLock::new(|| Schema::read("Alertmanager", &[keys::HTTP, keys::ALERTMANAGER]));
 
 pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {

@@ -9,7 +9,7 @@ use crate::yaml::{ConfigError, Document};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-pub(super) static KEYS: LazyLock<Schema> =
+static KEYS: LazyLock<Schema> =
     LazyLock::new(|| Schema::read("Prometheus", &[keys::HTTP, keys::PROMETHEUS]));
 
 /// The first version without the Alertmanager's first API, and in which names may be any text.

@@ -14,7 +14,13 @@ static KEYS: LazyLock<Schema> = LazyLock::new(|| Schema::read("Prometheus", &[ke
 /// The first version in which names may be any text.
 const ANY_NAME: Version = Version(3, 0);
 
-pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {
+/// Tells what is refused; `features` are those that the server is started with, where that is known.
+pub(super) fn check(
+    doc: &Document,
+    version: Option<Version>,
+    features: Option<&[String]>,
+    found: &mut Vec<ConfigError>,
+) {
     let root = Cursor::root(doc);
     // A file that is no rule file is told as one by whoever reads it.
     if root.get("groups").is_none() && !root.node.entries().is_empty() {
@@ -28,7 +34,7 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
             names(&rule, "labels", "label", version, found);
             names(&rule, "annotations", "annotation", version, found);
             recorded(&rule, version, found);
-            expression(&rule, version, found);
+            expression(&rule, version, features, found);
         }
     }
 }
@@ -59,7 +65,12 @@ fn names(
 }
 
 /// What the image's version does not know yet, or no more.
-fn expression(at: &Cursor<'_>, version: Option<Version>, found: &mut Vec<ConfigError>) {
+fn expression(
+    at: &Cursor<'_>,
+    version: Option<Version>,
+    features: Option<&[String]>,
+    found: &mut Vec<ConfigError>,
+) {
     let (Some(expr), Some(version)) = (at.get("expr"), version) else { return };
     let Ok(newer) = grammar::read(&expr.text().unwrap_or_default()) else { return };
     for one in newer {
@@ -68,6 +79,13 @@ fn expression(at: &Cursor<'_>, version: Option<Version>, found: &mut Vec<ConfigE
             found.push(expr.error(
                 format!("{what} came with Prometheus {since}, and the image is {}: it refuses the whole file", version.shown()),
                 format!("write it otherwise, or use an image of {since} or later"),
+            ));
+        } else if let (Some(needed), Some(features)) = (one.feature, features)
+            && !features.iter().any(|feature| feature == needed)
+        {
+            found.push(expr.error(
+                format!("{what} is an experiment of Prometheus and not turned on: it refuses the whole file"),
+                format!("start it with --enable-feature={needed}, or write it otherwise"),
             ));
         } else if let Some(until) = one.until.filter(|until| version >= *until) {
             found.push(expr.error(

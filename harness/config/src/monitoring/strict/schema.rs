@@ -104,11 +104,6 @@ impl Schema {
         schema
     }
 
-    /// Whether a kind of map has a key, in whatever version.
-    pub(super) fn knows(&self, shape: &str, key: &str) -> bool {
-        self.shapes.get(shape).is_some_and(|shape| shape.fields.contains_key(key))
-    }
-
     /// Holds a map against its kind.
     pub(super) fn check(
         &self,
