@@ -121,11 +121,7 @@ async fn answer(
         received_wall_us,
         from: Some(peer.to_string()),
     };
-    let record = shared.record.clone();
-    let recorded = tokio::task::spawn_blocking(move || record.append(notification, incident)).await;
-    if let Err(lost) = recorded.map_err(std::io::Error::other).and_then(|r| r) {
-        // Never acknowledge what is not on disk: the sender tries again.
-        eprintln!("record: {lost}");
+    if shared.put_on_record(notification, incident).await.is_err() {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "not recorded".into());
     }
     tokio::time::sleep(delay).await;

@@ -334,13 +334,7 @@ impl Session {
             received_wall_us,
             from: Some(self.peer.to_string()),
         };
-        let record = self.shared.record.clone();
-        let recorded = tokio::task::spawn_blocking(move || record.append(notification, None)).await;
-        recorded
-            .map_err(io::Error::other)
-            .and_then(|r| r)
-            .map(drop)
-            .inspect_err(|e| eprintln!("record: {e}"))
+        self.shared.put_on_record(notification, None).await
     }
 }
 

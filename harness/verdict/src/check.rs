@@ -58,6 +58,7 @@ macro_rules! expectations {
 }
 
 pub mod alerts;
+mod answered;
 pub mod attempts;
 pub mod baseline;
 pub(crate) mod calendar;

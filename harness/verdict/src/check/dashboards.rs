@@ -1,7 +1,8 @@
 //! Each panel's query returns data; data sources are healthy.
 
 use super::Checker;
-use super::timeline::{Timeline, unreachable_backend};
+use super::answered::Wanted;
+use super::timeline::Timeline;
 use super::wording::{count, list};
 use crate::cause::Cause;
 use crate::left_out::{self, Absent};
@@ -39,6 +40,18 @@ pub struct DatasourcesHealthy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Absent>,
 }
+
+const PANELS: Wanted = Wanted {
+    what: "dashboards",
+    is: |fact| matches!(fact, Fact::Dashboards { .. } | Fact::Panel(_)),
+    asks: |question| matches!(question, Asked::Dashboards | Asked::Panels { .. }),
+};
+
+const DATASOURCES: Wanted = Wanted {
+    what: "data sources",
+    is: |fact| matches!(fact, Fact::Datasource(_)),
+    asks: |question| matches!(question, Asked::Datasources | Asked::Datasource { .. }),
+};
 
 /// What the server showed last while the stack was healthy.
 struct Shown<'h> {
@@ -166,13 +179,9 @@ impl Checker for PanelsReturnData {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let ours = |f: &Fact| matches!(f, Fact::Dashboards { .. } | Fact::Panel(_));
-        let asks = |q: &Asked| matches!(q, Asked::Dashboards | Asked::Panels { .. });
-        if let Some(s) = timeline.unreachable_source(ours, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let Some(shown) = Shown::of(&timeline) else {
-            return timeline.unanswered(id, expected, "dashboards", ours, asks);
+        let shown = match PANELS.found(&timeline, (&id, &expected), Shown::of) {
+            Ok(shown) => shown,
+            Err(verdict) => return *verdict,
         };
         let mut sorted = Sorted { seqs: vec![shown.seq], ..Sorted::default() };
         for wanted in &self.dashboards {
@@ -215,6 +224,18 @@ fn told<T: AsRef<str>>(words: &str, what: &[T]) -> String {
     }
 }
 
+/// Each data source as it was last while the stack was healthy, with its event; none if none was
+/// asked.
+fn sources<'h>(timeline: &Timeline<'h>) -> Option<BTreeMap<&'h str, (u64, &'h Datasource)>> {
+    let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
+    for (e, o) in timeline.healthy_facts() {
+        if let Fact::Datasource(d) = &o.fact {
+            last.insert(&d.name, (e.seq, d));
+        }
+    }
+    (!last.is_empty()).then_some(last)
+}
+
 impl Checker for DatasourcesHealthy {
     fn id(&self) -> String {
         "dashboards.datasources".into()
@@ -227,20 +248,10 @@ impl Checker for DatasourcesHealthy {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let ours = |f: &Fact| matches!(f, Fact::Datasource(_));
-        let asks = |q: &Asked| matches!(q, Asked::Datasources | Asked::Datasource { .. });
-        if let Some(s) = timeline.unreachable_source(ours, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
-        for (e, o) in timeline.healthy_facts() {
-            if let Fact::Datasource(d) = &o.fact {
-                last.insert(&d.name, (e.seq, d));
-            }
-        }
-        if last.is_empty() {
-            return timeline.unanswered(id, expected, "data sources", ours, asks);
-        }
+        let last = match DATASOURCES.found(&timeline, (&id, &expected), sources) {
+            Ok(last) => last,
+            Err(verdict) => return *verdict,
+        };
         let answers =
             |a: &Absent| last.get(a.name.as_str()).filter(|(_, d)| d.ok).map(|(seq, _)| *seq);
         if let Some((absent, seq)) = self.left_out.iter().find_map(|a| Some((a, answers(a)?))) {

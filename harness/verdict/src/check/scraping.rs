@@ -1,7 +1,8 @@
 //! Targets are up and fresh, expected series exist, the configuration in force is the one on disk.
 
 use super::Checker;
-use super::timeline::{Timeline, unreachable_backend};
+use super::answered::Wanted;
+use super::timeline::Timeline;
 use super::wording::{count, list, seconds};
 use crate::cause::Cause;
 use crate::left_out::{self, ANSWERED_HINT, Absent, AbsentService};
@@ -107,12 +108,28 @@ impl<'h> Targets<'h> {
     }
 }
 
-fn is_targets(f: &Fact) -> bool {
-    matches!(f, Fact::Targets { .. })
-}
+const TARGETS: Wanted = Wanted {
+    what: "targets",
+    is: |fact| matches!(fact, Fact::Targets { .. }),
+    asks: |question| *question == Asked::Targets,
+};
 
-fn asks_targets(question: &Asked) -> bool {
-    *question == Asked::Targets
+const SERIES: Wanted = Wanted {
+    what: "series",
+    is: |fact| matches!(fact, Fact::SeriesCount { .. }),
+    asks: |question| matches!(question, Asked::SeriesCounts { .. } | Asked::SeriesCount { .. }),
+};
+
+/// How many series matched each selector last while the stack was healthy, each with its event;
+/// none if no selector was counted.
+fn counted<'h>(timeline: &Timeline<'h>) -> Option<BTreeMap<&'h str, (u64, u64)>> {
+    let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (e, o) in timeline.healthy_facts() {
+        if let Fact::SeriesCount { counts } = &o.fact {
+            last.extend(counts.iter().map(|c| (c.selector.as_str(), (c.count, e.seq))));
+        }
+    }
+    (!last.is_empty()).then_some(last)
 }
 
 /// What is wrong with a target, if anything.
@@ -157,11 +174,9 @@ impl Checker for TargetsUp {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
+        let targets = match TARGETS.found(&timeline, (&id, &expected), Targets::of) {
+            Ok(targets) => targets,
+            Err(verdict) => return *verdict,
         };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
@@ -226,20 +241,10 @@ impl Checker for SeriesPresent {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let is_count = |f: &Fact| matches!(f, Fact::SeriesCount { .. });
-        let asks = |q: &Asked| matches!(q, Asked::SeriesCounts { .. } | Asked::SeriesCount { .. });
-        if let Some(s) = timeline.unreachable_source(is_count, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        for (e, o) in timeline.healthy_facts() {
-            if let Fact::SeriesCount { counts } = &o.fact {
-                last.extend(counts.iter().map(|c| (c.selector.as_str(), (c.count, e.seq))));
-            }
-        }
-        if last.is_empty() {
-            return timeline.unanswered(id, expected, "series", is_count, asks);
-        }
+        let last = match SERIES.found(&timeline, (&id, &expected), counted) {
+            Ok(last) => last,
+            Err(verdict) => return *verdict,
+        };
         let (mut found, mut absent, mut unasked, mut seqs) =
             (0, Vec::new(), Vec::new(), Vec::new());
         for selector in &self.selectors {
@@ -303,11 +308,9 @@ impl Checker for MetricsEndpoints {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
+        let targets = match TARGETS.found(&timeline, (&id, &expected), Targets::of) {
+            Ok(targets) => targets,
+            Err(verdict) => return *verdict,
         };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
