@@ -247,7 +247,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let common = cli.common;
     let defect = |e: std::io::Error| Failure::foreign(Exit::Defect, e);
     let command = cli.command.unwrap_or(Command::Verify(verify::Arguments::default()));
-    if matches!(common.format, Format::Sarif | Format::Github) && !matches!(command, Command::Lint(_)) {
+    if matches!(common.format, Format::Sarif | Format::Github)
+        && !matches!(command, Command::Lint(_))
+    {
         return Err(Failure::new(Exit::Usage, "--format sarif and github are of lint only")
             .hint("use text or json"));
     }

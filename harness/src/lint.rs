@@ -19,11 +19,13 @@ use config::monitoring::{FileText, MonitoringConfig, Server, ServerKind, strict}
 use config::yaml::{ConfigError, Place};
 
 mod alert;
+mod bounds;
 mod buckets;
 mod collector;
 mod declared;
 mod delivery;
 mod discover;
+mod documents;
 mod expressions;
 mod format;
 mod intervals;
@@ -195,6 +197,19 @@ pub(crate) struct LintContext<'a> {
     pub(crate) absent: BTreeMap<String, String>,
     /// Versions of the servers' images, by service; none where nothing tells.
     pub(crate) versions: BTreeMap<String, Version>,
+    /// What is special about networks.
+    pub(crate) networks: Networks,
+    /// Whether all files could be read.
+    pub(crate) whole: bool,
+}
+
+/// What is special about a stack's networks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Networks {
+    /// Services in the network of the host or of another service: `localhost` is not theirs alone.
+    pub(crate) sharing: BTreeSet<String>,
+    /// Whether services of other Compose files are in them too.
+    pub(crate) open: bool,
 }
 
 impl LintContext<'_> {
@@ -265,6 +280,10 @@ impl Findings {
         let mut told: BTreeSet<(&Path, u64)> = BTreeSet::new();
         for error in refusals {
             told.insert((&error.place.file, error.place.line));
+            if error.beyond_us {
+                self.note("needs-a-flag", &error.place, error.problem.clone(), error.hint.clone());
+                continue;
+            }
             let key = error.problem.contains("is no key that");
             let check = if key { "unknown-key" } else { "refused" };
             self.error(check, &error.place, error.problem.clone(), error.hint.clone());
@@ -308,7 +327,9 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
         .collect();
     let servers: Vec<Server> = sources.iter().map(Source::server).collect();
     let mut findings = Findings::default();
-    let looked = Looked { declaration: &stack.declaration, hosts, absent, versions };
+    let declaration = &stack.declaration;
+    let networks = Networks::default();
+    let looked = Looked { declaration, hosts, absent, versions, networks };
     let (mut linted, config) = look(&servers, looked, &mut findings);
     declared::check(stack, &config, &mut findings);
     linted.stack = stack.name().to_owned();
@@ -333,9 +354,11 @@ pub fn paths(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Result<Linted, C
         findings.note("compose", &note.place, note.problem.clone(), note.hint.clone());
     }
     let mut servers: Vec<Server> = found.sources.iter().map(Source::server).collect();
-    let named = servers.iter().any(|server| server.kind == ServerKind::Prometheus);
-    servers.extend(loose(&found.loose, &mut findings));
-    if named {
+    // One whose files lie where nothing here tells may name them all the same.
+    let without_compose = found.hosts.is_empty();
+    let mut named = servers.iter().filter(|server| server.kind == ServerKind::Prometheus);
+    let all_known = named.clone().all(|server| names_known_files(server, without_compose));
+    if named.next().is_some() && all_known {
         for file in &found.loose {
             findings.warning(
                 "rules-not-loaded",
@@ -345,13 +368,15 @@ pub fn paths(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Result<Linted, C
             );
         }
     }
+    servers.extend(loose(&found.loose, &mut findings));
     let declaration: Declaration =
-        crate::yaml::parse(Path::new("firedrill.yaml"), "schema: 1\nstack: files\n")?;
+        crate::yaml::parse(Path::new("firedrill.yaml"), "schema: 1\nstack: files\nroles: {}\n")?;
     let looked = Looked {
         declaration: &declaration,
         hosts: found.hosts,
         absent: found.absent,
         versions: found.versions,
+        networks: found.networks,
     };
     let (mut linted, _) = look(&servers, looked, &mut findings);
     let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
@@ -362,6 +387,23 @@ pub fn paths(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Result<Linted, C
     linted.findings = findings.0;
     linted.sort();
     Ok(linted)
+}
+
+/// Whether a Prometheus' configuration can be read, and all that it names lies where it can be found;
+/// without a Compose file, only what is named relatively does.
+fn names_known_files(server: &Server, without_compose: bool) -> bool {
+    let Some(Ok(doc)) = server.files.get(&server.inside).map(|text| text.and_then(FileText::parse))
+    else {
+        return false;
+    };
+    let patterns = doc.root.get_non_null("rule_files").map(|list| list.items());
+    !without_compose
+        || !patterns.unwrap_or_default().iter().filter_map(|pattern| pattern.text()).any(
+            |pattern| {
+                pattern.starts_with('/')
+                    && server.files.matching(server.folder(), pattern).next().is_none()
+            },
+        )
 }
 
 /// Rule files that no configuration names, as those of a server of their own.
@@ -387,6 +429,7 @@ struct Looked<'a> {
     hosts: BTreeMap<String, String>,
     absent: BTreeMap<String, String>,
     versions: BTreeMap<String, Version>,
+    networks: Networks,
 }
 
 /// Looks at servers' files.
@@ -395,14 +438,17 @@ fn look(
     looked: Looked<'_>,
     findings: &mut Findings,
 ) -> (Linted, MonitoringConfig) {
-    let Looked { declaration, hosts, absent, versions } = looked;
+    let Looked { declaration, hosts, absent, versions, networks } = looked;
     let (config, unreadable) = MonitoringConfig::load_what_reads(servers);
     let refusals: Vec<ConfigError> = servers
         .iter()
         .flat_map(|server| strict::refusals(server, versions.get(&server.service).copied()))
         .collect();
     findings.refused(&refusals, &unreadable);
-    let subject = LintContext { config: &config, declaration, hosts, absent, versions };
+    documents::check(&config, findings);
+    let whole = unreadable.is_empty();
+    let subject =
+        LintContext { config: &config, declaration, hosts, absent, versions, networks, whole };
     rules::check(&subject, findings);
     expressions::check(&subject, findings);
     matching::check(&subject, findings);
@@ -414,7 +460,8 @@ fn look(
     shipper::check(&subject, findings);
     delivery::check(&subject, findings);
     // Routes that seem dead may lead to alerts of a file that could not be read.
-    if unreadable.iter().all(|error| error.beyond_us) && refusals.is_empty() {
+    let all_beyond_us = |errors: &[ConfigError]| errors.iter().all(|error| error.beyond_us);
+    if all_beyond_us(&unreadable) && all_beyond_us(&refusals) {
         rules::time_scale(&subject, findings);
         routes::check(&subject, findings);
     }

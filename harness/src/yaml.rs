@@ -2,7 +2,6 @@
 //! file, line and what to do and show none of the secrets that were learned. The tree is
 //! [`config::yaml`].
 
-
 pub use config::nearest::{nearest, suggest};
 
 use crate::secret;

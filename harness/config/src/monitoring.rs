@@ -79,6 +79,15 @@ pub struct PrometheusServer {
     pub flags: BTreeMap<String, String>,
 }
 
+impl PrometheusServer {
+    /// Whether it has scrape jobs in files that were not found.
+    pub fn lacks_jobs(&self) -> bool {
+        let view = &self.config.view;
+        let elsewhere = |job: &ScrapeJob| job.place.file != self.config.doc.file;
+        !view.scrape_files.is_empty() && !view.jobs.iter().any(elsewhere)
+    }
+}
+
 /// An Alertmanager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertmanagerServer {

@@ -160,6 +160,7 @@ impl<'a> Alert<'a> {
 fn foreign(rule: &Rule, server: &PrometheusServer, recorded: &Recorded) -> bool {
     let jobs = &server.config.view.jobs;
     let dynamic = jobs.is_empty()
+        || server.lacks_jobs()
         || jobs.iter().any(|job| {
             let unread = job.discoveries.iter().any(|(kind, _)| kind != "file")
                 || (!job.target_files.is_empty() && job.discovered.is_empty());
@@ -167,10 +168,11 @@ fn foreign(rule: &Rule, server: &PrometheusServer, recorded: &Recorded) -> bool 
                 || job.honor_labels
                 || job.relabels.iter().any(|relabel| relabel.action == "labelmap")
         });
+    // What is recorded of such series without grouping them has their labels.
     let own = |name: &str| {
-        ["up", "ALERTS"].contains(&name)
+        name == "up"
             || name.starts_with("scrape_")
-            || recorded.contains_key(name)
+            || recorded.get(name).is_some_and(|labels| !labels.open)
     };
     dynamic
         || promql::selectors(&rule.expr)

@@ -3,7 +3,9 @@
 use super::{Findings, LintContext};
 use config::monitoring::{Alertmanager, AlertmanagerServer, IntegrationKind, Route, duration};
 use config::yaml::{Node, Place};
+use regex::Regex;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// How long Alertmanager keeps what it told, unless a flag says otherwise.
@@ -12,25 +14,25 @@ const RETENTION: Duration = Duration::from_secs(120 * 3600);
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for manager in &subject.config.alertmanagers {
         let view = &manager.config.view;
-        templates(manager, findings);
+        templates(subject, manager, findings);
         let flag = manager.flags.get("data.retention").and_then(|text| duration::parse(text).ok());
         silent(view, &view.route, flag.unwrap_or(RETENTION), None, findings);
         integrations(subject, manager, findings);
     }
 }
 
-/// Names that a text defines, or uses, behind a word.
-fn names(text: &str, words: &[&str]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for word in words {
-        for part in text.split(word).skip(1) {
-            let part = part.trim_start();
-            if let Some(quote) = part.chars().next().filter(|c| ['"', '`'].contains(c)) {
-                found.extend(part[1..].split(quote).next().map(str::to_owned));
-            }
-        }
+/// Names that a text defines (`define`, `block`), and those that it uses (`template`).
+fn names(text: &str) -> [BTreeSet<String>; 2] {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"\{\{-?\s*(define|block|template)\s+["`]([^"`]+)["`]"#)
+            .unwrap_or_else(|_| unreachable!("the expression is fixed"))
+    });
+    let (mut defined, mut used) = (BTreeSet::new(), BTreeSet::new());
+    for found in NAMED.captures_iter(text) {
+        let into = if &found[1] == "template" { &mut used } else { &mut defined };
+        into.insert(found[2].to_owned());
     }
-    found
+    [defined, used]
 }
 
 /// Texts of the receivers, with where each stands.
@@ -42,45 +44,41 @@ fn texts<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
     node.entries().iter().for_each(|(_, value)| texts(value, found));
 }
 
-fn templates(manager: &AlertmanagerServer, findings: &mut Findings) {
+fn templates(subject: &LintContext<'_>, manager: &AlertmanagerServer, findings: &mut Findings) {
     let doc = &manager.config.doc;
     let at = |node: &Node| {
         let mut place = Place::new(&doc.file, node.line_where_used, "");
         place.column = node.column_where_used;
         place
     };
-    let mut defined = BTreeSet::new();
-    let mut missing = false;
-    let patterns = doc.root.get_non_null("templates").map(Node::items).unwrap_or_default();
-    for (pattern, files) in &manager.templates {
-        missing |= files.is_empty();
-        if let Some(node) =
-            patterns.iter().find(|node| node.text() == Some(pattern)).filter(|_| files.is_empty())
-        {
-            findings.error(
-                "template-file-missing",
-                &at(node),
-                format!("no file belongs to the pattern `{pattern}`; Alertmanager starts without a word about it, and notifications fail"),
-                "correct the pattern, which is relative to this file's folder, or mount the files",
-            );
-        }
-        for file in files {
-            defined.extend(names(&file.text, &["define", "block"]));
-        }
-    }
+    let files = manager.templates.iter().flat_map(|(_, files)| files);
+    let defined: BTreeSet<String> = files.flat_map(|file| names(&file.text)[0].clone()).collect();
+    let missing: Vec<&String> = manager
+        .templates
+        .iter()
+        .filter(|(_, files)| files.is_empty())
+        .map(|(pattern, _)| pattern)
+        .collect();
+    // What lies outside of the configuration's folder is known by a Compose file's mounts only.
+    let elsewhere =
+        !subject.knows_services() && missing.iter().any(|pattern| pattern.starts_with('/'));
     let mut used = Vec::new();
     if let Some(receivers) = doc.root.get_non_null("receivers") {
         texts(receivers, &mut used);
     }
+    let mut lacking = None;
     for node in used {
         let text = node.text().unwrap_or_default();
         if text.matches("{{").count() > text.matches("}}").count() {
             findings.error("template", &at(node), "`{{` without `}}`", "close the action with }}");
         }
-        let own = names(text, &["define", "block"]);
-        for name in names(text, &["template"]) {
+        let [own, used] = names(text);
+        for name in used {
             let brought = name.starts_with("__") || name.contains(".default");
-            if !missing && !brought && !defined.contains(&name) && !own.contains(&name) {
+            if brought || defined.contains(&name) || own.contains(&name) {
+                continue;
+            }
+            if missing.is_empty() {
                 findings.error(
                     "template-undefined",
                     &at(node),
@@ -88,6 +86,27 @@ fn templates(manager: &AlertmanagerServer, findings: &mut Findings) {
                     "define it in a file under `templates`, or correct the name",
                 );
             }
+            lacking = lacking.or(Some(name));
+        }
+    }
+    let patterns = doc.root.get_non_null("templates").map(Node::items).unwrap_or_default();
+    for node in patterns.iter().filter(|node| {
+        node.text().is_some_and(|text| missing.iter().any(|pattern| *pattern == text))
+    }) {
+        let pattern = node.text().unwrap_or_default();
+        let what = format!(
+            "no file belongs to the pattern `{pattern}`; Alertmanager starts without a word about it"
+        );
+        let hint =
+            "correct the pattern, which is relative to this file's folder, or mount the files";
+        match &lacking {
+            Some(name) if !elsewhere => findings.error(
+                "template-file-missing",
+                &at(node),
+                format!("{what}, and notifications with template `{name}` fail"),
+                hint,
+            ),
+            _ => findings.note("template-file-missing", &at(node), what, hint),
         }
     }
 }
@@ -187,6 +206,10 @@ fn nowhere(
     let authority = rest.split('/').next().unwrap_or(rest);
     let host =
         authority.rsplit('@').next().unwrap_or(authority).split(':').next().unwrap_or_default();
+    // There others listen too.
+    if subject.networks.sharing.contains(&manager.service) {
+        return;
+    }
     let what = if ["localhost", "127.0.0.1", "0.0.0.0"].contains(&host) {
         format!("`{host}` is the container of {} itself, where nobody listens", manager.service)
     } else if subject.hosts.get(host) == Some(&manager.service) {

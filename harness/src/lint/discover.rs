@@ -3,9 +3,11 @@
 
 mod compose;
 mod contents;
+mod filled;
 mod walk;
 
-use crate::plan::subject::source::Source;
+use super::Networks;
+use crate::plan::subject::source::{LARGEST, Source};
 use crate::yaml::{self, nearest};
 use compose::{Project, Service};
 use config::monitoring::ServerKind;
@@ -29,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) hosts: BTreeMap<String, String>,
     /// Names of services that no profile turns on.
     pub(crate) absent: BTreeMap<String, String>,
+    /// What is special about networks.
+    pub(crate) networks: Networks,
     /// Rule files that no configuration names.
     pub(crate) loose: Vec<PathBuf>,
     /// What was seen and not looked at, with what it is.
@@ -57,18 +61,25 @@ pub(crate) fn under(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Found {
         if claimed.contains(&real(file)) {
             continue;
         }
-        if let Some((content, text)) = contents::of(file, *named, &mut found) {
-            seen.push((file.clone(), content, text));
+        match contents::of(file, *named, &mut found) {
+            // One under a name of its own.
+            Some(Content::Compose) => {
+                let project = compose::read(file, profiles, &mut found);
+                found.project(&project, &mut claimed);
+            }
+            Some(content) => seen.push((file.clone(), content)),
+            None => {}
         }
     }
-    for (file, content, _) in &seen {
+    seen.retain(|(file, _)| !claimed.contains(&real(file)));
+    for (file, content) in &seen {
         let kind = match content {
             Content::Server(kind) => *kind,
             Content::Other(what) => {
                 found.unread.push((file.clone(), (*what).to_owned()));
                 continue;
             }
-            Content::Rules => continue,
+            Content::Rules | Content::Compose => continue,
         };
         let taken = found
             .sources
@@ -96,7 +107,7 @@ pub(crate) fn under(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Found {
     found.sources.retain(|source| {
         !source.config.as_ref().is_some_and(|config| named.contains(&real(config)))
     });
-    for (file, content, _) in seen {
+    for (file, content) in seen {
         if content == Content::Rules && !named.contains(&real(&file)) {
             found.loose.push(file);
         }
@@ -125,6 +136,7 @@ fn real(path: &Path) -> PathBuf {
 
 impl Found {
     fn project(&mut self, project: &Project, claimed: &mut BTreeSet<PathBuf>) {
+        self.networks.open |= project.open;
         for (name, service) in &project.services {
             let names = service.names(name);
             if service.off {
@@ -132,6 +144,12 @@ impl Found {
                 continue;
             }
             self.hosts.extend(names.into_iter().map(|host| (host, name.clone())));
+            // Names that only this service knows are known all the same.
+            let known = service.known.iter();
+            self.hosts.extend(known.map(|(host, service)| (host.clone(), service.clone())));
+            if service.shares {
+                self.networks.sharing.insert(name.clone());
+            }
             if let Some(version) = service.image.as_deref().and_then(Version::of_image) {
                 self.versions.insert(name.clone(), version);
             }
@@ -235,13 +253,15 @@ pub(crate) fn unknown_host(host: &str, hosts: &BTreeMap<String, String>) -> Stri
 /// Reads a file of somebody's as text: none if it can't be one, which is told where it was named.
 fn text_of(file: &Path, named: bool, found: &mut Found) -> Option<String> {
     let size = std::fs::metadata(file).map_or(0, |meta| meta.len());
-    if size > walk::LARGEST {
-        let what = format!(
-            "{} MB large, at most {} MB are read",
-            size / 1_000_000,
-            walk::LARGEST / 1_000_000
-        );
-        found.errors.push(ConfigError::of(file, what, "is this a configuration file?"));
+    if size > LARGEST {
+        let what =
+            format!("{} MB large, at most {} MB are read", size / 1_000_000, LARGEST / 1_000_000);
+        if named {
+            let hint = "is this a configuration file?";
+            found.errors.push(ConfigError::of(file, what, hint));
+        } else {
+            found.unread.push((file.to_owned(), what));
+        }
         return None;
     }
     match yaml::text(file) {
@@ -267,6 +287,6 @@ pub(crate) fn rules_below(folder: &Path) -> Vec<PathBuf> {
     let (mut files, mut found) = (walk::Files::default(), Found::default());
     walk::yaml_below(folder, &mut files);
     let mut rules: Vec<PathBuf> = files.others.into_iter().map(|(file, _)| file).collect();
-    rules.retain(|file| matches!(contents::of(file, false, &mut found), Some((Content::Rules, _))));
+    rules.retain(|file| matches!(contents::of(file, false, &mut found), Some(Content::Rules)));
     rules
 }

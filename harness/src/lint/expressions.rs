@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{
-    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_MAX,
-    T_MIN, T_MUL, T_SUB, T_SUM,
+    T_COUNT, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_SUB,
 };
 use promql_parser::parser::{Expr, VectorSelector};
 
+use super::bounds::bounds;
 use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::monitoring::comparison::{Comparison, comparisons, rate_below};
-use config::monitoring::promql::{self, constant};
-use config::monitoring::{PrometheusServer, Rule, duration};
+use config::monitoring::promql;
+use config::monitoring::{PrometheusServer, Rule, ScrapeJob, duration};
 
 /// Functions that need two samples within their window.
 const TWO_SAMPLES: [&str; 9] = [
@@ -79,15 +79,23 @@ impl<'a> Known<'a> {
         let mut known = Known {
             subject,
             server,
-            jobs: view.jobs.iter().map(|job| job.name.as_str()).collect(),
+            jobs: view.jobs.iter().flat_map(job_names).collect(),
             foreign_jobs: server.service == super::discover::LOOSE
                 || !view.remote_reads.is_empty()
                 || takes_pushes(server)
+                || view.jobs.is_empty()
+                || server.lacks_jobs()
                 || view.jobs.iter().any(|job| {
                     let relabels = || job.relabels.iter().chain(&job.metric_relabels);
+                    let asked = job.discoveries.iter().any(|(kind, _)| kind == "http");
+                    let unread = !job.target_files.is_empty() && job.discovered.is_empty();
                     job.honor_labels
+                        || asked
+                        || unread
                         || job.metrics_path.contains("federate")
-                        || relabels().any(|relabel| relabel.target_label == "job")
+                        || relabels().any(|relabel| {
+                            relabel.target_label == "job" || relabel.action == "labelmap"
+                        })
                 }),
             recorded: server
                 .rules
@@ -150,6 +158,8 @@ impl<'a> Known<'a> {
                 && name.contains(':')
                 && !self.recorded.contains_key(name)
                 && !self.foreign_jobs
+                && self.subject.whole
+                && self.server.without_file.is_empty()
             {
                 findings.error(
                     "unrecorded-series",
@@ -373,7 +383,13 @@ impl<'a> Known<'a> {
                     .iter()
                     .next()
                     .map_or_else(|| metric.to_owned(), |job| format!("job `{job}`"));
-                findings.warning(
+                // Whoever loads such rules may load others that watch it.
+                let severity = match self.server.service == super::discover::LOOSE {
+                    true => Severity::Note,
+                    false => Severity::Warning,
+                };
+                findings.add(
+                    severity,
                     "ratio-falls-silent",
                     &rule.expr_place,
                     format!("alert `{}` is a ratio of rates of `{metric}`: when that is gone it is 0/0, which is above nothing, and no alert watches {job}", rule.name),
@@ -431,6 +447,13 @@ fn gauge(rule: &Rule, left: &Expr, findings: &mut Findings) {
     );
 }
 
+/// What the label `job` of a job's series may be: its name, or what its targets set.
+fn job_names(job: &ScrapeJob) -> impl Iterator<Item = &str> {
+    let groups = job.static_configs.iter().chain(&job.discovered);
+    let set = groups.filter_map(|group| group.labels.get("job").map(String::as_str));
+    std::iter::once(job.name.as_str()).chain(set)
+}
+
 /// Whether a server takes series that it does not scrape.
 fn takes_pushes(server: &PrometheusServer) -> bool {
     server.flags.iter().any(|(name, value)| {
@@ -442,55 +465,5 @@ fn inner(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(paren) => inner(&paren.expr),
         other => other,
-    }
-}
-
-/// Bounds of what an expression yields, where its form tells.
-fn bounds(expr: &Expr) -> Option<(f64, f64)> {
-    const FROM_ZERO: (f64, f64) = (0.0, f64::INFINITY);
-    match expr {
-        Expr::Paren(paren) => bounds(&paren.expr),
-        Expr::VectorSelector(selector) => match promql::metric_name(selector)? {
-            "up" | "probe_success" => Some((0.0, 1.0)),
-            _ => None,
-        },
-        Expr::Call(call) => match call.func.name {
-            "rate" | "irate" | "increase" | "changes" | "resets" | "sqrt" | "abs" => {
-                Some(FROM_ZERO)
-            }
-            // Where nothing is there is no result, not 0.
-            "count_over_time" => Some((1.0, f64::INFINITY)),
-            "absent" | "absent_over_time" | "present_over_time" => Some((1.0, 1.0)),
-            "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" => {
-                match call.args.args.first().map(|arg| &**arg)? {
-                    Expr::MatrixSelector(matrix) => {
-                        bounds(&Expr::VectorSelector(matrix.vs.clone()))
-                    }
-                    _ => None,
-                }
-            }
-            _ => None,
-        },
-        Expr::Aggregate(aggregate) => match aggregate.op.id() {
-            T_COUNT => Some((1.0, f64::INFINITY)),
-            T_SUM => bounds(&aggregate.expr).filter(|(least, _)| *least >= 0.0).map(|_| FROM_ZERO),
-            T_MAX | T_MIN | T_AVG => bounds(&aggregate.expr),
-            _ => None,
-        },
-        Expr::Binary(binary) if binary.op.id() == T_SUB => {
-            let from = constant(&binary.lhs)?;
-            let (least, most) = bounds(&binary.rhs)?;
-            Some((from - most, from - least))
-        }
-        Expr::Binary(binary) if [T_ADD, T_MUL, T_DIV].contains(&binary.op.id()) => {
-            let from_zero = |expr: &Expr| {
-                constant(expr).map_or_else(
-                    || bounds(expr).is_some_and(|(least, _)| least >= 0.0),
-                    |value| value >= 0.0,
-                )
-            };
-            (from_zero(&binary.lhs) && from_zero(&binary.rhs)).then_some(FROM_ZERO)
-        }
-        _ => None,
     }
 }

@@ -160,16 +160,16 @@ fn holds(rule: &Rule, findings: &mut Findings) {
         if let (T_LSS | T_LTE, Some(name)) = (comparison.op, age_of(comparison.left))
             && Duration::try_from_secs_f64(comparison.limit).is_ok_and(|limit| *hold >= limit)
         {
-            findings.error(
-                "never-true",
+            findings.warning(
+                "for-outlasts-window",
                 &rule.expr_place,
                 format!(
-                    "alert `{}` never fires: `{name}` is younger than {} s for that long only, and `for` asks for {}",
+                    "alert `{}` never fires after a start: `{name}` is younger than {} s for that long only, and `for` asks for {}",
                     rule.name,
                     promql::number_text(comparison.limit),
                     duration::format(*hold)
                 ),
-                "leave `for` out, or raise the threshold above it",
+                "leave `for` out, or raise the threshold above it; only starts that go on and on alert",
             );
         }
         let counts = match within(comparison.left) {
@@ -230,8 +230,13 @@ fn value_in_label(rule: &Rule, findings: &mut Findings) {
     }
     let shows = |text: &str| {
         text.split("{{").skip(1).any(|action| {
-            let action = action.split("}}").next().unwrap_or_default();
-            action.contains("$value") || action.split_whitespace().any(|word| word == ".Value")
+            let action = action.split("}}").next().unwrap_or_default().trim_start_matches('-');
+            // A condition shows nothing.
+            let first = action.split_whitespace().next().unwrap_or_default();
+            let asks = ["if", "else", "with"].contains(&first);
+            !asks
+                && (action.contains("$value")
+                    || action.split_whitespace().any(|word| word == ".Value"))
         })
     };
     for (name, _) in rule.labels.iter().filter(|(_, text)| shows(text)) {

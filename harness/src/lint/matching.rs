@@ -1,11 +1,11 @@
 //! Expressions whose sides never meet, divide themselves, or filter nothing.
 
 use super::labels::{self, Labels, Recorded};
-use super::{Findings, LintContext};
+use super::{Findings, LintContext, Severity};
 use config::monitoring::promql::{self, constant};
 use config::monitoring::{PrometheusServer, Rule};
 use promql_parser::label::MatchOp;
-use promql_parser::parser::token::{T_DIV, T_LAND, T_LUNLESS, T_QUANTILE, T_SUM};
+use promql_parser::parser::token::{T_COUNT, T_DIV, T_GROUP, T_LAND, T_LUNLESS, T_QUANTILE, T_SUM};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
     BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
@@ -92,7 +92,6 @@ impl Known {
                     Some(LabelModifier::Exclude(names)) => {
                         inner.retain(|name| !names.labels.contains(name))
                     }
-                    None if aggregate.op.id() >= T_SUM => inner.clear(),
                     None => inner.clear(),
                 }
                 inner
@@ -202,15 +201,20 @@ impl Known {
                 }
             }
             "absent" | "absent_over_time" => {
+                let of = args.iter().flat_map(|arg| promql::selectors(arg));
                 let several =
-                    promql::selectors(args.first().map_or(&*call.args.args[0], |arg| arg))
-                        .into_iter()
-                        .flat_map(|one| &one.matchers.matchers)
-                        .find(|matcher| {
-                            matches!(matcher.op, MatchOp::Re(_)) && matcher.value.contains('|')
-                        });
-                if let Some(matcher) = several {
-                    findings.warning(
+                    of.flat_map(|one| one.matchers.matchers.iter().map(move |m| (one, m)));
+                let mut several = several.filter(|(_, matcher)| {
+                    matches!(matcher.op, MatchOp::Re(_)) && matcher.value.contains('|')
+                });
+                if let Some((selector, matcher)) = several.next() {
+                    // That none of several is there may well be what is asked.
+                    let severity = match promql::metric_name(selector) == Some("up") {
+                        true => Severity::Warning,
+                        false => Severity::Note,
+                    };
+                    findings.add(
+                        severity,
                         "absent-of-several",
                         &rule.expr_place,
                         format!(
@@ -244,7 +248,13 @@ impl Known {
                 })
             });
             if !made && yields_always(&rule.expr).is_none() {
-                findings.warning(
+                // Some exporters show a series only while something is wrong.
+                let severity = match asks_for_presence(&rule.expr) {
+                    true => Severity::Note,
+                    false => Severity::Warning,
+                };
+                findings.add(
+                    severity,
                     "no-comparison",
                     &rule.expr_place,
                     format!("alert `{}` compares nothing: it fires whenever there is a series, also with value 0", rule.name),
@@ -308,6 +318,21 @@ fn filters(expr: &Expr) -> bool {
     own || promql::children(expr).into_iter().any(filters)
 }
 
+/// Whether an expression without a comparison may well ask whether there is a series.
+fn asks_for_presence(expr: &Expr) -> bool {
+    match within(expr) {
+        Expr::VectorSelector(_) => true,
+        Expr::Call(call) => call.func.name.starts_with("present"),
+        Expr::Aggregate(aggregate) => {
+            [T_COUNT, T_GROUP].contains(&aggregate.op.id()) || asks_for_presence(&aggregate.expr)
+        }
+        Expr::Binary(binary) if binary.op.is_set_operator() => {
+            asks_for_presence(&binary.lhs) && asks_for_presence(&binary.rhs)
+        }
+        _ => false,
+    }
+}
+
 /// The φ of a quantile.
 fn share(rule: &Rule, function: &str, param: Option<&Expr>, findings: &mut Findings) {
     let Some(share) = param.and_then(constant).filter(|share| !(0.0..=1.0).contains(share)) else {
@@ -321,7 +346,10 @@ fn share(rule: &Rule, function: &str, param: Option<&Expr>, findings: &mut Findi
             rule.name,
             promql::number_text(share)
         ),
-        format!("write {}", promql::number_text(share / 100.0)),
+        match share > 1.0 {
+            true => format!("write {}", promql::number_text(share / 100.0)),
+            false => "write 0.95 for 95 %".to_owned(),
+        },
     );
 }
 
@@ -374,13 +402,17 @@ fn divides_itself(rule: &Rule, binary: &BinaryExpr, findings: &mut Findings) {
 /// An alternative that is nothing, which matches series without the label.
 fn empty_alternative(rule: &Rule, selector: &VectorSelector, findings: &mut Findings) {
     for matcher in &selector.matchers.matchers {
+        // One in front is meant, and one that is excluded too.
         let value = &matcher.value;
-        let nothing = value.ends_with('|') || value.starts_with('|') || value.contains("||");
-        if matches!(matcher.op, MatchOp::Re(_) | MatchOp::NotRe(_))
-            && nothing
-            && !value.ends_with("\\|")
-        {
-            findings.warning(
+        let nothing = value.ends_with('|') || value.contains("||");
+        if matches!(matcher.op, MatchOp::Re(_)) && nothing && !value.ends_with("\\|") {
+            // Each series of a target has these.
+            let severity = match ["job", "instance"].contains(&matcher.name.as_str()) {
+                true => Severity::Warning,
+                false => Severity::Note,
+            };
+            findings.add(
+                severity,
                 "matches-empty",
                 &rule.expr_place,
                 format!("`{}`: one alternative of {}{}\"{value}\" is empty, so it matches series without the label too", rule.name, matcher.name, matcher.op),

@@ -3,7 +3,7 @@
 use super::alert::Alerts;
 use super::{Findings, LintContext};
 use config::monitoring::prometheus::Relabel;
-use config::monitoring::{PrometheusServer, ScrapeJob, promql};
+use config::monitoring::{PrometheusServer, ScrapeJob, duration, promql};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Labels = BTreeMap<String, String>;
@@ -41,7 +41,8 @@ fn relabelled(mut labels: Labels, rules: &[Relabel]) -> Option<Labels> {
                     labels.insert(rule.target_label.clone(), written);
                 }
             }
-            "hashmod" | "labelmap" => return Some(labels),
+            "hashmod" | "labelmap" | "labeldrop" | "labelkeep" | "lowercase" | "uppercase"
+            | "keepequal" | "dropequal" => return Some(labels),
             _ => {}
         }
     }
@@ -70,6 +71,15 @@ fn dropped_targets(job: &ScrapeJob, findings: &mut Findings) {
                 ("__scheme__", &job.scheme),
             ] {
                 labels.insert(name.to_owned(), value.to_owned());
+            }
+            for (name, values) in &job.params {
+                labels
+                    .extend(values.first().map(|value| (format!("__param_{name}"), value.clone())));
+            }
+            for (name, time) in
+                [("__scrape_interval__", job.interval), ("__scrape_timeout__", job.timeout)]
+            {
+                labels.insert(name.to_owned(), duration::format(time));
             }
             relabelled(labels, &job.relabels).is_none()
         })
@@ -108,6 +118,12 @@ fn dropped_metrics(server: &PrometheusServer, findings: &mut Findings) {
             let from: Vec<&ScrapeJob> =
                 jobs.iter().filter(|job| asked.is_none_or(|asked| asked == job.name)).collect();
             let drops = |job: &&ScrapeJob| {
+                // What renames others may make it.
+                let renames =
+                    |rule: &Relabel| rule.target_label == "__name__" || rule.action == "labelmap";
+                if job.metric_relabels.iter().any(renames) {
+                    return false;
+                }
                 // Only what looks at the name alone is known to hold of all its series.
                 let by_name: Vec<Relabel> = job
                     .metric_relabels

@@ -15,7 +15,14 @@ const LONG: Duration = Duration::from_secs(3600);
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
         for (pattern, place) in &server.without_file {
-            findings.error(
+            // What lies outside of the configuration's folder is known by a Compose file's mounts
+            // only.
+            let severity = match subject.knows_services() || !pattern.starts_with('/') {
+                true => Severity::Error,
+                false => Severity::Note,
+            };
+            findings.add(
+                severity,
                 "rule-file-missing",
                 place,
                 format!("no file belongs to the pattern `{pattern}`; Prometheus starts without a word about it"),
@@ -163,7 +170,10 @@ fn told_to_alertmanager(
         let role = service.and_then(|s| managers.iter().find(|role| role.service == *s));
         match (service, role) {
             (None, _) if !subject.knows_services() => {}
-            (None, _) if elsewhere(host) => findings.note(
+            // On the host's network others listen at these.
+            (None, _)
+                if host == "localhost" && subject.networks.sharing.contains(&server.service) => {}
+            (None, _) if elsewhere(host) || subject.networks.open => findings.note(
                 "alertmanager-address",
                 place,
                 format!("alerts are sent to `{target}`, which is no service of the stack"),

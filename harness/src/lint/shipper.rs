@@ -1,8 +1,11 @@
 //! Filebeat: inputs that share their state, and fields whose type depends on where they come from.
 
-use super::{Findings, LintContext};
+use super::{Findings, LintContext, Severity};
 use config::yaml::{Document, Node, Place, Typed};
 use std::collections::BTreeMap;
+
+/// Nothing else can stand where one is.
+const OBJECT: &str = "an object";
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for shipper in &subject.config.shippers {
@@ -58,13 +61,20 @@ fn ids(inputs: &[(&Document, &Node)], findings: &mut Findings) {
 /// Elasticsearch takes one type for a field, the first that comes.
 fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
     let mut seen: BTreeMap<String, (&'static str, Place)> = BTreeMap::new();
-    for (doc, input) in inputs {
+    // What has an index of its own meets nobody.
+    let shared = || inputs.iter().filter(|(_, input)| text(input, "index").is_empty());
+    for (doc, input) in shared() {
         let root = text(input, "fields_under_root") == "true";
         for (key, node) in input.get_non_null("fields").map(Node::entries).unwrap_or_default() {
             let field = if root { key.name.clone() } else { format!("fields.{}", key.name) };
             let (kind, at) = (kind(node), place(doc, node));
             match seen.get(&field) {
-                Some((first, place)) if *first != kind => findings.error(
+                Some((first, place)) if *first != kind => findings.add(
+                    if [*first, kind].contains(&OBJECT) {
+                        Severity::Error
+                    } else {
+                        Severity::Warning
+                    },
                     "field-of-two-types",
                     &at,
                     format!("field `{field}` is {kind} here and {first} in {place}: Elasticsearch takes what comes first and drops the other lines"),
@@ -82,7 +92,7 @@ fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
             parser.get_non_null("ndjson").is_some_and(|json| text(json, "target").is_empty())
         })
     };
-    let open: Vec<_> = inputs.iter().filter(|(_, input)| bare(input)).collect();
+    let open: Vec<_> = shared().filter(|(_, input)| bare(input)).collect();
     if let [(_, _), (doc, second), ..] = open.as_slice() {
         findings.note(
             "field-of-two-types",
@@ -95,7 +105,7 @@ fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
 
 fn kind(node: &Node) -> &'static str {
     match node.typed() {
-        Typed::Map(_) => "an object",
+        Typed::Map(_) => OBJECT,
         Typed::Bool(_) => "a truth value",
         Typed::Int(_) | Typed::Float(_) => "a number",
         _ => "a text",

@@ -61,6 +61,9 @@ fn scraped(subject: &LintContext<'_>, server: &PrometheusServer, findings: &mut 
         for (target, place) in job.static_configs.iter().flat_map(|group| &group.targets) {
             let (host, port) = target.rsplit_once(':').unwrap_or((target, ""));
             let itself = ["localhost", "127.0.0.1"].contains(&host);
+            if itself && subject.networks.sharing.contains(&server.service) {
+                continue;
+            }
             if subject.hosts.contains_key(host) || host.contains('/') || host.contains("${") {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! What is wrong with a monitoring configuration: from its files, and from the stack if it is up.
 
 use crate::journal::Journal;
-use crate::lint::{self, Linted};
+use crate::lint::{self, Finding, Linted, Severity};
 use crate::ops::settings::Common;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -26,7 +26,13 @@ pub async fn lint(paths: &[String], files_only: bool, common: &Common) -> Result
     let stack = match opened {
         Ok(stack) => stack,
         Err(error) if is_about_files(&error, paths) => {
-            return Ok(without_declaration(paths, &profiles)?);
+            let mut linted = without_declaration(paths, &profiles)?;
+            if let StackError::Config(error) = error {
+                linted.findings.push(left_out(error));
+                linted.sort();
+                near(&mut linted);
+            }
+            return Ok(linted);
         }
         Err(error) => return Err(error.into()),
     };
@@ -59,6 +65,19 @@ fn is_about_files(error: &StackError, paths: &[String]) -> bool {
     }
 }
 
+/// That the declaration was not looked at, since the stack can't be read as a run would.
+fn left_out(error: ConfigError) -> Finding {
+    Finding {
+        severity: Severity::Note,
+        check: "declaration-left-out",
+        file: error.place.file,
+        line: error.place.line,
+        column: error.place.column,
+        what: format!("a run can't use this: {}; looked at without firedrill.yaml", error.problem),
+        hint: error.hint,
+    }
+}
+
 fn without_declaration(
     paths: &[String],
     profiles: &BTreeSet<String>,
@@ -84,6 +103,8 @@ fn near(linted: &mut Linted) {
     }
     let here = format!("{}/", here.display());
     for seen in &mut linted.unread {
-        *seen = seen.strip_prefix(&here).unwrap_or(seen).to_owned();
+        if let Some(near) = seen.strip_prefix(&here).map(str::to_owned) {
+            *seen = near;
+        }
     }
 }

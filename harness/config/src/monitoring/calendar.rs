@@ -19,11 +19,27 @@ const MONTHS: [&str; 12] = [
     "november",
     "december",
 ];
+/// Days of the shortest month.
+const SHORTEST_MONTH: i64 = 28;
 /// Minutes of a day.
 const DAY: u32 = 24 * 60;
 
 /// Tells what in one interval Alertmanager refuses.
 pub(super) fn check(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
+    times(at, found);
+    days(at, found);
+    if let Some(location) = at.get("location") {
+        let name = location.text().unwrap_or_default();
+        if !is_zone(&name) {
+            found.push(location.error(
+                format!("`{name}` is no time zone"),
+                "write a name of the zone database, as Europe/Berlin, or UTC or Local",
+            ));
+        }
+    }
+}
+
+fn times(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
     for range in at.items("times").unwrap_or_default() {
         let text = |key: &str| range.get(key).and_then(|at| at.text().ok());
         match (text("start_time"), text("end_time")) {
@@ -48,6 +64,9 @@ pub(super) fn check(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
             }
         }
     }
+}
+
+fn days(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
     type Member = fn(&str) -> Option<i64>;
     let kinds: [(&str, &str, Member, &str); 4] = [
         ("weekdays", "day of the week", |text| place(&DAYS, text), "write monday:friday"),
@@ -77,8 +96,13 @@ pub(super) fn check(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
             let (first, last) = text.split_once(':').unwrap_or((&text, &text));
             match (member(first), member(last)) {
                 (Some(from), Some(to)) => {
-                    let crosses = key == "days_of_month" && (from < 0) != (to < 0);
-                    if from > to && !crosses || (crosses && from < 0) {
+                    // Days from the end are counted in the shortest month, as Alertmanager does.
+                    let day = |at: i64| if at < 0 { SHORTEST_MONTH + at } else { at };
+                    let backwards = match key {
+                        "days_of_month" => (from < 0 && to > 0) || day(from) > day(to),
+                        _ => from > to,
+                    };
+                    if backwards {
                         found.push(item.error(format!("`{text}` ends before it begins"), hint));
                     }
                 }
@@ -87,15 +111,6 @@ pub(super) fn check(at: &Cursor<'_>, found: &mut Vec<ConfigError>) {
                     found.push(item.error(format!("`{wrong}` is no {what}"), hint));
                 }
             }
-        }
-    }
-    if let Some(location) = at.get("location") {
-        let name = location.text().unwrap_or_default();
-        if !is_zone(&name) {
-            found.push(location.error(
-                format!("`{name}` is no time zone"),
-                "write a name of the zone database, as Europe/Berlin, or UTC or Local",
-            ));
         }
     }
 }

@@ -181,7 +181,13 @@ impl<'a> Translation<'a> {
                     continue;
                 }
             }
+            // What is a class itself is no end of a range: a dash behind it is a dash.
+            let whole = letter == '\\'
+                && self.letters.peek().is_some_and(|next| "dDsSwWpP".contains(*next));
             let low = self.member(letter, &mut out);
+            if whole {
+                continue;
+            }
             let mut ahead = self.letters.clone();
             if ahead.next() == Some('-') && ahead.peek().is_some_and(|next| *next != ']') {
                 self.letters.next();
@@ -246,6 +252,8 @@ mod tests {
             ("a|b", "b", true),
             (r"\d+\.\d", "1.2", true),
             ("[a-z\\-]+", "a-b", true),
+            (r"[\w-.]+", "a-b.c", true),
+            (r"[\d-]+", "1-2", true),
         ] {
             let read = anchored(pattern).unwrap_or_else(|why| panic!("{why}"));
             assert_eq!(read.is_match(text), fits, "{pattern} {text}");

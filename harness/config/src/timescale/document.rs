@@ -96,8 +96,7 @@ impl Pass<'_, '_> {
                 match read {
                     Ok(from) => (from, *line),
                     Err(problem) => {
-                        let place =
-                            Place::new(&self.doc_name, *line, full.clone());
+                        let place = Place::new(&self.doc_name, *line, full.clone());
                         let hint = "write the duration out".to_owned();
                         self.work.reasons.push(Reason {
                             subject: full,

@@ -54,10 +54,12 @@ impl Document {
         let line = |line: u64| if spread && line > 0 { before + line } else { before + 1 };
         let mut doc = Document::parse(file, text).map_err(|mut error| {
             error.place.line = line(error.place.line);
+            error.place.column = 0;
             error.problem = format!("{name}: {}", error.problem);
             error
         })?;
         doc.root.each_place(&mut |at| *at = line(*at));
+        doc.further = doc.further.map(line);
         doc.within = Some(name.to_owned());
         Ok(doc)
     }

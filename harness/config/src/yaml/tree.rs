@@ -348,16 +348,19 @@ impl Node {
         self.get_mut(key).filter(|node| matches!(node.value, Value::Map(_)))
     }
 
-    /// Changes the place of the node and of all that are in it.
+    /// Changes the line of the node and of all that are in it. Their columns are those of another
+    /// text then, and not known.
     pub(super) fn each_place(&mut self, with: &mut impl FnMut(&mut u64)) {
         with(&mut self.mark.line);
         with(&mut self.line_where_used);
+        self.column_where_used = 0;
         match &mut self.value {
             Value::Scalar(_) => {}
             Value::List(items) => items.iter_mut().for_each(|item| item.each_place(with)),
             Value::Map(entries) => {
                 for (key, node) in entries {
                     with(&mut key.mark.line);
+                    key.column = 0;
                     node.each_place(with);
                 }
             }

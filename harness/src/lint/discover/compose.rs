@@ -2,6 +2,7 @@
 //! passes over: a lint fails over no key of Compose.
 
 use super::Found;
+use super::filled::fill;
 use crate::plan::subject::source::{Mount, Text};
 use config::monitoring::ServerKind;
 use config::yaml::{ConfigError, Node, Value};
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default)]
 pub(super) struct Project {
     pub(super) services: BTreeMap<String, Service>,
+    /// Whether services of other projects are in its networks.
+    pub(super) open: bool,
 }
 
 /// A service, as far as it matters.
@@ -24,6 +27,10 @@ pub(super) struct Service {
     pub(super) texts: Vec<Text>,
     /// Whether no profile turns it on.
     pub(super) off: bool,
+    /// Whether it is in the network of the host or of another service.
+    pub(super) shares: bool,
+    /// Names that it alone knows, with the service.
+    pub(super) known: Vec<(String, String)>,
     others: Vec<String>,
 }
 
@@ -90,7 +97,8 @@ impl Service {
 pub(super) fn read(file: &Path, profiles: &BTreeSet<String>, found: &mut Found) -> Project {
     let folder = file.parent().unwrap_or(Path::new(""));
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let mut reading = Reading { variables: variables(&folder), open: Vec::new(), found };
+    let mut reading =
+        Reading { variables: variables(&folder), open: Vec::new(), shared: false, found };
     let mut services = Tree::new();
     let mut contents = Tree::new();
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -115,7 +123,7 @@ pub(super) fn read(file: &Path, profiles: &BTreeSet<String>, found: &mut Found) 
             || profiles.contains("*")
             || asked.split(',').any(|one| one == profile)
     };
-    let mut project = Project::default();
+    let mut project = Project { open: reading.shared, ..Project::default() };
     for (name, (node, base, _)) in &services {
         let mut service = reading.service(node, base, &contents);
         let own: Vec<String> = texts(node.get_non_null("profiles"));
@@ -146,12 +154,22 @@ fn variables(folder: &Path) -> BTreeMap<String, String> {
 struct Reading<'a> {
     variables: BTreeMap<String, String>,
     open: Vec<PathBuf>,
+    /// Whether a network comes from elsewhere.
+    shared: bool,
     found: &'a mut Found,
 }
 
 impl Reading<'_> {
     fn file(&mut self, file: &Path, services: &mut Tree, contents: &mut Tree) {
         let real = super::real(file);
+        if !file.is_file() {
+            self.found.notes.push(ConfigError::of(
+                file,
+                "a Compose file includes this one, which is not there",
+                "what it holds is not looked at",
+            ));
+            return;
+        }
         if self.open.contains(&real) {
             self.found.notes.push(ConfigError::of(
                 file,
@@ -182,6 +200,11 @@ impl Reading<'_> {
                 self.file(&path, services, contents);
             }
         }
+        let networks = tree.get_non_null("networks").map(Node::entries).unwrap_or_default();
+        self.shared |= networks.iter().any(|(_, network)| {
+            let external = network.get_non_null("external");
+            external.is_some_and(|external| external.text() != Some("false"))
+        });
         for (key, node) in tree.get_non_null("services").map(Node::entries).unwrap_or_default() {
             let node = self.extended(node, file, &base, &tree, 0);
             match services.get_mut(&key.name) {
@@ -245,6 +268,9 @@ impl Reading<'_> {
             .extend(words(node.get_non_null("entrypoint")).iter().map(|word| filled(word)));
         service.others.extend(text("container_name"));
         service.others.extend(text("hostname"));
+        service.shares =
+            text("network_mode").is_some_and(|mode| mode != "bridge" && mode != "none");
+        service.known = known_names(node);
         for (_, network) in node.get_non_null("networks").map(Node::entries).unwrap_or_default() {
             service
                 .others
@@ -350,6 +376,29 @@ impl Reading<'_> {
     }
 }
 
+/// Names that one service alone knows: links with an alias, and hosts that are written out.
+fn known_names(node: &Node) -> Vec<(String, String)> {
+    let pair = |text: &String| {
+        let (name, to) = text.split_once([':', '='])?;
+        Some((name.trim().to_owned(), to.trim().to_owned()))
+    };
+    let links = texts(node.get_non_null("links"));
+    let outer = texts(node.get_non_null("external_links"));
+    let mut found: Vec<(String, String)> = links
+        .iter()
+        .chain(&outer)
+        .filter_map(pair)
+        .map(|(service, alias)| (alias, service))
+        .collect();
+    let hosts = node.get_non_null("extra_hosts");
+    let listed = texts(hosts);
+    let mapped =
+        hosts.map(Node::entries).unwrap_or_default().iter().map(|(key, _)| key.name.clone());
+    let written = listed.iter().filter_map(pair).map(|(host, _)| host).chain(mapped);
+    found.extend(written.map(|host| (host.clone(), host)));
+    found
+}
+
 /// Lays one service over another: maps key by key, lists behind each other.
 fn overlay(under: &mut Node, over: &Node) {
     for (key, node) in over.entries() {
@@ -397,80 +446,4 @@ fn words(node: Option<&Node>) -> Vec<String> {
     }
     words.extend(Some(word).filter(|word| !word.is_empty()));
     words
-}
-
-/// Fills in variables. A dollar sign that begins none stays as it is.
-fn fill(text: &str, variables: &BTreeMap<String, String>, depth: usize) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if let Some(after) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = after;
-        } else if let Some((inside, after)) = rest.strip_prefix('{').and_then(braces) {
-            let end = inside.find(|c| !is_name(c)).unwrap_or(inside.len());
-            let (name, how) = inside.split_at(end);
-            let value = variables.get(name);
-            let default = how.trim_start_matches([':', '-', '?', '+']);
-            match value.filter(|value| !(value.is_empty() && how.starts_with(':'))) {
-                Some(value) => out.push_str(value),
-                None if how.contains('-') && depth < 10 => {
-                    out.push_str(&fill(default, variables, depth + 1))
-                }
-                None => {}
-            }
-            rest = after;
-        } else {
-            let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-            let name = &rest[..end];
-            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-                out.push('$');
-            } else {
-                out.push_str(variables.get(name).map_or("", String::as_str));
-                rest = &rest[end..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// What is inside of braces that were opened, and what follows.
-fn braces(text: &str) -> Option<(&str, &str)> {
-    let mut open = 1;
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '{' => open += 1,
-            '}' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return Some((&text[..at], &text[at + 1..]));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_are_filled_in_and_lone_dollars_stay() {
-        let known =
-            BTreeMap::from([("A".to_owned(), "1".to_owned()), ("E".to_owned(), String::new())]);
-        for (text, wanted) in [
-            ("x$A-${A}", "x1-1"),
-            ("${B:-two}", "two"),
-            ("${E:-two}${E-three}", "two"),
-            ("$$A $2a$14$ ($|/)", "$A $2a$14$ ($|/)"),
-            ("${B:-${A}}", "1"),
-            ("${open", "${open"),
-        ] {
-            assert_eq!(fill(text, &known, 0), wanted, "{text}");
-        }
-    }
 }

@@ -12,22 +12,19 @@ pub(super) enum Content {
     Server(ServerKind),
     /// Rules of Prometheus.
     Rules,
+    /// A Compose file.
+    Compose,
     /// Something that is known and not looked at.
     Other(&'static str),
 }
 
 /// What a file is; none if it is nothing of monitoring. One that was named must be something.
-pub(super) fn of(file: &Path, named: bool, found: &mut Found) -> Option<(Content, String)> {
-    let text = super::text_of(file, named, found)?;
-    match told(&text) {
-        Some(content) => Some((content, text)),
-        None => {
-            if named {
-                found.unread.push((file.to_owned(), "of no kind that is known here".to_owned()));
-            }
-            None
-        }
+pub(super) fn of(file: &Path, named: bool, found: &mut Found) -> Option<Content> {
+    let content = told(&super::text_of(file, named, found)?);
+    if content.is_none() && named {
+        found.unread.push((file.to_owned(), "of no kind that is known here".to_owned()));
     }
+    content
 }
 
 /// Keys at the top of a text, whether or not it is YAML as a whole.
@@ -69,6 +66,12 @@ pub(super) fn told(text: &str) -> Option<Content> {
         }
         return None;
     }
+    if has("services") && text.contains("image:") {
+        return Some(Content::Compose);
+    }
+    if has("tests") && (has("rule_files") || has("evaluation_interval")) {
+        return Some(Content::Other("promtool's tests of rules"));
+    }
     if has("schema_config") || has("ingester") || (has("auth_enabled") && has("server")) {
         return Some(Content::Other("a configuration of Loki or its kin"));
     }
@@ -81,7 +84,7 @@ pub(super) fn told(text: &str) -> Option<Content> {
     if has("exporters") && has("service") && has("receivers") {
         return Some(Content::Server(ServerKind::Collector));
     }
-    if has("route") && has("receivers") {
+    if has("route") && (has("receivers") || text.contains("receiver:")) {
         return Some(Content::Server(ServerKind::Alertmanager));
     }
     if keys.iter().any(|key| key.starts_with("filebeat")) {
@@ -101,6 +104,9 @@ pub(super) fn told(text: &str) -> Option<Content> {
         && (text.contains("alert:") || text.contains("record:"))
         && text.contains("expr:")
     {
+        if text.contains("partial_response_strategy:") {
+            return Some(Content::Other("rules of Thanos"));
+        }
         let logs = ["|=", "|~", "| json", "| logfmt"].iter().any(|mark| text.contains(mark));
         let values = text.contains("{{ $values") || has("tenant");
         return Some(match logs || values {
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_file_is_known_by_what_it_holds() {
-        use Content::{Other, Rules, Server};
+        use Content::{Compose, Other, Rules, Server};
         for (text, wanted) in [
             ("scrape_configs: []\n", Some(Server(ServerKind::Prometheus))),
             ("global: {evaluation_interval: 15s}\n", Some(Server(ServerKind::Prometheus))),
@@ -135,6 +141,11 @@ mod tests {
                 Some(Other("Promtail's configuration")),
             ),
             ("services: {}\n", None),
+            ("services:\n  a:\n    image: x\n", Some(Compose)),
+            (
+                "rule_files: [r.yml]\nevaluation_interval: 1m\ntests: []\n",
+                Some(Other("promtool's tests of rules")),
+            ),
             ("hello\n", None),
         ] {
             assert_eq!(told(text), wanted, "{text}");

@@ -5,8 +5,6 @@ use config::yaml::ConfigError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Size from which on a file is no configuration, in bytes.
-pub(super) const LARGEST: u64 = 10_000_000;
 /// Folders below a path that are looked into.
 const DEEPEST: usize = 10;
 /// Files that are looked at.
@@ -67,7 +65,9 @@ fn folder(path: &Path, depth: usize, files: &mut Files) {
             if !name.starts_with('.') && !FOREIGN.contains(&name.as_str()) {
                 folder(&path, depth + 1, files);
             }
-        } else if Some(&path) == compose.as_ref() {
+        } else if Some(&path) == compose.as_ref()
+            || (compose.is_none() && is_compose(&path) && !name.contains("override"))
+        {
             files.compose.push(path);
         } else if !is_compose(&path)
             && [".yml", ".yaml", ".rules"].iter().any(|end| name.ends_with(end))

@@ -85,8 +85,17 @@ impl Found<'_> {
     }
 }
 
+const MB: u64 = 1_000_000;
+/// Size from which on a file is no configuration, in bytes.
+pub const LARGEST: u64 = 10 * MB;
+
 /// Reads a file of a stack's, and learns what in it must not be shown.
 fn read(file: &Path) -> Result<String, ConfigError> {
+    let size = std::fs::metadata(file).map_or(0, |about| about.len());
+    if size > LARGEST {
+        let what = format!("{} MB large, at most {} MB are read", size / MB, LARGEST / MB);
+        return Err(ConfigError::of(file, what, "is this a configuration file?"));
+    }
     let text = std::fs::read_to_string(file).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {

@@ -86,6 +86,29 @@ pub(super) const CASES: &[Case] = &[
     ),
     alert!("a stray bracket in a template's neighbour", "up == 0", []),
     alert!("a guard", "increase(a_total[5m]) >= 0 and on (job) b > 5", []),
+    alert!(
+        "a series that is there when something is wrong",
+        "job_failed{job=\"a\"}",
+        ["note no-comparison r.yml:5"]
+    ),
+    alert!("a class with a dash", "up{job=~\"[\\\\w-.]+\"} == 0", []),
+    alert!("names that begin with a colon", ":up:sum / :up:count < 0.5", []),
+    stack!("a duration that is worked out, before it needed no flag", ["r.yml" => "groups:\n- name: a\n  rules:\n  - {alert: A, expr: 'rate(a_total[5m * 2]) > 1'}\n"], ["note needs-a-flag r.yml:4"]),
+    stack!("addresses of the host's network", ["docker-compose.yml" => "services:\n  prometheus: {image: 'prom/prometheus:v3.4.2', network_mode: host, volumes: ['.:/etc/prometheus', './p.yml:/etc/prometheus/prometheus.yml']}\n  alertmanager: {image: 'prom/alertmanager:v0.28.1', network_mode: host, volumes: ['./a.yml:/etc/alertmanager/alertmanager.yml']}\n", "p.yml" => "rule_files: [r.yml]\nalerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}\nscrape_configs:\n- {job_name: web, static_configs: [{targets: ['localhost:8080']}]}\n", "a.yml" => "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://localhost:5001/'}]}]\n"], []),
+    stack!("an Alertmanager of another project", ["docker-compose.yml" => "services:\n  prometheus: {image: 'prom/prometheus:v3.4.2', networks: [shared], volumes: ['.:/etc/prometheus', './p.yml:/etc/prometheus/prometheus.yml']}\n  web: {image: x}\nnetworks: {shared: {external: true}}\n"], ["note alertmanager-address p.yml:3"]),
+    case!("a label job that a target sets", ["p.yml" => "rule_files: [r.yml]\nalerting: {alertmanagers: [{static_configs: [{targets: ['am:9093']}]}]}\nscrape_configs:\n- {job_name: all, static_configs: [{targets: ['web:1'], labels: {job: web}}]}\n", "r.yml" => RULES], []),
+    case!("tests of rules", ["r.yml" => RULES, "t.yml" => "rule_files: [r.yml]\nevaluation_interval: 1m\ntests: []\n"], []),
+    case!("a second document", ["r.yml" => "groups:\n- name: a\n  rules:\n  - {alert: X, expr: 'up == 0'}\n---\ngroups:\n- name: b\n"], ["warning second-document r.yml:5"]),
+    manager!(
+        "a template whose name holds the word",
+        "route: {receiver: a}\nreceivers:\n- name: a\n  slack_configs: [{api_url: 'http://b', channel: c, text: '{{ define \"my.template.text\" }}x{{ end }}{{ template \"my.template.text\" . }}'}]\n",
+        []
+    ),
+    manager!(
+        "a Slack app, a wait as Go writes it, an address with a template",
+        "route: {receiver: a}\nreceivers:\n- name: a\n  slack_configs: [{app_token: x, channel: c}]\n  webhook_configs: [{url: 'http://b/{{ .GroupLabels.team }}', timeout: 1.5s}]\n",
+        []
+    ),
     // What Prometheus refuses.
     server!("an unknown key", "  static_config: []\n", ["error unknown-key p.yml:6"]),
     server!(
@@ -132,7 +155,7 @@ pub(super) const CASES: &[Case] = &[
     alert!(
         "a part of itself",
         "rate(a_total{code=\"500\"}[5m]) / rate(a_total[5m]) > 0.1",
-        ["warning divides-itself r.yml:5", "warning ratio-falls-silent r.yml:5"]
+        ["warning divides-itself r.yml:5", "note ratio-falls-silent r.yml:5"]
     ),
     alert!(
         "values that differ",
@@ -167,7 +190,7 @@ pub(super) const CASES: &[Case] = &[
     alert!(
         "an age with a long wait",
         "time() - process_start_time_seconds < 120",
-        ["error never-true r.yml:5"]
+        ["warning for-outlasts-window r.yml:5"]
     ),
     alert!(
         "an event with a long wait",
@@ -211,8 +234,13 @@ pub(super) const CASES: &[Case] = &[
     ),
     manager!(
         "a template file that is not there",
-        "route: {receiver: a}\ntemplates: ['t/*.tmpl']\nreceivers: [{name: a, webhook_configs: [{url: 'http://b'}]}]\n",
+        "route: {receiver: a}\ntemplates: ['t/*.tmpl']\nreceivers: [{name: a, slack_configs: [{api_url: 'http://b', channel: c, text: '{{ template \"t.text\" . }}'}]}]\n",
         ["error template-file-missing a.yml:2"]
+    ),
+    manager!(
+        "a pattern of templates that nobody uses",
+        "route: {receiver: a}\ntemplates: ['t/*.tmpl']\nreceivers: [{name: a, webhook_configs: [{url: 'http://b'}]}]\n",
+        ["note template-file-missing a.yml:2"]
     ),
     manager!(
         "reminders that are forgotten",

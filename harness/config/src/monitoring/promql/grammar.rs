@@ -2,7 +2,7 @@
 //! can't stand where it stands. It makes no tree: that is the parser's work, which tells no places
 //! and knows less.
 
-use super::known::{AGGREGATORS, FUNCTIONS, LATER};
+use super::known::{AGGREGATORS, FUNCTIONS, LATER, STABLE};
 use crate::monitoring::version::Version;
 
 /// A token with its place in the text, in bytes.
@@ -44,6 +44,8 @@ pub struct Newer {
     pub until: Option<Version>,
     /// Flag without which it is refused.
     pub feature: Option<&'static str>,
+    /// The first version that needs the flag no more.
+    pub stable: Option<Version>,
 }
 
 /// Reads a text.
@@ -62,7 +64,7 @@ pub fn read(text: &str) -> Result<Vec<Newer>, Unexpected> {
 
 fn tokens(text: &str) -> Result<Vec<Token<'_>>, Unexpected> {
     let (bytes, mut at, mut found) = (text.as_bytes(), 0, Vec::new());
-    let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b':';
+    let mut in_range = false;
     while at < bytes.len() {
         let (first, from) = (bytes[at], at);
         let kind = match first {
@@ -102,18 +104,23 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Unexpected> {
                 }
                 Kind::Number
             }
-            // A colon within brackets divides; within a name it belongs to it.
-            b':' => {
+            // A colon within brackets divides; elsewhere it belongs to a name.
+            b':' if in_range => {
                 at += 1;
                 Kind::Sign
             }
-            _ if first.is_ascii_alphabetic() || first == b'_' => {
-                while at < bytes.len() && word(bytes[at]) {
+            _ if first.is_ascii_alphabetic() || b"_:".contains(&first) => {
+                while at < bytes.len()
+                    && (bytes[at].is_ascii_alphanumeric()
+                        || bytes[at] == b'_'
+                        || (bytes[at] == b':' && !in_range))
+                {
                     at += 1;
                 }
                 Kind::Name
             }
             _ => {
+                in_range = first == b'[' || (in_range && first != b']');
                 let two = text.get(at..at + 2).unwrap_or_default();
                 at += if ["==", "!=", "<=", ">=", "=~", "!~", ">/", "</"].contains(&two) {
                     2
@@ -164,7 +171,8 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn newer(&mut self, what: &str, since: Version, feature: Option<&'static str>) {
-        self.newer.push(Newer { what: what.to_owned(), since, until: None, feature });
+        let what = what.to_owned();
+        self.newer.push(Newer { what, since, until: None, feature, stable: None });
     }
 
     fn expression(&mut self) -> Read {
@@ -199,15 +207,14 @@ impl<'a> Reader<'_, 'a> {
         if self.take("on") || self.take("ignoring") {
             self.names()?;
         }
-        if self.take("group_left") || self.take("group_right") {
-            if self.is("(") {
-                self.names()?;
-            }
+        if (self.take("group_left") || self.take("group_right")) && self.is("(") {
+            self.names()?;
         }
         for word in ["fill", "fill_left", "fill_right"] {
             if self.is(word) && self.tokens.get(self.next + 1).is_some_and(|next| next.text == "(")
             {
-                self.newer(&format!("`{word}`"), Version(3, 10), None);
+                let feature = Some("promql-binop-fill-modifiers");
+                self.newer(&format!("`{word}`"), Version(3, 10), feature);
                 self.next += 1;
                 self.want("(")?;
                 self.expression()?;
@@ -302,6 +309,7 @@ impl<'a> Reader<'_, 'a> {
                     since: Version(0, 0),
                     until: Some(Version(3, 0)),
                     feature: None,
+                    stable: None,
                 });
             }
             return self.arguments();
@@ -314,7 +322,9 @@ impl<'a> Reader<'_, 'a> {
 
     fn later(&mut self, name: &str) {
         if let Some((name, since, feature)) = LATER.iter().find(|(known, _, _)| *known == name) {
-            self.newer(&format!("`{name}`"), *since, *feature);
+            let what = format!("`{name}`");
+            let stable = STABLE.iter().find(|(known, _)| known == name).map(|(_, since)| *since);
+            self.newer.push(Newer { what, since: *since, until: None, feature: *feature, stable });
         }
     }
 
@@ -362,10 +372,8 @@ impl<'a> Reader<'_, 'a> {
         loop {
             if self.take("[") {
                 self.duration(&[":", "]"])?;
-                if self.take(":") {
-                    if !self.is("]") {
-                        self.duration(&["]"])?;
-                    }
+                if self.take(":") && !self.is("]") {
+                    self.duration(&["]"])?;
                 }
                 self.want("]")?;
             } else if self.take("offset") {
@@ -403,7 +411,13 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.unexpected("a duration like 5m, then `]`"));
         }
         if self.next - from > 1 {
-            self.newer("a duration that is worked out", Version(3, 4), None);
+            self.newer.push(Newer {
+                what: "a duration that is worked out".into(),
+                since: Version(3, 4),
+                until: None,
+                feature: Some("promql-duration-expr"),
+                stable: Some(Version(3, 14)),
+            });
         }
         Ok(())
     }
@@ -469,6 +483,8 @@ mod tests {
             "sum without (a) (x) / ignoring (b) y",
             "topk(3, x)",
             "a:b:c{d!~\"e\"}",
+            ":a:b / :c",
+            "rate(x[5m:step()])",
             "count_values(\"v\", x)",
             "x # comment\n> 1",
             "min_over_time(x[1h:5m])",
@@ -511,5 +527,8 @@ mod tests {
         assert_eq!(since("sum by (\"a.b\") (x)"), Some(Version(3, 0)));
         assert_eq!(since("x[300]"), Some(Version(2, 54)));
         assert_eq!(since("rate(x[5m])"), None);
+        let worked = &read("rate(x[5m * 2])").unwrap()[0];
+        assert_eq!((worked.since, worked.stable), (Version(3, 4), Some(Version(3, 14))));
+        assert_eq!(read("first_over_time(x[5m])").unwrap()[0].stable, Some(Version(3, 14)));
     }
 }

@@ -60,12 +60,19 @@ pub fn refused(text: &str, told: &str) -> Refused {
             if told.contains("invalid promql query")
                 || told.contains("unexpected character")
                 || told.contains("bad number")
-                || told.contains("unknown function") =>
+                || told.contains("unknown function")
+                || is_of_go(told) =>
         {
             Refused::BeyondUs
         }
         Ok(_) => Refused::Meaning,
     }
+}
+
+/// Whether a regular expression is refused that the servers take.
+fn is_of_go(told: &str) -> bool {
+    told.split_once("illegal regex for ")
+        .is_some_and(|(_, pattern)| crate::monitoring::regex::check(pattern).is_ok())
 }
 
 /// Why an expression is refused.

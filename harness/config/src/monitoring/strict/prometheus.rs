@@ -46,7 +46,9 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
         relabels(&alerting, "alert_relabel_configs", version, found);
         for at in alerting.items("alertmanagers").unwrap_or_default() {
             api_version(&at, version, found);
-            targets(&at, found);
+            if at.items("relabel_configs").unwrap_or_default().is_empty() {
+                targets(&at, found);
+            }
             discoveries(&at, found);
             relabels(&at, "relabel_configs", version, found);
             relabels(&at, "alert_relabel_configs", version, found);

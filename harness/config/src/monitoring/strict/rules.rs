@@ -75,18 +75,29 @@ fn expression(
     let Ok(newer) = grammar::read(&expr.text().unwrap_or_default()) else { return };
     for one in newer {
         let (what, since) = (&one.what, one.since);
+        let stable = one.stable.is_some_and(|stable| version >= stable);
         if version < since {
             found.push(expr.error(
                 format!("{what} came with Prometheus {since}, and the image is {}: it refuses the whole file", version.shown()),
                 format!("write it otherwise, or use an image of {since} or later"),
             ));
         } else if let (Some(needed), Some(features)) = (one.feature, features)
+            && !stable
             && !features.iter().any(|feature| feature == needed)
         {
-            found.push(expr.error(
+            let mut error = expr.error(
                 format!("{what} is an experiment of Prometheus and not turned on: it refuses the whole file"),
                 format!("start it with --enable-feature={needed}, or write it otherwise"),
-            ));
+            );
+            // What later versions take as it stands is worth a word, and no error.
+            if let Some(stable) = one.stable {
+                error = expr.error(
+                    format!("{what} needs --enable-feature={needed} before Prometheus {stable}; the image is {}", version.shown()),
+                    format!("start it with that flag, or use an image of {stable} or later"),
+                );
+                error.beyond_us = true;
+            }
+            found.push(error);
         } else if let Some(until) = one.until.filter(|until| version >= *until) {
             found.push(expr.error(
                 format!("Prometheus knows {what} no more from {until} on"),

@@ -7,6 +7,9 @@ use crate::monitoring::version::Version;
 use crate::yaml::{ConfigError, Place, Typed};
 use std::collections::BTreeMap;
 
+/// The first Alertmanager that expands templates in a webhook's address.
+const TEMPLATES: Version = Version(0, 31);
+
 /// What a value must be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Type {
@@ -16,6 +19,7 @@ pub(super) enum Type {
     Int,
     Float,
     Duration,
+    Wait,
     Size,
     Url,
     Regex,
@@ -67,6 +71,7 @@ impl Type {
             "int" => Type::Int,
             "float" => Type::Float,
             "duration" => Type::Duration,
+            "wait" => Type::Wait,
             "size" => Type::Size,
             "url" => Type::Url,
             "regex" => Type::Regex,
@@ -212,10 +217,7 @@ impl Schema {
         version: Option<Version>,
         found: &mut Vec<ConfigError>,
     ) {
-        let typed = at.node.typed();
-        let text = at.node.text().unwrap_or_default();
-        let is_scalar = !matches!(typed, Typed::List(_) | Typed::Map(_));
-        let wrong = |found: &mut Vec<ConfigError>, what: &str| found.push(at.wrong(what));
+        let is_scalar = !matches!(at.node.typed(), Typed::List(_) | Typed::Map(_));
         match holds {
             Type::Any => {}
             Type::Map(name) => self.check(name, at, version, found),
@@ -225,7 +227,7 @@ impl Schema {
                         self.value(of, &item, version, found);
                     }
                 }
-                Err(_) => wrong(found, "a list"),
+                Err(error) => found.push(error),
             },
             Type::Free(of) => match at.entries() {
                 Ok(entries) => {
@@ -233,60 +235,58 @@ impl Schema {
                         self.value(of, value, version, found);
                     }
                 }
-                Err(_) => wrong(found, "a map"),
+                Err(error) => found.push(error),
             },
             _ if at.node.is_null() => {}
-            _ if !is_scalar => wrong(found, "a single value"),
-            Type::Text => {}
-            Type::Bool => {
-                let plain = at.node.is_plain()
-                    && ["true", "false", "yes", "no", "on", "off", "y", "n"]
-                        .contains(&text.to_ascii_lowercase().as_str());
-                if !plain {
-                    wrong(found, "true or false, without quotes");
-                }
-            }
-            Type::Int => {
-                let digits = text.trim_start_matches(['-', '+']).replace('_', "");
-                let whole = digits.parse::<u64>().is_ok()
-                    || digits.starts_with("0x")
-                    || digits.parse::<f64>().is_ok_and(|number| number.fract() == 0.0);
-                if !(at.node.is_plain() && whole) {
-                    wrong(found, "a whole number, without quotes");
-                }
-            }
-            Type::Float => {
-                if text.replace('_', "").parse::<f64>().is_err() {
-                    wrong(found, "a number");
-                }
-            }
-            Type::Duration => {
-                if text != "0" && !text.is_empty() && duration::parse(text).is_err() {
-                    wrong(found, "a duration like 30s, 5m, 1h30m");
-                }
-            }
-            Type::Size => {
-                let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-                let known = [
-                    "", "B", "KB", "KiB", "MB", "MiB", "GB", "GiB", "TB", "TiB", "PB", "PiB", "EB",
-                    "EiB",
-                ];
-                if unit.len() == text.len() || !known.contains(&unit) {
-                    wrong(found, "a size like 10MB");
-                }
-            }
-            Type::Url => {
-                if let Some((problem, hint)) = no_url(text) {
-                    found.push(at.error(problem, hint));
-                }
-            }
-            Type::Regex => {
-                if let Err(problem) = crate::monitoring::regex::check(text) {
-                    found.push(at.error(problem, "write a regular expression of Go (RE2)"));
-                }
-            }
+            _ if !is_scalar => found.push(at.wrong("a single value")),
+            scalar => found.extend(wrong_scalar(scalar, at, version)),
         }
     }
+}
+
+/// What is wrong with a single value.
+fn wrong_scalar(holds: &Type, at: &Cursor<'_>, version: Option<Version>) -> Option<ConfigError> {
+    let text = at.node.text().unwrap_or_default();
+    let wanted = match holds {
+        Type::Bool => {
+            let words = ["true", "false", "yes", "no", "on", "off", "y", "n"];
+            let plain = at.node.is_plain() && words.contains(&text.to_ascii_lowercase().as_str());
+            (!plain).then_some("true or false, without quotes")
+        }
+        Type::Int => {
+            let digits = text.trim_start_matches(['-', '+']).replace('_', "");
+            let whole = digits.parse::<u64>().is_ok()
+                || digits.starts_with("0x")
+                || digits.parse::<f64>().is_ok_and(|number| number.fract() == 0.0);
+            (!(at.node.is_plain() && whole)).then_some("a whole number, without quotes")
+        }
+        Type::Float => text.replace('_', "").parse::<f64>().is_err().then_some("a number"),
+        Type::Duration => (text != "0" && !text.is_empty() && duration::parse(text).is_err())
+            .then_some("a duration like 30s, 5m, 1h30m"),
+        // Nanoseconds where it is a bare number.
+        Type::Wait => (text.parse::<i64>().is_err() && duration::parse_go(text).is_err())
+            .then_some("a duration like 30s, 1.5m, 1h30m"),
+        Type::Size => {
+            const UNITS: [&str; 14] = [
+                "", "B", "KB", "KiB", "MB", "MiB", "GB", "GiB", "TB", "TiB", "PB", "PiB", "EB",
+                "EiB",
+            ];
+            let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+            (unit.len() == text.len() || !UNITS.contains(&unit)).then_some("a size like 10MB")
+        }
+        Type::Url => {
+            // Later ones expand templates in addresses.
+            let filled = text.contains("{{") && version.is_none_or(|version| version >= TEMPLATES);
+            let (problem, hint) = no_url(text).filter(|_| !filled)?;
+            return Some(at.error(problem, hint));
+        }
+        Type::Regex => {
+            let problem = crate::monitoring::regex::check(text).err()?;
+            return Some(at.error(problem, "write a regular expression of Go (RE2)"));
+        }
+        Type::Any | Type::Text | Type::List(_) | Type::Free(_) | Type::Map(_) => None,
+    };
+    wanted.map(|wanted| at.wrong(wanted))
 }
 
 /// Takes over a line's keys, and those of the lines that it names.
