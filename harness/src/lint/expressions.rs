@@ -333,6 +333,7 @@ impl<'a> Known<'a> {
         if decides {
             self.ratio(rule, left, op, findings);
             self.falls_silent(rule, left, op, findings);
+            self.vanishes(rule, left, op, findings);
             gauge(rule, left, findings);
         }
     }
@@ -362,6 +363,31 @@ impl<'a> Known<'a> {
                 );
             }
         }
+    }
+
+    /// A target that is discovered is not down when it is gone: there is no `up` of it.
+    fn vanishes(&self, rule: &Rule, left: &Expr, op: u16, findings: &mut Findings) {
+        let Expr::VectorSelector(selector) = inner(left) else { return };
+        let low = [T_LSS, T_LTE, T_EQLC].contains(&op);
+        if !low || promql::metric_name(selector) != Some("up") || self.wanted.contains("up") {
+            return;
+        }
+        let job =
+            promql::equal_to(selector, "job").and_then(|job| self.server.config.view.job(job));
+        let Some(job) = job.filter(|job| job.static_configs.is_empty()) else { return };
+        // Files and static lists keep a target that does not answer.
+        let Some((kind, _)) = job.discoveries.iter().find(|(kind, _)| kind != "file") else {
+            return;
+        };
+        findings.note(
+            "falls-silent",
+            &rule.expr_place,
+            format!(
+                "alert `{}`: the targets of job `{}` are discovered ({kind}); one that vanishes there has no `up`, and nothing alerts",
+                rule.name, job.name
+            ),
+            format!("add an alert on absent(up{{job=\"{}\"}}), or on their number", job.name),
+        );
     }
 
     /// A ratio of rates is 0/0 when nothing comes in, and NaN is above nothing.

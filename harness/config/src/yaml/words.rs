@@ -32,7 +32,7 @@ pub(super) fn plainly(unreadable: &Unreadable) -> (String, String) {
     if told == UNCLOSED || told.contains("unclosed quote") {
         return says(UNCLOSED, "close the quote; a quote within the text is written \\\" or ''");
     }
-    if told.contains("tab cannot") || told.contains("found a tab") {
+    if ["tab cannot", "found a tab", "tabs disallowed"].iter().any(|part| told.contains(part)) {
         return says("a tab stands where spaces are wanted", "indent with spaces");
     }
     if seen.contains("{{") && (told.contains("expected string") || told.contains("expected")) {
@@ -55,6 +55,12 @@ pub(super) fn plainly(unreadable: &Unreadable) -> (String, String) {
             "a colon where no key can be",
             &format!("a value with `: ` in it needs quotes; {}", reads()),
         );
+    }
+    if told.contains("block collection") || told == "invalid indentation" {
+        return says("the indentation fits nothing above it", &reads());
+    }
+    if told.contains("block mapping") {
+        return says("no key where one is wanted", &reads());
     }
     // Advice to programmers says nothing to others.
     let foreign = ["Policy", "Options", "deserialize", "Option<", "enum", "seed"];

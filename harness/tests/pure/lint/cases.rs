@@ -204,6 +204,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case!("a value in a label", ["r.yml" => "groups:\n- name: a\n  rules:\n  - alert: X\n    expr: a > 1\n    for: 1m\n    labels: {v: '{{ $value }}'}\n    annotations: {v: '{{ $value }}'}\n"], ["warning value-in-label r.yml:4"]),
     case!("a limit of one", ["r.yml" => "groups:\n- name: a\n  limit: 1\n  rules:\n  - {alert: X, expr: 'up == 0'}\n"], ["warning limit-too-small r.yml:2"]),
+    case!("a target that vanishes", ["p.yml" => "rule_files: [r.yml]\nalerting: {alertmanagers: [{static_configs: [{targets: ['am:9093']}]}]}\nscrape_configs:\n- {job_name: web, dns_sd_configs: [{names: [web], type: A, port: 80}]}\n", "r.yml" => RULES], ["note falls-silent r.yml:5"]),
     // Scraping.
     server!(
         "a long interval",
