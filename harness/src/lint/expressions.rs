@@ -125,6 +125,7 @@ impl<'a> Known<'a> {
         let absent =
             absent || matches!(expr, Expr::Call(call) if call.func.name.starts_with("absent"));
         if let Expr::VectorSelector(selector) = expr {
+            self.wanted.extend(promql::metric_name(selector).filter(|_| absent));
             match (promql::metric_name(selector), promql::equal_to(selector, "job")) {
                 (Some("up"), Some(job)) => {
                     self.watched.insert(job);
@@ -139,9 +140,6 @@ impl<'a> Known<'a> {
                             .watched
                             .extend(self.jobs.iter().filter(|job| pattern.is_match(job))),
                     }
-                }
-                (Some(name), _) if absent => {
-                    self.wanted.insert(name);
                 }
                 _ => {}
             }
