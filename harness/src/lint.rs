@@ -15,7 +15,9 @@ use crate::declaration::Declaration;
 use crate::plan::subject::source::Source;
 use crate::stack::Stack;
 use config::monitoring::version::Version;
-use config::monitoring::{FileText, MonitoringConfig, Server, ServerKind, strict};
+use config::monitoring::{
+    FileText, MonitoringConfig, PrometheusServer, Server, ServerKind, strict,
+};
 use config::yaml::{ConfigError, Place};
 
 mod alert;
@@ -281,7 +283,7 @@ impl Findings {
         for error in refusals {
             told.insert((&error.place.file, error.place.line));
             if error.beyond_us {
-                self.note("needs-a-flag", &error.place, error.problem.clone(), error.hint.clone());
+                self.unreadable(error);
                 continue;
             }
             let key = error.problem.contains("is no key that");
@@ -465,8 +467,18 @@ fn look(
         rules::time_scale(&subject, findings);
         routes::check(&subject, findings);
     }
-    let loose = config.prometheus.iter().filter(|server| server.service == discover::LOOSE).count();
-    let files = config.render().len() - loose;
-    let linted = Linted { rules: config.rules().count(), files, ..Linted::default() };
+    let linted = Linted {
+        rules: config.rules().count(),
+        files: number_of_files(&config),
+        ..Linted::default()
+    };
     (linted, config)
+}
+
+/// Number of the files that a configuration was read from.
+fn number_of_files(config: &MonitoringConfig) -> usize {
+    let own = |server: &PrometheusServer| usize::from(server.service != discover::LOOSE);
+    let prometheus = config.prometheus.iter().map(|server| own(server) + server.rules.len());
+    let shippers = config.shippers.iter().map(|server| server.files.len());
+    prometheus.chain(shippers).sum::<usize>() + config.alertmanagers.len() + config.collectors.len()
 }

@@ -96,14 +96,18 @@ fn without_declaration(
 /// Places within the folder in which this runs are told from there.
 fn near(linted: &mut Linted) {
     let Ok(here) = std::env::current_dir() else { return };
+    let folder = format!("{}/", here.display());
     for finding in &mut linted.findings {
         if let Ok(near) = finding.file.strip_prefix(&here) {
             finding.file = near.to_owned();
         }
+        // Findings speak of other places too.
+        if here.parent().is_some() && finding.what.contains(&folder) {
+            finding.what = finding.what.replace(&folder, "");
+        }
     }
-    let here = format!("{}/", here.display());
     for seen in &mut linted.unread {
-        if let Some(near) = seen.strip_prefix(&here).map(str::to_owned) {
+        if let Some(near) = seen.strip_prefix(&folder).map(str::to_owned) {
             *seen = near;
         }
     }

@@ -129,6 +129,11 @@ mod tests {
         let jira = "route: {receiver: a}\nreceivers: [{name: a, jira_configs: [{project: x, issue_type: y, api_url: 'https://j.test'}]}]\n";
         assert_eq!(told(ServerKind::Alertmanager, "0.28", jira), [""; 0]);
         assert_eq!(told(ServerKind::Alertmanager, "0.27", jira).len(), 1);
+        // What is newer than what is known here may have keys of its own.
+        let unknown = "scrape_configs: []\nquite_another: 1\n";
+        let server = Server::of_file(ServerKind::Prometheus, "s", "a.yml", unknown);
+        let beyond = |version: &str| refusals(&server, Version::parse(version))[0].beyond_us;
+        assert!(beyond("9.9") && !beyond("3.4"));
     }
 
     #[test]

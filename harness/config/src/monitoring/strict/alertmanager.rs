@@ -9,8 +9,9 @@ use crate::yaml::{ConfigError, Document};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-static KEYS: LazyLock<Schema> =
-    LazyLock::new(|| Schema::read("Alertmanager", &[keys::HTTP, keys::ALERTMANAGER]));
+static KEYS: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::read("Alertmanager", keys::LAST_ALERTMANAGER, &[keys::HTTP, keys::ALERTMANAGER])
+});
 
 pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {
     let root = Cursor::root(doc);

@@ -5,6 +5,12 @@
 //! another line's keys, `@2.43` says from which version on a key is known, `-3.0` from which on no
 //! more. `most(a|b)`: at most one of these; `least(a|b)`: one of them at least.
 
+use crate::monitoring::version::Version;
+
+/// The newest versions that these keys are of.
+pub(super) const LAST_PROMETHEUS: Version = Version(3, 14);
+pub(super) const LAST_ALERTMANAGER: Version = Version(0, 35);
+
 /// What both servers use as HTTP clients.
 pub(super) const HTTP: &str = "
 http: +proxy basic_auth=basic authorization=authorization oauth2=oauth2 bearer_token=text bearer_token_file=text tls_config=tls follow_redirects=bool enable_http2=bool http_headers={header} most(basic_auth|authorization|oauth2|bearer_token|bearer_token_file)
@@ -73,11 +79,11 @@ receiver: name=text labels={text} discord_configs=[discord]@0.25 email_configs=[
 notifier: send_resolved=bool http_config=http
 discord: +notifier webhook_url=url webhook_url_file=text content=text title=text message=text username=text avatar_url=text most(webhook_url|webhook_url_file) least(webhook_url|webhook_url_file)
 email: send_resolved=bool to=text from=text hello=text smarthost=text auth_username=text auth_password=text auth_password_file=text auth_secret=text auth_secret_file=text auth_identity=text headers={text} html=text text=text require_tls=bool tls_config=tls force_implicit_tls=bool threading=any most(auth_password|auth_password_file) most(auth_secret|auth_secret_file)
-incidentio: +notifier url=url url_file=text alert_source_token=text alert_source_token_file=text max_alerts=int timeout=wait most(url|url_file) least(url|url_file) most(alert_source_token|alert_source_token_file)
+incidentio: +notifier url=url url_file=text alert_source_token=text alert_source_token_file=text max_alerts=int timeout=wait metadata=any@0.35 most(url|url_file) least(url|url_file) most(alert_source_token|alert_source_token_file)
 pagerduty: +notifier service_key=text service_key_file=text routing_key=text routing_key_file=text url=url client=text client_url=text description=text details={any} images=[image] links=[link] source=text severity=text class=text component=text group=text timeout=wait most(routing_key|routing_key_file) most(service_key|service_key_file)
 image: src=text alt=text href=text
 link: href=text text=text
-slack: +notifier api_url=url api_url_file=text app_token=text app_token_file=text app_url=url channel=text username=text color=text title=text title_link=text pretext=text text=text message_text=text fields=[slack_field] short_fields=bool footer=text fallback=text callback_id=text icon_emoji=text icon_url=text image_url=text thumb_url=text link_names=bool mrkdwn_in=[text] actions=[slack_action] update_message=bool timeout=wait most(api_url|api_url_file) most(app_token|app_token_file)
+slack: +notifier api_url=url api_url_file=text app_token=text app_token_file=text app_url=url channel=text username=text color=text title=text title_link=text pretext=text text=text message_text=text fields=[slack_field] short_fields=bool footer=text fallback=text callback_id=text icon_emoji=text icon_url=text image_url=text thumb_url=text link_names=bool mrkdwn_in=[text] actions=[slack_action] update_message=bool post_updates_to_thread=bool@0.35 timeout=wait most(api_url|api_url_file) most(app_token|app_token_file)
 slack_field: title=text value=text short=bool least(title) least(value)
 slack_action: type=text text=text url=text style=text name=text value=text confirm=slack_confirm least(type) least(text) least(name|url)
 slack_confirm: text=text title=text ok_text=text dismiss_text=text least(text)
@@ -88,11 +94,11 @@ wechat: +notifier api_secret=text api_secret_file=text corp_id=text message=text
 pushover: +notifier user_key=text user_key_file=text token=text token_file=text title=text message=text url=text url_title=text device=text sound=text priority=text retry=wait expire=wait ttl=wait html=bool monospace=bool most(user_key|user_key_file) least(user_key|user_key_file) most(token|token_file) least(token|token_file)
 victorops: +notifier api_key=text api_key_file=text api_url=url routing_key=text message_type=text state_message=text entity_display_name=text monitoring_tool=text custom_fields={text} least(routing_key) most(api_key|api_key_file)
 sns: +notifier api_url=text sigv4=sigv4 topic_arn=text phone_number=text target_arn=text subject=text message=text attributes={text} use_aws_http_client=bool least(topic_arn|phone_number|target_arn)
-telegram: +notifier api_url=url bot_token=text bot_token_file=text chat_id=int chat_id_file=text chat=int message_thread_id=int message=text disable_notifications=bool parse_mode=text most(bot_token|bot_token_file) most(chat_id|chat_id_file) least(chat_id|chat_id_file)
+telegram: +notifier api_url=url bot_token=text bot_token_file=text chat_id=int chat_id_file=text chat=int message_thread_id=int message=text disable_notifications=bool parse_mode=text timeout=wait@0.35 most(bot_token|bot_token_file) most(chat_id|chat_id_file) least(chat_id|chat_id_file)
 webex: +notifier api_url=url message=text room_id=text least(room_id)
 msteams: +notifier webhook_url=url webhook_url_file=text title=text summary=text text=text most(webhook_url|webhook_url_file) least(webhook_url|webhook_url_file)
 msteamsv2: +notifier webhook_url=url webhook_url_file=text title=text text=text most(webhook_url|webhook_url_file) least(webhook_url|webhook_url_file)
 jira: +notifier api_url=url api_type=text project=text summary=any description=any labels=[text] priority=text issue_type=text reopen_transition=text resolve_transition=text wont_fix_resolution=text reopen_duration=duration fields={any} custom_fields={any} least(project) least(issue_type)
-rocketchat: +notifier api_url=url token_id=text token_id_file=text token=text token_file=text channel=text color=text title=text title_link=text text=text fields=[any] short_fields=bool emoji=text icon_url=text image_url=text thumb_url=text link_names=bool actions=[any] most(token|token_file) most(token_id|token_id_file)
+rocketchat: +notifier api_url=url token_id=text token_id_file=text token=text token_file=text channel=text color=text title=text title_link=text text=text message_text=text@0.35 fields=[any] short_fields=bool emoji=text icon_url=text image_url=text thumb_url=text link_names=bool actions=[any] most(token|token_file) most(token_id|token_id_file)
 mattermost: +notifier webhook_url=url webhook_url_file=text channel=text username=text text=text fallback=text color=text pretext=text author_name=text author_link=text author_icon=text title=text title_link=text fields=[any] thumb_url=text footer=text footer_icon=text image_url=text icon_url=text icon_emoji=text attachments=[any] type=text props=any priority=any most(webhook_url|webhook_url_file)
 ";

@@ -9,8 +9,9 @@ use crate::yaml::{ConfigError, Document};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-static KEYS: LazyLock<Schema> =
-    LazyLock::new(|| Schema::read("Prometheus", &[keys::HTTP, keys::PROMETHEUS]));
+static KEYS: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::read("Prometheus", keys::LAST_PROMETHEUS, &[keys::HTTP, keys::PROMETHEUS])
+});
 
 /// The first version without the Alertmanager's first API, and in which names may be any text.
 const THREE: Version = Version(3, 0);

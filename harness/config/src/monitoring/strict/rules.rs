@@ -9,7 +9,8 @@ use crate::yaml::{ConfigError, Document};
 use promql_parser::label::MatchOp;
 use std::sync::LazyLock;
 
-static KEYS: LazyLock<Schema> = LazyLock::new(|| Schema::read("Prometheus", &[keys::RULES]));
+static KEYS: LazyLock<Schema> =
+    LazyLock::new(|| Schema::read("Prometheus", keys::LAST_PROMETHEUS, &[keys::RULES]));
 
 /// The first version in which names may be any text.
 const ANY_NAME: Version = Version(3, 0);

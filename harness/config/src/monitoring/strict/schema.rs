@@ -47,9 +47,11 @@ struct Shape {
 }
 
 /// All kinds of maps of a server's files, by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Schema {
     server: &'static str,
+    /// The newest version whose keys are known.
+    last: Version,
     shapes: BTreeMap<String, Shape>,
 }
 
@@ -94,8 +96,8 @@ impl Field {
 
 impl Schema {
     /// Reads the lines of several texts.
-    pub(super) fn read(server: &'static str, texts: &[&str]) -> Schema {
-        let mut schema = Schema { server, shapes: BTreeMap::new() };
+    pub(super) fn read(server: &'static str, last: Version, texts: &[&str]) -> Schema {
+        let mut schema = Schema { server, last, shapes: BTreeMap::new() };
         let lines: BTreeMap<&str, &str> = texts
             .iter()
             .flat_map(|text| text.lines())
@@ -135,7 +137,7 @@ impl Schema {
                         self.value(&field.holds, &value, version, found);
                     }
                 }
-                None => found.push(self.unknown(at, key, shape)),
+                None => found.push(self.unknown(at, key, shape, version)),
             }
         }
         let set =
@@ -181,8 +183,18 @@ impl Schema {
         ))
     }
 
-    fn unknown(&self, at: &Cursor<'_>, key: &crate::yaml::Key, shape: &Shape) -> ConfigError {
+    fn unknown(
+        &self,
+        at: &Cursor<'_>,
+        key: &crate::yaml::Key,
+        shape: &Shape,
+        version: Option<Version>,
+    ) -> ConfigError {
         let near = crate::nearest::nearest(&key.name, shape.fields.keys().map(String::as_str));
+        // A server that is newer than these lines may well know it.
+        let newer =
+            version.is_some_and(|version| version > self.last && version != Version::NEWEST);
+        let beyond_us = newer && near.is_none();
         // The key may belong a level higher or lower.
         let hint = near.map_or_else(
             || match self.shapes.iter().find(|(_, shape)| shape.fields.contains_key(&key.name)) {
@@ -200,14 +212,16 @@ impl Schema {
             |near| format!("did you mean `{near}`?"),
         );
         let place = key_place(at, key);
-        ConfigError::new(
-            place,
-            format!(
+        let what = match beyond_us {
+            true => {
+                format!("`{}` is no key that {} {} knows here", key.name, self.server, self.last)
+            }
+            false => format!(
                 "`{}` is no key that {} knows here: it refuses the whole file",
                 key.name, self.server
             ),
-            hint,
-        )
+        };
+        ConfigError { beyond_us, ..ConfigError::new(place, what, hint) }
     }
 
     fn value(
@@ -368,7 +382,7 @@ mod tests {
             ("Alertmanager", keys::ALERTMANAGER),
             ("Prometheus", keys::RULES),
         ] {
-            let schema = Schema::read(server, &[keys::HTTP, text]);
+            let schema = Schema::read(server, Version(1, 0), &[keys::HTTP, text]);
             for (name, shape) in &schema.shapes {
                 for (key, field) in &shape.fields {
                     let mut holds = &field.holds;
