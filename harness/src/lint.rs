@@ -281,7 +281,7 @@ impl Findings {
     fn refused(&mut self, refusals: &[ConfigError], unreadable: &[ConfigError]) {
         let mut told: BTreeSet<(&Path, u64)> = BTreeSet::new();
         for error in refusals {
-            told.insert((&error.place.file, error.place.line));
+            told.insert((error.place.file.as_path(), error.place.line));
             if error.beyond_us {
                 self.unreadable(error);
                 continue;
