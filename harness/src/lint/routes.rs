@@ -112,11 +112,12 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
             && said.insert((matcher.name.as_str(), place))
         {
             // The name of an alert is in `alertname`, however it is called in a rule.
+            let open = alerts.all.iter().any(|alert| alert.may_carry(&matcher.name));
             let near = match matcher.name.as_str() {
-                "alert" | "name" | "alert_name" => Some("alertname"),
+                "alert" | "alert_name" => Some("alertname"),
+                "name" if !open => Some("alertname"),
                 name => nearest(name, set_by_rules.iter().copied()),
             };
-            let open = alerts.all.iter().any(|alert| alert.may_carry(&matcher.name));
             let severity = if near.is_none() && open { Severity::Note } else { Severity::Warning };
             let hint = near.map_or_else(
                 || suggest(&matcher.name, set_by_rules.iter().copied(), "labels of alerts"),
@@ -390,16 +391,22 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
 /// Pairs of alerts of which one may silence the other.
 type Pairs<'p> = [(&'p Alert<'p>, &'p Alert<'p>)];
 
-/// A label that neither side has counts as equal, so that everything silences everything.
+/// A label that neither side has counts as equal, so that everything silences everything. Where the
+/// source never has it, nothing that has it is silenced either.
 fn empty_equal(alerts: &Alerts<'_>, rule: &Inhibition, pairs: &Pairs<'_>, findings: &mut Findings) {
     let nothing =
         |alert: &Alert<'_>, label: &str| alerts.label(alert, label) == Known::Value(String::new());
+    // What no file speaks of may still be on the series of a target.
+    let may_lack = |alert: &Alert<'_>, label: &str| match alerts.label(alert, label) {
+        Known::Value(value) => value.is_empty(),
+        Known::Open => !alerts.of_series.contains(label) && !alert.rule.labels.contains_key(label),
+    };
     for label in &rule.equal {
-        if pairs.iter().all(|(source, target)| nothing(source, label) && nothing(target, label)) {
+        if pairs.iter().all(|(source, target)| nothing(source, label) && may_lack(target, label)) {
             findings.warning(
                 "empty-equal",
                 &rule.place,
-                format!("`equal: [{label}]`: neither source nor target has that label, so it always counts as equal"),
+                format!("`equal: [{label}]`: the source never has that label, and the target, as far as the files tell, neither: it counts as equal"),
                 "compare a label that both have",
             );
         }
