@@ -355,7 +355,21 @@ fn more_of_jobs(server: &Server, view: &mut Prometheus, errors: &mut Vec<ConfigE
     for (pattern, _) in view.scrape_files.clone() {
         for file in server.named(&pattern) {
             match file.and_then(FileText::parse).and_then(|doc| view.more_jobs(&doc)) {
-                Ok(jobs) => view.jobs.extend(jobs),
+                Ok(jobs) => {
+                    for job in jobs {
+                        match view.job(&job.name) {
+                            Some(first) => errors.push(ConfigError::new(
+                                job.place.clone(),
+                                format!(
+                                    "job `{}` is there twice, first in {}",
+                                    job.name, first.place
+                                ),
+                                "Prometheus refuses this: give each job its own name",
+                            )),
+                            None => view.jobs.push(job),
+                        }
+                    }
+                }
                 Err(error) => errors.push(error),
             }
         }

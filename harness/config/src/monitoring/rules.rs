@@ -174,8 +174,16 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
             (kind, name)
         }
         (None, Some(name)) => {
-            for key in ["for", "keep_firing_for", "annotations"] {
-                if at.get(key).is_some() {
+            // Nothing at all under them is taken.
+            let waits = |key: &str| -> Result<bool, ConfigError> {
+                Ok(at.duration(key)?.is_some_and(|time| !time.is_zero()))
+            };
+            for (key, is_set) in [
+                ("for", waits("for")?),
+                ("keep_firing_for", waits("keep_firing_for")?),
+                ("annotations", !at.text_map("annotations")?.is_empty()),
+            ] {
+                if is_set {
                     return Err(at.error(
                         format!("recording rule `{name}` has `{key}`"),
                         "only alerts have it: remove it",
