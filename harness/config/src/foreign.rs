@@ -217,7 +217,7 @@ fn everything(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(60))]
 
     #[test]
     fn anything_is_read_or_refused(text in anything()) {
@@ -253,7 +253,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(30))]
 
     #[test]
     fn a_damaged_file_of_rules(text in damaged(RULES)) {
@@ -262,7 +262,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(250))]
 
     #[test]
     fn a_damaged_expression(text in damaged(EXPRESSIONS)) {

@@ -386,7 +386,9 @@ pub async fn selftest(
             .filter(|name| gone(name).is_none())
             .map(|n| catalogue[n].expect.verdict.clone());
         let of_alone = alone.iter().map(|n| of_files[n].expect.verdict.clone());
-        plan.only_verdicts(&of_running.chain(of_alone).collect());
+        // What shows in a drill may be seen in it only, whatever the verdict is about.
+        let shown_in = alone.iter().flat_map(|n| of_files[n].drills().to_vec()).collect();
+        plan.only_verdicts(&of_running.chain(of_alone).collect(), &shown_in);
         Ok(plan)
     };
     let (live, healthy) = up_and_run(options, plan).await?;

@@ -122,6 +122,15 @@ mod tests {
     }
 
     #[test]
+    fn what_only_stands_between_braces_is_quoted_on_a_line_of_its_own() {
+        for text in ["a: {b: ?, c: 1}\n", "a: [?, b]\n", "{?: 1}\n", "a: {...: 1}\n"] {
+            let Ok(doc) = Document::parse(Path::new("test.yml"), text) else { continue };
+            let again = parse(&doc.to_yaml());
+            assert_eq!(again, doc, "{text:?} is written as\n{}", doc.to_yaml());
+        }
+    }
+
+    #[test]
     fn resolves_anchors_and_merges() {
         let doc = parse("x: &base {p: 007, q: 2}\ny:\n  <<: *base\n  q: 3\nz: *base\n");
         assert_eq!(doc.root.get("y").unwrap().get("p").unwrap().text(), Some("007"));

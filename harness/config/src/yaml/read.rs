@@ -140,6 +140,13 @@ struct Source<'a> {
     file: Arc<Path>,
 }
 
+/// Whether a text that stands without quotes between braces would be read as an item, a key or the
+/// end of a document where it has a line to itself, which is how everything is written.
+fn begins_a_node(text: &str) -> bool {
+    let first = text.split_ascii_whitespace().next();
+    matches!(first, Some("?" | "-" | ":" | "---" | "..."))
+}
+
 impl Source<'_> {
     fn mark(&self, at: &Location) -> Mark {
         Mark { file: self.file.clone(), line: at.line() }
@@ -169,6 +176,7 @@ impl Source<'_> {
             Raw::Text(text) => {
                 let plain = !text.is_empty()
                     && written() == text
+                    && !begins_a_node(&text)
                     && !self.is_tagged(&raw.defined)
                     && !self.is_block(&raw.defined);
                 scalar(text, plain, Kind::Text)
@@ -186,6 +194,7 @@ impl Source<'_> {
     fn key(&self, key: Spanned<String>) -> Key {
         // A null in a key's place is read as text, and written as such.
         let plain = !Scalar::plain(key.value.as_str()).is_null()
+            && !begins_a_node(&key.value)
             && self.slice(&key.defined).trim() == key.value
             && !self.is_tagged(&key.defined);
         let column = key.defined.column();

@@ -129,6 +129,14 @@ impl Edit {
 }
 
 impl Breakage {
+    /// Drills in which it shows.
+    pub fn drills(&self) -> &[String] {
+        match &self.shows {
+            Shows::Steady => &[],
+            Shows::Drill(drills) => drills,
+        }
+    }
+
     /// Makes the broken copy of a stack's folder.
     ///
     /// # Errors
@@ -149,10 +157,7 @@ impl Breakage {
     /// The broken files can't be planned, or nothing asks for the verdict or the drills.
     pub fn plan(&self, options: &Options) -> Result<Plan, Failure> {
         let mut plan = options.plan()?;
-        let drills = match &self.shows {
-            Shows::Steady => &[][..],
-            Shows::Drill(drills) => drills,
-        };
+        let drills = self.drills();
         let missing = |what: String, lists: &str| {
             let hint = format!("firedrill verify --dry-run lists the {lists}");
             Err(Failure::usage(format!("breakage {}: {what}", self.name)).hint(hint))

@@ -83,7 +83,7 @@ fn plan(file: &mut RunFile) {
         .collect();
     let required = std::mem::take(&mut file.plan.required);
     let drills = file.plan.drills.clone();
-    file.plan.only_verdicts(&verdicts);
+    file.plan.only_verdicts(&verdicts, &BTreeSet::new());
     // Waves as they were run.
     file.plan.drills =
         drills.into_iter().filter(|d| DRILLS.contains(&d.scenario.name.as_str())).collect();

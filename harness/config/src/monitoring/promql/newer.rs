@@ -13,7 +13,7 @@ pub(super) fn readable(text: &str) -> std::borrow::Cow<'_, str> {
             .unwrap_or_else(|_| unreachable!("the expression is fixed"))
     });
     static PRODUCTS: LazyLock<regex::Regex> = LazyLock::new(|| {
-        regex::Regex::new(r"\[\s*([0-9a-z]+)\s*([*+/-])\s*([0-9a-z]+)\s*([:\]])")
+        regex::Regex::new(r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|\[\s*([0-9a-z]+)\s*([*+/-])\s*([0-9a-z]+)\s*([:\]])"#)
             .unwrap_or_else(|_| unreachable!("the expression is fixed"))
     });
     if !text.contains(['_', '[']) {
@@ -28,6 +28,9 @@ pub(super) fn readable(text: &str) -> std::borrow::Cow<'_, str> {
         }
     });
     let worked = PRODUCTS.replace_all(&plain, |found: &regex::Captures<'_>| {
+        if !found[0].starts_with('[') {
+            return found[0].to_owned();
+        }
         let seconds = |text: &str| {
             text.parse::<f64>()
                 .ok()
