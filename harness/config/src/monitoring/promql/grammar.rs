@@ -401,7 +401,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// A duration, or what the newest servers work one out from.
     fn duration(&mut self, ends: &[&str]) -> Read {
-        let from = self.next;
+        let (from, told) = (self.next, self.newer.len());
         self.time()?;
         while ["+", "-", "*", "/", "%", "^"].iter().any(|sign| self.is(sign)) {
             self.next += 1;
@@ -411,6 +411,8 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.unexpected("a duration like 5m, then `]`"));
         }
         if self.next - from > 1 {
+            // A number in a product is no duration by itself.
+            self.newer.truncate(told);
             self.newer.push(Newer {
                 what: "a duration that is worked out".into(),
                 since: Version(3, 4),
