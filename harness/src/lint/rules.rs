@@ -47,14 +47,13 @@ fn groups(server: &PrometheusServer) -> impl Iterator<Item = &RuleGroup> {
 /// Rules that make the same series.
 fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
     // Rules of one name may well ask for different things, and often do.
-    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>, String), &Rule> =
-        BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for rule in groups(server).flat_map(|group| &group.rules) {
         let key = (rule.is_alert(), rule.name.as_str(), &rule.labels, promql::print(&rule.expr));
-        let Some(first) = seen.get(&key) else {
-            seen.insert(key, rule);
+        let first: &Rule = seen.entry(key).or_insert(rule);
+        if std::ptr::eq(first, rule) {
             continue;
-        };
+        }
         let kind = if rule.is_alert() { "alert" } else { "recorded series" };
         findings.error(
             "duplicate-rule",

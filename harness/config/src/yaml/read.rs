@@ -114,9 +114,11 @@ pub fn first_document(text: &str) -> (&str, Option<u64>) {
             return (&text[..at], more.then_some(index as u64 + 1));
         }
         let bare = line.trim();
-        content |= marker("---").then(|| bare.len() > 3).unwrap_or_else(|| {
+        content |= if marker("---") {
+            bare.len() > 3
+        } else {
             !bare.is_empty() && !bare.starts_with('#') && !line.starts_with('%')
-        });
+        };
         at += line.len();
     }
     (text, None)

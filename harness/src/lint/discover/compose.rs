@@ -350,7 +350,7 @@ impl Reading<'_> {
                         rest.iter().filter(|word| !word.starts_with("--")).collect();
                     let Some((to, from)) = plain.split_last() else { continue };
                     for from in from {
-                        let host = self.path(&from.to_string(), &context);
+                        let host = self.path(from, &context);
                         let inside = match (to.ends_with('/') && host.is_file(), host.file_name()) {
                             (true, Some(name)) => Path::new(to).join(name),
                             _ => PathBuf::from(to.trim_end_matches('/')),
