@@ -210,7 +210,7 @@ fn everything(text: &str) {
     word_is_read(text);
     secrets_are_sought(text);
     if let Ok(Some(root)) = yaml::read(Path::new("a.yml"), text) {
-        let doc = Document { file: "a.yml".into(), root, within: None };
+        let doc = Document { file: "a.yml".into(), root, within: None, further: None };
         let again = Document::parse(Path::new("a.yml"), &doc.to_yaml());
         assert_eq!(again.as_ref(), Ok(&doc), "written:\n{}", doc.to_yaml());
     }

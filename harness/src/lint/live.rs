@@ -132,7 +132,7 @@ impl Seen {
     }
 
     fn check(&self, server: &PrometheusServer, findings: &mut Findings) {
-        let own = Place { file: server.config.doc.file.clone(), line: 0, key: String::new() };
+        let own = Place::of(&server.config.doc.file);
         if let Some(why) = &self.reload {
             findings.error(
                 "reload-failed",

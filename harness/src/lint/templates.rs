@@ -56,7 +56,8 @@ const FUNCTIONS: [&str; 45] = [
     "ne",
     "lt",
 ];
-const MORE_FUNCTIONS: [&str; 6] = ["le", "gt", "ge", "true", "false", "nil"];
+const MORE_FUNCTIONS: [&str; 9] =
+    ["le", "gt", "ge", "true", "false", "nil", "urlQueryEscape", "toJson", "stripDomains"];
 
 /// Variables that Prometheus defines.
 const VARIABLES: [&str; 5] = ["$labels", "$externalLabels", "$externalURL", "$value", "$"];
@@ -72,9 +73,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
                 .map(|one| ("annotation", one))
                 .chain(rule.labels.iter().map(|one| ("label", one)));
             let mut of_result: Option<Labels> = None;
-            for (kind, (name, text)) in
-                texts.filter(|(_, (_, text))| text.contains("{{") || text.contains("}}"))
-            {
+            for (kind, (name, text)) in texts.filter(|(_, (_, text))| text.contains("{{")) {
                 let shown = match read(text) {
                     Ok(shown) => shown,
                     Err(why) => {
@@ -94,7 +93,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
                 };
                 let of_result = of_result.get_or_insert_with(|| labels::of(&rule.expr, &recorded));
                 for label in shown.iter().filter(|label| !of_result.may_carry(label)) {
-                    findings.warning(
+                    findings.note(
                         "template-label",
                         &rule.place,
                         never_there(rule, kind, name, label),
@@ -134,15 +133,12 @@ pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     let mut rest = text;
     loop {
         let Some(at) = rest.find("{{") else {
-            return match (rest.contains("}}"), open.pop()) {
-                (true, _) => Err("`}}` without `{{`".into()),
-                (false, Some(word)) => Err(format!("`{{{{ {word} }}}}` without `{{{{ end }}}}`")),
-                (false, None) => Ok(shown),
+            // A `}}` that closes nothing is text.
+            return match open.pop() {
+                Some(word) => Err(format!("`{{{{ {word} }}}}` without `{{{{ end }}}}`")),
+                None => Ok(shown),
             };
         };
-        if rest[..at].contains("}}") {
-            return Err("`}}` without `{{`".into());
-        }
         let inside = &rest[at + 2..];
         let end = end_of_action(inside).ok_or("`{{` without `}}`")?;
         let action = inside[..end].trim().trim_start_matches("- ").trim_end_matches(" -").trim();

@@ -158,7 +158,8 @@ const KNOW: &[(&str, &str, &[&str])] = &[
         &["backend.rs", "backend", "receiver/client.rs"],
     ),
     ("Docker", r"\bbollard\b|\bdocker::", &["engine.rs", "engine", "image.rs", "image"]),
-    ("Compose", r"\bcompose::", &["stack.rs", "stack"]),
+    // Lint has a reader of its own, which refuses nothing.
+    ("Compose", r"\bcompose::", &["stack.rs", "stack", "lint/discover.rs", "lint/discover"]),
 ];
 
 /// Files and lines that name what a pattern finds, outside of these files and folders.

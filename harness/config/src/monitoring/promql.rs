@@ -19,6 +19,12 @@ use promql_parser::util::{escape_string, parse_str_radix};
 
 use super::duration;
 
+pub mod grammar;
+mod known;
+mod newer;
+
+pub use newer::{Refused, refused};
+
 /// How deep a tree may get. It is walked by functions that call themselves, the largest of which
 /// takes 5 kB a level in a debug build, on threads with 2 MiB of stack.
 const MOST_LEVELS: usize = 250;
@@ -120,8 +126,9 @@ pub fn parse(text: &str) -> Result<Expr, String> {
             "an expression of {deepest} levels of operators and brackets; at most {MOST_LEVELS} are read"
         ));
     }
-    durations_fit(text)
-        .and_then(|()| parser::parse(text))
+    let readable = newer::readable(text);
+    durations_fit(&readable)
+        .and_then(|()| parser::parse(&readable))
         .map_err(|problem| problem.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
