@@ -1,8 +1,11 @@
 //! What keeps a notification from getting to anybody: templates, addresses, silence.
 
+use super::alert::Alerts;
+use super::routes::Reached;
 use super::{Findings, LintContext};
 use config::monitoring::{Alertmanager, AlertmanagerServer, IntegrationKind, Route, duration};
 use config::yaml::{Node, Place};
+use promql_parser::parser::Expr;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -147,9 +150,16 @@ fn silent(
 
 fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, findings: &mut Findings) {
     let doc = &manager.config.doc;
-    for receiver in &manager.config.view.receivers {
+    let view = &manager.config.view;
+    let alerts = Alerts::of(subject.config);
+    let reached = Reached::of(&alerts, view);
+    for receiver in &view.receivers {
+        // Whoever waits for what always fires to fall silent has no use for its end.
+        let reaching = reached.by_receiver(view, &receiver.name);
+        let waits = !reaching.is_empty() && reaching.iter().all(|a| always_fires(&a.rule.expr));
         for one in &receiver.integrations {
             if !one.send_resolved
+                && !waits
                 && !matches!(one.kind, IntegrationKind::Slack | IntegrationKind::Email)
                 && said_so(&doc.root, &one.place)
             {
@@ -181,6 +191,15 @@ fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, finding
                 "raise `max_alerts`, or leave it out",
             );
         }
+    }
+}
+
+/// Whether an expression has a result whatever is there.
+fn always_fires(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(paren) => always_fires(&paren.expr),
+        Expr::Call(call) => call.func.name == "vector",
+        _ => false,
     }
 }
 

@@ -17,10 +17,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     }
     for manager in &subject.config.alertmanagers {
         let view = &manager.config.view;
-        let mut reached = Reached { alerts: &alerts, routes: BTreeMap::new() };
-        for alert in 0..alerts.all.len() {
-            reached.walk(&view.route, alert);
-        }
+        let reached = Reached::of(&alerts, view);
         labels_of_routes(&alerts, view, findings);
         decisive_labels(&alerts, view, findings);
         dead_routes(&reached, &view.route, findings);
@@ -34,13 +31,28 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
 }
 
 /// Which alerts may end in which route.
-struct Reached<'a> {
+pub(super) struct Reached<'a> {
     alerts: &'a Alerts<'a>,
     /// By key of the route.
     routes: BTreeMap<&'a str, BTreeSet<usize>>,
 }
 
 impl<'a> Reached<'a> {
+    pub(super) fn of(alerts: &'a Alerts<'a>, view: &'a Alertmanager) -> Reached<'a> {
+        let mut reached = Reached { alerts, routes: BTreeMap::new() };
+        for alert in 0..alerts.all.len() {
+            reached.walk(&view.route, alert);
+        }
+        reached
+    }
+
+    /// Alerts of which a receiver may be notified.
+    pub(super) fn by_receiver(&self, view: &Alertmanager, receiver: &str) -> Vec<&'a Alert<'a>> {
+        let routes = all_routes(&view.route).into_iter().filter(|r| r.receiver == receiver);
+        let found = routes.filter_map(|route| self.routes.get(route.place.key.as_str())).flatten();
+        found.collect::<BTreeSet<_>>().into_iter().map(|at| &self.alerts.all[*at]).collect()
+    }
+
     /// Whether the alert enters a route; none if its series decide.
     fn walk(&mut self, route: &'a Route, alert: usize) -> Option<bool> {
         let enters = self.alerts.satisfies_all(&self.alerts.all[alert], &route.matchers);
