@@ -257,6 +257,11 @@ impl StatedTraffic {
     }
 }
 
+/// The service of a `service:port`.
+pub fn service_of(place: &str) -> &str {
+    place.split(':').next().unwrap_or_default()
+}
+
 /// The `service:port` of an address; none of a path alone.
 fn place_of(written: &str) -> Option<String> {
     let rest = written.strip_prefix("http://").unwrap_or(written);
@@ -316,6 +321,7 @@ impl Traffic {
             stated.session.iter().flat_map(|s| s.keep.keys().cloned()).collect();
         let known = Known {
             traffic: stated,
+            auth: stated.auth.as_ref(),
             journeys: &journeys,
             session: &session,
             kept: &none,
@@ -326,8 +332,7 @@ impl Traffic {
             Says::read(auth, &known).map_err(|m| m.below("auth"))?;
         }
         // Who signs in has no session to speak of.
-        let unsigned = StatedTraffic { auth: None, ..stated.clone() };
-        let signing_in = Known { traffic: &unsigned, ..known };
+        let signing_in = Known { auth: None, ..known };
         let session_steps =
             script::steps(SESSION, &stated.session, signing_in, true, &mut places, &sinks)
                 .map_err(|m| m.below("session"))?;
@@ -382,10 +387,7 @@ impl Traffic {
     fn sinks_are_served(&self, stated: &StatedTraffic) -> Result<(), Mistake> {
         for (at, sink) in self.sinks.iter().enumerate() {
             let below = |m: Mistake| m.below(&sink.name).below("sinks");
-            let leads = |script: &Arc<Script>| {
-                script.steps.iter().any(|a| a.leads_to.iter().any(|(number, _)| *number == at))
-            };
-            if !self.scripts.values().any(leads) {
+            if !self.scripts.values().any(|script| script.leads_to(at)) {
                 return Err(below(Mistake::new(
                     format!("no step leads to sink {}", sink.name),
                     "name it under `leads_to` of the steps whose effects arrive there, or remove it",

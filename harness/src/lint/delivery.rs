@@ -1,11 +1,9 @@
 //! What keeps a notification from getting to anybody: templates, addresses, silence.
 
-use super::alert::Alerts;
 use super::routes::Reached;
 use super::{Findings, LintContext};
 use config::monitoring::{Alertmanager, AlertmanagerServer, IntegrationKind, Route, duration};
 use config::yaml::{Node, Place};
-use promql_parser::parser::Expr;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -49,11 +47,7 @@ fn texts<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
 
 fn templates(subject: &LintContext<'_>, manager: &AlertmanagerServer, findings: &mut Findings) {
     let doc = &manager.config.doc;
-    let at = |node: &Node| {
-        let mut place = Place::new(&doc.file, node.line_where_used, "");
-        place.column = node.column_where_used;
-        place
-    };
+    let at = |node: &Node| doc.place_of(node, "");
     let files = manager.templates.iter().flat_map(|(_, files)| files);
     let defined: BTreeSet<String> = files.flat_map(|file| names(&file.text)[0].clone()).collect();
     let missing: Vec<&String> = manager
@@ -151,17 +145,17 @@ fn silent(
 fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, findings: &mut Findings) {
     let doc = &manager.config.doc;
     let view = &manager.config.view;
-    let alerts = Alerts::of(subject.config);
-    let reached = Reached::of(&alerts, view);
+    // Whoever waits for what always fires to fall silent has no use for its end.
+    let waits = |receiver: &str| {
+        let reaching = Reached::of(subject.alerts, view).by_receiver(view, receiver);
+        !reaching.is_empty() && reaching.iter().all(|alert| alert.always_fires())
+    };
     for receiver in &view.receivers {
-        // Whoever waits for what always fires to fall silent has no use for its end.
-        let reaching = reached.by_receiver(view, &receiver.name);
-        let waits = !reaching.is_empty() && reaching.iter().all(|a| always_fires(&a.rule.expr));
         for one in &receiver.integrations {
             if !one.send_resolved
-                && !waits
                 && !matches!(one.kind, IntegrationKind::Slack | IntegrationKind::Email)
                 && said_so(&doc.root, &one.place)
+                && !waits(&receiver.name)
             {
                 findings.note(
                     "never-all-clear",
@@ -182,24 +176,13 @@ fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, finding
     for node in hooks.filter_map(|hook| hook.get_non_null("max_alerts")) {
         let most = node.text().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         if most > 0 && most < 5 {
-            let mut place = Place::new(&doc.file, node.line_where_used, "max_alerts");
-            place.column = node.column_where_used;
             findings.note(
                 "limit-too-small",
-                &place,
+                &doc.place_of(node, "max_alerts"),
                 format!("of a group only {most} alerts are told, the others are left out"),
                 "raise `max_alerts`, or leave it out",
             );
         }
-    }
-}
-
-/// Whether an expression has a result whatever is there.
-fn always_fires(expr: &Expr) -> bool {
-    match expr {
-        Expr::Paren(paren) => always_fires(&paren.expr),
-        Expr::Call(call) => call.func.name == "vector",
-        _ => false,
     }
 }
 

@@ -11,19 +11,19 @@ use config::monitoring::matcher::{LabelMatcher, MatcherOp};
 use config::monitoring::{Alertmanager, IntegrationKind, duration};
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
-    let alerts = Alerts::of(subject.config);
+    let alerts = subject.alerts;
     if alerts.all.is_empty() {
         return;
     }
     for manager in &subject.config.alertmanagers {
         let view = &manager.config.view;
-        let reached = Reached::of(&alerts, view);
-        labels_of_routes(&alerts, view, findings);
-        decisive_labels(&alerts, view, findings);
+        let reached = Reached::of(alerts, view);
+        labels_of_routes(alerts, view, findings);
+        decisive_labels(alerts, view, findings);
         dead_routes(&reached, &view.route, findings);
         receivers(&reached, view, findings);
         for inhibition in &view.inhibitions {
-            inhibits(&alerts, inhibition, findings);
+            inhibits(alerts, inhibition, findings);
         }
         through_itself(subject, &reached, view, &manager.service, findings);
         repeats(&view.route, None, findings);
@@ -366,9 +366,7 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
             !itself(source, target) && rule.equal.iter().all(|label| alike(source, target, label))
         })
         .collect();
-    let always = sources.iter().find(|source| {
-        matches!(&source.rule.expr, promql_parser::parser::Expr::Call(call) if call.func.name == "vector")
-    });
+    let always = sources.iter().find(|source| source.always_fires());
     if let (Some(source), Some((_, target))) = (
         always,
         pairs.iter().find(|(source, _)| always.is_some_and(|one| std::ptr::eq(*one, *source))),

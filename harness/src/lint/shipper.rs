@@ -62,12 +62,6 @@ fn inputs_of(root: &Node) -> Vec<&Node> {
     lists.into_iter().flatten().flat_map(Node::items).collect()
 }
 
-fn place(doc: &Document, node: &Node) -> Place {
-    let mut place = Place::new(&doc.file, node.line_where_used, "");
-    place.column = node.column_where_used;
-    place
-}
-
 fn text<'a>(node: &'a Node, key: &str) -> &'a str {
     node.get_non_null(key).and_then(Node::text).unwrap_or_default()
 }
@@ -76,7 +70,7 @@ fn text<'a>(node: &'a Node, key: &str) -> &'a str {
 fn ids(inputs: &[(&Document, &Node)], findings: &mut Findings) {
     let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
     for (doc, input) in inputs.iter().filter(|(_, input)| text(input, "type") == "filestream") {
-        let (id, at) = (text(input, "id"), place(doc, input));
+        let (id, at) = (text(input, "id"), doc.place_of(input, ""));
         let Some(first) = seen.get(id) else {
             seen.insert(id, at);
             continue;
@@ -101,7 +95,7 @@ fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
         let root = text(input, "fields_under_root") == "true";
         for (key, node) in input.get_non_null("fields").map(Node::entries).unwrap_or_default() {
             let field = if root { key.name.clone() } else { format!("fields.{}", key.name) };
-            let (kind, at) = (kind(node), place(doc, node));
+            let (kind, at) = (kind(node), doc.place_of(node, ""));
             match seen.get(&field) {
                 Some((first, place)) if *first != kind => findings.add(
                     if [*first, kind].contains(&OBJECT) {
@@ -130,7 +124,7 @@ fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
     if let [(_, _), (doc, second), ..] = open.as_slice() {
         findings.note(
             "field-of-two-types",
-            &place(doc, second),
+            &doc.place_of(second, ""),
             format!("{} inputs put the fields of their lines at the top of one index: a field that is a text here and an object there is refused, and its lines are lost", open.len()),
             "give each a `target` of its own, or an index of its own",
         );

@@ -19,6 +19,7 @@ use config::budget::{self, BudgetAssumptions};
 use config::monitoring::MonitoringConfig;
 use config::timescale::{Declared, Scale, Scaled, Traffic};
 use config::yaml::{ConfigError, Place};
+use loadgen::traffic::service_of;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -326,8 +327,7 @@ fn scaled(
 fn traffic(declaration: &Declaration) -> Option<Traffic> {
     let workload = declaration.workload.as_ref()?;
     let asked = workload.places_asked();
-    let services: BTreeSet<&str> =
-        asked.iter().filter_map(|place| place.split(':').next()).collect();
+    let services: BTreeSet<&str> = asked.iter().map(|place| service_of(place)).collect();
     let jobs = declaration
         .targets
         .iter()

@@ -4,6 +4,7 @@ use super::Stack;
 use super::check::Checked;
 use crate::declaration::Optional;
 use crate::yaml::suggest;
+use loadgen::traffic::service_of;
 use loadgen::traffic::stated::StatedTraffic;
 use std::path::{Display, Path};
 
@@ -50,11 +51,8 @@ impl Stack {
                     known,
                 );
             }
-            let traffic = declared.workload.iter().flat_map(StatedTraffic::places);
-            if traffic
-                .filter_map(|(_, place)| place.split(':').next().map(str::to_owned))
-                .any(|service| service == *name)
-            {
+            let mut traffic = declared.workload.iter().flat_map(StatedTraffic::places);
+            if traffic.any(|(_, place)| service_of(&place) == name) {
                 let what = format!("optional: the workload talks to service {name}");
                 return wrong(
                     "service",

@@ -45,6 +45,32 @@ pub(crate) struct Action {
     pub leads_to: Vec<(usize, Option<Text>)>,
 }
 
+impl Script {
+    /// Whether a step of it leads to the sink of this number.
+    pub(crate) fn leads_to(&self, sink: usize) -> bool {
+        self.steps.iter().any(|action| action.leads_to.iter().any(|(to, _)| *to == sink))
+    }
+}
+
+impl Action {
+    /// Whether it needs a session.
+    fn signs_in(&self) -> bool {
+        let mut found = self.auth.signs_in()
+            || self.path.is_of_session()
+            || self.headers.iter().any(|(_, text)| text.is_of_session());
+        match &self.body {
+            Some(Body::Json(json)) => {
+                json.texts(&mut Vec::new(), &mut |_, text| found |= text.is_of_session());
+            }
+            Some(Body::Form(fields)) => {
+                found |= fields.iter().any(|(_, text)| text.is_of_session());
+            }
+            None => {}
+        }
+        found
+    }
+}
+
 /// What is sent along.
 #[derive(Debug)]
 pub(crate) enum Body {
@@ -167,11 +193,10 @@ impl Says {
     }
 
     fn signs_in(&self) -> bool {
-        let of = |text: &Text| text.holes().any(|h| matches!(h, Hole::Session(_)));
         match self {
             Says::Nothing => false,
-            Says::Basic(user, password) => of(user) || of(password),
-            Says::Bearer(token) => of(token),
+            Says::Basic(user, password) => user.is_of_session() || password.is_of_session(),
+            Says::Bearer(token) => token.is_of_session(),
         }
     }
 }
@@ -237,7 +262,7 @@ pub(super) fn action(
         let what = format!("want: seen {}, wanted an HTTP status", step.want);
         return Err(Mistake::new(what, "as in 200").below("want"));
     }
-    let auth = step.auth.as_ref().or(known.traffic.auth.as_ref());
+    let auth = step.auth.as_ref().or(known.auth);
     let auth = auth.map_or(Ok(Says::Nothing), |a| Says::read(a, &known));
     let auth = auth.map_err(|m| m.below("auth"))?;
     let mut keep = Vec::new();
@@ -380,20 +405,7 @@ pub(super) fn script(
     let draws = draws(name, stated, known)?;
     let steps =
         steps(name, &stated.steps, known, false, places, sinks).map_err(|m| m.below("steps"))?;
-    let in_session = |text: &Text| text.holes().any(|h| matches!(h, Hole::Session(_)));
-    let signs_in = steps.iter().any(|a| {
-        let mut found = a.auth.signs_in()
-            || in_session(&a.path)
-            || a.headers.iter().any(|(_, text)| in_session(text));
-        match &a.body {
-            Some(Body::Json(json)) => {
-                json.texts(&mut Vec::new(), &mut |_, text| found |= in_session(text));
-            }
-            Some(Body::Form(fields)) => found |= fields.iter().any(|(_, text)| in_session(text)),
-            None => {}
-        }
-        found
-    });
+    let signs_in = steps.iter().any(Action::signs_in);
     Ok(Script { name: name.to_owned(), think, draws, steps, signs_in })
 }
 
