@@ -453,8 +453,11 @@ fn a_wrong_table_or_argument_is_told_and_nothing_runs() {
 fn with_other_cargo(fails: &str, saying: &str, ago: u64) -> (String, i32, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let [cargo, log, said] = ["cargo", "log", "said"].map(|name| folder.path().join(name));
+    // No program of ours is where it builds: nothing is asked about images.
     let text = format!(
-        "#!/bin/sh\necho \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) cat {} >&2; exit 101 ;; esac\n",
+        "#!/bin/sh\ncase \"$*\" in metadata*) echo '{{\"target_directory\":\"{}\"}}'; exit ;; esac\n\
+         echo \"$*\" >>{}\ncase \"$*\" in *'{fails}'*) cat {} >&2; exit 101 ;; esac\n",
+        folder.path().display(),
         log.display(),
         said.display()
     );
@@ -464,11 +467,7 @@ fn with_other_cargo(fails: &str, saying: &str, ago: u64) -> (String, i32, Vec<St
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - ago;
     let mut command = Command::new(root().join(".ci/test"));
-    // No program of ours is there: nothing is asked about images.
-    command
-        .env("PATH", path)
-        .env("CARGO_TARGET_DIR", folder.path())
-        .env("FIREDRILL_BEGAN", began.to_string());
+    command.env("PATH", path).env("FIREDRILL_BEGAN", began.to_string());
     let output = command.env_remove("FIREDRILL_STACKS").output().unwrap();
     let calls =
         std::fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect();
