@@ -282,7 +282,7 @@ impl<'a> Known<'a> {
                 Expr::Call(call) if call.func.name == "count_over_time" => {
                     "what is not there has no result, not 0: ask with absent_over_time()"
                 }
-                Expr::Binary(binary) if binary.op.id() == T_SUB => {
+                Expr::Binary(binary) if [T_SUB, T_DIV].contains(&binary.op.id()) => {
                     "a share is at most 1: write it as one, or multiply by 100"
                 }
                 _ => "turn the comparison round, or correct the threshold",

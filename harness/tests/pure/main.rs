@@ -9,5 +9,6 @@ mod licences;
 mod lint;
 mod optional;
 mod owner_data;
+mod parts;
 mod report;
 mod secrets;
