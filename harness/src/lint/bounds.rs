@@ -1,11 +1,11 @@
 //! Between which numbers the results of an expression lie.
 
 use config::monitoring::promql::{self, constant};
-use promql_parser::parser::{
-    BinaryExpr, Expr, LabelModifier, MatrixSelector, VectorMatchCardinality,
-};
 use promql_parser::parser::token::{
     T_ADD, T_AVG, T_COUNT, T_DIV, T_MAX, T_MIN, T_MUL, T_SUB, T_SUM,
+};
+use promql_parser::parser::{
+    BinaryExpr, Expr, LabelModifier, MatrixSelector, VectorMatchCardinality,
 };
 
 /// Bounds of what an expression yields, where its form tells.
@@ -135,7 +135,11 @@ mod tests {
             (format!("{bad} / sum(rate(x_total[1m]))"), None),
             (format!("{bad} / sum(rate(x_total{{code=\"200\"}}[5m]))"), None),
             (format!("{bad} / sum by (job) (rate(x_total[5m]))"), None),
-            ("sum by (a) (rate(x_total[5m])) / on () group_left () sum(rate(x_total[5m]))".into(), Some((0.0, 1.0))),
+            (
+                "sum by (a) (rate(x_total[5m])) / on () group_left () sum(rate(x_total[5m]))"
+                    .into(),
+                Some((0.0, 1.0)),
+            ),
         ] {
             let most = |(least, most): (f64, f64)| most.is_finite().then_some((least, most));
             let seen = bounds(&promql::parse(&text).unwrap()).and_then(most);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{
-    T_COUNT, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_SUB,
+    T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_SUB,
 };
 use promql_parser::parser::{Expr, VectorSelector};
 

@@ -216,48 +216,11 @@ pub(super) fn action(
         )
         .below("name"));
     }
-    let stated: Vec<_> = step.stated().collect();
-    let &[(key, url)] = stated.as_slice() else {
-        let seen = stated.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" and ");
-        let seen = if seen.is_empty() { "no method" } else { &seen };
-        return Err(Mistake::new(
-            format!("step {} asks with {seen}", step.name),
-            "state one of get, post, put, patch and delete",
-        ));
-    };
-    let method = match key {
-        "post" => Method::POST,
-        "put" => Method::PUT,
-        "patch" => Method::PATCH,
-        "delete" => Method::DELETE,
-        _ => Method::GET,
-    };
+    let (key, url) = asked(step)?;
     let (place, path) = places.read(url).map_err(|m| m.below(key))?;
     known.check(&path).map_err(|m| m.below(key))?;
-    let body = match (&step.json, step.form.is_empty()) {
-        (Some(json), true) => {
-            let json = Json::read(json).map_err(|m| m.below("json"))?;
-            known_json(&known, &json).map_err(|m| m.below("json"))?;
-            Some(Body::Json(json))
-        }
-        (None, true) => None,
-        (None, false) => Some(Body::Form(texts(&step.form, "form", &known)?)),
-        (Some(_), false) => {
-            let what = format!("step {} has two bodies", step.name);
-            return Err(Mistake::new(what, "state `json` or `form`").below("form"));
-        }
-    };
-    let headers = texts(&step.headers, "headers", &known)?
-        .into_iter()
-        .map(|(name, text)| {
-            let wrong = |_| {
-                Mistake::new(format!("{name:?} is no name of a header"), "as in Accept")
-                    .below(&name)
-                    .below("headers")
-            };
-            Ok((HeaderName::try_from(&name).map_err(wrong)?, text))
-        })
-        .collect::<Result<_, Mistake>>()?;
+    let body = body(step, &known)?;
+    let headers = headers(step, &known)?;
     if !(100..600).contains(&step.want) {
         let what = format!("want: seen {}, wanted an HTTP status", step.want);
         return Err(Mistake::new(what, "as in 200").below("want"));
@@ -272,7 +235,82 @@ pub(super) fn action(
     }
     let mut kept = known.kept.clone();
     kept.extend(step.keep.keys().cloned());
-    let after = Known { kept: &kept, ..known };
+    let leads_to = leads_to(step, &Known { kept: &kept, ..known }, sinks)?;
+    Ok(Action {
+        name: step.name.clone(),
+        part: format!("{journey}/{}", step.name),
+        method: method(key),
+        place,
+        path,
+        body,
+        headers,
+        auth,
+        wanted: step.want,
+        keep,
+        leads_to,
+    })
+}
+
+/// What is asked: the key, which names the method, and the address.
+fn asked(step: &Step) -> Result<(&'static str, &str), Mistake> {
+    let stated: Vec<_> = step.stated().collect();
+    let &[asked] = stated.as_slice() else {
+        let seen = stated.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" and ");
+        let seen = if seen.is_empty() { "no method" } else { &seen };
+        return Err(Mistake::new(
+            format!("step {} asks with {seen}", step.name),
+            "state one of get, post, put, patch and delete",
+        ));
+    };
+    Ok(asked)
+}
+
+fn method(key: &str) -> Method {
+    match key {
+        "post" => Method::POST,
+        "put" => Method::PUT,
+        "patch" => Method::PATCH,
+        "delete" => Method::DELETE,
+        _ => Method::GET,
+    }
+}
+
+fn body(step: &Step, known: &Known<'_>) -> Result<Option<Body>, Mistake> {
+    match (&step.json, step.form.is_empty()) {
+        (Some(json), true) => {
+            let json = Json::read(json).map_err(|m| m.below("json"))?;
+            known_json(known, &json).map_err(|m| m.below("json"))?;
+            Ok(Some(Body::Json(json)))
+        }
+        (None, true) => Ok(None),
+        (None, false) => Ok(Some(Body::Form(texts(&step.form, "form", known)?))),
+        (Some(_), false) => {
+            let what = format!("step {} has two bodies", step.name);
+            Err(Mistake::new(what, "state `json` or `form`").below("form"))
+        }
+    }
+}
+
+fn headers(step: &Step, known: &Known<'_>) -> Result<Vec<(HeaderName, Text)>, Mistake> {
+    texts(&step.headers, "headers", known)?
+        .into_iter()
+        .map(|(name, text)| {
+            let wrong = |_| {
+                Mistake::new(format!("{name:?} is no name of a header"), "as in Accept")
+                    .below(&name)
+                    .below("headers")
+            };
+            Ok((HeaderName::try_from(&name).map_err(wrong)?, text))
+        })
+        .collect()
+}
+
+/// The sinks that a step leads to. `known` is what it leaves.
+fn leads_to(
+    step: &Step,
+    known: &Known<'_>,
+    sinks: &[Sink],
+) -> Result<Vec<(usize, Option<Text>)>, Mistake> {
     let mut leads_to = Vec::new();
     for (at, stated) in step.leads_to.iter().enumerate() {
         let below = |m: Mistake| m.below(&at.to_string()).below("leads_to");
@@ -287,27 +325,15 @@ pub(super) fn action(
             ));
         };
         if let Some(url) = sinks[number].url() {
-            after.check(url).map_err(|m| below(m.below("sink")))?;
+            known.check(url).map_err(|m| below(m.below("sink")))?;
         }
         let place = stated.place.as_ref().map(|text| {
             let text = Text::read(text)?;
-            after.check(&text).map(|()| text)
+            known.check(&text).map(|()| text)
         });
         leads_to.push((number, place.transpose().map_err(|m| below(m.below("where")))?));
     }
-    Ok(Action {
-        name: step.name.clone(),
-        part: format!("{journey}/{}", step.name),
-        method,
-        place,
-        path,
-        body,
-        headers,
-        auth,
-        wanted: step.want,
-        keep,
-        leads_to,
-    })
+    Ok(leads_to)
 }
 
 fn texts(

@@ -2,7 +2,6 @@
 //! long at a request. What it really bears is measured in the same run, and everything is compared
 //! with that.
 
-
 use crate::email;
 use axum::Router;
 use axum::extract::State;
