@@ -78,30 +78,37 @@ impl Measure {
 pub type Misfit = (String, String);
 
 impl Override {
-    /// The service that loads the alert, and the rule file that holds it, as it runs.
+    /// The services that load the alert, each with the rule file that holds it, as it runs. Several
+    /// may load the same file.
     ///
     /// # Errors
-    /// No rule makes the alert, or the override does not fit it.
-    pub fn file<'c>(
+    /// No rule makes the alert, several files of one service do, or the override does not fit.
+    pub fn files<'c>(
         &self,
         config: &'c MonitoringConfig,
-    ) -> Result<(&'c str, &'c Document), Misfit> {
+    ) -> Result<Vec<(&'c str, &'c Document)>, Misfit> {
         let holds = |groups: &[RuleGroup]| {
             groups.iter().flat_map(|g| &g.rules).any(|r| r.is_alert() && r.name == self.alert)
         };
-        let files = config
-            .prometheus
-            .iter()
-            .flat_map(|p| p.rules.iter().map(|file| (p.service.as_str(), file)));
-        let mut files = files.filter(|(_, file)| holds(&file.view));
-        let hint = "only an alert whose rules are in one file can be changed".to_owned();
-        match (files.next(), files.next()) {
-            (Some((service, only)), None) => self.fit(&only.doc).map(|_| (service, &only.doc)),
-            (None, _) => Err((format!("no rule makes alert {}", self.alert), hint)),
-            (Some(_), Some(_)) => {
-                Err((format!("several rule files make alert {}", self.alert), hint))
+        let hint = || "only an alert whose rules are in one file can be changed".to_owned();
+        let mut found = Vec::new();
+        for server in &config.prometheus {
+            let mut files = server.rules.iter().filter(|file| holds(&file.view));
+            match (files.next(), files.next()) {
+                (Some(only), None) => {
+                    self.fit(&only.doc)?;
+                    found.push((server.service.as_str(), &only.doc));
+                }
+                (None, _) => {}
+                (Some(_), Some(_)) => {
+                    return Err((format!("several rule files make alert {}", self.alert), hint()));
+                }
             }
         }
+        if found.is_empty() {
+            return Err((format!("no rule makes alert {}", self.alert), hint()));
+        }
+        Ok(found)
     }
 
     /// Looks for the rule in a rule file, and for the part that is to be replaced.
@@ -274,8 +281,25 @@ mod tests {
     /// The file of the fixture that holds the alert.
     fn file(changed: &Override) -> Result<Document, Misfit> {
         let config = table_a();
-        let path = changed.file(&config)?.1.file.clone();
+        let path = changed.files(&config)?[0].1.file.clone();
         Ok(config.prometheus[0].rules.iter().find(|f| f.doc.file == path).unwrap().doc.clone())
+    }
+
+    #[test]
+    fn each_server_that_loads_the_rule_is_named_with_its_file() {
+        let mut config = table_a();
+        let changed = of("HighMemoryUsage", "85", beyond(0.02));
+        let one = changed.files(&config).unwrap()[0].1.file.clone();
+        let mut second = config.prometheus[0].clone();
+        second.service = "second".into();
+        config.prometheus.push(second.clone());
+        second.service = "without".into();
+        second.rules.clear();
+        config.prometheus.push(second);
+        let first = config.prometheus[0].service.clone();
+        let found: Vec<_> = changed.files(&config).unwrap();
+        let found: Vec<_> = found.iter().map(|(service, doc)| (*service, &doc.file)).collect();
+        assert_eq!(found, [(first.as_str(), &one), ("second", &one)]);
     }
 
     #[test]

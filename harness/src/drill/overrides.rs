@@ -7,10 +7,14 @@ use crate::journal::Undo;
 use crate::plan::scenario::Scenario;
 use crate::probe::Question;
 use crate::process::failure::{Advice, UserError};
-use config::overriding::{Measure, Misfit, Override};
+use config::overriding::{Fit, Measure, Misfit, Override};
 use config::yaml::Document;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
+
+const RELOAD: &str = "/-/reload";
 
 impl Session {
     /// Changes the rules that a drill asks for, and returns the journal's entries that take the
@@ -44,50 +48,57 @@ impl Session {
             let what = format!("drill {}: {what}", scenario.name);
             Error::Configuration(Advice::from(what).hint(hint))
         };
-        let stack = |e: crate::stack::StackError| Error::Stack(e.advice());
         let work = self.running.work_copy();
-        let original = change.file(&self.config).map_err(misfit)?.1.file.as_path();
-        let outside = || {
-            let what =
-                format!("{}: the run has no copy of it that could be changed", original.display());
-            Error::Configuration(what.into())
-        };
-        let path = work.place(original).ok_or_else(outside)?;
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Error::Stack(format!("{}: {e}", path.display()).into()))?;
-        let file =
-            Document::parse(original, &text).map_err(|e| Error::Configuration(e.advice()))?;
-        let fit = change.fit(&file).map_err(misfit)?;
-        let threshold = match &fit.measure {
-            Some(measure) => Some(self.measured(&change.alert, measure).await?),
-            None => None,
-        };
-        let (changed, after) = change.apply(&file, threshold).map_err(misfit)?;
-        let access = self.metrics_access()?;
-        let client = Client::new(&access, Redirects::Followed)
-            .map_err(|why| Error::Stack(why.within("the metrics server")))?;
-        let reload = client.url("/-/reload").to_string();
-        let undo = Undo::RestoreFile {
-            path: path.clone(),
-            content: text,
-            reload: reload.clone(),
-            access: (!access.is_plain()).then(|| Box::new(access)),
-        };
-        open.extend(self.journal_open(
-            &format!("rule of {} (drill {})", change.alert, scenario.name),
-            vec![undo],
-        )?);
-        work.write(original, changed).map_err(stack)?;
-        match client.reload("/-/reload").await {
-            Ok((status, _)) if status.is_success() => {}
-            Ok((status, said)) => {
-                let what = format!("{reload} was answered {status}: {}", said.trim());
-                return Err(Error::Stack(what.into()));
+        // One threshold for all servers: their rules stay the same.
+        let mut threshold = None;
+        let mut changes: BTreeMap<&Path, Change> = BTreeMap::new();
+        for (service, rules) in change.files(&self.config).map_err(misfit)? {
+            let original = rules.file.as_path();
+            if !changes.contains_key(original) {
+                let path = work.place(original).ok_or_else(|| {
+                    let shown = original.display();
+                    let what = format!("{shown}: the run has no copy of it that could be changed");
+                    Error::Configuration(what.into())
+                })?;
+                let before = std::fs::read_to_string(&path)
+                    .map_err(|e| Error::Stack(format!("{}: {e}", path.display()).into()))?;
+                let file = Document::parse(original, &before)
+                    .map_err(|e| Error::Configuration(e.advice()))?;
+                let fit = change.fit(&file).map_err(misfit)?;
+                if let (Some(measure), None) = (&fit.measure, threshold) {
+                    threshold = Some(self.measured(&change.alert, measure).await?);
+                }
+                let (after, expr) = change.apply(&file, threshold).map_err(misfit)?;
+                let servers = Vec::new();
+                changes.insert(original, Change { path, before, after, fit, expr, servers });
             }
-            Err(e) => {
-                return Err(Error::Stack(format!("{reload}: {}", innermost(&e)).into()));
+            if let Some(of) = changes.get_mut(original) {
+                of.servers.push(self.metrics_access(service)?);
             }
         }
+        for (original, of) in &changes {
+            let mut undos = Vec::new();
+            for access in &of.servers {
+                let client = reloading(access)?;
+                undos.push(Undo::RestoreFile {
+                    path: of.path.clone(),
+                    content: of.before.clone(),
+                    reload: client.url(RELOAD).to_string(),
+                    access: (!access.is_plain()).then(|| Box::new(access.clone())),
+                });
+            }
+            open.extend(self.journal_open(
+                &format!("rule of {} (drill {})", change.alert, scenario.name),
+                undos,
+            )?);
+            work.write(original, of.after.clone()).map_err(|e| Error::Stack(e.advice()))?;
+            for access in &of.servers {
+                reload(access).await?;
+            }
+        }
+        let Some(Change { fit, expr: after, .. }) = changes.into_values().next() else {
+            return Ok(());
+        };
         self.progress
             .say(&format!("drill {}: alert {} is `{after}` for it", scenario.name, change.alert));
         self.record(RunEvent::Overridden {
@@ -99,7 +110,7 @@ impl Session {
         })
     }
 
-    /// The threshold that lies beyond the level which the metrics server shows now.
+    /// The threshold that lies beyond the level which the metrics servers show now.
     async fn measured(&self, alert: &str, measure: &Measure) -> Result<f64, Error> {
         let now = self.clock().now().wall_s();
         let question = Question::Range {
@@ -109,16 +120,23 @@ impl Session {
             end_s: now,
             step_s: 1.0,
         };
+        if self.probes.metrics.is_empty() {
+            return Err(no_server());
+        }
         let mut levels = Vec::new();
-        for observation in
-            self.probes.metrics.first().map(|m| m.ask(&question)).ok_or_else(no_server)?.await
-        {
-            if let Fact::Samples(samples) = &observation.fact {
-                levels.extend(
-                    samples.series.iter().flat_map(|s| &s.points).filter_map(|(_, value)| *value),
-                );
+        for server in &self.probes.metrics {
+            for observation in server.ask(&question).await {
+                if let Fact::Samples(samples) = &observation.fact {
+                    levels.extend(
+                        samples
+                            .series
+                            .iter()
+                            .flat_map(|s| &s.points)
+                            .filter_map(|(_, value)| *value),
+                    );
+                }
+                self.observe([observation])?;
             }
-            self.observe([observation])?;
         }
         measure.threshold(&levels).ok_or_else(|| {
             let what = format!(
@@ -129,9 +147,41 @@ impl Session {
         })
     }
 
-    fn metrics_access(&self) -> Result<Access, Error> {
-        let role = self.declaration.roles.metrics.iter().next().ok_or_else(no_server)?;
+    fn metrics_access(&self, service: &str) -> Result<Access, Error> {
+        let mut roles = self.declaration.roles.metrics.iter();
+        let role = roles.find(|role| role.service == service).ok_or_else(no_server)?;
         self.running.access(role).ok_or_else(no_server)
+    }
+}
+
+/// A rule file that is changed.
+struct Change {
+    /// The run's copy.
+    path: PathBuf,
+    before: String,
+    after: String,
+    fit: Fit,
+    /// The changed expression.
+    expr: String,
+    /// How those are asked that load it.
+    servers: Vec<Access>,
+}
+
+fn reloading(access: &Access) -> Result<Client, Error> {
+    Client::new(access, Redirects::Followed)
+        .map_err(|why| Error::Stack(why.within("the metrics server")))
+}
+
+/// Has a metrics server take over what its files say.
+async fn reload(access: &Access) -> Result<(), Error> {
+    let client = reloading(access)?;
+    let url = client.url(RELOAD);
+    match client.reload(RELOAD).await {
+        Ok((status, _)) if status.is_success() => Ok(()),
+        Ok((status, said)) => {
+            Err(Error::Stack(format!("{url} was answered {status}: {}", said.trim()).into()))
+        }
+        Err(e) => Err(Error::Stack(format!("{url}: {}", innermost(&e)).into())),
     }
 }
 

@@ -67,7 +67,8 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
     let names = |text: &str| super::sides(text).map(str::to_owned).collect::<Vec<_>>();
     let (these, those) = (names(target), settings.get("and").map(|and| names(and)));
     let Some(those) = those.filter(|those| !those.is_empty()) else {
-        let hint = "write the services that it is to be cut off from, for example `and: \"alertmanager-b\"`";
+        let hint =
+            "write the services that it is to be cut off from, for example `and: \"database\"`";
         return Err(wrong(format!("fault {kind}: `and` names nobody"), hint));
     };
     if these.is_empty() {

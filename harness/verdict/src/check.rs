@@ -129,7 +129,7 @@ impl Expectation {
     }
 
     /// The same where these servers are not looked at.
-    fn without(&self, servers: &[&str]) -> Expectation {
+    pub(crate) fn without(&self, servers: &[&str]) -> Expectation {
         let mut same = self.clone();
         if let Expectation::ConfigurationLoaded(c) = &mut same {
             c.servers.retain(|server| !servers.contains(&server.as_str()));

@@ -47,6 +47,15 @@ pub fn names_known(read: &LoadedStack, sources: &[&Path]) -> Vec<String> {
     known
 }
 
+/// Whether a line holds a name, and not only as part of a longer word.
+fn holds(line: &str, name: &str) -> bool {
+    let of_a_word = |c: char| c.is_ascii_alphanumeric() || ['-', '_'].contains(&c);
+    line.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + name.len()..]);
+        !before.ends_with(of_a_word) && !after.starts_with(of_a_word)
+    })
+}
+
 fn search(folder: &Path, names: &BTreeSet<&str>, known: &mut Vec<String>) {
     let mut entries: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
@@ -64,7 +73,7 @@ fn search(folder: &Path, names: &BTreeSet<&str>, known: &mut Vec<String>) {
                 known.extend(
                     names
                         .iter()
-                        .filter(|n| line.contains(**n))
+                        .filter(|n| holds(line, n))
                         .map(|n| format!("{}:{}: {n}", path.display(), at + 1)),
                 );
             }

@@ -10,55 +10,111 @@ use crate::check::wording::{count, list, seconds};
 use crate::observation::metrics::{Samples, Series};
 use crate::observation::replay::{Grid, Held, Mutant, Operator, Replay, Variant};
 use crate::{Event, EventKind, Expectation, Fact, History, Observation, Status, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Labels = BTreeMap<String, String>;
 
 /// Judges all mutants that a history holds, by these of the run's expectations; `None` if it holds
-/// none.
+/// none. Of several metrics servers each is judged as if it were alone; a rule counts once, as the
+/// server shows it that leaves least open.
 pub fn judge<'e>(
     history: &History,
     expectations: impl IntoIterator<Item = &'e Expectation>,
 ) -> Option<Mutation> {
-    let replays: Vec<(&Event, &Observation, &Replay)> = history
+    let servers: BTreeSet<&str> = history
         .observations()
-        .filter_map(|(e, o)| match &o.fact {
-            Fact::Replay(replay) => Some((e, o, replay)),
-            _ => None,
-        })
+        .filter(|(_, o)| matches!(o.fact, Fact::Replay(_)))
+        .map(|(_, o)| o.source.as_str())
         .collect();
-    if replays.is_empty() {
-        return None;
-    }
-    let names: Vec<&str> = replays.iter().map(|(_, _, r)| r.alert.as_str()).collect();
     let expectations: Vec<&Expectation> = expectations.into_iter().collect();
-    let slim = slim(history);
-    let mut rules = Vec::new();
-    let mut sum = Reproduced::default();
-    let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
-    for (event, observation, replay) in replays {
-        let twice = names.iter().filter(|n| **n == replay.alert).count() > 1;
-        let reproduced = reproduced(history, replay, twice);
-        if let Ok(r) = &reproduced {
-            sum.evaluations += r.evaluations;
-            sum.active += r.active;
-            sum.undecidable += r.undecidable;
+    let of_servers = match servers.len() {
+        0 => return None,
+        1 => vec![OfServer::of(history, &expectations)],
+        _ => {
+            let of_one = |server: &&str| {
+                let others: Vec<&str> = servers.iter().copied().filter(|s| s != server).collect();
+                let own: Vec<Expectation> =
+                    expectations.iter().map(|e| e.without(&others)).collect();
+                OfServer::of(&history.without_sources(&others), &own.iter().collect::<Vec<_>>())
+            };
+            servers.iter().map(of_one).collect()
         }
-        left_out.insert(&replay.group, replay.left_out.len());
-        let stage = Stage { slim: &slim, event, observation, replay };
-        rules.push(stage.rule(reproduced, &about(&expectations, &replay.alert)));
+    };
+    Some(summary(of_servers))
+}
+
+/// What one metrics server shows of the rules that it evaluates.
+struct OfServer {
+    /// Each rule with how far it was reproduced.
+    rules: Vec<(OfRule, Reproduced)>,
+    /// Evaluations that the server left out, by group.
+    left_out: BTreeMap<String, usize>,
+}
+
+impl OfServer {
+    fn of(history: &History, expectations: &[&Expectation]) -> OfServer {
+        let replays: Vec<(&Event, &Observation, &Replay)> = history
+            .observations()
+            .filter_map(|(e, o)| match &o.fact {
+                Fact::Replay(replay) => Some((e, o, replay)),
+                _ => None,
+            })
+            .collect();
+        let names: Vec<&str> = replays.iter().map(|(_, _, r)| r.alert.as_str()).collect();
+        let slim = slim(history);
+        let mut of = OfServer { rules: Vec::new(), left_out: BTreeMap::new() };
+        for (event, observation, replay) in replays {
+            let twice = names.iter().filter(|n| **n == replay.alert).count() > 1;
+            let reproduced = reproduced(history, replay, twice);
+            let sum = reproduced.as_ref().copied().unwrap_or_default();
+            of.left_out.insert(replay.group.clone(), replay.left_out.len());
+            let stage = Stage { slim: &slim, event, observation, replay };
+            of.rules.push((stage.rule(reproduced, &about(expectations, &replay.alert)), sum));
+        }
+        of
     }
+}
+
+/// All servers' rules together: each once, as the server shows it that leaves least open, the first
+/// of several that leave the same.
+fn summary(servers: Vec<OfServer>) -> Mutation {
+    let left_out = servers.iter().flat_map(|s| s.left_out.values()).sum::<usize>() as u64;
+    let open = |(rule, _): &(OfRule, Reproduced)| {
+        (rule.status != Status::Pass, rule.counts.not_judged, rule.counts.undecidable)
+    };
+    let mut servers = servers.into_iter().map(|s| s.rules);
+    let mut kept = servers.next().unwrap_or_default();
+    for theirs in servers {
+        let mut theirs: Vec<_> = theirs.into_iter().map(Some).collect();
+        for ours in &mut kept {
+            let same =
+                theirs.iter_mut().find(|t| t.as_ref().is_some_and(|t| t.0.rule == ours.0.rule));
+            if let Some(other) = same.and_then(Option::take)
+                && open(&other) < open(ours)
+            {
+                *ours = other;
+            }
+        }
+        kept.extend(theirs.into_iter().flatten());
+    }
+    let mut sum = Reproduced::default();
+    for (_, reproduced) in &kept {
+        sum.evaluations += reproduced.evaluations;
+        sum.active += reproduced.active;
+        sum.undecidable += reproduced.undecidable;
+    }
+    let rules: Vec<OfRule> = kept.into_iter().map(|(rule, _)| rule).collect();
     let outcomes = |keep: &dyn Fn(&MutantRow) -> bool| {
         Counts::of(rules.iter().flat_map(|r| &r.mutants).filter(|m| keep(m)).map(|m| m.outcome))
     };
     let (status, reason) = in_all(&rules, &sum);
-    Some(Mutation {
+    Mutation {
         status,
         reason,
         evaluations: sum.evaluations,
         active: sum.active,
         undecidable: sum.undecidable,
-        left_out: left_out.values().sum::<usize>() as u64,
+        left_out,
         counts: outcomes(&|_| true),
         operators: Operator::ALL
             .into_iter()
@@ -66,7 +122,7 @@ pub fn judge<'e>(
             .filter(|o| o.counts.mutants > 0)
             .collect(),
         rules,
-    })
+    }
 }
 
 /// A rule as reproduced; else why nothing can be said of its mutants. `twice` says that another

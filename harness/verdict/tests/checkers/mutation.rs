@@ -13,7 +13,7 @@ use verdict::mutation::reproduce::{left_out, reproduce};
 use verdict::mutation::{Mutation, Outcome, judge};
 use verdict::observation::metrics::Series;
 use verdict::observation::replay::{Grid, Held, Mutant, Operator, Replay, Run as Span, Variant};
-use verdict::{EventKind, Fact, History, Status};
+use verdict::{EventKind, Fact, History, Observation, Status};
 
 /// Second of the first evaluation.
 const FIRST: u32 = 15;
@@ -319,6 +319,34 @@ fn two_rules_of_one_name_are_not_judged() {
     run.saw(189.0, "metrics", Fact::Replay(one.clone()));
     let m = judged(&run, one);
     assert_eq!((m.status, m.counts.not_judged), (Status::Unknown, 2));
+}
+
+/// Two servers see the same; the second is as good as the first, or left evaluations out.
+#[test]
+fn a_rule_that_several_servers_evaluate_counts_once_as_seen_by_the_one_that_leaves_least_open() {
+    let alone = golden();
+    let killed = mutant("1", 4000, Some(held(&[], &[])));
+    let whole = Replay { mutants: vec![killed], ..replay(&alone) };
+    let wanted = judged(&alone, whole.clone());
+    let mut run = alone.clone();
+    for (t, kind) in &alone.events {
+        if let EventKind::Observation(o) = kind
+            && o.source == "metrics"
+        {
+            let other = Observation { source: "other".into(), ..o.clone() };
+            run.events.push((*t, EventKind::Observation(other)));
+        }
+    }
+    let deviating = {
+        let late = shown(&whole.grid, &spread(&span(&[(63, 82)]), 171), &[], &variant(5000));
+        Replay { alerts: alerts(&whole.grid, &late), ..whole.clone() }
+    };
+    for (first, second) in [(&whole, &whole), (&deviating, &whole), (&whole, &deviating)] {
+        let mut run = run.clone();
+        run.saw(189.0, "metrics", Fact::Replay(first.clone()));
+        run.saw(189.0, "other", Fact::Replay(second.clone()));
+        assert_eq!(judge(&run.history(), &expectations()).unwrap(), wanted);
+    }
 }
 
 #[test]

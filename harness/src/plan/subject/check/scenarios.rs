@@ -257,20 +257,33 @@ impl ScenarioCheck<'_> {
         for (at, change) in self.scenario.overrides.iter().enumerate() {
             let at = at.to_string();
             let keys = ["overrides", at.as_str()];
-            let (service, rules) = match change.file(config) {
+            let files = match change.files(config) {
                 Ok(found) => found,
                 Err((what, hint)) => return self.wrong(&keys, format!("overrides: {what}"), hint),
             };
-            if rules.within.is_some() || !mounts.is_mounted(service, &rules.file) {
-                let from = rules.within.clone().unwrap_or_else(|| rules.file.display().to_string());
-                return self.wrong(
-                    &keys,
-                    format!(
-                        "overrides: the rules of {} come from {from}, which {service} does not mount from the run's copy",
-                        change.alert
-                    ),
-                    "a rule is changed while the server runs: mount its file (`volumes`) instead of handing it over by `configs`",
-                );
+            for (service, rules) in files {
+                if rules.within.is_some() || !mounts.is_mounted(service, &rules.file) {
+                    let from =
+                        rules.within.clone().unwrap_or_else(|| rules.file.display().to_string());
+                    return self.wrong(
+                        &keys,
+                        format!(
+                            "overrides: the rules of {} come from {from}, which {service} does not mount from the run's copy",
+                            change.alert
+                        ),
+                        "a rule is changed while the server runs: mount its file (`volumes`) instead of handing it over by `configs`",
+                    );
+                }
+                let asked = self.stack.declaration.roles.metrics.iter();
+                if !self.stack.declaration.roles.metrics.is_empty()
+                    && !asked.clone().any(|role| role.service == service)
+                {
+                    return self.wrong(
+                        &keys,
+                        format!("overrides: {service} loads {} too, and is no metrics server of the stack", change.alert),
+                        "declare it under `roles.metrics`: it has to take the changed rule over",
+                    );
+                }
             }
             if self.stack.declaration.roles.metrics.is_empty() {
                 return self.wrong(
