@@ -8,7 +8,8 @@ use crate::process::exit::Exit;
 /// Arguments of `down`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Name or folder of a stack that is up; `firedrill status` shows which are.
+    /// Name or folder of a stack that is up, or its run where several are; `firedrill status` shows
+    /// which are.
     #[arg(default_value = "email")]
     stack: String,
     /// Everything of ours, whatever run it belongs to, also after a crash.
