@@ -46,7 +46,7 @@ pub struct LiveStack {
     /// The stack as it was read.
     pub read: LoadedStack,
     journal: Journal,
-    reaper: Option<Reaper>,
+    reaper: Reaper,
     progress: Progress,
     interrupt: Interrupt,
     images: BTreeMap<String, String>,
@@ -119,10 +119,8 @@ impl LiveStack {
     pub async fn keep(mut self, console: &dyn Console) -> Result<(), Failure> {
         self.running.kept = true;
         self.running.save(&self.journal)?;
-        if let Some(reaper) = self.reaper.take() {
-            self.interrupt.reaper_watches(false);
-            reaper.dismiss();
-        }
+        self.interrupt.reaper_watches(false);
+        self.reaper.dismiss();
         let (run, stack) = (&self.running.run, &self.running.stack);
         let told = Advice::from(format!("the stack stays up as run {run}"));
         console.line(&told.hint(format!("firedrill down {stack} removes it")).to_string());
@@ -133,11 +131,9 @@ impl LiveStack {
     ///
     /// # Errors
     /// Something could not be removed.
-    pub async fn down(mut self) -> Result<(), Failure> {
+    pub async fn down(self) -> Result<(), Failure> {
         stack::remove_run(Some(&self.engine), &self.journal, &self.running.run).await?;
-        if let Some(reaper) = self.reaper.take() {
-            reaper.dismiss();
-        }
+        self.reaper.dismiss();
         Ok(())
     }
 }

@@ -48,6 +48,7 @@ pub fn tests() -> Tests {
                 &[Signal::SIGINT, Signal::SIGINT],
             )
         }),
+        trial("a_stack_that_will_stay_belongs_to_its_run_until_then", will_stay),
     ])
 }
 
@@ -168,6 +169,31 @@ fn interrupted(arguments: &[&str], at: &str, signals: &[Signal]) -> Result<(), F
             (Some(left), _) => return Err(format!("left behind: {left}\n{told}").into()),
         }
     }
+}
+
+/// While a run drives a stack that it will leave up, `down` does not take it away; a run that is
+/// killed before that leaves nothing.
+fn will_stay() -> Result<(), Failed> {
+    let home = tempfile::tempdir()?;
+    let mut harness = Harness::start(&["verify", "mini", "--keep"], home.path())?;
+    harness.until("] drive")?;
+    let mut down = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    down.args(["down", "mini"]).current_dir(home.path());
+    let down = down.env("FIREDRILL_STATE", home.path().join("state")).output()?;
+    let told = String::from_utf8_lossy(&down.stderr);
+    if down.status.code() != Some(64) || !told.contains("stack mini is not up") {
+        return Err(format!("down ended with {:?}: {told}", down.status.code()).into());
+    }
+    harness.signal(Signal::SIGKILL)?;
+    harness.ended()?;
+    let began = Instant::now();
+    while let Some(left) = left(harness.run().as_deref(), home.path())? {
+        if began.elapsed() > ENDED {
+            return Err(format!("left behind by the reaper: {left}").into());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }
 
 /// What is left of a run, and what its journal still holds open.

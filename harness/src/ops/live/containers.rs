@@ -177,7 +177,6 @@ pub(super) async fn bring(
     read: &LoadedStack,
     run: &str,
     (images, own): (&BTreeMap<String, String>, &str),
-    kept: bool,
     progress: &Progress,
 ) -> Result<BroughtUp, Failure> {
     let work = WorkCopy::make(journal, &read.stack, run)?;
@@ -218,7 +217,7 @@ pub(super) async fn bring(
         additions: additions.clone(),
         ports: None,
         ready_within: READY_WITHIN,
-        kept,
+        kept: false,
         on_event: &tell,
     };
     let running = stack::up(request).await?;

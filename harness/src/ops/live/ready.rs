@@ -130,24 +130,13 @@ impl Ready {
         } = self;
         let journal = Journal::of_user();
         let run = run_id(options.seed);
-        let reaper = if options.common.keep {
-            None
-        } else {
-            Some(Reaper::spawn(&run).map_err(|e| Failure::new(Exit::Defect, e))?)
-        };
-        interrupt.reaper_watches(reaper.is_some());
+        // Also of a stack that stays: until it is told to stay, it belongs to this program.
+        let reaper = Reaper::spawn(&run).map_err(|e| Failure::new(Exit::Defect, e))?;
+        interrupt.reaper_watches(true);
         let up_from = clock.now();
         progress.say(&format!("run {run}: {} services", read.subject.services.len()));
         let brought = interrupt
-            .unless(containers::bring(
-                &engine,
-                &journal,
-                &read,
-                &run,
-                (&images, &own),
-                options.common.keep,
-                &progress,
-            ))
+            .unless(containers::bring(&engine, &journal, &read, &run, (&images, &own), &progress))
             .await;
         let Some(brought) = brought else {
             stack::remove_run(Some(&engine), &journal, &run).await.map_err(|e| {
@@ -155,9 +144,7 @@ impl Ready {
                     e.advice().within("interrupted, and what was started could not be removed");
                 Failure::new(Exit::Interrupted, advice).hint("firedrill down --all tries again")
             })?;
-            if let Some(reaper) = reaper {
-                reaper.dismiss();
-            }
+            reaper.dismiss();
             return Err(Failure::new(
                 Exit::Interrupted,
                 "interrupted; what was started is removed",
