@@ -448,6 +448,7 @@ pub fn golden_at(clock: Clock) -> Run {
                 service: service.into(),
                 after_s: 9.0,
                 condition: "healthcheck".into(),
+                restarts: 0,
             }),
         );
         r.push(
