@@ -62,8 +62,11 @@ pub enum Question {
     },
     /// Whether the server runs with the configuration it was last given.
     Reload,
-    /// Alerts as the alert manager holds them.
-    ManagedAlerts,
+    /// Whether the server runs with the configuration it was last given.
+    Reload,
+    /// How long it keeps samples.
+    Retention,
+
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,
@@ -188,6 +191,7 @@ impl Question {
             Question::Evaluations => Asked::Evaluations,
             Question::RuleInputs { alert, .. } => Asked::RuleInputs { alert: alert.clone() },
             Question::Reload => Asked::Reload,
+            Question::Retention => Asked::Retention,
             Question::ManagedAlerts => Asked::ManagedAlerts,
             Question::Silences => Asked::Silences,
             Question::ManagerReceivers => Asked::ManagerReceivers,

@@ -1,13 +1,15 @@
 //! Drills and the alerts that they are about.
 
 use super::StepWorld;
+use crate::declaration::Declaration;
 use crate::plan::AlertBudget;
 use crate::plan::scenario::Scenario;
 use crate::yaml::suggest;
 use cucumber::{then, when};
+use std::collections::BTreeSet;
 use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires,
-    NotifiedRepeatedly, StageBudget,
+    NotifiedRepeatedly, SomebodyNotified, StageBudget,
 };
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
@@ -189,6 +191,49 @@ fn scraped_under_load(t: &mut StepWorld) {
             subject.drill_left_out(&drill),
             TargetsStayScraped { drill: drill.name.clone() },
         );
+    }
+}
+
+#[then("somebody is notified in each drill that takes a service away, or the gap is declared")]
+fn noticed(t: &mut StepWorld) {
+    let subject = t.told();
+    let declaration = &subject.declaration;
+    let switches = declaration.dead_mans_switches.iter().map(|s| s.name.clone());
+    let least_s = subject.budgets.values().map(|b| b.fire_s).fold(0.0, f64::max);
+    for drill in t.all_drills().into_iter().filter(takes_away_unnoticed) {
+        let raised: BTreeSet<&str> = drill.raises();
+        let others = subject.scenarios.values().filter(|s| s.name != drill.name);
+        let others = others.flat_map(Scenario::raises).filter(|a| !raised.contains(a));
+        let service = drill.fault.target.clone();
+        let gap = declaration.gaps.iter().find(|g| g.service == service);
+        let noticed = SomebodyNotified {
+            drill: drill.name.clone(),
+            rule: rule_about(declaration, &service),
+            least_s,
+            others: switches.clone().chain(others.map(str::to_owned)).collect(),
+            gap: gap.map(|g| g.why.clone()),
+            service,
+        };
+        t.expect_unless(subject.drill_left_out(&drill), noticed);
+    }
+}
+
+/// Whether a drill takes a service away and is about no alert.
+fn takes_away_unnoticed(drill: &Scenario) -> bool {
+    drill.alerts.is_empty() && ["stop", "kill", "pause"].contains(&drill.fault.kind.as_str())
+}
+
+/// The rule that would notice that a service is gone: by its metrics, where it has a job.
+fn rule_about(declaration: &Declaration, service: &str) -> String {
+    match declaration.targets.iter().find(|t| t.service == service) {
+        None => format!(
+            "`up{{job=\"{service}\"}} == 0` for 1m, once it has metrics and a job of that name"
+        ),
+        Some(target) => {
+            let rule = format!("`up{{job=\"{}\"}} == 0` for 1m", target.job);
+            let first = target.not_instrumented.as_ref();
+            first.map_or(rule.clone(), |_| format!("{rule}, once it has metrics"))
+        }
     }
 }
 

@@ -206,6 +206,7 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Silences { .. }
         | Fact::ManagerReceivers { .. }
         | Fact::ProcessStarted { .. }
+        | Fact::Retention { .. }
         | Fact::Replica(_)
         | Fact::ClusterMember(_)
         | Fact::MountedFiles { .. }

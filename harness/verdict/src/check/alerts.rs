@@ -6,6 +6,7 @@
 
 mod delivery;
 mod fires;
+mod gap;
 mod notified;
 mod quiet;
 mod reaches;
@@ -14,6 +15,7 @@ mod silence;
 mod stages;
 
 pub use fires::AlertFires;
+pub use gap::SomebodyNotified;
 pub use notified::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;

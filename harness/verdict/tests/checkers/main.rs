@@ -8,6 +8,7 @@ mod attempts;
 mod baseline;
 mod clock;
 mod cluster;
+mod gap;
 mod golden;
 mod health;
 mod laws;

@@ -70,7 +70,7 @@ fn told(history: &History, alert: &str, receiver: &str, window: Interval) -> Vec
 }
 
 /// A drill whose fault bit, with its injection and the time until it was healed.
-fn struck<'t, 'h>(
+pub(super) fn struck<'t, 'h>(
     timeline: &'t Timeline<'h>,
     id: &str,
 ) -> Result<(&'t Drill<'h>, Moment, Interval), (String, Vec<u64>)> {
