@@ -176,6 +176,11 @@ impl Roles {
         self.metrics.iter().filter(move |role| role.set_name() == set)
     }
 
+    /// Whether several servers of a role stand in for each other.
+    pub fn are_redundant(&self) -> bool {
+        self.metrics_of(MAIN_SET).count() > 1 || self.alerting.iter().count() > 1
+    }
+
     /// The declared members that a verdict speaks of which rests on this role, by name.
     pub fn members(&self, role: verdict::check::members::Role) -> Vec<String> {
         let names = |of: &mut dyn Iterator<Item = &Role>| of.map(|r| r.service.clone()).collect();

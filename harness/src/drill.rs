@@ -6,6 +6,8 @@ pub mod capture;
 mod lag;
 pub mod mutants;
 mod overrides;
+mod phases;
+pub mod senders;
 pub mod steady;
 pub mod traffic;
 pub mod wave;
@@ -254,11 +256,11 @@ impl Session {
         for (i, wave) in waves.iter().enumerate() {
             wave::await_resolutions(self, plan, &mut pending, Some(wave)).await;
             if i > 0 || !early.is_empty() {
-                let raised = early.values().flat_map(wave::ActiveFault::raises).collect();
+                let raised = early.values().flat_map(phases::ActiveDrill::raises).collect();
                 let about = wave
                     .iter()
                     .filter(|d| !d.scenario.is_early())
-                    .flat_map(|d| &d.scenario.alerts)
+                    .flat_map(|d| d.scenario.alerts())
                     .map(String::as_str)
                     .collect();
                 steady::hold_with(
@@ -434,9 +436,9 @@ impl Session {
         traffic::published(&self.running, place)
     }
 
-    /// Host port at which a port of a service is published.
-    fn port(&self, service: &str, port: u16) -> Option<u16> {
-        self.running.address(service, port).map(|a| a.port())
+    /// Host port at which a port of an instance is published.
+    fn port(&self, instance: &str, port: u16) -> Option<u16> {
+        self.running.address(instance, port).map(|a| a.port())
     }
 
     /// Whether a service is part of this run.
@@ -446,13 +448,13 @@ impl Session {
 
     /// Records the state of every container.
     async fn record_states(&self) -> Result<(), Error> {
-        for service in self.running.services.keys() {
-            let state = self.engine.container_of(&self.running.project, service).await.ok();
+        for (service, _) in self.running.instances() {
+            let state = self.engine.container_of(&self.running.project, &service).await.ok();
             let (running, restarts, oom_killed) = state.map_or((false, 0, false), |s| {
                 (s.running || s.exit_code == 0, s.restarts, s.oom_killed)
             });
             self.recorder.write(EventKind::Stack(StackEvent::State {
-                service: service.clone(),
+                service,
                 running,
                 restarts,
                 oom_killed,

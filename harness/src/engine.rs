@@ -1,15 +1,15 @@
 //! The engine: starts, stops, inspects, signals and limits containers. It knows containers and
 //! nothing of tests.
 //!
-//! Docker is spoken to through bollard. One file below for each kind of thing: containers,
-//! networks, volumes, files, commands inside a container, and commands of the host inside a
-//! container's network namespace.
+//! What can be asked of any engine has one file below for each kind of thing: containers, the
+//! instances of a service, networks, volumes, commands inside a container. `docker` is the one
+//! engine that there is. Commands of the host inside a container's network namespace need none.
 
 pub mod container;
 pub mod containment;
-mod create;
+mod docker;
 pub mod exec;
-pub mod files;
+pub mod instance;
 pub mod label;
 pub mod namespace;
 pub mod network;
@@ -18,25 +18,17 @@ pub mod volume;
 
 pub use container::{ContainerState, Health, Limits};
 pub use exec::CommandOutput;
+pub use instance::Instance;
 
 use crate::process::exit::Exit;
 use crate::process::failure::UserError;
-use std::time::Duration;
 
-/// Oldest API of the engine that is known to work.
-pub const OLDEST_API: (u32, u32) = (1, 41);
-
-/// A connection to the container engine.
+/// What runs a stack's containers.
 #[derive(Debug, Clone)]
-pub struct Engine {
-    pub docker: bollard::Docker,
-    /// Whether it runs health checks at their `start_interval` while a container starts: 25 and
-    /// newer do.
-    checks_early: bool,
+pub enum Engine {
+    /// Docker on this machine.
+    Docker(docker::Docker),
 }
-
-/// API of the first engine that knows `start_interval`.
-const CHECKS_EARLY: (u32, u32) = (1, 44);
 
 /// What the engine says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -127,19 +119,6 @@ impl EngineError {
     pub fn is_absent(&self) -> bool {
         matches!(self, EngineError::Refused { status: Some(404), .. })
     }
-
-    pub(crate) fn from_bollard(what: impl Into<String>, error: bollard::errors::Error) -> Self {
-        use bollard::errors::Error;
-        let what = what.into();
-        match error {
-            Error::DockerResponseServerError { status_code, message } => EngineError::Refused {
-                what,
-                status: Some(status_code),
-                seen: message.trim().to_owned(),
-            },
-            other => EngineError::Refused { what, status: None, seen: with_causes(&other) },
-        }
-    }
 }
 
 /// An error with its causes, in one line.
@@ -156,18 +135,6 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Gives a bollard result the words of what was asked for.
-pub(crate) trait Asked<T> {
-    /// Names what was asked for, in case it was refused.
-    fn asked(self, what: impl FnOnce() -> String) -> Result<T, EngineError>;
-}
-
-impl<T> Asked<T> for Result<T, bollard::errors::Error> {
-    fn asked(self, what: impl FnOnce() -> String) -> Result<T, EngineError> {
-        self.map_err(|error| EngineError::from_bollard(what(), error))
-    }
-}
-
 impl Engine {
     /// Connects to the engine at `DOCKER_HOST`, or its usual socket, and agrees on the API version
     /// with it.
@@ -176,37 +143,7 @@ impl Engine {
     /// [`EngineError::Missing`] when none answers within five seconds, [`EngineError::Unfit`] when
     /// it is too old.
     pub async fn connect() -> Result<Engine, EngineError> {
-        let at =
-            std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
-        if !at.starts_with("unix://") {
-            return Err(EngineError::Unfit {
-                what: format!("DOCKER_HOST names an engine on another machine: {at}"),
-                hint: "containment, faults and published ports are this machine's: unset DOCKER_HOST, or name a unix:// socket".into(),
-            });
-        }
-        let missing = |seen: String| EngineError::Missing { at: at.clone(), seen };
-        let docker = bollard::Docker::connect_with_defaults()
-            .map_err(|error| missing(with_causes(&error)))?;
-        let docker = tokio::time::timeout(Duration::from_secs(5), docker.negotiate_version())
-            .await
-            .map_err(|_| missing("no answer within 5 s".into()))?
-            .map_err(|error| missing(with_causes(&error)))?;
-        // Loading and exporting images and slow removals take longer than the two minutes that
-        // bollard allows.
-        let mut engine =
-            Engine { docker: docker.with_timeout(Duration::from_secs(600)), checks_early: false };
-        let version = engine.version().await?;
-        engine.checks_early = parse_api(&version.api).is_some_and(|seen| seen >= CHECKS_EARLY);
-        if parse_api(&version.api).is_some_and(|seen| seen < OLDEST_API) {
-            return Err(EngineError::Unfit {
-                what: format!(
-                    "the engine speaks API {}, wanted {}.{} or newer",
-                    version.api, OLDEST_API.0, OLDEST_API.1
-                ),
-                hint: "install Docker 20.10 or newer".into(),
-            });
-        }
-        Ok(engine)
+        docker::Docker::connect().await.map(Engine::Docker)
     }
 
     /// Asks the engine for its version.
@@ -214,18 +151,25 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it does not answer.
     pub async fn version(&self) -> Result<Version, EngineError> {
-        let seen = self.docker.version().await.asked(|| "the engine's version".into())?;
-        Ok(Version {
-            engine: seen.version.unwrap_or_default(),
-            api: seen.api_version.unwrap_or_default(),
-            kernel: seen.kernel_version.unwrap_or_default(),
-            os: seen.os.unwrap_or_default(),
-        })
+        match self {
+            Engine::Docker(docker) => docker.version().await,
+        }
     }
-}
 
-/// Reads `1.41` into a pair.
-pub(crate) fn parse_api(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.trim().split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    /// The folder of this machine that holds images and volumes.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine does not answer.
+    pub async fn folder(&self) -> Result<String, EngineError> {
+        match self {
+            Engine::Docker(docker) => docker.folder().await,
+        }
+    }
+
+    /// Docker itself, for whoever builds images in it.
+    pub fn docker(&self) -> &bollard::Docker {
+        match self {
+            Engine::Docker(docker) => docker.client(),
+        }
+    }
 }

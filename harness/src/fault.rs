@@ -2,6 +2,8 @@
 //! here registers it.
 
 pub mod connection;
+pub mod cut;
+mod each;
 pub mod fill_disk;
 pub mod grow_database;
 pub mod healing;
@@ -97,7 +99,7 @@ impl UserError for FaultError {
     }
 }
 
-/// A running container that a fault acts on, and what the fault may ask of the run.
+/// The run that a fault acts on.
 pub struct Scene<'a> {
     pub engine: &'a crate::engine::Engine,
     /// Project that the stack's containers carry as label.
@@ -105,13 +107,22 @@ pub struct Scene<'a> {
     pub run: &'a str,
 }
 
-/// One fault, aimed at one service. `drill` journals `undo` before it calls `inject`; healing is
-/// carrying out `undo`, so that a crash between the two is healed by the same code.
+/// One fault, aimed at one service: at each of its instances, or at one of them; or between two sets
+/// of instances. `drill` journals `undo` before it calls `inject`; healing is carrying out `undo`, so
+/// that a crash between the two is healed by the same code.
 pub trait Fault: Send + Sync {
     /// Kind, as scenarios name it.
     fn kind(&self) -> &'static str;
-    /// Service that it is aimed at.
+    /// Service, or instance of one, that it is aimed at.
     fn target(&self) -> &str;
+    /// Instances that it acts on, once it is prepared; none where it acts on the host.
+    fn instances(&self) -> &[String] {
+        &[]
+    }
+    /// Whether it acts on the host, once, however many instances its target has.
+    fn acts_on_host(&self) -> bool {
+        false
+    }
     /// Mechanism, for the history.
     fn mechanism(&self) -> String;
     /// What the host must offer.
@@ -179,6 +190,7 @@ const FAULTS: &[Kind] = &[
     pressure::MEMORY_PRESSURE,
     packet_filter::REFUSE_CONNECTIONS,
     packet_filter::PARTITION,
+    cut::CUT,
     packet_delay::PACKET_DELAY,
     packet_filter::FLAKY_CONNECTIONS,
     fill_disk::FILL_DISK,
@@ -202,18 +214,41 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
     FAULTS.iter().map(|kind| (kind.name, kind.what))
 }
 
-/// Aims a fault of this kind.
+/// Aims a fault of this kind at a service, or at one instance of it by what that is called.
 ///
 /// # Errors
 /// An unknown kind, or settings that it refuses.
 pub fn aim(kind: &str, target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultError> {
     match named(kind) {
-        Some(kind) => (kind.aim)(target, settings),
+        Some(kind) => {
+            let aimed = (kind.aim)(target, settings)?;
+            if aimed.acts_on_host() {
+                return Ok(aimed);
+            }
+            Ok(Box::new(each::Each::of(kind, settings, aimed)))
+        }
         None => Err(FaultError::Settings {
             what: format!("there is no fault {kind}"),
             hint: crate::yaml::suggest(kind, kinds(), "faults"),
         }),
     }
+}
+
+/// Whether a kind is between two sets of services instead of on one.
+pub fn is_between(kind: &str) -> bool {
+    kind == cut::CUT.name
+}
+
+/// Services that settings name: the other end of a connection (`to`, with a port or without), the
+/// other side of a cut (`and`).
+pub fn named_in(settings: &Settings) -> impl Iterator<Item = &str> {
+    let to = settings.get("to").map(|to| to.split(':').next().unwrap_or(to));
+    to.into_iter().chain(settings.get("and").into_iter().flat_map(|and| sides(and)))
+}
+
+/// The names of several services, or instances, in one text.
+pub fn sides(names: &str) -> impl Iterator<Item = &str> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 fn named(kind: &str) -> Option<&'static Kind> {
@@ -256,7 +291,18 @@ fn port(kind: &'static str, settings: &Settings, default: u16) -> Result<u16, Fa
 }
 
 impl Scene<'_> {
-    /// The container of a service, as it is now.
+    /// What the instances of a service are called that are there now. A name that is no service's
+    /// is taken for an instance's.
+    async fn instances(&self, service: &str) -> Result<Vec<String>, FaultError> {
+        let found = self.engine.instances(self.project, service).await;
+        let found = found.map_err(|e| self.failed("target", service, e.advice()))?;
+        if found.is_empty() {
+            return Ok(vec![service.to_owned()]);
+        }
+        Ok(found.into_iter().map(|instance| instance.name).collect())
+    }
+
+    /// The container of an instance, as it is now.
     async fn container(&self, service: &str) -> Result<crate::engine::ContainerState, FaultError> {
         self.engine
             .container_of(self.project, service)
@@ -264,7 +310,7 @@ impl Scene<'_> {
             .map_err(|e| self.failed("target", service, e.advice()))
     }
 
-    /// The container of a service that can be disturbed: it runs, and is not frozen already.
+    /// The container of an instance that can be disturbed: it runs, and is not frozen already.
     async fn alive(
         &self,
         kind: &'static str,
@@ -295,7 +341,7 @@ impl Scene<'_> {
         address.ok_or_else(|| self.failed("target", service, "it has no address: is it running?"))
     }
 
-    /// Evidence that a service works again: its container runs, is not paused, and is healthy where
+    /// Evidence that an instance works again: its container runs, is not paused, and is healthy where
     /// it has a health check.
     async fn works(&self, kind: &'static str, service: &str) -> Result<Option<String>, FaultError> {
         let state =

@@ -131,7 +131,7 @@ impl Linted {
 pub(crate) struct LintContext<'a> {
     pub(crate) config: &'a MonitoringConfig,
     pub(crate) declaration: &'a Declaration,
-    /// Services of the Compose file, by all the names that others call them by: name, then service.
+    /// Services of the stack, by all the names that others call them by: name, then service.
     pub(crate) hosts: std::collections::BTreeMap<String, String>,
 }
 
@@ -139,11 +139,8 @@ impl<'a> LintContext<'a> {
     /// A stack with its configuration.
     pub(crate) fn new(stack: &'a Stack, config: &'a MonitoringConfig) -> LintContext<'a> {
         let mut hosts = std::collections::BTreeMap::new();
-        for (name, service) in &stack.project.services {
-            hosts.insert(name.clone(), name.clone());
-            for alias in service.networks.values().flat_map(|network| &network.aliases) {
-                hosts.insert(alias.clone(), name.clone());
-            }
+        for (name, service) in &stack.topology.services {
+            hosts.extend(service.names.iter().map(|host| (host.clone(), name.clone())));
         }
         LintContext { config, declaration: &stack.declaration, hosts }
     }
@@ -198,7 +195,7 @@ impl Findings {
 /// The declaration does not say where the configuration is.
 pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::subject::Error> {
     let mut findings = Findings::default();
-    let sources = crate::plan::subject::sources(&stack.folder, &stack.declaration, &stack.project)?;
+    let sources = crate::plan::subject::sources(stack)?;
     let (config, unreadable) = source::load(&sources);
     unreadable.iter().for_each(|error| findings.unreadable(error));
     let subject = LintContext::new(stack, &config);

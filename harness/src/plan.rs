@@ -10,7 +10,8 @@ pub mod steps;
 pub mod subject;
 
 use crate::declaration::{Declaration, DeclaredAlert, OneOrList, Optional, Role};
-use crate::plan::scenario::Scenario;
+use crate::fault;
+use crate::plan::scenario::{Phase, Scenario, Target};
 use crate::process::failure::Advice;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,8 @@ pub struct PlanContext {
     pub apart: Apart,
     /// Services that will run.
     pub services: Vec<String>,
+    /// What the instances of each service are called, or would be.
+    pub instances: BTreeMap<String, Vec<String>>,
     /// Services that will not, with the reason.
     pub left_out: BTreeMap<String, String>,
     /// Those of them whose image can't be had.
@@ -74,6 +77,11 @@ impl PlanContext {
             }
         };
         self.declaration.optional.iter().map(line).collect()
+    }
+
+    /// What the instances of a service are called, or would be.
+    pub fn instances_of(&self, service: &str) -> Vec<String> {
+        self.instances.get(service).cloned().unwrap_or_default()
     }
 
     /// A service, if it is left out, and why that is so.
@@ -106,13 +114,18 @@ impl PlanContext {
         self.absent.iter().find(about).and_then(|l| self.is_left_out(&l.service))
     }
 
-    /// The left-out service without which a drill can't be run, if there is one: its fault's aim or
-    /// other end.
+    /// The left-out service without which a drill can't be run, if there is one: what a fault of it
+    /// is aimed at, or its other end. Of several servers of a role some are enough.
     pub fn drill_left_out(&self, scenario: &Scenario) -> Option<(&str, String)> {
-        let to = scenario.fault.settings.get("to").map(|to| to.split(':').next().unwrap_or(to));
-        std::iter::once(scenario.fault.target.as_str())
-            .chain(to)
-            .find_map(|name| self.is_left_out(name))
+        let whole = |target: &Target| {
+            let gone: Option<Vec<_>> =
+                target.services().iter().map(|name| self.is_left_out(name)).collect();
+            gone?.into_iter().next()
+        };
+        scenario.faults().find_map(|fault| {
+            let to = || fault::named_in(&fault.settings).find_map(|name| self.is_left_out(name));
+            fault.targets().into_iter().find_map(whole).or_else(to)
+        })
     }
 }
 
@@ -164,6 +177,35 @@ impl Planned {
     pub fn judge(&self, history: &verdict::History) -> verdict::Verdict {
         self.expectation.judge_members(history, &self.members)
     }
+}
+
+/// The verdicts on a history, one for each id: a claim that is made of several drills has to hold in
+/// each. With each goes what was expected, of the drill that decides.
+pub fn judge<'p>(
+    expectations: &'p [Planned],
+    history: &verdict::History,
+) -> Vec<(&'p Planned, verdict::Verdict)> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut by_id: Vec<Vec<(&Planned, verdict::Verdict)>> = Vec::new();
+    for planned in expectations {
+        let verdict = planned.judge(history);
+        match ids.iter().position(|id| *id == verdict.id) {
+            Some(at) => by_id[at].push((planned, verdict)),
+            None => {
+                ids.push(verdict.id.clone());
+                by_id.push(vec![(planned, verdict)]);
+            }
+        }
+    }
+    let one = |mut of: Vec<(&'p Planned, verdict::Verdict)>| {
+        if of.len() < 2 {
+            return of.pop();
+        }
+        let drill = |planned: &'p Planned| planned.expectation.drill().unwrap_or_default();
+        let verdicts = of.iter().map(|(p, v)| (drill(p), v.clone())).collect();
+        verdict::check::members::of_drills(verdicts).map(|(at, verdict)| (of[at].0, verdict))
+    };
+    by_id.into_iter().filter_map(one).collect()
 }
 
 /// Something that a tag, or a service that is left out, leaves out.
@@ -322,7 +364,7 @@ impl Plan {
         });
         let best = arranged.reduce(|a, b| if b.0 < a.0 { b } else { a });
         let raises: Vec<BTreeSet<&str>> = drills.iter().map(|d| d.scenario.raises()).collect();
-        let held_up = |a: &usize, b: &usize| self.meets(&drills[*a].scenario.alerts, &raises[*b]);
+        let held_up = |a: &usize, b: &usize| self.meets(drills[*a].scenario.alerts(), &raises[*b]);
         let waves = in_turn(
             best.map(|(_, waves)| waves).unwrap_or_default(),
             |a| last[*a] != (false, false),
@@ -339,12 +381,16 @@ impl Plan {
     /// Whether an alert that one of them is about would meet one at the alert manager that the
     /// other may raise.
     fn kept_apart(&self, a: &Scenario, b: &Scenario) -> bool {
-        self.meets(&a.alerts, &b.raises()) || self.meets(&b.alerts, &a.raises())
+        self.meets(a.alerts(), &b.raises()) || self.meets(b.alerts(), &a.raises())
     }
 
     /// Whether one of the alerts is among those raised, or meets one of them at the alert manager.
-    pub fn meets(&self, alerts: &[String], raised: &BTreeSet<&str>) -> bool {
-        alerts.iter().any(|a| {
+    pub fn meets<'a>(
+        &self,
+        alerts: impl IntoIterator<Item = &'a String>,
+        raised: &BTreeSet<&str>,
+    ) -> bool {
+        alerts.into_iter().any(|a| {
             raised.contains(a.as_str())
                 || self.apart.get(a).is_some_and(|apart| raised.iter().any(|b| apart.contains(*b)))
         })
@@ -363,10 +409,11 @@ impl Plan {
         let builds_up_s =
             |alert: &String| if scenario.is_early() { 0.0 } else { scenario.builds_up_s.of(alert) };
         let told = |alert: &String| Some(builds_up_s(alert) + usual(self.budgets.get(alert)?));
+        let lasts = |phase: &Phase| {
+            phase.hold_s.max(phase.alerts.iter().filter_map(told).fold(0.0, f64::max))
+        };
         let about =
-            scenario.hold_s.max(scenario.alerts.iter().filter_map(told).fold(0.0, f64::max))
-                + scenario.clears_s.most()
-                + OVER_S;
+            scenario.phases.iter().map(lasts).sum::<f64>() + scenario.clears_s.most() + OVER_S;
         about.min(self.bound_s(drill, !scenario.is_early()))
     }
 
@@ -390,9 +437,12 @@ impl Plan {
                     + scenario.clears_s.of(alert),
             )
         };
+        // Each phase waits for its own alerts, and some phase for their end.
+        let of_phase = |phase: &Phase| phase.alerts.iter().filter_map(bound).reduce(f64::max);
+        let told = scenario.phases.iter().filter_map(of_phase).reduce(|a, b| a + b);
+        let held: f64 = scenario.phases.iter().map(|phase| phase.hold_s).sum();
         // Where no alert has a budget, nothing tells more than the usual.
-        let told = scenario.alerts.iter().filter_map(bound).reduce(f64::max);
-        scenario.hold_s + told.unwrap_or_else(|| scenario.clears_s.most() + OVER_S)
+        held + told.unwrap_or_else(|| scenario.clears_s.most() + OVER_S)
     }
 
     /// The time of all waves, seconds, if each drill takes as long as `takes` says.
@@ -450,7 +500,8 @@ impl Plan {
     /// and checks the ids.
     ///
     /// # Errors
-    /// Two expectations with one id: their verdicts could not be told apart.
+    /// Two expectations with one id that are not about two drills: their verdicts could not be told
+    /// apart.
     pub fn finish(&mut self) -> Result<(), Advice> {
         self.arrange();
         let plan = self.clone();
@@ -461,10 +512,11 @@ impl Plan {
                 _ => {}
             }
         }
-        let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+        let mut seen: BTreeMap<(String, Option<&str>), &str> = BTreeMap::new();
         for planned in &plan.expectations {
             let id = planned.expectation.checker().id();
-            if let Some(first) = seen.insert(id.clone(), &planned.place) {
+            let about = (id.clone(), planned.expectation.drill());
+            if let Some(first) = seen.insert(about, &planned.place) {
                 let second = &planned.place;
                 let what =
                     format!("the verdict {id} is asked for twice, at {first} and at {second}");
@@ -523,17 +575,8 @@ impl std::fmt::Display for Plan {
         for (i, wave) in self.waves().iter().enumerate() {
             for drill in wave {
                 let s = &drill.scenario;
-                let early = if s.is_early() { ", injected before wave 1" } else { "" };
-                writeln!(
-                    f,
-                    "wave {}  {}: {} on {}{early} → {}, about {:.0} s",
-                    i + 1,
-                    s.name,
-                    s.fault.kind,
-                    s.fault.target,
-                    s.alerts.join(", "),
-                    self.about_s(drill)
-                )?;
+                let (wave, about) = (i + 1, self.about_s(drill));
+                writeln!(f, "wave {wave}  {}: {}, about {about:.0} s", s.name, s.course())?;
                 for change in &s.overrides {
                     writeln!(
                         f,
@@ -578,7 +621,7 @@ mod tests {
         let text = format!(
             "schema: 1\nname: {name}\nsummary: s\nfault: {{kind: {fault}, target: {target}}}\nalerts: [{name}]\n{more}"
         );
-        crate::yaml::parse(std::path::Path::new("a.yaml"), &text).unwrap()
+        scenario::parse(std::path::Path::new("a.yaml"), &text).unwrap()
     }
 
     fn waves(apart: &[(&str, &str)], scenarios: &[Scenario]) -> Vec<Vec<String>> {

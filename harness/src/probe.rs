@@ -62,11 +62,10 @@ pub enum Question {
     },
     /// Whether the server runs with the configuration it was last given.
     Reload,
-    /// Whether the server runs with the configuration it was last given.
-    Reload,
     /// How long it keeps samples.
     Retention,
-
+    /// Alerts as the alert manager holds them.
+    ManagedAlerts,
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use verdict::history::alert::Protocol;
+use verdict::history::alert::{Notification, Protocol};
 
 /// Port of the plain HTTP interface that the harness reads, inside the container.
 pub const CONTROL_PORT: u16 = 8025;
@@ -140,6 +140,23 @@ pub(crate) struct Shared {
     pub(crate) behaviours: Behaviours,
     pub(crate) record: Arc<Record>,
     pub(crate) tls: TlsAcceptor,
+}
+
+impl Shared {
+    /// Puts a notification on disk, before it is acknowledged: what is not there, its sender sends
+    /// again.
+    async fn put_on_record(
+        &self,
+        notification: Notification,
+        incident: Option<String>,
+    ) -> std::io::Result<()> {
+        let record = Arc::clone(&self.record);
+        let put = tokio::task::spawn_blocking(move || record.append(notification, incident)).await;
+        put.map_err(std::io::Error::other)
+            .and_then(|put| put)
+            .map(drop)
+            .inspect_err(|lost| eprintln!("record: {lost}"))
+    }
 }
 
 /// A port that is served.

@@ -10,7 +10,7 @@ pub mod text;
 pub mod timeline;
 
 use crate::declaration::{Declaration, DeclaredAlert};
-use crate::plan::Plan;
+use crate::plan::{self, Plan, Planned};
 use crate::process::host::Host;
 use crate::record;
 use crate::secret;
@@ -134,7 +134,8 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
             expires: &w.expires,
         })
         .collect();
-    let mut verdicts: Vec<Verdict> = plan.expectations.iter().map(|p| p.judge(history)).collect();
+    let judged = plan::judge(&plan.expectations, history);
+    let (planned, mut verdicts): (Vec<&Planned>, Vec<Verdict>) = judged.into_iter().unzip();
     for verdict in &mut verdicts {
         summary::waive(verdict, &waivers, &file.day);
     }
@@ -142,7 +143,7 @@ pub fn judge(history: &History, file: &RunFile) -> Report {
     let mutation = mutation::judge(whole, plan.expectations.iter().map(|p| &p.expectation));
     let tables = Tables { mutation, ..Tables::of(history, file, &verdicts) };
     let mut told: Vec<ReportedVerdict> = Vec::new();
-    for (p, verdict) in plan.expectations.iter().zip(&verdicts) {
+    for (p, verdict) in planned.into_iter().zip(&verdicts) {
         let place =
             Place { feature: &p.feature, scenario: &p.scenario, step: &p.step, place: &p.place };
         told.push(summary::tell(history, verdict, place, p.expectation.drill()));
@@ -220,10 +221,15 @@ fn alerts(history: &History, file: &RunFile, verdicts: &[Verdict]) -> Vec<AlertR
             .drills
             .iter()
             .map(|d| &d.scenario)
-            .filter(|s| s.alerts.contains(&alert.name))
+            .filter(|s| s.is_about(&alert.name))
             .collect();
         let builds_up_s = about.iter().map(|s| s.builds_up_s.of(&alert.name)).fold(0.0, f64::max);
+        let causes = file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
+            Expectation::AlertFires(fires) if fires.alert == alert.name => Some(&fires.causes),
+            _ => None,
+        });
         AboutAlert {
+            causes,
             drills: about.iter().map(|s| s.name.clone()).collect(),
             budget_s: file.plan.budgets.get(&alert.name).map(|b| b.notify_s + builds_up_s),
             stages: file.plan.expectations.iter().find_map(|planned| match &planned.expectation {
@@ -326,10 +332,15 @@ fn report(
         measured,
         compared: summary::compared(
             history,
-            file.plan.expectations.iter().map(|p| &p.expectation).zip(verdicts),
+            verdicts.iter().filter_map(|v| Some((expected_as(&file.plan, &v.id)?, v))),
         ),
         timings: summary::timings(history),
     }
+}
+
+/// What was expected, by the verdict's id.
+fn expected_as<'p>(plan: &'p Plan, id: &str) -> Option<&'p Expectation> {
+    plan.expectations.iter().map(|p| &p.expectation).find(|e| e.checker().id() == id)
 }
 
 impl Report {

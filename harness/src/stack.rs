@@ -2,12 +2,12 @@
 //! and taken down again.
 //!
 //! [`Stack::open`] reads it, [`WorkCopy::make`] copies its folder to the run's own state directory,
-//! [`plan_ports`] chooses host ports, [`up`] starts its services as far as their dependencies
+//! [`up`] chooses host ports and starts its services as far as their dependencies
 //! allow, [`down`] takes everything away.
 
 pub mod binaries;
 mod check;
-pub mod compose;
+mod compose;
 pub mod dashboards;
 pub mod down;
 mod holder;
@@ -22,23 +22,27 @@ mod resolve;
 pub mod running;
 mod secrets;
 mod start;
+pub mod topology;
 mod up;
 mod volumes;
 pub mod work_copy;
 
+pub(crate) use compose::absolute;
 pub use down::{Removed, down, remove_run};
 pub use mounts::{Mounts, Need};
 pub use open::Stack;
-pub use ports::{PortPlan, plan_ports};
+use ports::plan_ports;
+pub use ports::{PortPlan, ports_are_free};
 pub use recreate::recreate;
-pub use running::{Deviation, Running, RunningService};
+pub use running::{Deviation, Running, RunningInstance, RunningService};
+pub use topology::Topology;
 pub use up::{ServiceOverride, Up, foreseen, up};
 pub use work_copy::WorkCopy;
 
 use crate::engine::EngineError;
 use crate::journal::JournalError;
 use crate::process::exit::Exit;
-use crate::process::failure::UserError;
+use crate::process::failure::{Advice, UserError};
 use config::yaml::ConfigError;
 
 /// Why a stack could not be opened, started or removed.
@@ -101,6 +105,14 @@ impl UserError for StackError {
             StackError::Journal(error) => error.exit(),
             StackError::PortInUse { .. } | StackError::Files { .. } => Exit::Unfit,
             StackError::NotReady { .. } => Exit::Unknown,
+        }
+    }
+
+    fn advice(&self) -> Advice {
+        match self {
+            // Its text ends with its hint.
+            StackError::Config(error) => error.advice(),
+            other => Advice { what: other.to_string(), hints: other.hints() },
         }
     }
 

@@ -20,7 +20,18 @@ pub fn error_at(
     hint: impl Into<String>,
 ) -> ConfigError {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let node = tree(path, &text).map_or(0, |root| root.deepest(keys).mark.line);
+    error_in(path, &text, keys, what, hint)
+}
+
+/// The same, of a file whose text is at hand.
+pub fn error_in(
+    path: &Path,
+    text: &str,
+    keys: &[&str],
+    what: impl Into<String>,
+    hint: impl Into<String>,
+) -> ConfigError {
+    let node = tree(path, text).map_or(0, |root| root.deepest(keys).mark.line);
     // A file that holds what no tree can (`.nan`) is searched by its words.
     let by_words = || {
         text.lines()
@@ -37,11 +48,19 @@ pub fn error_at(
 /// The file can't be read, is no YAML, or holds something else than is wanted; nothing unknown is
 /// ignored.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    parse(path, &text(path)?)
+}
+
+/// Reads the text of one file, and learns the secrets in it.
+///
+/// # Errors
+/// The file can't be read.
+pub fn text(path: &Path) -> Result<String, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         ConfigError::of(path, format!("can't be read: {e}"), "check the path and its permissions")
     })?;
     secret::learn_text(path, &text);
-    parse(path, &text)
+    Ok(text)
 }
 
 /// Parses the text of a file.

@@ -2,6 +2,7 @@
 
 mod share;
 
+use crate::advice::Advised;
 use crate::draw::Draw;
 pub use share::{Share, Shared};
 use std::str::FromStr;
@@ -54,26 +55,20 @@ pub enum Arrival {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// A number without a unit, or something else.
-    #[error("duration {0:?} is not a number with a unit\nhint: write it as 500ms, 10s, 2m or 1h")]
+    #[error("duration {0:?} is not a number with a unit")]
     Duration(String),
     /// Neither of the shapes.
-    #[error(
-        "arrival shape {0:?} is unknown\nhint: constant, poisson, ramp:TO:OVER, step:BY:EVERY, burst:TO:LASTING:EVERY (as in burst:500:2s:30s) or replay:FILE"
-    )]
+    #[error("arrival shape {0:?} is unknown")]
     Shape(String),
     /// A rate within a shape.
-    #[error(
-        "arrival shape {shape:?}: {seen:?} is not a number of arrivals a second\nhint: write it as a number from 0 to 1000000"
-    )]
+    #[error("arrival shape {shape:?}: {seen:?} is not a number of arrivals a second")]
     Rate {
         shape: String,
         /// What stands where the number is wanted.
         seen: String,
     },
     /// A burst that is not shorter than what it is part of.
-    #[error(
-        "arrival shape {0:?}: a burst must be shorter than the time from burst to burst\nhint: as in burst:500:2s:30s"
-    )]
+    #[error("arrival shape {0:?}: a burst must be shorter than the time from burst to burst")]
     Burst(String),
     /// A recording that can't be replayed.
     #[error(
@@ -85,6 +80,20 @@ pub enum ShapeError {
         /// What it holds.
         seen: String,
     },
+}
+
+impl Advised for ShapeError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            ShapeError::Duration(_) => "write it as 500ms, 10s, 2m or 1h".into(),
+            ShapeError::Shape(_) => {
+                "constant, poisson, ramp:TO:OVER, step:BY:EVERY, burst:TO:LASTING:EVERY (as in burst:500:2s:30s) or replay:FILE".into()
+            }
+            ShapeError::Rate { .. } => "write it as a number from 0 to 1000000".into(),
+            ShapeError::Burst(_) => "as in burst:500:2s:30s".into(),
+            ShapeError::Recording { .. } => return None,
+        })
+    }
 }
 
 /// A duration as people write it: `500ms`, `10s`, `2m`, `1.5h`.

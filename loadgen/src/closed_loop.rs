@@ -7,6 +7,7 @@
 
 mod goose_users;
 
+use crate::advice::{Advice, Advised};
 use crate::arrival::{ShapeError, duration};
 use crate::draw::{Draw, digest};
 use crate::journey::{JourneyRun, Shared};
@@ -43,17 +44,17 @@ pub struct Think {
 }
 
 impl FromStr for Think {
-    type Err = String;
+    type Err = Advice;
 
     /// Reads `1s..3s`, or `2s` for always the same.
-    fn from_str(text: &str) -> Result<Think, String> {
+    fn from_str(text: &str) -> Result<Think, Advice> {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
-        let read = |text: &str| duration(text.trim()).map_err(|e: ShapeError| e.to_string());
+        let read = |text: &str| duration(text.trim()).map_err(|e: ShapeError| e.advice());
         let think = Think { least: read(least)?, most: read(most)? };
         if think.least <= think.most {
             Ok(think)
         } else {
-            Err(format!("{text:?} ends before it begins\nhint: as in 1s..3s"))
+            Err(Advice::new(format!("{text:?} ends before it begins"), "as in 1s..3s"))
         }
     }
 }

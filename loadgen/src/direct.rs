@@ -15,6 +15,7 @@ mod part;
 pub(crate) mod request;
 mod users;
 
+use crate::advice::Advised;
 use crate::arrival::{Arrival, Shared};
 use crate::client::not_opened;
 use crate::recorder::{Ended, LONGEST, LiveStats, Recorder, Times};
@@ -110,16 +111,26 @@ pub struct Direct {
 #[derive(Debug, Error)]
 pub enum DirectError {
     /// Nobody listens, or nobody answers.
-    #[error(
-        "nothing can be reached at {address}: {error}\nhint: start the server, or name the port that it listens on"
-    )]
+    #[error("nothing can be reached at {address}: {error}")]
     Unreachable { address: SocketAddr, error: io::Error },
     /// The system refuses.
     #[error("the load can't be driven: {0}")]
     System(#[from] io::Error),
     /// The log can't be written.
-    #[error("the interval log can't be written: {0}\nhint: name another file with --hdr-log")]
+    #[error("the interval log can't be written: {0}")]
     Log(io::Error),
+}
+
+impl Advised for DirectError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            DirectError::Unreachable { .. } => {
+                Some("start the server, or name the port that it listens on".into())
+            }
+            DirectError::Log(_) => Some("name another file with --hdr-log".into()),
+            DirectError::System(_) => None,
+        }
+    }
 }
 
 impl From<Errno> for DirectError {

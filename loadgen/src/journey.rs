@@ -92,6 +92,13 @@ impl JourneyMix {
         let mut draw = Draw::new(self.seed, arrival);
         (self.journeys[draw.weighted(&self.weights)], draw)
     }
+
+    /// Whether a journey that comes at all sends mail.
+    pub(crate) fn sends_mail(&self) -> bool {
+        let mut walked =
+            self.journeys.iter().zip(&self.weights).filter(|(_, weight)| **weight > 0.0);
+        walked.any(|(journey, _)| journey.steps().iter().any(|step| step.sends_mail))
+    }
 }
 
 /// What all operations of one stream share.

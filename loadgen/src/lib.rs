@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 pub mod arrival;
 pub mod client;
 mod clock;
@@ -36,6 +37,7 @@ pub mod wide;
 pub mod windows;
 mod workload;
 
+pub use advice::{Advice, Advised};
 pub use arrival::Arrival;
 pub use clock::RunClock;
 pub use closed_loop::{Think, Users};

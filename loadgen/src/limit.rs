@@ -1,6 +1,7 @@
 //! Bounds on what a load measures: an objective (`p99<=250ms`), or a condition that stops it (`p99
 //! > 500ms`).
 
+use crate::advice::Advice;
 use crate::arrival::duration;
 use std::fmt;
 use verdict::history::load::{LoadSummary, Percentiles, Window};
@@ -35,10 +36,11 @@ impl Limit {
     ///
     /// # Errors
     /// What is wanted instead.
-    pub fn objective(text: &str) -> Result<Limit, String> {
+    pub fn objective(text: &str) -> Result<Limit, Advice> {
         let wrong = || {
-            format!(
-                "{text:?} is no objective\nhint: p50, p90, p95, p99 or max as in p99<=250ms, or errors<=1%"
+            Advice::new(
+                format!("{text:?} is no objective"),
+                "p50, p90, p95, p99 or max as in p99<=250ms, or errors<=1%",
             )
         };
         let (name, most) = text.split_once("<=").ok_or_else(wrong)?;
@@ -49,10 +51,11 @@ impl Limit {
     ///
     /// # Errors
     /// What is wanted instead.
-    pub fn stop_when(text: &str) -> Result<Limit, String> {
+    pub fn stop_when(text: &str) -> Result<Limit, Advice> {
         let wrong = || {
-            format!(
-                "{text:?} is no condition\nhint: p50, p90, p95, p99 or max as in \"p99 > 500ms\", or \"error_rate > 5%\""
+            Advice::new(
+                format!("{text:?} is no condition"),
+                "p50, p90, p95, p99 or max as in \"p99 > 500ms\", or \"error_rate > 5%\"",
             )
         };
         let (name, most) = text.split_once('>').ok_or_else(wrong)?;
@@ -68,8 +71,8 @@ impl Limit {
         text: &str,
         name: &str,
         most: &str,
-        wrong: impl Fn() -> String,
-    ) -> Result<Limit, String> {
+        wrong: impl Fn() -> Advice,
+    ) -> Result<Limit, Advice> {
         let measure = match name.trim() {
             "p50" => Measure::P50,
             "p90" => Measure::P90,

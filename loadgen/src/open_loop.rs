@@ -1,5 +1,6 @@
 //! The scheduler: begins each arrival at its due instant and never waits for earlier ones.
 
+use crate::advice::Advised;
 use crate::client::http::Http;
 use crate::clock::RunClock;
 use crate::closed_loop::{self, UserPool, Users};
@@ -133,29 +134,12 @@ pub async fn run_with(
     // Whatever ends this future ends what it started.
     let ours = CancellationToken::new();
     let _guard = ours.clone().drop_guard();
-    let (journeys, weights): (Vec<_>, Vec<_>) = workload
-        .journeys
-        .iter()
-        .filter_map(|(name, weight)| Some((journey::named(name)?, *weight)))
-        .unzip();
-    let sends_mail = journeys
-        .iter()
-        .zip(&weights)
-        .any(|(j, w)| *w > 0.0 && j.steps().iter().any(|s| s.sends_mail));
+    let mix = mix(&workload);
     let outstanding = Arc::new(Outstanding::default());
-    let mut watch = imap.filter(|_| sends_mail).map(|server| {
-        Watch::with(
-            server,
-            &workload.target.users,
-            &workload.target.password,
-            &events,
-            Some(Arc::clone(&outstanding)),
-        )
-    });
-    if let Some(watch) = &mut watch {
-        watch.ready(MAILBOXES_OPEN).await;
-    }
-
+    let mailboxes = match imap.filter(|_| mix.sends_mail()) {
+        Some(server) => Some(watched(server, &workload, &events, &outstanding).await),
+        None => None,
+    };
     let crowd = match &bounds.users {
         Some(users) => match UserPool::gather(users.count).await {
             Ok(crowd) => Some((users, crowd)),
@@ -166,7 +150,7 @@ pub async fn run_with(
     let shared = Arc::new(Shared {
         http: Http::new(http),
         ids: Ids::new(workload.seed, &workload.stream),
-        casting: JourneyMix { seed: workload.seed, journeys, weights },
+        casting: mix,
         users: workload.target.users.clone(),
         password: workload.target.password.clone(),
         clock,
@@ -183,14 +167,60 @@ pub async fn run_with(
     // A window may stop it as well as the caller.
     let halt = stop.child_token();
     let ticker = tokio::spawn(show(Arc::clone(&shared), live, ours.clone(), halt.clone()));
-    let (tasks, mut reasons) = (TaskTracker::new(), Vec::new());
+    let mut reasons = Vec::new();
+    let driven = drive(&workload, &bounds, crowd, &shared, &halt, &mut reasons).await;
+    if let Some(mailboxes) = mailboxes {
+        reasons.extend(unread(mailboxes, &outstanding, &bounds).await);
+    }
+    ours.cancel();
+    if let Err(e) = ticker.await {
+        tracing::error!("the load's live figures ended early: {e}");
+    }
+    summarised(&shared, driven, reasons, &bounds)
+}
+
+/// The workload's journeys, each with its weight.
+fn mix(workload: &Workload) -> JourneyMix {
+    let known = workload
+        .journeys
+        .iter()
+        .filter_map(|(name, weight)| Some((journey::named(name)?, *weight)));
+    let (journeys, weights) = known.unzip();
+    JourneyMix { seed: workload.seed, journeys, weights }
+}
+
+/// Begins to watch the mailboxes of the workload's users, and waits a little until they are open.
+async fn watched(
+    server: SocketAddr,
+    workload: &Workload,
+    events: &mpsc::Sender<LoadEvent>,
+    outstanding: &Arc<Outstanding>,
+) -> Watch {
+    let target = &workload.target;
+    let outstanding = Some(Arc::clone(outstanding));
+    let mut watch = Watch::with(server, &target.users, &target.password, events, outstanding);
+    watch.ready(MAILBOXES_OPEN).await;
+    watch
+}
+
+/// Drives the load by its schedule or by its users, and waits until all operations have ended. Says
+/// for how long it was driven; what speaks against it is added to `reasons`.
+async fn drive(
+    workload: &Workload,
+    bounds: &Bounds,
+    crowd: Option<(&Users, UserPool)>,
+    shared: &Arc<Shared>,
+    halt: &CancellationToken,
+    reasons: &mut Vec<String>,
+) -> Duration {
+    let tasks = TaskTracker::new();
     let driven = match crowd {
         None => {
-            schedule(&workload, &bounds, &shared, &tasks, &halt).await;
+            schedule(workload, bounds, shared, &tasks, halt).await;
             bounds.duration.map_or(shared.began.elapsed(), |d| d.min(shared.began.elapsed()))
         }
         Some((users, crowd)) => {
-            match closed_loop::walk(crowd, users, bounds.duration, &shared, &halt).await {
+            match closed_loop::walk(crowd, users, bounds.duration, shared, halt).await {
                 Ok(driven) => driven,
                 Err(e) => {
                     reasons.push(e);
@@ -199,7 +229,6 @@ pub async fn run_with(
             }
         }
     };
-
     shared.over.cancel();
     tasks.close();
     let drained = timeout(bounds.deadline + Duration::from_secs(2), tasks.wait()).await.is_ok();
@@ -207,17 +236,24 @@ pub async fn run_with(
         reasons
             .push(format!("{} operations did not end: their events were not taken", tasks.len()));
     }
-    if let Some(watch) = watch {
-        let missing = outstanding.settle(bounds.mail_still, bounds.mail_bound).await;
-        let unread = watch.stop().await.into_iter().find_map(|w| Some((w.mailbox, w.never_read?)));
-        if let (true, Some((mailbox, error))) = (missing > 0, unread) {
-            reasons.push(format!("mailbox {mailbox} could never be read: {error}"));
-        }
-    }
-    ours.cancel();
-    if let Err(e) = ticker.await {
-        tracing::error!("the load's live figures ended early: {e}");
-    }
+    driven
+}
+
+/// Waits for accepted mail. Where some is missing and a mailbox could never be read, says so.
+async fn unread(watch: Watch, outstanding: &Outstanding, bounds: &Bounds) -> Option<String> {
+    let missing = outstanding.settle(bounds.mail_still, bounds.mail_bound).await;
+    let unread = watch.stop().await.into_iter().find_map(|w| Some((w.mailbox, w.never_read?)));
+    let (mailbox, error) = unread.filter(|_| missing > 0)?;
+    Some(format!("mailbox {mailbox} could never be read: {error}"))
+}
+
+/// What was measured, with all reasons why it proves nothing.
+fn summarised(
+    shared: &Shared,
+    driven: Duration,
+    mut reasons: Vec<String>,
+    bounds: &Bounds,
+) -> LoadSummary {
     let mut summary = shared.recorder().summary(driven);
     reasons.splice(0..0, summary.invalid.take());
     summary.invalid = (!reasons.is_empty()).then(|| reasons.join("; "));
@@ -236,12 +272,13 @@ async fn addresses(
     workload: &Workload,
     bounds: &Bounds,
 ) -> Result<(SocketAddr, Option<SocketAddr>), String> {
-    workload.check().map_err(|e| e.to_string())?;
-    let http =
-        check_target(&workload.target.http, &bounds.networks).await.map_err(|e| e.to_string())?;
+    workload.check().map_err(|e| e.advice().text())?;
+    let http = check_target(&workload.target.http, &bounds.networks)
+        .await
+        .map_err(|e| e.advice().text())?;
     let imap = match &workload.target.imap {
         Some(place) => {
-            Some(check_target(place, &bounds.networks).await.map_err(|e| e.to_string())?)
+            Some(check_target(place, &bounds.networks).await.map_err(|e| e.advice().text())?)
         }
         None => None,
     };

@@ -1,6 +1,7 @@
 //! What an operation carries: a function of seed and id, so that whoever knows both knows what must
 //! have been stored.
 
+use crate::advice::Advice;
 use crate::draw::{Draw, digest};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -61,17 +62,18 @@ impl Default for Size {
 }
 
 impl FromStr for Size {
-    type Err = String;
+    type Err = Advice;
 
     /// Reads `100..2000`, or one number for bodies of one size.
-    fn from_str(text: &str) -> Result<Size, String> {
+    fn from_str(text: &str) -> Result<Size, Advice> {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
         match (least.parse(), most.parse()) {
             (Ok(least), Ok(most)) if TOKEN <= least && least <= most && most <= LONGEST => {
                 Ok(Size { least, most })
             }
-            _ => Err(format!(
-                "wanted a number of characters from {TOKEN} to {LONGEST}, or two of them\nhint: as in 100..2000"
+            _ => Err(Advice::new(
+                format!("wanted a number of characters from {TOKEN} to {LONGEST}, or two of them"),
+                "as in 100..2000",
             )),
         }
     }

@@ -1,5 +1,6 @@
 //! Plans: what a load is for, as shapes of arrivals that exist, and what its course then tells.
 
+use crate::advice::Advice;
 use crate::arrival::{Arrival, FASTEST};
 use crate::limit::Limit;
 use std::str::FromStr;
@@ -46,14 +47,15 @@ pub enum Plan {
 }
 
 impl FromStr for Plan {
-    type Err = String;
+    type Err = Advice;
 
-    fn from_str(text: &str) -> Result<Plan, String> {
+    fn from_str(text: &str) -> Result<Plan, Advice> {
         let (name, rest) =
             text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let wrong = || {
-            format!(
-                "plan {text:?} is unknown\nhint: soak, spike or breakpoint; or as in soak:50% (worse by that much), spike:100, breakpoint:100 (arrivals a second)"
+            Advice::new(
+                format!("plan {text:?} is unknown"),
+                "soak, spike or breakpoint; or as in soak:50% (worse by that much), spike:100, breakpoint:100 (arrivals a second)",
             )
         };
         let number = |text: &str, most: f64| {

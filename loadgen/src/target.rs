@@ -1,6 +1,7 @@
 //! What may be driven: the loopback interface, and networks that the caller says are ours. Nothing
 //! else is ever a target.
 
+use crate::advice::Advised;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -40,16 +41,14 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TargetError {
     /// It can't be read.
-    #[error("target {0:?} is not `host:port`\nhint: write it as \"127.0.0.1:5000\"")]
+    #[error("target {0:?} is not `host:port`")]
     Unreadable(String),
     /// It has no address.
-    #[error(
-        "target {0:?} has no address: {1}\nhint: name an address of the loopback interface or of a network of the stack"
-    )]
+    #[error("target {0:?} has no address: {1}")]
     Unresolved(String, String),
     /// It is somebody else's.
     #[error(
-        "target {place} is at {address}, neither on the loopback interface nor on a network of ours\nhint: drills only ever drive what they started; publish the port on 127.0.0.1"
+        "target {place} is at {address}, neither on the loopback interface nor on a network of ours"
     )]
     Foreign {
         /// What was asked for.
@@ -59,10 +58,30 @@ pub enum TargetError {
     },
 }
 
+impl Advised for TargetError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            TargetError::Unreadable(_) => "write it as \"127.0.0.1:5000\"".into(),
+            TargetError::Unresolved(..) => {
+                "name an address of the loopback interface or of a network of the stack".into()
+            }
+            TargetError::Foreign { .. } => {
+                "drills only ever drive what they started; publish the port on 127.0.0.1".into()
+            }
+        })
+    }
+}
+
 /// A network that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("network {0:?} is not an address and a prefix length\nhint: write it as \"172.20.0.0/16\"")]
+#[error("network {0:?} is not an address and a prefix length")]
 pub struct NetworkError(String);
+
+impl Advised for NetworkError {
+    fn hint(&self) -> Option<String> {
+        Some("write it as \"172.20.0.0/16\"".into())
+    }
+}
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! Texts with holes that are filled by seed, number of the arrival, and a feed of data.
 
+use crate::advice::{Advice, Advised};
 use crate::draw::{Draw, digest};
 use crate::id::Ids;
 use crate::payload::{Payload, Size, payload_of, token};
@@ -12,14 +13,10 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestError {
     /// A hole that nothing fills.
-    #[error(
-        "{{{0}}} is no placeholder\nhint: {{id}}, {{n}}, {{subject}}, {{token}}, {{body}}, or {{feed.COLUMN}} with --feed FILE; write {{{{ for a brace"
-    )]
+    #[error("{{{0}}} is no placeholder")]
     Hole(String),
     /// A column that the feed does not have.
-    #[error(
-        "line 1: there is no column {column:?}, only {columns}\nhint: name one of them as {{feed.COLUMN}}, or add it to the file"
-    )]
+    #[error("line 1: there is no column {column:?}, only {columns}")]
     Column {
         /// The one that is wanted.
         column: String,
@@ -27,13 +24,11 @@ pub enum RequestError {
         columns: String,
     },
     /// A header that is not `Name: value`.
-    #[error(
-        "header {0:?} is not written \"Name: value\", in one line\nhint: as in --header \"Accept: text/html\""
-    )]
+    #[error("header {0:?} is not written \"Name: value\", in one line")]
     Header(String),
     /// A row of a feed.
     #[error(
-        "line {line}: seen {seen} values, wanted {wanted}, one for each column of the first line\nhint: put a value that holds commas in double quotes"
+        "line {line}: seen {seen} values, wanted {wanted}, one for each column of the first line"
     )]
     Row {
         /// Line, from 1.
@@ -43,15 +38,30 @@ pub enum RequestError {
         wanted: usize,
     },
     /// A quoted value that does not end.
-    #[error(
-        "line {0}: a value in double quotes does not end, or is followed by something else\nhint: write \"\" for a quote within quotes"
-    )]
+    #[error("line {0}: a value in double quotes does not end, or is followed by something else")]
     Quote(usize),
     /// A feed without rows.
-    #[error(
-        "it has no row\nhint: the first line names the columns, each following line is a row, with commas between"
-    )]
+    #[error("it has no row")]
     NoRows,
+}
+
+impl Advised for RequestError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            RequestError::Hole(_) => {
+                "{id}, {n}, {subject}, {token}, {body}, or {feed.COLUMN} with --feed FILE; write {{ for a brace".into()
+            }
+            RequestError::Column { .. } => {
+                "name one of them as {feed.COLUMN}, or add it to the file".into()
+            }
+            RequestError::Header(_) => "as in --header \"Accept: text/html\"".into(),
+            RequestError::Row { .. } => "put a value that holds commas in double quotes".into(),
+            RequestError::Quote(_) => "write \"\" for a quote within quotes".into(),
+            RequestError::NoRows => {
+                "the first line names the columns, each following line is a row, with commas between".into()
+            }
+        })
+    }
 }
 
 /// In which order the rows of a feed are used.
@@ -68,15 +78,17 @@ pub enum Order {
 }
 
 impl FromStr for Order {
-    type Err = String;
+    type Err = Advice;
 
-    fn from_str(text: &str) -> Result<Order, String> {
+    fn from_str(text: &str) -> Result<Order, Advice> {
         match text {
             "sequential" => Ok(Order::Sequential),
             "shuffled" => Ok(Order::Shuffled),
             "random" => Ok(Order::Random),
-            _ => Err("wanted sequential, shuffled or random\nhint: as in --feed-order shuffled"
-                .to_owned()),
+            _ => Err(Advice::new(
+                "wanted sequential, shuffled or random",
+                "as in --feed-order shuffled",
+            )),
         }
     }
 }
@@ -375,14 +387,15 @@ mod tests {
         let filling =
             Filling::new(1, Some(Feed::read("user,word\na,b\n").expect("feed")), Size::default());
         let refused =
-            |text: &str| Template::parse(text, &filling).expect_err("refused").to_string();
+            |text: &str| Template::parse(text, &filling).expect_err("refused").advice().text();
         assert!(
             refused("{feed.usr}").contains("line 1: there is no column \"usr\", only user, word")
         );
         assert!(refused("{what}").contains("{what} is no placeholder"));
         let without = Template::parse("{feed.user}", &Filling::new(1, None, Size::default()))
             .expect_err("refused")
-            .to_string();
+            .advice()
+            .text();
         assert!(without.contains("--feed"), "{without}");
         assert_eq!(Feed::read("a,b\n1\n"), Err(RequestError::Row { line: 2, seen: 1, wanted: 2 }));
         assert_eq!(Feed::read("a,b\n"), Err(RequestError::NoRows));

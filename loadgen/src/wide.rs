@@ -16,6 +16,7 @@ mod pool;
 mod smtp;
 mod timer;
 
+use crate::advice::Advised;
 use crate::clock::RunClock;
 use crate::direct::interval_log::IntervalLog;
 use crate::direct::{Pace, Watch};
@@ -75,16 +76,27 @@ pub enum Protocol {
 #[derive(Debug, Error)]
 pub enum WideError {
     /// No connection can be opened.
-    #[error(
-        "{place} can't be driven: {why}\nhint: start the server, name the port that it listens on, or see that it accepts what was asked for"
-    )]
+    #[error("{place} can't be driven: {why}")]
     Unreachable { place: String, why: String },
     /// The system refuses.
     #[error("the load can't be driven: {0}")]
     System(#[from] io::Error),
     /// The log can't be written.
-    #[error("the interval log can't be written: {0}\nhint: name another file with --hdr-log")]
+    #[error("the interval log can't be written: {0}")]
     Log(io::Error),
+}
+
+impl Advised for WideError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            WideError::Unreachable { .. } => Some(
+                "start the server, name the port that it listens on, or see that it accepts what was asked for"
+                    .into(),
+            ),
+            WideError::Log(_) => Some("name another file with --hdr-log".into()),
+            WideError::System(_) => None,
+        }
+    }
 }
 
 /// Drives a load to its end. All of it runs on the thread that polls this, which should be one of

@@ -1,5 +1,6 @@
 //! What a stream of load consists of.
 
+use crate::advice::Advised;
 use crate::arrival::Arrival;
 use crate::journey;
 use crate::target::Target;
@@ -29,19 +30,32 @@ pub enum WorkloadError {
     #[error("rate {0} is not a number of arrivals a second from above 0 to 1000000")]
     Rate(f64),
     /// No such journey.
-    #[error("journey {0:?} is unknown, there are {known}\nhint: name journeys as in `workload.journeys` of firedrill.yaml", known = journey::names().join(", "))]
+    #[error("journey {0:?} is unknown, there are {known}", known = journey::names().join(", "))]
     Journey(String),
     /// Nothing can be drawn with these weights.
     #[error("weights of journeys {0:?} are not numbers from 0 with a sum above 0")]
     Weights(Vec<f64>),
     /// Nobody to act for.
-    #[error(
-        "a workload needs users, there are none\nhint: state full addresses under `workload.users` in firedrill.yaml"
-    )]
+    #[error("a workload needs users, there are none")]
     Users,
     /// Users are addresses, since that is how they log in and how mail reaches them.
-    #[error("user {0:?} is not a mail address\nhint: write it as \"alice@mail.test\"")]
+    #[error("user {0:?} is not a mail address")]
     Address(String),
+}
+
+impl Advised for WorkloadError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            WorkloadError::Journey(_) => {
+                "name journeys as in `workload.journeys` of firedrill.yaml".into()
+            }
+            WorkloadError::Users => {
+                "state full addresses under `workload.users` in firedrill.yaml".into()
+            }
+            WorkloadError::Address(_) => "write it as \"alice@mail.test\"".into(),
+            WorkloadError::Rate(_) | WorkloadError::Weights(_) => return None,
+        })
+    }
 }
 
 impl Workload {

@@ -32,7 +32,8 @@ pub enum Stage {
     Scrape,
     /// Until a recorded series that the expression reads is evaluated.
     Recording,
-    /// By how much evaluations look back.
+    /// `query_offset` of the group, by which its evaluations look back:
+    /// <https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/>.
     QueryOffset,
     /// Until the rule is evaluated next.
     Evaluation,
@@ -40,15 +41,16 @@ pub enum Stage {
     Hold,
     /// `keep_firing_for`, rounded up to whole evaluations.
     KeepFiring,
-    /// `group_wait` of a new group.
+    /// `group_wait`: how long a new group waits before its first notification.
     GroupWait,
-    /// `group_interval` of a group that was notified before.
+    /// `group_interval`: how long a group that was notified before waits until changes are notified.
     GroupInterval,
-    /// Until it is this member's turn in a cluster of Alertmanagers.
+    /// Until it is this member's turn in a cluster of Alertmanagers: each waits `--cluster.peer-timeout`
+    /// for each peer before it.
     PeerTurn,
-    /// From one server to the next and to the receiver.
+    /// An allowance for the way from one server to the next and to the receiver.
     Delivery,
-    /// What else runs on the host.
+    /// An allowance for what else runs on the host.
     HostNoise,
 }
 
@@ -81,19 +83,19 @@ impl Stage {
 /// The most that one stage takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StageTime {
-    /// The stage.
+    /// Which stage it is.
     pub stage: Stage,
-    /// The most that it takes.
+    /// The longest that it takes; in seconds where it is written.
     #[serde(serialize_with = "as_seconds", rename = "takes_s")]
     pub takes: Duration,
-    /// What that rests on.
+    /// The setting or assumption that this follows from, as a person reads it.
     pub basis: String,
 }
 
 /// How fast a window comes to cross a threshold after its condition began (or ended).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Fill {
-    /// The whole window has to be filled.
+    /// The window has to be filled (drained) wholly.
     #[default]
     Whole,
     /// The value jumps: once the window is full of the new it is `reached`, and the threshold lies
@@ -141,12 +143,12 @@ impl Fill {
     }
 }
 
-/// What the configuration does not tell.
+/// What a budget rests on besides the configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BudgetAssumptions {
-    /// How the window fills.
+    /// How far a window has to fill before the threshold is crossed.
     pub fill: Fill,
-    /// 99th percentile of how long a scrape takes, measured.
+    /// The 99th percentile of how long scrapes take, as measured.
     pub scrape_takes: Duration,
     /// Whether the target hangs instead of refusing, so that its scrape ends by time-out.
     pub target_hangs: bool,
@@ -185,30 +187,30 @@ impl BudgetAssumptions {
 /// The bound of one alert on its way to one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Budget {
-    /// Alert.
+    /// Name of the alert.
     pub alert: String,
     /// Service of the Prometheus server that evaluates it.
     pub prometheus: String,
-    /// Receiver; empty where no Alertmanager is configured.
+    /// Name of the receiver; empty where no Alertmanager is configured.
     pub receiver: String,
-    /// Key of the route that leads there.
+    /// Key of the route that leads there, as `route.routes[1]`; empty without an Alertmanager.
     pub route: String,
-    /// Whether every integration of the receiver is told of the resolution.
+    /// Whether every integration of the receiver is notified of the resolution.
     pub sends_resolved: bool,
-    /// From the condition to the notification.
+    /// The stages from the condition to the notification, in order.
     pub stages: Vec<StageTime>,
-    /// From healing to the news of it.
+    /// The stages from healing to the notification of the resolution, in order.
     pub resolve_stages: Vec<StageTime>,
-    /// Until the alert fires in Prometheus.
+    /// From the condition until the alert fires in Prometheus, seconds where it is written.
     #[serde(serialize_with = "as_seconds", rename = "fire_s")]
     pub fire: Duration,
-    /// Until the receiver has been told.
+    /// From the condition until the receiver is notified, seconds where it is written.
     #[serde(serialize_with = "as_seconds", rename = "notify_s")]
     pub notify: Duration,
-    /// From healing until the alert is inactive in Prometheus.
+    /// From healing until the alert is inactive in Prometheus, seconds where it is written.
     #[serde(serialize_with = "as_seconds", rename = "clear_s")]
     pub clear: Duration,
-    /// From healing until the receiver has been told of the resolution.
+    /// From healing until the receiver is notified of the resolution, seconds where it is written.
     #[serde(serialize_with = "as_seconds", rename = "resolve_s")]
     pub resolve: Duration,
 }
@@ -223,9 +225,9 @@ pub enum BudgetError {
     /// No rule has that name.
     #[error("no alert `{name}` is configured; configured are: {known}")]
     NoSuchAlert {
-        /// Name that was asked for.
+        /// The name that was asked for.
         name: String,
-        /// Names that are there.
+        /// The names that are there, with commas between.
         known: String,
     },
     /// An expectation that can't be met by the configuration, however fast everything is.
@@ -247,7 +249,7 @@ pub enum BudgetError {
 }
 
 impl BudgetError {
-    /// What to do about it.
+    /// What to do about it, as one sentence.
     pub fn hint(&self) -> String {
         match self {
             BudgetError::NoSuchAlert { .. } => "is its file under `rule_files`?".into(),
@@ -269,7 +271,7 @@ impl Budget {
             .sum()
     }
 
-    /// The stages as names and seconds, for a report.
+    /// The stages until the notification as names ([`Stage::name`]) and seconds, for a report.
     pub fn stage_seconds(&self) -> Vec<(String, f64)> {
         self.stages
             .iter()

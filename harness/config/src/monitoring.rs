@@ -36,24 +36,24 @@ pub use rules::{Rule, RuleGroup, RuleKind};
 /// A configuration file: as written, and as understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded<T> {
-    /// The tree.
+    /// Everything that the file says.
     pub doc: Document,
-    /// The typed view of it.
+    /// What it means, with the server's defaults filled in.
     pub view: T,
 }
 
 /// The monitoring configuration of a stack.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MonitoringConfig {
-    /// Prometheus servers.
+    /// In the order in which they were given, as all that follow.
     pub prometheus: Vec<PrometheusServer>,
-    /// Alertmanagers, members of a cluster each for itself.
+    /// Members of a cluster stand each for itself.
     pub alertmanagers: Vec<AlertmanagerServer>,
     /// OpenTelemetry Collectors.
     pub collectors: Vec<CollectorServer>,
     /// Elasticsearch nodes.
     pub elasticsearch: Vec<ElasticsearchServer>,
-    /// Blackbox exporters.
+    /// Blackbox exporters, those too that are only known by the jobs that go through them.
     pub probers: Vec<ProberServer>,
     /// Shippers of logs.
     pub shippers: Vec<ShipperServer>,
@@ -62,7 +62,7 @@ pub struct MonitoringConfig {
 /// A Prometheus server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrometheusServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Prometheus>,
@@ -71,54 +71,55 @@ pub struct PrometheusServer {
     /// Patterns under `rule_files` to which no file belongs. Prometheus starts without a word about
     /// it.
     pub without_file: Vec<(String, Place)>,
-    /// Flags of its command, without dashes.
+    /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
 
 /// An Alertmanager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertmanagerServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Alertmanager>,
-    /// Flags of its command, without dashes.
+    /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
 
 /// An OpenTelemetry Collector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CollectorServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Collector>,
-    /// Its environment, which its configuration may refer to.
+    /// Its environment, which its configuration may refer to (`${env:NAME}`).
     pub environment: BTreeMap<String, String>,
 }
 
-/// An Elasticsearch node.
+/// An Elasticsearch node, as far as its environment configures it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ElasticsearchServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
-    /// Its settings, from the environment.
+    /// Its settings: the variables of its environment whose names hold a dot.
     pub settings: BTreeMap<String, String>,
 }
 
-/// A blackbox exporter, which ends a probe a fixed time before the scrape's time-out.
+/// A blackbox exporter. It ends a probe a fixed time before the scrape's time-out
+/// (`--timeout-offset`, half a second by default).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProberServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
-    /// Flags of its command, without dashes.
+    /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
 
 /// A shipper of logs (Filebeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShipperServer {
-    /// Service of the Compose file.
+    /// Name of its service.
     pub service: String,
     /// Its configuration, and the files of inputs that it names.
     pub files: Vec<Document>,
@@ -127,9 +128,9 @@ pub struct ShipperServer {
 /// A file as it is to be mounted instead of the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedFile {
-    /// Service that reads it.
+    /// Name of the service that reads it.
     pub service: String,
-    /// The original; for a text of the Compose file, that file.
+    /// The file that is replaced; for a text of the Compose file, that file.
     pub original: PathBuf,
     /// Name of the text in that file, as `configs.rules`; none for a file of its own.
     pub within: Option<String>,
@@ -178,75 +179,30 @@ impl MonitoringConfig {
     ) -> Result<(), ConfigError> {
         let service = server.service.clone();
         let flags = files::flags(&server.command);
-        if server.kind == ServerKind::Elasticsearch {
-            let settings = server
-                .environment
-                .iter()
-                .filter(|(name, _)| name.contains('.'))
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
-            self.elasticsearch.push(ElasticsearchServer { service, settings });
-            return Ok(());
-        }
-        if server.kind == ServerKind::Prober {
-            self.probers.push(ProberServer { service, flags });
-            return Ok(());
-        }
-        let Some(found) = server.files.get(&server.inside) else {
-            let seen = PathBuf::from(format!("service {service}"));
-            return Err(ConfigError::of(
-                &seen,
-                "no configuration file is known",
-                "name it under `roles` in firedrill.yaml",
-            ));
-        };
-        let doc = found?.parse()?;
         match server.kind {
             ServerKind::Prometheus => {
-                let view = Prometheus::read(&doc)?;
-                let (mut rules, mut without_file) = (Vec::new(), Vec::new());
-                for (pattern, place) in &view.rule_files {
-                    if server.named(pattern).next().is_none() {
-                        without_file.push((pattern.clone(), place.clone()));
-                    }
-                    for file in server.named(pattern) {
-                        match file.and_then(FileText::parse) {
-                            Ok(doc) => {
-                                let (view, wrong) = rules::read_what_reads(&doc);
-                                errors.extend(wrong);
-                                rules.push(Loaded { view, doc });
-                            }
-                            Err(error) => errors.push(error),
-                        }
-                    }
-                }
-                let config = Loaded { doc, view };
-                self.prometheus.push(PrometheusServer {
+                let config = configuration(server, Prometheus::read)?;
+                let mut loaded = PrometheusServer {
                     service,
                     config,
-                    rules,
-                    without_file,
+                    rules: Vec::new(),
+                    without_file: Vec::new(),
                     flags,
-                });
+                };
+                loaded.read_rules(server, errors);
+                self.prometheus.push(loaded);
             }
             ServerKind::Alertmanager => {
-                let view = Alertmanager::read(&doc)?;
-                self.alertmanagers.push(AlertmanagerServer {
-                    service,
-                    config: Loaded { doc, view },
-                    flags,
-                });
+                let config = configuration(server, Alertmanager::read)?;
+                self.alertmanagers.push(AlertmanagerServer { service, config, flags });
             }
             ServerKind::Collector => {
-                let view = Collector::read(&doc)?;
+                let config = configuration(server, Collector::read)?;
                 let environment = server.environment.clone();
-                self.collectors.push(CollectorServer {
-                    service,
-                    config: Loaded { doc, view },
-                    environment,
-                });
+                self.collectors.push(CollectorServer { service, config, environment });
             }
             ServerKind::Shipper => {
+                let doc = document(server)?;
                 let mut files = Vec::new();
                 if let Some(pattern) = shipper_inputs(&doc) {
                     for file in server.named(pattern) {
@@ -256,7 +212,12 @@ impl MonitoringConfig {
                 files.insert(0, doc);
                 self.shippers.push(ShipperServer { service, files });
             }
-            ServerKind::Elasticsearch | ServerKind::Prober => {}
+            ServerKind::Elasticsearch => {
+                let settings = server.environment.iter().filter(|(name, _)| name.contains('.'));
+                let settings = settings.map(|(k, v)| (k.clone(), v.clone())).collect();
+                self.elasticsearch.push(ElasticsearchServer { service, settings });
+            }
+            ServerKind::Prober => self.probers.push(ProberServer { service, flags }),
         }
         Ok(())
     }
@@ -322,6 +283,50 @@ impl MonitoringConfig {
         );
         files
     }
+}
+
+impl PrometheusServer {
+    /// Reads the rule files that its configuration names; what of them does not read is an error
+    /// beside the rest.
+    fn read_rules(&mut self, server: &Server, errors: &mut Vec<ConfigError>) {
+        for (pattern, place) in &self.config.view.rule_files {
+            if server.named(pattern).next().is_none() {
+                self.without_file.push((pattern.clone(), place.clone()));
+            }
+            for file in server.named(pattern) {
+                match file.and_then(FileText::parse) {
+                    Ok(doc) => {
+                        let (view, wrong) = rules::read_what_reads(&doc);
+                        errors.extend(wrong);
+                        self.rules.push(Loaded { view, doc });
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+    }
+}
+
+/// A server's own configuration file, as tree and as what it means.
+fn configuration<T>(
+    server: &Server,
+    read: impl Fn(&Document) -> Result<T, ConfigError>,
+) -> Result<Loaded<T>, ConfigError> {
+    let doc = document(server)?;
+    let view = read(&doc)?;
+    Ok(Loaded { doc, view })
+}
+
+fn document(server: &Server) -> Result<Document, ConfigError> {
+    let Some(found) = server.files.get(&server.inside) else {
+        let seen = PathBuf::from(format!("service {}", server.service));
+        return Err(ConfigError::of(
+            &seen,
+            "no configuration file is known",
+            "name it under `roles` in firedrill.yaml",
+        ));
+    };
+    found?.parse()
 }
 
 /// Patterns of the further files that a server's configuration names, which it reads as its own:

@@ -13,11 +13,11 @@ use verdict::observation::replay::{Operator, Variant};
 /// A rule that differs from the one loaded in one place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Made {
-    /// What changed it.
+    /// The operator that changed it.
     pub operator: Operator,
     /// What was changed, in a few words.
     pub change: String,
-    /// What it is now.
+    /// The rule as it is with the change.
     pub variant: Variant,
     /// Whether it differs only in a level or in how fast a window fills.
     pub level: bool,

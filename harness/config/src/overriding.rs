@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Override {
-    /// Alert whose rule is changed.
+    /// Name of the alert whose rule is changed.
     pub alert: String,
     /// What is replaced: a literal or another part of the expression, in PromQL. It must be there
     /// exactly once.
     pub replace: String,
     /// What takes its place.
     pub with: Replacement,
-    /// Why the rule can't be proved as it is.
+    /// Why no drill can make the rule fire as it is, for the report.
     pub why: String,
 }
 
@@ -28,9 +28,9 @@ pub struct Override {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Replacement {
-    /// This, in PromQL.
+    /// An expression, in PromQL.
     Expression(String),
-    /// For a literal that something is compared with.
+    /// A threshold, in place of the literal that something is compared with.
     Beyond(Beyond),
 }
 
@@ -46,7 +46,7 @@ pub struct Beyond {
 /// An override that fits a rule file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// The expression as it runs without the change.
+    /// The expression without the change, as the parser prints it.
     pub before: String,
     /// What has to be measured for it, and how the threshold follows from that.
     pub measure: Option<Measure>,
@@ -59,7 +59,7 @@ pub struct Measure {
     pub expr: String,
     /// Whether the alert fires above the threshold.
     pub above: bool,
-    /// Distance of the threshold from the level.
+    /// Distance of the threshold from the level, in the unit of what is compared.
     pub beyond: f64,
 }
 

@@ -44,12 +44,12 @@ pub struct Declared {
 pub struct ScalingDecision {
     /// Exponent k: literals are multiplied by N^k. 0 leaves them.
     pub exponent: f64,
-    /// Why.
+    /// Why this exponent is right; shown in the report.
     pub why: String,
 }
 
 impl Declared {
-    /// From the decisions of a declaration.
+    /// What these decisions of a declaration state, without types of series.
     pub fn from_decisions(decisions: &BTreeMap<String, ScalingDecision>) -> Declared {
         let exponents =
             decisions.iter().map(|(name, decision)| (name.clone(), decision.exponent)).collect();
@@ -71,15 +71,15 @@ pub struct Scale {
 /// The configuration at a time scale, and everything that its reader must know about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaled {
-    /// N.
+    /// The time scale N.
     pub scale: f64,
-    /// The configuration, flags included.
+    /// The scaled configuration, with the flags of the commands.
     pub config: MonitoringConfig,
     /// Every literal that an expression compares or adds: what it became and why.
     pub literals: Vec<Literal>,
     /// What was left as it is.
     pub not_scaled: Vec<NotScaled>,
-    /// Durations that did not divide into whole milliseconds or met a bound.
+    /// Durations that did not divide into whole milliseconds, or met a bound of their server.
     pub roundings: Vec<Rounding>,
     /// Flags and settings with which servers have to be started.
     pub flags: Vec<Flag>,
@@ -90,15 +90,15 @@ pub struct Scaled {
 /// A literal of an expression.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Literal {
-    /// Alert or recorded series.
+    /// Name of the alert or the recorded series.
     pub rule: String,
-    /// As written.
+    /// The literal as written.
     pub before: String,
-    /// As scaled.
+    /// The literal as it runs; the same text where it keeps its value.
     pub after: String,
-    /// The exponent k that was applied.
+    /// The exponent k that was applied: the literal was multiplied by N^k.
     pub exponent: f64,
-    /// Why this one.
+    /// Where the exponent comes from: declared, inferred, or why it is 0.
     pub why: String,
     /// Where it stands.
     pub place: Place,
@@ -107,37 +107,37 @@ pub struct Literal {
 /// Something that was left as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NotScaled {
-    /// What.
+    /// What it is, in words.
     pub what: String,
-    /// Its value.
+    /// Its value, as written.
     pub value: String,
-    /// Why it is left.
+    /// Why it is left as it is.
     pub why: String,
     /// Where it stands; none for what servers do without being configured.
     pub place: Option<Place>,
 }
 
-/// A duration that is not exactly a N-th.
+/// A duration that is not exactly the N-th part of what is written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rounding {
-    /// What.
+    /// Which duration it is: a key, or an alert and what it is of it.
     pub what: String,
-    /// The exact N-th, milliseconds.
+    /// The exact N-th part, in milliseconds.
     pub exact_ms: f64,
-    /// What is used, milliseconds.
+    /// The duration that is used, in milliseconds.
     pub used_ms: u64,
-    /// Why, if it is not plain rounding to whole milliseconds.
+    /// The bound that it met; empty where it is only rounded to whole milliseconds.
     pub why: String,
 }
 
 /// A flag or setting with which a server has to be started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flag {
-    /// Service of the Compose file.
+    /// Name of the service.
     pub service: String,
-    /// Flag without dashes, or setting for Elasticsearch.
+    /// Name of the flag without dashes, or of a setting of Elasticsearch.
     pub name: String,
-    /// Value.
+    /// What it is set to.
     pub value: String,
 }
 
@@ -147,7 +147,7 @@ pub struct Flag {
 pub struct ScaleError(pub f64);
 
 impl ScaleError {
-    /// What to do about it.
+    /// What to do about it, as one sentence.
     pub fn hint(&self) -> &'static str {
         "20 makes minutes of hours; 1 runs the configuration untouched"
     }
@@ -167,15 +167,15 @@ pub struct Refusal {
 /// One reason against a time scale.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reason {
-    /// Alert, recorded series, job or setting.
+    /// What it is about: an alert, a recorded series, a job or a setting.
     pub subject: String,
     /// Where it stands, if anywhere.
     pub place: Option<Place>,
-    /// What was seen there: the expression.
+    /// The expression or value that was seen there.
     pub seen: String,
     /// Why it can't be scaled.
     pub why: String,
-    /// What to do.
+    /// What to do about it, as one sentence.
     pub hint: String,
     /// The largest N that this reason allows.
     pub largest_n: f64,
@@ -190,10 +190,15 @@ impl fmt::Display for Refusal {
         )?;
         for reason in &self.reasons {
             write!(out, "\n  ")?;
-            if let Some(place) = &reason.place {
+            let place = reason.place.as_ref().map(Place::to_string);
+            if let Some(place) = &place {
                 write!(out, "{place}: ")?;
             }
-            write!(out, "{}: {}", reason.subject, reason.why)?;
+            // A setting is named by its place.
+            if place.as_ref() != Some(&reason.subject) {
+                write!(out, "{}: ", reason.subject)?;
+            }
+            write!(out, "{}", reason.why)?;
             if !reason.seen.is_empty() {
                 write!(out, "; seen `{}`", reason.seen)?;
             }
@@ -225,12 +230,12 @@ impl Scale {
         }
     }
 
-    /// N.
+    /// The number N, 1 to 10000.
     pub fn n(&self) -> f64 {
         self.n
     }
 
-    /// With what the owner states.
+    /// This scale with what the owner of the stack states about it.
     #[must_use]
     pub fn declared(mut self, declared: Declared) -> Scale {
         self.declared = declared;

@@ -34,8 +34,7 @@ fn budgets(plan: &Plan) -> String {
     let width = plan.budgets.keys().map(|a| a.chars().count()).max().unwrap_or(0);
     let mut out = String::from("budgets, from the injection and from healing\n");
     for (alert, budget) in &plan.budgets {
-        let drill =
-            plan.drills.iter().find(|d| d.scenario.alerts.contains(alert)).map(|d| &d.scenario);
+        let drill = plan.drills.iter().find(|d| d.scenario.is_about(alert)).map(|d| &d.scenario);
         let (builds, clears) =
             drill.map_or((0.0, 0.0), |s| (s.builds_up_s.of(alert), s.clears_s.of(alert)));
         let mut stages: Vec<String> = budget

@@ -16,7 +16,7 @@ pub enum Command {
     Inject {
         /// Kind; `firedrill fault list` shows all.
         kind: String,
-        /// Service that it is aimed at.
+        /// Service that it is aimed at, or one of its instances (`web-2`).
         target: String,
         /// Settings of the kind, for example `to=postgres delay_ms=300`.
         #[arg(value_name = "KEY=VALUE")]

@@ -20,11 +20,10 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
             .hint("firedrill verify --tags"));
     }
     let live = LiveStack::up(&Options::new(&arguments.stack, common)).await?;
-    for (service, ports) in
-        live.running.services.iter().map(|(n, s)| (n, &s.ports)).filter(|(_, p)| !p.is_empty())
-    {
+    for (service, instance) in live.running.instances().filter(|(_, i)| !i.ports.is_empty()) {
+        let ports = instance.ports.iter();
         let ports: Vec<String> =
-            ports.iter().map(|(inside, host)| format!("{inside} at 127.0.0.1:{host}")).collect();
+            ports.map(|(inside, host)| format!("{inside} at 127.0.0.1:{host}")).collect();
         println!("{service:<24} {}", ports.join(", "));
     }
     for (service, why) in &live.running.left_out {

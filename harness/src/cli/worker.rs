@@ -3,6 +3,7 @@
 use super::{Common, Failure, Terminal};
 use crate::ops::workers::{PORT, serve};
 use crate::process::exit::Exit;
+use crate::process::failure::option;
 use loadgen::Network;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ pub struct Arguments {
     /// Network of private addresses that it may drive too, as 10.20.0.0/16; may be given several
     /// times. Without it only the loopback interface and networks of stacks of ours on this
     /// machine.
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, value_name = "NETWORK", value_parser = option(str::parse::<Network>))]
     allow: Vec<Network>,
 }
 

@@ -34,6 +34,11 @@ enum Said {
     Ends(String),
 }
 
+/// By what the end of a fault is known.
+fn of_fault(drill: &str, fault: &str) -> String {
+    format!("fault {drill} {fault}")
+}
+
 fn said(kind: &EventKind) -> Option<Said> {
     let begins = |key: String, text: String, kind: &str, name: &str| {
         Some(Said::Begins(key, text, vec![kind.to_owned(), format!("{kind}:{name}")]))
@@ -48,14 +53,14 @@ fn said(kind: &EventKind) -> Option<Said> {
         EventKind::Load(LoadEvent::Ended { stream, .. }) => {
             Some(Said::Ends(format!("load {stream}")))
         }
-        EventKind::Fault(FaultEvent::Injected { drill, kind, target, .. }) => begins(
-            format!("fault {drill}"),
+        EventKind::Fault(FaultEvent::Injected { drill, fault, kind, target, .. }) => begins(
+            of_fault(drill, fault),
             format!("fault {kind} on {target} (drill {drill})"),
             "fault",
             drill,
         ),
-        EventKind::Fault(FaultEvent::Healed { drill }) => {
-            Some(Said::Ends(format!("fault {drill}")))
+        EventKind::Fault(FaultEvent::Healed { drill, fault }) => {
+            Some(Said::Ends(of_fault(drill, fault)))
         }
         EventKind::Run(RunEvent::PhaseBegan {
             phase: phase @ (Phase::Steady | Phase::Drive | Phase::Drain),
@@ -91,7 +96,7 @@ impl Annotations {
         let answers =
             declaration.roles.dashboards_where(|service| running.services.contains_key(service));
         let role = answers.filter(|r| r.kind == "grafana")?;
-        let port = *running.services.get(&role.service)?.ports.get(&role.port)?;
+        let port = running.address(&role.service, role.port)?.port();
         let uids = declaration.dashboards.iter().map(|d| d.uid.clone()).collect();
         Some(Annotations::on(role, port, uids, run, clock))
     }
@@ -254,6 +259,7 @@ async fn close(client: &ApiClient, ids: Vec<u64>, at_ms: i64, wrong: &mut Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use verdict::history::fault::ONLY_FAULT;
 
     #[test]
     fn what_begins_is_ended_by_its_own_end() {
@@ -279,6 +285,7 @@ mod tests {
         assert_eq!(key(began), key(EventKind::Load(ended)));
         let injected = FaultEvent::Injected {
             drill: "d".into(),
+            fault: ONLY_FAULT.into(),
             kind: "stop".into(),
             target: "postfix".into(),
             instances: vec![],
@@ -287,7 +294,10 @@ mod tests {
         };
         assert_eq!(
             key(EventKind::Fault(injected)),
-            key(EventKind::Fault(FaultEvent::Healed { drill: "d".into() }))
+            key(EventKind::Fault(FaultEvent::Healed {
+                drill: "d".into(),
+                fault: ONLY_FAULT.into(),
+            }))
         );
         assert_eq!(said(&EventKind::Run(RunEvent::DrillEnded { drill: "d".into() })), None);
     }

@@ -34,8 +34,11 @@ const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 pub async fn healthy(session: &Session) -> Result<(), Error> {
     let declaration = &session.declaration;
     for endpoint in declaration.health.iter().filter(|h| session.runs(&h.service)) {
-        let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
-        session.observe([health::check(endpoint, port, *session.clock()).await])?;
+        let instances = session.running.members_of(&endpoint.service);
+        for endpoint in health::of_each(endpoint, instances) {
+            let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
+            session.observe([health::check(&endpoint, port, *session.clock()).await])?;
+        }
     }
     // How servers stand to each other matters where there are several.
     let (servers, managers) = (&session.probes.metrics, &session.probes.alerting);
@@ -63,13 +66,15 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
     }
     let roles = &declaration.roles;
     for role in roles.metrics.iter().chain(roles.alerting.iter()) {
-        session.observe([mounts::mounted(
-            &session.engine,
-            &session.running.project,
-            &role.service,
-            *session.clock(),
-        )
-        .await])?;
+        for server in session.running.members_of(&role.service) {
+            session.observe([mounts::mounted(
+                &session.engine,
+                &session.running.project,
+                &server,
+                *session.clock(),
+            )
+            .await])?;
+        }
     }
     if let Some(dashboards) = session.probes.dashboards.as_deref() {
         let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
@@ -326,7 +331,7 @@ impl Session {
 
     async fn ask_inputs_of(&self, metrics: &dyn Probe, drill: &PlannedDrill) -> Result<(), Error> {
         let Some((from, to)) = self.injected(&drill.scenario.name) else { return Ok(()) };
-        for alert in &drill.scenario.alerts {
+        for alert in drill.scenario.alerts() {
             let question = Question::RuleInputs {
                 alert: alert.clone(),
                 drill: Some(drill.scenario.name.clone()),
@@ -338,8 +343,7 @@ impl Session {
         Ok(())
     }
 
-    /// From the injection of a drill's fault to the end of the drill, as recorded so far; of its
-    /// last attempt.
+    /// From the first injection of a drill to its end, as recorded so far; of its last attempt.
     fn injected(&self, drill: &str) -> Option<(At, At)> {
         let marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (_, begin, end) = marks.iter().rfind(|(d, _, _)| d == drill)?;
@@ -373,7 +377,10 @@ impl Session {
         let mut marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             EventKind::Fault(FaultEvent::Injected { drill, .. }) => {
-                marks.push((drill.clone(), at, None))
+                // Of several faults the first one counts; a drill that has ended is run again.
+                if !marks.iter().any(|(d, _, end)| d == drill && end.is_none()) {
+                    marks.push((drill.clone(), at, None));
+                }
             }
             EventKind::Run(RunEvent::DrillEnded { drill }) => {
                 if let Some(mark) = marks.iter_mut().rfind(|(d, _, _)| d == drill) {

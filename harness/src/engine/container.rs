@@ -2,16 +2,8 @@
 //! removed.
 
 use super::spec::ContainerSpec;
-use super::{Asked, Engine, EngineError, create, label};
-use bollard::container::LogOutput;
-use bollard::models::{ContainerInspectResponse, HealthStatusEnum};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
-};
-use futures::StreamExt;
-use std::collections::{BTreeMap, HashMap};
+use super::{Engine, EngineError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a container's health check says.
@@ -84,12 +76,6 @@ pub struct Limits {
     pub memory: i64,
 }
 
-/// A memory limit that limits nothing.
-const UNLIMITED_MEMORY: i64 = 1 << 50;
-
-/// How long a health check that is run from here may take.
-const CHECK_WITHIN: Duration = Duration::from_secs(5);
-
 impl Engine {
     /// Makes a container and puts its files into it; does not start it. Returns its id.
     ///
@@ -97,33 +83,9 @@ impl Engine {
     /// [`EngineError::NoImage`] when its image is not there, [`EngineError::Refused`] for what else
     /// the engine refuses.
     pub async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
-        let mut options = CreateContainerOptionsBuilder::default().name(&spec.name);
-        if let Some(platform) = &spec.platform {
-            options = options.platform(platform);
+        match self {
+            Engine::Docker(docker) => docker.create(spec).await,
         }
-        let what = || format!("making container {} of image {}", spec.name, spec.image);
-        let made = self
-            .docker
-            .create_container(Some(options.build()), create::body(spec)?)
-            .await
-            .asked(what);
-        let id = match made {
-            Ok(made) => made.id,
-            Err(EngineError::Refused { status: Some(404), seen, .. })
-                if seen.to_lowercase().contains("no such image") =>
-            {
-                return Err(EngineError::NoImage {
-                    image: spec.image.clone(),
-                    service: spec.service.clone(),
-                });
-            }
-            Err(error) => return Err(error),
-        };
-        for more in spec.networks.iter().skip(1) {
-            self.attach(&id, more).await?;
-        }
-        self.upload(&id, &spec.files).await?;
-        Ok(id)
     }
 
     /// What a container's health check says now. An engine before 25 first looks when a whole
@@ -133,20 +95,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the container is gone.
     pub async fn health(&self, seen: &ContainerState) -> Result<Health, EngineError> {
-        if self.checks_early || seen.health != Health::Starting || !seen.running || seen.paused {
-            return Ok(seen.health);
-        }
-        let test: Vec<&str> = seen.health_test.iter().map(String::as_str).collect();
-        let command = match test.as_slice() {
-            ["CMD", command @ ..] => command.to_vec(),
-            ["CMD-SHELL", command] => vec!["/bin/sh", "-c", command],
-            _ => return Ok(seen.health),
-        };
-        match self.exec(&seen.id, &command, CHECK_WITHIN).await {
-            Ok(ran) if ran.code == 0 => Ok(Health::Healthy),
-            Err(error) if error.is_absent() => Err(error),
-            // It ended meanwhile, or hangs: not healthy yet.
-            Ok(_) | Err(_) => Ok(Health::Starting),
+        match self {
+            Engine::Docker(docker) => docker.health(seen).await,
         }
     }
 
@@ -155,14 +105,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] with the engine's words.
     pub async fn start(&self, container: &str) -> Result<(), EngineError> {
-        match self
-            .docker
-            .start_container(container, None)
-            .await
-            .asked(|| format!("starting container {container}"))
-        {
-            Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
-            other => other,
+        match self {
+            Engine::Docker(docker) => docker.start(container).await,
         }
     }
 
@@ -172,19 +116,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn stop(&self, container: &str, grace: Option<Duration>) -> Result<(), EngineError> {
-        let options = grace.map(|grace| {
-            StopContainerOptionsBuilder::default()
-                .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
-                .build()
-        });
-        match self
-            .docker
-            .stop_container(container, options)
-            .await
-            .asked(|| format!("stopping container {container}"))
-        {
-            Err(EngineError::Refused { status: Some(304), .. }) => Ok(()),
-            other => other,
+        match self {
+            Engine::Docker(docker) => docker.stop(container, grace).await,
         }
     }
 
@@ -194,11 +127,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it does not run.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), EngineError> {
-        let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.docker
-            .kill_container(container, Some(options))
-            .await
-            .asked(|| format!("sending {signal} to container {container}"))
+        match self {
+            Engine::Docker(docker) => docker.kill(container, signal).await,
+        }
     }
 
     /// Freezes all processes of a container; pausing a paused one does nothing.
@@ -206,14 +137,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it does not run.
     pub async fn pause(&self, container: &str) -> Result<(), EngineError> {
-        match self
-            .docker
-            .pause_container(container)
-            .await
-            .asked(|| format!("pausing container {container}"))
-        {
-            Err(EngineError::Refused { seen, .. }) if seen.contains("already paused") => Ok(()),
-            other => other,
+        match self {
+            Engine::Docker(docker) => docker.pause(container).await,
         }
     }
 
@@ -222,18 +147,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn unpause(&self, container: &str) -> Result<(), EngineError> {
-        match self
-            .docker
-            .unpause_container(container)
-            .await
-            .asked(|| format!("unpausing container {container}"))
-        {
-            Err(EngineError::Refused { seen, .. })
-                if seen.contains("is not paused") || seen.contains("is not running") =>
-            {
-                Ok(())
-            }
-            other => other,
+        match self {
+            Engine::Docker(docker) => docker.unpause(container).await,
         }
     }
 
@@ -242,13 +157,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn restart(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
-        let options = RestartContainerOptionsBuilder::default()
-            .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
-            .build();
-        self.docker
-            .restart_container(container, Some(options))
-            .await
-            .asked(|| format!("restarting container {container}"))
+        match self {
+            Engine::Docker(docker) => docker.restart(container, grace).await,
+        }
     }
 
     /// Removes a container and its anonymous volumes, running or not; removing one that is not
@@ -257,16 +168,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine refuses.
     pub async fn remove(&self, container: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let what = || format!("removing container {container}");
-        match self.docker.remove_container(container, Some(options)).await.asked(what) {
-            Err(EngineError::Refused { status: Some(409), seen, .. })
-                if seen.contains("already in progress") =>
-            {
-                Ok(())
-            }
-            Err(error) if !error.is_absent() => Err(error),
-            _ => Ok(()),
+        match self {
+            Engine::Docker(docker) => docker.remove(container).await,
         }
     }
 
@@ -275,12 +178,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn inspect(&self, container: &str) -> Result<ContainerState, EngineError> {
-        let seen = self
-            .docker
-            .inspect_container(container, None)
-            .await
-            .asked(|| format!("looking at container {container}"))?;
-        Ok(state(seen))
+        match self {
+            Engine::Docker(docker) => docker.inspect(container).await,
+        }
     }
 
     /// Ids of the containers with a label, running or not.
@@ -292,45 +192,8 @@ impl Engine {
         key: &str,
         value: Option<&str>,
     ) -> Result<Vec<String>, EngineError> {
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&label::filter(key, value))
-            .build();
-        let seen = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .asked(|| "listing containers".into())?;
-        Ok(seen.into_iter().filter_map(|container| container.id).collect())
-    }
-
-    /// The container of a service of a project (the value of Compose's project label).
-    ///
-    /// # Errors
-    /// [`EngineError::Refused`] when there is none.
-    pub async fn container_of(
-        &self,
-        project: &str,
-        service: &str,
-    ) -> Result<ContainerState, EngineError> {
-        let labels =
-            vec![format!("{}={project}", label::PROJECT), format!("{}={service}", label::SERVICE)];
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&HashMap::from([("label".to_owned(), labels)]))
-            .build();
-        let seen = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .asked(|| "listing containers".into())?;
-        match seen.into_iter().find_map(|container| container.id) {
-            Some(id) => self.inspect(&id).await,
-            None => Err(EngineError::Refused {
-                what: format!("looking for service {service} of project {project}"),
-                status: Some(404),
-                seen: "there is no such container".into(),
-            }),
+        match self {
+            Engine::Docker(docker) => docker.containers_with(key, value).await,
         }
     }
 
@@ -339,25 +202,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is not there.
     pub async fn log_tail(&self, container: &str, lines: u32) -> Result<Vec<String>, EngineError> {
-        let options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .tail(&lines.to_string())
-            .build();
-        let mut stream = std::pin::pin!(self.docker.logs(container, Some(options)));
-        let mut text = Vec::new();
-        while let Some(part) = stream.next().await {
-            let part: LogOutput =
-                part.asked(|| format!("reading the log of container {container}"))?;
-            text.extend_from_slice(part.as_ref());
-            if text.len() > 64 * 1024 {
-                break;
-            }
+        match self {
+            Engine::Docker(docker) => docker.log_tail(container, lines).await,
         }
-        let text = String::from_utf8_lossy(&text);
-        let all: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
-        let from = all.len().saturating_sub(lines as usize);
-        Ok(all[from..].to_vec())
     }
 
     /// Whether an image is on this machine.
@@ -365,83 +212,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
     pub async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
-        match self.docker.inspect_image(image).await.asked(|| format!("looking at image {image}")) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_absent() => Ok(false),
-            Err(error) => Err(error),
+        match self {
+            Engine::Docker(docker) => docker.has_image(image).await,
         }
-    }
-}
-
-fn state(seen: ContainerInspectResponse) -> ContainerState {
-    let state = seen.state.unwrap_or_default();
-    let config = seen.config.unwrap_or_default();
-    let host = seen.host_config.unwrap_or_default();
-    let network = seen.network_settings.unwrap_or_default();
-    let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
-    let name = seen.name.unwrap_or_default().trim_start_matches('/').to_owned();
-    let health = state.health.unwrap_or_default();
-    let mut ports = BTreeMap::new();
-    for (key, bindings) in network.ports.unwrap_or_default() {
-        let inside = key.strip_suffix("/tcp").and_then(|port| port.parse::<u16>().ok());
-        let outside = bindings
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|binding| binding.host_port?.parse::<u16>().ok());
-        if let (Some(inside), Some(outside)) = (inside, outside) {
-            ports.insert(inside, outside);
-        }
-    }
-    ContainerState {
-        id: seen.id.unwrap_or_default(),
-        service: labels.get(label::SERVICE).cloned().unwrap_or_else(|| name.clone()),
-        name,
-        image: config.image.unwrap_or_default(),
-        running: state.running.unwrap_or(false),
-        paused: state.paused.unwrap_or(false),
-        pid: i32::try_from(state.pid.unwrap_or(0)).unwrap_or(0),
-        health: match health.status {
-            None | Some(HealthStatusEnum::EMPTY | HealthStatusEnum::NONE) => Health::None,
-            Some(HealthStatusEnum::STARTING) => Health::Starting,
-            Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
-            Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
-        },
-        health_output: health
-            .log
-            .unwrap_or_default()
-            .pop()
-            .and_then(|last| last.output)
-            .map(|output| output.trim().to_owned())
-            .unwrap_or_default(),
-        health_test: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
-        exit_code: state.exit_code.unwrap_or(0),
-        oom_killed: state.oom_killed.unwrap_or(false),
-        error: state.error.unwrap_or_default(),
-        restarts: u32::try_from(seen.restart_count.unwrap_or(0)).unwrap_or(0),
-        started_at: state.started_at.unwrap_or_default(),
-        ips: network
-            .networks
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, endpoint)| (name, endpoint.ip_address.unwrap_or_default()))
-            .collect(),
-        ports,
-        limits: Limits {
-            nano_cpus: match host.nano_cpus.unwrap_or(0) {
-                0 => match (host.cpu_quota.unwrap_or(0), host.cpu_period.unwrap_or(0)) {
-                    (quota, period) if quota > 0 && period > 0 => quota * 1_000_000_000 / period,
-                    _ => 0,
-                },
-                nanos => nanos,
-            },
-            memory: host.memory.filter(|bytes| (0..UNLIMITED_MEMORY).contains(bytes)).unwrap_or(0),
-        },
-        labels,
-        binds: seen
-            .mounts
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|m| Some((m.destination?, m.source?)))
-            .collect(),
     }
 }

@@ -12,6 +12,11 @@ pub const PROJECT: &str = "com.docker.compose.project";
 /// Compose's label with the service.
 pub const SERVICE: &str = "com.docker.compose.service";
 
+/// Compose's label with the number of the instance, from 1.
+pub const NUMBER: &str = "com.docker.compose.container-number";
+/// Label with what the instance is called (see [`super::instance::names`]).
+pub const INSTANCE: &str = "firedrill.instance";
+
 /// Whose things these are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {

@@ -1,14 +1,9 @@
 //! Networks: bridges without masquerading, so that ports published on 127.0.0.1 work and nothing
 //! outside is reached.
 
-use super::{Asked, Engine, EngineError, label, spec::Attachment};
-use bollard::models::{
-    EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkDisconnectRequest,
-};
-use bollard::query_parameters::ListNetworksOptionsBuilder;
+use super::{Engine, EngineError, spec::Attachment};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// A network to make.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,28 +29,9 @@ impl Engine {
     /// [`EngineError::Refused`] when the engine refuses, for example because its address pools are
     /// used up.
     pub async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
-        let config = spec.subnets.iter().map(|(subnet, gateway)| IpamConfig {
-            subnet: Some(subnet.clone()),
-            gateway: gateway.clone(),
-            ..Default::default()
-        });
-        let request = NetworkCreateRequest {
-            name: spec.name.clone(),
-            driver: Some("bridge".into()),
-            ipam: (!spec.subnets.is_empty())
-                .then(|| Ipam { config: Some(config.collect()), ..Default::default() }),
-            options: Some(HashMap::from([
-                ("com.docker.network.bridge.enable_ip_masquerade".to_owned(), "false".to_owned()),
-                ("com.docker.network.bridge.name".to_owned(), bridge_name(&spec.name)),
-            ])),
-            labels: Some(spec.labels.clone().into_iter().collect()),
-            ..Default::default()
-        };
-        self.docker
-            .create_network(request)
-            .await
-            .asked(|| format!("making network {}", spec.name))
-            .map(drop)
+        match self {
+            Engine::Docker(docker) => docker.create_network(spec).await,
+        }
     }
 
     /// Attaches a container to a network under the attachment's names.
@@ -63,14 +39,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when either is not there.
     pub async fn attach(&self, container: &str, to: &Attachment) -> Result<(), EngineError> {
-        let request = NetworkConnectRequest {
-            container: container.to_owned(),
-            endpoint_config: Some(endpoint(to)),
-        };
-        self.docker
-            .connect_network(&to.network, request)
-            .await
-            .asked(|| format!("attaching container {container} to network {}", to.network))
+        match self {
+            Engine::Docker(docker) => docker.attach(container, to).await,
+        }
     }
 
     /// Detaches a container from a network; detaching one that is not attached does nothing.
@@ -78,14 +49,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine refuses.
     pub async fn detach(&self, container: &str, network: &str) -> Result<(), EngineError> {
-        let request =
-            NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
-        let what = || format!("detaching container {container} from network {network}");
-        match self.docker.disconnect_network(network, request).await.asked(what) {
-            Err(error) if !error.is_absent() && !error.to_string().contains("is not connected") => {
-                Err(error)
-            }
-            _ => Ok(()),
+        match self {
+            Engine::Docker(docker) => docker.detach(container, network).await,
         }
     }
 
@@ -98,11 +63,9 @@ impl Engine {
         key: &str,
         value: Option<&str>,
     ) -> Result<Vec<String>, EngineError> {
-        let options =
-            ListNetworksOptionsBuilder::default().filters(&label::filter(key, value)).build();
-        let seen =
-            self.docker.list_networks(Some(options)).await.asked(|| "listing networks".into())?;
-        Ok(seen.into_iter().filter_map(|network| network.name).collect())
+        match self {
+            Engine::Docker(docker) => docker.networks_with(key, value).await,
+        }
     }
 
     /// Subnets of networks that carry a label, in CIDR notation.
@@ -114,12 +77,9 @@ impl Engine {
         key: &str,
         value: Option<&str>,
     ) -> Result<Vec<String>, EngineError> {
-        let options =
-            ListNetworksOptionsBuilder::default().filters(&label::filter(key, value)).build();
-        let seen =
-            self.docker.list_networks(Some(options)).await.asked(|| "listing networks".into())?;
-        let configs = seen.into_iter().filter_map(|n| n.ipam?.config).flatten();
-        Ok(configs.filter_map(|c| c.subnet).collect())
+        match self {
+            Engine::Docker(docker) => docker.subnets_with(key, value).await,
+        }
     }
 
     /// Runs that networks of ours belong to; `stack` selects those of one stack.
@@ -127,12 +87,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
     pub async fn network_runs(&self, stack: Option<&str>) -> Result<Vec<String>, EngineError> {
-        let (key, value) = stack.map_or((label::RUN, None), |stack| (label::STACK, Some(stack)));
-        let options =
-            ListNetworksOptionsBuilder::default().filters(&label::filter(key, value)).build();
-        let seen =
-            self.docker.list_networks(Some(options)).await.asked(|| "listing networks".into())?;
-        Ok(seen.into_iter().filter_map(|network| network.labels?.remove(label::RUN)).collect())
+        match self {
+            Engine::Docker(docker) => docker.network_runs(stack).await,
+        }
     }
 
     /// Removes a network after detaching what is still attached; removing one that is not there
@@ -141,35 +98,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine refuses.
     pub async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        match self
-            .docker
-            .inspect_network(name, None)
-            .await
-            .asked(|| format!("looking at network {name}"))
-        {
-            Err(error) if error.is_absent() => return Ok(()),
-            Err(error) => return Err(error),
-            Ok(seen) => {
-                for container in seen.containers.unwrap_or_default().keys() {
-                    self.detach(container, name).await?;
-                }
-            }
+        match self {
+            Engine::Docker(docker) => docker.remove_network(name).await,
         }
-        match self.docker.remove_network(name).await.asked(|| format!("removing network {name}")) {
-            Err(error) if !error.is_absent() => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-pub(super) fn endpoint(attachment: &Attachment) -> EndpointSettings {
-    EndpointSettings {
-        aliases: Some(attachment.aliases.clone()),
-        ipam_config: attachment.ipv4.as_ref().map(|address| EndpointIpamConfig {
-            ipv4_address: Some(address.clone()),
-            ..Default::default()
-        }),
-        ..Default::default()
     }
 }
 

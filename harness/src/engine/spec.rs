@@ -11,6 +11,10 @@ use std::time::Duration;
 pub struct ContainerSpec {
     /// Service that it belongs to; also its DNS name.
     pub service: String,
+    /// What the instance is called: the service's name, with its number where there are several.
+    pub instance: String,
+    /// Its number among those of its service, from 1.
+    pub index: usize,
     /// Name of the container.
     pub name: String,
     pub image: String,
@@ -92,6 +96,9 @@ pub struct Attachment {
     /// Names under which the container is found there.
     pub aliases: Vec<String>,
     pub ipv4: Option<String>,
+    /// Names under which this container alone finds others there, written `name:alias`.
+    #[serde(default)]
+    pub links: Vec<String>,
 }
 
 /// A mount.

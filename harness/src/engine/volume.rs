@@ -1,8 +1,6 @@
 //! Volumes.
 
-use super::{Asked, Engine, EngineError, label};
-use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
+use super::{Engine, EngineError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -18,14 +16,9 @@ impl Engine {
         driver_opts: &BTreeMap<String, String>,
         labels: &BTreeMap<String, String>,
     ) -> Result<(), EngineError> {
-        let request = VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            driver: driver.map(str::to_owned),
-            driver_opts: Some(driver_opts.clone().into_iter().collect()),
-            labels: Some(labels.clone().into_iter().collect()),
-            ..Default::default()
-        };
-        self.docker.create_volume(request).await.asked(|| format!("making volume {name}")).map(drop)
+        match self {
+            Engine::Docker(docker) => docker.create_volume(name, driver, driver_opts, labels).await,
+        }
     }
 
     /// The folder of this machine that holds a volume, if its driver tells one; the outer none if
@@ -34,19 +27,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not answer.
     pub async fn volume(&self, name: &str) -> Result<Option<Option<PathBuf>>, EngineError> {
-        match self.docker.inspect_volume(name).await.asked(|| format!("looking at volume {name}")) {
-            // A volume with options is mounted there only while a container uses it.
-            Ok(seen) => {
-                Ok(Some(match seen.options.get("device").filter(|_| seen.driver == "local") {
-                    Some(device) if seen.options.get("o").is_some_and(|o| is_bind(o)) => {
-                        Some(PathBuf::from(device))
-                    }
-                    Some(_) => None,
-                    None => Some(PathBuf::from(seen.mountpoint)).filter(|folder| folder.is_dir()),
-                }))
-            }
-            Err(error) if error.is_absent() => Ok(None),
-            Err(error) => Err(error),
+        match self {
+            Engine::Docker(docker) => docker.volume(name).await,
         }
     }
 
@@ -59,11 +41,9 @@ impl Engine {
         key: &str,
         value: Option<&str>,
     ) -> Result<Vec<String>, EngineError> {
-        let options =
-            ListVolumesOptionsBuilder::default().filters(&label::filter(key, value)).build();
-        let seen =
-            self.docker.list_volumes(Some(options)).await.asked(|| "listing volumes".into())?;
-        Ok(seen.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
+        match self {
+            Engine::Docker(docker) => docker.volumes_with(key, value).await,
+        }
     }
 
     /// Removes a volume; removing one that is not there does nothing.
@@ -71,15 +51,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when it is in use.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-        match self
-            .docker
-            .remove_volume(name, Some(options))
-            .await
-            .asked(|| format!("removing volume {name}"))
-        {
-            Err(error) if !error.is_absent() => Err(error),
-            _ => Ok(()),
+        match self {
+            Engine::Docker(docker) => docker.remove_volume(name).await,
         }
     }
 }

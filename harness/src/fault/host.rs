@@ -127,6 +127,10 @@ impl Fault for Host {
         Vec::new()
     }
 
+    fn acts_on_host(&self) -> bool {
+        true
+    }
+
     fn blast_radius(&self) -> BlastRadius {
         BlastRadius { host: self.kind == Load::Cpu, ..BlastRadius::default() }
     }
@@ -137,7 +141,9 @@ impl Fault for Host {
     ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             // It must be there, though nothing happens to it.
-            scene.container(&self.target).await?;
+            for instance in scene.instances(&self.target).await? {
+                scene.container(&instance).await?;
+            }
             self.before = host_memory().map_err(|e| self.fails(scene, e))?;
             let mut arguments = vec!["press".to_owned()];
             match self.kind {

@@ -6,6 +6,7 @@ use super::{Ability, Fault, FaultError, Kind, Scene, Settings};
 use crate::journal::Undo;
 use futures::future::BoxFuture;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// See [`aim`].
@@ -17,8 +18,11 @@ pub const PACKET_DELAY: Kind = Kind {
 };
 
 const KIND: &str = "packet_delay";
-/// Number of the packet queue; each network namespace has its own numbers.
-const QUEUE: u16 = 7301;
+/// Numbers of packet queues; each network namespace has its own.
+const QUEUES: std::ops::Range<u16> = 7301..8301;
+/// How many were taken: faults in one namespace, to several instances of a service, have a queue
+/// each.
+static TAKEN: AtomicU16 = AtomicU16::new(0);
 
 /// How many connections are tried to see it.
 const TRIES: u32 = 3;
@@ -28,6 +32,7 @@ pub struct PacketDelay {
     connection: Connection,
     delay: Duration,
     server: Option<IpAddr>,
+    queue: u16,
     usual: Result<Duration, String>,
 }
 
@@ -47,13 +52,14 @@ pub fn aim(target: &str, settings: &Settings) -> Result<Box<dyn Fault>, FaultErr
         connection,
         delay: Duration::from_millis(delay),
         server: None,
+        queue: QUEUES.start,
         usual: Err("it was not prepared".into()),
     }))
 }
 
-fn jump() -> [String; 4] {
+fn jump(queue: u16) -> [String; 4] {
     // With --queue-bypass packets pass undelayed once the helper is gone, however it went.
-    ["NFQUEUE".into(), "--queue-num".into(), QUEUE.to_string(), "--queue-bypass".into()]
+    ["NFQUEUE".into(), "--queue-num".into(), queue.to_string(), "--queue-bypass".into()]
 }
 
 impl Fault for PacketDelay {
@@ -77,13 +83,15 @@ impl Fault for PacketDelay {
             let client = scene.alive(KIND, &self.connection.from).await?;
             let server = scene.address(&self.connection.to).await?;
             self.server = Some(server);
+            let taken = TAKEN.fetch_add(1, Ordering::Relaxed);
+            self.queue = QUEUES.start + taken % (QUEUES.end - QUEUES.start);
             self.usual = self.connection.usual(scene, TRIES).await?;
             let arguments = [
                 "hold-packets".to_owned(),
                 "--pid".into(),
                 client.pid.to_string(),
                 "--queue".into(),
-                QUEUE.to_string(),
+                self.queue.to_string(),
                 "--delay-ms".into(),
                 self.delay.as_millis().to_string(),
             ];
@@ -91,12 +99,13 @@ impl Fault for PacketDelay {
             let helper = super::helper::start(&arguments)
                 .await
                 .map_err(|e| scene.failed(KIND, &self.connection.from, e))?;
-            let rule = self.connection.rule("-D", server, scene.run, &jump());
+            let rule = self.connection.rule("-D", server, scene.run, &jump(self.queue));
             Ok(vec![Undo::DeleteContainerRules { container: client.id, rules: vec![rule] }, helper])
         })
     }
     fn inject<'a>(&'a mut self, scene: &'a Scene<'a>) -> BoxFuture<'a, Result<(), FaultError>> {
-        Box::pin(async { self.connection.filter(scene, KIND, self.server, &jump()).await })
+        let jump = jump(self.queue);
+        Box::pin(async move { self.connection.filter(scene, KIND, self.server, &jump).await })
     }
 
     fn bites<'a>(

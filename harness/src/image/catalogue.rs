@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use toml::Spanned;
 
 /// One image that we know how to build, or at least to pull.
 #[derive(Debug, Clone, PartialEq)]
@@ -293,41 +294,8 @@ fn resolve(
     let Some((folder, text, manifest)) = raw.get(name) else { return Ok(()) };
     path.push(name.to_owned());
     for need in manifest.needs() {
-        let parent = need.get_ref();
-        let wrong = |what: String, hint: &str| Error::Content {
-            path: folder.join("image.toml"),
-            line: line_of(text, need.span().start),
-            what,
-            hint: hint.into(),
-        };
-        match raw.get(parent) {
-            None => {
-                return Err(wrong(
-                    format!("needs `{parent}`, which the catalogue does not have"),
-                    "correct the name, or add its folder",
-                ));
-            }
-            Some((_, _, it)) if *it.kind.get_ref() == Kind::Upstream => {
-                return Err(wrong(
-                    format!("needs `{parent}`, which can only be pulled"),
-                    "build it of images that are built",
-                ));
-            }
-            Some(_) => {}
-        }
-        if let Some(start) = path.iter().position(|p| p == parent) {
-            let chain = path[start..]
-                .iter()
-                .chain([parent])
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" -> ");
-            return Err(wrong(
-                format!("images need each other: {chain}"),
-                "remove one of these needs",
-            ));
-        }
-        resolve(parent, raw, done, path)?;
+        check_need(folder, text, need, raw, path)?;
+        resolve(need.get_ref(), raw, done, path)?;
     }
     path.pop();
 
@@ -361,6 +329,43 @@ fn resolve(
     };
     done.insert(name.to_owned(), image);
     Ok(())
+}
+
+/// Whether what an image needs is there, is built, and does not need that image in turn; `path`
+/// holds the images that are being resolved.
+fn check_need(
+    folder: &Path,
+    text: &str,
+    need: &Spanned<String>,
+    raw: &BTreeMap<String, (PathBuf, String, Manifest)>,
+    path: &[String],
+) -> Result<(), Error> {
+    let parent = need.get_ref();
+    let wrong = |what: String, hint: &str| Error::Content {
+        path: folder.join("image.toml"),
+        line: line_of(text, need.span().start),
+        what,
+        hint: hint.into(),
+    };
+    match raw.get(parent) {
+        None => {
+            return Err(wrong(
+                format!("needs `{parent}`, which the catalogue does not have"),
+                "correct the name, or add its folder",
+            ));
+        }
+        Some((_, _, it)) if *it.kind.get_ref() == Kind::Upstream => {
+            return Err(wrong(
+                format!("needs `{parent}`, which can only be pulled"),
+                "build it of images that are built",
+            ));
+        }
+        Some(_) => {}
+    }
+    let Some(start) = path.iter().position(|p| p == parent) else { return Ok(()) };
+    let chain: Vec<&str> = path[start..].iter().chain([parent]).map(String::as_str).collect();
+    let what = format!("images need each other: {}", chain.join(" -> "));
+    Err(wrong(what, "remove one of these needs"))
 }
 
 /// Lower-case hexadecimal.

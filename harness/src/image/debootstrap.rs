@@ -3,6 +3,7 @@
 use super::buildkit::Output;
 use super::catalogue::{Catalogue, Image};
 use super::ensure::LABEL;
+use super::manifest::Debootstrap;
 use super::{Error, Kind};
 use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
@@ -10,7 +11,7 @@ use futures::StreamExt;
 use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStdout, Command};
 use tokio_util::codec::{BytesCodec, FramedRead};
 
 const TOOL: &str = "mmdebstrap";
@@ -23,6 +24,64 @@ pub(super) async fn build(
     logs: &Path,
 ) -> Result<(), Error> {
     let Some(root) = &image.debootstrap else { return Ok(()) };
+    let mut child = command(root, catalogue, image).spawn().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::Tool {
+            image: image.name.clone(),
+            tool: TOOL.into(),
+            hint: format!("apt-get install {TOOL} debian-archive-keyring, or let `--provision` do it, or take `--images upstream`"),
+        },
+        _ => Error::File { what: "starting", path: TOOL.into(), source: e },
+    })?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Ok(());
+    };
+
+    let mut output = Output::create(logs, &image.name)?;
+    let mut lines = BufReader::new(stderr).lines();
+    let reading = async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            output.line(&line)?;
+        }
+        Ok::<_, Error>(output)
+    };
+    // The tag is set only when mmdebstrap has ended well: a half archive may import without
+    // complaint.
+    let unproven = format!("{}-unproven", &image.hash[..12]);
+    let importing = import(docker, image, &unproven, stdout);
+    let (output, imported, ended) = tokio::join!(reading, importing, child.wait());
+    let output = output?;
+    let failed = match (&ended, &imported) {
+        (Ok(status), _) if !status.success() => Some(format!("{TOOL}: {status}")),
+        (Err(error), _) => Some(format!("{TOOL}: {error}")),
+        (_, Err(error)) => Some(format!("import: {error}")),
+        _ => None,
+    };
+    let unproven = format!("{}:{unproven}", repository(image));
+    if failed.is_none() {
+        let tagging = bollard::query_parameters::TagImageOptionsBuilder::default()
+            .repo(&repository(image))
+            .tag(&image.hash[..12])
+            .build();
+        docker
+            .tag_image(&unproven, Some(tagging))
+            .await
+            .map_err(Error::engine(format!("tagging {}", image.reference())))?;
+    }
+    let gone = docker
+        .remove_image(&unproven, None::<bollard::query_parameters::RemoveImageOptions>, None)
+        .await;
+    match failed {
+        Some(why) => Err(output.failure(&image.name, &why)),
+        None => gone.map(drop).map_err(Error::engine(format!("untagging {unproven}"))),
+    }
+}
+
+fn repository(image: &Image) -> String {
+    format!("firedrill/{}", image.name)
+}
+
+/// The tool's command, which writes the root as an archive to its standard output.
+fn command(root: &Debootstrap, catalogue: &Catalogue, image: &Image) -> Command {
     let mut command = Command::new(TOOL);
     command.arg("--format=tar");
     command
@@ -47,76 +106,32 @@ pub(super) async fn build(
     command.arg("--customize-hook=rm -f \"$1\"/etc/resolv.conf \"$1\"/etc/hostname");
     command.args([root.suite.as_str(), "-"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
 
-    let mut child = command.spawn().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::Tool {
-            image: image.name.clone(),
-            tool: TOOL.into(),
-            hint: format!("apt-get install {TOOL} debian-archive-keyring, or let `--provision` do it, or take `--images upstream`"),
-        },
-        _ => Error::File { what: "starting", path: TOOL.into(), source: e },
-    })?;
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Ok(());
-    };
-
-    let mut output = Output::create(logs, &image.name)?;
-    let mut lines = BufReader::new(stderr).lines();
-    let reading = async move {
-        while let Ok(Some(line)) = lines.next_line().await {
-            output.line(&line)?;
-        }
-        Ok::<_, Error>(output)
-    };
-
-    let (repository, tag) = ("firedrill/".to_owned() + &image.name, &image.hash[..12]);
-    // The tag is set only when mmdebstrap has ended well: a half archive may import without
-    // complaint.
-    let unproven = format!("{tag}-unproven");
+/// Imports the archive as it comes.
+async fn import(
+    docker: &Docker,
+    image: &Image,
+    tag: &str,
+    archive: ChildStdout,
+) -> Result<(), bollard::errors::Error> {
     let options = CreateImageOptionsBuilder::default()
         .from_src("-")
-        .repo(&repository)
-        .tag(&unproven)
+        .repo(&repository(image))
+        .tag(tag)
         .changes(vec![
             "ENV LANG=C.UTF-8".into(),
             "CMD [\"/bin/sh\"]".into(),
             format!("LABEL {LABEL}={}", image.name),
         ])
         .build();
-    let archive = FramedRead::with_capacity(stdout, BytesCodec::new(), 1 << 20)
+    let archive = FramedRead::with_capacity(archive, BytesCodec::new(), 1 << 20)
         .map(|chunk| chunk.map(bytes::BytesMut::freeze));
-    let importing = async {
-        let mut stream =
-            docker.create_image(Some(options), Some(bollard::body_try_stream(archive)), None);
-        while let Some(step) = stream.next().await {
-            step?;
-        }
-        Ok::<_, bollard::errors::Error>(())
-    };
-    let (output, imported, ended) = tokio::join!(reading, importing, child.wait());
-    let output = output?;
-    let unproven = format!("{repository}:{unproven}");
-    let failed = match (&ended, &imported) {
-        (Ok(status), _) if !status.success() => Some(format!("{TOOL}: {status}")),
-        (Err(error), _) => Some(format!("{TOOL}: {error}")),
-        (_, Err(error)) => Some(format!("import: {error}")),
-        _ => None,
-    };
-    if failed.is_none() {
-        let tagging = bollard::query_parameters::TagImageOptionsBuilder::default()
-            .repo(&repository)
-            .tag(tag)
-            .build();
-        docker
-            .tag_image(&unproven, Some(tagging))
-            .await
-            .map_err(Error::engine(format!("tagging {}", image.reference())))?;
+    let mut stream =
+        docker.create_image(Some(options), Some(bollard::body_try_stream(archive)), None);
+    while let Some(step) = stream.next().await {
+        step?;
     }
-    let gone = docker
-        .remove_image(&unproven, None::<bollard::query_parameters::RemoveImageOptions>, None)
-        .await;
-    match failed {
-        Some(why) => Err(output.failure(&image.name, &why)),
-        None => gone.map(drop).map_err(Error::engine(format!("untagging {unproven}"))),
-    }
+    Ok(())
 }

@@ -57,6 +57,58 @@ struct Builds {
     failed: BTreeMap<String, BuildFailed>,
 }
 
+/// What pulling and building brought.
+struct Brought {
+    source: Source,
+    pulled: Pulled,
+    builds: Builds,
+}
+
+impl Brought {
+    /// Whether a wish was not fulfilled by pulling.
+    fn lacks(&self, wish: &Wish<'_>) -> bool {
+        !matches!(self.pulled.get(&wish.wanted), Some(Ok(_)))
+    }
+
+    /// The image that may be built for a wish.
+    fn to_build<'a>(&self, wish: &Wish<'a>) -> Option<&'a Image> {
+        wish.buildable().filter(|_| self.source != Source::Upstream || wish.pull.is_none())
+    }
+
+    fn lost(&self, wish: &Wish<'_>) -> Unavailable {
+        let pulled = self.pulled.get(&wish.wanted);
+        wish.unavailable(pulled.and_then(|p| p.as_ref().err()).map(String::as_str))
+    }
+
+    fn outcome(&self, wish: Wish<'_>) -> Result<ImageReady, Unavailable> {
+        if let Some(Ok((reference, took))) = self.pulled.get(&wish.wanted) {
+            return Ok(ImageReady {
+                name: wish.image.map_or_else(|| wish.wanted.clone(), |i| i.name.clone()),
+                wanted: wish.wanted,
+                reference: reference.clone(),
+                origin: Origin::Upstream,
+                built: false,
+                seconds: took.as_secs_f64(),
+                deviation: None,
+            });
+        }
+        let Some(image) = self.to_build(&wish) else { return Err(self.lost(&wish)) };
+        if let Some(error) = self.builds.failed.get(&image.name) {
+            return Err(Unavailable::not_built(&wish.wanted, image, error));
+        }
+        let took = self.builds.built.get(&image.name);
+        Ok(ImageReady {
+            wanted: wish.wanted,
+            name: image.name.clone(),
+            reference: image.reference(),
+            origin: Origin::Packages,
+            built: took.is_some(),
+            seconds: took.map_or(0.0, Duration::as_secs_f64),
+            deviation: wish.deviation,
+        })
+    }
+}
+
 impl Images<'_> {
     /// Makes every wanted image ready, in the order asked for. `wanted` are names of the catalogue
     /// or references as Compose files have them; a reference that stands for no image of the
@@ -107,6 +159,42 @@ impl Images<'_> {
         progress: OnProgress<'_>,
         all_or_none: bool,
     ) -> Result<Vec<Result<ImageReady, Unavailable>>, Error> {
+        let wishes = self.wishes(wanted)?;
+        let began = Instant::now();
+        let brought = Brought {
+            source,
+            pulled: self.pull(&wishes, source, progress).await?,
+            builds: Builds::default(),
+        };
+        if all_or_none {
+            let lost: Vec<Unavailable> = wishes
+                .iter()
+                .filter(|w| brought.lacks(w) && brought.to_build(w).is_none())
+                .map(|w| brought.lost(w))
+                .collect();
+            if !lost.is_empty() {
+                return Err(Error::Unavailable(lost));
+            }
+        }
+        let mut to_build: Vec<&str> = wishes
+            .iter()
+            .filter(|w| brought.lacks(w))
+            .filter_map(|w| Some(brought.to_build(w)?.name.as_str()))
+            .collect();
+        to_build.sort_unstable();
+        to_build.dedup();
+        let builds = self.build_each(&to_build, progress, all_or_none).await?;
+        let brought = Brought { builds, ..brought };
+        let outcomes: Vec<_> = wishes.into_iter().map(|wish| brought.outcome(wish)).collect();
+        tracing::debug!(
+            seconds = began.elapsed().as_secs_f64(),
+            images = outcomes.len(),
+            "images ready"
+        );
+        Ok(outcomes)
+    }
+
+    fn wishes(&self, wanted: &[&str]) -> Result<Vec<Wish<'_>>, Error> {
         let mut wishes = Vec::new();
         for text in wanted {
             wishes.push(match self.catalogue.find(text)? {
@@ -121,74 +209,7 @@ impl Images<'_> {
                 },
             });
         }
-
-        let began = Instant::now();
-        let pulled = self.pull(&wishes, source, progress).await?;
-        let lacks = |wish: &&Wish<'_>| !matches!(pulled.get(&wish.wanted), Some(Ok(_)));
-        let can_build = |wish: &Wish<'_>| {
-            wish.buildable().is_some() && (source != Source::Upstream || wish.pull.is_none())
-        };
-        let lost = |wish: &Wish<'_>| {
-            wish.unavailable(
-                pulled.get(&wish.wanted).and_then(|p| p.as_ref().err()).map(String::as_str),
-            )
-        };
-        if all_or_none {
-            let lost: Vec<Unavailable> =
-                wishes.iter().filter(lacks).filter(|w| !can_build(w)).map(lost).collect();
-            if !lost.is_empty() {
-                return Err(Error::Unavailable(lost));
-            }
-        }
-        let mut to_build: Vec<&str> = wishes
-            .iter()
-            .filter(lacks)
-            .filter(|w| can_build(w))
-            .filter_map(Wish::buildable)
-            .map(|i| i.name.as_str())
-            .collect();
-        to_build.sort_unstable();
-        to_build.dedup();
-        let builds = self.build_each(&to_build, progress, all_or_none).await?;
-
-        let mut outcomes = Vec::new();
-        for wish in wishes {
-            outcomes.push(
-                match (pulled.get(&wish.wanted), wish.buildable().filter(|_| can_build(&wish))) {
-                    (Some(Ok((reference, took))), _) => Ok(ImageReady {
-                        name: wish.image.map_or_else(|| wish.wanted.clone(), |i| i.name.clone()),
-                        wanted: wish.wanted,
-                        reference: reference.clone(),
-                        origin: Origin::Upstream,
-                        built: false,
-                        seconds: took.as_secs_f64(),
-                        deviation: None,
-                    }),
-                    (_, Some(image)) => match builds.failed.get(&image.name) {
-                        Some(error) => Err(Unavailable::not_built(&wish.wanted, image, error)),
-                        None => Ok(ImageReady {
-                            wanted: wish.wanted,
-                            name: image.name.clone(),
-                            reference: image.reference(),
-                            origin: Origin::Packages,
-                            built: builds.built.contains_key(&image.name),
-                            seconds: builds
-                                .built
-                                .get(&image.name)
-                                .map_or(0.0, Duration::as_secs_f64),
-                            deviation: wish.deviation,
-                        }),
-                    },
-                    (_, None) => Err(lost(&wish)),
-                },
-            );
-        }
-        tracing::debug!(
-            seconds = began.elapsed().as_secs_f64(),
-            images = outcomes.len(),
-            "images ready"
-        );
-        Ok(outcomes)
+        Ok(wishes)
     }
 
     /// The wanted images by name, each with its reference if [`Images::ensure`] would find it

@@ -52,26 +52,12 @@ impl Images<'_> {
             libraries.extend(libraries_of(binary).await.map_err(|why| wrong(why, &hint))?);
         }
 
-        let mut context = BuildContext::of(&frame.folder)?;
-        context.add_folder("rootfs")?;
-        context.add(&format!("rootfs/usr/local/bin/{file}"), binary, true)?;
         let mut digest = Context::new(&SHA256);
         digest.update(frame.hash.as_bytes());
         digest.update(file.as_bytes());
         digest.update(&bytes);
         drop(bytes);
-        for library in &libraries {
-            let content = std::fs::read(library).map_err(|source| Error::File {
-                what: "reading",
-                path: library.clone(),
-                source,
-            })?;
-            let file =
-                library.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            digest.update(file.as_bytes());
-            digest.update(&content);
-            context.add(&format!("rootfs/opt/own/lib/{file}"), library, true)?;
-        }
+        let context = rootfs(&frame.folder, file, binary, &libraries, &mut digest)?;
         let hash = hex(digest.finish().as_ref());
         let reference = format!("firedrill/{name}:{}", &hash[..12]);
         let mut ready = ImageReady {
@@ -107,6 +93,33 @@ impl Images<'_> {
         ready.seconds = began.elapsed().as_secs_f64();
         Ok(ready)
     }
+}
+
+/// The frame's folder with the binary and its libraries in their places; the libraries are added to
+/// `digest`.
+fn rootfs(
+    frame: &Path,
+    file: &str,
+    binary: &Path,
+    libraries: &[PathBuf],
+    digest: &mut Context,
+) -> Result<BuildContext, Error> {
+    let mut context = BuildContext::of(frame)?;
+    context.add_folder("rootfs")?;
+    context.add(&format!("rootfs/usr/local/bin/{file}"), binary, true)?;
+    for library in libraries {
+        let content = std::fs::read(library).map_err(|source| Error::File {
+            what: "reading",
+            path: library.clone(),
+            source,
+        })?;
+        let file =
+            library.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        digest.update(file.as_bytes());
+        digest.update(&content);
+        context.add(&format!("rootfs/opt/own/lib/{file}"), library, true)?;
+    }
+    Ok(context)
 }
 
 /// The newest version of the C library that a binary asks for (`GLIBC_2.34`), by the names that it

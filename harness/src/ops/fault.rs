@@ -9,6 +9,7 @@ use crate::plan::preflight;
 use crate::process::exit::Exit;
 use crate::process::failure::{Failure, UserError};
 use crate::yaml::suggest;
+use std::collections::BTreeSet;
 
 /// Injects a fault into a stack that is up, and waits until it is seen to bite; the evidence is
 /// returned.
@@ -35,11 +36,11 @@ pub async fn inject(
     let mut fault = fault::aim(kind, target, &parsed)?;
     let journal = Journal::of_user();
     let running = up::running(&journal, &options.name_or_word())?;
-    let services = || running.services.keys().map(String::as_str);
-    let to = parsed.get("to").map(|to| to.split(':').next().unwrap_or(to));
-    if let Some(service) =
-        [Some(target), to].into_iter().flatten().find(|s| !services().any(|known| known == *s))
-    {
+    let instances: BTreeSet<String> = running.instances().map(|(name, _)| name).collect();
+    let several = || instances.iter().filter(|name| !running.services.contains_key(*name));
+    let services = || running.services.keys().chain(several()).map(String::as_str);
+    let mut named = fault::sides(target).chain(fault::named_in(&parsed));
+    if let Some(service) = named.find(|s| !services().any(|known| known == *s)) {
         return Err(Failure::usage(format!("stack {} runs no service {service}", running.stack))
             .hint(suggest(service, services(), "services")));
     }

@@ -39,7 +39,7 @@ pub async fn images(
         .collect();
     let only_upstream = |name: &str| catalogue.get(name).is_some_and(|i| i.kind == Kind::Upstream);
     let wanted = if names.is_empty() { all } else { names.iter().map(String::as_str).collect() };
-    let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
+    let images = Images::new(engine.docker(), &catalogue, common.report.join("images"));
     if present {
         let mut absent = Vec::new();
         for (name, reference) in images.present(&wanted, common.images.into()).await? {

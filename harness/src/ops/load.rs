@@ -14,7 +14,7 @@ pub use table::text;
 use crate::ops::console::Console;
 use crate::ops::settings::Common;
 use crate::process::exit::Exit;
-use crate::process::failure::{Advice, Failure};
+use crate::process::failure::{Advice, Failure, option};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use crate::report::html::write_page;
@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     rate: Option<Rate>,
     /// How long arrivals go on, with its unit: 500ms, 10s, 2m, 1h [default with a stack: 1m].
-    #[arg(long, short, value_name = "D", value_parser = arrival::duration)]
+    #[arg(long, short, value_name = "D", value_parser = option(arrival::duration))]
     duration: Option<Duration>,
     /// Shape of the arrivals: constant, poisson, ramp:TO:OVER, step:BY:EVERY,
     /// burst:TO:LASTING:EVERY, replay:FILE (seconds from the beginning, one number a line)
@@ -58,13 +58,13 @@ pub struct Arguments {
     arrival: Option<String>,
     /// What must hold, separated by commas: p50, p90, p95, p99, max (of latency) and errors, as in
     /// p99<=250ms,errors<=1%. [default: errors<=1%]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = Limit::objective)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = option(Limit::objective))]
     objective: Vec<Limit>,
     /// 99th percentile of slip behind the schedule beyond which the load is invalid.
-    #[arg(long, value_name = "D", value_parser = arrival::duration, default_value = "25ms")]
+    #[arg(long, value_name = "D", value_parser = option(arrival::duration), default_value = "25ms")]
     max_slip: Duration,
     /// How long an operation may take.
-    #[arg(long, value_name = "D", value_parser = arrival::duration, default_value = "10s")]
+    #[arg(long, value_name = "D", value_parser = option(arrival::duration), default_value = "10s")]
     timeout: Duration,
     /// Journey of the workload and its weight, instead of those in firedrill.yaml; may be given
     /// several times.
@@ -230,8 +230,8 @@ fn pace(arguments: &Arguments, default: (Option<f64>, Arrival)) -> Result<(Arriv
     let shape = match arguments.arrival.as_deref() {
         Some(text) => match text.strip_prefix("replay:") {
             Some(file) => arrival::recording(&read(Path::new(file))?)
-                .map_err(|e| usage(format!("{file}: {e}")))?,
-            None => text.parse().map_err(|e: ShapeError| Failure::foreign(Exit::Usage, e))?,
+                .map_err(|e| usage(Advice::of_load(&e).within(file)))?,
+            None => text.parse().map_err(|e: ShapeError| Failure::of_load(Exit::Usage, e))?,
         },
         None => default.1,
     };
@@ -261,5 +261,5 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 fn of_file(file: &Path) -> impl Fn(RequestError) -> Failure {
-    move |e| usage(format!("{}: {e}", file.display()))
+    move |e| usage(Advice::of_load(&e).within(file.display()))
 }

@@ -167,7 +167,7 @@ fn asked_for(
         let of_alert = |alert: &String| {
             ["fires", "reaches", "resolves"].map(|claim| format!("alert.{alert}.{claim}"))
         };
-        asked.extend(scenario.alerts.iter().flat_map(of_alert));
+        asked.extend(scenario.alerts().flat_map(of_alert));
     }
     let refuse = |keys: &[&str], verdict: &str, what: String| {
         let hint = match suggest(verdict, asked.iter().map(String::as_str), "verdicts") {

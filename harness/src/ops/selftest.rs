@@ -1,7 +1,9 @@
 //! Sabotage: overlays that break a stack's monitoring silently. Each is applied to a running stack,
 //! judged like any run, and taken back. This is how firedrill itself is tested: each must be
-//! convicted with the right cause, the healthy stack acquitted.
+//! convicted with the right cause, the healthy stack acquitted. Breakages of files ([`broken`]) are
+//! planned and brought up from the broken files instead, each alone.
 
+pub mod broken;
 mod overlay;
 
 use crate::declaration::SteadyState;
@@ -17,7 +19,7 @@ use crate::yaml;
 use crate::yaml::suggest;
 use config::yaml::ConfigError;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use verdict::{Cause, Status};
 
@@ -134,6 +136,9 @@ pub struct Outcome {
 pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, ConfigError> {
     let mut found = BTreeMap::new();
     for path in yaml::files(folder)? {
+        if broken::is_one(&path)? {
+            continue;
+        }
         let sabotage: Sabotage = yaml::read(&path)?;
         if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1
         {
@@ -149,11 +154,14 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, ConfigError
     Ok(found)
 }
 
-/// Names of at most `count` sabotages, drawn by seed.
-pub fn subset(catalogue: &BTreeMap<String, Sabotage>, seed: u64, count: usize) -> Vec<String> {
+/// Names of at most `count` entries of a catalogue, drawn by seed.
+pub fn subset<T>(catalogue: &BTreeMap<String, T>, seed: u64, count: usize) -> Vec<String> {
+    drawn(catalogue.keys().collect(), seed, count)
+}
+
+fn drawn(names: Vec<&String>, seed: u64, count: usize) -> Vec<String> {
     use rand::seq::IndexedRandom;
     let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
-    let names: Vec<&String> = catalogue.keys().collect();
     names.sample(&mut rng, count.min(names.len())).map(|n| (*n).clone()).collect()
 }
 
@@ -335,24 +343,27 @@ pub async fn selftest(
     console: &dyn Console,
 ) -> Result<Exit, Failure> {
     let folder = options.sabotage_folder()?;
-    let catalogue = read_all(&folder)?;
+    let (catalogue, of_files) = (read_all(&folder)?, broken::read_all(&folder)?);
+    let all: BTreeSet<&String> = catalogue.keys().chain(of_files.keys()).collect();
     let only: &[String] = if let Wanted::Named(names) = wanted { names } else { &[] };
-    if let Some(unknown) = only.iter().find(|n| !catalogue.contains_key(*n)) {
+    if let Some(unknown) = only.iter().find(|n| !all.contains(n)) {
         return Err(Failure::usage(format!("there is no sabotage {unknown}")).hint(suggest(
             unknown,
-            catalogue.keys().map(String::as_str),
+            all.iter().map(|name| name.as_str()),
             "sabotages",
         )));
     }
     let chosen: Vec<String> = match wanted {
-        Wanted::Drawn(count) => subset(&catalogue, options.seed, *count),
-        Wanted::Named(_) => catalogue.keys().filter(|n| only.contains(n)).cloned().collect(),
-        Wanted::All => catalogue.keys().cloned().collect(),
+        Wanted::Drawn(count) => drawn(all.into_iter().collect(), options.seed, *count),
+        Wanted::Named(_) => all.into_iter().filter(|n| only.contains(n)).cloned().collect(),
+        Wanted::All => all.into_iter().cloned().collect(),
     };
     if chosen.is_empty() {
         return Err(Failure::usage("no sabotage is selected")
             .hint("the catalogue is the folder `sabotage` of the stack"));
     }
+    let (chosen, alone): (Vec<String>, Vec<String>) =
+        chosen.into_iter().partition(|name| catalogue.contains_key(name));
     // What the files say wrongly is found before a stack is up for it.
     let plan = |options: &Options| {
         let mut plan = options.plan()?;
@@ -370,12 +381,12 @@ pub async fn selftest(
             return Err(Failure::new(Exit::Unfit, format!("no sabotage can be tried: {reason}"))
                 .hint("firedrill images obtains images"));
         }
-        let verdicts = chosen
+        let of_running = chosen
             .iter()
             .filter(|name| gone(name).is_none())
-            .map(|n| catalogue[n].expect.verdict.clone())
-            .collect();
-        plan.only_verdicts(&verdicts);
+            .map(|n| catalogue[n].expect.verdict.clone());
+        let of_alone = alone.iter().map(|n| of_files[n].expect.verdict.clone());
+        plan.only_verdicts(&of_running.chain(of_alone).collect());
         Ok(plan)
     };
     let (live, healthy) = up_and_run(options, plan).await?;
@@ -383,7 +394,38 @@ pub async fn selftest(
         Ok(healthy) => try_all(&live, &chosen, &catalogue, &healthy.report, console).await,
         Err(failure) => Err(failure),
     };
-    leave(live, options.common.keep, tried, console).await
+    // A stack that is brought up anew has to wait until this one is gone.
+    let keep = options.common.keep && alone.is_empty();
+    let mut tally = leave(live, keep, tried, console).await?;
+    for name in &alone {
+        let breakage = &of_files[name];
+        let outcome = breakage.try_alone(options, console).await?;
+        tally.tell(name, &breakage.summary, &outcome, console);
+    }
+    let Tally { acquitted, tried, convicted } = tally;
+    console.line(&format!(
+        "{convicted} of {tried} convicted, healthy stack {}",
+        if acquitted { "acquitted" } else { "not acquitted" }
+    ));
+    Ok(if acquitted && convicted == tried { Exit::Pass } else { Exit::Fail })
+}
+
+/// How a catalogue fared.
+struct Tally {
+    /// Whether the healthy stack was acquitted.
+    acquitted: bool,
+    tried: usize,
+    convicted: usize,
+}
+
+impl Tally {
+    fn tell(&mut self, name: &str, summary: &str, outcome: &Outcome, console: &dyn Console) {
+        let word = if outcome.convicted { "convicted" } else { "NOT CONVICTED" };
+        console.line(&format!("{word} {name}: {summary} ({:.0} s)", outcome.seconds));
+        outcome.told.lines().for_each(|l| console.line(&format!("    {l}")));
+        self.tried += 1;
+        self.convicted += usize::from(outcome.convicted);
+    }
 }
 
 async fn try_all(
@@ -392,8 +434,7 @@ async fn try_all(
     catalogue: &BTreeMap<String, Sabotage>,
     healthy: &Report,
     console: &dyn Console,
-) -> Result<Exit, Failure> {
-    let (mut missed, mut tried) = (0, 0);
+) -> Result<Tally, Failure> {
     let plan = live.options.plan()?;
     let acquitted = healthy.exit() == Exit::Pass;
     console.line(&format!(
@@ -405,32 +446,18 @@ async fn try_all(
     ));
     if !acquitted {
         console.line(text::render(healthy).trim_end());
-        missed += 1;
     }
+    let mut tally = Tally { acquitted, tried: 0, convicted: 0 };
     for name in chosen {
         let sabotage = &catalogue[name];
         if let Some(why) = sabotage.left_out(&plan) {
             console.line(&format!("left out {name}: {why}"));
             continue;
         }
-        tried += 1;
         let outcome = try_on(live, sabotage).await?;
-        console.line(&format!(
-            "{} {name}: {} ({:.0} s)",
-            if outcome.convicted { "convicted" } else { "NOT CONVICTED" },
-            sabotage.summary,
-            outcome.seconds
-        ));
-        outcome.told.lines().for_each(|l| console.line(&format!("    {l}")));
-        missed += usize::from(!outcome.convicted);
+        tally.tell(name, &sabotage.summary, &outcome, console);
     }
-    console.line(&format!(
-        "{} of {} convicted, healthy stack {}",
-        tried + usize::from(!acquitted) - missed,
-        tried,
-        if acquitted { "acquitted" } else { "not acquitted" }
-    ));
-    Ok(if missed == 0 { Exit::Pass } else { Exit::Fail })
+    Ok(tally)
 }
 
 #[cfg(test)]

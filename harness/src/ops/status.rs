@@ -4,7 +4,6 @@ use crate::engine::{ContainerState, Engine};
 use crate::journal::{Entry, Journal, Undo};
 use crate::process::failure::Failure;
 use crate::stack::Running;
-use std::collections::BTreeMap;
 
 /// What was seen.
 #[derive(Debug)]
@@ -18,11 +17,11 @@ pub struct Status {
 #[derive(Debug)]
 pub struct StackStatus {
     pub running: Running,
-    /// How each of its services does.
-    pub services: BTreeMap<String, ServiceStatus>,
+    /// How each of its services does, by what its instances are called.
+    pub services: Vec<(String, ServiceStatus)>,
 }
 
-/// How a service does.
+/// How an instance of a service does.
 #[derive(Debug)]
 pub enum ServiceStatus {
     /// Its container is there.
@@ -40,13 +39,12 @@ pub async fn status() -> Result<Status, Failure> {
     let journal = Journal::of_user();
     let mut stacks = Vec::new();
     for running in Running::all(&journal)? {
-        let mut services = BTreeMap::new();
-        for service in running.services.keys() {
-            let state = engine.container_of(&running.project, service).await;
-            services.insert(
-                service.clone(),
-                state.map_or(ServiceStatus::Gone, |s| ServiceStatus::Container(Box::new(s))),
-            );
+        let mut services = Vec::new();
+        for (name, _) in running.instances() {
+            let state = engine.container_of(&running.project, &name).await;
+            let status =
+                state.map_or(ServiceStatus::Gone, |s| ServiceStatus::Container(Box::new(s)));
+            services.push((name, status));
         }
         stacks.push(StackStatus { running, services });
     }

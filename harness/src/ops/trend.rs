@@ -274,89 +274,106 @@ impl Group {
     }
 }
 
+/// A number of a table, or that there is none.
+fn number(n: Option<f64>) -> String {
+    n.map_or("–".to_owned(), crate::report::chart::short)
+}
+
+impl Group {
+    /// Its last runs, a line each.
+    fn runs(&self, out: &mut String, last: usize) {
+        let _ = writeln!(
+            out,
+            "  {:<20} {:<18} {:<8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>8} {:>9}",
+            "began",
+            "run",
+            "",
+            "passed",
+            "failed",
+            "unknown",
+            "took, s",
+            "P50, ms",
+            "P99, ms",
+            "errors, %"
+        );
+        let shown = self.runs.len().saturating_sub(last);
+        if shown > 0 {
+            let _ = writeln!(out, "  … {shown} earlier ones");
+        }
+        for r in &self.runs[shown..] {
+            let _ = writeln!(
+                out,
+                "  {:<20} {:<18} {:<8} {:>6} {:>6} {:>7} {:>8.0} {:>8} {:>8} {:>9}",
+                r.started.get(..19).unwrap_or(&r.started),
+                r.id,
+                crate::ops::compare::status(Some(r.outcome)),
+                r.summary.passed,
+                r.summary.failed,
+                r.summary.unknown,
+                r.duration_s,
+                number(r.p50_ms),
+                number(r.p99_ms),
+                number(r.error_rate.map(|e| e * 100.0))
+            );
+        }
+    }
+
+    /// After how long each alert fired, over all runs.
+    fn alerts(&self, out: &mut String) {
+        let detections = self.detections();
+        if !detections.is_empty() {
+            let _ = writeln!(
+                out,
+                "  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}",
+                "fired after, s", "runs", "least", "median", "most", "newest"
+            );
+        }
+        for (alert, values) in detections {
+            let Some((least, median, most)) = least_median_most(values.iter().flatten().copied())
+            else {
+                continue;
+            };
+            let newest = values.iter().flatten().next_back().copied();
+            let [least, median, most, newest] =
+                [Some(least), Some(median), Some(most), newest].map(number);
+            let runs = values.iter().flatten().count();
+            let _ = writeln!(
+                out,
+                "  {alert:<34} {runs:>5} {least:>8} {median:>8} {most:>8} {newest:>8}"
+            );
+        }
+    }
+}
+
+impl Baseline {
+    fn text(&self, out: &mut String) {
+        let _ = writeln!(
+            out,
+            "baseline of {}, recorded {} in {} runs on {}",
+            self.stack, self.day, self.runs, self.machine
+        );
+        let _ =
+            writeln!(out, "  {:<34} {:>10} {:>10} {:>10}", "measure", "least", "median", "most");
+        for (name, (least, median, most)) in &self.measures {
+            let [least, median, most] = [*least, *median, *most].map(crate::report::chart::short);
+            let _ = writeln!(out, "  {name:<34} {least:>10} {median:>10} {most:>10}");
+        }
+        out.push('\n');
+    }
+}
+
 impl Trend {
     /// For a terminal: of each group the last runs, then the alerts.
     pub fn text(&self, last: usize) -> String {
-        let number = |n: Option<f64>| n.map_or("–".to_owned(), crate::report::chart::short);
         let mut out = String::new();
         for group in &self.groups {
             let _ = writeln!(out, "{}: {} runs", group.title(), group.runs.len());
-            let _ = writeln!(
-                out,
-                "  {:<20} {:<18} {:<8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>8} {:>9}",
-                "began",
-                "run",
-                "",
-                "passed",
-                "failed",
-                "unknown",
-                "took, s",
-                "P50, ms",
-                "P99, ms",
-                "errors, %"
-            );
-            let shown = group.runs.len().saturating_sub(last);
-            if shown > 0 {
-                let _ = writeln!(out, "  … {shown} earlier ones");
-            }
-            for r in &group.runs[shown..] {
-                let _ = writeln!(
-                    out,
-                    "  {:<20} {:<18} {:<8} {:>6} {:>6} {:>7} {:>8.0} {:>8} {:>8} {:>9}",
-                    r.started.get(..19).unwrap_or(&r.started),
-                    r.id,
-                    crate::ops::compare::status(Some(r.outcome)),
-                    r.summary.passed,
-                    r.summary.failed,
-                    r.summary.unknown,
-                    r.duration_s,
-                    number(r.p50_ms),
-                    number(r.p99_ms),
-                    number(r.error_rate.map(|e| e * 100.0))
-                );
-            }
-            let detections = group.detections();
-            if !detections.is_empty() {
-                let _ = writeln!(
-                    out,
-                    "  {:<34} {:>5} {:>8} {:>8} {:>8} {:>8}",
-                    "fired after, s", "runs", "least", "median", "most", "newest"
-                );
-            }
-            for (alert, values) in detections {
-                let Some((least, median, most)) =
-                    least_median_most(values.iter().flatten().copied())
-                else {
-                    continue;
-                };
-                let newest = values.iter().flatten().next_back().copied();
-                let [least, median, most, newest] =
-                    [Some(least), Some(median), Some(most), newest].map(number);
-                let runs = values.iter().flatten().count();
-                let _ = writeln!(
-                    out,
-                    "  {alert:<34} {runs:>5} {least:>8} {median:>8} {most:>8} {newest:>8}"
-                );
-            }
+            group.runs(&mut out, last);
+            group.alerts(&mut out);
             out.push('\n');
         }
-        for b in &self.baselines {
-            let _ = writeln!(
-                out,
-                "baseline of {}, recorded {} in {} runs on {}",
-                b.stack, b.day, b.runs, b.machine
-            );
-            let _ = writeln!(
-                out,
-                "  {:<34} {:>10} {:>10} {:>10}",
-                "measure", "least", "median", "most"
-            );
-            for (name, (least, median, most)) in &b.measures {
-                let [least, median, most] =
-                    [*least, *median, *most].map(crate::report::chart::short);
-                let _ = writeln!(out, "  {name:<34} {least:>10} {median:>10} {most:>10}");
-            }
-            out.push('\n');
+        for baseline in &self.baselines {
+            baseline.text(&mut out);
         }
         for (path, why) in &self.left_out {
             let _ = writeln!(out, "left out: {}: {why}", path.display());

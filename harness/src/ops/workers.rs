@@ -52,7 +52,7 @@ pub struct WorkerContainers {
 /// It can't be made.
 pub async fn own_image(engine: &Engine, common: &Common) -> Result<String, Failure> {
     let catalogue = Catalogue::load(&Home::find().images())?;
-    let images = Images::new(&engine.docker, &catalogue, common.report.join("images"));
+    let images = Images::new(engine.docker(), &catalogue, common.report.join("images"));
     let program =
         crate::process::program::program().map_err(|e| Failure::foreign(Exit::Defect, e))?;
     Ok(images.ensure_own("firedrill", &program, &[]).await?.reference)
@@ -168,7 +168,11 @@ fn spec(
         networks: stack
             .networks
             .iter()
-            .map(|n| Attachment { network: n.clone(), aliases: vec![service.clone()], ipv4: None })
+            .map(|n| Attachment {
+                network: n.clone(),
+                aliases: vec![service.clone()],
+                ..Attachment::default()
+            })
             .collect(),
         cap_drop: vec!["ALL".into()],
         security_opt: vec!["no-new-privileges".into()],

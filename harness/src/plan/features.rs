@@ -1,6 +1,7 @@
 //! Features: what is expected, told in Gherkin. Reading them builds the [`Plan`]; judging it
 //! answers them, one test case for each scenario, which fails at its `Then` line.
 
+use crate::declaration::Declaration;
 use crate::plan::steps::StepWorld;
 use crate::plan::{LeftOut, Plan, PlanContext};
 use crate::process::exit::Exit;
@@ -12,6 +13,9 @@ use cucumber::gherkin;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Tag of what is about servers that stand in for each other.
+const REDUNDANT: &str = "redundant";
 
 /// What is asked for by tags.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +96,8 @@ impl UserError for Error {
 /// and apply to the stack.
 ///
 /// A feature or scenario tagged `@stack:NAME` applies to that stack only; one tagged `@stack:other`
-/// to those stacks that no other feature names.
+/// to those stacks that no other feature names; one tagged `@redundant` to those with several
+/// servers of one role.
 ///
 /// # Errors
 /// See [`Error`].
@@ -134,7 +139,7 @@ fn collect(
             || scenarios(f).any(|(_, s)| s.tags.iter().any(|t| *t == format!("stack:{name}")))
     });
     if let Some(selection) = selection {
-        check_tags(&features, name, named, selection)?;
+        check_tags(&features, &subject.declaration, named, selection)?;
     }
     let collection = StepWorld::collection();
     let (budgets, apart, absent) =
@@ -149,7 +154,7 @@ fn collect(
                 .chain(&scenario.tags)
                 .map(|t| t.trim_start_matches('@'))
                 .collect();
-            if !applies(&tags, name, named) {
+            if !applies(&tags, &subject.declaration, named) {
                 continue;
             }
             if let Some(reason) = selection.and_then(|s| left_out(&tags, s)) {
@@ -206,7 +211,7 @@ fn line_of(error: &impl std::fmt::Display) -> usize {
 /// silently what it was meant for.
 fn check_tags(
     features: &[gherkin::Feature],
-    stack: &str,
+    declaration: &Declaration,
     named: bool,
     selection: &Selection,
 ) -> Result<(), Error> {
@@ -219,7 +224,7 @@ fn check_tags(
                 .chain(&scenario.tags)
                 .map(|t| t.trim_start_matches('@'))
                 .collect();
-            if applies(&tags, stack, named) {
+            if applies(&tags, declaration, named) {
                 known.extend(tags);
             }
         }
@@ -230,12 +235,16 @@ fn check_tags(
     };
     Err(Error::UnknownTag {
         tag: tag.clone(),
-        stack: stack.into(),
+        stack: declaration.stack.clone(),
         hint: suggest(tag, known, "tags"),
     })
 }
 
-fn applies(tags: &[&str], stack: &str, named: bool) -> bool {
+fn applies(tags: &[&str], declaration: &Declaration, named: bool) -> bool {
+    if tags.contains(&REDUNDANT) && !declaration.roles.are_redundant() {
+        return false;
+    }
+    let stack = declaration.stack.as_str();
     let stacks: Vec<&str> = tags.iter().filter_map(|t| t.strip_prefix("stack:")).collect();
     stacks.is_empty() || stacks.contains(&stack) || (stacks.contains(&"other") && !named)
 }
@@ -340,7 +349,7 @@ fn tell(
         }
         Ok(None) => Err(error(
             format!("there is no step \"{}\"", step.value),
-            "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/steps has one file for each domain, features/ shows them in use",
+            "take the words and the keyword (Given, When, Then) of a step that exists: harness/src/plan/steps has one file for each domain, features/ shows them in use",
         )),
         Err(ambiguous) => Err(error(
             format!("{:?} matches several steps: {ambiguous}", step.value),

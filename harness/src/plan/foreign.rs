@@ -16,7 +16,22 @@ const SCENARIOS: &[&str] = &[
     include_str!("../../../scenarios/mini/exporter_stopped.yaml"),
     include_str!("../../../scenarios/mini/spare_paused.yaml"),
     include_str!("../../../scenarios/email/dovecot_stopped.yaml"),
+    PHASES,
 ];
+const PHASES: &str = "
+schema: 2
+name: drill
+summary: A part is gone, then all of it.
+phases:
+  - name: lost
+    inject:
+      - {id: one, kind: stop, on: {service: web, share: 0.5}}
+      - {id: two, kind: cut, between: [{zone: a}], and: [{role: alerting, which: all}], way: there}
+    alerts: [Down]
+    stays: {s: 3}
+  - {name: back, heal: [one, two], resolves: [Down]}
+builds_up_s: {Down: 2}
+";
 const JOURNALS: &[&str] = &[
     "{\"id\":1,\"at\":\"2026-11-30T12:00:00Z\",\"what\":\"a\",\"undo\":{\"StopContainer\":{\"id\":\"x\"}}}\n{\"id\":1,\"undo\":null}\n",
 ];
@@ -28,7 +43,7 @@ fn declaration_is_read(text: &str) {
     let file = Path::new("firedrill.yaml");
     for error in [
         yaml::parse::<Declaration>(file, text).err(),
-        yaml::parse::<scenario::Scenario>(file, text).err(),
+        scenario::parse(file, text).err(),
         yaml::tree(file, text).err(),
     ]
     .into_iter()

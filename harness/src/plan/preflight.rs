@@ -4,7 +4,7 @@
 use crate::engine::containment;
 use crate::engine::namespace::{self, command};
 use crate::engine::{Engine, EngineError};
-use crate::fault::{self, Ability};
+use crate::fault::Ability;
 use crate::plan::Plan;
 use crate::process::failure::{Advice, UserError};
 use nix::sys::statvfs::statvfs;
@@ -90,15 +90,13 @@ pub async fn examine() -> Vec<Finding> {
 pub fn needs(plan: &Plan) -> Vec<(Ability, String)> {
     let mut needs: Vec<(Ability, String)> = Vec::new();
     for scenario in plan.drills.iter().map(|drill| &drill.scenario) {
-        // Whether it can be aimed at all was told when its file was read.
-        let Ok(fault) =
-            fault::aim(&scenario.fault.kind, &scenario.fault.target, &scenario.fault.settings)
-        else {
-            continue;
-        };
-        for ability in fault.needs() {
-            if !needs.iter().any(|(known, _)| *known == ability) {
-                needs.push((ability, format!("drill {} (fault {})", scenario.name, fault.kind())));
+        // Whether they can be aimed at all was told when the file was read.
+        for fault in scenario.faults().filter_map(|spec| spec.foreseen().ok()).flatten() {
+            for ability in fault.needs() {
+                if !needs.iter().any(|(known, _)| *known == ability) {
+                    let who = format!("drill {} (fault {})", scenario.name, fault.kind());
+                    needs.push((ability, who));
+                }
             }
         }
     }
@@ -260,12 +258,7 @@ async fn engine_check(engine: &Result<Engine, EngineError>) -> Finding {
 /// # Errors
 /// [`EngineError::Unfit`] if it has less than `wanted` bytes.
 pub async fn disk(engine: &Engine, what_for: &str, wanted: u64) -> Result<String, EngineError> {
-    let info = engine
-        .docker
-        .info()
-        .await
-        .map_err(|error| EngineError::from_bollard("asking the engine", error))?;
-    let root = info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".into());
+    let root = engine.folder().await?;
     // An engine elsewhere, or one whose folder we may not see, can't be judged from here.
     let Ok(seen) = statvfs(root.as_str()) else {
         return Ok(format!("{root} can't be seen from here"));

@@ -1,77 +1,84 @@
 //! A scenario: one drill as data. `scenarios/<stack>/<what_goes_wrong>.yaml`, or `scenarios/`
-//! inside a user's stack.
+//! inside a user's stack. A drill has phases; each injects faults or heals them, and is over once
+//! what it is about was seen. [`format`] reads the file's two formats.
 
-use crate::fault::FaultError;
-use crate::yaml;
+mod check;
+mod format;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use format::{parse, read, read_all};
+pub use target::{Target, Which};
+
+use crate::fault::{self, Fault, FaultError, Settings};
 use config::overriding::Override;
-use config::yaml::ConfigError;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use verdict::check::causes::Causes;
 use verdict::history::fault::BlastRadius;
 
-/// One drill: a fault, the load under it, and the alerts that it is about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// One drill: faults in phases, the load under them, and the alerts that it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Scenario {
-    /// Version of this format; 1.
+    /// Version of the format that its file is in.
     pub schema: u32,
     /// Name; features refer to it. The file's own name without `.yaml`.
     pub name: String,
     /// What goes wrong, in one sentence.
     pub summary: String,
-    /// The fault.
-    pub fault: FaultSpec,
-    /// Load besides the background, while the fault is there.
-    #[serde(default)]
-    pub load: Option<ExtraLoad>,
-    /// Alerts that it is about: they must fire, arrive and resolve.
-    #[serde(default)]
-    pub alerts: Vec<String>,
+    /// What is done, one after the other. What is there after the last one is healed.
+    pub phases: Vec<Phase>,
     /// Other alerts that it must be expected to raise.
-    #[serde(default)]
     pub also_raises: Vec<String>,
-    /// Services that it may disturb, besides its target.
-    #[serde(default)]
+    /// Services that it may disturb, besides its targets.
     pub disturbs: Vec<String>,
     /// Services that must be left in peace by others while it runs, since its signal passes through
     /// them.
-    #[serde(default)]
     pub needs: Vec<String>,
     /// Journeys without which its signal does not come about: others must leave them in peace.
-    #[serde(default)]
     pub needs_journeys: Vec<String>,
     /// Whether the application's answers suffer (error rate, latency).
-    #[serde(default)]
     pub journeys_disturbed: bool,
     /// Journeys that go on as usual all the same.
-    #[serde(default)]
     pub leaves_journeys: Vec<String>,
-    /// Seconds from the injection until the alerts' condition holds, where that takes more than the
-    /// fault's own effect: a queue fills at the load's rate. It is added to the budgets, which know
-    /// the configuration only.
-    #[serde(default)]
+    /// Seconds from the last injection of their phase until the alerts' condition holds, where that
+    /// takes more than the faults' own effect: a queue fills at the load's rate. It is added to the
+    /// budgets, which know the configuration only.
     pub builds_up_s: Seconds,
     /// Seconds from healing until the alerts' condition is over, where that takes more than the
-    /// fault's end: a backlog is worked off. It is added to the budgets for resolving.
-    #[serde(default)]
+    /// faults' end: a backlog is worked off. It is added to the budgets for resolving.
     pub clears_s: Seconds,
-    /// Least seconds that the fault stays, even if all was seen before.
-    #[serde(default)]
-    pub hold_s: f64,
-    /// When the fault is injected.
-    #[serde(default)]
+    /// When the faults of the first phase are injected.
     pub begins: Begins,
     /// Rules that are changed while the drill runs, since their own condition can't be had within
     /// bounds. Each is listed as a deviation, and its alert counts as proved by an overridden
     /// threshold.
-    #[serde(default)]
     pub overrides: Vec<Override>,
 }
 
+/// What is done at once in a drill. First it heals, then it injects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Phase {
+    /// Name, for people.
+    pub name: String,
+    /// Faults that are injected, one right after the other.
+    pub inject: Vec<FaultSpec>,
+    /// Ids of faults of earlier phases that are healed.
+    pub heal: Vec<String>,
+    /// Load besides the background, while the phase lasts.
+    pub load: Option<ExtraLoad>,
+    /// Alerts that its faults raise: they must fire and arrive before the next phase begins.
+    pub alerts: Vec<String>,
+    /// Alerts of earlier phases that end because it heals.
+    pub resolves: Vec<String>,
+    /// Least seconds that it lasts, even if all was seen before.
+    pub hold_s: f64,
+}
+
 /// Seconds, for all alerts of a drill or for each that is named; none for those that are not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "wanted a number of seconds, or one for each alert as in {Alert: 6}")]
 pub enum Seconds {
     /// For all.
@@ -105,7 +112,7 @@ impl Seconds {
 }
 
 /// When a fault is injected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Begins {
     /// In the drill's own wave.
@@ -118,20 +125,37 @@ pub enum Begins {
 }
 
 /// A fault as a scenario asks for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultSpec {
+    /// Id within the drill.
+    pub id: String,
     /// Kind; `firedrill fault list` shows all.
     pub kind: String,
-    /// Service that it is aimed at.
-    pub target: String,
+    /// What it is aimed at.
+    pub aim: Aim,
     /// Settings of this kind.
-    #[serde(default)]
-    pub settings: BTreeMap<String, String>,
+    pub settings: Settings,
+}
+
+/// What a fault is aimed at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    /// Instances, each of which gets a fault of its own.
+    On(Target),
+    /// Two sets of instances, between which the fault is.
+    Between {
+        /// The one.
+        these: Vec<Target>,
+        /// The other.
+        those: Vec<Target>,
+        /// Whose packets: `both`, or `there`, which is from the one to the other.
+        way: String,
+    },
 }
 
 /// Load besides the background.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExtraLoad {
     /// Journey.
@@ -139,52 +163,225 @@ pub struct ExtraLoad {
     /// Arrivals a second.
     pub rate: f64,
     /// How long from its beginning, shortly before the injection, seconds; without it until the
-    /// fault is healed. What piles up has to be worked off again before the next drill.
+    /// phase is over. What piles up has to be worked off again before the next drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<f64>,
 }
 
-impl Scenario {
-    /// What it may disturb: the fault by itself, and what the scenario adds.
+impl Phase {
+    /// Its faults, in words.
+    fn injects(&self) -> String {
+        self.inject.iter().map(FaultSpec::to_string).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+impl std::fmt::Display for FaultSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = |targets: &[Target]| {
+            targets.iter().map(Target::to_string).collect::<Vec<_>>().join(", ")
+        };
+        match &self.aim {
+            Aim::On(target) => write!(f, "{} on {target}", self.kind),
+            Aim::Between { these, those, way } => {
+                let to = if way == "there" { "from" } else { "between" };
+                let and = if way == "there" { "to" } else { "and" };
+                write!(f, "{} {to} {} {and} {}", self.kind, all(these), all(those))
+            }
+        }
+    }
+}
+
+impl FaultSpec {
+    /// All targets, both sides of a cut.
+    pub fn targets(&self) -> Vec<&Target> {
+        match &self.aim {
+            Aim::On(target) => vec![target],
+            Aim::Between { these, those, .. } => these.iter().chain(those).collect(),
+        }
+    }
+
+    /// Its targets, to look up what is known of them only once the stack is read.
+    pub fn targets_mut(&mut self) -> Vec<&mut Target> {
+        match &mut self.aim {
+            Aim::On(target) => vec![target],
+            Aim::Between { these, those, .. } => these.iter_mut().chain(those).collect(),
+        }
+    }
+
+    /// Aims it, once it is known which instances each target stands for.
+    ///
+    /// # Errors
+    /// An unknown kind, settings that it refuses, or sides of a cut that are one.
+    pub fn aim(
+        &self,
+        members: impl Fn(&Target) -> Vec<String>,
+    ) -> Result<Vec<Box<dyn Fault>>, FaultError> {
+        let all = |targets: &[Target]| {
+            let names: BTreeSet<String> = targets.iter().flat_map(&members).collect();
+            names.into_iter().collect::<Vec<_>>().join(",")
+        };
+        match &self.aim {
+            Aim::On(target) => members(target)
+                .iter()
+                .map(|member| fault::aim(&self.kind, member, &self.settings))
+                .collect(),
+            Aim::Between { these, those, way } => {
+                let mut settings = self.settings.clone();
+                settings.insert("and".into(), all(those));
+                settings.insert("way".into(), way.clone());
+                Ok(vec![fault::aim(&self.kind, &all(these), &settings)?])
+            }
+        }
+    }
+
+    /// Aims it at services, before any of them runs: for what can be told of it then. A target that
+    /// no service is known of yet stands for itself.
+    ///
+    /// # Errors
+    /// As [`FaultSpec::aim`].
+    pub fn foreseen(&self) -> Result<Vec<Box<dyn Fault>>, FaultError> {
+        self.aim(|target| match (target, &self.aim) {
+            // One instance of a service may be cut off from another.
+            (Target::Instance { service, instance }, Aim::Between { .. }) => {
+                vec![format!("{service}-{instance}")]
+            }
+            _ => match target.services() {
+                [] => vec![target.to_string()],
+                services => services.to_vec(),
+            },
+        })
+    }
+
+    /// Whether it is between two sets of instances.
+    pub fn is_between(&self) -> bool {
+        matches!(self.aim, Aim::Between { .. })
+    }
+
+    /// The service that it is aimed at as a whole, if it is one.
+    pub fn service(&self) -> Option<&str> {
+        match &self.aim {
+            Aim::On(Target::Service(service)) => Some(service),
+            _ => None,
+        }
+    }
+
+    /// What it may disturb by itself.
     pub fn blast_radius(&self) -> BlastRadius {
-        let spec = &self.fault;
-        let fault =
-            crate::fault::aim(&spec.kind, &spec.target, &spec.settings).map(|f| f.blast_radius());
-        // A fault that can't be aimed was refused when the scenario was read; until then it may
-        // disturb its target.
-        let mut radius = fault.unwrap_or_else(|_| BlastRadius {
-            services: vec![spec.target.clone()],
-            ..BlastRadius::default()
-        });
+        let own = || self.targets().into_iter().flat_map(Target::services).cloned().collect();
+        let whole = BlastRadius { services: own(), ..BlastRadius::default() };
+        match (&self.aim, self.foreseen()) {
+            (Aim::On(_), Ok(faults)) => {
+                let all = faults.iter().map(|fault| fault.blast_radius());
+                all.fold(BlastRadius::default(), union)
+            }
+            // One that can't be aimed was refused when the scenario was read.
+            _ => whole,
+        }
+    }
+}
+
+/// What one or the other may disturb.
+fn union(mut a: BlastRadius, b: BlastRadius) -> BlastRadius {
+    a.services.extend(b.services);
+    a.alerts.extend(b.alerts);
+    a.journeys |= b.journeys;
+    a.host |= b.host;
+    a
+}
+
+impl Scenario {
+    /// All faults, in the order in which they are injected.
+    pub fn faults(&self) -> impl Iterator<Item = &FaultSpec> {
+        self.phases.iter().flat_map(|phase| &phase.inject)
+    }
+
+    /// Alerts that it is about: they must fire, arrive and resolve.
+    pub fn alerts(&self) -> impl Iterator<Item = &String> {
+        self.phases.iter().flat_map(|phase| &phase.alerts)
+    }
+
+    /// Whether it is about an alert.
+    pub fn is_about(&self, alert: &str) -> bool {
+        self.alerts().any(|own| own == alert)
+    }
+
+    /// What raises an alert that it is about, in words.
+    pub fn told(&self, alert: &str) -> String {
+        let phase = self.phases.iter().find(|p| p.alerts.iter().any(|own| own == alert));
+        phase.map(Phase::injects).unwrap_or_default()
+    }
+
+    /// What is done, phase by phase, in words. That the one fault of format 1 is healed goes without
+    /// saying.
+    pub fn course(&self) -> String {
+        let mut parts = Vec::new();
+        for (at, phase) in self.phases.iter().enumerate() {
+            if self.schema != 1 && !phase.heal.is_empty() {
+                parts.push(format!("heals {}", phase.heal.join(", ")));
+            }
+            if !phase.inject.is_empty() {
+                let early = at == 0 && self.is_early();
+                let early = if early { ", injected before wave 1" } else { "" };
+                parts.push(format!("{}{early} → {}", phase.injects(), phase.alerts.join(", ")));
+            }
+        }
+        parts.join("; ")
+    }
+
+    /// The faults from which the times of an alert count that it is about; none is named where it
+    /// has but one.
+    pub fn causes(&self, alert: &str) -> Causes {
+        if self.faults().count() < 2 {
+            return Causes::default();
+        }
+        let with = |of: fn(&Phase) -> &Vec<String>| {
+            self.phases.iter().find(move |phase| of(phase).iter().any(|own| own == alert))
+        };
+        let injected = with(|phase| &phase.alerts).map_or(&[][..], |phase| &phase.inject);
+        Causes {
+            injected: injected.iter().map(|fault| fault.id.clone()).collect(),
+            // What no phase ends is over when all is healed.
+            healed: with(|phase| &phase.resolves).map(|p| p.heal.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Ids of its faults, where its file names them.
+    pub fn named_faults(&self) -> Vec<String> {
+        if self.schema == 1 { Vec::new() } else { self.faults().map(|f| f.id.clone()).collect() }
+    }
+
+    /// Keys that lead to something of a phase in the file; `["inject", "0", …]` to a fault.
+    pub fn keys(&self, phase: usize, below: &[&str]) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        match (self.schema, below) {
+            (1, ["inject", _, "on"]) => words(&["fault", "target"]),
+            (1, ["inject", _, rest @ ..]) => [words(&["fault"]), words(rest)].concat(),
+            (1, _) => words(below),
+            _ => [vec!["phases".to_owned(), phase.to_string()], words(below)].concat(),
+        }
+    }
+
+    /// What it may disturb: the faults by themselves, and what the scenario adds.
+    pub fn blast_radius(&self) -> BlastRadius {
+        self.widened(self.faults().map(FaultSpec::blast_radius).fold(BlastRadius::default(), union))
+    }
+
+    /// What a fault of it may disturb that may disturb this by itself.
+    pub fn widened(&self, mut radius: BlastRadius) -> BlastRadius {
         radius.services.extend(self.disturbs.iter().cloned());
         radius.alerts.extend(self.raises().into_iter().map(str::to_owned));
         radius.journeys |= self.journeys_disturbed;
         radius
     }
 
-    /// Whether its fault is injected before the first wave.
+    /// Whether the faults of its first phase are injected before the first wave.
     pub fn is_early(&self) -> bool {
         self.begins == Begins::Early
     }
 
     /// All alerts that may be active because of it.
     pub fn raises(&self) -> BTreeSet<&str> {
-        self.alerts.iter().chain(&self.also_raises).map(String::as_str).collect()
-    }
-
-    /// What it states that a fault which is there beside all other drills must not have, and why.
-    fn not_early(&self) -> Option<(&'static str, &'static str)> {
-        if self.load.is_some() {
-            return Some(("load", "it would run beside every other drill"));
-        }
-        if !self.overrides.is_empty() {
-            return Some(("overrides", "a rule is changed only while its drill's wave runs"));
-        }
-        let disturbs = self.journeys_disturbed || !self.disturbs.is_empty();
-        disturbs.then_some((
-            if self.journeys_disturbed { "journeys_disturbed" } else { "disturbs" },
-            "it is there during every other drill",
-        ))
+        self.alerts().chain(&self.also_raises).map(String::as_str).collect()
     }
 
     /// Whether two drills must not run side by side: what one needs is disturbed by the other, both
@@ -209,145 +406,4 @@ impl Scenario {
             || (mine.journeys
                 && other.needs_journeys.iter().any(|n| !self.leaves_journeys.contains(n)))
     }
-}
-
-/// Reads all scenarios of a folder, by name. A missing folder holds none.
-///
-/// # Errors
-/// A file that can't be read or understood, or whose `name` is not its file's.
-pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, ConfigError> {
-    let mut found = BTreeMap::new();
-    for path in yaml::files(folder)? {
-        let scenario = read(&path)?;
-        found.insert(scenario.name.clone(), scenario);
-    }
-    Ok(found)
-}
-
-/// Reads one scenario.
-///
-/// # Errors
-/// A file that can't be read or understood, whose `name` is not its file's, or that asks for a
-/// fault, setting or journey that does not exist.
-pub fn read(path: &Path) -> Result<Scenario, ConfigError> {
-    let scenario: Scenario = yaml::read(path)?;
-    let wrong =
-        |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
-    if scenario.schema != 1 {
-        return wrong(
-            &["schema"],
-            format!("schema: seen {}, wanted 1", scenario.schema),
-            "this program reads version 1".into(),
-        );
-    }
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
-    if scenario.name != stem {
-        return wrong(
-            &["name"],
-            format!("the scenario is called {}, its file {stem}", scenario.name),
-            "give both the same name; features refer to it".into(),
-        );
-    }
-    let fault = &scenario.fault;
-    if let Err(FaultError::Settings { what, hint }) =
-        crate::fault::aim(&fault.kind, &fault.target, &fault.settings)
-    {
-        let about =
-            if crate::fault::kinds().contains(&fault.kind.as_str()) { "settings" } else { "kind" };
-        return wrong(&["fault", about], what, hint);
-    }
-    if let Some((key, why)) = scenario.not_early().filter(|_| scenario.is_early()) {
-        return wrong(
-            &[key],
-            format!("begins: early does not go with {key}: {why}"),
-            "remove one of the two".into(),
-        );
-    }
-    for (at, changed) in scenario.overrides.iter().enumerate() {
-        if !scenario.alerts.contains(&changed.alert) {
-            return wrong(
-                &["overrides", &at.to_string(), "alert"],
-                format!("overrides: the drill is not about alert {}", changed.alert),
-                "only rules of the drill's own `alerts` can be changed for it".into(),
-            );
-        }
-    }
-    seconds(path, &scenario)?;
-    journeys(path, &scenario)?;
-    Ok(scenario)
-}
-
-/// Seconds must be a time, and about alerts of the drill.
-fn seconds(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
-    let wrong =
-        |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
-    let each = |seconds: &Seconds| match seconds {
-        Seconds::All(seconds) => vec![(None, *seconds)],
-        Seconds::By(alerts) => {
-            alerts.iter().map(|(alert, seconds)| (Some(alert.clone()), *seconds)).collect()
-        }
-    };
-    let stated = [
-        ("hold_s", vec![(None, scenario.hold_s)]),
-        ("builds_up_s", each(&scenario.builds_up_s)),
-        ("clears_s", each(&scenario.clears_s)),
-    ];
-    for (key, (alert, seen)) in
-        stated.into_iter().flat_map(|(key, all)| all.into_iter().map(move |one| (key, one)))
-    {
-        let keys: Vec<&str> = [key].into_iter().chain(alert.as_deref()).collect();
-        if let Some(alert) = alert.as_ref().filter(|a| !scenario.alerts.contains(a)) {
-            let hint = format!("its alerts are {}", scenario.alerts.join(", "));
-            return wrong(&keys, format!("{key}: the drill is not about alert {alert}"), hint);
-        }
-        if !(0.0..=86_400.0).contains(&seen) {
-            return wrong(
-                &keys,
-                format!("{key}: seen {seen}, wanted a number of seconds from 0 to 86400"),
-                "correct the number".into(),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Journeys must be some that are known, and added load must be load.
-fn journeys(path: &Path, scenario: &Scenario) -> Result<(), ConfigError> {
-    let wrong =
-        |keys: &[&str], what: String, hint: String| Err(yaml::error_at(path, keys, what, hint));
-    let journeys = loadgen::journey::names();
-    for (key, named) in [
-        ("needs_journeys", &scenario.needs_journeys),
-        ("leaves_journeys", &scenario.leaves_journeys),
-    ] {
-        if let Some(unknown) = named.iter().find(|j| !journeys.contains(&j.as_str())) {
-            let hint = format!("the journeys are {}", journeys.join(", "));
-            return wrong(&[key], format!("{key}: there is no journey {unknown}"), hint);
-        }
-    }
-    if let Some(load) = &scenario.load {
-        if !journeys.contains(&load.journey.as_str()) {
-            return wrong(
-                &["load", "journey"],
-                format!("there is no journey {}", load.journey),
-                format!("the journeys are {}", journeys.join(", ")),
-            );
-        }
-        if !(0.01..=100_000.0).contains(&load.rate) {
-            return wrong(
-                &["load", "rate"],
-                format!(
-                    "load.rate: seen {}, wanted arrivals a second from 0.01 to 100000",
-                    load.rate
-                ),
-                "correct the number".into(),
-            );
-        }
-        if let Some(seen) = load.for_s.filter(|s| !(0.1..=86_400.0).contains(s)) {
-            let what =
-                format!("load.for_s: seen {seen}, wanted a number of seconds from 0.1 to 86400");
-            return wrong(&["load", "for_s"], what, "correct the number, or leave it out".into());
-        }
-    }
-    Ok(())
 }

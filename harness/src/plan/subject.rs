@@ -13,8 +13,7 @@ use crate::plan::{AlertBudget, PlanContext};
 use crate::process::exit::Exit;
 use crate::process::failure::{Advice, UserError};
 use crate::process::home::Home;
-use crate::stack::compose::{Absence, Project};
-use crate::stack::{self, Mounts, Stack, StackError};
+use crate::stack::{self, Mounts, Stack, StackError, Topology};
 use crate::yaml;
 use config::budget::{self, BudgetAssumptions};
 use config::monitoring::MonitoringConfig;
@@ -82,7 +81,7 @@ const SCRAPE_TAKES_S: f64 = 0.3;
 /// A stack that was read whole.
 #[derive(Debug, Clone)]
 pub struct LoadedStack {
-    /// Its folder, declaration and Compose project.
+    /// Its folder, its declaration and what it is made of.
     pub stack: Stack,
     /// What plans are made from.
     pub subject: PlanContext,
@@ -138,9 +137,9 @@ pub struct Asked {
 /// See [`Error`].
 pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<LoadedStack, Error> {
     let stack = Stack::open_with(folder_or_name, &asked.profiles, &asked.unavailable)?;
-    let (folder, declaration, project) =
-        (stack.folder.as_path(), stack.declaration.clone(), stack.project.clone());
-    let (written, unreadable) = source::load(&sources(folder, &declaration, &project)?);
+    let (folder, topology) = (stack.folder.as_path(), &stack.topology);
+    let declaration = stack.declaration.clone();
+    let (written, unreadable) = source::load(&sources(&stack)?);
     if let Some(error) = unreadable.into_iter().next() {
         return Err(error.into());
     }
@@ -173,8 +172,8 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     let own = |name: &str| folder.join(name);
     let scenarios_folder =
         first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
-    let scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &scenarios, &stack, &scaled.config, &mounts)?;
+    let mut scenarios = scenario::read_all(&scenarios_folder)?;
+    check::scenarios(&scenarios_folder, &mut scenarios, &stack, &scaled.config, &mounts)?;
     let baseline_file = first_that_exists(&[
         own("baseline.yaml"),
         home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack)),
@@ -186,10 +185,13 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     };
     let required =
         if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
-    let (services, left_out) =
-        (project.services.keys().cloned().collect(), left_out(&declaration, &project));
+    let services = topology.services.keys().cloned().collect();
+    let running = topology.services.iter().map(|(name, s)| (name, &s.instances));
+    let missing = topology.left_out.iter().map(|(name, left)| (name, &left.instances));
+    let instances = running.chain(missing).map(|(n, all)| (n.clone(), all.clone())).collect();
+    let left_out = left_out(&declaration, topology);
     let budgets = budgets(&declaration, &scaled.config);
-    check::contained(&declaration, &project, &written)?;
+    check::contained(&declaration, topology, &written)?;
     check::bounds(&stack.declaration_file, &declaration, &written)?;
     for (name, why) in &left_out {
         deviations.push(Deviation::new(
@@ -199,18 +201,14 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
         ));
     }
     deviations.extend(from_files(&declaration, |service| {
-        project.services.contains_key(service) && !left_out.contains_key(service)
+        topology.services.contains_key(service) && !left_out.contains_key(service)
     }));
     let features = first_that_exists(&[own("features"), home.features()]);
     let apart = apart::apart(&declaration, &scaled.config);
-    let absent = left_out.keys().map(|name| seen_as(name, &declaration, &project)).collect();
-    let hosts = stack::dashboards::files::hosts(&project).into_iter().collect();
-    let unavailable = project
-        .left_out
-        .iter()
-        .filter(|(_, left)| matches!(left.why, Absence::Told(_)))
-        .map(|(n, _)| n.clone())
-        .collect();
+    let absent = left_out.keys().map(|name| seen_as(name, &declaration, topology)).collect();
+    let hosts = topology.hosts.clone();
+    let unavailable = topology.left_out.iter().filter(|(_, left)| left.unavailable);
+    let unavailable = unavailable.map(|(name, _)| name.clone()).collect();
     let time_scale = scaled.scale;
     let subject = PlanContext {
         declaration,
@@ -220,6 +218,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
         budgets,
         apart,
         services,
+        instances,
         left_out,
         unavailable,
         absent,
@@ -343,22 +342,22 @@ fn traffic(declaration: &Declaration) -> Option<Traffic> {
 
 /// Services that are left out, with the reason: what kept them out, and what their owner states
 /// about that.
-fn left_out(declaration: &Declaration, project: &Project) -> BTreeMap<String, String> {
+fn left_out(declaration: &Declaration, topology: &Topology) -> BTreeMap<String, String> {
     let stated = |name: &String| {
         declaration.optional.iter().find(|o| o.service == *name).map(|o| o.why.clone())
     };
-    let why = |name: &String, why: &Absence| match (stated(name), why) {
-        (Some(stated), Absence::Profiles(_)) => stated,
-        (Some(stated), Absence::Told(_)) => format!("{why} ({stated})"),
-        (None, _) => why.to_string(),
+    let why = |name: &String, left: &stack::topology::LeftOut| match stated(name) {
+        Some(stated) if left.unavailable => format!("{} ({stated})", left.why),
+        Some(stated) => stated,
+        None => left.why.clone(),
     };
-    project.left_out.iter().map(|(name, left)| (name.clone(), why(name, &left.why))).collect()
+    topology.left_out.iter().map(|(name, left)| (name.clone(), why(name, left))).collect()
 }
 
 /// How a service that is left out would be seen: by its names, and by jobs that scrape nothing
 /// else.
-fn seen_as(name: &str, declaration: &Declaration, project: &Project) -> AbsentService {
-    let is_out = |service: &str| project.left_out.contains_key(service);
+fn seen_as(name: &str, declaration: &Declaration, topology: &Topology) -> AbsentService {
+    let is_out = |service: &str| topology.left_out.contains_key(service);
     let of_job = |job: &str| {
         declaration.targets.iter().filter(|t| t.job == job).all(|t| is_out(t.scraped()))
     };
@@ -368,15 +367,10 @@ fn seen_as(name: &str, declaration: &Declaration, project: &Project) -> AbsentSe
         .filter(|t| t.scraped() == name && of_job(&t.job))
         .map(|t| t.job.clone())
         .collect();
-    let mut hosts: Vec<String> = project
-        .left_out
-        .get(name)
-        .map(|left| left.service.names().map(str::to_owned).collect())
-        .unwrap_or_default();
     // A name that a service has as well which runs says nothing.
-    hosts.retain(|host| {
-        !project.services.values().any(|running| running.names().any(|n| n == host))
-    });
+    let runs = |host: &String| topology.services.values().any(|s| s.names.contains(host));
+    let names = topology.left_out.get(name).into_iter().flat_map(|left| &left.names);
+    let hosts: Vec<String> = names.filter(|host| !runs(host)).cloned().collect();
     AbsentService { service: name.to_owned(), jobs, hosts }
 }
 

@@ -65,6 +65,7 @@ impl Alertmanager {
         let status: ServerStatus = self.client.get("/api/v2/status", &[]).await?;
         let peers = status.cluster.peers.into_iter().map(|p| p.address).collect();
         Ok(vec![Fact::ClusterMember(ClusterMember {
+            name: status.cluster.name,
             status: status.cluster.status,
             peers,
             configuration: parts(&status.config.original),
@@ -128,6 +129,8 @@ struct ServerStatus {
 
 #[derive(Deserialize)]
 struct Cluster {
+    /// None where it has no peers.
+    name: Option<String>,
     status: String,
     #[serde(default)]
     peers: Vec<Peer>,

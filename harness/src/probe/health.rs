@@ -19,6 +19,12 @@ pub fn endpoint_name(endpoint: &HealthEndpoint) -> String {
     }
 }
 
+/// The endpoint of each instance of its service, named as if it were a service of its own.
+pub fn of_each(endpoint: &HealthEndpoint, instances: Vec<String>) -> Vec<HealthEndpoint> {
+    let of = |service| HealthEndpoint { service, ..endpoint.clone() };
+    instances.into_iter().map(of).collect()
+}
+
 /// Asks a health endpoint that is published on this port of 127.0.0.1. Bounded by 5 s.
 pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -> Observation {
     let asked = clock.now();

@@ -12,7 +12,7 @@ use verdict::observation::asked::Asked;
 use verdict::observation::host::MountedFile;
 use verdict::observation::{Fact, Observation};
 
-/// Looks through the eyes of the container of a service of a project, and at the disk.
+/// Looks through the eyes of the container of an instance of a project, and at the disk.
 pub async fn mounted(
     engine: &Engine,
     project: &str,

@@ -1,7 +1,7 @@
 //! What is wrong, and what to do about it: two things, until they are printed.
 
 use super::exit::Exit;
-use std::fmt::{Display, Formatter, Result};
+use std::fmt::{self, Display, Formatter};
 
 /// What is wrong, and what to do about it; `Display` is both, as a user reads them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub trait UserError: Display {
 }
 
 impl Advice {
+    /// What an error of a load says, and its hint.
+    pub fn of_load(error: &impl loadgen::Advised) -> Advice {
+        Advice { what: error.to_string(), hints: error.hint().into_iter().collect() }
+    }
+
     /// Adds what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Advice {
         self.hints.push(hint.into());
@@ -46,7 +51,7 @@ impl Advice {
 }
 
 impl Display for Advice {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
     }
@@ -72,6 +77,14 @@ impl<E: UserError> From<E> for Advice {
     }
 }
 
+/// A parser of an option's value by one of a load: a command line that can't be read says what is
+/// wrong and what to do.
+pub fn option<T, E: loadgen::Advised>(
+    read: impl Fn(&str) -> Result<T, E> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<T, Advice> + Clone + Send + Sync + 'static {
+    move |text| read(text).map_err(|error| Advice::of_load(&error))
+}
+
 /// What a command ends with if it can't be carried out.
 #[derive(Debug)]
 pub struct Failure {
@@ -92,6 +105,11 @@ impl Failure {
         Failure::new(exit, error.to_string())
     }
 
+    /// A failure by an error of a load, which has its hint apart as ours do.
+    pub fn of_load(exit: Exit, error: impl loadgen::Advised) -> Failure {
+        Failure::new(exit, Advice::of_load(&error))
+    }
+
     /// A failure of the user's: usage or configuration.
     pub fn usage(advice: impl Into<Advice>) -> Failure {
         Failure::new(Exit::Usage, advice)
@@ -110,7 +128,7 @@ impl<E: UserError> From<E> for Failure {
 }
 
 impl Display for Failure {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.advice.fmt(f)
     }
 }
@@ -165,5 +183,10 @@ mod tests {
         let told = NoRoom.advice().within("disk").hint("or take a larger one");
         assert_eq!(told.to_string(), "disk: no room\nhint: make room\nhint: or take a larger one");
         assert_eq!(Failure::new(Exit::Usage, "no such stack").to_string(), "no such stack");
+        let of_load = Failure::of_load(Exit::Usage, loadgen::Advice::new("no rate", "as in 5"));
+        assert_eq!(of_load.advice.hints, ["as in 5"]);
+        assert_eq!(of_load.to_string(), "no rate\nhint: as in 5");
+        let read = option(loadgen::arrival::duration);
+        assert_eq!(read("10").expect_err("no unit").hints, ["write it as 500ms, 10s, 2m or 1h"]);
     }
 }

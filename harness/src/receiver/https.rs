@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +28,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             Ok((stream, peer)) => {
                 let shared = shared.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, shared).await {
+                    if let Err(error) = connection(stream, peer.ip(), shared).await {
                         eprintln!("https from {peer}: {error}");
                     }
                 });
@@ -40,7 +41,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) -> Result<(), String> {
+async fn connection(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>) -> Result<(), String> {
     let handshake = tokio::time::timeout(HANDSHAKE, shared.tls.accept(stream)).await;
     let tls = handshake
         .map_err(|_| "no handshake within 10 s".to_owned())?
@@ -48,7 +49,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) -> Result<(), String
     let named = tls.get_ref().1.server_name().map(str::to_owned);
     let service = service_fn(move |request| {
         let (shared, named) = (shared.clone(), named.clone());
-        async move { Ok::<_, Infallible>(answer(request, named, shared).await) }
+        async move { Ok::<_, Infallible>(answer(request, peer, named, shared).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -58,6 +59,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) -> Result<(), String
 
 async fn answer(
     request: hyper::Request<Incoming>,
+    peer: IpAddr,
     named: Option<String>,
     shared: Arc<Shared>,
 ) -> Response<Full<Bytes>> {
@@ -117,12 +119,9 @@ async fn answer(
         alerts,
         error,
         received_wall_us,
+        from: Some(peer.to_string()),
     };
-    let record = shared.record.clone();
-    let recorded = tokio::task::spawn_blocking(move || record.append(notification, incident)).await;
-    if let Err(lost) = recorded.map_err(std::io::Error::other).and_then(|r| r) {
-        // Never acknowledge what is not on disk: the sender tries again.
-        eprintln!("record: {lost}");
+    if shared.put_on_record(notification, incident).await.is_err() {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "not recorded".into());
     }
     tokio::time::sleep(delay).await;

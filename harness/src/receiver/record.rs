@@ -164,6 +164,7 @@ mod tests {
             alerts: Vec::new(),
             error: None,
             received_wall_us: 1,
+            from: None,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::declaration::StandIn;
 use crate::process::clock::wall_us;
 use base64::Engine as _;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
@@ -31,7 +32,7 @@ pub(crate) async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>)
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let session = Session::new(shared.clone(), port != RELAY_PORT);
+                let session = Session::new(shared.clone(), peer.ip(), port != RELAY_PORT);
                 tokio::spawn(async move {
                     if let Err(error) =
                         session.run(Box::new(stream), port == IMPLICIT_TLS_PORT).await
@@ -50,6 +51,8 @@ pub(crate) async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>)
 
 struct Session {
     shared: Arc<Shared>,
+    /// Who connected.
+    peer: IpAddr,
     /// Whether mail is taken over TLS only.
     demands_tls: bool,
     over_tls: bool,
@@ -67,9 +70,10 @@ enum Next {
 }
 
 impl Session {
-    fn new(shared: Arc<Shared>, demands_tls: bool) -> Session {
+    fn new(shared: Arc<Shared>, peer: IpAddr, demands_tls: bool) -> Session {
         Session {
             shared,
+            peer,
             demands_tls,
             over_tls: false,
             credentials: None,
@@ -328,14 +332,9 @@ impl Session {
             alerts,
             error,
             received_wall_us,
+            from: Some(self.peer.to_string()),
         };
-        let record = self.shared.record.clone();
-        let recorded = tokio::task::spawn_blocking(move || record.append(notification, None)).await;
-        recorded
-            .map_err(io::Error::other)
-            .and_then(|r| r)
-            .map(drop)
-            .inspect_err(|e| eprintln!("record: {e}"))
+        self.shared.put_on_record(notification, None).await
     }
 }
 

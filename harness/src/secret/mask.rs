@@ -121,6 +121,7 @@ mod tests {
             alerts: Vec::new(),
             error: Some(error.into()),
             received_wall_us: 1,
+            from: None,
         }));
         event(&mut kind);
         let before = kind.clone();

@@ -108,9 +108,17 @@ impl Stack {
             _ => {}
         }
         if role.service.is_empty() {
-            Ok(())
-        } else {
-            self.service(&below("service"), &role.service)
+            return Ok(());
+        }
+        self.service(&below("service"), &role.service)?;
+        match self.project.services.get(&role.service) {
+            Some(service) if service.replicas > 1 => {
+                let (name, count) = (&service.name, service.replicas);
+                let what = format!("{named}.service: {name} has {count} instances");
+                let hint = "write a service for each server of a role: each has a name, files and data of its own";
+                Err(self.error(&below("service"), what, hint))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ pub mod files;
 
 use super::Stack;
 use crate::declaration::GRAFANA_FILES;
-use crate::stack::dashboards::files::{Files, Place, hosts};
+use crate::stack::dashboards::files::{Files, Place};
 use config::yaml::{ConfigError, Mark};
 
 impl Stack {
@@ -41,7 +41,7 @@ impl Stack {
         });
         let sources =
             marked(declared.datasources.iter().collect(), &|at| self.mark(&["datasources", at]));
-        files.check(&uids, &sources, &hosts(&self.project))?;
+        files.check(&uids, &sources, &self.topology.hosts)?;
         Ok(Some((place, files)))
     }
 }

@@ -14,8 +14,8 @@ mod carried_out;
 pub(crate) mod copy;
 pub(crate) mod place;
 
-use super::Deviation;
 use super::work_copy::LEFT_OUT;
+use super::{Deviation, Stack, StackError};
 use crate::declaration::OwnerData;
 use crate::engine::volume::is_bind;
 use crate::stack::compose::{Content, Project, Service, ServiceVolume, Volume, VolumeSource};
@@ -155,6 +155,16 @@ pub(crate) enum Shown<'a> {
     Path(&'a Path),
     /// A text of the Compose file, and its name there.
     Text(String, &'a Content),
+}
+
+impl Stack {
+    /// Decides what its services mount; see [`Mounts::plan`].
+    ///
+    /// # Errors
+    /// As [`Mounts::plan`].
+    pub fn mounts(&self, need: &dyn Fn(&Path) -> Need) -> Result<Mounts, StackError> {
+        Ok(Mounts::plan(&self.project, &self.folder, &self.declaration.owner_data, need)?)
+    }
 }
 
 impl Mounts {

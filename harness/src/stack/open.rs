@@ -1,11 +1,11 @@
 //! Finding and reading a stack.
 
-use super::{StackError, secrets};
+use super::{StackError, Topology, secrets};
 use crate::declaration::{self, Declaration};
 use crate::process::home::Home;
 use crate::secret;
 use crate::stack::compose::{Project, Source, load};
-use crate::stack::dashboards::files::{Files, Place, hosts};
+use crate::stack::dashboards::files::{Files, Place};
 use crate::yaml::{self, nearest, suggest};
 use config::yaml::{ConfigError, Mark, Node};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,12 @@ pub struct Stack {
     pub declaration: Declaration,
     /// File of that.
     pub declaration_file: PathBuf,
-    /// Its Compose project, read with the profiles that were asked for.
-    pub project: Project,
+    /// What it is made of, with the profiles that were asked for.
+    pub topology: Topology,
+    /// The Compose project that says so.
+    pub(super) project: Project,
     /// Where that was read from.
-    pub source: Source,
+    pub(super) source: Source,
     /// Where the files of its dashboards are, if they may have to be judged from these, and what
     /// they hold.
     pub dashboards: Option<(Place, Files)>,
@@ -86,6 +88,7 @@ impl Stack {
             folder,
             declaration,
             declaration_file: file,
+            topology: Topology::of(&project),
             project,
             source,
             dashboards: None,
@@ -97,6 +100,7 @@ impl Stack {
         if !without.is_empty() {
             stack.source.without = with_dependants(&stack.project, without);
             stack.project = load(&stack.source)?;
+            stack.topology = Topology::of(&stack.project);
         }
         Ok(stack)
     }
@@ -139,7 +143,7 @@ impl Stack {
         let mut ports: BTreeSet<(String, u16)> =
             declared.roles.servers().map(|role| (role.service.clone(), role.port)).collect();
         if let Some((_, files)) = &self.dashboards {
-            ports.extend(files.ports(&hosts(&self.project)));
+            ports.extend(files.ports(&self.topology.hosts));
         }
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
@@ -238,7 +242,7 @@ mod tests {
         let home = tempfile::tempdir().expect("folder");
         std::fs::write(
             home.path().join("docker-compose.yml"),
-            "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n",
+            "services:\n  web: {image: w, ports: [80]}\n  store: {image: s}\n  twin: {image: t, scale: 2}\n",
         )
         .expect("file");
         std::fs::write(home.path().join(DECLARATION), declaration).expect("file");
@@ -277,6 +281,11 @@ mod tests {
                 "wep",
             ),
             ("schema: 1\nstack: a\ncompose: other.yml\nroles: {}\n", 3, "other.yml"),
+            (
+                "schema: 1\nstack: a\nroles:\n  metrics: {kind: prometheus, service: twin, port: 1}\n",
+                4,
+                "twin has 2 instances",
+            ),
         ];
         for (text, line, what) in cases {
             let Err(StackError::Config(error)) = open(text) else { panic!("opened:\n{text}") };

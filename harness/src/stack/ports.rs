@@ -3,12 +3,12 @@
 use super::{Stack, StackError, holder};
 use crate::declaration::PortBinding;
 use crate::engine::spec::{ContainerSpec, PortSpec};
-use crate::stack::compose::Project;
+use crate::stack::compose::{Project, Service};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{TcpListener, UdpSocket};
 
-/// Ports of each service.
+/// Ports of each instance of a service.
 pub type PortPlan = BTreeMap<String, Vec<PortSpec>>;
 
 /// Ports are chosen below those that the kernel hands out to outgoing connections, which would
@@ -22,7 +22,7 @@ const COUNT: u16 = 12_000;
 ///
 /// # Errors
 /// [`StackError::PortInUse`] when a port that is wanted as written is taken, or none is free.
-pub fn plan_ports(
+pub(super) fn plan_ports(
     stack: &Stack,
     project: &Project,
     extra: &[ContainerSpec],
@@ -31,7 +31,9 @@ pub fn plan_ports(
     let fixed = stack.declaration.ports == PortBinding::Fixed;
     let mut chooser = Chooser::new(run);
     let mut plan = PortPlan::new();
-    for (name, service) in &project.services {
+    let instances = |service: &Service| service.instances().into_iter();
+    let all = project.services.values().flat_map(|s| instances(s).map(move |name| (name, s)));
+    for (name, service) in all {
         let mut ports: Vec<PortSpec> = Vec::new();
         for port in &service.ports {
             if ports.iter().any(|known| known.container == port.container && known.udp == port.udp)
@@ -44,22 +46,25 @@ pub fn plan_ports(
                         return Err(StackError::PortInUse {
                             place: format!("{}:{}", port.mark.file.display(), port.mark.line),
                             port: host,
-                            service: name.clone(),
+                            service: name,
                             holder: holder::of_port(host),
                         });
                     }
                     host
                 }
-                None => chooser.next(name, port.udp)?,
+                None => chooser.next(&name, port.udp)?,
             };
             ports.push(PortSpec { container: port.container, host, udp: port.udp });
         }
-        plan.insert(name.clone(), ports);
+        plan.insert(name, ports);
     }
-    for (name, container) in stack.declared_ports() {
-        let Some(ports) = plan.get_mut(&name) else { continue };
-        if !ports.iter().any(|known| known.container == container && !known.udp) {
-            ports.push(PortSpec { container, host: chooser.next(&name, false)?, udp: false });
+    for (service, container) in stack.declared_ports() {
+        let declared = project.services.get(&service);
+        for name in declared.map(Service::instances).unwrap_or_default() {
+            let Some(ports) = plan.get_mut(&name) else { continue };
+            if !ports.iter().any(|known| known.container == container && !known.udp) {
+                ports.push(PortSpec { container, host: chooser.next(&name, false)?, udp: false });
+            }
         }
     }
     for service in extra {
@@ -72,6 +77,14 @@ pub fn plan_ports(
         plan.insert(service.service.clone(), ports);
     }
     Ok(plan)
+}
+
+/// Looks whether the host ports that a stack wants as they are written are free.
+///
+/// # Errors
+/// [`StackError::PortInUse`] for the first that is taken.
+pub fn ports_are_free(stack: &Stack) -> Result<(), StackError> {
+    plan_ports(stack, &stack.project, &[], "look").map(drop)
 }
 
 struct Chooser {

@@ -4,6 +4,7 @@
 use super::mounts::Mounts;
 use super::work_copy::WorkCopy;
 use super::{Deviation, ServiceOverride, StackError};
+use crate::engine::instance;
 use crate::engine::label::{self, Owner};
 use crate::engine::spec::{
     Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec, RestartSpec, Ulimit,
@@ -140,10 +141,10 @@ impl Host {
     }
 }
 
-/// Resolves a service. Deviations are added to `deviations`.
+/// Resolves an instance of a service, by its number. Deviations are added to `deviations`.
 pub(super) fn service(
     context: &Context,
-    service: &Service,
+    (service, index): (&Service, usize),
     image: &str,
     ports: &[PortSpec],
     addition: Option<&ServiceOverride>,
@@ -157,7 +158,9 @@ pub(super) fn service(
     let (cap_add, cap_drop) = capabilities(service, host, &mut note);
     let mut spec = ContainerSpec {
         service: service.name.clone(),
-        name: container_name(&context.owner.project, &service.name),
+        instance: instance::name(&service.name, index, service.replicas),
+        index,
+        name: container_name(&context.owner.project, &service.name, index),
         image: image.to_owned(),
         command: service.command.clone(),
         entrypoint: service.entrypoint.clone(),
@@ -283,7 +286,8 @@ fn namespaces(
     note: &mut impl FnMut(String, &str),
 ) {
     let other = |mode: &str| {
-        mode.strip_prefix("service:").map(|name| container_name(&context.owner.project, name))
+        // Only a service of one instance shares its namespaces: others are refused when read.
+        mode.strip_prefix("service:").map(|name| container_name(&context.owner.project, name, 1))
     };
     if let Some(mode) = &service.network_mode {
         spec.network_mode =
@@ -338,9 +342,9 @@ fn add(spec: &mut ContainerSpec, addition: &ServiceOverride) {
     }
 }
 
-/// Name of the container of a service.
-pub(super) fn container_name(project: &str, service: &str) -> String {
-    format!("{project}-{service}-1")
+/// Name of the container of an instance.
+pub(super) fn container_name(project: &str, service: &str, index: usize) -> String {
+    format!("{project}-{service}-{index}")
 }
 
 /// Adds our labels and Compose's own.
@@ -350,7 +354,8 @@ pub(super) fn finish_labels(spec: &mut ContainerSpec, owner: &Owner, project: Op
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     for (key, value) in [
         (label::SERVICE, spec.service.clone()),
-        ("com.docker.compose.container-number", "1".into()),
+        (label::INSTANCE, spec.instance.clone()),
+        (label::NUMBER, spec.index.to_string()),
         ("com.docker.compose.oneoff", "False".into()),
         ("com.docker.compose.config-hash", hash),
     ] {
@@ -442,6 +447,13 @@ fn attachments(
     service: &Service,
     note: &mut impl FnMut(String, &str),
 ) -> Vec<Attachment> {
+    // A service's own name leads to it anyway.
+    let links: Vec<String> = service
+        .links
+        .iter()
+        .filter(|link| link.alias != link.service)
+        .map(|link| format!("{}:{}", link.service, link.alias))
+        .collect();
     service
         .networks
         .iter()
@@ -461,6 +473,7 @@ fn attachments(
                 network: network_name(&context.owner.project, name),
                 aliases,
                 ipv4: network.ipv4.clone(),
+                links: links.clone(),
             }
         })
         .collect()

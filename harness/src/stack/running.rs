@@ -2,6 +2,7 @@
 
 use super::StackError;
 use super::work_copy::{WorkCopy, run_folder};
+use crate::engine::instance;
 use crate::journal::Journal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,12 +40,40 @@ pub struct Running {
 
 /// A service that is up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct RunningService {
-    pub container: String,
     /// Image reference that it was made from.
     pub image: String,
+    /// Its instances, by number from 1.
+    pub instances: Vec<RunningInstance>,
+}
+
+/// An instance of a service that is up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunningInstance {
+    pub container: String,
     /// TCP ports: inside to published on 127.0.0.1.
     pub ports: BTreeMap<u16, u16>,
+}
+
+/// A service as it was written down: versions that knew one instance of each wrote its container
+/// and ports here.
+#[derive(Deserialize)]
+struct Written {
+    image: String,
+    #[serde(default)]
+    instances: Vec<RunningInstance>,
+    container: Option<String>,
+    #[serde(default)]
+    ports: BTreeMap<u16, u16>,
+}
+
+impl From<Written> for RunningService {
+    fn from(written: Written) -> RunningService {
+        let Written { image, mut instances, container, ports } = written;
+        instances.extend(container.map(|container| RunningInstance { container, ports }));
+        RunningService { image, instances }
+    }
 }
 
 /// Where the described system is left.
@@ -55,32 +84,53 @@ pub struct Deviation {
 }
 
 impl Running {
-    /// Address on 127.0.0.1 at which a port of a service is reached.
-    pub fn address(&self, service: &str, port: u16) -> Option<SocketAddr> {
-        let host = *self.services.get(service)?.ports.get(&port)?;
+    /// All instances, by what they are called.
+    pub fn instances(&self) -> impl Iterator<Item = (String, &RunningInstance)> {
+        self.services.iter().flat_map(|(name, service)| {
+            instance::names(name, service.instances.len()).into_iter().zip(&service.instances)
+        })
+    }
+
+    /// What the instances of a service are called; none if it is no service of this run.
+    pub fn members_of(&self, service: &str) -> Vec<String> {
+        let running = self.services.get(service);
+        running.map_or_else(Vec::new, |running| instance::names(service, running.instances.len()))
+    }
+
+    /// An instance by what it is called; a service stands for its first.
+    pub fn instance(&self, name: &str) -> Option<&RunningInstance> {
+        match self.services.get(name) {
+            Some(service) => service.instances.first(),
+            None => self.instances().find(|(known, _)| known == name).map(|(_, found)| found),
+        }
+    }
+
+    /// Address on 127.0.0.1 at which a port of an instance is reached; a service stands for its
+    /// first.
+    pub fn address(&self, instance: &str, port: u16) -> Option<SocketAddr> {
+        let host = *self.instance(instance)?.ports.get(&port)?;
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, host)))
     }
 
-    /// Ports of services inside the network, with those of 127.0.0.1 at which they are reached.
+    /// Ports of services inside the network, with those of 127.0.0.1 at which they (the first
+    /// instance of each) are reached.
     pub fn published(&self) -> BTreeMap<(String, u16), u16> {
         let of = |(name, service): (&String, &RunningService)| {
-            service
-                .ports
-                .iter()
-                .map(|(inside, host)| ((name.clone(), *inside), *host))
-                .collect::<Vec<_>>()
+            let ports = service.instances.first().into_iter().flat_map(|first| &first.ports);
+            ports.map(|(inside, host)| ((name.clone(), *inside), *host)).collect::<Vec<_>>()
         };
         self.services.iter().flat_map(of).collect()
     }
 
-    /// URL at which an HTTP port of a service is reached, without a path.
-    pub fn url(&self, service: &str, port: u16) -> Option<String> {
-        Some(format!("http://{}", self.address(service, port)?))
+    /// URL at which an HTTP port of an instance is reached, without a path; a service stands for
+    /// its first.
+    pub fn url(&self, instance: &str, port: u16) -> Option<String> {
+        Some(format!("http://{}", self.address(instance, port)?))
     }
 
-    /// Container id of a service.
-    pub fn container(&self, service: &str) -> Option<&str> {
-        self.services.get(service).map(|service| service.container.as_str())
+    /// Container id of an instance; a service stands for its first.
+    pub fn container(&self, instance: &str) -> Option<&str> {
+        self.instance(instance).map(|found| found.container.as_str())
     }
 
     /// The run's copy of the stack's folder.
@@ -152,5 +202,61 @@ impl Running {
     /// As [`Running::all`].
     pub fn of_stack(journal: &Journal, stack: &str) -> Result<Option<Running>, StackError> {
         Ok(Running::all(journal)?.into_iter().rfind(|running| running.stack == stack))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(container: &str, host: u16) -> RunningInstance {
+        RunningInstance { container: container.into(), ports: BTreeMap::from([(80, host)]) }
+    }
+
+    #[test]
+    fn instances_are_found_by_name_and_a_service_stands_for_its_first() {
+        let of = |instances| RunningService { image: "i".into(), instances };
+        let services = BTreeMap::from([
+            ("one".to_owned(), of(vec![instance("a", 1000)])),
+            ("web".to_owned(), of(vec![instance("b", 1001), instance("c", 1002)])),
+        ]);
+        let running = Running {
+            schema: 1,
+            stack: "s".into(),
+            run: "r".into(),
+            project: "p".into(),
+            folder: "/s".into(),
+            work: "/w".into(),
+            networks: Vec::new(),
+            services,
+            left_out: BTreeMap::new(),
+            deviations: Vec::new(),
+            up_s: 1.0,
+            since: String::new(),
+            kept: false,
+        };
+        let names: Vec<String> = running.instances().map(|(name, _)| name).collect();
+        assert_eq!(names, ["one", "web-1", "web-2"]);
+        assert_eq!(running.members_of("web"), ["web-1", "web-2"]);
+        assert_eq!(running.members_of("web-1"), Vec::<String>::new());
+        for (name, container, port) in
+            [("one", "a", 1000), ("web", "b", 1001), ("web-1", "b", 1001), ("web-2", "c", 1002)]
+        {
+            assert_eq!(running.container(name), Some(container), "{name}");
+            assert_eq!(running.address(name, 80).map(|at| at.port()), Some(port), "{name}");
+        }
+        assert_eq!((running.container("web-3"), running.container("one-1")), (None, None));
+        let written = serde_json::to_string(&running).expect("writes");
+        assert_eq!(serde_json::from_str::<Running>(&written).expect("reads"), running);
+    }
+
+    #[test]
+    fn a_service_that_an_older_version_wrote_down_has_one_instance() {
+        let written = r#"{"container": "a", "image": "i", "ports": {"80": 1000}}"#;
+        let read: RunningService = serde_json::from_str(written).expect("reads");
+        assert_eq!(
+            read,
+            RunningService { image: "i".into(), instances: vec![instance("a", 1000)] }
+        );
     }
 }

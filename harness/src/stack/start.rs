@@ -1,7 +1,7 @@
 //! Starting services: all in parallel as far as their dependencies allow, each until it is ready.
 
 use super::StackError;
-use super::running::RunningService;
+use super::running::{RunningInstance, RunningService};
 use crate::engine::spec::{ContainerSpec, RestartSpec};
 use crate::engine::{ContainerState, Engine, EngineError, Health, label};
 use crate::stack::compose::{Condition, Project};
@@ -33,6 +33,7 @@ pub(super) enum Stage {
 pub(super) struct Start<'a> {
     pub engine: &'a Engine,
     pub project: &'a Project,
+    /// What each instance is made of, by what it is called.
     pub specs: &'a BTreeMap<String, ContainerSpec>,
     /// Names of the services that are not the Compose file's.
     pub extra: &'a BTreeSet<String>,
@@ -41,7 +42,7 @@ pub(super) struct Start<'a> {
     pub on_event: &'a (dyn Fn(StackEvent) + Send + Sync),
 }
 
-/// Starts all services, and returns when they are ready.
+/// Starts all instances of all services, and returns when they are ready.
 pub(super) async fn start_all(
     start: Start<'_>,
 ) -> Result<BTreeMap<String, RunningService>, StackError> {
@@ -51,8 +52,17 @@ pub(super) async fn start_all(
     let stages = Arc::new(stages);
     let (events, mut told) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
-    for (name, spec) in start.specs {
-        let needs = dependencies(start.project, start.extra, name);
+    for spec in start.specs.values() {
+        let name = &spec.service;
+        let instances = |service: &str| {
+            let of = start.specs.iter().filter(|(_, spec)| spec.service == service);
+            of.map(|(instance, _)| instance.clone()).collect::<Vec<_>>()
+        };
+        // It waits for every instance of what it needs.
+        let needs = dependencies(start.project, start.extra, name)
+            .into_iter()
+            .flat_map(|(on, condition)| instances(&on).into_iter().map(move |on| (on, condition)))
+            .collect();
         let completes = start.project.services.values().any(|other| {
             other
                 .depends_on
@@ -71,13 +81,13 @@ pub(super) async fn start_all(
         tasks.spawn(async move { job.run(&stages, &events).await });
     }
     drop(events);
-    let mut services = BTreeMap::new();
+    let mut made = Vec::new();
     loop {
         tokio::select! {
             Some(event) = told.recv() => (start.on_event)(event),
             joined = tasks.join_next() => match joined {
                 None => break,
-                Some(Ok(Ok((name, service)))) => drop(services.insert(name, service)),
+                Some(Ok(Ok(one))) => made.push(one),
                 Some(Ok(Err(error))) => {
                     // The others are given up; dropping the set ends them.
                     while let Ok(event) = told.try_recv() {
@@ -98,7 +108,26 @@ pub(super) async fn start_all(
     while let Ok(event) = told.try_recv() {
         (start.on_event)(event);
     }
-    Ok(services)
+    Ok(by_service(made))
+}
+
+/// An instance that was started.
+pub(super) struct Made {
+    pub service: String,
+    pub index: usize,
+    pub image: String,
+    pub instance: RunningInstance,
+}
+
+/// The instances of each service, by number.
+fn by_service(mut made: Vec<Made>) -> BTreeMap<String, RunningService> {
+    made.sort_by_key(|one| one.index);
+    let mut services: BTreeMap<String, RunningService> = BTreeMap::new();
+    for Made { service, image, instance, .. } in made {
+        let empty = RunningService { image, instances: Vec::new() };
+        services.entry(service).or_insert(empty).instances.push(instance);
+    }
+    services
 }
 
 /// What a service waits for. Everything waits for the further services to be started, so that the
@@ -145,8 +174,8 @@ impl Job {
         self,
         stages: &BTreeMap<String, watch::Sender<Stage>>,
         events: &mpsc::UnboundedSender<StackEvent>,
-    ) -> Result<(String, RunningService), StackError> {
-        let name = self.spec.service.clone();
+    ) -> Result<Made, StackError> {
+        let name = self.spec.instance.clone();
         let tell = |event| {
             // Nobody listens any more once another service has failed.
             let _ = events.send(event);
@@ -200,7 +229,8 @@ impl Job {
             .filter(|port| !port.udp)
             .map(|port| (port.container, port.host))
             .collect();
-        Ok((name, RunningService { container: id, image: self.spec.image, ports }))
+        let ContainerSpec { service, index, image, .. } = self.spec;
+        Ok(Made { service, index, image, instance: RunningInstance { container: id, ports } })
     }
 
     async fn start(&self, id: &str) -> Result<(), StackError> {
@@ -213,7 +243,7 @@ impl Job {
                     self.spec.ports.iter().find(|port| seen.contains(&format!(":{}", port.host)));
                 Err(EngineError::PortInUse {
                     port: port.map_or(0, |port| port.host),
-                    service: self.spec.service.clone(),
+                    service: self.spec.instance.clone(),
                     seen,
                 }
                 .into())
@@ -291,7 +321,7 @@ impl Job {
     async fn others_in_trouble(&self, services: impl Iterator<Item = &String>) -> String {
         let project = self.spec.labels.get(label::PROJECT).map_or("", String::as_str);
         let mut words = String::new();
-        for name in services.filter(|name| **name != self.spec.service) {
+        for name in services.filter(|name| **name != self.spec.instance) {
             let Ok(state) = self.engine.container_of(project, name).await else { continue };
             if let Some(trouble) = trouble(&state) {
                 words.push_str(&format!("; meanwhile {name} {trouble}"));
@@ -302,7 +332,7 @@ impl Job {
 
     async fn not_ready(&self, id: &str, seen: String) -> StackError {
         let log_tail = self.engine.log_tail(id, TAIL).await.unwrap_or_default();
-        StackError::NotReady { service: self.spec.service.clone(), seen, log_tail }
+        StackError::NotReady { service: self.spec.instance.clone(), seen, log_tail }
     }
 }
 

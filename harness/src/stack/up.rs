@@ -92,7 +92,7 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
         None => plan_ports(stack, &project, &request.extra_services, run)?,
     };
 
-    let mut deviations = warnings(&project);
+    let mut deviations = warnings(stack, &project);
     let mut left_out = BTreeMap::new();
     for (service, left) in &project.left_out {
         let why = left.why.to_string();
@@ -154,7 +154,7 @@ async fn try_up(request: Up<'_>) -> Result<Running, StackError> {
     Ok(running)
 }
 
-/// What each service of the Compose file is run as.
+/// What each instance of the Compose file's services is run as.
 fn specs(
     context: &Context<'_>,
     request: &Up<'_>,
@@ -171,10 +171,13 @@ fn specs(
                 "firedrill runs images: name one with `image:`, or map it under `images:` in firedrill.yaml",
             )
         })?;
-        let ports = ports.get(name).map_or(&[][..], Vec::as_slice);
         let addition = request.additions.get(name);
-        let spec = resolve::service(context, service, image, ports, addition, deviations)?;
-        specs.insert(name.clone(), spec);
+        for (index, instance) in (1..).zip(service.instances()) {
+            let ports = ports.get(&instance).map_or(&[][..], Vec::as_slice);
+            let service = (service, index);
+            let spec = resolve::service(context, service, image, ports, addition, deviations)?;
+            specs.insert(instance, spec);
+        }
     }
     Ok(specs)
 }
@@ -187,7 +190,8 @@ fn attached(
     networks: &Networks,
     ports: &PortPlan,
 ) -> ContainerSpec {
-    spec.name = resolve::container_name(&owner.project, &spec.service);
+    spec.name = resolve::container_name(&owner.project, &spec.service, 1);
+    (spec.instance, spec.index) = (spec.service.clone(), 1);
     if let Some(ports) = ports.get(&spec.service) {
         spec.ports.clone_from(ports);
     }
@@ -202,7 +206,7 @@ fn attached(
         .map(|network| Attachment {
             network: resolve::network_name(&owner.project, network),
             aliases: aliases.clone(),
-            ipv4: None,
+            ..Attachment::default()
         })
         .collect();
     resolve::finish_labels(&mut spec, owner, None);
@@ -243,13 +247,23 @@ async fn make_networks(
     Ok(())
 }
 
-fn warnings(project: &Project) -> BTreeSet<Deviation> {
+fn warnings(stack: &Stack, project: &Project) -> BTreeSet<Deviation> {
     let why = "as Compose itself would warn, or as containment demands";
-    project
-        .warnings
-        .iter()
-        .map(|warning| Deviation { what: warning.clone(), why: why.into() })
-        .collect()
+    let warned =
+        project.warnings.iter().map(|what| Deviation { what: what.clone(), why: why.into() });
+    let workload = stack.declaration.workload.iter();
+    let served = workload.flat_map(|w| std::iter::once(&w.http).chain(&w.imap)).filter_map(|at| {
+        let name = at.rsplit_once(':').map_or(at.as_str(), |(service, _)| service);
+        let service = project.services.get(name).filter(|service| service.replicas > 1)?;
+        Some(Deviation {
+            what: format!(
+                "the traffic to {name} goes to its first instance of {}",
+                service.replicas
+            ),
+            why: "the load knows one address of each service".into(),
+        })
+    });
+    warned.chain(served).collect()
 }
 
 /// What a run of a stack will list as different from what is written, as far as its files and this
@@ -278,10 +292,10 @@ pub fn foreseen(stack: &Stack, mounts: &Mounts) -> Result<BTreeSet<Deviation>, S
         mounts,
         as_they_are: &as_they_are,
     };
-    let mut deviations = warnings(project);
+    let mut deviations = warnings(stack, project);
     deviations.extend(mounts.deviations.iter().cloned().chain(mounts.told_externals()));
     for service in project.services.values() {
-        resolve::service(&context, service, "", &[], None, &mut deviations)?;
+        resolve::service(&context, (service, 1), "", &[], None, &mut deviations)?;
     }
     Ok(deviations)
 }

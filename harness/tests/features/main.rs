@@ -1,10 +1,12 @@
 //! Each scenario of `features/` as an ordinary test case. The steps of all selected scenarios build
 //! one plan, which runs once on one stack; then each scenario is judged, and fails at its `Then`
-//! line. A seeded subset of the sabotage catalogue follows on the same stack. Nothing starts unless
-//! a case is really run (`--list` starts nothing).
+//! line. A seeded subset of the sabotage catalogue follows on the same stack, then one of the
+//! breakages of its files (all with `FIREDRILL_NIGHTLY=1`), brought up alone. Nothing starts unless a
+//! case is really run (`--list` starts nothing).
 
 mod reconcile;
 
+use firedrill::ops::console::Silent;
 use firedrill::ops::live::{LiveStack, up_and_run};
 use firedrill::ops::options::Options;
 use firedrill::ops::selftest;
@@ -14,11 +16,13 @@ use firedrill::report::{Report, text};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
-use support::{images, oracle};
+use support::{images, is_set, oracle};
 use verdict::Status;
 
 /// How many sabotages are tried here; all of them at night, by `firedrill selftest`.
 const SABOTAGES: usize = 3;
+/// How many breakages of files are tried by day.
+const OF_FILES: usize = 1;
 
 struct Shared {
     runtime: tokio::runtime::Runtime,
@@ -66,7 +70,9 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::foreign(firedrill::process::exit::Exit::Defect, e))?;
-    let catalogue = selftest::read_all(&options.sabotage_folder()?).map_err(Failure::from)?;
+    let folder = options.sabotage_folder()?;
+    let catalogue = selftest::read_all(&folder).map_err(Failure::from)?;
+    let of_files = selftest::broken::read_all(&folder).map_err(Failure::from)?;
     let shared =
         Arc::new(Shared { runtime, options, live: Mutex::new(None), report: OnceLock::new() });
     let mut seen = BTreeSet::new();
@@ -110,6 +116,13 @@ fn trials() -> Result<(Arc<Shared>, Vec<Trial>), Failure> {
         let (shared, catalogue) = (shared.clone(), catalogue.clone());
         let shown = format!("Sabotage::{name} is convicted");
         let work = move || convicted(&shared, &catalogue[&name]);
+        trials.push(images::needing(&shown, images::no_engine, work).into());
+    }
+    let by_day = if is_set("FIREDRILL_NIGHTLY") { of_files.len() } else { OF_FILES };
+    for name in selftest::subset(&of_files, seed, by_day) {
+        let (shared, breakage) = (shared.clone(), of_files[&name].clone());
+        let shown = format!("Broken files::{name} is convicted");
+        let work = move || convicted_alone(&shared, &breakage);
         trials.push(images::needing(&shown, images::no_engine, work).into());
     }
     Ok((shared, trials))
@@ -174,5 +187,17 @@ fn convicted(shared: &Shared, sabotage: &selftest::Sabotage) -> Result<(), Faile
         .runtime
         .block_on(selftest::try_on(live, sabotage))
         .map_err(|f| Failed::from(f.to_string()))?;
+    if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
+}
+
+/// Brings the broken stack up in the healthy one's place.
+fn convicted_alone(shared: &Shared, breakage: &selftest::broken::Breakage) -> Result<(), Failed> {
+    let healthy = shared.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let told = |f: Failure| Failed::from(f.to_string());
+    if let Some(healthy) = healthy {
+        shared.runtime.block_on(healthy.down()).map_err(told)?;
+    }
+    let tried = breakage.try_alone(&shared.options, &Silent);
+    let outcome = shared.runtime.block_on(tried).map_err(told)?;
     if outcome.convicted { Ok(()) } else { Err(Failed::from(outcome.told)) }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
-use verdict::history::fault::{BlastRadius, FaultEvent};
+use verdict::history::fault::{BlastRadius, FaultEvent, ONLY_FAULT};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::{At, EventKind, Expectation, Fact, History, Status, Verdict};
 
@@ -310,7 +310,7 @@ impl Bench {
 
     /// The stand-ins' own interface.
     pub fn stand_ins(&self) -> Client {
-        Client::new(self.live.running.services[STAND_INS].ports[&CONTROL_PORT])
+        Client::new(self.live.running.services[STAND_INS].instances[0].ports[&CONTROL_PORT])
     }
 
     async fn container(&self, service: &str) -> Result<String, String> {
@@ -354,6 +354,7 @@ impl Bench {
         let (kind, mechanism) = ("by the test".to_owned(), "engine".to_owned());
         let fault = FaultEvent::Injected {
             drill: name.clone(),
+            fault: ONLY_FAULT.into(),
             kind,
             target: target.into(),
             instances: vec![],
@@ -364,7 +365,11 @@ impl Bench {
         self.drills.lock().unwrap().push((name.clone(), at, None));
         self.note(EventKind::Fault(fault));
         work.await?;
-        self.note(EventKind::Fault(FaultEvent::Bit { drill: name, evidence: "done".into() }));
+        self.note(EventKind::Fault(FaultEvent::Bit {
+            drill: name,
+            fault: ONLY_FAULT.into(),
+            evidence: "done".into(),
+        }));
         Ok(at)
     }
 
@@ -376,9 +381,11 @@ impl Bench {
     ) -> Result<At, String> {
         let done = work.await;
         let at = self.now();
-        self.note(EventKind::Fault(FaultEvent::Healed { drill: drill.into() }));
+        let fault = || ONLY_FAULT.to_owned();
+        self.note(EventKind::Fault(FaultEvent::Healed { drill: drill.into(), fault: fault() }));
         self.note(EventKind::Fault(FaultEvent::Left {
             drill: drill.into(),
+            fault: fault(),
             evidence: "done".into(),
         }));
         done.map(|()| at)

@@ -363,7 +363,7 @@ async fn kill_and_mend(
 ) -> Outcome {
     let running = bring_up(engine, journal, stack, run, true).await?;
     let containers: Vec<&str> =
-        running.services.values().map(|service| service.container.as_str()).collect();
+        running.instances().map(|(_, instance)| instance.container.as_str()).collect();
     works(engine, &running).await.map_err(|why| format!("before any fault: {why}"))?;
     let mut random = StdRng::seed_from_u64(seed());
     let mut reached_all = 0;

@@ -3,6 +3,7 @@
 //!
 //! `firedrill/<image>:tested` in Compose files stands for the reference that the image has here.
 
+use firedrill::engine::instance::State;
 use firedrill::engine::spec::{Attachment, ContainerSpec, FileSpec, PortSpec};
 use firedrill::engine::{Engine, Health, Limits, label, namespace};
 use firedrill::fault::healing;
@@ -27,6 +28,7 @@ const IMAGES: &[&str] = &["redis", "base-trixie"];
 pub fn tests() -> Tests {
     Tests::side_by_side([
         trial("a_stack_comes_up_is_reached_and_leaves_nothing", comes_up),
+        trial("several_instances_come_up_and_are_told_apart", several),
         trial("dependencies_and_completion_order_the_start", order),
         trial("a_service_is_ready_before_its_first_interval_is_over", ready_early),
         trial("a_service_that_is_not_ready_is_named_with_its_log", not_ready),
@@ -284,6 +286,81 @@ async fn comes_up(fixture: Arc<Fixture>) -> Outcome {
     fixture.nothing_left().await
 }
 
+async fn several(fixture: Arc<Fixture>) -> Outcome {
+    let compose = r#"
+services:
+  web:
+    image: firedrill/redis:tested
+    deploy: {replicas: 2}
+    ports: ["6379"]
+    healthcheck: {test: ["CMD", "redis-cli", "ping"], interval: 300ms, timeout: 2s, retries: 30}
+  idle:
+    image: firedrill/base-trixie:tested
+    command: sleep 600
+    init: true
+    stop_grace_period: 0s
+    links: ["web:store"]
+    depends_on: {web: {condition: service_healthy}}
+"#;
+    let stack = fixture.write(compose, "")?;
+    let running = fixture.up_stack(&stack, BTreeMap::new(), Vec::new()).await?;
+    let (engine, project) = (&fixture.engine, running.project.as_str());
+    let names = ["web-1", "web-2"];
+    assert_eq!(running.members_of("web"), names);
+    let address = |running: &Running, name: &str| {
+        running.address(name, 6379).ok_or_else(|| format!("no port of {name}"))
+    };
+    let ports = [address(&running, names[0])?, address(&running, names[1])?];
+    assert_ne!(ports[0], ports[1]);
+    for port in &ports {
+        TcpStream::connect_timeout(port, Duration::from_secs(2))?;
+    }
+    let found = engine.instances(project, "web").await?;
+    let seen: Vec<_> = found.iter().map(|i| (i.name.as_str(), i.index, i.state)).collect();
+    assert_eq!(seen, [("web-1", 1, State::Running), ("web-2", 2, State::Running)]);
+    let mut inside: Vec<String> =
+        found.iter().filter_map(|i| Some(i.address?.to_string())).collect();
+    inside.sort();
+    // One name for all of them, and another for whom it is linked to.
+    let idle = container(&running, "idle")?;
+    for name in ["web", "store"] {
+        let script = format!("getent ahostsv4 {name} | cut -d' ' -f1 | sort -u");
+        let asked = ["sh", "-c", &script];
+        let seen = engine.exec(&idle, &asked, Duration::from_secs(10)).await?;
+        let mut seen: Vec<&str> = seen.stdout.lines().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, inside, "{name}");
+    }
+    // Which of them is meant must be said.
+    let error = engine.container_of(project, "web").await.expect_err("there are two").to_string();
+    assert!(error.contains("web-1, web-2"), "{error}");
+    let events = fixture.seen();
+    let at = |wanted: &dyn Fn(&StackEvent) -> bool| events.iter().position(wanted);
+    let started = at(&|e| matches!(e, StackEvent::Started { service, .. } if service == "idle"));
+    for name in names {
+        let ready =
+            at(&|e| matches!(e, StackEvent::Ready { service, .. } if service.as_str() == name));
+        assert!(ready.is_some() && ready < started, "{name}: {events:?}");
+    }
+
+    recreate(engine, &stack, &running, "web", None).await?;
+    let known = Running::load(&fixture.journal, &fixture.run)?.ok_or("not written down")?;
+    for (name, port) in names.iter().zip(&ports) {
+        let anew = engine.container_of(project, name).await?;
+        assert_eq!(known.container(name), Some(anew.id.as_str()));
+        assert_ne!(running.container(name), known.container(name), "{name}");
+        assert_eq!(address(&known, name)?, *port);
+    }
+    engine.stop(&container(&known, "web-2")?, Some(Duration::ZERO)).await?;
+    let found = engine.instances(project, "web").await?;
+    let seen: Vec<_> = found.iter().map(|i| (i.state, i.address.is_some())).collect();
+    assert_eq!(seen, [(State::Running, true), (State::Ended, false)]);
+
+    let removed = remove_run(Some(engine), &fixture.journal, &fixture.run).await?;
+    assert_eq!(removed.containers, 3);
+    fixture.nothing_left().await
+}
+
 async fn order(fixture: Arc<Fixture>) -> Outcome {
     let compose = r#"
 services:
@@ -370,7 +447,7 @@ async fn contained(fixture: Arc<Fixture>) -> Outcome {
         "the stack's own services are reached: {seen:?}"
     );
 
-    let network = fixture.engine.docker.inspect_network(&running.networks[0], None).await?;
+    let network = fixture.engine.docker().inspect_network(&running.networks[0], None).await?;
     let gateway =
         network.ipam.and_then(|ipam| ipam.config?.first()?.gateway.clone()).ok_or("no gateway")?;
     let mut targets =

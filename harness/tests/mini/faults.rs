@@ -8,6 +8,7 @@
 mod aimless;
 mod bites;
 mod crash;
+mod instances;
 mod stage;
 mod unfit;
 
@@ -34,7 +35,7 @@ pub fn tests() -> Tests {
             .expect("runtime"),
     );
     let shared = Shared::default();
-    let cases: [(&str, Case); 19] = [
+    let cases: [(&str, Case); 25] = [
         ("stop_ends_the_container_in_order", |s| Box::pin(bites::stop(s))),
         ("kill_ends_it_at_once", |s| Box::pin(bites::kill(s))),
         ("pause_freezes_it", |s| Box::pin(bites::pause(s))),
@@ -44,8 +45,13 @@ pub fn tests() -> Tests {
         ("memory_pressure_fills_the_limit_and_kills_nobody", |s| Box::pin(bites::memory(s))),
         ("refuse_connections_refuses_one_client", |s| Box::pin(bites::refusal(s))),
         ("partition_lets_one_client_hang", |s| Box::pin(bites::partition(s))),
+        ("cut_takes_every_packet_both_ways", |s| Box::pin(bites::cut_both_ways(s))),
+        ("cut_takes_every_packet_one_way", |s| Box::pin(bites::cut_one_way(s))),
         ("packet_delay_delays_one_client", |s| Box::pin(bites::delay(s))),
         ("redis_fill_evicts_and_keeps_what_must_stay", |s| Box::pin(bites::fill(s))),
+        ("one_instance_is_hit_and_the_other_is_not", |s| Box::pin(instances::one(s))),
+        ("a_service_is_hit_in_each_of_its_instances", |s| Box::pin(instances::each(s))),
+        ("a_connection_is_cut_to_one_instance_or_to_each", |s| Box::pin(instances::ends(s))),
         ("a_container_that_does_not_run_is_not_disturbed", |s| Box::pin(aimless::not_running(s))),
         ("a_service_that_is_not_there_is_named", |s| Box::pin(aimless::nobody(s))),
         ("a_port_that_nobody_uses_is_not_disturbed", |s| Box::pin(aimless::unused_port(s))),
@@ -53,6 +59,7 @@ pub fn tests() -> Tests {
         ("pressure_where_there_is_none_to_make_is_refused", |s| Box::pin(aimless::no_pressure(s))),
         ("a_redis_that_never_evicts_is_refused", |s| Box::pin(aimless::never_evicts(s))),
         ("a_helper_that_was_killed_leaves_what_heal_mends", |s| Box::pin(crash::killed_helpers(s))),
+        ("a_cut_is_mended_when_its_harness_is_gone", |s| Box::pin(crash::cut_off(s))),
         ("a_helper_that_was_told_nothing_ends_with_its_harness", |s| Box::pin(crash::orphans(s))),
     ];
     let mut tests: Vec<Test> = Vec::new();

@@ -253,7 +253,7 @@ fn strangers() -> Result<(), Failed> {
         .ended()?
         .refused(3, "speaks version 99 of the protocol")?;
     // One that does not know the token can't make us believe that it does.
-    let hello = framed(r#"{"say":"hello","name":"firedrill worker","version":1,"word":"w"}"#);
+    let hello = framed(r#"{"say":"hello","name":"firedrill worker","version":2,"word":"w"}"#);
     let imposter =
         saying([hello, framed(r#"{"say":"welcome","proof":"AAAA"}"#)].concat())?.to_string();
     crew.load_on(&imposter, &token, &server.url(), &quick)?

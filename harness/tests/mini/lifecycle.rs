@@ -19,6 +19,7 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, NotifiedOnce, NotifiedRepeatedly,
     NotifiedUntilOver,
 };
+use verdict::check::causes::Causes;
 use verdict::history::alert::Notification;
 use verdict::history::fault::FaultEvent;
 use verdict::{Cause, Expectation, Fact, History};
@@ -139,8 +140,14 @@ fn strings(items: &[&str]) -> Vec<String> {
 }
 
 fn fires(alert: &str, drill: &str) -> Expectation {
-    AlertFires { alert: alert.into(), drill: drill.into(), within_s: 8.0, fault: drill.into() }
-        .into()
+    AlertFires {
+        alert: alert.into(),
+        drill: drill.into(),
+        causes: Causes::default(),
+        within_s: 8.0,
+        fault: drill.into(),
+    }
+    .into()
 }
 
 fn reaches(alert: &str, drill: &str, receivers: &[&str], labels: &[(&str, &str)]) -> Expectation {
@@ -148,6 +155,7 @@ fn reaches(alert: &str, drill: &str, receivers: &[&str], labels: &[(&str, &str)]
     AlertReaches {
         alert: alert.into(),
         drill: drill.into(),
+        causes: Causes::default(),
         receivers: strings(receivers),
         labels,
         within_s: 14.0,
@@ -156,13 +164,20 @@ fn reaches(alert: &str, drill: &str, receivers: &[&str], labels: &[(&str, &str)]
 }
 
 fn once(alert: &str) -> Expectation {
-    NotifiedOnce { alert: alert.into(), drill: LIFE.into(), receivers: strings(&["pager"]) }.into()
+    NotifiedOnce {
+        alert: alert.into(),
+        drill: LIFE.into(),
+        causes: Causes::default(),
+        receivers: strings(&["pager"]),
+    }
+    .into()
 }
 
 fn repeated(alert: &str, drill: Option<&str>, every_s: f64) -> Expectation {
     NotifiedRepeatedly {
         alert: alert.into(),
         drill: drill.map(str::to_owned),
+        causes: Causes::default(),
         receivers: strings(&["pager"]),
         every_s,
     }
@@ -195,7 +210,7 @@ fn notifications<'h>(
 }
 
 fn healed(history: &History, drill: &str) -> f64 {
-    let of = |f: &FaultEvent| matches!(f, FaultEvent::Healed { drill: d } if d == drill);
+    let of = |f: &FaultEvent| matches!(f, FaultEvent::Healed { drill: d, .. } if d == drill);
     history.faults().find(|(_, f)| of(f)).map_or(0.0, |(e, _)| e.at.wall_s())
 }
 
@@ -205,6 +220,7 @@ fn whole_life(history: &History) -> Result<(), Failed> {
     let resolves = AlertResolves {
         alert: "Whole".into(),
         drill: LIFE.into(),
+        causes: Causes::default(),
         receivers: strings(&["pager"]),
         within_s: 15.0,
     };
@@ -263,6 +279,7 @@ fn grouped(history: &History) -> Result<(), Failed> {
     let apart = NotifiedOnce {
         alert: "GroupedThere".into(),
         drill: LIFE.into(),
+        causes: Causes::default(),
         receivers: strings(&["pager"]),
     };
     passes(history, apart.into(), &["pager once each"])
@@ -275,6 +292,7 @@ fn brief(history: &History) -> Result<(), Failed> {
     let reaches = AlertReaches {
         alert: "Brief".into(),
         drill: BRIEF.into(),
+        causes: Causes::default(),
         receivers: strings(&["pager"]),
         labels: BTreeMap::new(),
         within_s: 2.0,
@@ -298,6 +316,7 @@ fn all_clear(history: &History) -> Result<(), Failed> {
     let until_over = NotifiedUntilOver {
         alert: "ClearedFalsely".into(),
         drill: DEAD.into(),
+        causes: Causes::default(),
         receivers: strings(&["pager"]),
     };
     fails(
@@ -310,6 +329,7 @@ fn all_clear(history: &History) -> Result<(), Failed> {
     let healthy = NotifiedUntilOver {
         alert: "Whole".into(),
         drill: LIFE.into(),
+        causes: Causes::default(),
         receivers: strings(&["pager"]),
     };
     passes(history, healthy.into(), &["heard nothing of an end"])

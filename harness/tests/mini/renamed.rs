@@ -159,10 +159,9 @@ fn planned(stack: &str) -> Result<(), String> {
 /// What a stack's files state under which name.
 fn stated(read: &subject::LoadedStack) -> BTreeMap<&'static str, BTreeSet<String>> {
     let d = &read.subject.declaration;
-    let services = read.stack.project.services.keys().chain(read.stack.project.left_out.keys());
     BTreeMap::from([
         ("stack", [d.stack.clone()].into()),
-        ("services", services.cloned().collect()),
+        ("services", read.stack.topology.names().cloned().collect()),
         ("jobs", d.targets.iter().map(|t| t.job.clone()).collect()),
         ("alerts", d.alerts.iter().map(|a| a.name.clone()).collect()),
         ("switches", d.dead_mans_switches.iter().map(|s| s.name.clone()).collect()),

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use support::images;
 use support::module::Tests;
 use verdict::check::alerts::{AlertFires, AlertReaches};
+use verdict::check::causes::Causes;
 use verdict::{Cause, Expectation, History};
 
 /// The exporter's first stop.
@@ -129,6 +130,7 @@ pub fn tests() -> Tests {
                 let fires: Expectation = AlertFires {
                     alert: alert.into(),
                     drill: drill.into(),
+                    causes: Causes::default(),
                     within_s: WITHIN_S,
                     fault: "stop".into(),
                 }
@@ -157,6 +159,7 @@ fn reaches(alert: &str, drill: &str, within_s: f64) -> Expectation {
     AlertReaches {
         alert: alert.into(),
         drill: drill.into(),
+        causes: Causes::default(),
         receivers,
         labels: Default::default(),
         within_s,

@@ -151,7 +151,8 @@ fn a_release_that_is_the_same_fails_as_rarely_as_stated() {
             // Without a practical threshold, which only makes failing rarer, the interval alone
             // must keep to alpha.
             let tally = asked(&question(1e-9, alpha), &recorded, runs, 1.0);
-            let chance = proportion::two_sided(tally.worse, tally.asked, alpha);
+            let chance =
+                proportion::two_sided(tally.worse, tally.asked, alpha).expect("alpha is a chance");
             assert!(
                 chance > ACCIDENT,
                 "{step}, alpha {alpha}, {runs} runs: {tally:?}, chance {chance:.5}"
@@ -171,7 +172,8 @@ fn a_release_that_is_slower_by_a_tenth_is_found_with_the_stated_power() {
             .expect("a few runs do");
         let tally = asked(&question, &recorded, runs, 1.1);
         let share = tally.worse as f64 / tally.asked as f64;
-        let chance = proportion::two_sided(tally.worse, tally.asked, question.power);
+        let chance = proportion::two_sided(tally.worse, tally.asked, question.power)
+            .expect("power is a chance");
         assert!(
             share > question.power || chance > ACCIDENT,
             "{step}, {runs} runs: {tally:?}, chance {chance:.5}"

@@ -147,6 +147,42 @@ fn a_use_upwards_is_found_wherever_it_is_written() {
     assert_eq!(upward(&all), [&all[0], &all[2], &all[3]]);
 }
 
+/// Who may know Docker, and who may know Compose: all others ask the engine, and are told what a
+/// stack is.
+const KNOW: &[(&str, &str, &[&str])] = &[
+    ("Docker", r"\bbollard\b|\bdocker::", &["engine.rs", "engine", "image.rs", "image"]),
+    ("Compose", r"\bcompose::", &["stack.rs", "stack"]),
+];
+
+/// Files and lines that name what a pattern finds, outside of these files and folders.
+fn strangers(root: &Path, pattern: &str, may: &[&str]) -> Vec<String> {
+    let pattern = Regex::new(pattern).unwrap();
+    let mut found = Vec::new();
+    for file in files(root) {
+        let below = file.strip_prefix(root).unwrap();
+        if may.iter().any(|known| below.starts_with(known)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let own = text.find("\n#[cfg(test)]\nmod ").map_or(text.as_str(), |at| &text[..at]);
+        let lines = own.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//"));
+        let named = lines.filter(|(_, line)| pattern.is_match(line));
+        found.extend(named.map(|(n, line)| format!("{}:{}: {line}", below.display(), n + 1)));
+    }
+    found
+}
+
+#[test]
+fn docker_and_compose_are_known_to_few() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (what, pattern, may) in KNOW {
+        let found = strangers(&root, pattern, may);
+        assert!(found.is_empty(), "who should not know {what}:\n{}", found.join("\n"));
+        // A pattern that finds nothing anywhere would prove nothing.
+        assert!(!strangers(&root, pattern, &[]).is_empty(), "nobody knows {what}");
+    }
+}
+
 /// What the pure crates must not use: a checker or a parser that looks at the clock, a file or the
 /// network answers another thing each time.
 #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod error_rate;
 mod gate;
+mod instances;
 mod layers;
 mod licences;
 mod optional;

@@ -268,6 +268,7 @@ fn staged(file: &mut RunFile, noise_s: f64) {
     let expectation = verdict::check::alerts::AlertStages {
         alert: told.alert,
         drill: told.drill,
+        causes: told.causes,
         receivers: told.receivers,
         labels: told.labels,
         allowed: StageBudget {

@@ -289,6 +289,7 @@ fn refused(secret: &str) -> Notification {
         alerts: Vec::new(),
         error: Some(format!("no webhook has path /{secret}")),
         received_wall_us: 1,
+        from: None,
     }
 }
 

@@ -58,9 +58,11 @@ macro_rules! expectations {
 }
 
 pub mod alerts;
+mod answered;
 pub mod attempts;
 pub mod baseline;
 pub(crate) mod calendar;
+pub mod causes;
 pub mod clock;
 pub mod cluster;
 pub mod dashboards;
@@ -109,6 +111,7 @@ expectations! {
     NotifiedRepeatedly(alerts::NotifiedRepeatedly) rests on NO_ROLE,
     NotifiedUntilOver(alerts::NotifiedUntilOver) rests on NO_ROLE,
     SomebodyNotified(alerts::SomebodyNotified) rests on NO_ROLE,
+    StatesNotifiedOnce(alerts::StatesNotifiedOnce) rests on BETWEEN_ALERT_MANAGERS,
     PanelsReturnData(dashboards::PanelsReturnData) rests on NO_ROLE,
     DatasourcesHealthy(dashboards::DatasourcesHealthy) rests on NO_ROLE,
     FaultBitAndLeft(drill::FaultBitAndLeft) rests on NO_ROLE,

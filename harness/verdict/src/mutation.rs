@@ -24,16 +24,16 @@ pub struct Mutation {
     /// Pass if the state machine reproduced `ALERTS` of every rule that was not changed for a
     /// drill; Unknown otherwise.
     pub status: Status,
-    /// What that rests on, or the first deviation.
+    /// What the status rests on, or the first deviation.
     pub reason: String,
-    /// Evaluations at which what the server wrote was compared with what was computed.
+    /// Number of evaluations at which what the server wrote was compared with what was computed.
     pub evaluations: u64,
-    /// Those of them at which an alert was pending or firing.
+    /// Number of those at which an alert was pending or firing.
     pub active: u64,
     /// Those at which a sample that decides was being scraped, so that only the server's own word
     /// tells what it saw.
     pub undecidable: u64,
-    /// Evaluations that the server left out, known by its alerts.
+    /// Number of evaluations that the server left out, known by its alerts.
     pub left_out: u64,
     /// How many of all mutants became what.
     pub counts: Counts,
@@ -78,7 +78,7 @@ impl Counts {
     }
 }
 
-/// The mutants that one operator made.
+/// What became of the mutants that one operator made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfOperator {
     /// The operator that made them.
@@ -94,7 +94,7 @@ pub struct OfRule {
     pub rule: String,
     /// Pass if it was reproduced; Skipped if it was changed for a drill; Unknown otherwise.
     pub status: Status,
-    /// What that rests on, or the first deviation.
+    /// What the status rests on, or the first deviation.
     pub reason: String,
     /// Ids of the verdicts that its mutants are judged by: those that hold for the rule as it is.
     pub judged_by: Vec<String>,
@@ -111,7 +111,7 @@ pub struct MutantRow {
     pub operator: Operator,
     /// What was changed, in a few words.
     pub change: String,
-    /// What became of it.
+    /// Whether an expectation told it from the rule.
     pub outcome: Outcome,
     /// Ids of the verdicts that tell it from the rule, if it was killed.
     pub killed_by: Vec<String>,
@@ -121,7 +121,7 @@ pub struct MutantRow {
     pub diff: Vec<String>,
 }
 
-/// What became of a mutant.
+/// What became of a mutant, judged by the run's own expectations of its rule.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -9,28 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the application's own stores hold of the stretch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Truth {
-    /// Operations whose answer promised a mail.
+    /// Ids of the operations whose answer promised a mail.
     pub promised: BTreeSet<String>,
-    /// Rows of the database.
+    /// The rows of the database, one for each promise.
     pub rows: Vec<Row>,
-    /// Tasks that wait in the queue or are taken and not done.
+    /// Number of tasks that wait in the queue or are taken and not done.
     pub waiting: u64,
-    /// Operations of the mails in the mailboxes, once for each copy.
+    /// Ids of the operations of the mails in the mailboxes, once for each copy.
     pub mails: Vec<String>,
 }
 
 /// A row of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Operation that made it.
+    /// Id of the operation that made it.
     pub operation: String,
-    /// What became of it.
+    /// How far its mail has come.
     pub state: RowState,
-    /// Mailboxes that it goes to.
+    /// Number of mailboxes that it goes to.
     pub recipients: u64,
 }
 
-/// What became of a row.
+/// How far the mail of a row has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowState {
     /// It still waits.
@@ -41,12 +41,12 @@ pub enum RowState {
     Failed,
 }
 
-/// What a signal tells how many of.
+/// What a counter or a source of log lines counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counts {
-    /// Rows.
+    /// Rows of the database.
     Rows,
-    /// Rows that were sent.
+    /// Rows that were sent; a counter counts each recipient.
     Sent,
     /// Mails in mailboxes.
     Mails,
@@ -55,15 +55,15 @@ pub enum Counts {
 /// What the monitoring tells of the stretch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Told {
-    /// Counters: name, what they count, and between what they grew.
+    /// Of each counter its name, what it counts, and how much it grew.
     pub counters: Vec<(String, Counts, Growth)>,
-    /// Sources of log lines, what each has a line for, and the operations of its lines.
+    /// Of each source of log lines its name, what it has a line for, and the ids of its lines' operations.
     pub lines: Vec<(String, Counts, Vec<String>)>,
-    /// Operations of the traces that were kept, once for each trace.
+    /// Ids of the operations of the traces that were kept, once for each trace.
     pub traces: Vec<String>,
-    /// Share of traces that is kept.
+    /// Stated share of traces that is kept, 0 to 1.
     pub kept_share: f64,
-    /// Chance with which the share may be called wrong though it is right.
+    /// Chance with which the share may be called wrong though it is right, 0 to 1.
     pub alpha: f64,
 }
 
@@ -71,18 +71,18 @@ pub struct Told {
 /// of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Growth {
-    /// At least.
+    /// The least that it grew by.
     pub least: f64,
-    /// At most.
+    /// The most that it grew by.
     pub most: f64,
 }
 
 impl Growth {
-    /// From raw samples as stored, between two instants (seconds since the epoch). Series are
-    /// summed up.
+    /// How much series grew together between two instants (seconds since 1970), from their raw
+    /// samples as stored.
     ///
     /// # Errors
-    /// There is none, one lacks a sample before or after either instant, or it fell: what it
+    /// There is no series, one lacks a sample before or after either instant, or one fell: what it
     /// counted before is not known then.
     pub fn of(series: &[Series], from_s: f64, to_s: f64) -> Result<Growth, String> {
         if series.is_empty() {
@@ -173,14 +173,19 @@ pub fn differences(truth: &Truth, told: &Told) -> Vec<String> {
     if kept.len() < told.traces.len() {
         found.push(format!("{} traces of {} operations", told.traces.len(), kept.len()));
     }
-    let chance = two_sided(kept.len() as u64, known.len().max(kept.len()) as u64, told.kept_share);
-    if !(0.0..=1.0).contains(&told.kept_share) || chance < told.alpha {
-        found.push(format!(
+    let of = known.len().max(kept.len()) as u64;
+    match two_sided(kept.len() as u64, of, told.kept_share) {
+        None => found.push(format!(
+            "the share of traces that is kept is stated as {}, wanted 0 to 1",
+            told.kept_share
+        )),
+        Some(chance) if chance < told.alpha => found.push(format!(
             "traces of {} of {} rows were kept, which a share of {} explains with a chance of {chance:.1e}",
             kept.len(),
             known.len(),
             told.kept_share
-        ));
+        )),
+        Some(_) => {}
     }
     found
 }
@@ -291,7 +296,9 @@ mod tests {
         lie(&|_, t| t.traces[0] = "elsewhere".into(), &["1 traces of no row: elsewhere"]);
         lie(&|_, t| t.traces.push("op-000".into()), &["51 traces of 50 operations"]);
         lie(&|_, t| t.traces.truncate(25), &["traces of 25 of 100 rows were kept"]);
-        lie(&|_, t| t.kept_share = f64::NAN, &["which a share of NaN explains"]);
+        for share in [f64::NAN, -0.5, 1.5] {
+            lie(&|_, t| t.kept_share = share, &["the share of traces that is kept is stated as"]);
+        }
         lie(&|t, _| t.waiting = 0, &["3 rows wait to be sent, and the queue holds 0 tasks"]);
         lie(
             &|t, _| drop(t.mails.remove(7)),

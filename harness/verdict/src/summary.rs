@@ -23,7 +23,7 @@ pub use outline::{FailureGroup, Outline, Section, VerdictGroup, order, outline};
 pub use timeline::{AlertLane, Bin, FiringInterval, Mark, Receiver, State, Timeline, timeline};
 pub use told::{Place, ReportedVerdict, Waiver, skip, tell, waive};
 
-use crate::history::fault::FaultEvent;
+use crate::history::fault::{FaultEvent, ONLY_FAULT, is_only_fault, only_fault};
 use crate::history::load::{LoadEvent, LoadSummary};
 pub use crate::history::run::{Deviation, DeviationKind};
 use crate::history::run::{Phase, RunEvent};
@@ -37,9 +37,12 @@ use std::collections::BTreeSet;
 pub struct FaultRow {
     /// Id of the drill that it belongs to.
     pub drill: String,
+    /// Id of the fault within its drill; absent where the drill has one that is not named.
+    #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+    pub fault: String,
     /// Kind of the fault, for example `stop`.
     pub kind: String,
-    /// Name of the service that it is aimed at.
+    /// What it is aimed at: the name of a service, or those of its instances.
     pub target: String,
     /// How it was injected, for example `engine`.
     pub mechanism: String,
@@ -49,6 +52,20 @@ pub struct FaultRow {
     pub bit_at: Option<f64>,
     /// When it was healed, in seconds since the run began; null if it was not.
     pub healed_at: Option<f64>,
+}
+
+impl FaultRow {
+    /// Its drill's name, with its own where it has one.
+    pub fn name(&self) -> String {
+        match self.fault.as_str() {
+            ONLY_FAULT => self.drill.clone(),
+            fault => format!("{}: {fault}", self.drill),
+        }
+    }
+
+    fn is_of(&self, event: &FaultEvent) -> bool {
+        (self.drill.as_str(), self.fault.as_str()) == (event.drill(), event.fault())
+    }
 }
 
 /// How long the parts of a run took; null for what did not take place.
@@ -112,9 +129,10 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
     let mut rows: Vec<FaultRow> = Vec::new();
     let seconds = |at: At| at.mono_us as f64 / 1e6;
     for (event, fault) in history.faults() {
-        if let FaultEvent::Injected { drill, kind, target, mechanism, .. } = fault {
+        if let FaultEvent::Injected { drill, fault, kind, target, mechanism, .. } = fault {
             rows.push(FaultRow {
                 drill: drill.clone(),
+                fault: fault.clone(),
                 kind: kind.clone(),
                 target: target.clone(),
                 mechanism: mechanism.clone(),
@@ -122,7 +140,7 @@ pub fn faults(history: &History) -> Vec<FaultRow> {
                 bit_at: None,
                 healed_at: None,
             });
-        } else if let Some(row) = rows.iter_mut().rev().find(|r| r.drill == fault.drill()) {
+        } else if let Some(row) = rows.iter_mut().rev().find(|r| r.is_of(fault)) {
             match fault {
                 FaultEvent::Bit { .. } => row.bit_at = row.bit_at.or(Some(seconds(event.at))),
                 FaultEvent::Healed { .. } => row.healed_at = Some(seconds(event.at)),

@@ -8,6 +8,7 @@ use super::link::{
 use super::merge::Merge;
 use super::offset::Offset;
 use super::token::{Side, Token};
+use crate::advice::{Advice, Advised};
 use crate::arrival::Share;
 use crate::direct::{IntervalLog, Tally, now};
 use crate::recorder::LiveStats;
@@ -53,57 +54,70 @@ pub struct Watching<'a> {
 #[derive(Debug, Error)]
 pub enum FleetError {
     /// It does not answer.
-    #[error(
-        "worker {worker} can't be reached: {why}\nhint: start it there with `firedrill worker --listen ADDRESS:PORT --token-file FILE`"
-    )]
+    #[error("worker {worker} can't be reached: {why}")]
     Unreachable { worker: String, why: String },
     /// Something else answers.
-    #[error(
-        "what answers at {worker} is no worker of ours: {seen}\nhint: name the address that `firedrill worker` printed"
-    )]
+    #[error("what answers at {worker} is no worker of ours: {seen}")]
     Foreign {
         worker: String,
         /// What was seen.
         seen: String,
     },
     /// It speaks another version.
-    #[error(
-        "worker {worker} speaks version {seen} of the protocol, wanted {VERSION}\nhint: run the same firedrill on all machines"
-    )]
+    #[error("worker {worker} speaks version {seen} of the protocol, wanted {VERSION}")]
     Version { worker: String, seen: u32 },
     /// It knows another token.
-    #[error("worker {worker} has another token\nhint: start it with the same --token-file")]
+    #[error("worker {worker} has another token")]
     Token { worker: String },
     /// It serves somebody else.
-    #[error(
-        "worker {worker} is busy with another coordinator\nhint: wait until that load is over, or start a worker of your own"
-    )]
+    #[error("worker {worker} is busy with another coordinator")]
     Busy { worker: String },
     /// It will not do what it is asked.
     #[error("worker {worker} refuses: {why}")]
     Refused {
         worker: String,
         /// Why, and what to do.
-        why: String,
+        why: Advice,
     },
     /// Nobody answers at the target.
     #[error("worker {worker}: {why}")]
     Target {
         worker: String,
         /// What was seen, and what to do.
-        why: String,
+        why: Advice,
     },
     /// It was lost before the load began.
-    #[error(
-        "worker {worker} was lost before the load began: {why}\nhint: look at what it printed, and start it again"
-    )]
+    #[error("worker {worker} was lost before the load began: {why}")]
     Lost { worker: String, why: String },
     /// There are more workers than something can be shared out among.
     #[error("{0}")]
-    Few(String),
+    Few(Advice),
     /// The interval log can't be written.
-    #[error("the interval log can't be written: {0}\nhint: name another file with --hdr-log")]
+    #[error("the interval log can't be written: {0}")]
     Log(io::Error),
+}
+
+impl Advised for FleetError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            FleetError::Unreachable { .. } => {
+                "start it there with `firedrill worker --listen ADDRESS:PORT --token-file FILE`"
+                    .into()
+            }
+            FleetError::Foreign { .. } => "name the address that `firedrill worker` printed".into(),
+            FleetError::Version { .. } => "run the same firedrill on all machines".into(),
+            FleetError::Token { .. } => "start it with the same --token-file".into(),
+            FleetError::Busy { .. } => {
+                "wait until that load is over, or start a worker of your own".into()
+            }
+            FleetError::Refused { why, .. } | FleetError::Target { why, .. } => {
+                return why.hint.clone();
+            }
+            FleetError::Lost { .. } => "look at what it printed, and start it again".into(),
+            FleetError::Few(why) => return why.hint.clone(),
+            FleetError::Log(_) => "name another file with --hdr-log".into(),
+        })
+    }
 }
 
 /// Our clock, ns.
@@ -188,24 +202,25 @@ pub async fn drive(
 fn shares(load: &Load, workers: &[Place]) -> Result<Vec<Share>, FleetError> {
     let among = u32::try_from(workers.len()).unwrap_or(u32::MAX);
     if workers.is_empty() {
-        return Err(FleetError::Few(
-            "there is no worker\nhint: as in --workers 10.0.0.5:7117,10.0.0.6:7117".into(),
-        ));
+        return Err(FleetError::Few(Advice::new(
+            "there is no worker",
+            "as in --workers 10.0.0.5:7117,10.0.0.6:7117",
+        )));
     }
     if let Some(twice) = workers
         .iter()
         .enumerate()
         .find(|(at, w)| workers[..*at].iter().any(|o| o.address == w.address))
     {
-        return Err(FleetError::Few(format!(
-            "worker {} is named twice\nhint: name each worker once",
-            twice.1.name
+        return Err(FleetError::Few(Advice::new(
+            format!("worker {} is named twice", twice.1.name),
+            "name each worker once",
         )));
     }
     if load.connections < workers.len() {
-        return Err(FleetError::Few(format!(
-            "{} connections can't be shared out among {among} workers\nhint: --connections is for all of them together",
-            load.connections
+        return Err(FleetError::Few(Advice::new(
+            format!("{} connections can't be shared out among {among} workers", load.connections),
+            "--connections is for all of them together",
         )));
     }
     Ok((0..among).filter_map(|index| Share::new(index, among)).collect())

@@ -6,6 +6,7 @@
 //! is anything else heard. The traffic itself is not secret.
 
 use super::job::Job;
+use crate::advice::Advice;
 use crate::direct::Tally;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -20,7 +21,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec, LengthDelimitedCodecError}
 use verdict::history::load::LoadSummary;
 
 /// Version of what is said. Either side refuses another one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// What a worker calls itself.
 pub(super) const NAME: &str = "firedrill worker";
 /// Longest frame from somebody who has proved nothing yet, bytes.
@@ -80,12 +81,12 @@ pub enum Refusal {
     Token,
     /// Another coordinator is being served.
     Busy,
-    /// The worker must not drive that target; why.
-    Target(String),
-    /// Nobody answers at the target; what was seen.
-    Unreachable(String),
+    /// The worker must not drive that target; why, and what to do.
+    Target(Advice),
+    /// Nobody answers at the target; what was seen, and what to do.
+    Unreachable(Advice),
     /// That can't be done, or is said at the wrong time.
-    Request(String),
+    Request(Advice),
 }
 
 /// Why nothing more is heard.

@@ -1,6 +1,7 @@
 //! The secret that a coordinator and its workers share. It never travels: each side proves to the
 //! other that it knows it.
 
+use crate::advice::Advised;
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,13 +19,17 @@ pub struct Token(Key);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// It is too short to be a secret.
-    #[error(
-        "the token has {0} characters, wanted at least {SHORTEST}\nhint: head -c 32 /dev/urandom | base64"
-    )]
+    #[error("the token has {0} characters, wanted at least {SHORTEST}")]
     Short(usize),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     NoRandom,
+}
+
+impl Advised for TokenError {
+    fn hint(&self) -> Option<String> {
+        matches!(self, TokenError::Short(_)).then(|| "head -c 32 /dev/urandom | base64".into())
+    }
 }
 
 impl fmt::Debug for Token {

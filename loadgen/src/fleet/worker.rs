@@ -4,6 +4,7 @@
 use super::job::Job;
 use super::link::{Link, LinkError, NAME, Refusal, SILENCE, ToCoordinator, ToWorker, VERSION};
 use super::token::{Side, Token};
+use crate::advice::{Advice, Advised};
 use crate::arrival::Share;
 use crate::direct::{self, Direct, Part, Tally, Watch, now};
 use crate::target::{Network, check_target};
@@ -165,8 +166,9 @@ impl Visit {
                 () = self.stop.cancelled() => return Ok(()),
                 said = link.hear(PATIENCE) => said?,
             };
-            let refuse =
-                |why: &str| ToCoordinator::Refused { refusal: Refusal::Request(why.into()) };
+            let refuse = |why: &str| ToCoordinator::Refused {
+                refusal: Refusal::Request(why.to_owned().into()),
+            };
             let answer = match said {
                 ToWorker::Ping => ToCoordinator::Pong { clock: self.clock() },
                 ToWorker::Stop => continue,
@@ -205,16 +207,18 @@ impl Visit {
         };
         let address = address.map_err(|e| match e {
             crate::TargetError::Foreign { .. } => {
-                Refusal::Target(format!("{e}; or start the worker with --allow NETWORK"))
+                let hint = e.hint().unwrap_or_default();
+                let or = format!("{hint}; or start the worker with --allow NETWORK");
+                Refusal::Target(Advice::new(e.to_string(), or))
             }
-            other => Refusal::Target(other.to_string()),
+            other => Refusal::Target(other.advice()),
         })?;
-        let direct = job.direct(address).map_err(|e| Refusal::Request(e.to_string()))?;
+        let direct = job.direct(address).map_err(|e| Refusal::Request(e.advice()))?;
         let tried =
             tokio::task::spawn_blocking(move || direct::reach(&direct).map(|()| direct)).await;
-        match tried.map_err(|e| Refusal::Request(e.to_string()))? {
+        match tried.map_err(|e| Refusal::Request(e.to_string().into()))? {
             Ok(direct) => Ok(Prepared { direct, share: job.share }),
-            Err(e) => Err(Refusal::Unreachable(e.to_string())),
+            Err(e) => Err(Refusal::Unreachable(e.advice())),
         }
     }
 

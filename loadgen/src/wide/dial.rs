@@ -1,6 +1,7 @@
 //! Opens connections to one address, with TLS where that is wanted.
 
 use super::Unopened;
+use crate::advice::Advised;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -34,16 +35,27 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TlsError {
     /// The file of authorities is none.
-    #[error(
-        "it holds no certificate that can be read: {0}\nhint: PEM, as in -----BEGIN CERTIFICATE-----; the server's own certificate will do if it signed itself"
-    )]
+    #[error("it holds no certificate that can be read: {0}")]
     Authorities(String),
     /// A name that no certificate carries.
-    #[error("host {0:?} can't be in a certificate\nhint: a DNS name or an address")]
+    #[error("host {0:?} can't be in a certificate")]
     Name(String),
     /// The library refuses.
     #[error("TLS can't be set up: {0}")]
     Refused(String),
+}
+
+impl Advised for TlsError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            TlsError::Authorities(_) => Some(
+                "PEM, as in -----BEGIN CERTIFICATE-----; the server's own certificate will do if it signed itself"
+                    .into(),
+            ),
+            TlsError::Name(_) => Some("a DNS name or an address".into()),
+            TlsError::Refused(_) => None,
+        }
+    }
 }
 
 impl Tls {
@@ -184,7 +196,8 @@ mod tests {
         for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
         {
             let error = Tls::new("127.0.0.1", text.as_bytes()).expect_err("refused");
-            assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
+            let said = error.advice().text();
+            assert!(said.contains("BEGIN CERTIFICATE"), "{said}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::dial::{Dial, Io, Tls};
 use super::{Client, Failed, Operation, Unopened};
+use crate::advice::Advice;
 use crate::direct::request::header;
 use crate::template::{Filling, RequestError, Template};
 use jiff::tz::TimeZone;
@@ -61,12 +62,15 @@ impl Writer {
     ///
     /// # Errors
     /// One that is no address.
-    pub fn addresses(&self, number: u64) -> Result<(String, String), String> {
+    pub fn addresses(&self, number: u64) -> Result<(String, String), Advice> {
         let (from, to) =
             (self.from.text(&self.filling, number), self.to.text(&self.filling, number));
         for address in [&from, &to] {
             address.parse::<Address>().map_err(|e| {
-                format!("{address:?} is no mail address: {e}\nhint: as in --to alice@mail.test")
+                Advice::new(
+                    format!("{address:?} is no mail address: {e}"),
+                    "as in --to alice@mail.test",
+                )
             })?;
         }
         Ok((from, to))

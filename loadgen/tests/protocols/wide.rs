@@ -7,7 +7,6 @@ mod servers;
 mod web;
 
 use libtest_mimic::Failed;
-use loadgen::Arrival;
 use loadgen::direct::{Pace, Parts, Request, Watch};
 use loadgen::payload::Size;
 use loadgen::template::{Feed, Filling, Order, Template};
@@ -15,6 +14,7 @@ use loadgen::wide::{
     Dial, Line, Mailbox, Mailing, Protocol, Security, Sink, Tls, Traces, Transport, Version, Web,
     Wide, WideError, Writer, drive,
 };
+use loadgen::{Advised, Arrival};
 use servers::{Running, dialogue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -337,8 +337,8 @@ fn nobody_is_there(_: &Runtime) -> Result<(), Failed> {
         }),
     ];
     for protocol in protocols {
-        let error = LOAD.drive(protocol).err().map(|e| e.to_string()).unwrap_or_default();
-        holds(&error, error.contains("can't be driven") && error.contains("hint:"))?;
+        let error = LOAD.drive(protocol).err().map(|e| e.advice().text()).unwrap_or_default();
+        holds(&error, error.contains("can't be driven") && error.contains("\nhint: start"))?;
     }
     Ok(())
 }

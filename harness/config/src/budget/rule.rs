@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reach::{RulePlace, interval_of, reach, scrape};
 use super::{Budget, BudgetAssumptions, Stage, StageTime, sum};
-use crate::monitoring::{AlertmanagerServer, MonitoringConfig, PrometheusServer, duration};
+use crate::monitoring::{AlertmanagerServer, MonitoringConfig, PrometheusServer, Route, duration};
 
 /// `hold` in whole evaluations.
 pub(super) fn rounded_up(hold: Duration, interval: Duration) -> Duration {
@@ -24,56 +24,67 @@ pub(super) fn of_rule(
     assumptions: &BudgetAssumptions,
 ) -> Vec<Budget> {
     let rule = place.rule;
+    let (first, last) = until_decided(server, place, assumptions);
+    let decided = Budget {
+        alert: rule.name.clone(),
+        prometheus: server.service.clone(),
+        receiver: String::new(),
+        route: String::new(),
+        sends_resolved: false,
+        fire: sum(&first) + assumptions.host_noise,
+        clear: sum(&last) + assumptions.host_noise,
+        notify: Duration::ZERO,
+        resolve: Duration::ZERO,
+        stages: first,
+        resolve_stages: last,
+    };
+    let Some(manager) = alertmanager_of(config, server) else {
+        return vec![summed_up(decided, assumptions.host_noise)];
+    };
+    let mut all = server.config.view.global.external_labels.clone();
+    all.extend(labels.clone());
+    all.extend(rule.labels.clone());
+    all.insert("alertname".into(), rule.name.clone());
+    let ends = manager.config.view.route_for(&all);
+    ends.iter()
+        .map(|end| {
+            let notified = notified_by(decided.clone(), manager, end.route, assumptions);
+            summed_up(notified, assumptions.host_noise)
+        })
+        .collect()
+}
+
+/// The stages at the metrics server: until the alert fires, and until it is over.
+fn until_decided(
+    server: &PrometheusServer,
+    place: &RulePlace<'_>,
+    assumptions: &BudgetAssumptions,
+) -> (Vec<StageTime>, Vec<StageTime>) {
+    let rule = place.rule;
     let interval = interval_of(server, place.group);
     let reach = reach(server, *place, &rule.expr, Duration::ZERO, 0);
-    let mut first = Vec::new();
-    let mut last = Vec::new();
-    if !reach.window.is_zero() {
-        let window = duration::format(reach.window);
-        let ((filling, how), (draining, back)) =
-            (assumptions.fill.filling(), assumptions.fill.draining());
-        push(
-            &mut first,
-            Stage::WindowFill,
-            reach.window.mul_f64(filling),
-            format!("window {window}: {how}"),
-        );
-        push(
-            &mut last,
-            Stage::WindowDrain,
-            reach.window.mul_f64(draining),
-            format!("window {window}: {back}"),
-        );
-    }
+    let (mut first, mut last) = windows(reach.window, assumptions);
     let (takes, basis) = scrape(server, &reach, assumptions);
     for stages in [&mut first, &mut last] {
         push(stages, Stage::Scrape, takes, basis.clone());
         for (name, interval) in &reach.recordings {
-            push(
-                stages,
-                Stage::Recording,
-                *interval,
-                format!(
-                    "recorded series `{name}`, evaluated every {}",
-                    duration::format(*interval)
-                ),
+            let basis = format!(
+                "recorded series `{name}`, evaluated every {}",
+                duration::format(*interval)
             );
+            push(stages, Stage::Recording, *interval, basis);
         }
         let offset =
             place.group.query_offset.unwrap_or(server.config.view.global.rule_query_offset);
         if !offset.is_zero() {
             push(stages, Stage::QueryOffset, offset, "evaluations look back by it".into());
         }
-        push(
-            stages,
-            Stage::Evaluation,
-            interval,
-            format!(
-                "group `{}` is evaluated every {}",
-                place.group.name,
-                duration::format(interval)
-            ),
+        let basis = format!(
+            "group `{}` is evaluated every {}",
+            place.group.name,
+            duration::format(interval)
         );
+        push(stages, Stage::Evaluation, interval, basis);
     }
     for (stages, stage, wanted, key) in [
         (&mut first, Stage::Hold, rule.hold(), "for"),
@@ -88,98 +99,72 @@ pub(super) fn of_rule(
             push(stages, stage, rounded_up(wanted, interval), text);
         }
     }
-    let noise = assumptions.host_noise;
-    let fire = sum(&first) + noise;
-    let clear = sum(&last) + noise;
-    let made = |receiver: &str,
-                route: &str,
-                sends_resolved: bool,
-                first: Vec<StageTime>,
-                last: Vec<StageTime>| Budget {
-        alert: rule.name.clone(),
-        prometheus: server.service.clone(),
-        receiver: receiver.to_owned(),
-        route: route.to_owned(),
-        sends_resolved,
-        fire,
-        clear,
-        notify: sum(&first),
-        resolve: sum(&last),
-        stages: first,
-        resolve_stages: last,
-    };
-    let with_noise = |stages: &mut Vec<StageTime>| {
-        if !noise.is_zero() {
-            push(
-                stages,
-                Stage::HostNoise,
-                noise,
-                "allowance for what else runs on the host".into(),
-            );
+    (first, last)
+}
+
+/// How long the expression's window takes to fill and to drain.
+fn windows(window: Duration, assumptions: &BudgetAssumptions) -> (Vec<StageTime>, Vec<StageTime>) {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    if !window.is_zero() {
+        let text = duration::format(window);
+        let (filling, how) = assumptions.fill.filling();
+        let takes = window.mul_f64(filling);
+        push(&mut first, Stage::WindowFill, takes, format!("window {text}: {how}"));
+        let (draining, how) = assumptions.fill.draining();
+        let takes = window.mul_f64(draining);
+        push(&mut last, Stage::WindowDrain, takes, format!("window {text}: {how}"));
+    }
+    (first, last)
+}
+
+/// Adds the stages at the alert manager, on one route to its receiver.
+fn notified_by(
+    mut budget: Budget,
+    manager: &AlertmanagerServer,
+    route: &Route,
+    assumptions: &BudgetAssumptions,
+) -> Budget {
+    let key = &route.place.key;
+    let interval = duration::format(route.group_interval);
+    if assumptions.joins_group {
+        let basis = format!("{key}: its group was notified before, every {interval}");
+        push(&mut budget.stages, Stage::GroupInterval, route.group_interval, basis);
+    } else {
+        let basis = format!("{key}: a new group waits {}", duration::format(route.group_wait));
+        push(&mut budget.stages, Stage::GroupWait, route.group_wait, basis);
+    }
+    let basis = format!("{key}: changes of a group are notified every {interval}");
+    push(&mut budget.resolve_stages, Stage::GroupInterval, route.group_interval, basis);
+    let before = assumptions.peer_position;
+    for stages in [&mut budget.stages, &mut budget.resolve_stages] {
+        if before > 0 {
+            let basis = format!("{before} peers come before, each with its time-out");
+            push(stages, Stage::PeerTurn, peer_timeout(manager) * before, basis);
         }
-    };
-    let Some(manager) = alertmanager_of(config, server) else {
-        with_noise(&mut first);
-        with_noise(&mut last);
-        return vec![made("", "", false, first, last)];
-    };
-    let mut all = server.config.view.global.external_labels.clone();
-    all.extend(labels.clone());
-    all.extend(rule.labels.clone());
-    all.insert("alertname".into(), rule.name.clone());
-    let view = &manager.config.view;
-    view.route_for(&all)
-        .iter()
-        .map(|end| {
-            let (mut first, mut last) = (first.clone(), last.clone());
-            let route = end.route;
-            let key = &route.place.key;
-            if assumptions.joins_group {
-                let basis = format!(
-                    "{key}: its group was notified before, every {}",
-                    duration::format(route.group_interval)
-                );
-                push(&mut first, Stage::GroupInterval, route.group_interval, basis);
-            } else {
-                push(
-                    &mut first,
-                    Stage::GroupWait,
-                    route.group_wait,
-                    format!("{key}: a new group waits {}", duration::format(route.group_wait)),
-                );
-            }
-            let basis = format!(
-                "{key}: changes of a group are notified every {}",
-                duration::format(route.group_interval)
-            );
-            push(&mut last, Stage::GroupInterval, route.group_interval, basis);
-            for stages in [&mut first, &mut last] {
-                if assumptions.peer_position > 0 {
-                    let turn = peer_timeout(manager) * assumptions.peer_position;
-                    push(
-                        stages,
-                        Stage::PeerTurn,
-                        turn,
-                        format!(
-                            "{} peers come before, each with its time-out",
-                            assumptions.peer_position
-                        ),
-                    );
-                }
-                push(
-                    stages,
-                    Stage::Delivery,
-                    assumptions.delivery,
-                    "allowance for the way to the receiver".into(),
-                );
-                with_noise(stages);
-            }
-            let resolved = view
-                .receiver(&route.receiver)
-                .is_some_and(|receiver| receiver.integrations.iter().all(|one| one.send_resolved));
-            made(&route.receiver, key, resolved, first, last)
-        })
-        .collect()
+        let basis = "allowance for the way to the receiver".into();
+        push(stages, Stage::Delivery, assumptions.delivery, basis);
+    }
+    budget.receiver.clone_from(&route.receiver);
+    budget.route.clone_from(key);
+    budget.sends_resolved = manager
+        .config
+        .view
+        .receiver(&route.receiver)
+        .is_some_and(|receiver| receiver.integrations.iter().all(|one| one.send_resolved));
+    budget
+}
+
+/// Adds the allowance for what else runs on the host, and all stages together.
+fn summed_up(mut budget: Budget, noise: Duration) -> Budget {
+    for stages in [&mut budget.stages, &mut budget.resolve_stages] {
+        if !noise.is_zero() {
+            let basis = "allowance for what else runs on the host".into();
+            push(stages, Stage::HostNoise, noise, basis);
+        }
+    }
+    budget.notify = sum(&budget.stages);
+    budget.resolve = sum(&budget.resolve_stages);
+    budget
 }
 
 fn push(stages: &mut Vec<StageTime>, stage: Stage, takes: Duration, basis: String) {

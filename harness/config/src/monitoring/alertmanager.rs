@@ -9,13 +9,14 @@ use super::matcher::{LabelMatcher, MatcherOp};
 use super::receiver::{self, Receiver};
 use crate::yaml::{ConfigError, Document, Place};
 
-/// `group_wait` where no route says anything.
+/// `group_wait` where no route states it, as all defaults here by
+/// <https://prometheus.io/docs/alerting/latest/configuration/>.
 pub const DEFAULT_GROUP_WAIT: Duration = Duration::from_secs(30);
-/// `group_interval` where no route says anything.
+/// `group_interval` where no route states it.
 pub const DEFAULT_GROUP_INTERVAL: Duration = Duration::from_secs(300);
-/// `repeat_interval` where no route says anything.
+/// `repeat_interval` where no route states it.
 pub const DEFAULT_REPEAT_INTERVAL: Duration = Duration::from_secs(4 * 3600);
-/// `global.resolve_timeout` where the file says nothing.
+/// `global.resolve_timeout` where the file does not state it.
 pub const DEFAULT_RESOLVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// An Alertmanager configuration.
@@ -24,13 +25,13 @@ pub struct Alertmanager {
     /// After which an alert without an end counts as resolved. Prometheus always sends an end, so
     /// this rarely matters.
     pub resolve_timeout: Duration,
-    /// The routing tree.
+    /// The root of the routing tree.
     pub route: Route,
-    /// Receivers.
+    /// Receivers in the order of the file.
     pub receivers: Vec<Receiver>,
-    /// Inhibitions.
+    /// Rules by which alerts silence others (`inhibit_rules`).
     pub inhibitions: Vec<Inhibition>,
-    /// Names of time intervals, which are wall-clock times.
+    /// Names of time intervals, which are wall-clock times, with where they stand.
     pub time_intervals: Vec<(String, Place)>,
     /// Patterns of template files, as written.
     pub templates: Vec<String>,
@@ -39,9 +40,9 @@ pub struct Alertmanager {
 /// A node of the routing tree with everything that it inherits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Receiver that is told.
+    /// Name of the receiver that is notified.
     pub receiver: String,
-    /// Labels that make a group; sorted.
+    /// Names of the labels by which alerts are grouped, sorted.
     pub group_by: Vec<String>,
     /// Whether each alert is a group of its own (`group_by: ['...']`).
     pub group_by_all: bool,
@@ -51,15 +52,15 @@ pub struct Route {
     pub group_interval: Duration,
     /// After which an unchanged group is notified again.
     pub repeat_interval: Duration,
-    /// All must hold for an alert to enter.
+    /// Matchers that must all hold for an alert to enter.
     pub matchers: Vec<LabelMatcher>,
-    /// Whether the next sibling is tried as well.
+    /// Whether an alert that enters is tried on the next sibling as well (`continue`).
     pub go_on: bool,
-    /// Time intervals in which it is silent.
+    /// Names of time intervals in which it is silent.
     pub mute: Vec<String>,
-    /// Time intervals outside of which it is silent.
+    /// Names of time intervals outside of which it is silent.
     pub active: Vec<String>,
-    /// Routes below.
+    /// The routes below it, in order.
     pub routes: Vec<Route>,
     /// Where it stands.
     pub place: Place,
@@ -68,11 +69,11 @@ pub struct Route {
 /// A rule by which alerts silence others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inhibition {
-    /// What the silencing alert must satisfy.
+    /// Matchers that the silencing alert must satisfy.
     pub source: Vec<LabelMatcher>,
-    /// What the silenced alert must satisfy.
+    /// Matchers that the silenced alert must satisfy.
     pub target: Vec<LabelMatcher>,
-    /// Labels that both must have alike; missing counts as empty.
+    /// Names of labels that both must have alike; a missing label counts as empty.
     pub equal: Vec<String>,
     /// Where it stands.
     pub place: Place,
@@ -81,7 +82,7 @@ pub struct Inhibition {
 /// A route that an alert ends in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteMatch<'a> {
-    /// The route.
+    /// The route that it is.
     pub route: &'a Route,
     /// Keys of the routes from the root to it: `route`, `route.routes[1]` …
     pub trail: Vec<&'a str>,
@@ -140,7 +141,7 @@ impl Alertmanager {
 
     /// The routes that an alert with these labels ends in, as Alertmanager walks its tree: the
     /// deepest that match, in order; siblings after a match only if it says `continue`; the node
-    /// itself if no child matches.
+    /// itself if no child matches: <https://prometheus.io/docs/alerting/latest/configuration/#route>.
     pub fn route_for(&self, labels: &BTreeMap<String, String>) -> Vec<RouteMatch<'_>> {
         let mut found = Vec::new();
         walk(&self.route, labels, &mut Vec::new(), &mut found);
@@ -164,7 +165,8 @@ impl Alertmanager {
 
 impl Inhibition {
     /// Whether a firing alert with labels `source` silences one with labels `target`. An alert that
-    /// satisfies both sides is not silenced by one that does so too, itself included.
+    /// satisfies both sides is not silenced by one that does so too, itself included:
+    /// <https://prometheus.io/docs/alerting/latest/configuration/#inhibition-related-settings>.
     pub fn silences(
         &self,
         source: &BTreeMap<String, String>,

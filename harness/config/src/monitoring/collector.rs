@@ -9,7 +9,7 @@ use crate::yaml::{ConfigError, Document, Place};
 /// A Collector configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collector {
-    /// Components by class and id, used by a pipeline or not.
+    /// All components in the order of the file, whether a pipeline uses them or not.
     pub components: Vec<Component>,
     /// Pipelines in the order of the file.
     pub pipelines: Vec<Pipeline>,
@@ -20,15 +20,15 @@ pub struct Collector {
 /// Class of a component: the key under which it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// `receivers`
+    /// Under `receivers`.
     Receiver,
-    /// `processors`
+    /// Under `processors`.
     Processor,
-    /// `exporters`
+    /// Under `exporters`.
     Exporter,
-    /// `connectors`
+    /// Under `connectors`.
     Connector,
-    /// `extensions`
+    /// Under `extensions`.
     Extension,
 }
 
@@ -45,10 +45,10 @@ impl Class {
     }
 }
 
-/// A component.
+/// A component: something that receives, processes, exports or connects telemetry, or an extension.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// Its class.
+    /// The key under which it stands.
     pub class: Class,
     /// Its id: kind, or kind and name as `otlp/jaeger`.
     pub id: String,
@@ -63,7 +63,7 @@ impl Component {
     }
 }
 
-/// A pipeline.
+/// A pipeline: the way of one signal through components.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Its id, as `traces` or `traces/errors`.
@@ -167,7 +167,8 @@ impl Collector {
 }
 
 /// Puts variables into a text as the Collector does: `${env:NAME}`, `${env:NAME:-default}`,
-/// `${NAME}`, `$$` for a dollar.
+/// `${NAME}`, `$$` for a dollar:
+/// <https://opentelemetry.io/docs/collector/configuration/#environment-variables>.
 ///
 /// # Errors
 /// Names the first variable that is not set and has no default, or the provider that can't be read

@@ -8,11 +8,11 @@ use super::promql::{self, constant};
 /// A comparison with a number that decides whether an alert is active.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison<'a> {
-    /// What is compared.
+    /// The side that is no number.
     pub left: &'a Expr,
     /// The operator's token, as it reads with the number on the right.
     pub op: u16,
-    /// The number.
+    /// The number that it is compared with.
     pub limit: f64,
     /// Whether nothing but `and`, `or`, `unless` stands around it.
     pub decides: bool,

@@ -12,7 +12,7 @@ use crate::yaml::{ConfigError, Document, Node, Place, Value};
 /// A place outside of the server that a configuration makes it talk to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Service whose configuration names it.
+    /// Name of the service whose configuration names it.
     pub service: String,
     /// What goes there.
     pub kind: DestinationKind,
@@ -28,7 +28,7 @@ pub struct Destination {
     pub path: String,
     /// Key that goes along, where it stands in the file.
     pub key: Option<String>,
-    /// Slack channel or recipient of e-mail.
+    /// Channel of Slack or recipient of e-mail, as written.
     pub recipient: Option<String>,
     /// Whether the address is the server's default and not written in the file.
     pub is_default: bool,
@@ -42,13 +42,13 @@ pub struct Destination {
 /// What goes to a destination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DestinationKind {
-    /// Notifications.
+    /// Notifications, by this protocol.
     Receiver(IntegrationKind),
     /// Alerts, to an Alertmanager.
     Alertmanager,
-    /// Samples that are written.
+    /// Samples, by remote write.
     RemoteWrite,
-    /// Queries for samples.
+    /// Queries for samples, by remote read.
     RemoteRead,
     /// Spans of the server itself.
     Tracing,
@@ -60,7 +60,7 @@ pub enum DestinationKind {
     TokenIssuer,
     /// Requests for metrics.
     Scrape,
-    /// Questions for targets.
+    /// Questions for targets to a service discovery.
     Discovery,
 }
 

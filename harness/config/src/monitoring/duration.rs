@@ -16,7 +16,8 @@ const UNITS: [(&str, u128); 7] = [
 const LONGEST_MS: u64 = (i64::MAX / 1_000_000) as u64;
 
 /// Reads a duration of Prometheus or Alertmanager: whole numbers with the units `y w d h m s ms`,
-/// largest first, or `0`.
+/// largest first, or `0`:
+/// <https://prometheus.io/docs/prometheus/latest/querying/basics/#float-literals-and-time-durations>.
 ///
 /// # Errors
 /// Says what is wrong with `text`; `1.5s` is refused, as the servers refuse it.
@@ -79,7 +80,7 @@ pub fn format(duration: Duration) -> String {
 }
 
 /// Reads a duration of a Go program (the OpenTelemetry Collector): signed decimals with the units
-/// `h m s ms us µs ns`.
+/// `h m s ms us µs ns`, as <https://pkg.go.dev/time#ParseDuration> reads them.
 ///
 /// # Errors
 /// Says what is wrong with `text`. Negative durations are refused.

@@ -61,19 +61,19 @@ pub enum Origin {
 /// A text and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileText {
-    /// The text.
+    /// The content, secrets and all.
     pub text: Arc<str>,
-    /// Where it stands.
+    /// The file that it is, or the place in another file.
     pub origin: Origin,
 }
 
 impl FileText {
-    /// A file of its own.
+    /// The text of a file of its own at this path.
     pub fn on_disk(path: impl Into<PathBuf>, text: &str) -> FileText {
         FileText { text: text.into(), origin: Origin::Disk { path: path.into() } }
     }
 
-    /// Parses it.
+    /// Parses the text as YAML; what is wrong is named where the text stands.
     ///
     /// # Errors
     /// Names file and line of what is no YAML.
@@ -102,7 +102,7 @@ impl FileSet {
         self.0.insert(inside.into(), read);
     }
 
-    /// The text at a path.
+    /// The text at a path, or why it can't be read; none if nothing is there.
     pub fn get(&self, inside: &Path) -> Option<Result<&FileText, ConfigError>> {
         Some(self.0.get(inside)?.as_ref().map_err(Clone::clone))
     }
@@ -123,13 +123,13 @@ impl FileSet {
 /// A server with its configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
-    /// Its service.
+    /// Name of its service.
     pub service: String,
-    /// Kind.
+    /// Which server it is.
     pub kind: ServerKind,
     /// Path inside at which its configuration is; what it names relatively starts at that folder.
     pub inside: PathBuf,
-    /// The texts that it sees.
+    /// The texts that the container sees, by their paths inside.
     pub files: FileSet,
     /// The container's command, flags included.
     pub command: Vec<String>,
@@ -196,7 +196,8 @@ pub fn normal(path: &Path) -> PathBuf {
     out
 }
 
-/// Whether a name fits a pattern of Go's `filepath.Match`: `*`, `?`, `[a-z]`, `[^a]`, `\*`.
+/// Whether a name fits a pattern with `*`, `?`, `[a-z]`, `[^a]` and `\*`, by the rules of
+/// <https://pkg.go.dev/path/filepath#Match>. A pattern that can't be read fits nothing.
 pub fn fits(pattern: &str, name: &str) -> bool {
     let mut wanted = String::from("^(?s:");
     let mut letters = pattern.chars().peekable();

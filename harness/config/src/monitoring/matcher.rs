@@ -7,11 +7,11 @@ use regex::Regex;
 /// A condition on one label. A missing label counts as empty.
 #[derive(Debug, Clone)]
 pub struct LabelMatcher {
-    /// Label.
+    /// Name of the label.
     pub name: String,
-    /// Comparison.
+    /// How the value is compared.
     pub op: MatcherOp,
-    /// Value, or regular expression without anchors.
+    /// The value, or the regular expression, which is anchored at both ends.
     pub value: String,
     regex: Option<Regex>,
 }
@@ -19,13 +19,13 @@ pub struct LabelMatcher {
 /// How a label is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatcherOp {
-    /// `=`
+    /// `=`: the label has this value.
     Equal,
-    /// `!=`
+    /// `!=`: it has another, or none.
     NotEqual,
-    /// `=~`, anchored at both ends
+    /// `=~`: the whole value matches.
     Matches,
-    /// `!~`, anchored at both ends
+    /// `!~`: the whole value does not match.
     MatchesNot,
 }
 
@@ -86,7 +86,8 @@ impl LabelMatcher {
     }
 
     /// Reads one or several matchers separated by commas, with or without braces:
-    /// `severity="critical"`, `{a=b, c=~"d|e"}`.
+    /// `severity="critical"`, `{a=b, c=~"d|e"}`, as
+    /// <https://prometheus.io/docs/alerting/latest/configuration/#matcher> has them.
     ///
     /// # Errors
     /// Says which part is no matcher.

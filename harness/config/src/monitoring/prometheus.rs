@@ -6,15 +6,16 @@ use std::time::Duration;
 use super::cursor::Cursor;
 use crate::yaml::{ConfigError, Document, Place};
 
-/// `global.scrape_interval` and `global.evaluation_interval` where the file says nothing.
+/// `global.scrape_interval` and `global.evaluation_interval` where the file states none, as all
+/// defaults here by <https://prometheus.io/docs/prometheus/latest/configuration/configuration/>.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
-/// `global.scrape_timeout` where the file says nothing and the interval is no shorter.
+/// `global.scrape_timeout` where the file states none and the interval is no shorter.
 pub const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A Prometheus configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prometheus {
-    /// Settings for all jobs and groups.
+    /// What holds for all jobs and groups that state nothing else.
     pub global: Global,
     /// Scrape jobs, in the order of the file.
     pub jobs: Vec<ScrapeJob>,
@@ -22,26 +23,26 @@ pub struct Prometheus {
     pub rule_files: Vec<(String, Place)>,
     /// Alertmanagers that alerts are sent to.
     pub alertmanagers: Vec<AlertmanagerTarget>,
-    /// Relabelling of alerts before they are sent.
+    /// How labels of alerts are rewritten before they are sent, in order.
     pub alert_relabels: Vec<Relabel>,
-    /// Where samples are written to.
+    /// Stores that samples are written to.
     pub remote_writes: Vec<Remote>,
-    /// Where samples are read from besides the own storage.
+    /// Stores that samples are read from, besides its own.
     pub remote_reads: Vec<Remote>,
     /// Where the server sends spans of its own, as `host:port`.
     pub tracing: Option<(String, Place)>,
 }
 
-/// Settings for all jobs and groups.
+/// What holds for all jobs and groups that state nothing else.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Global {
-    /// Time between scrapes, where a job says nothing.
+    /// Time between scrapes of a target.
     pub scrape_interval: Duration,
-    /// Bound of a scrape, where a job says nothing.
+    /// How long a scrape may take.
     pub scrape_timeout: Duration,
-    /// Time between evaluations, where a group says nothing.
+    /// Time between evaluations of a group.
     pub evaluation_interval: Duration,
-    /// By how much evaluations look back, where a group says nothing (from Prometheus 2.53).
+    /// By how much evaluations look back (from Prometheus 2.53).
     pub rule_query_offset: Duration,
     /// Labels added to everything that leaves the server.
     pub external_labels: BTreeMap<String, String>,
@@ -52,15 +53,15 @@ pub struct Global {
 pub struct ScrapeJob {
     /// Its name, the label `job` of its series.
     pub name: String,
-    /// Time between scrapes.
+    /// Time between scrapes of a target.
     pub interval: Duration,
-    /// Bound of a scrape; at most the interval.
+    /// How long a scrape may take, at most the interval.
     pub timeout: Duration,
     /// Path asked for; default `/metrics`.
     pub metrics_path: String,
     /// `http` or `https`.
     pub scheme: String,
-    /// Query parameters.
+    /// Parameters of the query, each with its values.
     pub params: BTreeMap<String, Vec<String>>,
     /// Whether labels of the target win over the server's.
     pub honor_labels: bool,
@@ -68,9 +69,9 @@ pub struct ScrapeJob {
     pub static_configs: Vec<StaticConfig>,
     /// Kinds of service discovery, as `dns` or `kubernetes`, and where each stands.
     pub discoveries: Vec<(String, Place)>,
-    /// Relabelling of targets.
+    /// How labels of targets are rewritten, in order.
     pub relabels: Vec<Relabel>,
-    /// Relabelling of samples.
+    /// How labels of samples are rewritten, in order.
     pub metric_relabels: Vec<Relabel>,
     /// Where it stands.
     pub place: Place,
@@ -79,26 +80,27 @@ pub struct ScrapeJob {
 /// Targets that stand in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticConfig {
-    /// `host:port` each.
+    /// Addresses, `host:port` each, with where they stand.
     pub targets: Vec<(String, Place)>,
     /// Labels of these targets.
     pub labels: BTreeMap<String, String>,
 }
 
-/// A relabelling rule, as written.
+/// A rule by which labels are rewritten, with its defaults filled in:
+/// <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#relabel_config>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relabel {
-    /// Labels whose values are joined.
+    /// Names of the labels whose values are joined.
     pub source_labels: Vec<String>,
     /// Text between them; default `;`.
     pub separator: String,
     /// Anchored regular expression; default `(.*)`.
     pub regex: String,
-    /// Label that is written.
+    /// Name of the label that is written.
     pub target_label: String,
-    /// What is written; default `$1`.
+    /// What is written there; default `$1`.
     pub replacement: String,
-    /// What is done; default `replace`.
+    /// What the rule does; default `replace`.
     pub action: String,
 }
 
@@ -107,13 +109,13 @@ pub struct Relabel {
 pub struct AlertmanagerTarget {
     /// `http` or `https`.
     pub scheme: String,
-    /// Prefix of the path.
+    /// What stands before `/api/v2/alerts` in the path.
     pub path_prefix: String,
-    /// `host:port` each.
+    /// Addresses, `host:port` each, with where they stand.
     pub targets: Vec<(String, Place)>,
-    /// Bound of a sending; default 10 s.
+    /// How long sending may take; default 10 s.
     pub timeout: Duration,
-    /// Kinds of service discovery.
+    /// Kinds of service discovery, as `dns`, and where each stands.
     pub discoveries: Vec<(String, Place)>,
     /// Where it stands.
     pub place: Place,
@@ -122,7 +124,7 @@ pub struct AlertmanagerTarget {
 /// A remote store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// Its address.
+    /// Its address, as written.
     pub url: String,
     /// Where it stands.
     pub place: Place,

@@ -76,7 +76,7 @@ fn levels(text: &str) -> usize {
     })
 }
 
-/// Parses an expression.
+/// Parses an expression: <https://prometheus.io/docs/prometheus/latest/querying/basics/>.
 ///
 /// # Errors
 /// The parser's own words, on one line.
@@ -316,7 +316,7 @@ fn write_times(at: &Option<AtModifier>, offset: &Option<Offset>, out: &mut Strin
     }
 }
 
-/// What an expression of numbers alone amounts to.
+/// The value of an expression of numbers alone; none where it is made of anything else.
 pub fn constant(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::NumberLiteral(number) => Some(number.val),

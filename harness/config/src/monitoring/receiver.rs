@@ -1,25 +1,26 @@
-//! Receivers of an Alertmanager configuration: whom they tell, by which protocol, at which address.
+//! Receivers of an Alertmanager configuration: whom they notify, by which protocol, at which address:
+//! <https://prometheus.io/docs/alerting/latest/configuration/#receiver>.
 
 use super::cursor::Cursor;
 use crate::yaml::{ConfigError, Place};
 
-/// A receiver: a name and the integrations that it tells, all of them.
+/// A receiver: a name and the integrations that are notified, all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receiver {
-    /// Its name.
+    /// Name by which routes refer to it.
     pub name: String,
-    /// Whom it tells; empty for one that swallows alerts.
+    /// Where it sends notifications; empty for one that swallows alerts.
     pub integrations: Vec<Integration>,
     /// Where it stands.
     pub place: Place,
 }
 
-/// One place that a receiver tells.
+/// One place that a receiver sends notifications to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Integration {
-    /// Protocol.
+    /// The protocol that it speaks.
     pub kind: IntegrationKind,
-    /// Whether it is told of resolutions.
+    /// Whether it is notified of resolutions.
     pub send_resolved: bool,
     /// Address that is asked, defaults filled in, as URL; `smtp://host:port` for e-mail. None where
     /// only a file inside the container knows it.
@@ -120,147 +121,178 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Vec<Receiver>, ConfigError> {
     Ok(receivers)
 }
 
+/// The settings of an integration, and those of all under `global`.
+struct Settings<'a> {
+    at: &'a Cursor<'a>,
+    global: Option<&'a Cursor<'a>>,
+}
+
+impl Settings<'_> {
+    fn own(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        self.at.text_of(key)
+    }
+
+    fn shared(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        self.global.map_or(Ok(None), |global| global.text_of(key))
+    }
+
+    fn own_or_shared(&self, key: &str, global: &str) -> Result<Option<String>, ConfigError> {
+        self.own(key)?.map_or_else(|| self.shared(global), |own| Ok(Some(own)))
+    }
+
+    /// An integration without an address; `resolved` is whether its kind tells of resolutions by
+    /// default.
+    fn integration(
+        &self,
+        kind: IntegrationKind,
+        resolved: bool,
+    ) -> Result<Integration, ConfigError> {
+        Ok(Integration {
+            kind,
+            send_resolved: self.at.truth("send_resolved", resolved)?,
+            url: None,
+            url_is_default: false,
+            key: None,
+            recipient: None,
+            file: None,
+            place: self.at.place(),
+        })
+    }
+}
+
 fn read_integration(
     kind: &str,
     at: &Cursor<'_>,
     global: Option<&Cursor<'_>>,
 ) -> Result<Integration, ConfigError> {
     at.expect_map()?;
-    let own = |key: &str| at.text_of(key);
-    let shared = |key: &str| global.map_or(Ok(None), |global| global.text_of(key));
-    let made = |kind, resolved: bool| -> Result<Integration, ConfigError> {
-        Ok(Integration {
-            kind,
-            send_resolved: at.truth("send_resolved", resolved)?,
-            url: None,
-            url_is_default: false,
-            key: None,
-            recipient: None,
-            file: None,
-            place: at.place(),
-        })
-    };
+    let settings = Settings { at, global };
     match kind {
-        "slack" => {
-            let mut slack = made(IntegrationKind::Slack, false)?;
-            slack.recipient = own("channel")?;
-            // A file of the receiver's own wins over a global address.
-            slack.url = own("api_url")?;
-            if slack.url.is_none() {
-                slack.file = own("api_url_file")?;
-            }
-            if slack.url.is_none() && slack.file.is_none() {
-                slack.url = shared("slack_api_url")?;
-                slack.file = if slack.url.is_none() { shared("slack_api_url_file")? } else { None };
-            }
-            if slack.url.is_none() && slack.file.is_none() {
-                return Err(at.error(
-                    "no address for Slack",
-                    "set `api_url` here or `slack_api_url` under `global`",
-                ));
-            }
-            Ok(slack)
-        }
-        "pagerduty" => {
-            let service = (own("service_key")?, own("service_key_file")?);
-            let routing = (own("routing_key")?, own("routing_key_file")?);
-            let v1 = service.0.is_some() || service.1.is_some();
-            if !v1 && routing.0.is_none() && routing.1.is_none() {
-                return Err(at.error(
-                    "no key for PagerDuty",
-                    "set `routing_key` (Events v2) or `service_key` (Events v1)",
-                ));
-            }
-            let kind = if v1 { IntegrationKind::PagerDutyV1 } else { IntegrationKind::PagerDutyV2 };
-            let mut pager = made(kind, true)?;
-            (pager.key, pager.file) = if v1 { service } else { routing };
-            let written = if v1 {
-                None
-            } else {
-                own("url")?.map_or_else(|| shared("pagerduty_url"), |url| Ok(Some(url)))?
-            };
-            pager.url_is_default = written.is_none();
-            pager.url = Some(
-                written.unwrap_or_else(|| if v1 { PAGERDUTY_V1 } else { PAGERDUTY_V2 }.into()),
-            );
-            Ok(pager)
-        }
-        "opsgenie" => {
-            let mut genie = made(IntegrationKind::Opsgenie, true)?;
-            let written =
-                own("api_url")?.map_or_else(|| shared("opsgenie_api_url"), |url| Ok(Some(url)))?;
-            genie.url_is_default = written.is_none();
-            let base = written.unwrap_or_else(|| OPSGENIE.into());
-            genie.url = Some(format!("{}/v2/alerts", base.trim_end_matches('/')));
-            genie.key = own("api_key")?;
-            genie.file = own("api_key_file")?;
-            if genie.key.is_none() && genie.file.is_none() {
-                genie.key = shared("opsgenie_api_key")?;
-                genie.file = shared("opsgenie_api_key_file")?;
-            }
-            if genie.key.is_none() && genie.file.is_none() {
-                return Err(at.error(
-                    "no key for Opsgenie",
-                    "set `api_key` here or `opsgenie_api_key` under `global`",
-                ));
-            }
-            Ok(genie)
-        }
-        "webhook" => {
-            let mut hook = made(IntegrationKind::Webhook, true)?;
-            hook.url = own("url")?;
-            hook.file = own("url_file")?;
-            if hook.url.is_none() && hook.file.is_none() {
-                return Err(at.error("no address for the webhook", "set `url`"));
-            }
-            Ok(hook)
-        }
-        "email" => {
-            let mut mail = made(IntegrationKind::Email, false)?;
-            mail.recipient = own("to")?;
-            if mail.recipient.is_none() {
-                return Err(at.error("no recipient for e-mail", "set `to`"));
-            }
-            let Some(smarthost) = own("smarthost")?
-                .map_or_else(|| shared("smtp_smarthost"), |host| Ok(Some(host)))?
-            else {
-                return Err(at.error(
-                    "no smarthost for e-mail",
-                    "set `smarthost` here or `smtp_smarthost` under `global`",
-                ));
-            };
-            if smarthost.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-                return Err(
-                    at.error(format!("smarthost `{smarthost}` has no port"), "write host:port")
-                );
-            }
-            mail.url = Some(format!("smtp://{smarthost}"));
-            Ok(mail)
-        }
-        other => {
-            let mut passed = made(IntegrationKind::Other(other.into()), true)?;
-            for key in ["url", "api_url", "webhook_url", "incoming_webhook_url"] {
-                if passed.url.is_none() {
-                    passed.url = own(key)?;
-                }
-            }
-            for key in ["url_file", "webhook_url_file"] {
-                if passed.url.is_none() && passed.file.is_none() {
-                    passed.file = own(key)?;
-                }
-            }
-            if passed.url.is_none()
-                && passed.file.is_none()
-                && let Some((_, global_key, default)) =
-                    OTHERS.iter().find(|(name, _, _)| *name == other)
-            {
-                let written = shared(global_key)?;
-                passed.url_is_default = written.is_none();
-                passed.url = Some(written.unwrap_or_else(|| (*default).into()));
-            }
-            Ok(passed)
+        "slack" => slack(&settings),
+        "pagerduty" => pagerduty(&settings),
+        "opsgenie" => opsgenie(&settings),
+        "webhook" => webhook(&settings),
+        "email" => email(&settings),
+        other => passed_through(other, &settings),
+    }
+}
+
+fn slack(settings: &Settings<'_>) -> Result<Integration, ConfigError> {
+    let mut slack = settings.integration(IntegrationKind::Slack, false)?;
+    slack.recipient = settings.own("channel")?;
+    // A file of the receiver's own wins over a global address.
+    slack.url = settings.own("api_url")?;
+    if slack.url.is_none() {
+        slack.file = settings.own("api_url_file")?;
+    }
+    if slack.url.is_none() && slack.file.is_none() {
+        slack.url = settings.shared("slack_api_url")?;
+        slack.file =
+            if slack.url.is_none() { settings.shared("slack_api_url_file")? } else { None };
+    }
+    if slack.url.is_none() && slack.file.is_none() {
+        return Err(settings.at.error(
+            "no address for Slack",
+            "set `api_url` here or `slack_api_url` under `global`",
+        ));
+    }
+    Ok(slack)
+}
+
+fn pagerduty(settings: &Settings<'_>) -> Result<Integration, ConfigError> {
+    let service = (settings.own("service_key")?, settings.own("service_key_file")?);
+    let routing = (settings.own("routing_key")?, settings.own("routing_key_file")?);
+    let v1 = service.0.is_some() || service.1.is_some();
+    if !v1 && routing.0.is_none() && routing.1.is_none() {
+        return Err(settings.at.error(
+            "no key for PagerDuty",
+            "set `routing_key` (Events v2) or `service_key` (Events v1)",
+        ));
+    }
+    let kind = if v1 { IntegrationKind::PagerDutyV1 } else { IntegrationKind::PagerDutyV2 };
+    let mut pager = settings.integration(kind, true)?;
+    (pager.key, pager.file) = if v1 { service } else { routing };
+    let written = if v1 { None } else { settings.own_or_shared("url", "pagerduty_url")? };
+    pager.url_is_default = written.is_none();
+    pager.url =
+        Some(written.unwrap_or_else(|| if v1 { PAGERDUTY_V1 } else { PAGERDUTY_V2 }.into()));
+    Ok(pager)
+}
+
+fn opsgenie(settings: &Settings<'_>) -> Result<Integration, ConfigError> {
+    let mut genie = settings.integration(IntegrationKind::Opsgenie, true)?;
+    let written = settings.own_or_shared("api_url", "opsgenie_api_url")?;
+    genie.url_is_default = written.is_none();
+    let base = written.unwrap_or_else(|| OPSGENIE.into());
+    genie.url = Some(format!("{}/v2/alerts", base.trim_end_matches('/')));
+    genie.key = settings.own("api_key")?;
+    genie.file = settings.own("api_key_file")?;
+    if genie.key.is_none() && genie.file.is_none() {
+        genie.key = settings.shared("opsgenie_api_key")?;
+        genie.file = settings.shared("opsgenie_api_key_file")?;
+    }
+    if genie.key.is_none() && genie.file.is_none() {
+        return Err(settings.at.error(
+            "no key for Opsgenie",
+            "set `api_key` here or `opsgenie_api_key` under `global`",
+        ));
+    }
+    Ok(genie)
+}
+
+fn webhook(settings: &Settings<'_>) -> Result<Integration, ConfigError> {
+    let mut hook = settings.integration(IntegrationKind::Webhook, true)?;
+    hook.url = settings.own("url")?;
+    hook.file = settings.own("url_file")?;
+    if hook.url.is_none() && hook.file.is_none() {
+        return Err(settings.at.error("no address for the webhook", "set `url`"));
+    }
+    Ok(hook)
+}
+
+fn email(settings: &Settings<'_>) -> Result<Integration, ConfigError> {
+    let mut mail = settings.integration(IntegrationKind::Email, false)?;
+    mail.recipient = settings.own("to")?;
+    if mail.recipient.is_none() {
+        return Err(settings.at.error("no recipient for e-mail", "set `to`"));
+    }
+    let Some(smarthost) = settings.own_or_shared("smarthost", "smtp_smarthost")? else {
+        return Err(settings.at.error(
+            "no smarthost for e-mail",
+            "set `smarthost` here or `smtp_smarthost` under `global`",
+        ));
+    };
+    if smarthost.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        return Err(settings
+            .at
+            .error(format!("smarthost `{smarthost}` has no port"), "write host:port"));
+    }
+    mail.url = Some(format!("smtp://{smarthost}"));
+    Ok(mail)
+}
+
+/// An integration of a kind that is only known by where it sends.
+fn passed_through(kind: &str, settings: &Settings<'_>) -> Result<Integration, ConfigError> {
+    let mut passed = settings.integration(IntegrationKind::Other(kind.into()), true)?;
+    for key in ["url", "api_url", "webhook_url", "incoming_webhook_url"] {
+        if passed.url.is_none() {
+            passed.url = settings.own(key)?;
         }
     }
+    for key in ["url_file", "webhook_url_file"] {
+        if passed.url.is_none() && passed.file.is_none() {
+            passed.file = settings.own(key)?;
+        }
+    }
+    if passed.url.is_none()
+        && passed.file.is_none()
+        && let Some((_, global_key, default)) = OTHERS.iter().find(|(name, _, _)| *name == kind)
+    {
+        let written = settings.shared(global_key)?;
+        passed.url_is_default = written.is_none();
+        passed.url = Some(written.unwrap_or_else(|| (*default).into()));
+    }
+    Ok(passed)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::yaml::{ConfigError, Document, Place};
 /// A group of rules, evaluated one after the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleGroup {
-    /// Name, unique in its file.
+    /// Its name, unique in its file.
     pub name: String,
     /// Time between evaluations; none if the global one holds.
     pub interval: Option<Duration>,
@@ -24,10 +24,10 @@ pub struct RuleGroup {
     pub place: Place,
 }
 
-/// A rule.
+/// An alerting or recording rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// Alert or recorded series.
+    /// Whether it makes an alert or a series.
     pub kind: RuleKind,
     /// Name of the alert or of the recorded series.
     pub name: String,
@@ -35,7 +35,7 @@ pub struct Rule {
     pub text: String,
     /// The expression, parsed.
     pub expr: Expr,
-    /// Labels that the rule sets; templates for alerts.
+    /// Labels that the rule sets; an alert's are templates.
     pub labels: BTreeMap<String, String>,
     /// Where it stands.
     pub place: Place,

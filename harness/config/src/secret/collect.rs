@@ -13,10 +13,10 @@ use regex::Regex;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// Something that a file tells.
+/// Something that a file tells of secrets, and of what is none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Piece {
-    /// A secret.
+    /// A secret as the value of a field.
     Value {
         /// Its field.
         field: String,
@@ -60,7 +60,8 @@ fn has_signs(lower: &str) -> bool {
     SIGNS.split(' ').any(|sign| lower.contains(sign))
 }
 
-/// Everything that a file tells.
+/// Everything that a file tells, whatever its format is: line by line, and as YAML or JSON where it
+/// reads as such.
 pub fn collect(file: &Path, text: &str) -> Vec<Piece> {
     let lower = text.to_ascii_lowercase();
     if !has_signs(&lower) {

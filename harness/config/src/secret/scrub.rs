@@ -1,7 +1,7 @@
 //! Taking known secrets out of text: pure, whatever the text is for.
 
 use super::words;
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::{Captures, Regex};
@@ -61,7 +61,8 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Learns a value.
+    /// Learns the value of a field. Values that tell nothing are passed over: shorter than three
+    /// characters, truth values, small numbers, placeholders.
     pub fn add(&mut self, field: &str, value: &str) {
         let value = value.trim();
         let placeholder = value.starts_with("${")
@@ -195,9 +196,12 @@ fn is_word(text: &str) -> bool {
     text.len() <= 24 && text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_'))
 }
 
+/// A search for all patterns at once, longest first. A table for each state, which few patterns get
+/// by default, takes time and memory by the square of a long pattern that repeats itself.
 fn search(patterns: &[String]) -> Option<AhoCorasick> {
-    let made = (!patterns.is_empty())
-        .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns));
+    let mut builder = AhoCorasick::builder();
+    builder.match_kind(MatchKind::LeftmostLongest).kind(Some(AhoCorasickKind::ContiguousNFA));
+    let made = (!patterns.is_empty()).then(|| builder.build(patterns));
     // Only more than two thousand million patterns are refused.
     made.and_then(Result::ok)
 }
@@ -279,7 +283,7 @@ struct Found {
     encoded: bool,
 }
 
-/// Takes secrets out of text.
+/// Takes secrets out of text, in time that grows as the text does.
 #[derive(Debug, Clone, Default)]
 pub struct Scrubber {
     long: Option<AhoCorasick>,

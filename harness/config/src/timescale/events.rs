@@ -13,11 +13,11 @@ use crate::monitoring::{MonitoringConfig, Rule, promql};
 /// A window that a rule looks back over.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RangeUse {
-    /// Service of the Prometheus server.
+    /// Name of the service of the Prometheus server.
     pub service: String,
-    /// Alert or recorded series.
+    /// Name of the alert or the recorded series.
     pub rule: String,
-    /// The window, offsets and surrounding subqueries added.
+    /// How far it looks back, offsets and surrounding subqueries added.
     pub window: Duration,
 }
 
@@ -52,11 +52,11 @@ const RUN_S: f64 = 900.0;
 pub struct Traffic {
     /// Scrape jobs whose counters count it.
     pub jobs: BTreeSet<String>,
-    /// Arrivals per second.
+    /// Arrivals per second, at least 0.
     pub arrivals_per_s: f64,
     /// Largest share of them that fails while all is well, 0 to 1.
     pub error_rate: f64,
-    /// Chance of a false conviction over the whole run.
+    /// Chance of a false conviction over the whole run, above 0 and below 1.
     pub alpha: f64,
 }
 
@@ -64,11 +64,11 @@ pub struct Traffic {
 /// its threshold.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WindowEvents {
-    /// Alert.
+    /// Name of the alert.
     pub rule: String,
     /// The window as scaled.
     pub window: Duration,
-    /// Expected number of events in it.
+    /// Expected number of events in it, a real number.
     pub events: f64,
     /// Chance that in some window of a run a healthy stack crosses the threshold; for a quantile
     /// none is worked out.

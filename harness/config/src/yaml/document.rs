@@ -108,6 +108,19 @@ mod tests {
         assert_eq!(again, doc, "{}", doc.to_yaml());
     }
 
+    /// What begins a quoted text, a list or a comment elsewhere begins nothing in a block scalar.
+    #[test]
+    fn a_block_scalar_is_written_so_that_it_reads_again() {
+        for content in ["' up > 2", "{a=\"b\"} > 1", "[5m]", "# none", "a: b", "5", "no", "up == 0"]
+        {
+            for header in [">-", "|-", "|", ">-  # why"] {
+                let doc = parse(&format!("a:\n- b: {header}\n     {content}\n  c: 1\n"));
+                let again = parse(&doc.to_yaml());
+                assert_eq!(again, doc, "{header} {content:?} is written as\n{}", doc.to_yaml());
+            }
+        }
+    }
+
     #[test]
     fn resolves_anchors_and_merges() {
         let doc = parse("x: &base {p: 007, q: 2}\ny:\n  <<: *base\n  q: 3\nz: *base\n");

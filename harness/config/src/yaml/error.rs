@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A place in a configuration file: what a reader needs to find it again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// File, as it was given to the loader.
+    /// The file, as it was given to the loader.
     pub file: PathBuf,
     /// Line, counted from 1; 0 when the value is not written in the file (a default, or added by
     /// scaling).
@@ -34,7 +34,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}{}", hint_line(.hint))]
 pub struct ConfigError {
-    /// Where.
+    /// The place that it is about.
     pub place: Place,
     /// What was seen and what was wanted.
     pub problem: String,

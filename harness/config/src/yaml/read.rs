@@ -91,7 +91,10 @@ impl Source<'_> {
             Raw::Large(whole) => number(whole.to_string(), Kind::Text),
             Raw::Float(float) => number(float.to_string(), Kind::Float(float)),
             Raw::Text(text) => {
-                let plain = !text.is_empty() && written() == text && !self.is_tagged(&raw.defined);
+                let plain = !text.is_empty()
+                    && written() == text
+                    && !self.is_tagged(&raw.defined)
+                    && !self.is_block(&raw.defined);
                 scalar(text, plain, Kind::Text)
             }
             Raw::List(items) => {
@@ -118,6 +121,24 @@ impl Source<'_> {
         let start = at.span().byte_offset().and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
         let before = self.text.get(..start).unwrap_or("").trim_end_matches(' ');
         before.rsplit(char::is_whitespace).next().is_some_and(|token| token.starts_with('!'))
+    }
+
+    /// Whether it is the content of a block scalar (`>-` or `|` on the line before): what would be an
+    /// indicator elsewhere is text there.
+    fn is_block(&self, at: &Location) -> bool {
+        let start = at.span().byte_offset().and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
+        let mut above = self.text.get(..start).unwrap_or("").lines().rev();
+        let own = above.next().unwrap_or("");
+        let header = if own.trim().is_empty() {
+            above.find(|line| !line.trim().is_empty()).unwrap_or("")
+        } else {
+            own
+        };
+        let header = header.split(" #").next().unwrap_or("").trim_end();
+        header.rsplit(char::is_whitespace).next().is_some_and(|token| {
+            token.starts_with(['|', '>'])
+                && token[1..].chars().all(|c| c.is_ascii_digit() || "+-".contains(c))
+        })
     }
 
     fn slice(&self, at: &Location) -> &str {

@@ -24,7 +24,7 @@ impl Mark {
 /// A node of the tree.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// What it holds.
+    /// Its scalar, list or map.
     pub value: Value,
     /// Where that is written: behind an alias or a merge key, at the anchor.
     pub mark: Mark,
@@ -45,7 +45,7 @@ impl PartialEq for Node {
 pub enum Value {
     /// Null, a truth value, a number or a text.
     Scalar(Scalar),
-    /// A list.
+    /// Nodes in the order of the file.
     List(Vec<Node>),
     /// A map in the order of the file. Keys are unique.
     Map(Vec<(Key, Node)>),
@@ -164,22 +164,22 @@ impl Scalar {
 
 /// Made, not read from a file.
 impl Node {
-    /// A node.
+    /// A node that was not read from a file.
     pub fn new(value: Value) -> Self {
         Node { value, mark: Mark::nowhere(), line_where_used: 0 }
     }
 
-    /// An unquoted scalar.
+    /// A scalar without quotes, read as YAML reads it: `5` is a number.
     pub fn plain(text: impl Into<String>) -> Self {
         Node::new(Value::Scalar(Scalar::plain(text)))
     }
 
-    /// A string.
+    /// A string, whatever it looks like.
     pub fn string(text: impl Into<String>) -> Self {
         Node::new(Value::Scalar(Scalar::string(text)))
     }
 
-    /// An empty map.
+    /// An empty map that was not read from a file.
     pub fn map() -> Self {
         Node::new(Value::Map(Vec::new()))
     }
@@ -192,7 +192,7 @@ impl Node {
 
 /// What it holds.
 impl Node {
-    /// What it means.
+    /// What it means, by the core schema of YAML 1.2: <https://yaml.org/spec/1.2.2/#103-core-schema>.
     pub fn typed(&self) -> Typed<'_> {
         match &self.value {
             Value::List(items) => Typed::List(items),

@@ -14,7 +14,6 @@ use crate::process::progress::Progress;
 use crate::receiver;
 use crate::receiver::authority::Authority;
 use crate::stack::binaries::Binaries;
-use crate::stack::compose::ContentMount;
 use crate::stack::work_copy::write_in_place;
 use crate::stack::{self, Running, ServiceOverride, WorkCopy};
 use config::monitoring::RenderedFile;
@@ -59,13 +58,13 @@ pub(super) async fn images(
 ) -> Result<Obtained, Failure> {
     let say = |p: &crate::image::Progress| progress.say(&p.to_string());
     let catalogue = Catalogue::load(&options.home.images())?;
-    let images = Images::new(&engine.docker, &catalogue, options.common.report.join("images"));
+    let images = Images::new(engine.docker(), &catalogue, options.common.report.join("images"));
     let mapped = |image: &str| {
         read.subject.declaration.images.get(image).cloned().unwrap_or_else(|| image.to_owned())
     };
     let services: BTreeMap<&String, String> = read
         .stack
-        .project
+        .topology
         .services
         .iter()
         .filter_map(|(n, s)| Some((n, mapped(s.image.as_deref()?))))
@@ -80,7 +79,7 @@ pub(super) async fn images(
     };
     let wanted: Vec<&str> = of_services(false).into_iter().chain(["base-bookworm"]).collect();
     let asked_for =
-        |name: &str| read.stack.project.services.get(name).map_or(&[][..], |s| &s.profiles);
+        |name: &str| read.stack.topology.services.get(name).map_or(&[][..], |s| &s.profiles);
     let mut ready = match images.ensure(&wanted, options.common.images.into(), &say).await {
         Ok(ready) => ready,
         Err(crate::image::Error::Unavailable(all)) => {
@@ -253,20 +252,7 @@ fn hand_over(
     name: &str,
     additions: &mut BTreeMap<String, ServiceOverride>,
 ) {
-    let Some(service) = read.stack.project.services.get(&file.service) else { return };
-    let named = |group: &str, mounts: &[ContentMount]| -> Vec<FileSpec> {
-        let same = mounts.iter().filter(|mount| format!("{group}.{}", mount.source) == name);
-        same.map(|mount| FileSpec {
-            path: mount.target.clone(),
-            content: file.text.clone().into_bytes(),
-            mode: mount.mode,
-            uid: mount.uid,
-            gid: mount.gid,
-        })
-        .collect()
-    };
-    let files =
-        named("configs", &service.configs).into_iter().chain(named("secrets", &service.secrets));
+    let files = read.stack.files_of(&file.service, name, &file.text);
     additions.entry(file.service.clone()).or_default().files.extend(files);
 }
 
@@ -274,7 +260,7 @@ fn hand_over(
 fn flags(read: &LoadedStack) -> BTreeMap<String, ServiceOverride> {
     let mut additions: BTreeMap<String, ServiceOverride> = BTreeMap::new();
     for flag in &read.scaled.flags {
-        let Some(service) = read.stack.project.services.get(&flag.service) else { continue };
+        let Some(service) = read.stack.topology.services.get(&flag.service) else { continue };
         let addition = additions.entry(flag.service.clone()).or_default();
         if read.scaled.config.elasticsearch.iter().any(|e| e.service == flag.service) {
             addition.env.insert(flag.name.clone(), flag.value.clone());
@@ -299,9 +285,8 @@ fn stand_ins(image: &str, config: &receiver::Config) -> Result<ContainerSpec, Fa
         image: image.into(),
         command: Some(vec!["receivers".into(), "--config".into(), receiver::CONFIG_PATH.into()]),
         networks: vec![Attachment {
-            network: String::new(),
             aliases: receiver::hosts(&config.receivers),
-            ipv4: None,
+            ..Attachment::default()
         }],
         ports: vec![PortSpec { container: receiver::CONTROL_PORT, host: 0, udp: false }],
         files: vec![FileSpec::readable(

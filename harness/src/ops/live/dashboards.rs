@@ -4,7 +4,6 @@ use super::LiveStack;
 use crate::declaration::{Declaration, GRAFANA_FILES};
 use crate::probe::{self, GrafanaFiles, Probe, Reach};
 use crate::process::clock::RunClock;
-use crate::stack::dashboards::files::hosts;
 use std::path::Path;
 
 impl LiveStack {
@@ -24,7 +23,7 @@ impl LiveStack {
             // What has no copy is mounted read-only, and read where it lies.
             let copied = |path: &Path| work.place(path).unwrap_or_else(|| path.to_owned());
             let reach = Reach {
-                hosts: hosts(&self.read.stack.project),
+                hosts: self.read.stack.topology.hosts.clone(),
                 published: self.running.published(),
             };
             return Some(Box::new(GrafanaFiles::new(place.translated(copied), reach, clock)));

@@ -3,6 +3,7 @@
 use super::{LiveStack, STAND_INS};
 use crate::declaration::{Declaration, OneOrList, Role, SteadyState};
 use crate::drill::annotation::Annotations;
+use crate::drill::senders::Senders;
 use crate::drill::{Inbox, Probes, Session, follow, steady};
 use crate::ops::options::run_id;
 use crate::plan::Plan;
@@ -163,13 +164,23 @@ impl LiveStack {
     }
 
     fn follow(&self, recorder: &Recorder, inbox: &Inbox) -> Option<tokio::task::JoinHandle<()>> {
-        let port = *self.running.services.get(STAND_INS)?.ports.get(&receiver::CONTROL_PORT)?;
+        let port = self.running.address(STAND_INS, receiver::CONTROL_PORT)?.port();
         let (recorder, inbox) = (recorder.clone(), inbox.clone());
+        let roles = &self.read.subject.declaration.roles;
+        let senders = Senders {
+            engine: self.engine.clone(),
+            project: self.running.project.clone(),
+            managers: roles.alerting.iter().map(|role| role.service.clone()).collect(),
+        };
         Some(tokio::spawn(async move {
             // A run on a stack that others ran on before must not see what was for them.
             let client = receiver::Client::new(port);
             let latest = client.latest().await.unwrap_or(0);
-            follow(recorder, inbox, client.follow_from(latest).map(|r| r.notification)).await;
+            let named = client.follow_from(latest).then(|recorded| {
+                let senders = senders.clone();
+                async move { senders.named(recorded.notification).await }
+            });
+            follow(recorder, inbox, Box::pin(named)).await;
         }))
     }
 

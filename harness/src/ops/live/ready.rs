@@ -71,7 +71,7 @@ impl Ready {
         let read = options.read()?;
         options.check_report()?;
         if read.subject.declaration.ports == PortBinding::Fixed {
-            stack::plan_ports(&read.stack, &read.stack.project, &[], "look")?;
+            stack::ports_are_free(&read.stack)?;
         }
         let stopped = || Failure::new(Exit::Interrupted, "interrupted; nothing was started");
         let engine = interrupt
@@ -97,7 +97,7 @@ impl Ready {
         if !unavailable.is_empty() {
             options.unavailable.extend(unavailable);
             read = options.read()?;
-            images.retain(|service, _| read.stack.project.services.contains_key(service));
+            images.retain(|service, _| read.stack.topology.services.contains_key(service));
         }
         let deviations = read.deviations.iter().cloned().chain(differs).collect();
         Ok(Ready {

@@ -3,7 +3,7 @@
 use super::{Arguments, Rate, Running, pace, usage};
 
 use crate::process::exit::Exit;
-use crate::process::failure::{Advice, Failure};
+use crate::process::failure::{Advice, Failure, option};
 use loadgen::arrival::{self, Arrival};
 use loadgen::closed_loop::MOST_USERS;
 use loadgen::direct;
@@ -32,7 +32,7 @@ pub struct CourseOptions {
     users: Option<usize>,
     /// How long users think between an answer and the next journey, as in 1s..3s or 0s [default:
     /// each journey's own, 1s..3s with --url].
-    #[arg(long, value_name = "D..D", requires = "users")]
+    #[arg(long, value_name = "D..D", value_parser = option(str::parse::<Think>), requires = "users")]
     think_time: Option<Think>,
     /// Search the highest rate within --objective: from --rate it is doubled until the objective
     /// breaks, then the gap is halved. --duration is that of each step [default: 10s].
@@ -47,15 +47,15 @@ pub struct CourseOptions {
     /// to TO arrivals a second [default: five times the rate] for a third, and how soon the
     /// objective holds again. breakpoint[:TO]: evenly upwards [default: to twenty times the rate]
     /// until --stop-when, or the objective breaks.
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", value_parser = option(str::parse::<Plan>))]
     plan: Option<Plan>,
     /// Stop as soon as a window shows this, as in "error_rate > 5%" or "p99 > 500ms"; may be given
     /// several times.
-    #[arg(long, value_name = "CONDITION", value_parser = Limit::stop_when)]
+    #[arg(long, value_name = "CONDITION", value_parser = option(Limit::stop_when))]
     stop_when: Vec<Limit>,
     /// Length of a window, by which conditions and plans are judged [default: 1s, longer in loads
     /// of more than 4 minutes].
-    #[arg(long, value_name = "D", value_parser = arrival::duration)]
+    #[arg(long, value_name = "D", value_parser = option(arrival::duration))]
     window: Option<Duration>,
 }
 
@@ -106,6 +106,45 @@ pub(super) struct Defaults {
     pub duration: Option<Duration>,
 }
 
+/// Two options that contradict each other, and why.
+fn contradiction(arguments: &Arguments) -> Option<(&'static str, &'static str)> {
+    let options = &arguments.course;
+    let users = options.users.is_some();
+    let contradictions = [
+        (
+            users && arguments.rate.is_some(),
+            "--rate and --users",
+            "users go on when they were answered, and have no rate",
+        ),
+        (
+            users && arguments.arrival.is_some(),
+            "--arrival and --users",
+            "users go on when they were answered, and not on a schedule",
+        ),
+        (
+            users && options.find_knee,
+            "--find-knee and --users",
+            "the knee is a rate, and users have none",
+        ),
+        (
+            options.plan.is_some() && options.find_knee,
+            "--find-knee and --plan",
+            "each has a course of its own",
+        ),
+        (
+            options.plan.is_some() && arguments.arrival.is_some(),
+            "--arrival and --plan",
+            "a plan is a shape of arrivals already",
+        ),
+        (
+            !options.stop_when.is_empty() && options.find_knee,
+            "--find-knee and --stop-when",
+            "each step goes on to its end, and is judged by --objective",
+        ),
+    ];
+    contradictions.into_iter().find(|c| c.0).map(|(_, both, why)| (both, why))
+}
+
 impl LoadProfile {
     /// What the arguments ask for.
     pub fn of(arguments: &Arguments, usual: Defaults) -> Result<LoadProfile, Failure> {
@@ -116,39 +155,7 @@ impl LoadProfile {
                 options.window.unwrap_or_default()
             )));
         }
-        let contradictions = [
-            (
-                options.users.is_some() && arguments.rate.is_some(),
-                "--rate and --users",
-                "users go on when they were answered, and have no rate",
-            ),
-            (
-                options.users.is_some() && arguments.arrival.is_some(),
-                "--arrival and --users",
-                "users go on when they were answered, and not on a schedule",
-            ),
-            (
-                options.users.is_some() && options.find_knee,
-                "--find-knee and --users",
-                "the knee is a rate, and users have none",
-            ),
-            (
-                options.plan.is_some() && options.find_knee,
-                "--find-knee and --plan",
-                "each has a course of its own",
-            ),
-            (
-                options.plan.is_some() && arguments.arrival.is_some(),
-                "--arrival and --plan",
-                "a plan is a shape of arrivals already",
-            ),
-            (
-                !options.stop_when.is_empty() && options.find_knee,
-                "--find-knee and --stop-when",
-                "each step goes on to its end, and is judged by --objective",
-            ),
-        ];
-        if let Some((_, both, why)) = contradictions.iter().find(|c| c.0) {
+        if let Some((both, why)) = contradiction(arguments) {
             return Err(
                 usage(format!("{both} contradict each other: {why}")).hint("leave one of them out")
             );

@@ -149,6 +149,6 @@ async fn coordinate(
                 Exit::Unfit
             }
         };
-        Failure::foreign(exit, e)
+        Failure::of_load(exit, e)
     })
 }

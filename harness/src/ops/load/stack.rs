@@ -108,7 +108,7 @@ async fn drive_workload(
             return Err(Failure::new(Exit::Defect, "a workload is never driven flat out"));
         }
     }
-    workload.check().map_err(|e| Failure::foreign(Exit::Usage, e))?;
+    workload.check().map_err(|e| Failure::of_load(Exit::Usage, e))?;
     let bounds = Bounds {
         duration: paced.duration,
         users,

@@ -33,6 +33,28 @@ pub fn text(s: &LoadSummary) -> String {
         s.error_rate * 100.0,
         s.missed_starts
     );
+    times(&mut out, s);
+    errors(&mut out, s);
+    means(&mut out, s);
+    if let Some(knee) = &s.knee {
+        let _ = writeln!(
+            out,
+            "{:>10} {:>10} {:>10} {:>10} {:>9}",
+            "rate", "achieved", "P50 ms", "P99 ms", "errors"
+        );
+        for measured in &knee.steps {
+            let _ = writeln!(out, "{}", step(measured));
+        }
+    }
+    workers(&mut out, s);
+    if let Some(invalid) = &s.invalid {
+        let _ = writeln!(out, "invalid, so nothing follows from it: {invalid}");
+    }
+    out
+}
+
+/// Latencies, of all operations and of each part.
+fn times(out: &mut String, s: &LoadSummary) {
     let _ = writeln!(
         out,
         "{:<36} {:>9} {:>9} {:>9} {:>9} {:>9}",
@@ -50,6 +72,9 @@ pub fn text(s: &LoadSummary) -> String {
     for (name, part) in &s.parts {
         row(&format!("{name} ({})", part.count), &part.latency_ms);
     }
+}
+
+fn errors(out: &mut String, s: &LoadSummary) {
     for (name, part) in &s.parts {
         for (kind, times) in &part.kinds {
             let _ = writeln!(out, "error in {name}: {kind}: {times} of {}", part.count);
@@ -58,6 +83,10 @@ pub fn text(s: &LoadSummary) -> String {
     for (kind, times) in &s.errors {
         let _ = writeln!(out, "error: {kind}: {times}");
     }
+}
+
+/// What the load was driven with: connections, the generator, users.
+fn means(out: &mut String, s: &LoadSummary) {
     if let Some(c) = &s.connections {
         let _ = write!(out, "connections: {} opened, reused {} times", c.opened, c.reused);
         if let (Some(most), Some(limit), Some(waited)) = (c.most, c.limit, c.waited) {
@@ -84,16 +113,9 @@ pub fn text(s: &LoadSummary) -> String {
             "closed loop{users}: how much they get done. Who waits sends nothing meanwhile, so latency leaves out what others would have waited"
         );
     }
-    if let Some(knee) = &s.knee {
-        let _ = writeln!(
-            out,
-            "{:>10} {:>10} {:>10} {:>10} {:>9}",
-            "rate", "achieved", "P50 ms", "P99 ms", "errors"
-        );
-        for measured in &knee.steps {
-            let _ = writeln!(out, "{}", step(measured));
-        }
-    }
+}
+
+fn workers(out: &mut String, s: &LoadSummary) {
     for w in &s.workers {
         let state = match w.state {
             WorkerState::Ended => "ended".to_owned(),
@@ -119,8 +141,4 @@ pub fn text(s: &LoadSummary) -> String {
             skew.uncertainty_us / 1e3
         );
     }
-    if let Some(invalid) = &s.invalid {
-        let _ = writeln!(out, "invalid, so nothing follows from it: {invalid}");
-    }
-    out
 }

@@ -6,7 +6,7 @@ use super::{Arguments, Running, fleet, of_file, read, usage};
 use crate::ops::settings::Common;
 use crate::ops::workers::ours;
 use crate::process::exit::Exit;
-use crate::process::failure::Failure;
+use crate::process::failure::{Advice, Failure, option};
 use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch, drive_users};
 use loadgen::fleet::Load;
 use loadgen::payload::Size;
@@ -58,14 +58,14 @@ pub struct UrlOptions {
     #[arg(long, value_name = "FILE", requires = "url")]
     body_file: Option<PathBuf>,
     /// Characters of such words, many short and a few long ones [default: 200..2000].
-    #[arg(long, value_name = "LEAST..MOST", requires = "url")]
+    #[arg(long, value_name = "LEAST..MOST", value_parser = option(str::parse::<Size>), requires = "url")]
     body_bytes: Option<Size>,
     /// Data for {feed.COLUMN}: first line the columns, then rows, with commas between.
     #[arg(long, value_name = "FILE", requires = "url")]
     feed: Option<PathBuf>,
     /// Order of its rows: sequential, shuffled (by seed, over and over) or random (each drawn)
     /// [default: random].
-    #[arg(long, value_name = "ORDER", requires = "feed")]
+    #[arg(long, value_name = "ORDER", value_parser = option(str::parse::<Order>), requires = "feed")]
     feed_order: Option<Order>,
     /// HTTP: the one status that is wanted [default: any from 200 to 399].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(200..600), requires = "url")]
@@ -113,31 +113,63 @@ pub(super) async fn drive(
     )?;
     let prepared = options.prepared(running.seed)?;
     if arguments.fleet.asked() {
-        let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = &named
-        else {
-            return Err(usage("workers drive http:// only so far")
-                .hint("leave out --workers, or name a URL with http://"));
-        };
-        if options.http2 {
-            return Err(usage("workers drive HTTP/1.1 only so far").hint("leave out --http2"));
-        }
-        let parts = prepared.parts(options, place)?;
-        // That it can be sent is found out here; where it may go the workers know.
-        Request::new(&parts).map_err(options.of_request())?;
-        let (pace, duration) = course.of_workers()?;
-        let load = Load {
-            parts,
-            pace,
-            duration,
-            connections: options.connections as usize,
-            waiting: WAITING,
-            timeout: arguments.timeout,
-            wanted: options.status,
-            slip_limit: arguments.max_slip,
-            seed: running.seed,
-        };
+        let load = of_workers(&named, &prepared, course, arguments, running)?;
         return fleet::drive(&load, log(options)?, arguments, common, running).await;
     }
+    let driver = driver(named, &prepared, arguments, running).await?;
+    if course.has_users() && matches!(driver, Driver::Wide(_)) {
+        return Err(usage("--users drive HTTP/1.1 without TLS, and stacks")
+            .hint("drive this URL at a --rate"));
+    }
+    course
+        .follow(arguments, running, async |paced| {
+            once(driver.clone(), paced, options, running).await
+        })
+        .await
+}
+
+/// The load that several workers share.
+fn of_workers(
+    named: &Named,
+    prepared: &Prepared,
+    course: LoadProfile,
+    arguments: &Arguments,
+    running: &Running,
+) -> Result<Load, Failure> {
+    let options = &arguments.url_options;
+    let Named::Place(place @ Place { spoken: Spoken::Http, secured: Secured::No, .. }) = named
+    else {
+        return Err(usage("workers drive http:// only so far")
+            .hint("leave out --workers, or name a URL with http://"));
+    };
+    if options.http2 {
+        return Err(usage("workers drive HTTP/1.1 only so far").hint("leave out --http2"));
+    }
+    let parts = prepared.parts(options, place)?;
+    // That it can be sent is found out here; where it may go the workers know.
+    Request::new(&parts).map_err(options.of_request())?;
+    let (pace, duration) = course.of_workers()?;
+    Ok(Load {
+        parts,
+        pace,
+        duration,
+        connections: options.connections as usize,
+        waiting: WAITING,
+        timeout: arguments.timeout,
+        wanted: options.status,
+        slip_limit: arguments.max_slip,
+        seed: running.seed,
+    })
+}
+
+/// What drives the URL; its pace, duration and windows are set for each load.
+async fn driver(
+    named: Named,
+    prepared: &Prepared,
+    arguments: &Arguments,
+    running: &Running,
+) -> Result<Driver, Failure> {
+    let options = &arguments.url_options;
     let wide = |protocol| {
         Driver::Wide(Wide {
             protocol,
@@ -151,7 +183,8 @@ pub(super) async fn drive(
             seed: running.seed,
         })
     };
-    let driver = match named {
+    let place = match named {
+        Named::Place(place) => place,
         Named::File(path) => {
             // Said now, and not of each line.
             let opened = std::fs::File::options().create(true).append(true).open(&path);
@@ -159,39 +192,26 @@ pub(super) async fn drive(
                 usage(format!("{path}: {e}"))
                     .hint("name a file that can be written after lines+file:")
             })?;
-            wide(Protocol::Lines(prepared.line(options, Sink::File(path.into()))?))
-        }
-        Named::Place(place) => {
-            let address = address(&place.at()).await?;
-            match &place {
-                Place { spoken: Spoken::Http, secured: Secured::No, .. } if !options.http2 => {
-                    Driver::Direct(Direct {
-                        address,
-                        request: prepared.request(options, &place)?,
-                        pace: Pace::FlatOut,
-                        duration: None,
-                        connections: options.connections as usize,
-                        waiting: WAITING,
-                        timeout: arguments.timeout,
-                        wanted: options.status,
-                        slip_limit: arguments.max_slip,
-                        windows: Windows::default(),
-                        seed: running.seed,
-                    })
-                }
-                _ => wide(prepared.protocol(options, &place, address)?),
-            }
+            return Ok(wide(Protocol::Lines(prepared.line(options, Sink::File(path.into()))?)));
         }
     };
-    if course.has_users() && matches!(driver, Driver::Wide(_)) {
-        return Err(usage("--users drive HTTP/1.1 without TLS, and stacks")
-            .hint("drive this URL at a --rate"));
+    let address = address(&place.at()).await?;
+    if place.spoken == Spoken::Http && place.secured == Secured::No && !options.http2 {
+        return Ok(Driver::Direct(Direct {
+            address,
+            request: prepared.request(options, &place)?,
+            pace: Pace::FlatOut,
+            duration: None,
+            connections: options.connections as usize,
+            waiting: WAITING,
+            timeout: arguments.timeout,
+            wanted: options.status,
+            slip_limit: arguments.max_slip,
+            windows: Windows::default(),
+            seed: running.seed,
+        }));
     }
-    course
-        .follow(arguments, running, async |paced| {
-            once(driver.clone(), paced, options, running).await
-        })
-        .await
+    Ok(wide(prepared.protocol(options, &place, address)?))
 }
 
 /// Drives it once.
@@ -219,7 +239,7 @@ async fn once(
         if let (Driver::Direct(direct), Some(users)) = (&driver, users) {
             return drive_users(direct.clone(), &users, &stopping, live_out)
                 .await
-                .map_err(|e| Failure::foreign(Exit::Unfit, e));
+                .map_err(|e| Failure::of_load(Exit::Unfit, e));
         }
         let mut show = |now, lasted| {
             live_out.send_replace(Some((now, lasted)));
@@ -228,11 +248,11 @@ async fn once(
         match &driver {
             Driver::Direct(direct) => loadgen::direct::drive(direct, watch).map_err(|e| {
                 let exit = if matches!(e, DirectError::Log(_)) { Exit::Usage } else { Exit::Unfit };
-                Failure::foreign(exit, e)
+                Failure::of_load(exit, e)
             }),
             Driver::Wide(wide) => loadgen::wide::drive(wide, watch).await.map_err(|e| {
                 let exit = if matches!(e, WideError::Log(_)) { Exit::Usage } else { Exit::Unfit };
-                Failure::foreign(exit, e)
+                Failure::of_load(exit, e)
             }),
         }
     };
@@ -327,7 +347,7 @@ impl UrlOptions {
     fn of_request(&self) -> impl Fn(RequestError) -> Failure {
         move |e| match (&e, &self.feed) {
             (RequestError::Column { .. }, Some(file)) => of_file(file)(e),
-            _ => Failure::foreign(Exit::Usage, e),
+            _ => Failure::of_load(Exit::Usage, e),
         }
     }
 }
@@ -393,7 +413,7 @@ impl Prepared {
         let tls = match &options.ca {
             Some(file) => Some(
                 Tls::new(&place.host, read(file)?.as_bytes())
-                    .map_err(|e| usage(format!("{}: {e}", file.display())))?,
+                    .map_err(|e| usage(Advice::of_load(&e).within(file.display())))?,
             ),
             None => None,
         };
@@ -419,7 +439,7 @@ impl Prepared {
                 let writer =
                     Writer::new(from, to, &options.header, self.body.as_deref(), self.filling())
                         .map_err(options.of_request())?;
-                writer.addresses(0).map_err(usage)?;
+                writer.addresses(0).map_err(|e| Failure::of_load(Exit::Usage, e))?;
                 let security = start_tls.map_or(Security::AsDialled, Security::StartTls);
                 Protocol::Smtp(Mailing::new(dial, security, place.login.clone(), writer))
             }
@@ -463,5 +483,5 @@ async fn address(place: &str) -> Result<SocketAddr, Failure> {
         },
         checked => checked,
     };
-    checked.map_err(|e| Failure::foreign(Exit::Usage, e))
+    checked.map_err(|e| Failure::of_load(Exit::Usage, e))
 }

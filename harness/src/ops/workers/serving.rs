@@ -3,7 +3,7 @@
 use crate::engine::{Engine, label};
 use crate::ops::console::Console;
 use crate::process::exit::Exit;
-use crate::process::failure::Failure;
+use crate::process::failure::{Advice, Failure};
 use crate::process::interrupt::Interrupt;
 use crate::process::progress::Progress;
 use loadgen::Network;
@@ -87,7 +87,7 @@ pub fn token(file: Option<&Path>) -> Result<Token, Failure> {
         }
     };
     crate::secret::learn("token", text.trim());
-    Token::new(&text).map_err(|e| usage(format!("{from}: {e}")))
+    Token::new(&text).map_err(|e| Failure::new(Exit::Usage, Advice::of_load(&e).within(from)))
 }
 
 /// Networks of stacks of ours that are up; none if no engine answers.

@@ -3,7 +3,7 @@
 use super::StepWorld;
 use crate::declaration::Declaration;
 use crate::plan::AlertBudget;
-use crate::plan::scenario::Scenario;
+use crate::plan::scenario::{Aim, FaultSpec, Scenario, Target, Which};
 use crate::yaml::suggest;
 use cucumber::{then, when};
 use std::collections::BTreeSet;
@@ -11,6 +11,7 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires,
     NotifiedRepeatedly, SomebodyNotified, StageBudget,
 };
+use verdict::check::causes::Causes;
 use verdict::check::drill::FaultBitAndLeft;
 use verdict::check::under_load::TargetsStayScraped;
 
@@ -67,16 +68,19 @@ impl StepWorld {
         let gone = subject.drill_left_out(&drill).or_else(|| subject.about_left_out(declared?));
         let (receivers, resolvers) = (self.receivers(&alert, false), self.receivers(&alert, true));
         let (builds_up_s, clears_s) = (drill.builds_up_s.of(&alert), drill.clears_s.of(&alert));
+        let causes = drill.causes(&alert);
         let fires = AlertFires {
             alert: alert.clone(),
             drill: name.clone(),
+            causes: causes.clone(),
             within_s: budget.fire_s + builds_up_s,
-            fault: format!("{} on {}", drill.fault.kind, drill.fault.target),
+            fault: drill.told(&alert),
         };
         self.expect_unless(gone.clone(), fires);
         let reaches = AlertReaches {
             alert: alert.clone(),
             drill: name.clone(),
+            causes: causes.clone(),
             receivers: receivers.clone(),
             labels: labels.clone(),
             within_s: budget.notify_s + builds_up_s,
@@ -84,15 +88,21 @@ impl StepWorld {
         self.expect_unless(gone.clone(), reaches);
         let allowed = config::budget::by_stage(&budget.stages);
         let allowed = StageBudget { condition_s: allowed.condition_s + builds_up_s, ..allowed };
-        self.expect_unless(
-            gone.clone(),
-            AlertStages { alert: alert.clone(), drill: name.clone(), receivers, labels, allowed },
-        );
+        let stages = AlertStages {
+            alert: alert.clone(),
+            drill: name.clone(),
+            causes: causes.clone(),
+            receivers,
+            labels,
+            allowed,
+        };
+        self.expect_unless(gone.clone(), stages);
         self.expect_unless(
             gone,
             AlertResolves {
                 alert,
                 drill: name,
+                causes,
                 receivers: resolvers,
                 within_s: budget.resolve_s + clears_s,
             },
@@ -118,8 +128,10 @@ impl StepWorld {
 
     fn expect_of_drill(&mut self, name: &str) {
         let subject = self.told();
-        let gone = subject.scenarios.get(name).and_then(|s| subject.drill_left_out(s));
-        self.expect_unless(gone.clone(), FaultBitAndLeft { drill: name.to_owned() });
+        let scenario = subject.scenarios.get(name);
+        let gone = scenario.and_then(|s| subject.drill_left_out(s));
+        let faults = scenario.map(Scenario::named_faults).unwrap_or_default();
+        self.expect_unless(gone.clone(), FaultBitAndLeft { drill: name.to_owned(), faults });
         // What the host suffers from other programs is not the drill's doing; a switch always
         // fires.
         let about_host =
@@ -174,7 +186,7 @@ fn contained(t: &mut StepWorld) {
 fn every_alert(t: &mut StepWorld) {
     for drill in t.all_drills() {
         t.drill = Some(drill.name.clone());
-        drill.alerts.iter().for_each(|a| t.expect_alert(a));
+        drill.alerts().for_each(|a| t.expect_alert(a));
     }
 }
 
@@ -186,7 +198,7 @@ fn all_contained(t: &mut StepWorld) {
 #[then("each target stays scraped in each drill that is about no alert")]
 fn scraped_under_load(t: &mut StepWorld) {
     let subject = t.told();
-    for drill in t.all_drills().into_iter().filter(|d| d.alerts.is_empty()) {
+    for drill in t.all_drills().into_iter().filter(|d| d.alerts().next().is_none()) {
         t.expect_unless(
             subject.drill_left_out(&drill),
             TargetsStayScraped { drill: drill.name.clone() },
@@ -200,27 +212,58 @@ fn noticed(t: &mut StepWorld) {
     let declaration = &subject.declaration;
     let switches = declaration.dead_mans_switches.iter().map(|s| s.name.clone());
     let least_s = subject.budgets.values().map(|b| b.fire_s).fold(0.0, f64::max);
-    for drill in t.all_drills().into_iter().filter(takes_away_unnoticed) {
-        let raised: BTreeSet<&str> = drill.raises();
-        let others = subject.scenarios.values().filter(|s| s.name != drill.name);
-        let others = others.flat_map(Scenario::raises).filter(|a| !raised.contains(a));
-        let service = drill.fault.target.clone();
-        let gap = declaration.gaps.iter().find(|g| g.service == service);
-        let noticed = SomebodyNotified {
-            drill: drill.name.clone(),
-            rule: rule_about(declaration, &service),
-            least_s,
-            others: switches.clone().chain(others.map(str::to_owned)).collect(),
-            gap: gap.map(|g| g.why.clone()),
-            service,
-        };
-        t.expect_unless(subject.drill_left_out(&drill), noticed);
+    for drill in t.all_drills() {
+        // What any drill is about, this one's other phases included, says nothing of a service that
+        // is taken away in a phase that is about no alert.
+        let raised = subject.scenarios.values().flat_map(Scenario::raises);
+        let others: BTreeSet<String> = raised
+            .filter(|alert| !drill.also_raises.iter().any(|own| own == alert))
+            .map(str::to_owned)
+            .chain(switches.clone())
+            .collect();
+        for (service, causes) in taken_away(&drill) {
+            let gap = declaration.gaps.iter().find(|g| g.service == service);
+            let noticed = SomebodyNotified {
+                drill: drill.name.clone(),
+                causes,
+                rule: rule_about(declaration, &service),
+                least_s,
+                others: others.iter().cloned().collect(),
+                gap: gap.map(|g| g.why.clone()),
+                service,
+            };
+            t.expect_unless(subject.drill_left_out(&drill), noticed);
+        }
     }
 }
 
-/// Whether a drill takes a service away and is about no alert.
-fn takes_away_unnoticed(drill: &Scenario) -> bool {
-    drill.alerts.is_empty() && ["stop", "kill", "pause"].contains(&drill.fault.kind.as_str())
+/// The services that a drill takes away in phases that are about no alert, each with the fault that
+/// does.
+fn taken_away(drill: &Scenario) -> Vec<(String, Causes)> {
+    let silent = drill.phases.iter().filter(|phase| phase.alerts.is_empty());
+    let mut taken = Vec::new();
+    for fault in silent.flat_map(|phase| &phase.inject) {
+        let alone = drill.faults().count() < 2;
+        let injected = if alone { Vec::new() } else { vec![fault.id.clone()] };
+        for service in wholly_taken(fault) {
+            let causes = Causes { injected: injected.clone(), healed: Vec::new() };
+            taken.push((service.clone(), causes));
+        }
+    }
+    taken
+}
+
+/// The services of which a fault leaves no instance that answers.
+fn wholly_taken(fault: &FaultSpec) -> &[String] {
+    let takes = ["stop", "kill", "pause"].contains(&fault.kind.as_str());
+    match &fault.aim {
+        Aim::On(
+            target @ (Target::Service(_)
+            | Target::Role { which: Which::All, .. }
+            | Target::Zone { .. }),
+        ) if takes => target.services(),
+        _ => &[],
+    }
 }
 
 /// The rule that would notice that a service is gone: by its metrics, where it has a job.
@@ -271,6 +314,7 @@ fn switches(t: &mut StepWorld) {
         t.expect(NotifiedRepeatedly {
             alert: switch.name,
             drill: None,
+            causes: Causes::default(),
             receivers: switch.receivers,
             every_s,
         });

@@ -4,6 +4,7 @@ use super::StepWorld;
 use crate::declaration::MAIN_SET;
 use cucumber::then;
 use std::collections::BTreeMap;
+use verdict::check::alerts::StatesNotifiedOnce;
 use verdict::check::cluster::{
     AlertsHeldOnce, ManagersAlike, ManagersClustered, ReplicasToldApart, SentToEachManager,
 };
@@ -55,6 +56,13 @@ fn one_cluster(t: &mut StepWorld) {
     let Some(managers) = managers(t) else { return };
     t.expect(ManagersClustered { managers: managers.clone() });
     t.expect(ManagersAlike { managers });
+}
+
+#[then("each state of a group of alerts is notified once, from whichever alert manager")]
+fn states_once(t: &mut StepWorld) {
+    let Some(managers) = managers(t) else { return };
+    let receivers = t.declaration().receivers.into_iter().map(|r| r.name).collect();
+    t.expect(StatesNotifiedOnce { receivers, managers });
 }
 
 #[then("the alert managers hold each alert once, whichever metrics server sent it")]

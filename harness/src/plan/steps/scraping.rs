@@ -24,11 +24,16 @@ fn targets_up(t: &mut StepWorld) {
         );
     }
     let (gone, there) = split(&subject);
-    let targets: Vec<_> = there
-        .iter()
-        .filter(|d| d.is_in(MAIN_SET) && d.not_instrumented.is_none())
-        .map(|d| ExpectedTarget { job: d.job.clone(), count: d.count })
-        .collect();
+    // Several services may be targets of one job: its targets are theirs together.
+    let mut targets: Vec<ExpectedTarget> = Vec::new();
+    for declared in there.iter().filter(|d| d.is_in(MAIN_SET) && d.not_instrumented.is_none()) {
+        match targets.iter_mut().find(|known| known.job == declared.job) {
+            Some(known) => known.count += declared.count,
+            None => {
+                targets.push(ExpectedTarget { job: declared.job.clone(), count: declared.count });
+            }
+        }
+    }
     let none =
         gone.first().filter(|_| targets.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
     t.expect_unless(

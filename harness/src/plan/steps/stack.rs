@@ -1,7 +1,8 @@
 //! The stack as a whole: services, health endpoints, the load.
 
 use super::StepWorld;
-use crate::probe::health::endpoint_name;
+use crate::declaration::HealthEndpoint;
+use crate::probe::health::{endpoint_name, of_each};
 use cucumber::{given, then};
 use verdict::check::drill::LoadKeptSchedule;
 use verdict::check::health::{HealthEndpoints, ServicesReady};
@@ -17,8 +18,11 @@ fn healthy_stack(t: &mut StepWorld) {
 #[then("every service is ready")]
 fn every_service_is_ready(t: &mut StepWorld) {
     let subject = t.told();
-    let left_out = subject.left_out.keys().map(|name| Absent::new(name, name)).collect();
-    t.expect(ServicesReady { services: subject.services.clone(), left_out });
+    let instances = |name: &String| subject.instances_of(name);
+    let absent = |name| Absent { count: instances(name).len() as u64, ..Absent::new(name, name) };
+    let left_out = subject.left_out.keys().map(absent).collect();
+    let services = subject.services.iter().flat_map(instances).collect();
+    t.expect(ServicesReady { services, left_out });
 }
 
 #[then("each documented health endpoint answers")]
@@ -28,10 +32,16 @@ fn health_endpoints(t: &mut StepWorld) {
     if all.is_empty() {
         return t.not_stated("health", false, "the documented health endpoints");
     }
+    let each = |h: &HealthEndpoint| of_each(h, subject.instances_of(&h.service));
     let (gone, there): (Vec<_>, Vec<_>) =
         all.iter().partition(|h| subject.left_out.contains_key(&h.service));
-    let endpoints: Vec<String> = there.into_iter().map(endpoint_name).collect();
-    let left_out = gone.iter().map(|h| Absent::new(&h.service, endpoint_name(h))).collect();
+    let endpoints: Vec<String> =
+        there.into_iter().flat_map(each).map(|h| endpoint_name(&h)).collect();
+    let absent = |h: &HealthEndpoint| {
+        let of = h.service.clone();
+        each(h).into_iter().map(move |h| Absent::new(of.clone(), endpoint_name(&h)))
+    };
+    let left_out = gone.iter().copied().flat_map(absent).collect();
     // Where all are left out, nothing is expected.
     let none =
         gone.first().filter(|_| endpoints.is_empty()).and_then(|h| subject.is_left_out(&h.service));

@@ -10,7 +10,7 @@ pub(super) use scenarios::scenarios;
 use super::Error;
 use crate::declaration::Declaration;
 use crate::process::failure::Advice;
-use crate::stack::compose::Project;
+use crate::stack::Topology;
 use crate::yaml;
 use config::budget::{self, BudgetAssumptions};
 use config::monitoring::MonitoringConfig;
@@ -53,18 +53,14 @@ pub(super) fn bounds(
 /// drill must never page a person.
 pub(super) fn contained(
     declaration: &Declaration,
-    project: &Project,
+    topology: &Topology,
     config: &MonitoringConfig,
 ) -> Result<(), Error> {
-    let aliases = project
-        .services
-        .values()
-        .flat_map(|s| s.networks.values().flat_map(|n| n.aliases.iter().cloned()));
-    let left_out =
-        project.left_out.values().flat_map(|left| left.service.names().map(str::to_owned));
-    let names = project.services.keys().cloned().chain(left_out).chain(aliases);
+    let names = topology.services.values().flat_map(|service| &service.names);
+    let left_out = topology.left_out.values().flat_map(|left| &left.names);
     let known: BTreeSet<String> = names
-        .chain(declaration.receivers.iter().map(|r| r.host.clone()))
+        .chain(left_out)
+        .chain(declaration.receivers.iter().map(|r| &r.host))
         .map(|h| h.to_ascii_lowercase())
         .collect();
     for destination in config.destinations()?.into_iter().filter(|d| d.kind.sends()) {

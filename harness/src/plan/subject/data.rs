@@ -3,10 +3,10 @@
 
 use super::Error;
 use super::source::{Mount, Source, Text};
-use crate::declaration::{Declaration, Role, kinds};
-use crate::stack::compose::{Content, Project, absolute};
-use crate::stack::mounts::{Shown, place, shown};
-use crate::stack::{Mounts, Need, Stack};
+use crate::declaration::{Role, kinds};
+use crate::stack::mounts::place;
+use crate::stack::topology::{self, Shown};
+use crate::stack::{Mounts, Need, Stack, absolute};
 use crate::yaml;
 use config::monitoring::{RenderedFile, ServerKind};
 use config::yaml::Place;
@@ -14,28 +14,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The servers of the declaration that have a monitoring configuration, as the parser wants them.
-pub(crate) fn sources(
-    folder: &Path,
-    declaration: &Declaration,
-    project: &Project,
-) -> Result<Vec<Source>, Error> {
-    let roles = &declaration.roles;
+pub(crate) fn sources(stack: &Stack) -> Result<Vec<Source>, Error> {
+    let (folder, roles) = (stack.folder.as_path(), &stack.declaration.roles);
     let mut sources = Vec::new();
     let stated = roles.stated().into_iter();
     for (key, role) in stated.flat_map(|(key, all)| all.into_iter().map(move |role| (key, role))) {
         let Some(kind) = kinds::kind(&role.kind).and_then(|kind| kind.configuration) else {
             continue;
         };
-        let Some(service) = project.services.get(&role.service) else { continue };
+        let Some(service) = stack.topology.services.get(&role.service) else { continue };
         let mut source = Source::new(kind, &role.service, PathBuf::new());
         source.config = None;
         source.command = service.command.clone().unwrap_or_default();
-        source.environment = service.environment.clone().into_iter().collect();
-        for (inside, shown) in shown(project, service) {
-            let inside = PathBuf::from(inside);
+        source.environment = service.environment.clone();
+        for (inside, shown) in service.shown.iter().cloned() {
             match shown {
-                Shown::Path(path) => source.mounts.push(Mount { inside, host: path.to_owned() }),
-                Shown::Text(name, content) => source.texts.extend(text(inside, name, content)),
+                Shown::Path(host) => source.mounts.push(Mount { inside, host }),
+                Shown::Text(stated) => source.texts.push(text(inside, stated)),
             }
         }
         let known = kind == ServerKind::Elasticsearch || configured(folder, role, &mut source);
@@ -124,18 +119,10 @@ fn another(source: &Source) -> Option<String> {
     Some(format!("{found} (at {})", expected.display()))
 }
 
-fn text(inside: PathBuf, name: String, content: &Content) -> Option<Text> {
-    let Content::Text { text, mark, follows } = content else { return None };
+fn text(inside: PathBuf, stated: topology::Text) -> Text {
+    let topology::Text { name, text, file, line, follows } = stated;
     // A text of several lines is marked where its first line stands, as one of a single line is.
-    let before = mark.line.saturating_sub(1);
-    Some(Text {
-        inside,
-        name,
-        text: text.clone(),
-        file: mark.file.to_path_buf(),
-        before,
-        spread: *follows,
-    })
+    Text { inside, name, text, file, before: line.saturating_sub(1), spread: follows }
 }
 
 /// What the stack's containers mount; what holds its monitoring configuration is the run's own
@@ -154,8 +141,7 @@ pub(super) fn mounts(stack: &Stack, files: &[RenderedFile]) -> Result<Mounts, Er
         }
     };
     let owners = &stack.declaration.owner_data;
-    let mounts = Mounts::plan(&stack.project, &stack.folder, owners, &need)
-        .map_err(crate::stack::StackError::from)?;
+    let mounts = stack.mounts(&need)?;
     if let Some(at) = owners.empty.iter().position(|path| !mounts.empties(path, &stack.folder)) {
         let what = format!(
             "owner_data.empty: no service mounts {} from outside of the stack's folder",

@@ -61,6 +61,11 @@ impl std::fmt::Display for Absence {
 }
 
 impl Service {
+    /// What its instances are called.
+    pub fn instances(&self) -> Vec<String> {
+        crate::engine::instance::names(&self.name, self.replicas)
+    }
+
     /// Names by which others reach it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let aliases = self.networks.values().flat_map(|network| &network.aliases);
@@ -100,6 +105,10 @@ pub struct Service {
     pub network_mode: Option<String>,
     /// What must be there first.
     pub depends_on: BTreeMap<String, Dependency>,
+    /// Services that it finds under names of its own.
+    pub links: Vec<Link>,
+    /// How many instances of it run.
+    pub replicas: usize,
     pub healthcheck: Option<Healthcheck>,
     pub configs: Vec<ContentMount>,
     pub secrets: Vec<ContentMount>,
@@ -159,6 +168,13 @@ pub struct Service {
     /// Log driver and options.
     pub logging: Option<LogDriver>,
     pub platform: Option<String>,
+}
+
+/// A service that another finds under a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub service: String,
+    pub alias: String,
 }
 
 /// A log driver and its options.

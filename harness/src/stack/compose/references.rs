@@ -22,6 +22,20 @@ pub(super) fn check(project: &Project) -> Result<(), ConfigError> {
     }
     for (name, service) in &project.services {
         let path = |key: &str| format!("services.{name}.{key}");
+        told_apart(project, name)?;
+        for link in &service.links {
+            if !project.services.contains_key(&link.service)
+                && !project.left_out.contains_key(&link.service)
+            {
+                return Err(missing(
+                    &service.mark,
+                    path("links"),
+                    &link.service,
+                    "service",
+                    project.services.keys(),
+                ));
+            }
+        }
         for (on, dependency) in &service.depends_on {
             if let Some(left) = project.left_out.get(on).filter(|_| dependency.required) {
                 let what =
@@ -100,8 +114,43 @@ pub(super) fn check(project: &Project) -> Result<(), ConfigError> {
                 project.services.keys(),
             ));
         }
+        let modes =
+            [("network_mode", &service.network_mode), ("pid", &service.pid), ("ipc", &service.ipc)];
+        for (key, mode) in modes {
+            let other = mode.as_deref().and_then(|mode| mode.strip_prefix("service:"));
+            let shared = other.and_then(|name| project.services.get(name));
+            if let Some(shared) = shared.filter(|shared| shared.replicas > 1) {
+                return Err(ConfigError::at(
+                    &service.mark,
+                    format!(
+                        "{}: {} has {} instances, and each has namespaces of its own",
+                        path(key),
+                        shared.name,
+                        shared.replicas
+                    ),
+                    "share those of a service that has one",
+                ));
+            }
+        }
     }
     circle(project)
+}
+
+/// Refuses a service of several instances one of which would be called as another service.
+fn told_apart(project: &Project, name: &str) -> Result<(), ConfigError> {
+    let Some(service) = project.services.get(name).filter(|service| service.replicas > 1) else {
+        return Ok(());
+    };
+    let known =
+        |name: &String| project.services.contains_key(name) || project.left_out.contains_key(name);
+    match service.instances().into_iter().find(known) {
+        None => Ok(()),
+        Some(taken) => Err(ConfigError::at(
+            &service.mark,
+            format!("services.{name}: an instance of it is called {taken}, as another service is"),
+            "rename one of the two",
+        )),
+    }
 }
 
 /// Refuses dependencies that go round in a circle.

@@ -7,7 +7,7 @@ mod ports;
 use super::fields::{Fields, entries, text, texts, wanted};
 use super::interpolate::Environment;
 use super::load::{Source, plain};
-use super::model::{Condition, Dependency, Healthcheck, LogDriver, Service, ServiceNetwork};
+use super::model::{Condition, Dependency, Healthcheck, Link, LogDriver, Service, ServiceNetwork};
 use super::{ConfigError, dotenv};
 use config::yaml::{Key, Node, Value};
 use std::collections::BTreeMap;
@@ -15,7 +15,6 @@ use std::path::PathBuf;
 
 /// Keys that Compose knows and we don't, with what to do instead.
 const UNSUPPORTED_KEYS: &[(&str, &str)] = &[
-    ("links", "use depends_on and networks.<name>.aliases"),
     ("external_links", "a stack reaches only its own services: add a stand-in"),
     ("volumes_from", "mount the same named volume in both services"),
     ("gpus", "a stack runs without devices of that kind"),
@@ -57,6 +56,12 @@ pub(super) fn read(
     let profiles = fields.texts("profiles")?;
     let limits = limits::read(&mut fields, &path, warnings)?;
     let dns = fields.texts("dns")?;
+    let links = links(&mut fields, &path)?;
+    let mut depends_on = depends_on(&mut fields, &path)?;
+    for link in &links {
+        let started = Dependency { condition: Condition::Started, required: true };
+        depends_on.entry(link.service.clone()).or_insert(started);
+    }
     let service = Service {
         name,
         mark: key.mark.clone(),
@@ -69,7 +74,9 @@ pub(super) fn read(
         volumes: mounts::volumes(&mut fields, &path)?,
         networks: networks(&mut fields, &path)?,
         network_mode: network_mode(&mut fields, &path)?,
-        depends_on: depends_on(&mut fields, &path)?,
+        depends_on,
+        links,
+        replicas: limits.replicas,
         healthcheck: healthcheck(&mut fields, &path)?,
         configs: mounts::contents(&mut fields, &path, "configs")?,
         secrets: mounts::contents(&mut fields, &path, "secrets")?,
@@ -117,7 +124,61 @@ pub(super) fn read(
         }
     }
     fields.finish(UNSUPPORTED_KEYS)?;
+    if service.replicas > 1 {
+        replicable(&service)?;
+    }
     Ok(service)
+}
+
+/// Refuses what only one container can have where a service has several.
+fn replicable(service: &Service) -> Result<(), ConfigError> {
+    let (name, count) = (&service.name, service.replicas);
+    let fixed = service.ports.iter().find_map(|port| Some((port.host?, port)));
+    if let Some((host, port)) = fixed {
+        return Err(ConfigError::at(
+            &port.mark,
+            format!("services.{name}.ports: {count} instances can't share port {host} of the host"),
+            format!(
+                "write \"{}\" alone: each instance then gets a port of its own",
+                port.container
+            ),
+        ));
+    }
+    if let Some(wanted) = &service.container_name {
+        return Err(ConfigError::at(
+            &service.mark,
+            format!("services.{name}.container_name: {count} instances can't share `{wanted}`"),
+            "leave container_name out",
+        ));
+    }
+    if let Some(address) = service.networks.values().find_map(|network| network.ipv4.as_ref()) {
+        return Err(ConfigError::at(
+            &service.mark,
+            format!("services.{name}.networks: {count} instances can't share address {address}"),
+            "leave ipv4_address out",
+        ));
+    }
+    Ok(())
+}
+
+/// Services under names of this one's own: `service`, or `service:alias`.
+fn links(fields: &mut Fields, path: &str) -> Result<Vec<Link>, ConfigError> {
+    let path = format!("{path}.links");
+    let Some(node) = fields.take("links") else { return Ok(Vec::new()) };
+    texts(node, &path)?
+        .into_iter()
+        .map(|link| {
+            let (service, alias) = link.split_once(':').unwrap_or((&link, &link));
+            if service.is_empty() || alias.is_empty() {
+                return Err(ConfigError::at(
+                    &node.mark,
+                    format!("{path}: seen `{link}`, wanted the name of a service"),
+                    "write service, or service:alias",
+                ));
+            }
+            Ok(Link { service: service.to_owned(), alias: alias.to_owned() })
+        })
+        .collect()
 }
 
 fn environment(

@@ -275,7 +275,19 @@ fn what_is_not_supported_is_refused_by_file_line_and_key() {
             "services.a: unsupported key `comand`",
             "command",
         ),
-        ("services:\n  a:\n    image: a\n    links: [b]\n", 4, "links", "aliases"),
+        ("services:\n  a:\n    image: a\n    links: [b]\n", 2, "links: there is no service b", ""),
+        (
+            "services:\n  a:\n    image: a\n    links: ['b:']\n  b: {image: b}\n",
+            4,
+            "links",
+            "service:alias",
+        ),
+        (
+            "services:\n  a: {image: a, links: [b]}\n  b: {image: b, links: [a]}\n",
+            2,
+            "a → b → a",
+            "",
+        ),
         (
             "services:\n  a:\n    image: a\n    network_mode: host\n",
             4,
@@ -309,11 +321,46 @@ fn what_is_not_supported_is_refused_by_file_line_and_key() {
             "a → b → a",
             "depends_on",
         ),
+        ("services:\n  a:\n    image: a\n    deploy: {replicas: 0}\n", 4, "seen 0", "profile"),
+        ("services:\n  a:\n    image: a\n    scale: 101\n", 4, "scale: seen 101", "profile"),
+        ("services:\n  a:\n    image: a\n    scale: -1\n", 4, "wanted 1 to 100", "profile"),
+        ("services:\n  a:\n    image: a\n    scale: two\n", 4, "a whole number", ""),
         (
-            "services:\n  a:\n    image: a\n    deploy: {replicas: 3}\n",
-            4,
-            "wanted 1",
-            "one service for each",
+            "services:\n  a:\n    image: a\n    scale: 2\n    deploy: {replicas: 3}\n",
+            5,
+            "seen 3, and `scale` says 2",
+            "one of the two",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    scale: 2\n    ports:\n      - 80\n      - 127.0.0.1:8443:443\n",
+            7,
+            "2 instances can't share port 8443",
+            "write \"443\" alone",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    scale: 2\n    container_name: only\n",
+            2,
+            "2 instances can't share `only`",
+            "container_name",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    scale: 2\n    networks: {n: {ipv4_address: 10.0.0.2}}\n\
+             networks: {n: {}}\n",
+            2,
+            "can't share address 10.0.0.2",
+            "ipv4_address",
+        ),
+        (
+            "services:\n  a:\n    image: a\n    scale: 2\n  a-2: {image: b, profiles: [x]}\n",
+            2,
+            "an instance of it is called a-2",
+            "rename",
+        ),
+        (
+            "services:\n  a: {image: a, scale: 2}\n  b: {image: b, network_mode: 'service:a'}\n",
+            3,
+            "network_mode: a has 2 instances",
+            "share",
         ),
         ("services:\n  a:\n    image: a\n    restart: sometimes\n", 4, "sometimes", ""),
         ("services:\n  a:\n    image: ${IMAGE:?name one}\n", 3, "name one", ".env"),
@@ -343,6 +390,32 @@ fn what_is_not_supported_is_refused_by_file_line_and_key() {
         assert!(error.hint.contains(hint), "{error}\nwanted {hint}");
         assert!(error.to_string().contains("docker-compose.yml"), "{error}");
     }
+}
+
+#[test]
+fn instances_and_links_are_read() {
+    let text = r#"
+services:
+  one: {image: a}
+  two: {image: a, deploy: {replicas: 2}, ports: [80], links: ["one:first", one]}
+  three: {image: a, scale: 3, deploy: {replicas: "3"}}
+  like: {extends: two, scale: 1, deploy: {replicas: 1}}
+"#;
+    let (_home, project) = read_files(&[("docker-compose.yml", text)], &[]);
+    let project = project.expect("reads");
+    let instances = |name: &str| project.services[name].instances();
+    assert_eq!(instances("one"), ["one"]);
+    assert_eq!(instances("two"), ["two-1", "two-2"]);
+    assert_eq!(instances("three"), ["three-1", "three-2", "three-3"]);
+    assert_eq!(instances("like"), ["like"]);
+    let links: Vec<(&str, &str)> = project.services["two"]
+        .links
+        .iter()
+        .map(|link| (link.service.as_str(), link.alias.as_str()))
+        .collect();
+    assert_eq!(links, [("one", "first"), ("one", "one")]);
+    let on = project.services["two"].depends_on["one"];
+    assert_eq!(on, Dependency { condition: Condition::Started, required: true });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use support::images;
 use support::lab::{Lab, Spec, eventually};
-use verdict::history::fault::FaultEvent;
+use verdict::history::fault::{FaultEvent, ONLY_FAULT};
 use verdict::history::load::LoadEvent;
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
@@ -246,16 +246,18 @@ async fn annotations(port: u16) {
     };
     let injected = FaultEvent::Injected {
         drill: "web_stopped".into(),
+        fault: ONLY_FAULT.into(),
         kind: "stop".into(),
         target: "web".into(),
         instances: vec![],
         mechanism: "signal".into(),
         blast_radius: Default::default(),
     };
+    let healed = FaultEvent::Healed { drill: "web_stopped".into(), fault: ONLY_FAULT.into() };
     let events = [
         event(0.0, EventKind::Load(LoadEvent::Began { rate: 20.0, stream: "background".into() })),
         event(10.0, EventKind::Fault(injected)),
-        event(25.0, EventKind::Fault(FaultEvent::Healed { drill: "web_stopped".into() })),
+        event(25.0, EventKind::Fault(healed)),
         event(40.0, EventKind::Run(RunEvent::DrillEnded { drill: "web_stopped".into() })),
     ];
     let annotate = async |password: &str, run: &str| {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use verdict::history::fault::FaultEvent;
+use verdict::history::fault::{FaultEvent, ONLY_FAULT};
 use verdict::history::load::LoadEvent;
 use verdict::history::run::{Phase, RunEvent};
 use verdict::observation::Fact;
@@ -198,12 +198,14 @@ async fn annotations() {
     };
     let injected = FaultEvent::Injected {
         drill: "redis_evicts".into(),
+        fault: ONLY_FAULT.into(),
         kind: "redis_fill".into(),
         target: "redis".into(),
         instances: vec![],
         mechanism: "commands".into(),
         blast_radius: Default::default(),
     };
+    let healed = FaultEvent::Healed { drill: "redis_evicts".into(), fault: ONLY_FAULT.into() };
     let sender = annotations.sender();
     for (ms, kind) in [
         (1_796_002_622_285, phase(Phase::Steady, true)),
@@ -214,7 +216,7 @@ async fn annotations() {
         (1_796_002_629_016, phase(Phase::Steady, false)),
         (1_796_002_629_016, phase(Phase::Drive, true)),
         (1_796_002_634_024, EventKind::Fault(injected)),
-        (1_796_002_637_228, EventKind::Fault(FaultEvent::Healed { drill: "redis_evicts".into() })),
+        (1_796_002_637_228, EventKind::Fault(healed)),
         (
             1_796_002_662_760,
             EventKind::Load(LoadEvent::Ended {

@@ -12,6 +12,7 @@ fn settings(kind: &str) -> &'static [(&'static str, &'static str)] {
     match kind {
         "refuse_connections" | "partition" => TO_STORE,
         "packet_delay" => LATE,
+        "cut" => &[("and", "store")],
         _ => &[],
     }
 }
@@ -26,6 +27,7 @@ const KINDS: &[&str] = &[
     "memory_pressure",
     "refuse_connections",
     "partition",
+    "cut",
     "packet_delay",
     "redis_fill",
 ];

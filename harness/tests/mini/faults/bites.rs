@@ -1,7 +1,9 @@
 //! Each kind bites what it is aimed at and nothing else, and leaves.
 
 use super::stage::{Outcome, Stage, check};
+use firedrill::engine::namespace;
 use std::cell::Cell;
+use std::net::UdpSocket;
 
 pub async fn stop(stage: &Stage) -> Outcome {
     ended(stage, "stop", 0).await
@@ -91,6 +93,56 @@ pub async fn refusal(stage: &Stage) -> Outcome {
 pub async fn partition(stage: &Stage) -> Outcome {
     // 124 is what `timeout` says of what it had to end.
     cut(stage, "partition", "code 124").await
+}
+
+/// Whether a packet of UDP arrives.
+async fn arrives(stage: &Stage, from: &str, to: &str) -> Outcome<bool> {
+    let (from, to) = (stage.container(from)?, stage.container(to)?);
+    let (from, to) = (stage.engine.inspect(from).await?, stage.engine.inspect(to).await?);
+    let address: std::net::IpAddr = to.ip().ok_or("no address")?.parse()?;
+    let bound = namespace::within(to.pid, move || UdpSocket::bind((address, 0))).await?;
+    let receiver = bound?;
+    receiver.set_read_timeout(Some(std::time::Duration::from_millis(500)))?;
+    let port = receiver.local_addr()?;
+    // One that is dropped on its way out is an error of the sender's.
+    let send = move || UdpSocket::bind(("0.0.0.0", 0)).and_then(|s| s.send_to(b"x", port)).is_ok();
+    namespace::within(from.pid, send).await?;
+    Ok(receiver.recv(&mut [0; 8]).is_ok())
+}
+
+pub async fn cut_both_ways(stage: &Stage) -> Outcome {
+    cut_off(stage, "both", false).await
+}
+
+pub async fn cut_one_way(stage: &Stage) -> Outcome {
+    cut_off(stage, "there", true).await
+}
+
+async fn cut_off(stage: &Stage, way: &str, returns: bool) -> Outcome {
+    let passes = async |from: &str, to: &str, wanted: bool| {
+        let arrived = arrives(stage, from, to).await?;
+        check(arrived == wanted, format!("a packet from {from} to {to} arrived: {arrived}"))
+    };
+    let others = async || {
+        stage.store_answers()?;
+        stage.connects("narrow").await.and_then(|seen| check(seen.is_ok(), seen))?;
+        passes("narrow", "store", true).await?;
+        passes("client", "narrow", true).await
+    };
+    let well = async || {
+        stage.connects("client").await.and_then(|seen| check(seen.is_ok(), seen))?;
+        passes("client", "store", true).await?;
+        passes("store", "client", true).await
+    };
+    let disturbed = async || {
+        let seen = stage.connects("client").await?;
+        check(seen.as_ref().is_err_and(|said| said.contains("code 124")), seen)?;
+        passes("client", "store", false).await?;
+        passes("store", "client", returns).await?;
+        others().await
+    };
+    let settings = [("and", "store"), ("way", way)];
+    stage.strike("cut", "client", &settings, well, disturbed).await.map(drop)
 }
 
 async fn cut(stage: &Stage, kind: &str, words: &str) -> Outcome {

@@ -62,6 +62,27 @@ async fn by_hand(stage: &Stage, arguments: &[&str], killed: bool) -> Outcome {
     .await
 }
 
+/// What a harness that is gone cut off is mended from its journal alone.
+pub async fn cut_off(stage: &Stage) -> Outcome {
+    let arguments = ["cut", "client", "and=store,narrow"];
+    let injected = stage.program(
+        &[&["fault", "inject", "--stack", &stage.running.stack][..], &arguments].concat(),
+    )?;
+    check(injected.status.success(), &injected)?;
+    let rules = async || {
+        let pid = stage.engine.inspect(stage.container("client")?).await?.pid;
+        let rules = namespace::run(pid, "iptables", &["-S".into()]).await?;
+        Ok::<usize, Box<dyn std::error::Error>>(rules.stdout.matches("-j DROP").count())
+    };
+    let found = rules().await?;
+    check(found == 4 && !stage.faults_open()?.is_empty(), found)?;
+    check(stage.connects("client").await?.is_err(), "it still reaches the store")?;
+    let healed = stage.program(&["heal"])?;
+    check(healed.status.success() && stage.faults_open()?.is_empty(), &healed)?;
+    check(rules().await? == 0, "rules are left")?;
+    until(async || stage.connects("client").await.and_then(|seen| check(seen.is_ok(), seen))).await
+}
+
 pub async fn orphans(stage: &Stage) -> Outcome {
     let client = stage.engine.inspect(stage.container("client")?).await?.pid.to_string();
     let sessions = [

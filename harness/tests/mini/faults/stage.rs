@@ -39,6 +39,16 @@ services:
     init: true
     stop_grace_period: 0s
     cpus: 0.1
+  twin:
+    image: firedrill/base-trixie:tested
+    command: sleep 600
+    init: true
+    stop_grace_period: 0s
+    deploy: {replicas: 2}
+  pool:
+    image: firedrill/redis:tested
+    command: ["redis-server", "--save", ""]
+    scale: 2
 "#;
 
 pub struct Stage {
@@ -154,9 +164,16 @@ impl Stage {
 
     /// How a service's container connects to the store: seconds, or the words of what went wrong.
     pub async fn connects(&self, from: &str) -> Outcome<Result<f64, String>> {
-        let script = r#"began=$EPOCHREALTIME; timeout 5 bash -c 'exec 3<>/dev/tcp/store/6379' || { echo "code $?"; exit; }
-                        echo "$began $EPOCHREALTIME""#;
-        let ran = self.engine.exec(self.container(from)?, &["bash", "-c", script], BOUND).await?;
+        self.connects_to(from, "store").await
+    }
+
+    /// How it connects to a Redis.
+    pub async fn connects_to(&self, from: &str, to: &str) -> Outcome<Result<f64, String>> {
+        let script = format!(
+            r#"began=$EPOCHREALTIME; timeout 5 bash -c 'exec 3<>/dev/tcp/{to}/6379' || {{ echo "code $?"; exit; }}
+               echo "$began $EPOCHREALTIME""#
+        );
+        let ran = self.engine.exec(self.container(from)?, &["bash", "-c", &script], BOUND).await?;
         let times: Vec<f64> =
             ran.stdout.split_whitespace().filter_map(|t| t.parse().ok()).collect();
         Ok(match times[..] {
@@ -172,7 +189,7 @@ impl Stage {
             .one_shot(true)
             .build();
         let mut stream =
-            std::pin::pin!(self.engine.docker.stats(self.container(service)?, Some(options)));
+            std::pin::pin!(self.engine.docker().stats(self.container(service)?, Some(options)));
         let seen = stream.next().await.ok_or("no figures")??;
         let cpu =
             seen.cpu_stats.and_then(|c| c.cpu_usage?.total_usage).ok_or("no processor time")?;

@@ -34,13 +34,9 @@ impl Names {
     /// Names of a stack, mapped by a seed.
     pub fn of(read: &LoadedStack, seed: u64) -> Names {
         let declaration = &read.subject.declaration;
-        let project = &read.stack.project;
         let mut found: Vec<(String, Kind)> = vec![(declaration.stack.clone(), Kind::Stack)];
         let mut add = |names: Vec<String>, kind| found.extend(names.into_iter().map(|n| (n, kind)));
-        add(
-            project.services.keys().chain(project.left_out.keys()).cloned().collect(),
-            Kind::Service,
-        );
+        add(read.stack.topology.names().cloned().collect(), Kind::Service);
         add(declaration.targets.iter().map(|t| t.job.clone()).collect(), Kind::Service);
         add(declaration.receivers.iter().map(|r| r.name.clone()).collect(), Kind::Service);
         add(

@@ -13,6 +13,7 @@ mod reaches;
 mod resolves;
 mod silence;
 mod stages;
+mod states;
 
 pub use fires::AlertFires;
 pub use gap::SomebodyNotified;
@@ -21,6 +22,7 @@ pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;
 pub use resolves::AlertResolves;
 pub use stages::{AlertStages, CONDITION_SAMPLES, StageBudget, StageRow};
+pub use states::StatesNotifiedOnce;
 
 use crate::cause::Cause;
 use crate::check::timeline::Moment;

@@ -2,7 +2,6 @@
 //! once more. When that is so, and what several attempts at a drill come to.
 
 use crate::check::{Checker, Expectation};
-use crate::history::fault::FaultEvent;
 use crate::history::run::RunEvent;
 use crate::history::{Event, EventKind, History};
 use crate::observation::Fact;
@@ -92,23 +91,15 @@ fn only(history: &History, drill: &str, number: usize) -> History {
         if of == number {
             continue;
         }
-        let name = match &mut event.kind {
-            EventKind::Run(RunEvent::DrillBegan { drill, .. } | RunEvent::DrillEnded { drill }) => {
-                drill
+        let other = || format!("{drill} (attempt {})", of + 1);
+        match &mut event.kind {
+            EventKind::Run(
+                RunEvent::DrillBegan { drill: d, .. } | RunEvent::DrillEnded { drill: d },
+            ) if d == drill => *d = other(),
+            EventKind::Fault(fault) if fault.drill() == drill => {
+                *fault = fault.clone().in_drill(other());
             }
-            EventKind::Fault(
-                FaultEvent::Injected { drill, .. }
-                | FaultEvent::NotInjected { drill, .. }
-                | FaultEvent::Bit { drill, .. }
-                | FaultEvent::DidNotBite { drill, .. }
-                | FaultEvent::Healed { drill }
-                | FaultEvent::Left { drill, .. }
-                | FaultEvent::DidNotLeave { drill, .. },
-            ) => drill,
-            _ => continue,
-        };
-        if name == drill {
-            *name = format!("{drill} (attempt {})", of + 1);
+            _ => {}
         }
     }
     History::new(events)

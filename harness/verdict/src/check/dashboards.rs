@@ -1,7 +1,8 @@
 //! Each panel's query returns data; data sources are healthy.
 
 use super::Checker;
-use super::timeline::{Timeline, unreachable_backend};
+use super::answered::Wanted;
+use super::timeline::Timeline;
 use super::wording::{count, list};
 use crate::cause::Cause;
 use crate::left_out::{self, Absent};
@@ -40,6 +41,129 @@ pub struct DatasourcesHealthy {
     pub left_out: Vec<Absent>,
 }
 
+const PANELS: Wanted = Wanted {
+    what: "dashboards",
+    is: |fact| matches!(fact, Fact::Dashboards { .. } | Fact::Panel(_)),
+    asks: |question| matches!(question, Asked::Dashboards | Asked::Panels { .. }),
+};
+
+const DATASOURCES: Wanted = Wanted {
+    what: "data sources",
+    is: |fact| matches!(fact, Fact::Datasource(_)),
+    asks: |question| matches!(question, Asked::Datasources | Asked::Datasource { .. }),
+};
+
+/// What the server showed last while the stack was healthy.
+struct Shown<'h> {
+    /// The event that lists the dashboards.
+    seq: u64,
+    dashboards: &'h [Dashboard],
+    /// By dashboard, panel and query: the event, and the answer.
+    panels: BTreeMap<(&'h str, &'h str, &'h str), (u64, &'h Panel)>,
+}
+
+impl<'h> Shown<'h> {
+    /// None if the dashboards were never listed.
+    fn of(timeline: &Timeline<'h>) -> Option<Shown<'h>> {
+        let mut known: Option<(u64, &[Dashboard])> = None;
+        let mut panels = BTreeMap::new();
+        for (e, o) in timeline.healthy_facts() {
+            match &o.fact {
+                Fact::Dashboards { dashboards } => known = Some((e.seq, dashboards)),
+                Fact::Panel(p) => {
+                    let place = (p.dashboard.as_str(), p.panel.as_str(), p.query.as_str());
+                    panels.insert(place, (e.seq, p));
+                }
+                _ => {}
+            }
+        }
+        known.map(|(seq, dashboards)| Shown { seq, dashboards, panels })
+    }
+}
+
+/// The panels of all dashboards, sorted by what becomes of them.
+#[derive(Default)]
+struct Sorted<'h> {
+    /// Queries with data, and their events.
+    queries: u64,
+    seqs: Vec<u64>,
+    /// Panels that are empty, as they may be.
+    empty: Vec<&'h str>,
+    /// Panels that can't be asked, with the reason.
+    skipped: Vec<String>,
+    /// What should have been asked and was not.
+    unasked: Vec<String>,
+    /// The first cause, all that is wrong, and the events that show it.
+    failed: Option<(Cause, Vec<String>, Vec<u64>)>,
+}
+
+impl<'h> Sorted<'h> {
+    fn convict(&mut self, cause: Cause, what: String, seq: u64) {
+        match &mut self.failed {
+            Some((_, all, seqs)) => {
+                all.push(what);
+                seqs.push(seq);
+            }
+            None => self.failed = Some((cause, vec![what], vec![seq])),
+        }
+    }
+
+    fn dashboard(&mut self, wanted: &ExpectedDashboard, shown: &Shown<'h>) {
+        let Some(there) = shown.dashboards.iter().find(|d| d.uid == wanted.uid) else {
+            let what = format!("dashboard {} does not exist", wanted.uid);
+            return self.convict(Cause::DashboardMissing, what, shown.seq);
+        };
+        let title = &there.title;
+        if there.panels < wanted.panels {
+            let what = format!(
+                "dashboard {title} has {}, {} wanted",
+                count(there.panels, "panel", "panels"),
+                wanted.panels
+            );
+            self.convict(Cause::DashboardMissing, what, shown.seq);
+        }
+        let of_this: Vec<(u64, &'h Panel)> = shown
+            .panels
+            .iter()
+            .filter(|((uid, _, _), _)| *uid == wanted.uid)
+            .map(|(_, answer)| *answer)
+            .collect();
+        let answered = of_this.iter().filter(|(_, p)| p.skipped.is_none()).count();
+        let asked =
+            of_this.iter().map(|(_, p)| p.panel.as_str()).collect::<BTreeSet<_>>().len() as u64;
+        if answered == 0 && asked > 0 {
+            self.unasked.push(format!("any panel of dashboard {title}"));
+        }
+        for (seq, panel) in of_this {
+            self.panel(title, panel, seq, wanted.may_be_empty.contains(&panel.panel));
+        }
+        if asked < wanted.panels {
+            self.unasked.push(format!(
+                "{} of {} panels of dashboard {title}",
+                wanted.panels.saturating_sub(asked),
+                wanted.panels
+            ));
+        }
+    }
+
+    fn panel(&mut self, title: &str, p: &'h Panel, seq: u64, may_be_empty: bool) {
+        if let Some(why) = &p.skipped {
+            self.skipped.push(format!("{title} / {} ({why})", p.panel));
+        } else if let Some(error) = &p.error {
+            let what = format!("{title} / {}: `{}` fails: {error}", p.panel, p.query);
+            self.convict(Cause::PanelQueryFails, what, seq);
+        } else if p.values > 0 {
+            self.queries += 1;
+            self.seqs.push(seq);
+        } else if may_be_empty {
+            self.empty.push(&p.panel);
+        } else {
+            let what = format!("{title} / {}: `{}` returns no data", p.panel, p.query);
+            self.convict(Cause::PanelWithoutData, what, seq);
+        }
+    }
+}
+
 impl Checker for PanelsReturnData {
     fn id(&self) -> String {
         "dashboards.panels".into()
@@ -55,99 +179,15 @@ impl Checker for PanelsReturnData {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let ours = |f: &Fact| matches!(f, Fact::Dashboards { .. } | Fact::Panel(_));
-        let asks = |q: &Asked| matches!(q, Asked::Dashboards | Asked::Panels { .. });
-        if let Some(s) = timeline.unreachable_source(ours, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let mut known: Option<(u64, &Vec<Dashboard>)> = None;
-        let mut panels: BTreeMap<(&str, &str, &str), (u64, &Panel)> = BTreeMap::new();
-        for (e, o) in timeline.healthy_facts() {
-            match &o.fact {
-                Fact::Dashboards { dashboards } => known = Some((e.seq, dashboards)),
-                Fact::Panel(p) => {
-                    panels.insert((&p.dashboard, &p.panel, &p.query), (e.seq, p));
-                }
-                _ => {}
-            }
-        }
-        let Some((list_seq, known)) = known else {
-            return timeline.unanswered(id, expected, "dashboards", ours, asks);
+        let shown = match PANELS.found(&timeline, (&id, &expected), Shown::of) {
+            Ok(shown) => shown,
+            Err(verdict) => return *verdict,
         };
-        let (mut queries, mut empty, mut seqs, mut unasked) =
-            (0u64, Vec::new(), vec![list_seq], Vec::new());
-        let mut skipped: Vec<String> = Vec::new();
-        let mut failed: Option<(Cause, Vec<String>, Vec<u64>)> = None;
-        let mut convict = |cause: Cause, what: String, seq: u64| match &mut failed {
-            Some((_, all, seqs)) => {
-                all.push(what);
-                seqs.push(seq);
-            }
-            None => failed = Some((cause, vec![what], vec![seq])),
-        };
+        let mut sorted = Sorted { seqs: vec![shown.seq], ..Sorted::default() };
         for wanted in &self.dashboards {
-            let Some(there) = known.iter().find(|d| d.uid == wanted.uid) else {
-                convict(
-                    Cause::DashboardMissing,
-                    format!("dashboard {} does not exist", wanted.uid),
-                    list_seq,
-                );
-                continue;
-            };
-            let title = &there.title;
-            if there.panels < wanted.panels {
-                convict(
-                    Cause::DashboardMissing,
-                    format!(
-                        "dashboard {title} has {}, {} wanted",
-                        count(there.panels, "panel", "panels"),
-                        wanted.panels
-                    ),
-                    list_seq,
-                );
-            }
-            let of_this: Vec<&(u64, &Panel)> = panels
-                .iter()
-                .filter(|((uid, _, _), _)| *uid == wanted.uid)
-                .map(|(_, p)| p)
-                .collect();
-            let answered = of_this.iter().filter(|(_, p)| p.skipped.is_none()).count();
-            let asked =
-                of_this.iter().map(|(_, p)| p.panel.as_str()).collect::<BTreeSet<_>>().len() as u64;
-            if answered == 0 && asked > 0 {
-                unasked.push(format!("any panel of dashboard {title}"));
-            }
-            for (seq, p) in of_this {
-                if let Some(why) = &p.skipped {
-                    skipped.push(format!("{title} / {} ({why})", p.panel));
-                } else if let Some(error) = &p.error {
-                    convict(
-                        Cause::PanelQueryFails,
-                        format!("{title} / {}: `{}` fails: {error}", p.panel, p.query),
-                        *seq,
-                    );
-                } else if p.values == 0 && wanted.may_be_empty.contains(&p.panel) {
-                    empty.push(p.panel.as_str());
-                } else if p.values == 0 {
-                    convict(
-                        Cause::PanelWithoutData,
-                        format!("{title} / {}: `{}` returns no data", p.panel, p.query),
-                        *seq,
-                    );
-                } else {
-                    queries += 1;
-                    seqs.push(*seq);
-                }
-            }
-            if asked < wanted.panels {
-                unasked.push(format!(
-                    "{} of {} panels of dashboard {title}",
-                    wanted.panels.saturating_sub(asked),
-                    wanted.panels
-                ));
-            }
+            sorted.dashboard(wanted, &shown);
         }
-        if let Some((cause, what, witnesses)) = failed {
+        if let Some((cause, what, witnesses)) = sorted.failed {
             let hint = match cause {
                 Cause::DashboardMissing => {
                     "was it provisioned? look at the server's log for the file that it refused"
@@ -159,26 +199,18 @@ impl Checker for PanelsReturnData {
                 .witnesses(witnesses)
                 .hint(hint);
         }
-        if !unasked.is_empty() {
-            let skipped = told("; not asked: ", &skipped);
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "never queried while the stack was healthy: {}{skipped}",
-                    list(&unasked, 5)
-                ),
-            );
+        let skipped = told("; not asked: ", &sorted.skipped);
+        if !sorted.unasked.is_empty() {
+            let never = list(&sorted.unasked, 5);
+            let why = format!("never queried while the stack was healthy: {never}{skipped}");
+            return Verdict::unknown(id, expected, why);
         }
-        let excused = told("; empty, as they may be: ", &empty) + &told("; not asked: ", &skipped);
+        let empty = told("; empty, as they may be: ", &sorted.empty);
+        let queries = count(sorted.queries, "query", "queries");
         timeline.require_complete(
-            Verdict::pass(
-                id,
-                expected,
-                format!("{} with data{excused}", count(queries, "query", "queries")),
-            )
-            .evidence("panel queries with data", queries)
-            .witnesses(seqs),
+            Verdict::pass(id, expected, format!("{queries} with data{empty}{skipped}"))
+                .evidence("panel queries with data", sorted.queries)
+                .witnesses(sorted.seqs),
         )
     }
 }
@@ -190,6 +222,18 @@ fn told<T: AsRef<str>>(words: &str, what: &[T]) -> String {
     } else {
         format!("{words}{}", list(what.iter().map(AsRef::as_ref), 5))
     }
+}
+
+/// Each data source as it was last while the stack was healthy, with its event; none if none was
+/// asked.
+fn sources<'h>(timeline: &Timeline<'h>) -> Option<BTreeMap<&'h str, (u64, &'h Datasource)>> {
+    let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
+    for (e, o) in timeline.healthy_facts() {
+        if let Fact::Datasource(d) = &o.fact {
+            last.insert(&d.name, (e.seq, d));
+        }
+    }
+    (!last.is_empty()).then_some(last)
 }
 
 impl Checker for DatasourcesHealthy {
@@ -204,20 +248,10 @@ impl Checker for DatasourcesHealthy {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let ours = |f: &Fact| matches!(f, Fact::Datasource(_));
-        let asks = |q: &Asked| matches!(q, Asked::Datasources | Asked::Datasource { .. });
-        if let Some(s) = timeline.unreachable_source(ours, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let mut last: BTreeMap<&str, (u64, &Datasource)> = BTreeMap::new();
-        for (e, o) in timeline.healthy_facts() {
-            if let Fact::Datasource(d) = &o.fact {
-                last.insert(&d.name, (e.seq, d));
-            }
-        }
-        if last.is_empty() {
-            return timeline.unanswered(id, expected, "data sources", ours, asks);
-        }
+        let last = match DATASOURCES.found(&timeline, (&id, &expected), sources) {
+            Ok(last) => last,
+            Err(verdict) => return *verdict,
+        };
         let answers =
             |a: &Absent| last.get(a.name.as_str()).filter(|(_, d)| d.ok).map(|(seq, _)| *seq);
         if let Some((absent, seq)) = self.left_out.iter().find_map(|a| Some((a, answers(a)?))) {

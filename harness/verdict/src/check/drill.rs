@@ -1,6 +1,7 @@
 //! A drill is worth something only if its fault bit and left, and if the load kept its schedule.
 
 use super::Checker;
+use super::causes::FaultSpan;
 use super::timeline::Timeline;
 use super::wording::{count, list, number, percent, seconds};
 use crate::history::EventKind;
@@ -8,12 +9,16 @@ use crate::history::load::LoadEvent;
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// The fault of a drill was injected, seen to bite, healed, and seen to have left. Otherwise the
+/// Each fault of a drill was injected, seen to bite, healed, and seen to have left. Otherwise the
 /// drill is Unknown, never a failure: it is the harness that did not do what it set out to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultBitAndLeft {
-    /// Id of the drill whose fault it is.
+    /// Id of the drill whose faults they are.
     pub drill: String,
+    /// Ids of its faults; without any, as in plans of versions that knew one fault a drill, those
+    /// that the history tells of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 /// The load generator kept its schedule: missed starts and slip below their limits. Otherwise
@@ -34,7 +39,14 @@ impl Checker for FaultBitAndLeft {
     }
 
     fn expected(&self) -> String {
-        format!("the fault of drill {} bites, is healed, and leaves", self.drill)
+        match self.faults.as_slice() {
+            [] | [_] => format!("the fault of drill {} bites, is healed, and leaves", self.drill),
+            several => format!(
+                "each fault of drill {} bites, is healed, and leaves: {}",
+                self.drill,
+                list(several, 8)
+            ),
+        }
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -43,57 +55,83 @@ impl Checker for FaultBitAndLeft {
         let Some(d) = timeline.drill(&self.drill) else {
             return Verdict::unknown(id, expected, format!("drill {} never began", self.drill));
         };
-        let unknown = |why: String, seqs: Vec<u64>| {
-            Verdict::unknown(self.id(), self.expected(), why).witnesses(seqs)
-        };
-        if let Some((m, why)) = d.not_injected {
-            return unknown(format!("it could not be injected: {why}"), vec![m.seq]);
+        let told = d.faults.iter().map(|f| f.id);
+        let mut ids: Vec<&str> = self.faults.iter().map(String::as_str).collect();
+        ids.extend(told.filter(|id| !self.faults.iter().any(|f| f == id)));
+        if ids.is_empty() {
+            return Verdict::unknown(id, expected, "it was never injected")
+                .witnesses([d.began.seq]);
         }
-        let Some(injected) = d.injected else {
-            return unknown("it was never injected".into(), vec![d.began.seq]);
+        // A drill that has one fault need not name it.
+        let named = |fault: &str, said: &str| match ids.len() {
+            1 => format!("it {said}"),
+            _ => format!("fault {fault} {said}"),
         };
-        if let Some((m, seen)) = d.did_not_bite {
-            return unknown(format!("it did not bite: {seen}"), vec![injected.seq, m.seq]);
+        let (mut each, mut seqs) = (Vec::new(), Vec::new());
+        for fault in &ids {
+            let span = d.faults.iter().find(|f| f.id == *fault);
+            let lived = match span {
+                Some(span) => lived(span, d.began.seq),
+                None => Err(("was never injected".to_owned(), vec![d.began.seq])),
+            };
+            match lived {
+                Ok((said, more)) => {
+                    each.push(if ids.len() == 1 { said } else { format!("{fault}: {said}") });
+                    seqs.extend(more);
+                }
+                Err((said, seqs)) => {
+                    return Verdict::unknown(id, expected, named(fault, &said)).witnesses(seqs);
+                }
+            }
         }
-        let Some(bit) = d.bit else {
-            return unknown("it was never seen to bite".into(), vec![injected.seq]);
-        };
-        let Some(healed) = d.healed else {
-            return unknown("it was never healed".into(), vec![injected.seq, bit.seq]);
-        };
-        if let Some((m, seen)) = d.did_not_leave {
-            return unknown(
-                format!("it was still there after healing: {seen}"),
-                vec![healed.seq, m.seq],
-            );
-        }
-        let Some(left) = d.left else {
-            return unknown(
-                "it was never seen to have left".into(),
-                vec![injected.seq, bit.seq, healed.seq],
-            );
-        };
-        if !(injected.at.mono_us <= bit.at.mono_us
-            && bit.at.mono_us <= left.at.mono_us
-            && healed.at.mono_us <= left.at.mono_us)
-        {
-            return unknown(
-                "it was recorded in an impossible order".into(),
-                vec![injected.seq, bit.seq, healed.seq, left.seq],
-            );
-        }
-        let reason = format!(
-            "bit {} after the injection, healed after {}, gone {} later",
-            seconds(bit.at.since(injected.at)),
-            seconds(healed.at.since(injected.at)),
-            seconds(left.at.since(healed.at))
-        );
         timeline.require_complete(
-            Verdict::pass(id, expected, reason)
-                .evidence("observations of its effect and of its absence", 2)
-                .witnesses([injected.seq, bit.seq, healed.seq, left.seq]),
+            Verdict::pass(id, expected, each.join("; "))
+                .evidence("observations of its effect and of its absence", 2 * ids.len() as u64)
+                .witnesses(seqs),
         )
     }
+}
+
+/// How a fault went, and the events that show it; else what is missing, in words that follow its
+/// name. `began` is the drill's beginning.
+fn lived(f: &FaultSpan<'_>, began: u64) -> Result<(String, [u64; 4]), (String, Vec<u64>)> {
+    if let Some((m, why)) = f.not_injected {
+        return Err((format!("could not be injected: {why}"), vec![m.seq]));
+    }
+    let Some(injected) = f.injected else {
+        return Err(("was never injected".into(), vec![began]));
+    };
+    if let Some((m, seen)) = f.did_not_bite {
+        return Err((format!("did not bite: {seen}"), vec![injected.seq, m.seq]));
+    }
+    let Some(bit) = f.bit else {
+        return Err(("was never seen to bite".into(), vec![injected.seq]));
+    };
+    let Some(healed) = f.healed else {
+        return Err(("was never healed".into(), vec![injected.seq, bit.seq]));
+    };
+    if let Some((m, seen)) = f.did_not_leave {
+        let said = format!("was still there after healing: {seen}");
+        return Err((said, vec![healed.seq, m.seq]));
+    }
+    let seqs = vec![injected.seq, bit.seq, healed.seq];
+    let Some(left) = f.left else {
+        return Err(("was never seen to have left".into(), seqs));
+    };
+    if !(injected.at.mono_us <= bit.at.mono_us
+        && bit.at.mono_us <= left.at.mono_us
+        && healed.at.mono_us <= left.at.mono_us)
+    {
+        let said = "was recorded in an impossible order".to_owned();
+        return Err((said, [seqs, vec![left.seq]].concat()));
+    }
+    let said = format!(
+        "bit {} after the injection, healed after {}, gone {} later",
+        seconds(bit.at.since(injected.at)),
+        seconds(healed.at.since(injected.at)),
+        seconds(left.at.since(healed.at))
+    );
+    Ok((said, [injected.seq, bit.seq, healed.seq, left.seq]))
 }
 
 impl Checker for LoadKeptSchedule {

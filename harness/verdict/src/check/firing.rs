@@ -1,6 +1,7 @@
 //! When alerts were pending and firing, read from the `ALERTS` series over the whole run, and how
 //! far that record reaches.
 
+use crate::check::causes::Struck;
 use crate::check::timeline::{Drill, Interval, Timeline, merge};
 use crate::check::wording::seconds;
 use crate::history::History;
@@ -243,9 +244,10 @@ impl Firing {
             .fold(from, f64::max)
     }
 
-    /// How the alert began to fire in a drill: `injected` and `until` are wall-clock seconds,
-    /// `within_s` is its budget.
-    pub fn onset(&self, alert: &str, injected: f64, until: f64, within_s: f64) -> Onset {
+    /// How the alert began to fire in a drill, from the first injection of its phase on; `within_s`
+    /// is its budget from the last one, and all times are wall-clock seconds.
+    pub fn onset(&self, alert: &str, injection: Interval, until: f64, within_s: f64) -> Onset {
+        let injected = injection.from;
         if let Some(why) = self.gap(alert, Interval { from: injected, to: injected }) {
             return Onset::Unrecorded(why);
         }
@@ -259,10 +261,8 @@ impl Firing {
         if let Some(before) = firing.into_iter().find(|s| s.from < injected && s.to >= injected) {
             return Onset::AlreadyFiring(before);
         }
-        if let Some(why) = self
-            .gap(alert, Interval { from: injected, to: until.min(injected + within_s) })
-            .or_else(|| self.too_coarse(alert))
-        {
+        let wanted = Interval { from: injected, to: until.min(injection.to + within_s) };
+        if let Some(why) = self.gap(alert, wanted).or_else(|| self.too_coarse(alert)) {
             return Onset::Unrecorded(why);
         }
         Onset::Silent
@@ -282,19 +282,13 @@ pub(crate) fn drill_until(timeline: &Timeline<'_>, drill: &Drill<'_>) -> f64 {
 
 /// Why a drill did not last long enough to say that something did not happen in `within_s` from its
 /// injection, if so.
-pub(crate) fn cut_short(
-    drill: &Drill<'_>,
-    injected: f64,
-    until: f64,
-    within_s: f64,
-    resolution: f64,
-) -> Option<String> {
-    let healed = drill.healed.map_or(f64::INFINITY, |m| m.at.wall_s());
-    let lasted = healed.min(until) - injected;
+pub(crate) fn cut_short(struck: &Struck<'_, '_>, within_s: f64, resolution: f64) -> Option<String> {
+    let healed = struck.healed.map_or(f64::INFINITY, |m| m.at.wall_s());
+    let lasted = healed.min(struck.until) - struck.injected.at.wall_s();
     (lasted + resolution + 1e-3 < within_s).then(|| {
         format!(
             "drill {} gave it only {} of the {} that it may take",
-            drill.id,
+            struck.drill.id,
             seconds(lasted),
             seconds(within_s)
         )

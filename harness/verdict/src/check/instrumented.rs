@@ -1,8 +1,8 @@
 //! Which services have metrics: every one of the topology, whether or not anybody thought of it.
 
 use super::Checker;
-use super::scraping::{Targets, answers_without_metrics, asks_targets, is_targets};
-use super::timeline::{Timeline, unreachable_backend};
+use super::scraping::{TARGETS, Targets, answers_without_metrics};
+use super::timeline::Timeline;
 use super::wording::{count, list};
 use crate::cause::Cause;
 use crate::observation::metrics::Target;
@@ -95,11 +95,9 @@ impl Checker for ServicesInstrumented {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
+        let targets = match TARGETS.found(&timeline, (&id, &expected), Targets::of) {
+            Ok(targets) => targets,
+            Err(verdict) => return *verdict,
         };
         let stated = |all: &[(String, String)], service: &str| {
             all.iter().find(|(s, _)| s == service).map(|(s, why)| format!("{s} ({why})"))

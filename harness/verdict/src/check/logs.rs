@@ -253,6 +253,82 @@ struct Counts {
     twice_in_drills: u64,
 }
 
+impl Findings<'_> {
+    fn number(&self, cause: Cause) -> u64 {
+        self.of(cause).len() as u64
+    }
+
+    /// All that is wrong, in words, of `total` operations.
+    fn seen(&self, total: u64) -> String {
+        let mut seen = Vec::new();
+        let missing = self.number(Cause::LogLineMissing);
+        if missing > 0 {
+            let ids = self.ids(Cause::LogLineMissing);
+            seen.push(format!("{missing} of {total} operations have no line ({ids})"));
+        }
+        let doubled = self.of(Cause::LogLineDuplicated);
+        if !doubled.is_empty() {
+            seen.push(format!(
+                "{} more than one: {}",
+                count(doubled.len() as u64, "operation has", "operations have"),
+                list(doubled.iter().map(|f| &f.2), 5)
+            ));
+        }
+        let misplaced = self.of(Cause::WrongIndex);
+        if !misplaced.is_empty() {
+            seen.push(format!(
+                "{} in the wrong index: {}",
+                count(misplaced.len() as u64, "line is", "lines are"),
+                list(misplaced.iter().map(|f| &f.2), 3)
+            ));
+        }
+        let lacking = self.of(Cause::FieldMissing);
+        if !lacking.is_empty() {
+            let fields: BTreeSet<&str> = lacking.iter().map(|f| f.2.as_str()).collect();
+            let operations: BTreeSet<&str> = lacking.iter().map(|f| f.0).collect();
+            seen.push(format!(
+                "lines of {} lack a field: {} ({})",
+                count(operations.len() as u64, "operation", "operations"),
+                list(&fields, 5),
+                list(&operations, 5)
+            ));
+        }
+        seen.join("; ")
+    }
+
+    /// The cause that convicts, the gravest first. An answer with holes can't show that something
+    /// is missing; what it does show still counts.
+    fn worst(&self, has_holes: bool) -> Option<Cause> {
+        let order = [
+            Cause::LogLineMissing,
+            Cause::LogLineDuplicated,
+            Cause::WrongIndex,
+            Cause::FieldMissing,
+        ];
+        order
+            .into_iter()
+            .filter(|c| *c != Cause::LogLineMissing || !has_holes)
+            .find(|c| self.number(*c) > 0)
+    }
+}
+
+fn hint(cause: Cause) -> &'static str {
+    match cause {
+        Cause::LogLineMissing => {
+            "follow one id: is it in the service's own log file, did the shipper read it, did the store refuse it (its log names mapping conflicts)?"
+        }
+        Cause::LogLineDuplicated => {
+            "does the shipper read a file twice (two inputs, a lost registry), or send again what was stored already?"
+        }
+        Cause::WrongIndex => {
+            "the index must be named after the line's source and its own timestamp in UTC: check the shipper's index setting and its time field"
+        }
+        _ => {
+            "does the shipper decode the JSON into fields, or drop some; does the service still write the field?"
+        }
+    }
+}
+
 impl LinesStored {
     fn verdict(
         &self,
@@ -262,93 +338,36 @@ impl LinesStored {
         counts: Counts,
     ) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
-        let n = |c: Cause| findings.of(c).len() as u64;
-        let mut seen = Vec::new();
-        if n(Cause::LogLineMissing) > 0 {
-            seen.push(format!(
-                "{} of {} operations have no line ({})",
-                n(Cause::LogLineMissing),
-                counts.total,
-                findings.ids(Cause::LogLineMissing)
-            ));
-        }
-        if n(Cause::LogLineDuplicated) > 0 {
-            seen.push(format!(
-                "{} more than one: {}",
-                count(n(Cause::LogLineDuplicated), "operation has", "operations have"),
-                list(findings.of(Cause::LogLineDuplicated).iter().map(|f| &f.2), 5)
-            ));
-        }
-        if n(Cause::WrongIndex) > 0 {
-            seen.push(format!(
-                "{} in the wrong index: {}",
-                count(n(Cause::WrongIndex), "line is", "lines are"),
-                list(findings.of(Cause::WrongIndex).iter().map(|f| &f.2), 3)
-            ));
-        }
-        let missing_fields: BTreeSet<&str> =
-            findings.of(Cause::FieldMissing).iter().map(|f| f.2.as_str()).collect();
-        if !missing_fields.is_empty() {
-            let lines: BTreeSet<&str> =
-                findings.of(Cause::FieldMissing).iter().map(|f| f.0).collect();
-            seen.push(format!(
-                "lines of {} lack a field: {} ({})",
-                count(lines.len() as u64, "operation", "operations"),
-                list(&missing_fields, 5),
-                list(&lines, 5)
-            ));
-        }
-        let order = [
-            Cause::LogLineMissing,
-            Cause::LogLineDuplicated,
-            Cause::WrongIndex,
-            Cause::FieldMissing,
-        ];
-        // An answer with holes can't show that something is missing; what it does show still
-        // counts.
-        let present =
-            order.into_iter().filter(|c| *c != Cause::LogLineMissing || stored.doubt.is_none());
-        let Some(cause) = present.into_iter().find(|c| n(*c) > 0) else {
-            if let Some(doubt) = &stored.doubt
-                && n(Cause::LogLineMissing) > 0
-            {
-                let why = format!("{doubt}, so that absence proves nothing: {}", seen.join("; "));
-                return Verdict::unknown(id, expected, why)
-                    .witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
-            }
-            let again = if counts.twice_in_drills > 0 {
-                format!("; {} logged again by the service during drills", counts.twice_in_drills)
-            } else {
-                String::new()
+        let seen = findings.seen(counts.total);
+        if let Some(cause) = findings.worst(stored.doubt.is_some()) {
+            let verdict = Verdict::fail(id, expected, cause, seen)
+                .hint(hint(cause))
+                .witnesses(findings.of(cause).iter().map(|f| f.1))
+                .evidence("operations with their line", counts.fine);
+            return match cause {
+                Cause::LogLineMissing => timeline.unless_truncated(verdict),
+                _ => verdict,
             };
-            let reason = format!(
-                "{} of {} operations found among {} documents{again}",
-                counts.fine, counts.total, stored.documents
-            );
-            return timeline.require_complete(
-                Verdict::pass(id, expected, reason)
-                    .evidence("operations with their line", counts.fine),
-            );
+        }
+        if let Some(doubt) = &stored.doubt
+            && findings.number(Cause::LogLineMissing) > 0
+        {
+            let why = format!("{doubt}, so that absence proves nothing: {seen}");
+            return Verdict::unknown(id, expected, why)
+                .witnesses(findings.of(Cause::LogLineMissing).iter().map(|f| f.1));
+        }
+        let again = if counts.twice_in_drills > 0 {
+            format!("; {} logged again by the service during drills", counts.twice_in_drills)
+        } else {
+            String::new()
         };
-        let hint = match cause {
-            Cause::LogLineMissing => {
-                "follow one id: is it in the service's own log file, did the shipper read it, did the store refuse it (its log names mapping conflicts)?"
-            }
-            Cause::LogLineDuplicated => {
-                "does the shipper read a file twice (two inputs, a lost registry), or send again what was stored already?"
-            }
-            Cause::WrongIndex => {
-                "the index must be named after the line's source and its own timestamp in UTC: check the shipper's index setting and its time field"
-            }
-            _ => {
-                "does the shipper decode the JSON into fields, or drop some; does the service still write the field?"
-            }
-        };
-        let verdict = Verdict::fail(id, expected, cause, seen.join("; "))
-            .hint(hint)
-            .witnesses(findings.of(cause).iter().map(|f| f.1))
-            .evidence("operations with their line", counts.fine);
-        if cause == Cause::LogLineMissing { timeline.unless_truncated(verdict) } else { verdict }
+        let reason = format!(
+            "{} of {} operations found among {} documents{again}",
+            counts.fine, counts.total, stored.documents
+        );
+        timeline.require_complete(
+            Verdict::pass(id, expected, reason).evidence("operations with their line", counts.fine),
+        )
     }
 }
 

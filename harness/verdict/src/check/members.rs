@@ -95,6 +95,17 @@ fn between(expectation: &Expectation, history: &History, members: &[String]) -> 
     }
 }
 
+/// One claim about several drills: it has to hold in each of them, so that the worst verdict counts.
+/// The first of those with that status gives the index.
+pub fn of_drills(verdicts: Vec<(&str, Verdict)>) -> Option<(usize, Verdict)> {
+    let worst = verdicts.iter().map(|(_, v)| v.status).max()?;
+    let at = verdicts.iter().position(|(_, v)| v.status == worst)?;
+    let names: Vec<String> = verdicts.iter().map(|(drill, _)| format!("drill {drill}")).collect();
+    let declared = verdicts.len();
+    let named = names.iter().zip(verdicts.into_iter().map(|(_, v)| v)).collect();
+    Some((at, merge(named, Quantifier::Each, declared)))
+}
+
 fn unanswered(expectation: &Expectation, why: String) -> Verdict {
     let checker = expectation.checker();
     Verdict::unknown(checker.id(), checker.expected(), why)

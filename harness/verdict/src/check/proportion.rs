@@ -23,9 +23,10 @@ pub(crate) fn at_least(k: u64, n: u64, p: f64) -> f64 {
 }
 
 /// Two-sided exact binomial test: the chance of a count as extreme as `k` of `n` if the true chance
-/// is `p` (between 0 and 1), as twice the smaller tail, at most 1.
-pub fn two_sided(k: u64, n: u64, p: f64) -> f64 {
-    (2.0 * at_most(k, n, p).min(at_least(k, n, p))).min(1.0)
+/// is `p`, as twice the smaller tail, at most 1. None if `p` is no chance: outside of 0 to 1.
+pub fn two_sided(k: u64, n: u64, p: f64) -> Option<f64> {
+    let tail = at_most(k, n, p).min(at_least(k, n, p));
+    (0.0..=1.0).contains(&p).then(|| (2.0 * tail).min(1.0))
 }
 
 /// The largest count that the two-sided test at level `alpha` rejects for being too small; `None`
@@ -74,11 +75,24 @@ mod tests {
 
     #[test]
     fn known_values() {
-        assert!((two_sided(5, 10, 0.5) - 1.0).abs() < 1e-12);
-        assert!((two_sided(0, 10, 0.5) - 2.0 / 1024.0).abs() < 1e-12);
+        let chance = |k, p| two_sided(k, 10, p).expect("p is a chance");
+        assert!((chance(5, 0.5) - 1.0).abs() < 1e-12);
+        assert!((chance(0, 0.5) - 2.0 / 1024.0).abs() < 1e-12);
         assert!((at_least(10, 10, 0.5) - 1.0 / 1024.0).abs() < 1e-12);
-        assert_eq!(two_sided(9, 10, 1.0), 0.0);
-        assert_eq!(two_sided(10, 10, 1.0), 1.0);
+        assert_eq!(chance(9, 1.0), 0.0);
+        assert_eq!(chance(10, 1.0), 1.0);
+    }
+
+    #[test]
+    fn what_is_no_chance_is_not_tested() {
+        for p in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            for k in [0, 5, 10] {
+                assert_eq!(two_sided(k, 10, p), None, "{k} of 10 at {p}");
+            }
+        }
+        for p in [0.0, 1.0] {
+            assert!(two_sided(5, 10, p).is_some_and(|chance| chance == 0.0), "5 of 10 at {p}");
+        }
     }
 
     #[test]
@@ -92,7 +106,7 @@ mod tests {
         #[test]
         fn a_true_rate_is_convicted_at_most_alpha_of_the_time(n in 1u64..400, p in 0.05f64..0.95) {
             // The chance, under the rate itself, of all counts that the test rejects.
-            let rejected: f64 = (0..=n).filter(|k| two_sided(*k, n, p) < 0.01).map(|k| at_most(k, n, p) - if k == 0 { 0.0 } else { at_most(k - 1, n, p) }).sum();
+            let rejected: f64 = (0..=n).filter(|k| two_sided(*k, n, p).is_some_and(|chance| chance < 0.01)).map(|k| at_most(k, n, p) - if k == 0 { 0.0 } else { at_most(k - 1, n, p) }).sum();
             prop_assert!(rejected <= 0.01 + 1e-9);
         }
 

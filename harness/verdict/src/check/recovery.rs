@@ -190,6 +190,90 @@ impl Recovered {
     }
 }
 
+/// Windows that can be judged: one with fewer operations than `least` is joined with the next.
+fn joined<'h>(windows: Vec<Measured<'h>>, least: usize) -> Vec<Measured<'h>> {
+    let mut whole: Vec<Measured<'h>> = Vec::new();
+    let mut waiting: Option<Measured<'h>> = None;
+    for window in windows {
+        let window = match waiting.take() {
+            Some(mut before) => {
+                before.absorb(window);
+                before
+            }
+            None => window,
+        };
+        if window.operations.len() >= least { whole.push(window) } else { waiting = Some(window) }
+    }
+    whole
+}
+
+/// How a window stands against the baseline.
+enum Standing {
+    Inside,
+    /// Slow while the host was contended: why, and the event that shows it.
+    Excused(String, u64),
+    Outside {
+        what: String,
+        witnesses: Vec<u64>,
+    },
+}
+
+impl Recovered {
+    /// Why the windows can't be judged: nothing, or too little, was measured after the last drills.
+    fn unmeasured(
+        &self,
+        timeline: &Timeline<'_>,
+        windows: &[Measured<'_>],
+        least: usize,
+    ) -> Option<String> {
+        let Some(last) = windows.last() else {
+            return Some("no operation ran outside of drills".into());
+        };
+        let drilled: BTreeSet<&str> = timeline.drills.iter().map(|d| d.id).collect();
+        let known: BTreeSet<&str> = windows.iter().flat_map(|w| &w.after).copied().collect();
+        if known != drilled {
+            let open: Vec<&&str> = drilled.difference(&known).collect();
+            return Some(format!("nothing was measured after drill {}", list(open, 4)));
+        }
+        let ran = last.operations.len();
+        (ran < least).then(|| {
+            format!(
+                "{} ran {}, {least} wanted",
+                count(ran as u64, "operation", "operations"),
+                last.name()
+            )
+        })
+    }
+
+    fn standing(&self, timeline: &Timeline<'_>, window: &Measured<'_>) -> Standing {
+        let excesses = self.excesses(window);
+        if excesses.is_empty() {
+            return Standing::Inside;
+        }
+        let what = format!("{}: {}", window.name(), list(excesses.iter().map(|e| &e.what), 4));
+        if excesses.iter().all(|e| e.of_time)
+            && let Some((why, seq)) = window.times.iter().find_map(|t| timeline.contended(*t))
+        {
+            let why = format!("slow while the host was contended: {what}; {why}");
+            return Standing::Excused(why, seq);
+        }
+        Standing::Outside {
+            what,
+            witnesses: excesses.into_iter().flat_map(|e| e.witnesses).collect(),
+        }
+    }
+
+    /// Notes the slowest operation of each step.
+    fn note_slowest<'s>(&'s self, window: &Measured<'_>, slowest_ms: &mut BTreeMap<&'s str, f64>) {
+        for (_, o) in &window.operations {
+            for step in self.baseline.steps.keys().filter(|s| o.is_step(s)) {
+                let slowest = slowest_ms.entry(step).or_default();
+                *slowest = slowest.max(o.latency_ms());
+            }
+        }
+    }
+}
+
 impl Checker for Recovered {
     fn id(&self) -> String {
         "recovery.baseline".into()
@@ -206,74 +290,26 @@ impl Checker for Recovered {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let least = self.baseline.operations_min.max(1) as usize;
-        let mut windows = self.windows(&timeline);
-        let Some(last) = windows.pop() else {
-            return Verdict::unknown(id, expected, "no operation ran outside of drills");
-        };
-        let drilled: BTreeSet<&str> = timeline.drills.iter().map(|d| d.id).collect();
-        let known: BTreeSet<&str> =
-            windows.iter().flat_map(|w| &w.after).chain(&last.after).copied().collect();
-        if known != drilled {
-            let open: Vec<&&str> = drilled.difference(&known).collect();
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("nothing was measured after drill {}", list(open, 4)),
-            );
+        let windows = self.windows(&timeline);
+        if let Some(why) = self.unmeasured(&timeline, &windows, least) {
+            return Verdict::unknown(id, expected, why);
         }
-        if last.operations.len() < least {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "{} ran {}, {least} wanted",
-                    count(last.operations.len() as u64, "operation", "operations"),
-                    last.name()
-                ),
-            );
-        }
-        // A window with too little in it is judged together with the next.
-        let mut judged: Vec<Measured<'_>> = Vec::new();
-        let mut waiting: Option<Measured<'_>> = None;
-        for w in windows.into_iter().chain([last]) {
-            let whole = match waiting.take() {
-                Some(mut before) => {
-                    before.absorb(w);
-                    before
+        let judged = joined(windows, least);
+        let mut excused = Vec::new();
+        let mut slowest_ms: BTreeMap<&str, f64> = BTreeMap::new();
+        for window in &judged {
+            let (what, witnesses) = match self.standing(&timeline, window) {
+                Standing::Inside => {
+                    self.note_slowest(window, &mut slowest_ms);
+                    continue;
                 }
-                None => w,
+                Standing::Excused(why, seq) => {
+                    excused.push((why, seq));
+                    continue;
+                }
+                Standing::Outside { what, witnesses } => (what, witnesses),
             };
-            if whole.operations.len() >= least { judged.push(whole) } else { waiting = Some(whole) }
-        }
-        let unmeasured: Vec<&String> = self
-            .baseline
-            .steps
-            .keys()
-            .filter(|s| !judged.iter().any(|m| m.operations.iter().any(|(_, o)| o.is_step(s))))
-            .collect();
-        let mut open = Vec::new();
-        let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
-        for m in &judged {
-            let excesses = self.excesses(m);
-            if excesses.is_empty() {
-                for (_, o) in &m.operations {
-                    for step in self.baseline.steps.keys().filter(|s| o.is_step(s)) {
-                        let w = worst.entry(step).or_default();
-                        *w = w.max(o.latency_ms());
-                    }
-                }
-                continue;
-            }
-            let what = format!("{}: {}", m.name(), list(excesses.iter().map(|e| &e.what), 4));
-            let seqs: Vec<u64> =
-                excesses.iter().flat_map(|e| e.witnesses.iter().copied()).collect();
-            if excesses.iter().all(|e| e.of_time)
-                && let Some((why, seq)) = m.times.iter().find_map(|t| timeline.contended(*t))
-            {
-                open.push((format!("slow while the host was contended: {what}; {why}"), seq));
-                continue;
-            }
-            let (cause, hint) = if m.after.is_empty() {
+            let (cause, hint) = if window.after.is_empty() {
                 (
                     Cause::OutsideBaseline,
                     "nothing was broken yet: is the baseline from another machine, or is the stack slow by itself? record one with `firedrill baseline record`",
@@ -284,26 +320,25 @@ impl Checker for Recovered {
                     "look at what the drill left behind: exhausted pools, a backlog, a dependency that did not come back",
                 )
             };
-            return Verdict::fail(id, expected, cause, what).witnesses(seqs).hint(hint);
+            return Verdict::fail(id, expected, cause, what).witnesses(witnesses).hint(hint);
         }
-        if let Some((why, seq)) = open.first() {
+        if let Some((why, seq)) = excused.first() {
             return Verdict::unknown(id, expected, why.as_str()).witnesses([*seq]);
         }
-        if !unmeasured.is_empty() {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("no operation of {} ran outside of drills", list(&unmeasured, 5)),
-            );
+        let ran =
+            |step: &str| judged.iter().any(|m| m.operations.iter().any(|(_, o)| o.is_step(step)));
+        let never: Vec<&String> = self.baseline.steps.keys().filter(|s| !ran(s)).collect();
+        if !never.is_empty() {
+            let why = format!("no operation of {} ran outside of drills", list(&never, 5));
+            return Verdict::unknown(id, expected, why);
         }
         let operations: u64 = judged.iter().map(|m| m.operations.len() as u64).sum();
-        let slowest = list(
-            worst.iter().map(|(s, v)| format!("{s} {} ms", number(v.round()))).collect::<Vec<_>>(),
-            5,
-        );
+        let slowest: Vec<String> =
+            slowest_ms.iter().map(|(s, v)| format!("{s} {} ms", number(v.round()))).collect();
         let reason = format!(
-            "{operations} operations in {}; slowest: {slowest}",
-            count(judged.len() as u64, "window", "windows")
+            "{operations} operations in {}; slowest: {}",
+            count(judged.len() as u64, "window", "windows"),
+            list(slowest, 5)
         );
         timeline.require_complete(
             Verdict::pass(id, expected, reason)

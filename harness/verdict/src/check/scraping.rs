@@ -1,17 +1,21 @@
 //! Targets are up and fresh, expected series exist, the configuration in force is the one on disk.
 
 use super::Checker;
-use super::timeline::{Timeline, unreachable_backend};
+use super::answered::Wanted;
+use super::timeline::Timeline;
 use super::wording::{count, list, seconds};
 use crate::cause::Cause;
 use crate::left_out::{self, ANSWERED_HINT, Absent, AbsentService};
 use crate::observation::Fact;
 use crate::observation::asked::Asked;
-use crate::observation::host::MountedFile;
-use crate::observation::metrics::{Reload, Rule, Target};
+use crate::observation::metrics::Target;
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+mod configuration;
+
+pub use configuration::ConfigurationLoaded;
 
 /// A target is stale if its last scrape is older than this many intervals.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
@@ -66,16 +70,6 @@ pub struct MetricsEndpoints {
     pub left_out: Vec<AbsentService>,
 }
 
-/// The metrics server and the alert manager run with the configuration they were last given, and
-/// every rule group evaluates.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ConfigurationLoaded {
-    /// Services that must say that their last reload was accepted.
-    pub servers: Vec<String>,
-    /// Names of the alerts whose rules must be loaded.
-    pub alerts: Vec<String>,
-}
-
 /// The targets as each metrics server knew them last while the stack was healthy.
 pub(super) struct Targets<'h> {
     pub(super) seqs: Vec<u64>,
@@ -114,12 +108,28 @@ impl<'h> Targets<'h> {
     }
 }
 
-pub(super) fn is_targets(f: &Fact) -> bool {
-    matches!(f, Fact::Targets { .. })
-}
+pub(super) const TARGETS: Wanted = Wanted {
+    what: "targets",
+    is: |fact| matches!(fact, Fact::Targets { .. }),
+    asks: |question| *question == Asked::Targets,
+};
 
-pub(super) fn asks_targets(question: &Asked) -> bool {
-    *question == Asked::Targets
+const SERIES: Wanted = Wanted {
+    what: "series",
+    is: |fact| matches!(fact, Fact::SeriesCount { .. }),
+    asks: |question| matches!(question, Asked::SeriesCounts { .. } | Asked::SeriesCount { .. }),
+};
+
+/// How many series matched each selector last while the stack was healthy, each with its event;
+/// none if no selector was counted.
+fn counted<'h>(timeline: &Timeline<'h>) -> Option<BTreeMap<&'h str, (u64, u64)>> {
+    let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (e, o) in timeline.healthy_facts() {
+        if let Fact::SeriesCount { counts } = &o.fact {
+            last.extend(counts.iter().map(|c| (c.selector.as_str(), (c.count, e.seq))));
+        }
+    }
+    (!last.is_empty()).then_some(last)
 }
 
 /// What is wrong with a target, if anything.
@@ -164,11 +174,9 @@ impl Checker for TargetsUp {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
+        let targets = match TARGETS.found(&timeline, (&id, &expected), Targets::of) {
+            Ok(targets) => targets,
+            Err(verdict) => return *verdict,
         };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
@@ -233,20 +241,10 @@ impl Checker for SeriesPresent {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let is_count = |f: &Fact| matches!(f, Fact::SeriesCount { .. });
-        let asks = |q: &Asked| matches!(q, Asked::SeriesCounts { .. } | Asked::SeriesCount { .. });
-        if let Some(s) = timeline.unreachable_source(is_count, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        for (e, o) in timeline.healthy_facts() {
-            if let Fact::SeriesCount { counts } = &o.fact {
-                last.extend(counts.iter().map(|c| (c.selector.as_str(), (c.count, e.seq))));
-            }
-        }
-        if last.is_empty() {
-            return timeline.unanswered(id, expected, "series", is_count, asks);
-        }
+        let last = match SERIES.found(&timeline, (&id, &expected), counted) {
+            Ok(last) => last,
+            Err(verdict) => return *verdict,
+        };
         let (mut found, mut absent, mut unasked, mut seqs) =
             (0, Vec::new(), Vec::new(), Vec::new());
         for selector in &self.selectors {
@@ -310,11 +308,9 @@ impl Checker for MetricsEndpoints {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some(s) = timeline.unreachable_source(is_targets, asks_targets) {
-            return unreachable_backend(id, expected, &s);
-        }
-        let Some(targets) = Targets::of(&timeline) else {
-            return timeline.unanswered(id, expected, "targets", is_targets, asks_targets);
+        let targets = match TARGETS.found(&timeline, (&id, &expected), Targets::of) {
+            Ok(targets) => targets,
+            Err(verdict) => return *verdict,
         };
         let mut wrong = targets.answered(&self.left_out);
         let mut fine = 0;
@@ -381,185 +377,4 @@ pub fn answers_without_metrics(error: &str) -> bool {
     ]
     .iter()
     .any(|s| e.contains(s))
-}
-
-/// Alerting rules that no label tells apart: group, name.
-fn duplicated(rules: &[(&str, &Rule)]) -> Vec<String> {
-    type Identity<'a> = (&'a str, Vec<(&'a String, &'a String)>);
-    let mut by_identity: BTreeMap<Identity<'_>, Vec<&str>> = BTreeMap::new();
-    for (group, rule) in rules.iter().filter(|(_, r)| r.alerting) {
-        by_identity.entry((&rule.name, rule.labels.iter().collect())).or_default().push(group);
-    }
-    let twice = by_identity.into_iter().filter(|(_, groups)| groups.len() > 1);
-    twice.map(|((name, _), groups)| format!("{name} in {}", list(&groups, 5))).collect()
-}
-
-impl ConfigurationLoaded {
-    /// A file of one of the servers that was replaced under its mount, as last seen: the event, and
-    /// what is wrong.
-    fn replaced(&self, history: &History) -> Option<(u64, String)> {
-        let mut last: BTreeMap<&str, (u64, &Vec<MountedFile>)> = BTreeMap::new();
-        for (e, o) in history.observations() {
-            if let Fact::MountedFiles { files } = &o.fact
-                && self.servers.contains(&o.source)
-            {
-                last.insert(&o.source, (e.seq, files));
-            }
-        }
-        last.into_iter().find_map(|(server, (seq, files))| {
-            let file = files.iter().find(|f| f.replaced)?;
-            Some((
-                seq,
-                format!(
-                    "{server} still reads the old {}: the file was replaced under its mount, and a reload reads the old one again",
-                    file.inside
-                ),
-            ))
-        })
-    }
-
-    /// The last reload status of each server while the stack was healthy, and the last of all.
-    fn reloads<'h>(&self, timeline: &Timeline<'h>) -> BTreeMap<&'h str, Vec<(u64, &'h Reload)>> {
-        let mut found: BTreeMap<&str, Vec<(u64, &Reload)>> = BTreeMap::new();
-        let mut all: Vec<_> = timeline.history.observations().collect();
-        all.sort_by_key(|(_, o)| o.answered.mono_us);
-        for facts in [timeline.healthy_facts(), all] {
-            let mut last: BTreeMap<&str, (u64, &Reload)> = BTreeMap::new();
-            for (e, o) in facts {
-                if let Fact::Reload(r) = &o.fact {
-                    last.insert(&o.source, (e.seq, r));
-                }
-            }
-            for (source, reload) in last {
-                found.entry(source).or_default().push(reload);
-            }
-        }
-        found
-    }
-}
-
-impl Checker for ConfigurationLoaded {
-    fn id(&self) -> String {
-        "scraping.configuration".into()
-    }
-
-    fn expected(&self) -> String {
-        format!(
-            "{} with the configuration last given, {} loaded, and every rule evaluates",
-            list(&self.servers, 5) + " run",
-            count(self.alerts.len() as u64, "alert is", "alerts are")
-        )
-    }
-
-    fn check(&self, history: &History) -> Verdict {
-        let (id, expected) = (self.id(), self.expected());
-        let timeline = Timeline::of(history);
-        let reloads = self.reloads(&timeline);
-        let mut seqs = Vec::new();
-        let mut unasked = Vec::new();
-        for server in &self.servers {
-            let Some(of_server) = reloads.get(server.as_str()) else {
-                unasked.push(format!("the reload status of {server}"));
-                continue;
-            };
-            if let Some((seq, r)) = of_server.iter().find(|(_, r)| !r.successful) {
-                return Verdict::fail(id, expected, Cause::ReloadRejected, format!("{server} refused its last configuration and runs on an older one: {}", r.seen))
-                    .witnesses([*seq])
-                    .hint(format!("check the files of {server} with its own checking tool, correct them, and reload; until then every edit since is without effect"));
-            }
-            seqs.extend(of_server.first().map(|(s, _)| *s));
-        }
-        if let Some((seq, seen)) = self.replaced(history) {
-            return Verdict::fail(id, expected, Cause::FileReplacedUnderMount, seen).witnesses([seq]).hint(
-                "mount the folder instead of the file, or write the file in place; until then recreate the container after each edit",
-            );
-        }
-        let is_rules = |f: &Fact| matches!(f, Fact::Rules { .. } | Fact::Reload(_));
-        let asks = |q: &Asked| {
-            matches!(
-                q,
-                Asked::Rules | Asked::Evaluations | Asked::RuleInputs { .. } | Asked::Reload
-            )
-        };
-        if let Some(s) = timeline.unreachable_source(is_rules, asks) {
-            return unreachable_backend(id, expected, &s);
-        }
-        // By server: the event, and each rule with the name of its group.
-        type Loaded<'h> = (u64, Vec<(&'h str, &'h Rule)>);
-        let mut rules: BTreeMap<&str, Loaded<'_>> = BTreeMap::new();
-        for (e, o) in timeline.healthy_facts() {
-            if let Fact::Rules { groups } = &o.fact {
-                rules.insert(
-                    &o.source,
-                    (
-                        e.seq,
-                        groups
-                            .iter()
-                            .flat_map(|g| g.rules.iter().map(|r| (g.name.as_str(), r)))
-                            .collect(),
-                    ),
-                );
-            }
-        }
-        seqs.extend(rules.values().map(|(s, _)| *s));
-        let all: Vec<(&str, &Rule)> = rules.values().flat_map(|(_, r)| r.iter().copied()).collect();
-        if rules.is_empty() && !self.alerts.is_empty() {
-            unasked.push("the rules".into());
-        } else {
-            let missing: Vec<&String> = self
-                .alerts
-                .iter()
-                .filter(|a| !all.iter().any(|(_, r)| r.alerting && r.name == **a))
-                .collect();
-            if !missing.is_empty() {
-                return Verdict::fail(
-                    id,
-                    expected,
-                    Cause::RuleNotLoaded,
-                    format!("{} not loaded, of {} rules that are", list(&missing, 8), all.len()),
-                )
-                .witnesses(seqs)
-                .hint("is the rule's file listed under the server's rule files, and was the server reloaded since it was written?");
-            }
-        }
-        let failing: Vec<String> = all
-            .iter()
-            .filter(|(_, r)| r.health == "err" || !r.last_error.is_empty())
-            .map(|(g, r)| format!("{} of group {g}: {}", r.name, r.last_error))
-            .collect();
-        if !failing.is_empty() {
-            return Verdict::fail(id, expected, Cause::RuleFailing, list(&failing, 5))
-                .witnesses(seqs)
-                .hint("run the expression by hand: many-to-many matches and duplicate series are the usual reasons");
-        }
-        let twice: Vec<String> = rules.values().flat_map(|(_, r)| duplicated(r)).collect();
-        if !twice.is_empty() {
-            let seen = format!("rules with the same name and labels: {}", list(&twice, 5));
-            return Verdict::fail(id, expected, Cause::RuleDuplicated, seen)
-                .witnesses(seqs)
-                .hint("give each rule labels of its own, such as a severity: the alert manager can't tell their alerts apart, and the end of one ends the other");
-        }
-        let unevaluated: Vec<&str> =
-            all.iter().filter(|(_, r)| r.health != "ok").map(|(_, r)| r.name.as_str()).collect();
-        if !unevaluated.is_empty() {
-            unasked.push(format!("an evaluation of {}", list(&unevaluated, 5)));
-        }
-        if !unasked.is_empty() {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("not seen while the stack was healthy: {}", list(&unasked, 5)),
-            )
-            .witnesses(seqs);
-        }
-        let reason = format!(
-            "{} up to date, {} evaluate",
-            list(&self.servers, 5),
-            count(all.len() as u64, "rule", "rules")
-        );
-        let verdict = Verdict::pass(id, expected, reason)
-            .evidence("servers with their last configuration", self.servers.len() as u64)
-            .evidence("rules that evaluate", all.len() as u64);
-        timeline.require_complete(verdict.witnesses(seqs))
-    }
 }

@@ -3,6 +3,7 @@
 //! changes nothing.
 
 use crate::cause::Cause;
+use crate::check::causes::FaultSpan;
 use crate::check::wording::{count, list, number};
 use crate::history::fault::{BlastRadius, FaultEvent};
 use crate::history::load::{LoadEvent, Operation};
@@ -25,6 +26,9 @@ pub const LOADED_SOME_AVG10: f64 = 10.0;
 /// Share of the last ten seconds in which some task waited for a processor, per cent, from which on
 /// the host counts as contended: lateness is then not held against the stack.
 pub const CONTENDED_CPU_SOME_AVG10: f64 = 60.0;
+
+/// Readings of the pressure totals that are further apart say nothing about what lies between.
+const READINGS_APART_S: f64 = 3.0;
 
 /// Seconds around an instant within which a pressure reading (an average over ten seconds) speaks
 /// about it.
@@ -65,13 +69,8 @@ pub(crate) struct Drill<'h> {
     pub wave: u32,
     pub began: Moment,
     pub ended: Option<Moment>,
-    pub injected: Option<Moment>,
-    pub not_injected: Option<(Moment, &'h str)>,
-    pub bit: Option<Moment>,
-    pub did_not_bite: Option<(Moment, &'h str)>,
-    pub healed: Option<Moment>,
-    pub left: Option<Moment>,
-    pub did_not_leave: Option<(Moment, &'h str)>,
+    /// In the order in which they were first heard of.
+    pub faults: Vec<FaultSpan<'h>>,
     /// Services (targets included), alerts and signals that it may disturb.
     pub radius: BlastRadius,
 }
@@ -97,7 +96,10 @@ impl Drill<'_> {
     /// before the drills began has it from then on.
     pub fn raising(&self) -> Interval {
         let wall = self.wall();
-        Interval { from: self.injected.map_or(wall.from, |m| m.at.wall_s().min(wall.from)), ..wall }
+        Interval {
+            from: self.injected().map_or(wall.from, |m| m.at.wall_s().min(wall.from)),
+            ..wall
+        }
     }
 }
 
@@ -352,32 +354,14 @@ impl<'h> Timeline<'h> {
         })
     }
 
-    /// Why a drill proves nothing, if so: it did not happen, its fault did not bite, or the load
+    /// Why a drill proves nothing, if so: it did not happen, one of its faults did not bite, or the load
     /// under it can't be relied on.
     pub fn vacuous(&self, id: &str) -> Option<(String, Vec<u64>)> {
         let Some(drill) = self.drill(id) else {
             return Some((format!("drill {id} never began"), vec![]));
         };
-        if let Some((m, why)) = drill.not_injected {
-            return Some((
-                format!("the fault of drill {id} could not be injected: {why}"),
-                vec![m.seq],
-            ));
-        }
-        let Some(injected) = drill.injected else {
-            return Some((
-                format!("the fault of drill {id} was never injected"),
-                vec![drill.began.seq],
-            ));
-        };
-        if let Some((m, seen)) = drill.did_not_bite {
-            return Some((format!("the fault of drill {id} did not bite: {seen}"), vec![m.seq]));
-        }
-        if drill.bit.is_none() {
-            return Some((
-                format!("the fault of drill {id} was never seen to bite"),
-                vec![injected.seq],
-            ));
+        if let Some(vacuous) = drill.vacuous() {
+            return Some(vacuous);
         }
         self.history.events.iter().find_map(|e| match &e.kind {
             EventKind::Load(LoadEvent::Ended { stream, summary })
@@ -409,6 +393,36 @@ impl<'h> Timeline<'h> {
             number(CONTENDED_CPU_SOME_AVG10)
         );
         Some((text, worst.0))
+    }
+
+    /// Seconds of a window (wall clock) in which some task waited for a processor, memory or a disk,
+    /// or a hypervisor ran other guests: no path of work was held up for longer than that. `None`
+    /// where it is not known: readings are more than [`READINGS_APART_S`] apart, or don't reach
+    /// around the window.
+    ///
+    /// The kernel counts microseconds in which at least one task waited
+    /// (<https://docs.kernel.org/accounting/psi.html>), so the growth of its totals is an upper bound.
+    pub fn stalled(&self, window: Interval) -> Option<f64> {
+        let mut readings: Vec<(f64, u64)> = self
+            .history
+            .observations()
+            .filter_map(|(_, o)| match &o.fact {
+                Fact::Pressure(p) => {
+                    let total = p.cpu_some_us + p.memory_some_us + p.io_some_us + p.steal_us;
+                    Some((o.answered.wall_s(), total))
+                }
+                _ => None,
+            })
+            .collect();
+        readings.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let first = readings.iter().rposition(|(at, _)| *at <= window.from)?;
+        let last = readings.iter().position(|(at, _)| *at >= window.to)?;
+        let span = readings.get(first..=last)?;
+        let known =
+            span.windows(2).all(|w| w[1].0 - w[0].0 <= READINGS_APART_S && w[1].1 >= w[0].1);
+        let grown = span.last()?.1.checked_sub(span.first()?.1)?;
+        // Versions that did not read the totals recorded none.
+        (known && span.first()?.1 > 0).then(|| (grown as f64 / 1e6).min(window.to - window.from))
     }
 
     /// Whether anything of the host (processors, memory, disks) was loaded at an instant of
@@ -525,13 +539,7 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
                 wave: *wave,
                 began: Moment { at: e.at, seq: e.seq },
                 ended: None,
-                injected: None,
-                not_injected: None,
-                bit: None,
-                did_not_bite: None,
-                healed: None,
-                left: None,
-                did_not_leave: None,
+                faults: Vec::new(),
                 radius: BlastRadius::default(),
             });
         }
@@ -559,9 +567,14 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
     }
     for (i, m, fault) in faults {
         let d = &mut found[i];
+        let at = d.faults.iter().position(|f| f.id == fault.fault()).unwrap_or_else(|| {
+            d.faults.push(FaultSpan::new(fault.fault()));
+            d.faults.len() - 1
+        });
+        let span = &mut d.faults[at];
         match fault {
             FaultEvent::Injected { target, instances, blast_radius, .. } => {
-                d.injected = d.injected.or(Some(m));
+                span.injected = span.injected.or(Some(m));
                 d.radius.services.push(target.clone());
                 d.radius.services.extend(instances.iter().cloned());
                 d.radius.services.extend(blast_radius.services.iter().cloned());
@@ -569,12 +582,12 @@ fn drills(history: &History) -> Vec<Drill<'_>> {
                 d.radius.journeys |= blast_radius.journeys;
                 d.radius.host |= blast_radius.host;
             }
-            FaultEvent::NotInjected { why, .. } => d.not_injected = Some((m, why)),
-            FaultEvent::Bit { .. } => d.bit = d.bit.or(Some(m)),
-            FaultEvent::DidNotBite { seen, .. } => d.did_not_bite = Some((m, seen)),
-            FaultEvent::Healed { .. } => d.healed = Some(m),
-            FaultEvent::Left { .. } => d.left = Some(m),
-            FaultEvent::DidNotLeave { seen, .. } => d.did_not_leave = Some((m, seen)),
+            FaultEvent::NotInjected { why, .. } => span.not_injected = Some((m, why)),
+            FaultEvent::Bit { .. } => span.bit = span.bit.or(Some(m)),
+            FaultEvent::DidNotBite { seen, .. } => span.did_not_bite = Some((m, seen)),
+            FaultEvent::Healed { .. } => span.healed = Some(m),
+            FaultEvent::Left { .. } => span.left = Some(m),
+            FaultEvent::DidNotLeave { seen, .. } => span.did_not_leave = Some((m, seen)),
         }
     }
     found

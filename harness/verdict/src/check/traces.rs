@@ -6,9 +6,10 @@ use super::proportion;
 use super::timeline::{Timeline, exempted};
 use super::wording::{count, list, number, percent};
 use crate::cause::Cause;
+use crate::history::load::Operation;
 use crate::observation::Fact;
 use crate::observation::traces::Span;
-use crate::{History, Verdict};
+use crate::{Event, History, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -193,6 +194,110 @@ fn named(s: &Span) -> String {
     format!("{}: {}", s.service, s.name)
 }
 
+/// The traces of all operations that no drill disturbed.
+#[derive(Default)]
+struct Survey<'h> {
+    judged: u64,
+    /// Operations of which a span was kept.
+    kept: u64,
+    complete: u64,
+    /// Operations that a drill disturbed, by drill.
+    exempt: BTreeMap<&'h str, u64>,
+    wrong: BTreeMap<Cause, Vec<Fault<'h>>>,
+}
+
+impl<'h> Survey<'h> {
+    fn operation(
+        &mut self,
+        (event, operation): (&'h Event, &'h Operation),
+        traces: &[&Trace<'h>],
+        wanted: &ExpectedTrace,
+    ) {
+        self.kept += 1;
+        let mut faults: Vec<(Cause, String)> = scattered(traces).into_iter().collect();
+        faults.extend(traces.iter().flat_map(|t| t.faults(wanted)));
+        // What is torn off is missing as well: the tear is the cause.
+        let worst = faults.into_iter().min_by_key(|(c, _)| *c != Cause::SpanWithoutParent);
+        let Some((cause, what)) = worst else {
+            self.complete += 1;
+            return;
+        };
+        let spans = traces.iter().flat_map(|t| t.seqs.iter().copied()).collect();
+        let fault = Fault { operation: &operation.id, seq: event.seq, spans, what };
+        self.wrong.entry(cause).or_default().push(fault);
+    }
+
+    /// The cause that convicts, what was seen of all, and the events that show it.
+    fn worst(&self) -> Option<(Cause, String, Vec<u64>)> {
+        let worst = self
+            .wrong
+            .get_key_value(&Cause::SpanWithoutParent)
+            .or_else(|| self.wrong.iter().next());
+        let (cause, found) = worst?;
+        let bad: usize = self.wrong.values().map(Vec::len).sum();
+        let examples: Vec<String> =
+            found.iter().map(|f| format!("{}: {}", f.operation, f.what)).collect();
+        let seen = format!(
+            "{bad} of {} are not whole; {}{}",
+            count(self.kept, "kept trace", "kept traces"),
+            list(examples, 2),
+            exempted(&self.exempt)
+        );
+        let operations = found.iter().map(|f| f.seq).take(10);
+        let spans = found.iter().flat_map(|f| f.spans.iter().copied()).take(1);
+        Some((*cause, seen, operations.chain(spans).collect()))
+    }
+}
+
+/// Spans of one operation in more than one trace.
+fn scattered(traces: &[&Trace<'_>]) -> Option<(Cause, String)> {
+    if traces.len() < 2 {
+        return None;
+    }
+    let spans = traces.iter().flat_map(|t| t.spans.values());
+    let roots: Vec<String> = spans.filter(|s| s.parent_id.is_none()).map(|s| named(s)).collect();
+    let what =
+        format!("its spans are in {} traces, which begin with {}", traces.len(), list(&roots, 4));
+    Some((Cause::SpanWithoutParent, what))
+}
+
+fn never_read(id: String, expected: String, timeline: &Timeline<'_>) -> Verdict {
+    let silent = silent_sources(timeline);
+    let why = format!("the trace store was never read after the load{silent}");
+    Verdict::unknown(id, expected, why)
+}
+
+impl TracesComplete {
+    fn survey<'h>(
+        &self,
+        history: &'h History,
+        timeline: &Timeline<'h>,
+        stored: &Stored<'h>,
+    ) -> Survey<'h> {
+        let mut survey = Survey::default();
+        for wanted in &self.traces {
+            let services: BTreeSet<&str> = wanted
+                .spans
+                .iter()
+                .map(|s| s.service.as_str())
+                .chain(stored.sources.iter().copied())
+                .collect();
+            for (event, op) in acknowledged(history, |o| o.is_step(&wanted.step)) {
+                if let Some(d) = timeline.disturbed(op, &services) {
+                    *survey.exempt.entry(d.id).or_default() += 1;
+                    continue;
+                }
+                survey.judged += 1;
+                let Some(ids) = stored.by_operation.get(op.id.as_str()) else { continue };
+                let traces: Vec<&Trace<'_>> =
+                    ids.iter().filter_map(|t| stored.traces.get(t)).collect();
+                survey.operation((event, op), &traces, wanted);
+            }
+        }
+        survey
+    }
+}
+
 impl Checker for TracesComplete {
     fn id(&self) -> String {
         "traces.complete".into()
@@ -207,93 +312,15 @@ impl Checker for TracesComplete {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         let Some(stored) = Stored::of(&timeline, &self.id_attribute) else {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "the trace store was never read after the load{}",
-                    silent_sources(&timeline)
-                ),
-            );
+            return never_read(id, expected, &timeline);
         };
-        let (mut complete, mut kept, mut judged) = (0u64, 0u64, 0u64);
-        let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
-        let mut wrong: BTreeMap<Cause, Vec<Fault<'_>>> = BTreeMap::new();
-        for wanted in &self.traces {
-            let services: BTreeSet<&str> = wanted
-                .spans
-                .iter()
-                .map(|s| s.service.as_str())
-                .chain(stored.sources.iter().copied())
-                .collect();
-            for (e, op) in acknowledged(history, |o| o.is_step(&wanted.step)) {
-                if let Some(d) = timeline.disturbed(op, &services) {
-                    *exempt.entry(d.id).or_default() += 1;
-                    continue;
-                }
-                judged += 1;
-                let Some(ids) = stored.by_operation.get(op.id.as_str()) else { continue };
-                kept += 1;
-                let traces: Vec<&Trace<'_>> =
-                    ids.iter().filter_map(|t| stored.traces.get(t)).collect();
-                let mut faults: Vec<(Cause, String)> = Vec::new();
-                if traces.len() > 1 {
-                    let roots: Vec<String> = traces
-                        .iter()
-                        .flat_map(|t| t.spans.values())
-                        .filter(|s| s.parent_id.is_none())
-                        .map(|s| named(s))
-                        .collect();
-                    faults.push((
-                        Cause::SpanWithoutParent,
-                        format!(
-                            "its spans are in {} traces, which begin with {}",
-                            traces.len(),
-                            list(&roots, 4)
-                        ),
-                    ));
-                }
-                faults.extend(traces.iter().flat_map(|t| t.faults(wanted)));
-                complete += u64::from(faults.is_empty());
-                // What is torn off is missing as well: the tear is the cause.
-                if let Some((cause, what)) =
-                    faults.into_iter().min_by_key(|(c, _)| *c != Cause::SpanWithoutParent)
-                {
-                    let seqs = traces.iter().flat_map(|t| t.seqs.iter().copied()).collect();
-                    wrong.entry(cause).or_default().push(Fault {
-                        operation: &op.id,
-                        seq: e.seq,
-                        spans: seqs,
-                        what,
-                    });
-                }
-            }
-        }
-        let without = exempted(&exempt);
-        let worst = wrong.get_key_value(&Cause::SpanWithoutParent).or_else(|| wrong.iter().next());
-        if let Some((cause, found)) = worst {
-            let bad: usize = wrong.values().map(Vec::len).sum();
-            let examples = list(
-                found.iter().map(|f| format!("{}: {}", f.operation, f.what)).collect::<Vec<_>>(),
-                2,
-            );
-            let seen = format!(
-                "{bad} of {} are not whole; {examples}{without}",
-                count(kept, "kept trace", "kept traces")
-            );
-            let seqs: Vec<u64> = found
-                .iter()
-                .map(|f| f.seq)
-                .take(10)
-                .chain(found.iter().flat_map(|f| f.spans.iter().copied()).take(1))
-                .collect();
+        let survey = self.survey(history, &timeline, &stored);
+        let Survey { judged, kept, complete, .. } = survey;
+        let without = exempted(&survey.exempt);
+        if let Some((cause, seen, seqs)) = survey.worst() {
             if let Some(doubt) = &stored.doubt {
-                return Verdict::unknown(
-                    id,
-                    expected,
-                    format!("{doubt}, so that absence proves nothing: {seen}"),
-                )
-                .witnesses(seqs);
+                let why = format!("{doubt}, so that absence proves nothing: {seen}");
+                return Verdict::unknown(id, expected, why).witnesses(seqs);
             }
             let hint = match cause {
                 Cause::SpanWithoutParent => {
@@ -304,31 +331,23 @@ impl Checker for TracesComplete {
                 }
             };
             return timeline.unless_truncated(
-                Verdict::fail(id, expected, *cause, seen)
+                Verdict::fail(id, expected, cause, seen)
                     .witnesses(seqs)
                     .hint(hint)
                     .evidence("complete traces", complete),
             );
         }
         if kept == 0 && judged >= NONE_OF.max(self.least) && stored.doubt.is_none() {
-            return timeline.unless_truncated(no_traces(
-                id,
-                expected,
-                judged,
-                stored.spans,
-                &without,
-            ));
+            let verdict = no_traces(id, expected, judged, stored.spans, &without);
+            return timeline.unless_truncated(verdict);
         }
-        if complete < self.least.max(1) {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "{} among {judged} operations, {} wanted for a verdict{without}",
-                    count(complete, "complete trace", "complete traces"),
-                    self.least.max(1)
-                ),
+        let least = self.least.max(1);
+        if complete < least {
+            let why = format!(
+                "{} among {judged} operations, {least} wanted for a verdict{without}",
+                count(complete, "complete trace", "complete traces")
             );
+            return Verdict::unknown(id, expected, why);
         }
         let reason = format!("{complete} complete traces of {judged} operations{without}");
         timeline.require_complete(
@@ -342,6 +361,80 @@ fn no_traces(id: String, expected: String, operations: u64, spans: u64, without:
         "none of {operations} acknowledged operations has a trace, among {spans} stored spans{without}"
     );
     Verdict::fail(id, expected, Cause::NoTraces, seen).hint("follow the pipeline: the services' exporter endpoint, the collector's receivers, its exporter's errors in its own metrics, the store")
+}
+
+/// How many operations were kept as traces.
+#[derive(Default)]
+struct Share<'h> {
+    operations: u64,
+    kept: u64,
+    /// Operations of which spans are in more than one trace.
+    torn: u64,
+    /// Operations that a drill disturbed, by drill.
+    exempt: BTreeMap<&'h str, u64>,
+}
+
+impl Share<'_> {
+    /// Why it can't be held against a rate.
+    fn untestable(&self, stored: &Stored<'_>, without: &str) -> Option<String> {
+        if self.operations == 0 {
+            return Some(format!("no operation was acknowledged outside of drills{without}"));
+        }
+        let doubt = stored.doubt.as_ref()?;
+        Some(format!("{doubt}, so that absence proves nothing{without}"))
+    }
+}
+
+impl SamplingRate {
+    fn share<'h>(
+        &self,
+        history: &'h History,
+        timeline: &Timeline<'h>,
+        stored: &Stored<'h>,
+    ) -> Share<'h> {
+        let mut share = Share::default();
+        // The services of a trace are not declared here: those of the traces that were kept are
+        // what can be known.
+        let services: BTreeSet<&str> =
+            stored.sources.iter().copied().chain(stored.services()).collect();
+        for (_, op) in acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s))) {
+            let ids = stored.by_operation.get(op.id.as_str());
+            if let Some(d) = timeline.disturbed(op, &services) {
+                *share.exempt.entry(d.id).or_default() += 1;
+                continue;
+            }
+            share.operations += 1;
+            share.kept += u64::from(ids.is_some());
+            share.torn += u64::from(ids.is_some_and(|i| i.len() > 1));
+        }
+        share
+    }
+
+    /// The verdict where rate or alpha is no chance.
+    fn untestable(&self) -> Verdict {
+        let why = format!(
+            "rate {} and alpha {} can't be tested: both must be above 0, alpha below 1",
+            number(self.rate),
+            number(self.alpha)
+        );
+        Verdict::unknown(self.id(), self.expected(), why)
+    }
+
+    /// The verdict on a share that is not by chance.
+    fn off(&self, share: &Share<'_>, seen: String, spans: u64, without: &str) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        if share.kept == 0 {
+            return no_traces(id, expected, share.operations, spans, without);
+        }
+        let why = if (share.kept as f64 / share.operations as f64) < self.rate {
+            "is another sampler in the way, or does the pipeline drop spans?"
+        } else {
+            "does a service or a policy keep traces that the sampler should drop?"
+        };
+        Verdict::fail(id, expected, Cause::SamplingRateOff, seen).hint(format!(
+            "check the sampler's percentage, and that it decides once for a whole trace; {why}"
+        ))
+    }
 }
 
 impl Checker for SamplingRate {
@@ -362,95 +455,41 @@ impl Checker for SamplingRate {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
         if !(self.rate > 0.0 && self.rate <= 1.0 && self.alpha > 0.0 && self.alpha < 1.0) {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "rate {} and alpha {} can't be tested: both must be above 0, alpha below 1",
-                    number(self.rate),
-                    number(self.alpha)
-                ),
-            );
+            return self.untestable();
         }
         let Some(stored) = Stored::of(&timeline, &self.id_attribute) else {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "the trace store was never read after the load{}",
-                    silent_sources(&timeline)
-                ),
-            );
+            return never_read(id, expected, &timeline);
         };
-        let (mut n, mut kept, mut torn) = (0u64, 0u64, 0u64);
-        let mut exempt: BTreeMap<&str, u64> = BTreeMap::new();
-        // The services of a trace are not declared here: those of the traces that were kept are
-        // what can be known.
-        let services: BTreeSet<&str> =
-            stored.sources.iter().copied().chain(stored.services()).collect();
-        for (_, op) in acknowledged(history, |o| self.steps.iter().any(|s| o.is_step(s))) {
-            let ids = stored.by_operation.get(op.id.as_str());
-            if let Some(d) = timeline.disturbed(op, &services) {
-                *exempt.entry(d.id).or_default() += 1;
-                continue;
-            }
-            n += 1;
-            kept += u64::from(ids.is_some());
-            torn += u64::from(ids.is_some_and(|i| i.len() > 1));
+        let share = self.share(history, &timeline, &stored);
+        let without = exempted(&share.exempt);
+        if let Some(why) = share.untestable(&stored, &without) {
+            return Verdict::unknown(id, expected, why);
         }
-        let without = exempted(&exempt);
-        if n == 0 {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("no operation was acknowledged outside of drills{without}"),
-            );
-        }
-        if let Some(doubt) = &stored.doubt {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("{doubt}, so that absence proves nothing{without}"),
-            );
-        }
-        if torn > 0 {
+        if share.torn > 0 {
             let why = format!(
                 "{} in more than one trace, each sampled by itself, so that the share of operations says nothing about the rate",
-                count(torn, "operation is", "operations are")
+                count(share.torn, "operation is", "operations are")
             );
             return Verdict::unknown(id, expected, why).hint("see traces.complete");
         }
-        let p = proportion::two_sided(kept, n, self.rate);
-        let share = kept as f64 / n as f64;
+        let (n, kept) = (share.operations, share.kept);
+        let Some(p) = proportion::two_sided(kept, n, self.rate) else { return self.untestable() };
         let seen = format!(
             "{kept} of {n} kept, {}, {} stated (chance of so extreme a share: {}){without}",
-            percent(share),
+            percent(kept as f64 / n as f64),
             percent(self.rate),
             number(p)
         );
         if p < self.alpha {
-            let verdict = if kept == 0 {
-                no_traces(id, expected, n, stored.spans, &without)
-            } else {
-                let hint = if share < self.rate {
-                    "is another sampler in the way, or does the pipeline drop spans?"
-                } else {
-                    "does a service or a policy keep traces that the sampler should drop?"
-                };
-                Verdict::fail(id, expected, Cause::SamplingRateOff, seen)
-                    .hint(format!("check the sampler's percentage, and that it decides once for a whole trace; {hint}"))
-            };
+            let verdict = self.off(&share, seen, stored.spans, &without);
             return timeline.unless_truncated(verdict.evidence("operations", n));
         }
         let power = proportion::power(n, self.rate, self.rate / 2.0, self.alpha);
         if power < POWER {
             let wanted = proportion::sample_for_half(self.rate, self.alpha, POWER)
                 .map_or_else(|| "more than a million".to_owned(), |w| w.to_string());
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("{seen}; too few to tell the rate from its half, {wanted} wanted"),
-            );
+            let why = format!("{seen}; too few to tell the rate from its half, {wanted} wanted");
+            return Verdict::unknown(id, expected, why);
         }
         timeline.require_complete(
             Verdict::pass(id, expected, seen)

@@ -69,7 +69,7 @@ impl Checker for TargetsStayScraped {
             return Verdict::unknown(id, expected, why).witnesses(seqs);
         }
         let Some((injected, healed)) =
-            timeline.drill(&self.drill).and_then(|d| d.injected.zip(d.healed))
+            timeline.drill(&self.drill).and_then(|d| d.injected().zip(d.healed()))
         else {
             return Verdict::unknown(
                 id,

@@ -28,7 +28,8 @@ fn unchanged_software_fails_as_rarely_as_stated() {
     for (alpha, runs) in [(0.05, 5), (0.05, 10), (0.01, 8)] {
         let q = Question { practical: 1e-9, alpha, ..question() };
         let tally = resampled(&q, recorded, runs, 1.0, 400, 7);
-        let chance = proportion::two_sided(tally.worse, tally.asked, alpha);
+        let chance =
+            proportion::two_sided(tally.worse, tally.asked, alpha).expect("alpha is a chance");
         assert!(
             chance > 0.001,
             "alpha {alpha} with {runs} runs: {} of {} failed, chance {chance:.5}",
@@ -46,8 +47,9 @@ fn a_planted_slowdown_is_found_with_the_stated_power() {
         power::runs(bootstrap::spread(&x), 1.1f64.ln(), q.alpha, q.power).expect("few runs do");
     let tally = resampled(&q, recorded, runs, 1.1, 300, 11);
     let (found, of) = (tally.worse, tally.asked);
+    let chance = proportion::two_sided(found, of, q.power).expect("power is a chance");
     assert!(
-        proportion::two_sided(found, of, q.power) > 0.001 || found as f64 > q.power * of as f64,
+        chance > 0.001 || found as f64 > q.power * of as f64,
         "{found} of {of} with {runs} runs each"
     );
 }

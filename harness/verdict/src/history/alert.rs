@@ -52,6 +52,10 @@ pub struct Notification {
     pub error: Option<String>,
     /// When the stand-in had it whole, on its wall clock, in microseconds since the Unix epoch.
     pub received_wall_us: i64,
+    /// Where the connection came from: the alert manager's name, or its IP address where no
+    /// instance of the stack had it then. Histories of older versions don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// An event about receivers and what they were notified of.

@@ -1,7 +1,18 @@
 //! Events about faults. A fault proves that it bit and that it left; one that did not makes its
-//! drill Unknown.
+//! drill Unknown, whatever becomes of the drill's other faults.
 
 use serde::{Deserialize, Serialize};
+
+/// Id of the fault of a drill that has one and does not name it.
+pub const ONLY_FAULT: &str = "fault";
+
+pub(crate) fn only_fault() -> String {
+    ONLY_FAULT.to_owned()
+}
+
+pub(crate) fn is_only_fault(id: &str) -> bool {
+    id == ONLY_FAULT
+}
 
 /// What a fault may disturb: its drill's window then proves nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -24,9 +35,13 @@ pub enum FaultEvent {
     Injected {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
         /// Kind of the fault, for example `stop` or `packet_delay`.
         kind: String,
-        /// Name of the service that it is aimed at.
+        /// What it is aimed at, in words: the name of a service, or those of its instances.
         target: String,
         /// Instances of it that the fault is aimed at; empty in histories of versions that knew one
         /// instance of each service.
@@ -42,6 +57,10 @@ pub enum FaultEvent {
     NotInjected {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
         /// What went wrong, as the error says.
         why: String,
     },
@@ -49,6 +68,10 @@ pub enum FaultEvent {
     Bit {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
         /// What was observed that shows the effect.
         evidence: String,
     },
@@ -56,6 +79,10 @@ pub enum FaultEvent {
     DidNotBite {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
         /// What was seen in place of the effect.
         seen: String,
     },
@@ -63,11 +90,19 @@ pub enum FaultEvent {
     Healed {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
     },
     /// Its absence was observed after healing.
     Left {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
         /// What was observed that shows its absence.
         evidence: String,
     },
@@ -75,6 +110,10 @@ pub enum FaultEvent {
     DidNotLeave {
         /// Id of the drill that the fault belongs to.
         drill: String,
+        /// Id of the fault within its drill; [`ONLY_FAULT`] in histories of versions that knew one
+        /// fault a drill.
+        #[serde(default = "only_fault", skip_serializing_if = "is_only_fault")]
+        fault: String,
         /// What was seen of the effect.
         seen: String,
     },
@@ -83,14 +122,37 @@ pub enum FaultEvent {
 impl FaultEvent {
     /// The drill that the event belongs to.
     pub fn drill(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The id, within its drill, of the fault that the event is about.
+    pub fn fault(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&String, &String) {
         match self {
+            FaultEvent::Injected { drill, fault, .. }
+            | FaultEvent::NotInjected { drill, fault, .. }
+            | FaultEvent::Bit { drill, fault, .. }
+            | FaultEvent::DidNotBite { drill, fault, .. }
+            | FaultEvent::Healed { drill, fault }
+            | FaultEvent::Left { drill, fault, .. }
+            | FaultEvent::DidNotLeave { drill, fault, .. } => (drill, fault),
+        }
+    }
+
+    /// The same, as an event of another drill.
+    pub(crate) fn in_drill(mut self, other: String) -> FaultEvent {
+        match &mut self {
             FaultEvent::Injected { drill, .. }
             | FaultEvent::NotInjected { drill, .. }
             | FaultEvent::Bit { drill, .. }
             | FaultEvent::DidNotBite { drill, .. }
-            | FaultEvent::Healed { drill }
+            | FaultEvent::Healed { drill, .. }
             | FaultEvent::Left { drill, .. }
-            | FaultEvent::DidNotLeave { drill, .. } => drill,
+            | FaultEvent::DidNotLeave { drill, .. } => *drill = other,
         }
+        self
     }
 }

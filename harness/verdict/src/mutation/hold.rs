@@ -6,7 +6,7 @@ use crate::observation::replay::{Grid, Run, Variant};
 /// State of one alert (one label set of a rule).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// There is none.
+    /// No alert: the expression does not hold.
     Inactive,
     /// Its expression has held since an instant, milliseconds.
     Pending(i64),
@@ -14,7 +14,8 @@ pub enum State {
     Firing(Option<i64>),
 }
 
-/// What the server writes of a state.
+/// What the server writes of a state as the series `ALERTS`, by
+/// <https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Shown {
     /// No sample.
@@ -27,7 +28,9 @@ pub enum Shown {
 }
 
 impl State {
-    /// The state after an evaluation at an instant, at which the expression held or did not.
+    /// The state after an evaluation at an instant (milliseconds since 1970), at which the expression
+    /// held or did not, by `for` and `keep_firing_for` of the rule:
+    /// <https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/>.
     pub fn step(self, at_ms: i64, held: bool, rule: &Variant) -> State {
         let ripe = |since: i64| {
             if at_ms - since >= rule.for_ms { State::Firing(None) } else { State::Pending(since) }
@@ -48,7 +51,7 @@ impl State {
         }
     }
 
-    /// What the server writes of it.
+    /// What the server writes of this state.
     pub fn shown(self) -> Shown {
         match self {
             State::Inactive => Shown::Nothing,

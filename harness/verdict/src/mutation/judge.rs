@@ -361,9 +361,9 @@ impl Stage<'_> {
         let Expectation::AlertFires(fires) = expectation else { return None };
         let history = History { events: self.slim.to_vec() };
         let timeline = Timeline::of(&history);
-        let drill = timeline.drill(&fires.drill)?;
-        let (injected, healed) = (drill.injected?.at.wall_s(), drill.healed?.at.wall_s());
-        let (ended, after) = (drill.wall().to, |at: f64| seconds(at - injected));
+        let struck = timeline.seen_by(&fires.drill, &fires.causes)?;
+        let (injected, healed) = (struck.injected.at.wall_s(), struck.healed?.at.wall_s());
+        let (ended, after) = (struck.drill.wall().to, |at: f64| seconds(at - injected));
         let rule = self
             .onset(expectation, original)
             .map(|(s, _)| format!("; the rule fired {} after the injection", seconds(s)));
@@ -417,13 +417,17 @@ impl Stage<'_> {
     fn onset(&self, expectation: &Expectation, bounds: &Bounds) -> Option<(f64, f64)> {
         let Expectation::AlertFires(fires) = expectation else { return None };
         let history = History { events: self.slim.to_vec() };
-        let injected = Timeline::of(&history).drill(&fires.drill)?.injected?.at.wall_s();
+        let timeline = Timeline::of(&history);
+        let struck = timeline.seen_by(&fires.drill, &fires.causes)?;
+        let since = struck.first.at.wall_s();
         let times = bounds[0]
             .values()
             .flat_map(|line| (0..).zip(line))
             .filter(|(_, s)| **s == Shown::Firing);
-        let after =
-            times.map(|(i, _)| seconds_of(&self.replay.grid, i) - injected).filter(|s| *s >= 0.0);
+        let after = times
+            .map(|(i, _)| seconds_of(&self.replay.grid, i))
+            .filter(|at| *at >= since)
+            .map(|at| struck.after(at));
         Some((after.reduce(f64::min)?, fires.within_s))
     }
 

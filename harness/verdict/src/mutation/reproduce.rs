@@ -29,14 +29,14 @@ pub struct Reproduced {
 /// An expression's truth for one label set: where both agree it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Truth {
-    /// With all samples.
+    /// Whether it holds at each evaluation, with all samples.
     pub all: Vec<bool>,
-    /// Without the latest.
+    /// The same without the latest samples, which may have come too late for the evaluation.
     pub without_latest: Vec<bool>,
 }
 
 impl Truth {
-    /// Of a label set.
+    /// The truth of the expression for one label set, at each evaluation of the grid.
     pub fn of(held: &Held, grid: &Grid) -> Truth {
         Truth {
             all: spread(&held.all, grid.count),
@@ -61,7 +61,7 @@ impl Truth {
             .collect()
     }
 
-    /// Evaluations at which it is not known.
+    /// Number of evaluations at which it is not known.
     pub fn undecidable(&self) -> u64 {
         self.all.iter().zip(&self.without_latest).filter(|(a, b)| a != b).count() as u64
     }

@@ -15,6 +15,10 @@ pub struct Replica {
 /// An alert manager's view of its cluster, and what it runs with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterMember {
+    /// What it is called among the members, which notify in the order of these names; `None` where
+    /// it has none, or was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `ready`, `settling` or `disabled`.
     pub status: String,
     /// Addresses of the members that it knows, itself included.

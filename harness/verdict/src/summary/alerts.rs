@@ -1,6 +1,7 @@
 //! What is known of each alert, from cause to resolution.
 
 use crate::check::alerts::{AlertStages, StageRow};
+use crate::check::causes::Causes;
 use crate::history::alert::Notification;
 use crate::history::fault::FaultEvent;
 use crate::history::run::RunEvent;
@@ -52,10 +53,10 @@ pub struct AlertRow {
     pub resolved: bool,
     /// Whether it was quiet while nothing was wrong; null if that could not be judged.
     pub quiet_when_healthy: Option<bool>,
-    /// Seconds from the injection until it was first seen to fire, in a sample or by a
-    /// notification.
+    /// Seconds from the last injection of its phase until it was first seen to fire, in a sample or
+    /// by a notification.
     pub detect_s: Option<f64>,
-    /// Seconds from the injection until the last receiver had it.
+    /// Seconds from the last injection of its phase until the last receiver had it.
     pub notify_s: Option<f64>,
     /// Seconds that it may take until every receiver has it.
     pub budget_s: Option<f64>,
@@ -87,6 +88,8 @@ pub fn slowest_stage<'a>(
 pub struct AboutAlert<'e> {
     /// Ids of the drills that are about it.
     pub drills: Vec<String>,
+    /// The faults of its drill from which its times count, where it is expected to fire.
+    pub causes: Option<&'e Causes>,
     /// Seconds that it may take until every receiver has it.
     pub budget_s: Option<f64>,
     /// What each of its stages may take, where they are judged.
@@ -115,28 +118,29 @@ fn alert_row(
     let passed = |claim: &str| status(claim) == Some(Status::Pass);
     let window = drills.iter().find_map(|d| {
         let (began, ended) = history.drill_window(d)?;
-        let injections = history
-            .faults()
-            .filter(|(_, f)| matches!(f, FaultEvent::Injected { drill, .. } if drill == d));
+        let causes = |fault: &String| {
+            about.causes.is_none_or(|c| c.injected.is_empty() || c.injected.contains(fault))
+        };
+        let injections = history.faults().filter(|(_, f)| {
+            matches!(f, FaultEvent::Injected { drill, fault, .. } if drill == d && causes(fault))
+        });
         let injections: Vec<At> = injections.map(|(e, _)| e.at).collect();
+        let own = || injections.iter().filter(|at| **at >= began);
         // A fault that was there early was injected before its drill began.
-        let injected = injections
-            .iter()
-            .filter(|at| **at >= began)
-            .min()
-            .or(injections.iter().max())
-            .copied()?;
-        Some((injected, ended))
+        let early = injections.iter().max();
+        Some((*own().min().or(early)?, *own().max().or(early)?, ended))
     });
-    let told = told(history, alert, window);
+    let told = told(history, alert, window.map(|(first, _, ended)| (first, ended)));
     // Samples are a step apart; whoever was told of it earlier saw it fire earlier.
-    let detect_s = window.and_then(|(injected, end)| {
-        let sampled = first_firing(history, alert, Some(injected), end)
+    let after = |at: At, injected: At| at.since(injected).max(0.0);
+    let detect_s = window.and_then(|(first, injected, end)| {
+        let sampled = first_firing(history, alert, Some(first), end)
             .map(|s| (s - injected.wall_s()).max(0.0));
-        told.values().map(|t| t.first.since(injected)).chain(sampled).reduce(f64::min)
+        told.values().map(|t| after(t.first, injected)).chain(sampled).reduce(f64::min)
     });
-    let notify_s = window
-        .and_then(|(injected, _)| told.values().map(|t| t.first.since(injected)).reduce(f64::max));
+    let notify_s = window.and_then(|(_, injected, _)| {
+        told.values().map(|t| after(t.first, injected)).reduce(f64::max)
+    });
     // From cause to receiver to resolution, as far as that was asked for.
     let proved = passed("fires")
         && ["reaches", "resolves"].iter().all(|c| status(c).is_none_or(|s| s == Status::Pass));

@@ -63,7 +63,7 @@ fn curve(operations: &[&Operation]) -> Curve {
 mod tests {
     use super::super::tests::{self, history};
     use super::*;
-    use crate::history::fault::FaultEvent;
+    use crate::history::fault::{FaultEvent, ONLY_FAULT};
     use crate::{At, EventKind};
 
     /// An operation due at a second that took so long; it was sent half of that later.
@@ -79,6 +79,7 @@ mod tests {
         // Events are a second apart: the fault lasts from 2 s to 3 s.
         let injected = FaultEvent::Injected {
             drill: "d".into(),
+            fault: ONLY_FAULT.into(),
             kind: "stop".into(),
             target: "t".into(),
             instances: vec![],
@@ -89,7 +90,7 @@ mod tests {
             operation(0, 10),
             operation(1, 20),
             fault(injected),
-            fault(FaultEvent::Healed { drill: "d".into() }),
+            fault(FaultEvent::Healed { drill: "d".into(), fault: ONLY_FAULT.into() }),
             operation(2, 500),
             operation(9, 30),
         ]));

@@ -348,6 +348,7 @@ mod tests {
                 cpu_some_avg10: waited(n),
                 memory_some_avg10: 0.0,
                 io_some_avg10: 0.0,
+                ..Pressure::default()
             };
             history((0..100).map(|n| saw(n, Fact::Pressure(pressure(n)))))
         };

@@ -17,7 +17,8 @@ pub struct Timeline {
     pub end_s: f64,
     /// Phases of the run, in their order.
     pub phases: Vec<FiringInterval>,
-    /// Faults by drill, in the order of their injection.
+    /// Faults by drill, and by their own name where a drill has several, in the order of their
+    /// injection.
     pub faults: Vec<FiringInterval>,
     /// Alerts that were pending or fired, in the order in which they began.
     pub alerts: Vec<AlertLane>,
@@ -106,7 +107,7 @@ pub fn timeline(history: &History) -> Timeline {
     let faults = super::faults(history)
         .into_iter()
         .map(|f| FiringInterval {
-            name: f.drill,
+            name: f.name(),
             from_s: f.injected_at,
             to_s: f.healed_at.unwrap_or(end_s),
         })

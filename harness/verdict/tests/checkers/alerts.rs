@@ -3,8 +3,9 @@
 use super::golden::{Run, comparison, golden, managed, map, notification, target};
 use verdict::check::Checker;
 use verdict::check::alerts::{AlertQuiet, AlertStages, StageBudget};
+use verdict::check::causes::Causes;
 use verdict::history::alert::{AlertEvent, Notification, Protocol};
-use verdict::history::fault::FaultEvent;
+use verdict::history::fault::{FaultEvent, ONLY_FAULT};
 use verdict::history::run::RunEvent;
 use verdict::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
 use verdict::observation::asked::Asked;
@@ -265,6 +266,7 @@ fn late_is_a_failure_unless_the_host_was_contended() {
                 cpu_some_avg10: 88.0,
                 memory_some_avg10: 0.0,
                 io_some_avg10: 0.0,
+                ..Pressure::default()
             }),
         );
         run
@@ -308,7 +310,10 @@ fn a_drill_that_gave_it_too_little_time_is_unknown() {
     let run = silent()
         .without(|t, k| matches!(k, EventKind::Fault(FaultEvent::Healed { .. })) && t < 90.0);
     let mut early = run;
-    early.fault(65.0, FaultEvent::Healed { drill: "mailer_stopped".into() });
+    early.fault(
+        65.0,
+        FaultEvent::Healed { drill: "mailer_stopped".into(), fault: ONLY_FAULT.into() },
+    );
     early.unknown(FIRES, "drill mailer_stopped gave it only 4.5 s of the 9.0 s");
 }
 
@@ -869,6 +874,7 @@ fn an_alert_about_the_host_is_left_open_while_others_load_the_host() {
             cpu_some_avg10: 30.0,
             memory_some_avg10: 0.0,
             io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     run.passes(
@@ -905,6 +911,7 @@ fn an_alert_nobody_was_called_for_has_no_receiver() {
     let bare = verdict::check::alerts::AlertReaches {
         alert: "MailerDown".into(),
         drill: "mailer_stopped".into(),
+        causes: Causes::default(),
         receivers: vec![],
         labels: map(&[]),
         within_s: 9.0,
@@ -985,6 +992,7 @@ fn the_host_s_allowance_is_one_for_all_stages() {
     let stages = AlertStages {
         alert: "MailerDown".into(),
         drill: "mailer_stopped".into(),
+        causes: Causes::default(),
         receivers: vec!["hook".into(), "chat".into()],
         labels: map(&[]),
         allowed: StageBudget {
@@ -1031,6 +1039,7 @@ fn a_stage_that_is_late_on_a_contended_host_is_not_held_against_it() {
             cpu_some_avg10: 80.0,
             memory_some_avg10: 0.0,
             io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     run.unknown(STAGES, "late while the host was contended");

@@ -30,6 +30,7 @@ fn contended(mut run: Run) -> Run {
             cpu_some_avg10: 88.0,
             memory_some_avg10: 0.0,
             io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     run
@@ -123,6 +124,7 @@ fn the_repetition_counts_when_it_is_bad() {
             cpu_some_avg10: 88.0,
             memory_some_avg10: 0.0,
             io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     both.unknown(FIRES, "late while the host was contended");

@@ -1,8 +1,10 @@
 //! What nobody is notified of.
 
 use super::golden::{Run, golden};
+use super::phases::with_gossip;
 use verdict::check::Expectation;
 use verdict::check::alerts::SomebodyNotified;
+use verdict::check::causes::Causes;
 use verdict::history::alert::AlertEvent;
 use verdict::history::fault::FaultEvent;
 use verdict::{Cause, EventKind, Status, Verdict};
@@ -19,6 +21,7 @@ fn silent(from: f64, to: f64) -> Run {
 fn judged(run: &Run, change: impl Fn(&mut SomebodyNotified)) -> Verdict {
     let mut checker = SomebodyNotified {
         drill: "mailer_stopped".into(),
+        causes: Causes::default(),
         service: "mailer".into(),
         rule: "up{job=\"mailer\"} == 0 for 1m".into(),
         least_s: 15.0,
@@ -71,4 +74,27 @@ fn too_short_a_drill_or_none_tells_nothing() {
     silent(60.0, 95.0)
         .without(|t, k| t < 95.0 && matches!(k, EventKind::Fault(FaultEvent::Bit { .. })))
         .unknown(NOTICED, "never seen to bite");
+}
+
+#[test]
+fn time_counts_while_the_fault_is_there_that_takes_the_service_away() {
+    // People are notified of MailerDown at 68; of the switch always.
+    let taken_by = |run: &Run, fault: &str| {
+        judged(run, |c| {
+            c.causes.injected = vec![fault.into()];
+            c.least_s = 5.0;
+            c.others = vec!["Heartbeat".into()];
+        })
+    };
+    let later = with_gossip(70.0, 78.0);
+    let gap = taken_by(&later, "gossip");
+    assert_eq!((gap.status, gap.cause), (Status::Fail, Some(Cause::Gap)), "{gap:#?}");
+    assert!(gap.reason.contains("in the 8.0 s"), "{gap:#?}");
+    let of_the_first = taken_by(&later, "mailer");
+    assert_eq!(of_the_first.status, Status::Pass, "{of_the_first:#?}");
+    assert!(of_the_first.reason.contains("MailerDown after 7.5 s"), "{of_the_first:#?}");
+    let meanwhile = taken_by(&with_gossip(64.0, 72.0), "gossip");
+    assert!(meanwhile.reason.contains("MailerDown after 4.0 s"), "{meanwhile:#?}");
+    let unheard_of = taken_by(&later, "tunnel");
+    assert_eq!(unheard_of.status, Status::Unknown, "{unheard_of:#?}");
 }

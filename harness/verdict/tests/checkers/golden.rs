@@ -11,8 +11,9 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget,
 };
 use verdict::check::alerts::{
-    NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver, SomebodyNotified,
+    NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver, SomebodyNotified, StatesNotifiedOnce,
 };
+use verdict::check::causes::Causes;
 use verdict::check::cluster::{
     AlertsHeldOnce, ManagersAlike, ManagersClustered, ReplicasToldApart, SentToEachManager,
 };
@@ -29,11 +30,11 @@ use verdict::check::scraping::{
 use verdict::check::traces::{ExpectedSpan, ExpectedTrace, SamplingRate, TracesComplete};
 use verdict::check::under_load::{TargetsStayScraped, duration_samples, up_samples};
 use verdict::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
-use verdict::history::fault::{BlastRadius, FaultEvent};
+use verdict::history::fault::{BlastRadius, FaultEvent, ONLY_FAULT};
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome, Percentiles};
 use verdict::history::run::{Phase, RunEvent};
 use verdict::history::stack::StackEvent;
-use verdict::observation::alerts::ManagedAlert;
+use verdict::observation::alerts::{ManagedAlert, ManagedRoute};
 use verdict::observation::dashboards::{Dashboard, Datasource, Panel};
 use verdict::observation::health::HealthAnswer;
 use verdict::observation::host::Pressure;
@@ -282,6 +283,7 @@ pub fn notification(receiver: &str, alert: &str, resolved: bool) -> Notification
         }],
         error: None,
         received_wall_us: 0,
+        from: None,
     }
 }
 
@@ -293,7 +295,12 @@ pub fn managed(alert: &str) -> ManagedAlert {
         silenced_by: vec![],
         muted_by: vec![],
         receivers: strings(&["ops"]),
-        routes: vec![],
+        routes: vec![ManagedRoute {
+            receiver: "ops".into(),
+            group_wait_s: 0.5,
+            group_interval_s: 5.0,
+            repeat_interval_s: 8.0,
+        }],
         starts_at_s: 0.0,
         ends_at_s: 0.0,
     }
@@ -518,7 +525,12 @@ pub fn golden_at(clock: Clock) -> Run {
     r.run(195.0, RunEvent::PhaseEnded { phase: Phase::Capture })
         .run(200.0, RunEvent::Ended { complete: true, reason: None });
     for t in (16..180).step_by(4) {
-        let calm = Pressure { cpu_some_avg10: 2.0, memory_some_avg10: 0.0, io_some_avg10: 1.0 };
+        let calm = Pressure {
+            cpu_some_avg10: 2.0,
+            memory_some_avg10: 0.0,
+            io_some_avg10: 1.0,
+            ..Pressure::default()
+        };
         r.saw(f64::from(t) + 0.5, "host", Fact::Pressure(calm));
     }
     r
@@ -600,6 +612,7 @@ pub fn replica(name: &str) -> Replica {
 /// An alert manager that knows these.
 pub fn cluster_member(peers: &[&str]) -> ClusterMember {
     ClusterMember {
+        name: None,
         status: "ready".into(),
         peers: peers.iter().map(|p| format!("{p}:9094")).collect(),
         configuration: map(&[
@@ -659,6 +672,7 @@ pub fn drill(
         t + 0.5,
         FaultEvent::Injected {
             drill: drill.clone(),
+            fault: ONLY_FAULT.into(),
             kind: "stop".into(),
             target: services[0].into(),
             instances: vec![],
@@ -666,7 +680,9 @@ pub fn drill(
             blast_radius,
         },
     );
-    r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), evidence: "gone".into() });
+    let fault = || ONLY_FAULT.to_owned();
+    let evidence = "gone".into();
+    r.fault(t + 1.0, FaultEvent::Bit { drill: drill.clone(), fault: fault(), evidence });
     for s in 1..28 {
         let alerts = if (7..=22).contains(&s) { vec![managed(alert)] } else { vec![] };
         r.saw(t + f64::from(s) + 0.2, "manager", Fact::ManagedAlerts { alerts });
@@ -675,8 +691,9 @@ pub fn drill(
         r.notified(t + 8.0, notification(receiver, alert, false));
         r.notified(t + 24.0, notification(receiver, alert, true));
     }
-    r.fault(t + 20.0, FaultEvent::Healed { drill: drill.clone() });
-    r.fault(t + 20.5, FaultEvent::Left { drill: drill.clone(), evidence: "back".into() });
+    r.fault(t + 20.0, FaultEvent::Healed { drill: drill.clone(), fault: fault() });
+    let evidence = "back".into();
+    r.fault(t + 20.5, FaultEvent::Left { drill: drill.clone(), fault: fault(), evidence });
     r.run(t + 30.0, RunEvent::DrillEnded { drill });
 }
 
@@ -848,6 +865,7 @@ pub fn expectations() -> Vec<Expectation> {
         .into(),
         SomebodyNotified {
             drill: "mailer_stopped".into(),
+            causes: Causes::default(),
             service: "mailer".into(),
             rule: "up{job=\"mailer\"} == 0 for 1m".into(),
             least_s: 15.0,
@@ -881,6 +899,11 @@ pub fn expectations() -> Vec<Expectation> {
         ManagersClustered { managers: strings(&["manager"]) }.into(),
         ManagersAlike { managers: strings(&["manager"]) }.into(),
         AlertsHeldOnce { managers: strings(&["manager"]) }.into(),
+        StatesNotifiedOnce {
+            receivers: strings(&["hook", "chat"]),
+            managers: strings(&["manager"]),
+        }
+        .into(),
         LinesStored {
             source: "api".into(),
             index_prefix: "logs-api-".into(),
@@ -925,6 +948,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertFires {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 within_s: 9.0,
                 fault: format!("fault stop ({drill})"),
             }
@@ -932,6 +956,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertReaches {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 within_s: 12.0,
@@ -940,6 +965,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertResolves {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 within_s: 8.0,
             }
@@ -947,6 +973,7 @@ pub fn expectations() -> Vec<Expectation> {
             AlertStages {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: receivers.clone(),
                 labels: map(&[("severity", "critical")]),
                 allowed: StageBudget {
@@ -962,16 +989,18 @@ pub fn expectations() -> Vec<Expectation> {
             NotifiedOnce {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: strings(&["hook", "chat"]),
             }
             .into(),
             NotifiedUntilOver {
                 alert: alert.clone(),
                 drill: drill.clone(),
+                causes: Causes::default(),
                 receivers: strings(&["hook", "chat"]),
             }
             .into(),
-            FaultBitAndLeft { drill }.into(),
+            FaultBitAndLeft { drill, faults: vec![] }.into(),
         ]);
     }
     all.push(TargetsStayScraped { drill: "store_slow".into() }.into());
@@ -979,6 +1008,7 @@ pub fn expectations() -> Vec<Expectation> {
         NotifiedRepeatedly {
             alert: "Heartbeat".into(),
             drill: None,
+            causes: Causes::default(),
             receivers: strings(&["hook"]),
             every_s: 10.0,
         }

@@ -1,7 +1,7 @@
 //! Services, endpoints, faults, load.
 
 use super::golden::golden;
-use verdict::history::fault::FaultEvent;
+use verdict::history::fault::{FaultEvent, ONLY_FAULT};
 use verdict::history::load::LoadEvent;
 use verdict::history::run::RunEvent;
 use verdict::history::stack::StackEvent;
@@ -149,7 +149,11 @@ fn a_fault_that_did_not_bite_or_leave_makes_its_drill_unknown() {
     run.unknown(id, "never seen to bite");
     run.fault(
         61.0,
-        FaultEvent::DidNotBite { drill: "mailer_stopped".into(), seen: "still answering".into() },
+        FaultEvent::DidNotBite {
+            drill: "mailer_stopped".into(),
+            fault: ONLY_FAULT.into(),
+            seen: "still answering".into(),
+        },
     );
     run.unknown(id, "still answering");
     for alert in ["fires", "reaches", "resolves"] {
@@ -161,7 +165,11 @@ fn a_fault_that_did_not_bite_or_leave_makes_its_drill_unknown() {
     run.unknown(id, "never seen to have left");
     run.fault(
         81.0,
-        FaultEvent::DidNotLeave { drill: "mailer_stopped".into(), seen: "still gone".into() },
+        FaultEvent::DidNotLeave {
+            drill: "mailer_stopped".into(),
+            fault: ONLY_FAULT.into(),
+            seen: "still gone".into(),
+        },
     );
     run.unknown(id, "still gone");
     run.unknown("alert.MailerDown.resolves", "still gone");
@@ -202,10 +210,15 @@ fn a_fault_that_could_not_be_injected_or_did_not_last_proves_nothing() {
     );
     let mut unprepared = not_there.clone();
     let (drill, why) = ("mailer_stopped".to_owned(), "its container does not run".to_owned());
-    unprepared.fault(60.2, FaultEvent::NotInjected { drill: drill.clone(), why: why.clone() });
+    let not_injected = || FaultEvent::NotInjected {
+        drill: drill.clone(),
+        fault: ONLY_FAULT.into(),
+        why: why.clone(),
+    };
+    unprepared.fault(60.2, not_injected());
     // Injected, so that it may have done something, and yet it failed.
     let mut failed = golden();
-    failed.fault(60.7, FaultEvent::NotInjected { drill: drill.clone(), why });
+    failed.fault(60.7, not_injected());
     for run in [unprepared, failed] {
         run.unknown(
             "drill.mailer_stopped.fault",
@@ -218,7 +231,8 @@ fn a_fault_that_could_not_be_injected_or_did_not_last_proves_nothing() {
     ended.fault(
         79.0,
         FaultEvent::DidNotBite {
-            drill,
+            drill: drill.clone(),
+            fault: ONLY_FAULT.into(),
             seen: "it bit, and before it was healed it did no more".into(),
         },
     );

@@ -207,7 +207,7 @@ fn what_depends_on_a_sample_that_was_being_scraped_is_undecidable() {
 fn healed_early(one: Mutant) -> (Outcome, String) {
     let mut run = golden();
     for (t, kind) in &mut run.events {
-        if matches!(kind, EventKind::Fault(FaultEvent::Healed { drill } | FaultEvent::Left { drill, .. }) if drill == "mailer_stopped")
+        if matches!(kind, EventKind::Fault(FaultEvent::Healed { drill, .. } | FaultEvent::Left { drill, .. }) if drill == "mailer_stopped")
         {
             *t -= 12.0;
         }

@@ -72,6 +72,7 @@ fn a_switch_that_falls_silent_is_a_failure() {
             cpu_some_avg10: 88.0,
             memory_some_avg10: 0.0,
             io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     contended.unknown(REPEATED, "late while the host was contended");

@@ -72,6 +72,7 @@ fn slow_while_the_host_is_contended_is_unknown_and_wrong_is_wrong() {
             cpu_some_avg10: 93.0,
             memory_some_avg10: 0.0,
             io_some_avg10: 0.0,
+            ..Pressure::default()
         }),
     );
     run.unknown(ID, "slow while the host was contended");

@@ -28,13 +28,13 @@ static HOST: LazyLock<Option<Regex>> =
 /// A name in a line, and where its value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair<'l> {
-    /// The name.
+    /// The name, as it stands.
     pub name: &'l str,
     /// Whether `=` stands between them.
     pub assigned: bool,
-    /// The value, without quotes.
+    /// Where the value stands in the line, without quotes.
     pub value: Range<usize>,
-    /// The line from the value on, as it might also have been meant.
+    /// Where the line goes on from the value, which may all have been meant as the value.
     pub rest: Range<usize>,
 }
 

@@ -174,7 +174,7 @@ impl GateCheck<'_> {
     fn detection(&self, name: &str, alert: &str) -> Result<(), Error> {
         let (gate, scenarios) = (self.gate, self.scenarios);
         let mut drills = gate.drills.iter().filter_map(|name| scenarios.get(name));
-        let is_about = |drill: &Scenario| drill.alerts.iter().any(|a| a == alert);
+        let is_about = |drill: &Scenario| drill.is_about(alert);
         if !drills.any(is_about) {
             let what = format!("alert: no drill under `drills` is about {alert}, of {name}");
             let about: Vec<&str> = scenarios

@@ -1,8 +1,10 @@
-//! Whether what scenarios speak of is there: services, alerts, rules that can be changed, traffic
-//! that load can be added to.
+//! Whether what scenarios speak of is there: services, roles, zones, alerts, rules that can be
+//! changed, traffic that load can be added to.
 
 use super::super::Error;
-use crate::plan::scenario::Scenario;
+use crate::declaration::Roles;
+use crate::fault;
+use crate::plan::scenario::{Aim, Scenario, Target, Which};
 use crate::stack::{Mounts, Stack};
 use crate::yaml;
 use crate::yaml::suggest;
@@ -10,28 +12,79 @@ use config::monitoring::MonitoringConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+/// Label of a service in the Compose file that says in which zone it is.
+pub const ZONE: &str = "firedrill.zone";
+
+/// The roles, as the declaration has them.
+const ROLES: [&str; 7] =
+    ["metrics", "alerting", "dashboards", "logs", "shipper", "traces", "collector"];
+
+/// The services of a role.
+fn of_role(roles: &Roles, role: &str) -> Option<Vec<String>> {
+    let servers = match role {
+        "metrics" => &roles.metrics,
+        "alerting" => &roles.alerting,
+        "dashboards" => &roles.dashboards,
+        "logs" => &roles.logs,
+        "shipper" => &roles.shipper,
+        "traces" => &roles.traces,
+        "collector" => &roles.collector,
+        _ => return None,
+    };
+    Some(servers.iter().map(|role| role.service.clone()).collect())
+}
+
+/// The services of each zone.
+fn zones(stack: &Stack) -> BTreeMap<&str, Vec<String>> {
+    let mut zones: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, service) in &stack.topology.services {
+        if let Some(zone) = service.labels.get(ZONE) {
+            zones.entry(zone).or_default().push(name.clone());
+        }
+    }
+    zones
+}
+
+/// Notes of which services the roles and zones are that faults are aimed at.
+fn place(scenario: &mut Scenario, stack: &Stack) {
+    let zones = zones(stack);
+    let faults = scenario.phases.iter_mut().flat_map(|phase| &mut phase.inject);
+    for target in faults.flat_map(|fault| fault.targets_mut()) {
+        match target {
+            Target::Role { role, of, .. } => {
+                *of = of_role(&stack.declaration.roles, role).unwrap_or_default();
+            }
+            Target::Zone { zone, of } => {
+                *of = zones.get(zone.as_str()).cloned().unwrap_or_default();
+            }
+            Target::Service(_) | Target::Instance { .. } | Target::Share { .. } => {}
+        }
+    }
+}
+
 /// Services and alerts that scenarios speak of must be there, and load needs traffic to be added
-/// to.
+/// to. Of which services the roles and zones are that they speak of is noted in them.
 pub(in crate::plan::subject) fn scenarios(
     folder: &Path,
-    scenarios: &BTreeMap<String, Scenario>,
+    scenarios: &mut BTreeMap<String, Scenario>,
     stack: &Stack,
     config: &MonitoringConfig,
     mounts: &Mounts,
 ) -> Result<(), Error> {
-    let project = &stack.project;
-    let services = project.services.keys().chain(project.left_out.keys());
     let alerts = || stack.declaration.alerts.iter().map(|a| a.name.as_str());
     let rules = config.rules().filter(|(_, _, r)| r.is_alert()).map(|(_, _, r)| r.name.as_str());
     let known = Known {
-        services: services.map(String::as_str).collect(),
+        services: stack.topology.names().map(String::as_str).collect(),
         alerts: alerts().collect(),
         rules: alerts().chain(rules).collect(),
     };
+    scenarios.values_mut().for_each(|scenario| place(scenario, stack));
+    let scenarios = &*scenarios;
     for scenario in scenarios.values() {
         let yml = folder.join(format!("{}.yml", scenario.name));
         let file = if yml.is_file() { yml } else { folder.join(format!("{}.yaml", scenario.name)) };
         let check = ScenarioCheck { file, scenario, stack, known: &known };
+        check.targets()?;
         check.services()?;
         check.alerts()?;
         check.overrides(config, mounts)?;
@@ -67,13 +120,104 @@ impl ScenarioCheck<'_> {
         Err(yaml::error_at(&self.file, keys, what, hint).into())
     }
 
-    fn services(&self) -> Result<(), Error> {
-        let fault = &self.scenario.fault;
-        self.service(&["fault", "target"], "", &fault.target)?;
-        // Faults that act on a connection name its other end: `service` or `service:port`.
-        if let Some(to) = fault.settings.get("to") {
-            self.service(&["fault", "settings", "to"], "", to.split(':').next().unwrap_or(to))?;
+    /// The same about something of a phase.
+    fn wrong_in(
+        &self,
+        phase: usize,
+        below: &[&str],
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Result<(), Error> {
+        let keys = self.scenario.keys(phase, below);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.wrong(&keys, what, hint)
+    }
+
+    /// What faults are aimed at must be there.
+    fn targets(&self) -> Result<(), Error> {
+        for (at, phase) in self.scenario.phases.iter().enumerate() {
+            for (n, fault) in phase.inject.iter().enumerate() {
+                let n = n.to_string();
+                let sides: Vec<(&str, &[Target])> = match &fault.aim {
+                    Aim::On(target) => vec![("on", std::slice::from_ref(target))],
+                    Aim::Between { these, those, .. } => {
+                        vec![("between", these.as_slice()), ("and", those.as_slice())]
+                    }
+                };
+                for (side, targets) in &sides {
+                    for target in *targets {
+                        self.target(at, &["inject", &n, side], target)?;
+                    }
+                }
+                // Faults that act on a connection name its other end.
+                for (key, value) in &fault.settings {
+                    let only = fault::Settings::from([(key.clone(), value.clone())]);
+                    for name in fault::named_in(&only) {
+                        let keys = self.scenario.keys(at, &["inject", &n, "settings", key]);
+                        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                        self.service(&keys, "", name)?;
+                    }
+                }
+                // Known only now, of roles and zones.
+                if let Aim::Between { these, those, .. } = &fault.aim
+                    && let Some(own) = these.iter().find(|a| those.iter().any(|b| a.meets(b)))
+                {
+                    let what = format!("fault {}: {own} would be cut off from itself", fault.id);
+                    let hint = "name it on one side only";
+                    return self.wrong_in(at, &["inject", &n, "and"], what, hint);
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn target(&self, phase: usize, below: &[&str], target: &Target) -> Result<(), Error> {
+        match target {
+            Target::Service(service)
+            | Target::Instance { service, .. }
+            | Target::Share { service, .. } => {
+                let keys = self.scenario.keys(phase, below);
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                self.service(&keys, "", service)
+            }
+            Target::Role { role, which, of } => {
+                if of_role(&Roles::default(), role).is_none() {
+                    let what = format!("there is no role {role}");
+                    let hint = suggest(role, ROLES, "roles");
+                    return self.wrong_in(phase, below, what, hint);
+                }
+                if *which == Which::Leader && role != "alerting" {
+                    let what = format!("of the servers of role {role} none leads");
+                    let hint = "write `which: all` or `which: minority`";
+                    return self.wrong_in(phase, below, what, hint);
+                }
+                if of.is_empty() {
+                    let what = format!("firedrill.yaml states no server of role {role}");
+                    let hint = "state it under `roles`, or name the service";
+                    return self.wrong_in(phase, below, what, hint);
+                }
+                of.iter().try_for_each(|service| {
+                    let keys = self.scenario.keys(phase, below);
+                    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                    self.service(&keys, "", service)
+                })
+            }
+            Target::Zone { zone, of } if of.is_empty() => {
+                let file = self.stack.topology.file.display();
+                let what = format!("no service in {file} is in zone {zone}");
+                let zones = zones(self.stack);
+                let hint = if zones.is_empty() {
+                    format!("give each service of the zone the label `{ZONE}: {zone}`")
+                } else {
+                    suggest(zone, zones.keys().copied(), "zones")
+                };
+                self.wrong_in(phase, below, what, hint)
+            }
+            Target::Zone { .. } => Ok(()),
+        }
+    }
+
+    fn services(&self) -> Result<(), Error> {
         let (disturbs, needs) = (&self.scenario.disturbs, &self.scenario.needs);
         for (key, names) in [("disturbs", disturbs), ("needs", needs)] {
             for (at, name) in names.iter().enumerate() {
@@ -88,7 +232,7 @@ impl ScenarioCheck<'_> {
         if services.contains(name) {
             return Ok(());
         }
-        let file = self.stack.project.file.display();
+        let file = self.stack.topology.file.display();
         self.wrong(
             keys,
             format!("{key}there is no service {name} in {file}"),
@@ -101,14 +245,15 @@ impl ScenarioCheck<'_> {
         let unknown = |names: &'_ [String], known: &BTreeSet<&str>| {
             names.iter().position(|name| !known.contains(name.as_str()))
         };
-        if let Some(at) = unknown(&self.scenario.alerts, declared) {
-            let name = &self.scenario.alerts[at];
+        for (phase, of) in self.scenario.phases.iter().enumerate() {
+            let Some(at) = unknown(&of.alerts, declared) else { continue };
+            let name = &of.alerts[at];
             let hint = format!(
                 "{}; who is notified of an alert is stated under `alerts` in firedrill.yaml",
                 suggest(name, declared.iter().copied(), "declared alerts")
             );
             let what = format!("alerts: {name} is not declared");
-            return self.wrong(&["alerts", &at.to_string()], what, hint);
+            return self.wrong_in(phase, &["alerts", &at.to_string()], what, hint);
         }
         if let Some(at) = unknown(&self.scenario.also_raises, rules) {
             let name = &self.scenario.also_raises[at];
@@ -169,8 +314,10 @@ impl ScenarioCheck<'_> {
     }
 
     fn load(&self) -> Result<(), Error> {
-        if self.scenario.load.is_some() && self.stack.declaration.workload.is_none() {
-            return self.wrong(
+        let loads = self.scenario.phases.iter().position(|phase| phase.load.is_some());
+        if let Some(phase) = loads.filter(|_| self.stack.declaration.workload.is_none()) {
+            return self.wrong_in(
+                phase,
                 &["load"],
                 "load: the stack has no `workload` to add to",
                 "state in firedrill.yaml which traffic the stack serves, or remove `load`",

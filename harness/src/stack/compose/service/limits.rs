@@ -1,4 +1,4 @@
-//! Limits, and what `deploy` says beside them.
+//! Limits, the number of instances, and what `deploy` says beside them.
 
 use crate::stack::compose::fields::{Fields, entries, text, wanted, whole};
 use config::yaml::{ConfigError, Node, Value};
@@ -34,13 +34,17 @@ pub(super) fn ulimits(
         .collect()
 }
 
-/// Limits of a service, and its restart policy.
+/// Most instances of one service: a stack runs on one machine.
+const MOST_REPLICAS: i64 = 100;
+
+/// Limits of a service, its restart policy, and how many instances of it run.
 pub(super) struct Limits {
     pub cpus: f64,
     pub memory: i64,
     pub memory_reservation: i64,
     pub pids: i64,
     pub restart: String,
+    pub replicas: usize,
 }
 
 pub(super) fn read(
@@ -54,6 +58,7 @@ pub(super) fn read(
         memory_reservation: fields.bytes("mem_reservation")?.unwrap_or(0),
         pids: fields.whole("pids_limit")?.unwrap_or(0),
         restart: "no".into(),
+        replicas: 1,
     };
     // Swap only adds to what a limit allows, and a limit without it is the stricter one.
     for key in ["memswap_limit", "mem_swappiness"] {
@@ -77,8 +82,9 @@ pub(super) fn read(
         }
         limits.restart = if restart == "false" { "no".into() } else { restart };
     }
-    if let Some(scale) = fields.take("scale") {
-        one(scale, &format!("{path}.scale"))?;
+    let scale = fields.take("scale");
+    if let Some(scale) = scale {
+        limits.replicas = replicas(scale, &format!("{path}.scale"))?;
     }
     let Some(node) = fields.take("deploy") else { return Ok(limits) };
     let path = format!("{path}.deploy");
@@ -88,8 +94,17 @@ pub(super) fn read(
             warnings.push(format!("{path}.{key} has no effect outside a swarm"));
         }
     }
-    if let Some(replicas) = deploy.take("replicas") {
-        one(replicas, &format!("{path}.replicas"))?;
+    if let Some(node) = deploy.take("replicas") {
+        let path = format!("{path}.replicas");
+        let count = replicas(node, &path)?;
+        if scale.is_some() && count != limits.replicas {
+            return Err(ConfigError::at(
+                &node.mark,
+                format!("{path}: seen {count}, and `scale` says {}", limits.replicas),
+                "write one of the two",
+            ));
+        }
+        limits.replicas = count;
     }
     if let Some(policy) = deploy.take("restart_policy") {
         let mut policy = Fields::new(policy, format!("{path}.restart_policy"))?;
@@ -126,13 +141,14 @@ pub(super) fn read(
     Ok(limits)
 }
 
-fn one(node: &Node, path: &str) -> Result<(), ConfigError> {
-    if whole(node, path)? == 1 {
-        return Ok(());
+fn replicas(node: &Node, path: &str) -> Result<usize, ConfigError> {
+    let seen = whole(node, path)?;
+    match usize::try_from(seen) {
+        Ok(count) if (1..=MOST_REPLICAS).contains(&seen) => Ok(count),
+        _ => Err(ConfigError::at(
+            &node.mark,
+            format!("{path}: seen {seen}, wanted 1 to {MOST_REPLICAS}"),
+            "a service that is not to run belongs to a profile that is not turned on",
+        )),
     }
-    Err(ConfigError::at(
-        &node.mark,
-        format!("{path}: seen {}, wanted 1", node.text_of_value().unwrap_or_default()),
-        "write one service for each instance, so that each has a name of its own",
-    ))
 }

@@ -1,9 +1,10 @@
 //! What nobody is notified of: a service that is gone, and no alert that says so.
 
 use super::delivery::{accepted, received_s};
-use super::notified::struck;
+use super::notified::window;
 use crate::cause::Cause;
 use crate::check::Checker;
+use crate::check::causes::Causes;
 use crate::check::firing::ALERT_NAME;
 use crate::check::timeline::Timeline;
 use crate::check::wording::{list, seconds};
@@ -18,6 +19,9 @@ use std::collections::BTreeMap;
 pub struct SomebodyNotified {
     /// Id of the drill that takes the service away.
     pub drill: String,
+    /// The fault of the drill that does.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Name of the service, as the Compose file has it.
     pub service: String,
     /// The rule that would notice.
@@ -25,7 +29,8 @@ pub struct SomebodyNotified {
     /// How long the service must be gone, in seconds: as long as the slowest of the stack's rules
     /// takes to fire.
     pub least_s: f64,
-    /// Alerts that say nothing of this service: switches, and what other drills cause.
+    /// Alerts that say nothing of this service: switches, and what other drills and other phases
+    /// cause.
     pub others: Vec<String>,
     /// Why nobody is notified, if that is declared.
     pub gap: Option<String>,
@@ -43,8 +48,8 @@ impl Checker for SomebodyNotified {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let (_, injected, window) = match struck(&timeline, &self.drill) {
-            Ok(struck) => struck,
+        let (injected, window) = match timeline.struck(&self.drill, &self.causes) {
+            Ok(struck) => (struck.injected, window(&struck)),
             Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
         // By alert: when somebody was first notified of it, and the event.
@@ -97,10 +102,11 @@ impl Checker for SomebodyNotified {
                     seconds(lasted),
                     self.service
                 );
-                return Verdict::fail(id, expected, Cause::Gap, seen)
+                let verdict = Verdict::fail(id, expected, Cause::Gap, seen)
                     .stopped_at("no rule")
                     .hint(format!("add a rule such as {}; or declare the gap under `gaps` in firedrill.yaml, and why", self.rule))
                     .witnesses([injected.seq]);
+                return timeline.unless_truncated(verdict);
             }
         };
         timeline.require_complete(verdict.witnesses([injected.seq]))

@@ -5,8 +5,9 @@
 use super::delivery::{accepted, of_name, received_s};
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::firing::{ALERT_NAME, drill_until};
-use crate::check::timeline::{Drill, Interval, Moment, Timeline};
+use crate::check::causes::{Causes, Struck};
+use crate::check::firing::ALERT_NAME;
+use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{count, list, seconds};
 use crate::history::History;
 use crate::history::run::{Phase, RunEvent};
@@ -22,6 +23,9 @@ pub struct NotifiedOnce {
     /// Id of the drill that causes it; it must be shorter than the interval at which notifications
     /// are repeated.
     pub drill: String,
+    /// Faults of the drill from which its times count.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Receivers that are notified, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
 }
@@ -35,6 +39,9 @@ pub struct NotifiedRepeatedly {
     /// Drill that causes it, from whose first notification to healing they must keep coming;
     /// without one, over the whole drive.
     pub drill: Option<String>,
+    /// Faults of the drill from which its times count.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Receivers that are notified, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
     /// Longest time between two accepted notifications, in seconds of wall time.
@@ -48,6 +55,9 @@ pub struct NotifiedUntilOver {
     pub alert: String,
     /// Id of the drill whose fault causes the alert.
     pub drill: String,
+    /// Faults of the drill from which its times count.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Receivers that must not be notified of an end, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
 }
@@ -69,20 +79,10 @@ fn told(history: &History, alert: &str, receiver: &str, window: Interval) -> Vec
     told
 }
 
-/// A drill whose fault bit, with its injection and the time until it was healed.
-pub(super) fn struck<'t, 'h>(
-    timeline: &'t Timeline<'h>,
-    id: &str,
-) -> Result<(&'t Drill<'h>, Moment, Interval), (String, Vec<u64>)> {
-    if let Some(why) = timeline.vacuous(id) {
-        return Err(why);
-    }
-    let Some((drill, injected)) = timeline.drill(id).and_then(|d| d.injected.map(|m| (d, m)))
-    else {
-        return Err((format!("the fault of drill {id} was never injected"), vec![]));
-    };
-    let healed = drill.healed.map_or_else(|| drill_until(timeline, drill), |m| m.at.wall_s());
-    Ok((drill, injected, Interval { from: injected.at.wall_s(), to: healed }))
+/// The time from the first injection of an alert's phase until the first of its faults was healed.
+pub(super) fn window(struck: &Struck<'_, '_>) -> Interval {
+    let to = struck.healed.map_or(struck.until, |m| m.at.wall_s());
+    Interval { from: struck.first.at.wall_s(), to }
 }
 
 impl Checker for NotifiedOnce {
@@ -102,8 +102,8 @@ impl Checker for NotifiedOnce {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let (_, injected, window) = match struck(&timeline, &self.drill) {
-            Ok(struck) => struck,
+        let (injected, window) = match timeline.struck(&self.drill, &self.causes) {
+            Ok(struck) => (struck.injected, window(&struck)),
             Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
         let mut witnesses = vec![injected.seq];
@@ -155,7 +155,8 @@ impl NotifiedRepeatedly {
     fn window(&self, timeline: &Timeline<'_>, receiver: &str) -> Result<Interval, String> {
         match &self.drill {
             Some(drill) => {
-                let (_, _, window) = struck(timeline, drill).map_err(|(why, _)| why)?;
+                let struck = timeline.struck(drill, &self.causes).map_err(|(why, _)| why)?;
+                let window = window(&struck);
                 let first = told(timeline.history, &self.alert, receiver, window)
                     .into_iter()
                     .find(|(_, _, over)| !over);
@@ -335,11 +336,11 @@ impl Checker for NotifiedUntilOver {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let (drill, injected, window) = match struck(&timeline, &self.drill) {
-            Ok(struck) => struck,
+        let (injected, healed, window) = match timeline.struck(&self.drill, &self.causes) {
+            Ok(struck) => (struck.injected, struck.healed, window(&struck)),
             Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
-        if drill.healed.is_none() {
+        if healed.is_none() {
             return Verdict::unknown(
                 id,
                 expected,

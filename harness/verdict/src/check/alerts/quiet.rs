@@ -296,7 +296,7 @@ impl Checker for NothingElseFires {
                     lingering.push(format!("{name} fired already when it began"));
                     continue;
                 }
-                let since = drill.injected.map_or(window.from, |m| m.at.wall_s());
+                let since = drill.injected().map_or(window.from, |m| m.at.wall_s());
                 let seen = format!(
                     "{name} fired {} after the injection, for {}; labels {}",
                     seconds(part.from - since),

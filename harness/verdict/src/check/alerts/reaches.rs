@@ -4,7 +4,8 @@ use super::delivery::{self, Received};
 use super::silence;
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::firing::{Firing, Onset, cut_short, drill_until};
+use crate::check::causes::Causes;
+use crate::check::firing::{Firing, Onset, cut_short};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
@@ -18,11 +19,15 @@ pub struct AlertReaches {
     pub alert: String,
     /// Id of the drill whose fault causes the alert.
     pub drill: String,
+    /// Faults of the drill from which its times count.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Receivers that must accept it, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
     /// Labels that the notified alert must carry, where the protocol shows labels.
     pub labels: std::collections::BTreeMap<String, String>,
-    /// Seconds of wall time from the injection within which each receiver must have it.
+    /// Seconds of wall time from the last injection of its phase within which each receiver must
+    /// have it.
     pub within_s: f64,
 }
 
@@ -47,23 +52,16 @@ impl Checker for AlertReaches {
         if self.receivers.is_empty() {
             return Verdict::unknown(id, expected, "no receiver is declared for it");
         }
-        if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
-            return Verdict::unknown(id, expected, why).witnesses(seqs);
-        }
-        let Some((drill, injected)) =
-            timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m)))
-        else {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("the fault of drill {} was never injected", self.drill),
-            );
+        let struck = match timeline.struck(&self.drill, &self.causes) {
+            Ok(struck) => struck,
+            Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
         let firing = Firing::of(history);
-        let (start, until) = (injected.at.wall_s(), drill_until(&timeline, drill));
+        let (injected, until) = (struck.injected, struck.until);
+        let start = struck.first.at.wall_s();
         let window = Interval { from: start, to: until };
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
-        let fired = match firing.onset(&self.alert, start, until, self.within_s) {
+        let fired = match firing.onset(&self.alert, struck.injection(), until, self.within_s) {
             Onset::Unrecorded(why) => {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
             }
@@ -75,10 +73,10 @@ impl Checker for AlertReaches {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq, s.seq]);
             }
             Onset::Silent => {
-                if let Some(why) = cut_short(drill, start, until, self.within_s, resolution) {
+                if let Some(why) = cut_short(&struck, self.within_s, resolution) {
                     return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
                 }
-                return silence::diagnose(&timeline, &firing, &self.alert, drill, window)
+                return silence::diagnose(&timeline, &firing, &self.alert, struck.drill, window)
                     .verdict(id, expected, injected);
             }
             Onset::Fired(s) => s,
@@ -111,7 +109,7 @@ impl Checker for AlertReaches {
                     .hint("compare the labels of the rule, and the relabelling of alerts, with what the declaration states")
                     .witnesses([injected.seq, fired.seq, *seq]);
             }
-            if let Some(why) = cut_short(drill, start, until, self.within_s, 0.0) {
+            if let Some(why) = cut_short(&struck, self.within_s, 0.0) {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
             }
             let first = received
@@ -140,7 +138,7 @@ impl Checker for AlertReaches {
             });
             diagnosis.seen = format!(
                 "fired {} after the injection and did not arrive at {}: {}{}",
-                seconds(fired.from - start),
+                seconds(struck.after(fired.from)),
                 list(&nothing, 8),
                 diagnosis.seen,
                 other.unwrap_or_default()
@@ -156,18 +154,21 @@ impl Checker for AlertReaches {
             )
             .collect();
         let each = list(
-            times.iter().map(|(n, t, _)| format!("{n} {}", seconds(t - start))).collect::<Vec<_>>(),
+            times
+                .iter()
+                .map(|(n, t, _)| format!("{n} {}", seconds(struck.after(*t))))
+                .collect::<Vec<_>>(),
             8,
         );
         let last = times.iter().map(|(_, t, _)| *t).fold(start, f64::max);
         let what = format!(
             "fired {} after the injection; arrived after {each}; {} allowed",
-            seconds(fired.from - start),
+            seconds(struck.after(fired.from)),
             seconds(self.within_s)
         );
         let seqs: Vec<u64> =
             [injected.seq, fired.seq].into_iter().chain(times.iter().map(|(_, _, s)| *s)).collect();
-        if last - start <= self.within_s {
+        if struck.after(last) <= self.within_s {
             return timeline.require_complete(
                 Verdict::pass(id, expected, what)
                     .evidence("receivers that accepted it", times.len() as u64)
@@ -179,8 +180,11 @@ impl Checker for AlertReaches {
                 .witnesses(seqs)
                 .witnesses([seq]);
         }
-        let stage =
-            if fired.from - start > self.within_s { "fired too late" } else { "notified too late" };
+        let stage = if struck.after(fired.from) > self.within_s {
+            "fired too late"
+        } else {
+            "notified too late"
+        };
         Verdict::fail(id, expected, Cause::TooLate, what)
             .stopped_at(stage)
             .witnesses(seqs)

@@ -3,7 +3,8 @@
 use super::delivery::{accepted, of_name, received_s};
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::firing::{Firing, Onset, drill_until};
+use crate::check::causes::Causes;
+use crate::check::firing::{Firing, Onset};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
@@ -17,10 +18,13 @@ pub struct AlertResolves {
     pub alert: String,
     /// Id of the drill whose fault causes the alert.
     pub drill: String,
+    /// Faults of the drill from which its times count.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Receivers that must be notified of the resolution, as the declaration names the stand-ins.
     pub receivers: Vec<String>,
-    /// Seconds of wall time from healing within which it must stop firing and each receiver must
-    /// know.
+    /// Seconds of wall time from the last healing of the phase that ends it within which it must
+    /// stop firing and each receiver must know.
     pub within_s: f64,
 }
 
@@ -53,19 +57,12 @@ impl Checker for AlertResolves {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
-            return Verdict::unknown(id, expected, why).witnesses(seqs);
-        }
-        let Some((drill, injected)) =
-            timeline.drill(&self.drill).and_then(|d| d.injected.map(|m| (d, m)))
-        else {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("the fault of drill {} was never injected", self.drill),
-            );
+        let struck = match timeline.struck(&self.drill, &self.causes) {
+            Ok(struck) => struck,
+            Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
-        let Some(healed) = drill.healed else {
+        let injected = struck.injected;
+        let Some(healed) = struck.ended else {
             return Verdict::unknown(
                 id,
                 expected,
@@ -73,19 +70,13 @@ impl Checker for AlertResolves {
             )
             .witnesses([injected.seq]);
         };
-        if let Some((m, seen)) = drill.did_not_leave {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("the fault of drill {} was still there after healing: {seen}", self.drill),
-            )
-            .witnesses([m.seq]);
+        if let Some((why, seq)) = struck.drill.still_there() {
+            return Verdict::unknown(id, expected, why).witnesses([seq]);
         }
         let firing = Firing::of(history);
-        let (start, heal, until) =
-            (injected.at.wall_s(), healed.at.wall_s(), drill_until(&timeline, drill));
+        let (start, heal, until) = (struck.first.at.wall_s(), healed.at.wall_s(), struck.until);
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
-        match firing.onset(&self.alert, start, until, (heal - start).max(0.0)) {
+        match firing.onset(&self.alert, struck.injection(), until, struck.after(heal)) {
             Onset::Fired(_) => {}
             Onset::Unrecorded(why) => {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);

@@ -4,7 +4,8 @@
 use super::delivery::{self, Received};
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::firing::{Firing, Onset, drill_until};
+use crate::check::causes::Causes;
+use crate::check::firing::{Firing, Onset};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
@@ -21,7 +22,7 @@ pub const CONDITION_SAMPLES: &str = "condition.";
 /// What the configuration allows each stage, in seconds of the scaled configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StageBudget {
-    /// From the injection until recorded samples satisfy the expression: a window that fills, a
+    /// From the last injection of its phase until recorded samples satisfy the expression: a window that fills, a
     /// scrape, a recorded series.
     pub condition_s: f64,
     /// From there until an evaluation finds it so.
@@ -42,6 +43,9 @@ pub struct AlertStages {
     pub alert: String,
     /// Id of the drill whose fault causes the alert.
     pub drill: String,
+    /// Faults of the drill from which its times count.
+    #[serde(default, skip_serializing_if = "Causes::is_any")]
+    pub causes: Causes,
     /// Receivers that must have it; the last of them ends the stage `notify`.
     pub receivers: Vec<String>,
     /// Labels that the notified alert must carry, where the protocol shows labels.
@@ -82,18 +86,11 @@ impl AlertStages {
 
     fn measure(&self, timeline: &Timeline<'_>) -> Measured {
         let history = timeline.history;
-        if let Some((why, seqs)) = timeline.vacuous(&self.drill) {
-            return Measured::Not(why, seqs);
-        }
-        let Some((drill, injected)) = timeline
-            .drill(&self.drill)
-            .and_then(|drill| drill.injected.map(|moment| (drill, moment)))
-        else {
-            return Measured::Not(
-                format!("the fault of drill {} was never injected", self.drill),
-                vec![],
-            );
+        let struck = match timeline.struck(&self.drill, &self.causes) {
+            Ok(struck) => struck,
+            Err((why, seqs)) => return Measured::Not(why, seqs),
         };
+        let injected = struck.injected;
         let firing = Firing::of(history);
         let Some(resolution) = firing.resolution(&self.alert) else {
             return Measured::Not(
@@ -101,8 +98,8 @@ impl AlertStages {
                 vec![injected.seq],
             );
         };
-        let (start, until) = (injected.at.wall_s(), drill_until(timeline, drill));
-        let fired = match firing.onset(&self.alert, start, until, 0.0) {
+        let (start, until) = (struck.first.at.wall_s(), struck.until);
+        let fired = match firing.onset(&self.alert, struck.injection(), until, 0.0) {
             Onset::Fired(stretch) => stretch,
             Onset::AlreadyFiring(stretch) => {
                 return Measured::Not(
@@ -148,12 +145,12 @@ impl AlertStages {
         };
         let mut rows = match condition {
             Some(at) => vec![
-                row("condition", start, at, budget.condition_s),
+                row("condition", injected.at.wall_s(), at, budget.condition_s),
                 row("evaluation", at, active, budget.evaluation_s),
             ],
             None => vec![row(
                 "condition and evaluation",
-                start,
+                injected.at.wall_s(),
                 active,
                 budget.condition_s + budget.evaluation_s,
             )],
@@ -232,7 +229,7 @@ impl Checker for AlertStages {
         };
         let start = timeline
             .drill(&self.drill)
-            .and_then(|drill| drill.injected)
+            .and_then(|drill| drill.injected())
             .map_or(end, |moment| moment.at.wall_s());
         if let Some((why, seq)) = timeline.contended(Interval { from: start, to: end }) {
             return Verdict::late_while_contended(id, expected, &each, &why)

@@ -1,16 +1,22 @@
 //! Files into containers, as tar archives. Works on stopped containers too.
 
-use super::{Asked, Engine, EngineError, spec::FileSpec};
+use super::{Asked, Docker};
+use crate::engine::EngineError;
+use crate::engine::spec::FileSpec;
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
 use bytes::Bytes;
 
-impl Engine {
+impl Docker {
     /// Puts files into a container. Missing folders are made, owned by root and open to all
     /// readers.
     ///
     /// # Errors
     /// [`EngineError::Refused`] when the engine does not take the archive.
-    pub async fn upload(&self, container: &str, files: &[FileSpec]) -> Result<(), EngineError> {
+    pub(super) async fn upload(
+        &self,
+        container: &str,
+        files: &[FileSpec],
+    ) -> Result<(), EngineError> {
         if files.is_empty() {
             return Ok(());
         }
@@ -20,7 +26,7 @@ impl Engine {
             seen: error.to_string(),
         })?;
         let options = UploadToContainerOptionsBuilder::default().path("/").build();
-        self.docker
+        self.client
             .upload_to_container(container, Some(options), bollard::body_full(Bytes::from(archive)))
             .await
             .asked(|| format!("putting files into container {container}"))

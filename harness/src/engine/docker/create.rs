@@ -1,7 +1,8 @@
-//! What the engine is told when a container is made.
+//! What Docker is told when a container is made.
 
-use super::spec::{ContainerSpec, HealthcheckSpec, MountSpec, RestartSpec};
-use super::{EngineError, network};
+use super::network;
+use crate::engine::EngineError;
+use crate::engine::spec::{ContainerSpec, HealthcheckSpec, MountSpec, RestartSpec};
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
     MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType,

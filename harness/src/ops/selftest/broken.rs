@@ -1,0 +1,222 @@
+//! Breakages of a stack's files. Each is planned from a copy of the stack whose files are broken,
+//! brought up alone, and judged: what is wrong with the files must be told without knowing them.
+
+use crate::ops::console::Console;
+use crate::ops::live::up_and_run;
+use crate::ops::options::Options;
+use crate::ops::verify::leave;
+use crate::plan::Plan;
+use crate::process::exit::Exit;
+use crate::process::failure::{Advice, Failure};
+use crate::report::text;
+use crate::stack::work_copy;
+use crate::yaml;
+use config::yaml::ConfigError;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use verdict::{Cause, Status};
+
+/// One breakage: `compose/stacks/<stack>/sabotage/<name>.yaml` with `edits`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breakage {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Name, the file's own.
+    pub name: String,
+    /// Stack whose files it breaks.
+    pub stack: String,
+    /// What is broken, in one sentence.
+    pub summary: String,
+    /// What is changed, in order.
+    pub edits: Vec<Edit>,
+    /// When it shows.
+    pub shows: Shows,
+    /// What it touches, as `alert/NAME`, `receiver/`, `route/`, `job/`, `source/`, `step/`; `*` for
+    /// everything. Breakages that touch different things could share a run.
+    pub touches: Vec<String>,
+    /// What must be found.
+    pub expect: Conviction,
+}
+
+/// A change of one file of the stack, relative to its folder: `old` must be there exactly once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    pub file: String,
+    /// Text that is there.
+    pub old: String,
+    /// Text that takes its place.
+    pub new: String,
+}
+
+/// When a breakage shows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shows {
+    /// Before anything is broken.
+    Steady,
+    /// In these drills.
+    Drill(Vec<String>),
+}
+
+/// What must be found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conviction {
+    /// Verdict that must fail.
+    pub verdict: String,
+    pub cause: Cause,
+    /// Words that its text must hold.
+    pub names: Vec<String>,
+}
+
+/// Whether a file of the catalogue is a breakage of files, not an overlay over a running stack.
+///
+/// # Errors
+/// The file can't be read or is no YAML.
+pub fn is_one(path: &Path) -> Result<bool, ConfigError> {
+    Ok(yaml::tree(path, &yaml::text(path)?)?.get("edits").is_some())
+}
+
+/// Reads the breakages of files of a catalogue, by name; a missing folder holds none.
+///
+/// # Errors
+/// A file that can't be understood, or whose name is another.
+pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Breakage>, ConfigError> {
+    let mut found = BTreeMap::new();
+    for path in yaml::files(folder)? {
+        if !is_one(&path)? {
+            continue;
+        }
+        let breakage: Breakage = yaml::read(&path)?;
+        let wrong =
+            |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&path, keys, what, hint));
+        if path.file_stem().and_then(|s| s.to_str()) != Some(&breakage.name) || breakage.schema != 1
+        {
+            let what = format!("breakage {:?} of schema {}", breakage.name, breakage.schema);
+            return wrong(&["name"], what, "name it as its file, schema 1");
+        }
+        if breakage.edits.is_empty() {
+            return wrong(&["edits"], "nothing is changed".into(), "state at least one edit");
+        }
+        if breakage.expect.names.is_empty() {
+            let hint = "state words that the verdict must hold, such as the server's name";
+            return wrong(&["expect", "names"], "the verdict may name anything".into(), hint);
+        }
+        found.insert(breakage.name.clone(), breakage);
+    }
+    Ok(found)
+}
+
+impl Edit {
+    fn apply(&self, folder: &Path) -> Result<(), Advice> {
+        let path = folder.join(&self.file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Advice::from(format!("{} can't be read: {e}", self.file)))?;
+        match text.matches(&self.old).count() {
+            1 => std::fs::write(&path, text.replacen(&self.old, &self.new, 1))
+                .map_err(|e| Advice::from(format!("{} can't be written: {e}", self.file))),
+            n => Err(Advice::from(format!(
+                "{}: the text `{}` is there {n} times, wanted once",
+                self.file,
+                self.old.trim()
+            ))
+            .hint("adapt the breakage to the stack")),
+        }
+    }
+}
+
+impl Breakage {
+    /// Makes the broken copy of a stack's folder.
+    ///
+    /// # Errors
+    /// An edit does not fit the stack, or the copy can't be written.
+    pub fn break_copy(&self, stack: &Path, copy: &Path) -> Result<(), Failure> {
+        work_copy::copy(stack, copy)?;
+        for edit in &self.edits {
+            edit.apply(copy)
+                .map_err(|e| Failure::usage(e.within(format!("breakage {}", self.name))))?;
+        }
+        Ok(())
+    }
+
+    /// The plan of the broken stack that must convict it: one verdict, and the drills in which it
+    /// shows.
+    ///
+    /// # Errors
+    /// The broken files can't be planned, or nothing asks for the verdict or the drills.
+    pub fn plan(&self, options: &Options) -> Result<Plan, Failure> {
+        let mut plan = options.plan()?;
+        let drills = match &self.shows {
+            Shows::Steady => &[][..],
+            Shows::Drill(drills) => drills,
+        };
+        let missing = |what: String, lists: &str| {
+            let hint = format!("firedrill verify --dry-run lists the {lists}");
+            Err(Failure::usage(format!("breakage {}: {what}", self.name)).hint(hint))
+        };
+        if let Some(unknown) =
+            drills.iter().find(|n| !plan.drills.iter().any(|d| d.scenario.name == **n))
+        {
+            return missing(format!("there is no drill {unknown} in the plan"), "drills");
+        }
+        plan.drills.retain(|d| drills.contains(&d.scenario.name));
+        let here = |drill: Option<&str>| drill.is_none_or(|d| drills.iter().any(|n| n == d));
+        plan.expectations.retain(|p| {
+            p.expectation.checker().id() == self.expect.verdict && here(p.expectation.drill())
+        });
+        if plan.expectations.is_empty() {
+            let what = format!("no feature asks for the verdict {}", self.expect.verdict);
+            return missing(what, "verdicts");
+        }
+        plan.required.clear();
+        plan.left_out.clear();
+        Ok(plan)
+    }
+
+    /// Brings the broken stack up, runs what is needed to see it, judges, and removes it.
+    ///
+    /// # Errors
+    /// It can't be planned or brought up, or the run fails.
+    pub async fn try_alone(
+        &self,
+        options: &Options,
+        console: &dyn Console,
+    ) -> Result<super::Outcome, Failure> {
+        let began = std::time::Instant::now();
+        let copy = tempfile::tempdir().map_err(|e| Failure::foreign(Exit::Unfit, e))?;
+        self.break_copy(&options.read()?.stack.folder, copy.path())?;
+        let broken =
+            Options { stack: copy.path().to_string_lossy().into_owned(), ..options.clone() };
+        let (live, ran) = up_and_run(&broken, |options| self.plan(options)).await?;
+        let outcome = leave(live, false, ran, console).await?;
+        let report = &outcome.report;
+        let told = report.verdicts.iter().find(|t| t.id == self.expect.verdict);
+        let (convicted, told) = match told {
+            None => (false, format!("no verdict {} was returned", self.expect.verdict)),
+            Some(told) => {
+                let words = text::verdict(told, report);
+                let unnamed: Vec<&str> = self
+                    .expect
+                    .names
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|name| !words.contains(name))
+                    .collect();
+                let cause = self.expect.cause;
+                if told.status != Status::Fail || told.cause != Some(cause) {
+                    let wanted = cause.name();
+                    (false, format!("not convicted: wanted fail with cause {wanted}\n{words}"))
+                } else if !unnamed.is_empty() {
+                    let unnamed = unnamed.join(", ");
+                    (false, format!("not convicted: the verdict does not name {unnamed}\n{words}"))
+                } else {
+                    (true, words)
+                }
+            }
+        };
+        Ok(super::Outcome { convicted, told, seconds: began.elapsed().as_secs_f64() })
+    }
+}
