@@ -376,11 +376,11 @@ impl Session {
     pub(super) fn mark(&self, event: &EventKind, at: At) {
         let mut marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
-            EventKind::Fault(FaultEvent::Injected { drill, .. }) => {
-                // Of several faults the first one counts; a drill that has ended is run again.
-                if !marks.iter().any(|(d, _, end)| d == drill && end.is_none()) {
-                    marks.push((drill.clone(), at, None));
-                }
+            // Of several faults the first one counts; a drill that has ended is run again.
+            EventKind::Fault(FaultEvent::Injected { drill, .. })
+                if !marks.iter().any(|(d, _, end)| d == drill && end.is_none()) =>
+            {
+                marks.push((drill.clone(), at, None));
             }
             EventKind::Run(RunEvent::DrillEnded { drill }) => {
                 if let Some(mark) = marks.iter_mut().rfind(|(d, _, _)| d == drill) {

@@ -21,7 +21,7 @@ impl Senders {
         let Some(address) = &notification.from else { return notification };
         for manager in &self.managers {
             let Ok(seen) = self.engine.container_of(&self.project, manager).await else { continue };
-            if seen.ips.values().any(|ip| ip.to_string() == *address) {
+            if seen.ips.values().any(|ip| ip == address) {
                 return Notification { from: Some(manager.clone()), ..notification };
             }
         }

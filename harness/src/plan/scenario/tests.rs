@@ -106,8 +106,8 @@ fn a_fault_is_aimed_at_each_instance_and_a_cut_at_all_of_them() {
         |target: &Target| target.members(|s| vec![format!("{s}-1"), format!("{s}-2")], None);
     let aimed = |n: usize| -> Vec<(String, Vec<String>)> {
         let faults = scenario.phases[n].inject[0].aim(|target| members(target).unwrap()).unwrap();
-        let told = |f: &Box<dyn Fault>| (f.target().to_owned(), f.blast_radius().services);
-        faults.iter().map(told).collect()
+        let told = |f: &dyn Fault| (f.target().to_owned(), f.blast_radius().services);
+        faults.iter().map(|f| told(f.as_ref())).collect()
     };
     assert_eq!(aimed(1), [("exporter-2".to_owned(), words(&["exporter-2"]))]);
     let both =

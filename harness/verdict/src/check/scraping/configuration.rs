@@ -40,10 +40,13 @@ impl Wrong {
     }
 }
 
+/// A rule with the name of its group.
+type InGroup<'h> = (&'h str, &'h Rule);
+
 /// The rules as each server listed them last while the stack was healthy.
 struct Rules<'h> {
-    /// By server: the event, and each rule with the name of its group.
-    by_server: BTreeMap<&'h str, (u64, Vec<(&'h str, &'h Rule)>)>,
+    /// By server: the event, and its rules.
+    by_server: BTreeMap<&'h str, (u64, Vec<InGroup<'h>>)>,
 }
 
 impl<'h> Rules<'h> {
@@ -61,7 +64,7 @@ impl<'h> Rules<'h> {
         Rules { by_server }
     }
 
-    fn all(&self) -> impl Iterator<Item = (&'h str, &'h Rule)> {
+    fn all(&self) -> impl Iterator<Item = InGroup<'h>> {
         self.by_server.values().flat_map(|(_, rules)| rules.iter().copied())
     }
 
