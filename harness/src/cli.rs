@@ -85,7 +85,7 @@ enum Command {
     Compare(compare::Arguments),
     /// Judge a recorded run again and write its reports anew, without Docker.
     Judge(judge::Arguments),
-    /// Check a stack's monitoring configuration, as written and as it runs; breaks nothing.
+    /// Check monitoring configuration in a folder or files, of a stack also as it runs.
     Lint(lint::Arguments),
     /// Tell whether this machine can run firedrill, and what is missing if not.
     Doctor,
@@ -246,7 +246,14 @@ fn reader_is_gone(payload: &(dyn std::any::Any + Send)) -> bool {
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let common = cli.common;
     let defect = |e: std::io::Error| Failure::foreign(Exit::Defect, e);
-    match cli.command.unwrap_or(Command::Verify(verify::Arguments::default())) {
+    let command = cli.command.unwrap_or(Command::Verify(verify::Arguments::default()));
+    if matches!(common.format, Format::Sarif | Format::Github)
+        && !matches!(command, Command::Lint(_))
+    {
+        return Err(Failure::new(Exit::Usage, "--format sarif and github are of lint only")
+            .hint("use text or json"));
+    }
+    match command {
         // Helpers enter a namespace, which only a process of one thread may do for all kinds: no
         // runtime for them.
         Command::HoldPackets { pid, queue, delay_ms } => {

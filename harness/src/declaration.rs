@@ -2,13 +2,17 @@
 //! the configuration under test. Every name that a verdict speaks of is stated here, so that no
 //! code knows a stack's names.
 
+mod access;
 pub mod kinds;
 mod one_or_list;
 pub mod secrets;
 
+pub use access::DECLARATION;
 pub use one_or_list::OneOrList;
 
+use crate::backend::Scheme;
 use config::timescale::ScalingDecision;
+use loadgen::traffic::stated::StatedTraffic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,7 +81,7 @@ pub struct Declaration {
     pub datasources: Vec<String>,
     /// The traffic.
     #[serde(default)]
-    pub workload: Option<DeclaredWorkload>,
+    pub workload: Option<StatedTraffic>,
     /// What counts as healthy.
     #[serde(default)]
     pub steady_state: SteadyState,
@@ -218,6 +222,10 @@ pub struct Role {
     /// others scraped (a federation, a global view) is in a set of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
+    /// With an alert manager that has an event recorder: the file that it writes, by its path
+    /// inside the container. It then tells why an alert did not arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
     /// With a store of logs or traces: the store's name. Servers with the same one are entrances to
     /// one store: they are asked in turn, until one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,10 +233,43 @@ pub struct Role {
     /// With a metrics server: how long it must keep samples, as in `30d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<String>,
+    /// How it is spoken to: `http` by default, or `https`.
+    #[serde(default, skip_serializing_if = "is_http")]
+    pub scheme: Scheme,
+    /// With `https`: the file with the certificates of the authorities that may vouch for it (PEM),
+    /// relative to the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// With `https`, in place of `ca_file`: where inside its container it finds a certificate that the
+    /// run's own authority issues to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+    /// With `https`: the name that its certificate is for, the service's by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// What stands before each path of its interface, as `--web.external-url` or
+    /// `--web.route-prefix` say: `/prometheus`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<String>,
     /// User for basic authentication.
     pub user: Option<String>,
     /// Password.
     pub password: Option<String>,
+    /// File that holds the password and nothing else, relative to the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+    /// Variable of firedrill's environment that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_env: Option<String>,
+    /// Bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// File that holds the bearer token and nothing else, relative to the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    /// Variable of firedrill's environment that holds the bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_env: Option<String>,
     /// With `grafana-files`: the folder that holds `dashboards` and `datasources`, relative to the
     /// declaration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,6 +290,21 @@ impl Role {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_zero(port: &u16) -> bool {
     *port == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_http(scheme: &Scheme) -> bool {
+    *scheme == Scheme::Http
+}
+
+/// The files of a container in which its server finds a certificate of the run's authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Of the certificate, PEM.
+    pub cert_file: String,
+    /// Of its private key, PEM.
+    pub key_file: String,
 }
 
 /// A service that may be missing.
@@ -386,7 +442,9 @@ pub struct LogSource {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Traces {
-    /// Attribute that carries the operation's id.
+    /// Attribute that carries the operation's id; without one the trace's own id is the
+    /// operation's, as it is where `workload.identity.traceparent` is on.
+    #[serde(default)]
     pub id_attribute: String,
     /// Where and how traces are sampled.
     pub sampling: Sampling,
@@ -404,6 +462,9 @@ pub struct Sampling {
     pub kind: String,
     /// Share of traces kept, 0 to 1.
     pub rate: f64,
+    /// Whether services that sample decide by themselves, whatever their caller decided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_parent: bool,
 }
 
 /// The trace of a step.
@@ -522,24 +583,6 @@ pub struct DeclaredDashboard {
     /// Panels (titles) that may be empty in a healthy stack.
     #[serde(default)]
     pub may_be_empty: Vec<String>,
-}
-
-/// The traffic.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeclaredWorkload {
-    /// Arrivals a second.
-    pub rate: f64,
-    /// `service:port` of the HTTP API.
-    pub http: String,
-    /// `service:port` of IMAP, if journeys look into mailboxes.
-    pub imap: Option<String>,
-    /// Users, full addresses.
-    pub users: Vec<String>,
-    /// Their password (test data).
-    pub password: String,
-    /// Journey to weight.
-    pub journeys: BTreeMap<String, f64>,
 }
 
 /// What counts as healthy.

@@ -175,13 +175,9 @@ impl Session {
         self.phase(Phase::Steady, true)?;
         self.traffic_since = self.clock().now();
         let load = match &self.declaration.workload {
-            Some(w) => Some(traffic::Stream::start(
-                self,
-                "background",
-                w.rate,
-                &w.journeys.clone().into_iter().collect::<Vec<_>>(),
-                None,
-            )?),
+            Some(w) => {
+                Some(traffic::Stream::start(self, "background", w.rate, &w.weights(), None)?)
+            }
             None => None,
         };
         let live = load.as_ref().map(|load| load.live.clone());
@@ -386,28 +382,50 @@ impl Session {
     /// Alerts that some metrics server holds active now (pending ones too); `None` if none can be
     /// asked: one that a fault took says nothing.
     async fn active_alerts(&self) -> Option<BTreeSet<String>> {
+        let by_server = self.alerts_by_server("ALERTS").await;
+        by_server.into_iter().map(|(_, active)| active).reduce(|mut all, of_one| {
+            all.extend(of_one);
+            all
+        })
+    }
+
+    /// Whether each metrics server of the main set that answers holds these alerts firing: one that
+    /// is a second behind the other, by which people were notified, is given its time.
+    async fn fire_at_each_server(&self, alerts: &[String]) -> bool {
+        if self.probes.metrics.len() < 2 || alerts.is_empty() {
+            return true;
+        }
+        let by_server = self.alerts_by_server("ALERTS{alertstate=\"firing\"}").await;
+        let main = |server: &str| self.set_of(server) == crate::declaration::MAIN_SET;
+        let mut of_main = by_server.iter().filter(|(server, _)| main(server));
+        of_main.all(|(_, firing)| alerts.iter().all(|alert| firing.contains(alert)))
+    }
+
+    /// Names of the alerts that a selector of `ALERTS` finds now, of each metrics server that
+    /// answers.
+    async fn alerts_by_server(&self, selector: &str) -> Vec<(String, BTreeSet<String>)> {
         let now = self.clock().now().wall_s();
         let question = Question::Range {
             name: "active".into(),
-            expr: "ALERTS".into(),
+            expr: selector.into(),
             start_s: now,
             end_s: now,
             step_s: 1.0,
         };
-        let (mut active, mut answered) = (BTreeSet::new(), false);
+        let mut found = Vec::new();
         for metrics in &self.probes.metrics {
             for observation in metrics.ask(&question).await {
                 let Fact::Samples(samples) = observation.fact else { continue };
-                answered = true;
                 // What is active because of a service that is left out says nothing.
                 let about = samples
                     .series
                     .into_iter()
                     .filter(|s| !left_out::named(&self.absent, &s.labels));
-                active.extend(about.filter_map(|s| s.labels.get("alertname").cloned()));
+                let names = about.filter_map(|s| s.labels.get("alertname").cloned()).collect();
+                found.push((observation.source, names));
             }
         }
-        answered.then_some(active)
+        found
     }
 
     /// The set of a metrics server.
@@ -434,11 +452,6 @@ impl Session {
     /// `127.0.0.1:port` at which a `service:port` of the stack is published.
     fn published(&self, place: &str) -> Result<String, Error> {
         traffic::published(&self.running, place)
-    }
-
-    /// Host port at which a port of an instance is published.
-    fn port(&self, instance: &str, port: u16) -> Option<u16> {
-        self.running.address(instance, port).map(|a| a.port())
     }
 
     /// Whether a service is part of this run.

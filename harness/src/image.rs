@@ -15,6 +15,8 @@ mod debootstrap;
 mod disk;
 mod ensure;
 mod error;
+#[cfg(test)]
+mod foreign;
 mod manifest;
 mod own;
 mod reference;

@@ -3,6 +3,10 @@
 
 mod older;
 
+#[cfg(test)]
+pub(crate) use older::OLDER;
+
+use crate::backend::Access;
 use crate::process::exit::Exit;
 use crate::process::failure::UserError;
 use nix::fcntl::{Flock, FlockArg};
@@ -55,6 +59,9 @@ pub enum Undo {
         content: String,
         /// URL that is asked by POST to reload it.
         reload: String,
+        /// How it is asked where that takes more than the URL; its secrets are where this says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        access: Option<Box<Access>>,
     },
     /// Remove everything that carries this run's label.
     RemoveRun { run: String },

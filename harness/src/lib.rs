@@ -18,6 +18,7 @@ macro_rules! eprintln {
     ($($what:tt)*) => { ::std::eprintln!("{}", $crate::secret::scrub(&::std::format!($($what)*))) };
 }
 
+pub mod backend;
 pub mod cli;
 pub mod dashboards;
 pub mod declaration;

@@ -307,13 +307,15 @@ impl Plan {
         self.arrange();
     }
 
-    /// Keeps these verdicts and the drills that they rest on; the roll-call no longer applies.
-    pub fn only_verdicts(&mut self, ids: &BTreeSet<String>) {
+    /// Keeps these verdicts, the drills that they rest on, and these drills; the roll-call no longer
+    /// applies.
+    pub fn only_verdicts(&mut self, ids: &BTreeSet<String>, drills: &BTreeSet<String>) {
         self.expectations.retain(|p| ids.contains(&p.expectation.checker().id()));
         let needed: BTreeSet<String> = self
             .expectations
             .iter()
             .filter_map(|p| p.expectation.drill().map(str::to_owned))
+            .chain(drills.iter().cloned())
             .collect();
         self.drills.retain(|d| needed.contains(&d.scenario.name));
         (self.required, self.left_out) = (Vec::new(), Vec::new());

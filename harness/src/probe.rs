@@ -5,7 +5,10 @@ mod alertmanager;
 pub(crate) mod ask;
 pub(crate) mod boards;
 mod elasticsearch;
+pub mod events;
 mod exposition;
+#[cfg(test)]
+mod foreign;
 mod grafana;
 mod grafana_files;
 pub mod health;
@@ -15,11 +18,12 @@ mod members;
 pub mod mounts;
 mod prometheus;
 
+use crate::backend::{Access, Client, Redirects};
 use crate::declaration::Role;
 use crate::declaration::kinds::{self, Interface};
 use crate::process::clock::RunClock;
 use crate::process::exit::Exit;
-use crate::process::failure::UserError;
+use crate::process::failure::{Advice, UserError};
 pub use grafana_files::{GrafanaFiles, Reach};
 pub use members::{Entrances, Unasked};
 
@@ -144,12 +148,15 @@ pub trait Probe: Send + Sync {
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Observation>>;
 }
 
-/// A role whose kind of server has no probe.
+/// Why a server can't be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("role of service {service}: no probe for a server of kind {kind:?}")]
-pub struct NoProbe {
-    pub service: String,
-    pub kind: String,
+pub enum NoProbe {
+    /// There is no probe for its kind.
+    #[error("role of service {service}: no probe for a server of kind {kind:?}")]
+    Kind { service: String, kind: String },
+    /// What it takes to ask it is not there.
+    #[error("role of service {service}: {}", why.what)]
+    Access { service: String, why: Advice },
 }
 
 impl UserError for NoProbe {
@@ -158,17 +165,23 @@ impl UserError for NoProbe {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![format!("{} can be asked", kinds::asked().join(", "))]
+        match self {
+            NoProbe::Kind { .. } => vec![format!("{} can be asked", kinds::asked().join(", "))],
+            NoProbe::Access { why, .. } => why.hints.clone(),
+        }
     }
 }
 
-/// The probe for a role's server, which is published on this port of 127.0.0.1.
-pub fn connect(role: &Role, host_port: u16, clock: RunClock) -> Result<Box<dyn Probe>, NoProbe> {
-    let login = role.user.clone().map(|user| (user, role.password.clone()));
-    let client = ApiClient::new(&role.service, host_port, login, clock);
+/// The probe for a role's server.
+pub fn connect(role: &Role, access: &Access, clock: RunClock) -> Result<Box<dyn Probe>, NoProbe> {
+    let service = || role.service.clone();
     let interface = kinds::kind(&role.kind).and_then(|kind| kind.interface);
-    let unknown = || NoProbe { service: role.service.clone(), kind: role.kind.clone() };
-    Ok(match interface.ok_or_else(unknown)? {
+    let unknown = || NoProbe::Kind { service: service(), kind: role.kind.clone() };
+    let interface = interface.ok_or_else(unknown)?;
+    let client = Client::new(access, Redirects::Followed)
+        .map_err(|why| NoProbe::Access { service: service(), why })?;
+    let client = ApiClient::new(&role.service, client, clock);
+    Ok(match interface {
         Interface::Prometheus => Box::new(prometheus::Prometheus::new(client)),
         Interface::Alertmanager => Box::new(alertmanager::Alertmanager::new(client)),
         Interface::Elasticsearch => Box::new(elasticsearch::Elasticsearch::new(client)),

@@ -11,6 +11,8 @@ pub mod authority;
 mod behaviour;
 mod client;
 mod control;
+#[cfg(test)]
+mod foreign;
 mod https;
 mod mail;
 mod protocol;

@@ -380,9 +380,10 @@ mod tests {
             .write(EventKind::Run(RunEvent::DrillBegan { drill: "a".into(), wave: 0 }))
             .unwrap();
         recorder
-            .write(EventKind::Load(verdict::history::load::LoadEvent::MailSeen {
+            .write(EventKind::Load(verdict::history::load::LoadEvent::Seen {
                 operation: "o".into(),
-                mailbox: "m".into(),
+                sink: "mail".into(),
+                place: "m".into(),
                 copies: 1,
             }))
             .unwrap();

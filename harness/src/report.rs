@@ -265,13 +265,13 @@ fn ledger(history: &History, declaration: &Declaration) -> Vec<LedgerRow> {
         declaration.traces.iter().flat_map(|t| t.steps.iter().map(|s| s.step.clone())).collect();
     let traces =
         declaration.traces.as_ref().map(|t| (t.id_attribute.as_str(), trace_steps.as_slice()));
-    let mail = declaration
-        .workload
-        .as_ref()
-        .filter(|w| w.imap.is_some() && w.journeys.contains_key("send_mail"))
-        .map(|_| vec!["send_mail/send".to_owned()])
-        .unwrap_or_default();
-    summary::ledger(history, &sources, traces, &mail)
+    let sinks = match &declaration.workload {
+        // As runs were recorded before there were sinks.
+        Some(workload) if workload.imap.is_some() => summary::sinks_seen(history),
+        Some(workload) => workload.steps_to_sinks(),
+        None => BTreeMap::new(),
+    };
+    summary::ledger(history, &sources, traces, &sinks)
 }
 
 fn report(

@@ -11,6 +11,7 @@ mod compose;
 pub mod dashboards;
 pub mod down;
 mod holder;
+mod journeys;
 pub mod mounts;
 mod open;
 mod optional;

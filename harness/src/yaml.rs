@@ -2,9 +2,7 @@
 //! file, line and what to do and show none of the secrets that were learned. The tree is
 //! [`config::yaml`].
 
-mod nearest;
-
-pub use nearest::{nearest, suggest};
+pub use config::nearest::{nearest, suggest};
 
 use crate::secret;
 use config::yaml::{ConfigError, Mark, Node};

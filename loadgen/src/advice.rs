@@ -54,6 +54,8 @@ impl Advised for Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::Traffic;
+    use crate::traffic::stated::StatedTraffic;
     use crate::{Arrival, TargetError, WorkloadError};
     use std::io::Error;
 
@@ -69,8 +71,10 @@ mod tests {
     fn what_to_do_stays_apart_until_both_are_wanted_as_text() {
         let shape = "rampp".parse::<Arrival>().expect_err("no shape");
         assert!(apart(&shape).starts_with("arrival shape \"rampp\" is unknown\nhint: constant,"));
-        let nobody = WorkloadError::Users;
-        assert!(apart(&nobody).contains("there are none\nhint: state full addresses"));
+        let unknown = WorkloadError::Journey("fly".into(), vec!["list".into()]);
+        assert!(apart(&unknown).contains("there are list\nhint: name journeys as in"));
+        let no_rate = Traffic::read(&StatedTraffic::default()).expect_err("no rate");
+        assert!(apart(&no_rate).contains("\nhint: correct the number"));
         let place = TargetError::Unreadable("x".into());
         assert!(apart(&place).ends_with("hint: write it as \"127.0.0.1:5000\""));
         let log = crate::direct::DirectError::Log(Error::other("no room"));

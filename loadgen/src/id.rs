@@ -5,6 +5,9 @@ use crate::draw::{digest, mix};
 /// Header by which an id travels, in requests and in mail.
 pub const HEADER: &str = "X-Operation-Id";
 
+/// The same, as a client writes it.
+pub(crate) const HEADER_NAME: &str = "x-operation-id";
+
 /// Most steps of a journey.
 pub const STEPS: u64 = 16;
 

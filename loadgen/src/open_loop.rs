@@ -5,10 +5,11 @@ use crate::client::http::Http;
 use crate::clock::RunClock;
 use crate::closed_loop::{self, UserPool, Users};
 use crate::id::Ids;
-use crate::journey::{self, JourneyMix, JourneyRun, Shared};
-use crate::mailbox::{Outstanding, Watch};
+use crate::journey::{JourneyMix, JourneyRun, Sessions, Shared};
 use crate::recorder::{LiveStats, Recorder};
+use crate::sink::Sinks;
 use crate::target::{Network, check_target};
+use crate::traffic::{Action, Traffic};
 use crate::windows::Windows;
 use crate::workload::Workload;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,8 +27,8 @@ const LIVE_EVERY: Duration = Duration::from_millis(250);
 /// How late an arrival may be, when the load is stopped, without counting as missed: timers are as
 /// coarse as that.
 const TIMER_SLACK: Duration = Duration::from_millis(50);
-/// How long mailboxes may take to be opened before the load begins all the same.
-const MAILBOXES_OPEN: Duration = Duration::from_secs(5);
+/// How long sinks may take to be opened before the load begins all the same.
+const SINKS_OPEN: Duration = Duration::from_secs(5);
 
 /// What bounds a load.
 #[derive(Debug, Clone)]
@@ -50,11 +51,11 @@ pub struct Bounds {
     pub windows: Windows,
     /// Networks of ours, besides the loopback interface.
     pub networks: Vec<Network>,
-    /// After the last operation: how long to wait for accepted mail while none arrives; 10 s by
-    /// default.
-    pub mail_still: Duration,
-    /// After the last operation: how long to wait for accepted mail at all; 60 s by default.
-    pub mail_bound: Duration,
+    /// After the last operation: how long to wait for effects that were acknowledged while none
+    /// arrives; 10 s by default.
+    pub sinks_still: Duration,
+    /// After the last operation: how long to wait for such effects at all; 60 s by default.
+    pub sinks_bound: Duration,
 }
 
 impl Default for Bounds {
@@ -67,8 +68,8 @@ impl Default for Bounds {
             users: None,
             windows: Windows::default(),
             networks: Vec::new(),
-            mail_still: Duration::from_secs(10),
-            mail_bound: Duration::from_secs(60),
+            sinks_still: Duration::from_secs(10),
+            sinks_bound: Duration::from_secs(60),
         }
     }
 }
@@ -105,12 +106,12 @@ pub async fn run_for(
 }
 
 /// Drives a workload: begins its arrivals at their due instants, hands on every operation as it
-/// ends (and every mail as it is seen, if the workload sends mail and its target has IMAP), and
-/// keeps `live` up to date.
+/// ends (and every effect as it is seen, if a journey leads to a sink), and keeps `live` up to
+/// date.
 ///
 /// Once the duration is over or `stop` is cancelled no arrival is begun; operations in flight end
-/// within their deadline, and accepted mail is awaited within [`Bounds::mail_still`] and
-/// [`Bounds::mail_bound`]. `Began` and `Ended` are the caller's events to record. A load that can't
+/// within their deadline, and effects that were acknowledged are awaited within [`Bounds::sinks_still`] and
+/// [`Bounds::sinks_bound`]. `Began` and `Ended` are the caller's events to record. A load that can't
 /// be driven (see [`Workload::check`] and [`check_target`]) sends nothing, and its summary says so,
 /// as does the summary of one that did not keep its schedule.
 pub async fn run_with(
@@ -126,7 +127,7 @@ pub async fn run_with(
         invalid: Some(invalid),
         ..LoadSummary::default()
     };
-    let (http, imap) = match addresses(&workload, &bounds).await {
+    let places = match addresses(&workload, &bounds).await {
         Ok(addresses) => addresses,
         Err(invalid) => return undriven(invalid),
     };
@@ -135,11 +136,9 @@ pub async fn run_with(
     let ours = CancellationToken::new();
     let _guard = ours.clone().drop_guard();
     let mix = mix(&workload);
-    let outstanding = Arc::new(Outstanding::default());
-    let mailboxes = match imap.filter(|_| mix.sends_mail()) {
-        Some(server) => Some(watched(server, &workload, &events, &outstanding).await),
-        None => None,
-    };
+    let traffic = Arc::clone(&workload.traffic);
+    let leads_to = led_to(&traffic, &mix);
+    let (sinks, awaited) = Sinks::watch(&traffic, &leads_to, &places, &events, SINKS_OPEN).await;
     let crowd = match &bounds.users {
         Some(users) => match UserPool::gather(users.count).await {
             Ok(crowd) => Some((users, crowd)),
@@ -148,11 +147,12 @@ pub async fn run_with(
         None => None,
     };
     let shared = Arc::new(Shared {
-        http: Http::new(http),
+        http: Http::new(),
         ids: Ids::new(workload.seed, &workload.stream),
         casting: mix,
-        users: workload.target.users.clone(),
-        password: workload.target.password.clone(),
+        sessions: Sessions::new(workload.seed, &workload.stream, traffic.users.len()),
+        traffic,
+        places,
         clock,
         began: Instant::now(),
         deadline: bounds.deadline,
@@ -161,7 +161,7 @@ pub async fn run_with(
                 .watched(&bounds.windows, bounds.duration),
         ),
         events,
-        outstanding: Arc::clone(&outstanding),
+        awaited,
         over: stop.child_token(),
     });
     // A window may stop it as well as the caller.
@@ -169,9 +169,7 @@ pub async fn run_with(
     let ticker = tokio::spawn(show(Arc::clone(&shared), live, ours.clone(), halt.clone()));
     let mut reasons = Vec::new();
     let driven = drive(&workload, &bounds, crowd, &shared, &halt, &mut reasons).await;
-    if let Some(mailboxes) = mailboxes {
-        reasons.extend(unread(mailboxes, &outstanding, &bounds).await);
-    }
+    reasons.extend(sinks.settle(bounds.sinks_still, bounds.sinks_bound).await);
     ours.cancel();
     if let Err(e) = ticker.await {
         tracing::error!("the load's live figures ended early: {e}");
@@ -184,23 +182,20 @@ fn mix(workload: &Workload) -> JourneyMix {
     let known = workload
         .journeys
         .iter()
-        .filter_map(|(name, weight)| Some((journey::named(name)?, *weight)));
+        .filter_map(|(name, weight)| Some((Arc::clone(workload.traffic.script(name)?), *weight)));
     let (journeys, weights) = known.unzip();
     JourneyMix { seed: workload.seed, journeys, weights }
 }
 
-/// Begins to watch the mailboxes of the workload's users, and waits a little until they are open.
-async fn watched(
-    server: SocketAddr,
-    workload: &Workload,
-    events: &mpsc::Sender<LoadEvent>,
-    outstanding: &Arc<Outstanding>,
-) -> Watch {
-    let target = &workload.target;
-    let outstanding = Some(Arc::clone(outstanding));
-    let mut watch = Watch::with(server, &target.users, &target.password, events, outstanding);
-    watch.ready(MAILBOXES_OPEN).await;
-    watch
+/// Of each sink of the traffic, whether a journey that comes at all leads there.
+fn led_to(traffic: &Traffic, mix: &JourneyMix) -> Vec<bool> {
+    let walked = |sink: usize| {
+        mix.journeys.iter().zip(&mix.weights).any(|(script, weight)| {
+            let leads = |action: &Action| action.leads_to.iter().any(|(to, _)| *to == sink);
+            *weight > 0.0 && script.steps.iter().any(leads)
+        })
+    };
+    (0..traffic.sinks.len()).map(walked).collect()
 }
 
 /// Drives the load by its schedule or by its users, and waits until all operations have ended. Says
@@ -239,14 +234,6 @@ async fn drive(
     driven
 }
 
-/// Waits for accepted mail. Where some is missing and a mailbox could never be read, says so.
-async fn unread(watch: Watch, outstanding: &Outstanding, bounds: &Bounds) -> Option<String> {
-    let missing = outstanding.settle(bounds.mail_still, bounds.mail_bound).await;
-    let unread = watch.stop().await.into_iter().find_map(|w| Some((w.mailbox, w.never_read?)));
-    let (mailbox, error) = unread.filter(|_| missing > 0)?;
-    Some(format!("mailbox {mailbox} could never be read: {error}"))
-}
-
 /// What was measured, with all reasons why it proves nothing.
 fn summarised(
     shared: &Shared,
@@ -267,22 +254,16 @@ fn summarised(
     summary
 }
 
-/// Where the traffic goes, if it may go there.
-async fn addresses(
-    workload: &Workload,
-    bounds: &Bounds,
-) -> Result<(SocketAddr, Option<SocketAddr>), String> {
+/// Where the traffic's places are, if it may go there.
+async fn addresses(workload: &Workload, bounds: &Bounds) -> Result<Vec<SocketAddr>, String> {
     workload.check().map_err(|e| e.advice().text())?;
-    let http = check_target(&workload.target.http, &bounds.networks)
-        .await
-        .map_err(|e| e.advice().text())?;
-    let imap = match &workload.target.imap {
-        Some(place) => {
-            Some(check_target(place, &bounds.networks).await.map_err(|e| e.advice().text())?)
-        }
-        None => None,
-    };
-    Ok((http, imap))
+    let mut addresses = Vec::new();
+    for place in &workload.traffic.places {
+        let reached = workload.places.get(place).unwrap_or(place);
+        let address = check_target(reached, &bounds.networks).await;
+        addresses.push(address.map_err(|e| e.advice().text())?);
+    }
+    Ok(addresses)
 }
 
 /// Begins arrivals until the load is over.

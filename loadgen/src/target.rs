@@ -7,29 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Where the traffic goes, and as whom.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Target {
-    /// `host:port` of the HTTP API.
-    pub http: String,
-    /// `host:port` of IMAP. Without it the arrival of mails is not watched by this load.
-    pub imap: Option<String>,
-    /// Users, as full addresses (`alice@mail.test`).
-    pub users: Vec<String>,
-    /// The password of all of them.
-    pub password: String,
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("http", &self.http)
-            .field("imap", &self.imap)
-            .field("users", &self.users)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A range of addresses, `172.20.0.0/16` or `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -275,17 +252,6 @@ mod tests {
         ] {
             assert!(!is(text), "{text}");
         }
-    }
-
-    #[test]
-    fn a_password_is_not_shown() {
-        let target = Target {
-            http: "127.0.0.1:1".into(),
-            imap: None,
-            users: vec![],
-            password: "hush-hush".into(),
-        };
-        assert!(!format!("{target:?}").contains("hush"));
     }
 
     proptest! {

@@ -211,6 +211,48 @@ impl Filling {
     }
 }
 
+/// A piece of a text with holes, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part<'t> {
+    /// Text, with `{{` read as a brace.
+    Plain(String),
+    /// The word in a hole.
+    Word(&'t str),
+    /// A brace that begins no hole.
+    Brace,
+}
+
+/// Takes a text apart. Nothing of it is empty.
+pub(crate) fn parts(text: &str) -> Vec<Part<'_>> {
+    let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
+    while let Some(at) = rest.find('{') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('{') {
+            plain.push('{');
+            rest = after;
+            continue;
+        }
+        // JSON has braces of its own: only a word is a placeholder.
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_'));
+        let end = end.filter(|end| *end > 0 && rest[*end..].starts_with('}'));
+        if !plain.is_empty() {
+            parts.push(Part::Plain(std::mem::take(&mut plain)));
+        }
+        let Some(end) = end else {
+            parts.push(Part::Brace);
+            continue;
+        };
+        parts.push(Part::Word(&rest[..end]));
+        rest = &rest[end + 1..];
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        parts.push(Part::Plain(plain));
+    }
+    parts
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
@@ -234,34 +276,16 @@ impl Template {
     /// # Errors
     /// It has a hole that nothing fills.
     pub fn parse(text: &str, filling: &Filling) -> Result<Template, RequestError> {
-        let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find('{') {
-            plain.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix('{') {
-                plain.push('{');
-                rest = after;
-                continue;
-            }
-            // JSON has braces of its own: only a word is a placeholder.
-            let Some(end) =
-                rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_'))
-            else {
-                plain.push('{');
-                continue;
-            };
-            if end == 0 || !rest[end..].starts_with('}') {
-                plain.push('{');
-                continue;
-            }
-            let word = &rest[..end];
-            let piece = match word {
-                "id" => Piece::Id,
-                "n" => Piece::Number,
-                "subject" => Piece::Subject,
-                "token" => Piece::Token,
-                "body" => Piece::Body,
-                _ => match (word.strip_prefix("feed."), &filling.feed) {
+        let piece = |part| {
+            Ok(match part {
+                Part::Plain(text) => Piece::Text(text),
+                Part::Brace => Piece::Text("{".to_owned()),
+                Part::Word("id") => Piece::Id,
+                Part::Word("n") => Piece::Number,
+                Part::Word("subject") => Piece::Subject,
+                Part::Word("token") => Piece::Token,
+                Part::Word("body") => Piece::Body,
+                Part::Word(word) => match (word.strip_prefix("feed."), &filling.feed) {
                     (Some(column), Some(feed)) => {
                         let at = feed.columns.iter().position(|c| c == column);
                         let absent = || RequestError::Column {
@@ -272,13 +296,9 @@ impl Template {
                     }
                     _ => return Err(RequestError::Hole(word.to_owned())),
                 },
-            };
-            pieces.extend([Piece::Text(std::mem::take(&mut plain)), piece]);
-            rest = &rest[end + 1..];
-        }
-        plain.push_str(rest);
-        pieces.push(Piece::Text(plain));
-        Ok(Template(pieces.into_iter().filter(|p| *p != Piece::Text(String::new())).collect()))
+            })
+        };
+        parts(text).into_iter().map(piece).collect::<Result<_, _>>().map(Template)
     }
 
     /// Whether it has no holes.

@@ -2,21 +2,24 @@
 
 use crate::advice::Advised;
 use crate::arrival::Arrival;
-use crate::journey;
-use crate::target::Target;
+use crate::traffic::Traffic;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// One stream of load. Several may run at once, each with a seed and a name of its own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Workload {
     /// Arrivals a second, above 0 and at most a million.
     pub rate: f64,
     /// How they are spread.
     pub arrival: Arrival,
-    /// Journeys by name (see [`journey::all`]) and their weights: not negative, with a sum above 0.
+    /// What users do.
+    pub traffic: Arc<Traffic>,
+    /// Journeys by name and their weights: not negative, with a sum above 0.
     pub journeys: Vec<(String, f64)>,
-    /// Where they go.
-    pub target: Target,
+    /// `host:port` at which a `service:port` of the traffic is reached, where that is another.
+    pub places: BTreeMap<String, String>,
     /// Seed of schedule, journeys, payloads and ids.
     pub seed: u64,
     /// Which stream: `background`, or the id of the drill that adds to it.
@@ -30,37 +33,26 @@ pub enum WorkloadError {
     #[error("rate {0} is not a number of arrivals a second from above 0 to 1000000")]
     Rate(f64),
     /// No such journey.
-    #[error("journey {0:?} is unknown, there are {known}", known = journey::names().join(", "))]
-    Journey(String),
+    #[error("journey {0:?} is unknown, there are {known}", known = .1.join(", "))]
+    Journey(String, Vec<String>),
     /// Nothing can be drawn with these weights.
     #[error("weights of journeys {0:?} are not numbers from 0 with a sum above 0")]
     Weights(Vec<f64>),
-    /// Nobody to act for.
-    #[error("a workload needs users, there are none")]
-    Users,
-    /// Users are addresses, since that is how they log in and how mail reaches them.
-    #[error("user {0:?} is not a mail address")]
-    Address(String),
 }
 
 impl Advised for WorkloadError {
     fn hint(&self) -> Option<String> {
-        Some(match self {
-            WorkloadError::Journey(_) => {
-                "name journeys as in `workload.journeys` of firedrill.yaml".into()
+        match self {
+            WorkloadError::Journey(..) => {
+                Some("name journeys as in `workload.journeys` of firedrill.yaml".into())
             }
-            WorkloadError::Users => {
-                "state full addresses under `workload.users` in firedrill.yaml".into()
-            }
-            WorkloadError::Address(_) => "write it as \"alice@mail.test\"".into(),
-            WorkloadError::Rate(_) | WorkloadError::Weights(_) => return None,
-        })
+            WorkloadError::Rate(_) | WorkloadError::Weights(_) => None,
+        }
     }
 }
 
 impl Workload {
-    /// Whether it can be driven; the target's address is another question
-    /// ([`crate::check_target`]).
+    /// Whether it can be driven; addresses are another question ([`crate::check_target`]).
     ///
     /// # Errors
     /// What is wrong, with the value seen and the one wanted.
@@ -68,45 +60,36 @@ impl Workload {
         if !(self.rate > 0.0 && self.rate <= crate::arrival::FASTEST) {
             return Err(WorkloadError::Rate(self.rate));
         }
-        if let Some((name, _)) =
-            self.journeys.iter().find(|(name, _)| journey::named(name).is_none())
-        {
-            return Err(WorkloadError::Journey(name.clone()));
+        let unknown = self.journeys.iter().find(|(name, _)| self.traffic.script(name).is_none());
+        if let Some((name, _)) = unknown {
+            let known = self.traffic.names().into_iter().map(str::to_owned).collect();
+            return Err(WorkloadError::Journey(name.clone(), known));
         }
         let weights: Vec<f64> = self.journeys.iter().map(|(_, w)| *w).collect();
         let sum: f64 = weights.iter().sum();
         if weights.iter().any(|w| !w.is_finite() || *w < 0.0) || sum <= 0.0 || !sum.is_finite() {
             return Err(WorkloadError::Weights(weights));
         }
-        let is_address = |u: &str| {
-            u.split_once('@').is_some_and(|(user, domain)| {
-                !user.is_empty() && !domain.is_empty() && !u.contains([' ', ':', '\r', '\n'])
-            })
-        };
-        match self.target.users.iter().find(|u| !is_address(u)) {
-            Some(user) => Err(WorkloadError::Address(user.clone())),
-            None if self.target.users.is_empty() => Err(WorkloadError::Users),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::stated::StatedTraffic;
 
     fn workload() -> Workload {
-        let target = Target {
-            http: "127.0.0.1:5000".into(),
-            imap: None,
-            users: vec!["alice@mail.test".into()],
-            password: "p".into(),
-        };
+        let stated: StatedTraffic = serde_json::from_value(serde_json::json!({
+            "rate": 1, "get": [{"name": "list", "url": "127.0.0.1:5000/"}],
+        }))
+        .expect("traffic");
         Workload {
             rate: 20.0,
             arrival: Arrival::Poisson,
+            traffic: Arc::new(Traffic::read(&stated).expect("traffic")),
             journeys: vec![("list".into(), 1.0)],
-            target,
+            places: BTreeMap::new(),
             seed: 1,
             stream: "background".into(),
         }
@@ -125,7 +108,7 @@ mod tests {
             .check()
             .expect_err("unknown")
             .to_string();
-        assert!(unknown.contains("\"fly\"") && unknown.contains("send_mail"), "{unknown}");
+        assert!(unknown.contains("\"fly\"") && unknown.contains("there are list"), "{unknown}");
         for weights in [vec![], vec![0.0], vec![-1.0, 2.0], vec![f64::NAN], vec![f64::INFINITY]] {
             let journeys = weights.iter().map(|w| ("list".to_owned(), *w)).collect();
             assert!(
@@ -135,13 +118,6 @@ mod tests {
                 ),
                 "{weights:?}"
             );
-        }
-        for (users, wanted) in [
-            (vec![], WorkloadError::Users),
-            (vec!["alice".to_owned()], WorkloadError::Address("alice".into())),
-        ] {
-            let target = Target { users, ..workload().target };
-            assert_eq!(Workload { target, ..workload() }.check(), Err(wanted));
         }
     }
 }

@@ -2,6 +2,9 @@
 //! long at a request. What it really bears is measured in the same run, and everything is compared
 //! with that.
 
+#[path = "traffic/email.rs"]
+mod email;
+
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -9,7 +12,7 @@ use loadgen::direct::{Direct, Pace, Parts, Request, Watch, drive, drive_users};
 use loadgen::knee::{Search, judge};
 use loadgen::plan::Plan;
 use loadgen::{
-    Arrival, Bounds, Limit, LiveStats, RunClock, Target, Think, Users, Windows, Workload, run_with,
+    Arrival, Bounds, Limit, LiveStats, RunClock, Think, Users, Windows, Workload, run_with,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -127,14 +130,13 @@ async fn walked(
     stop: CancellationToken,
 ) -> (LoadSummary, Vec<Operation>) {
     let people = ["alice", "bob", "carol"].map(|u| format!("{u}@mail.test")).to_vec();
-    let target =
-        Target { http: address.to_string(), imap: None, users: people, password: "p".into() };
     let journeys = vec![("list".to_owned(), 1.0)];
     let workload = Workload {
         rate: 1.0,
         arrival: Arrival::Constant,
+        traffic: email::traffic(&people, "p", None),
         journeys,
-        target,
+        places: email::places(address),
         seed: 20,
         stream: "users".into(),
     };

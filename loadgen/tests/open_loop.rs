@@ -1,11 +1,18 @@
 //! What the generator tells must be the truth, also about a server that stops, refuses, never
 //! answers or is too slow. Times are only compared with others of the same run.
 
+#[path = "traffic/email.rs"]
+mod email;
+#[path = "open_loop/recorded.rs"]
+mod recorded;
+#[path = "open_loop/stated.rs"]
+mod stated;
+
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use loadgen::{Arrival, Bounds, LiveStats, RunClock, Target, Workload, run_with};
+use loadgen::{Arrival, Bounds, LiveStats, RunClock, Workload, run_with};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,13 +27,13 @@ const PASSWORD: &str = "correct-horse";
 
 fn workload(address: SocketAddr, rate: f64, journeys: &[(&str, f64)]) -> Workload {
     let users = ["alice", "bob", "carol"].map(|u| format!("{u}@mail.test")).to_vec();
-    let target = Target { http: address.to_string(), imap: None, users, password: PASSWORD.into() };
     let journeys = journeys.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
     Workload {
         rate,
         arrival: Arrival::Constant,
+        traffic: email::traffic(&users, PASSWORD, None),
         journeys,
-        target,
+        places: email::places(address),
         seed: 20,
         stream: "background".into(),
     }
@@ -609,7 +616,7 @@ async fn nothing_is_sent_to_others() {
     {
         let mut workload =
             workload("127.0.0.1:1".parse().expect("address"), 10.0, &[("list", 1.0)]);
-        workload.target.http = http.into();
+        workload.places = email::places(http);
         let (summary, operations) = drive(workload, bounds(1.0)).await;
         assert!(operations.is_empty());
         assert!(summary.invalid.as_deref().is_some_and(|i| i.contains(wanted)), "{summary:?}");

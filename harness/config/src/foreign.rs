@@ -210,14 +210,14 @@ fn everything(text: &str) {
     word_is_read(text);
     secrets_are_sought(text);
     if let Ok(Some(root)) = yaml::read(Path::new("a.yml"), text) {
-        let doc = Document { file: "a.yml".into(), root, within: None };
+        let doc = Document { file: "a.yml".into(), root, within: None, further: None };
         let again = Document::parse(Path::new("a.yml"), &doc.to_yaml());
         assert_eq!(again.as_ref(), Ok(&doc), "written:\n{}", doc.to_yaml());
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(60))]
 
     #[test]
     fn anything_is_read_or_refused(text in anything()) {
@@ -253,7 +253,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(30))]
 
     #[test]
     fn a_damaged_file_of_rules(text in damaged(RULES)) {
@@ -262,7 +262,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(250))]
 
     #[test]
     fn a_damaged_expression(text in damaged(EXPRESSIONS)) {

@@ -11,6 +11,7 @@ pub mod budget;
 mod foreign;
 pub mod monitoring;
 pub mod mutation;
+pub mod nearest;
 pub mod overriding;
 pub mod secret;
 pub mod timescale;

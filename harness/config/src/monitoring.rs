@@ -14,6 +14,7 @@ use crate::yaml::{ConfigError, Document, Place};
 mod cursor;
 
 pub mod alertmanager;
+mod calendar;
 pub mod collector;
 pub mod comparison;
 pub mod destination;
@@ -23,7 +24,10 @@ pub mod matcher;
 pub mod prometheus;
 pub mod promql;
 pub mod receiver;
+pub mod regex;
 pub mod rules;
+pub mod strict;
+pub mod version;
 
 pub use alertmanager::{Alertmanager, Route, RouteMatch};
 pub use collector::Collector;
@@ -75,6 +79,15 @@ pub struct PrometheusServer {
     pub flags: BTreeMap<String, String>,
 }
 
+impl PrometheusServer {
+    /// Whether it has scrape jobs in files that were not found.
+    pub fn lacks_jobs(&self) -> bool {
+        let view = &self.config.view;
+        let elsewhere = |job: &ScrapeJob| job.place.file != self.config.doc.file;
+        !view.scrape_files.is_empty() && !view.jobs.iter().any(elsewhere)
+    }
+}
+
 /// An Alertmanager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertmanagerServer {
@@ -82,6 +95,8 @@ pub struct AlertmanagerServer {
     pub service: String,
     /// Its configuration file.
     pub config: Loaded<Alertmanager>,
+    /// Its template files, by the patterns that name them; none where no file was found.
+    pub templates: Vec<(String, Vec<FileText>)>,
     /// Flags of its command, by their names without dashes.
     pub flags: BTreeMap<String, String>,
 }
@@ -181,7 +196,8 @@ impl MonitoringConfig {
         let flags = files::flags(&server.command);
         match server.kind {
             ServerKind::Prometheus => {
-                let config = configuration(server, Prometheus::read)?;
+                let mut config = configuration(server, Prometheus::read)?;
+                more_of_jobs(server, &mut config.view, errors);
                 let mut loaded = PrometheusServer {
                     service,
                     config,
@@ -194,7 +210,12 @@ impl MonitoringConfig {
             }
             ServerKind::Alertmanager => {
                 let config = configuration(server, Alertmanager::read)?;
-                self.alertmanagers.push(AlertmanagerServer { service, config, flags });
+                let texts = |pattern: &String| {
+                    let found = server.named(pattern).filter_map(|file| file.ok().cloned());
+                    (pattern.clone(), found.collect())
+                };
+                let templates = config.view.templates.iter().map(texts).collect();
+                self.alertmanagers.push(AlertmanagerServer { service, config, templates, flags });
             }
             ServerKind::Collector => {
                 let config = configuration(server, Collector::read)?;
@@ -329,14 +350,64 @@ fn document(server: &Server) -> Result<Document, ConfigError> {
     found?.parse()
 }
 
+/// Adds the jobs of other files, and the targets that files hold.
+fn more_of_jobs(server: &Server, view: &mut Prometheus, errors: &mut Vec<ConfigError>) {
+    for (pattern, _) in view.scrape_files.clone() {
+        for file in server.named(&pattern) {
+            match file.and_then(FileText::parse).and_then(|doc| view.more_jobs(&doc)) {
+                Ok(jobs) => {
+                    for job in jobs {
+                        match view.job(&job.name) {
+                            Some(first) => errors.push(ConfigError::new(
+                                job.place.clone(),
+                                format!(
+                                    "job `{}` is there twice, first in {}",
+                                    job.name, first.place
+                                ),
+                                "Prometheus refuses this: give each job its own name",
+                            )),
+                            None => view.jobs.push(job),
+                        }
+                    }
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    for job in &mut view.jobs {
+        for (pattern, _) in &job.target_files {
+            let docs = server.named(pattern).filter_map(|file| file.and_then(FileText::parse).ok());
+            job.discovered.extend(docs.flat_map(|doc| prometheus::targets_of(&doc)));
+        }
+    }
+}
+
 /// Patterns of the further files that a server's configuration names, which it reads as its own:
 /// rules, inputs. What does not parse names none.
 pub fn named_files(kind: ServerKind, configuration: &FileText) -> Vec<String> {
     let Ok(doc) = configuration.parse() else { return Vec::new() };
     match kind {
-        ServerKind::Prometheus => Prometheus::read(&doc)
-            .map(|view| view.rule_files.into_iter().map(|(pattern, _)| pattern).collect())
-            .unwrap_or_default(),
+        ServerKind::Prometheus => {
+            // What can't be used as a whole may name files all the same.
+            let texts = |key: &str| -> Vec<String> {
+                let list = doc.root.get_non_null(key).map(|list| list.items()).unwrap_or_default();
+                list.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
+            };
+            let targets = Prometheus::read(&doc)
+                .map(|view| view.jobs.into_iter().flat_map(|job| job.target_files).collect())
+                .unwrap_or_else(|_| Vec::new());
+            let targets = targets.into_iter().map(|(pattern, _)| pattern);
+            [texts("rule_files"), texts("scrape_config_files")]
+                .concat()
+                .into_iter()
+                .chain(targets)
+                .collect()
+        }
+        ServerKind::Alertmanager => {
+            let list =
+                doc.root.get_non_null("templates").map(|list| list.items()).unwrap_or_default();
+            list.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
+        }
         ServerKind::Shipper => shipper_inputs(&doc).map(str::to_owned).into_iter().collect(),
         _ => Vec::new(),
     }

@@ -11,9 +11,10 @@ mod document;
 mod error;
 mod read;
 mod tree;
+mod words;
 mod write;
 
 pub use document::Document;
 pub use error::{ConfigError, Place};
-pub use read::{Unreadable, read};
+pub use read::{Unreadable, first_document, read};
 pub use tree::{Key, Mark, Node, Scalar, Typed, Value};

@@ -5,6 +5,18 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+/// How a property about damaged files is tried: so many cases, times `FIREDRILL_CASES` (1 unless
+/// given), from `PROPTEST_RNG_SEED` if that is given. No file of regressions is kept: what a case
+/// has found becomes a test of its own.
+pub fn cases(cases: u32) -> ProptestConfig {
+    let times = std::env::var("FIREDRILL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    ProptestConfig {
+        cases: cases.saturating_mul(times),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 /// What turns one thing into another where it is put into a file.
 const WORDS: &[&str] = &[
     "\0",

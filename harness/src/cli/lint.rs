@@ -1,5 +1,4 @@
-//! `firedrill lint STACK`: what is wrong with a stack's monitoring configuration, without starting
-//! anything.
+//! `firedrill lint PATH`: what is wrong with a monitoring configuration, without starting anything.
 
 use super::{Common, Failure, Format};
 use crate::ops::lint::lint;
@@ -8,9 +7,10 @@ use crate::process::exit::Exit;
 /// Arguments of `lint`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Name of a stack under compose/stacks, or a folder with a Compose file and a firedrill.yaml.
-    #[arg(default_value = "email")]
-    stack: String,
+    /// Folders or files with monitoring configuration; or a stack: its name under compose/stacks, or
+    /// its folder with a Compose file and a firedrill.yaml.
+    #[arg(default_value = "email", value_name = "PATH")]
+    paths: Vec<String>,
     /// Check the files only, even if the stack is up.
     #[arg(long)]
     files_only: bool,
@@ -18,13 +18,22 @@ pub struct Arguments {
 
 /// Checks, prints.
 pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
-    let linted = lint(&arguments.stack, arguments.files_only, common).await?;
+    let linted = lint(&arguments.paths, arguments.files_only, common).await?;
+    let defect = |error: serde_json::Error| Failure::foreign(Exit::Defect, error);
     match common.format {
-        Format::Json => println!(
-            "{}",
-            serde_json::to_string_pretty(&linted).map_err(|e| Failure::foreign(Exit::Defect, e))?
-        ),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&linted).map_err(defect)?),
+        Format::Sarif => println!("{}", linted.sarif().map_err(defect)?),
+        Format::Github => print!("{}", linted.github()),
         Format::Text => print!("{}", linted.text()),
     }
-    Ok(if linted.fails() { Exit::Fail } else { Exit::Pass })
+    Ok(match (linted.is_empty(), linted.fails()) {
+        (true, _) => {
+            if common.format != Format::Text {
+                eprint!("{}", linted.text());
+            }
+            Exit::Unknown
+        }
+        (false, true) => Exit::Fail,
+        (false, false) => Exit::Pass,
+    })
 }

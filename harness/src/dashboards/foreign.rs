@@ -32,7 +32,7 @@ fn text_is_read(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(100))]
 
     #[test]
     fn a_damaged_dashboard(text in damaged(BOARDS)) {

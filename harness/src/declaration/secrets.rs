@@ -2,6 +2,17 @@
 
 use super::Declaration;
 use crate::secret;
+use config::secret::words;
+use loadgen::traffic::stated::User;
+use std::path::Path;
+
+/// Learns what is kept elsewhere for the roles of a declaration in this folder, as far as it is
+/// there: that it is not is told by who needs it.
+pub fn learn_kept(declaration: &Declaration, folder: &Path) {
+    for role in declaration.roles.servers() {
+        drop(role.access(0, folder, Path::new("")).login.secret());
+    }
+}
 
 /// Learns what a declaration states, of a stack or of a run that was recorded.
 pub fn learn(declaration: &Declaration) {
@@ -12,7 +23,7 @@ pub fn learn(declaration: &Declaration) {
         .chain(declaration.dead_mans_switches.iter().map(|s| s.name.as_str()));
     let targets = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().flat_map(|r| [r.name.as_str(), r.host.as_str()]);
-    let users = declaration.workload.iter().flat_map(|w| w.users.iter().map(String::as_str));
+    let users = declaration.workload.iter().flat_map(|w| w.users.iter().map(User::name));
     let roles: Vec<_> = declaration.roles.servers().collect();
     let of_roles = roles
         .iter()
@@ -35,8 +46,15 @@ pub fn learn(declaration: &Declaration) {
     for password in roles
         .iter()
         .filter_map(|r| r.password.as_ref())
-        .chain(declaration.workload.iter().map(|w| &w.password))
+        .chain(declaration.workload.iter().filter_map(|w| w.password.as_ref()))
     {
         secret::learn_value("password", password);
+    }
+    for token in roles.iter().filter_map(|r| r.token.as_ref()) {
+        secret::learn_value("token", token);
+    }
+    let users = declaration.workload.iter().flat_map(|w| &w.users);
+    for (key, value) in users.flat_map(|user| &user.0).filter(|(key, _)| words::is_secret(key)) {
+        secret::learn_value(key, value);
     }
 }

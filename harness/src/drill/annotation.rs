@@ -1,6 +1,7 @@
 //! Load, phases and faults as annotations on the stack's dashboards, so that who looks at them sees
 //! what was done when. What can't be written is noted, and changes no verdict.
 
+use crate::backend::{Access, Client, Redirects};
 use crate::declaration::{Declaration, Role};
 use crate::probe::ask::ApiClient;
 use crate::probe::{self, Question};
@@ -80,7 +81,7 @@ pub struct Annotations {
     events: UnboundedSender<Event>,
     writer: JoinHandle<Result<usize, String>>,
     role: Role,
-    port: u16,
+    access: Access,
     clock: RunClock,
     run: String,
 }
@@ -96,9 +97,9 @@ impl Annotations {
         let answers =
             declaration.roles.dashboards_where(|service| running.services.contains_key(service));
         let role = answers.filter(|r| r.kind == "grafana")?;
-        let port = running.address(&role.service, role.port)?.port();
+        let access = running.access(role)?;
         let uids = declaration.dashboards.iter().map(|d| d.uid.clone()).collect();
-        Some(Annotations::on(role, port, uids, run, clock))
+        Some(Annotations::on(role, access, uids, run, clock))
     }
 
     /// Notes that a load begins which is driven by itself, at so many arrivals a second.
@@ -124,19 +125,21 @@ impl Annotations {
             self.events.send(Event { seq: 0, at: self.clock.now(), kind: EventKind::Load(event) });
     }
 
-    /// Writes to the server on a port of 127.0.0.1, on these dashboards; on all, if none is named.
+    /// Writes to the server that is asked so, on these dashboards; on all, if none is named.
     pub fn on(
         role: &Role,
-        port: u16,
+        access: Access,
         uids: Vec<String>,
         run: &str,
         clock: RunClock,
     ) -> Annotations {
-        let login = role.user.clone().map(|user| (user, role.password.clone()));
-        let client = ApiClient::new(&role.service, port, login, clock);
+        let client = Client::new(&access, Redirects::Followed)
+            .map(|client| ApiClient::new(&role.service, client, clock))
+            .map_err(|why| why.in_one_line());
         let (events, arriving) = unbounded_channel();
-        let writer = tokio::spawn(write(client, arriving, uids, run.to_owned()));
-        Annotations { events, writer, role: role.clone(), port, clock, run: run.to_owned() }
+        let of = run.to_owned();
+        let writer = tokio::spawn(async move { write(client?, arriving, uids, of).await });
+        Annotations { events, writer, role: role.clone(), access, clock, run: run.to_owned() }
     }
 
     /// Where events are handed in; those that say nothing about the dashboards are passed over.
@@ -163,7 +166,7 @@ impl Annotations {
                 ));
             }
         };
-        let probe = probe::connect(&self.role, self.port, self.clock)
+        let probe = probe::connect(&self.role, &self.access, self.clock)
             .map_err(|e| e.advice().to_string())?;
         let question = Question::Annotations { tags: vec![TAG.into(), run_tag(&self.run)] };
         let observation =
@@ -259,6 +262,7 @@ async fn close(client: &ApiClient, ids: Vec<u64>, at_ms: i64, wrong: &mut Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::tests::{Guarded, without_one};
     use verdict::history::fault::ONLY_FAULT;
 
     #[test]
@@ -300,5 +304,31 @@ mod tests {
             }))
         );
         assert_eq!(said(&EventKind::Run(RunEvent::DrillEnded { drill: "d".into() })), None);
+    }
+
+    #[tokio::test]
+    async fn dashboards_are_annotated_as_their_role_says() {
+        let server = Guarded::serve("/graphs").await;
+        let role = Role { kind: "grafana".into(), service: "server".into(), ..Role::default() };
+        let annotate = async |access: Access| {
+            let annotations =
+                Annotations::on(&role, access, vec!["b".into()], "r", RunClock::begin());
+            annotations.note(LoadEvent::Began { rate: 1.0, stream: ALONE.into() });
+            annotations.end().await
+        };
+        for access in server.accesses() {
+            annotate(access.clone()).await.expect("is there");
+            assert_eq!(
+                server.asked(),
+                [
+                    "POST /graphs/api/annotations",
+                    "PATCH /graphs/api/annotations/1",
+                    "GET /graphs/api/annotations"
+                ]
+            );
+            for (key, less) in without_one(&access) {
+                assert!(annotate(less).await.is_err(), "without {key}");
+            }
+        }
     }
 }

@@ -2,8 +2,9 @@
 //! before the first drill, and once after the drain, before `down`.
 
 use super::{Error, Session, lag, steady};
+use crate::backend::Access;
 use crate::plan::{Plan, PlannedDrill};
-use crate::probe::{Probe, Question, health, host, mounts};
+use crate::probe::{Probe, Question, events, health, host, mounts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use verdict::baseline::Source;
@@ -34,10 +35,14 @@ const EVALUATIONS_EVERY: Duration = Duration::from_secs(2);
 pub async fn healthy(session: &Session) -> Result<(), Error> {
     let declaration = &session.declaration;
     for endpoint in declaration.health.iter().filter(|h| session.runs(&h.service)) {
-        let instances = session.running.members_of(&endpoint.service);
+        let service = &endpoint.service;
+        let instances = session.running.members_of(service);
         for endpoint in health::of_each(endpoint, instances) {
-            let port = session.port(&endpoint.service, endpoint.port).unwrap_or(0);
-            session.observe([health::check(&endpoint, port, *session.clock()).await])?;
+            let access = session
+                .running
+                .access_to(&declaration.roles, service, &endpoint.service, endpoint.port)
+                .unwrap_or_else(|| Access::plain(0));
+            session.observe([health::check(&endpoint, &access, *session.clock()).await])?;
         }
     }
     // How servers stand to each other matters where there are several.
@@ -246,6 +251,15 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
             )?;
         }
         ask(session, metrics, Question::ProcessStarted).await?;
+    }
+    for role in declaration.roles.alerting.iter() {
+        let Some(file) = &role.events else { continue };
+        for server in session.running.members_of(&role.service) {
+            let (engine, project) = (&session.engine, &session.running.project);
+            let clock = *session.clock();
+            session
+                .observe(events::recorded(engine, project, &server, file, start_s, clock).await)?;
+        }
     }
     if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
         for source in &declared.sources {

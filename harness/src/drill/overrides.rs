@@ -2,13 +2,13 @@
 //! by the metrics server.
 
 use super::{Error, Session};
+use crate::backend::{Access, Client, Redirects, innermost};
 use crate::journal::Undo;
 use crate::plan::scenario::Scenario;
 use crate::probe::Question;
 use crate::process::failure::{Advice, UserError};
 use config::overriding::{Measure, Misfit, Override};
 use config::yaml::Document;
-use std::time::Duration;
 use verdict::history::run::RunEvent;
 use verdict::observation::Fact;
 
@@ -63,24 +63,30 @@ impl Session {
             None => None,
         };
         let (changed, after) = change.apply(&file, threshold).map_err(misfit)?;
-        let reload = format!("{}/-/reload", self.metrics_url()?);
-        let undo = Undo::RestoreFile { path: path.clone(), content: text, reload: reload.clone() };
+        let access = self.metrics_access()?;
+        let client = Client::new(&access, Redirects::Followed)
+            .map_err(|why| Error::Stack(why.within("the metrics server")))?;
+        let reload = client.url("/-/reload").to_string();
+        let undo = Undo::RestoreFile {
+            path: path.clone(),
+            content: text,
+            reload: reload.clone(),
+            access: (!access.is_plain()).then(|| Box::new(access)),
+        };
         open.extend(self.journal_open(
             &format!("rule of {} (drill {})", change.alert, scenario.name),
             vec![undo],
         )?);
         work.write(original, changed).map_err(stack)?;
-        let answered =
-            reqwest::Client::new().post(&reload).timeout(Duration::from_secs(10)).send().await;
-        match answered {
-            Ok(answer) if answer.status().is_success() => {}
-            Ok(answer) => {
-                let status = answer.status();
-                let said = answer.text().await.unwrap_or_default();
+        match client.reload("/-/reload").await {
+            Ok((status, _)) if status.is_success() => {}
+            Ok((status, said)) => {
                 let what = format!("{reload} was answered {status}: {}", said.trim());
                 return Err(Error::Stack(what.into()));
             }
-            Err(e) => return Err(Error::Stack(format!("{reload}: {e}").into())),
+            Err(e) => {
+                return Err(Error::Stack(format!("{reload}: {}", innermost(&e)).into()));
+            }
         }
         self.progress
             .say(&format!("drill {}: alert {} is `{after}` for it", scenario.name, change.alert));
@@ -123,9 +129,9 @@ impl Session {
         })
     }
 
-    fn metrics_url(&self) -> Result<String, Error> {
+    fn metrics_access(&self) -> Result<Access, Error> {
         let role = self.declaration.roles.metrics.iter().next().ok_or_else(no_server)?;
-        self.running.url(&role.service, role.port).ok_or_else(no_server)
+        self.running.access(role).ok_or_else(no_server)
     }
 }
 

@@ -338,8 +338,11 @@ impl<'p> ActiveDrill<'p> {
         let most = Duration::from_secs_f64(bounds.fold(phase.hold_s, f64::max));
         let began = if phase.inject.is_empty() { came } else { self.at };
         loop {
-            let told = phase.alerts.iter().all(|a| session.notified(a, false, self.since));
-            if came.elapsed() >= least && (told || began.elapsed() >= most) {
+            let told = || phase.alerts.iter().all(|a| session.notified(a, false, self.since));
+            if came.elapsed() >= least
+                && (began.elapsed() >= most
+                    || told() && session.fire_at_each_server(&phase.alerts).await)
+            {
                 return Ok(());
             }
             session.interrupted()?;

@@ -1,10 +1,13 @@
 //! The traffic of a run: the background load, and what a drill adds to it.
 
 use super::{Error, Session};
-use crate::declaration::DeclaredWorkload;
 use crate::process::failure::Advice;
 use crate::stack::Running;
-use loadgen::{Target, Workload};
+use loadgen::Workload;
+use loadgen::traffic::stated::StatedTraffic;
+use loadgen::traffic::{Mistake, Traffic};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -12,20 +15,24 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use verdict::EventKind;
 use verdict::history::load::{LoadEvent, LoadSummary};
 
-/// Where a declared workload goes.
+/// A declared workload, ready to be driven, and where each `service:port` of it is reached.
 ///
 /// # Errors
-/// A port that it needs is not published.
-pub fn target(
-    declared: &DeclaredWorkload,
+/// It makes no sense, or a port that it needs is not published.
+pub fn traffic(
+    declared: &StatedTraffic,
     at: impl Fn(&str) -> Result<String, Error>,
-) -> Result<Target, Error> {
-    Ok(Target {
-        http: at(&declared.http)?,
-        imap: declared.imap.as_deref().map(at).transpose()?,
-        users: declared.users.clone(),
-        password: declared.password.clone(),
-    })
+) -> Result<(Arc<Traffic>, BTreeMap<String, String>), Error> {
+    let traffic = Traffic::read(declared).map_err(|mistake| {
+        let Mistake { what, hint, .. } = mistake;
+        Error::Configuration(Advice::from(format!("workload: {what}")).hint(hint))
+    })?;
+    let places = traffic
+        .places()
+        .iter()
+        .map(|place| Ok((place.clone(), at(place)?)))
+        .collect::<Result<_, Error>>()?;
+    Ok((Arc::new(traffic), places))
 }
 
 /// `127.0.0.1:port` at which a `service:port` of a stack is published.
@@ -76,7 +83,7 @@ impl Stream {
                     .hint("state in firedrill.yaml which traffic the stack serves"),
             )
         })?;
-        let target = target(declared, |place| session.published(place))?;
+        let (traffic, places) = traffic(declared, |place| session.published(place))?;
         // Each stream draws from a seed of its own, so that one more stream does not change the
         // others.
         let seed =
@@ -84,8 +91,9 @@ impl Stream {
         let workload = Workload {
             rate,
             arrival: loadgen::Arrival::Poisson,
+            traffic,
             journeys: journeys.to_vec(),
-            target,
+            places,
             seed,
             stream: name.to_owned(),
         };

@@ -207,6 +207,21 @@ impl Engine {
         }
     }
 
+    /// A file of a container, running or not. One that is larger than `at_most` bytes is refused.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when there is no such container or file, or it is too large.
+    pub async fn read_file(
+        &self,
+        container: &str,
+        path: &str,
+        at_most: usize,
+    ) -> Result<Vec<u8>, EngineError> {
+        match self {
+            Engine::Docker(docker) => docker.download(container, path, at_most).await,
+        }
+    }
+
     /// Whether an image is on this machine.
     ///
     /// # Errors

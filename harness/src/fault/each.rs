@@ -10,7 +10,6 @@ use verdict::history::fault::BlastRadius;
 
 pub(super) struct Each {
     kind: &'static Kind,
-    target: String,
     settings: Settings,
     /// The fault as it is aimed at the service: what is known of it before it is prepared.
     aimed: Box<dyn Fault>,
@@ -21,15 +20,8 @@ pub(super) struct Each {
 
 impl Each {
     pub fn of(kind: &'static Kind, settings: &Settings, aimed: Box<dyn Fault>) -> Each {
-        Each {
-            kind,
-            // As the fault itself names it: a cut has several names in its target.
-            target: aimed.target().to_owned(),
-            settings: settings.clone(),
-            aimed,
-            faults: Vec::new(),
-            instances: Vec::new(),
-        }
+        let (faults, instances) = (Vec::new(), Vec::new());
+        Each { kind, settings: settings.clone(), aimed, faults, instances }
     }
 
     /// Settings for each instance of the service that the fault also names (`to`, the other end of a
@@ -56,7 +48,7 @@ impl Fault for Each {
     }
 
     fn target(&self) -> &str {
-        &self.target
+        self.aimed.target()
     }
 
     fn instances(&self) -> &[String] {
@@ -86,7 +78,7 @@ impl Fault for Each {
     ) -> BoxFuture<'a, Result<Vec<Undo>, FaultError>> {
         Box::pin(async {
             self.faults.clear();
-            self.instances = scene.instances(&self.target).await?;
+            self.instances = scene.instances(self.aimed.target()).await?;
             let settings = self.settings(scene).await?;
             let mut undo = Vec::new();
             for instance in &self.instances {

@@ -2,12 +2,14 @@
 //! no other from being tried.
 
 use super::Remains;
+use crate::backend::{self, Access, Client, Redirects};
 use crate::engine::containment;
 use crate::engine::{Engine, EngineError};
 use crate::journal::{Entry, Journal, JournalError, Undo};
 use crate::process::failure::UserError;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reqwest::Url;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -140,7 +142,9 @@ pub async fn carry_out(engine: Option<&Engine>, undo: &Undo) -> Result<(), Strin
             };
             undo(remains, state.clone()).await
         }
-        Undo::RestoreFile { path, content, reload } => restore(path, content, reload).await,
+        Undo::RestoreFile { path, content, reload, access } => {
+            restore(path, content, reload, access.as_deref()).await
+        }
         Undo::RemoveRun { .. } => Err("a stack is taken away by `firedrill down`".into()),
     }
 }
@@ -172,17 +176,28 @@ async fn start(engine: &Engine, container: &str) -> Result<(), String> {
 
 /// Gives a file of a work copy its content back and has it reloaded. A work copy that is gone needs
 /// nothing, and a server that is gone will read the file when it comes.
-async fn restore(path: &Path, content: &str, reload: &str) -> Result<(), String> {
+async fn restore(
+    path: &Path,
+    content: &str,
+    reload: &str,
+    access: Option<&Access>,
+) -> Result<(), String> {
     if !path.is_file() {
         return Ok(());
     }
     // In place: a container into which that very file is mounted must see it.
     std::fs::write(path, content).map_err(|e| format!("{}: {e}", path.display()))?;
-    match reqwest::Client::new().post(reload).timeout(Duration::from_secs(10)).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("{reload} was answered {}", answer.status())),
-        Err(error) if error.is_connect() => Ok(()),
-        Err(error) => Err(format!("{reload}: {error}")),
+    let url = Url::parse(reload).map_err(|e| format!("{reload}: {e}"))?;
+    let access = match access {
+        Some(access) => access.of_whole_paths(),
+        None => Access::plain(url.port_or_known_default().unwrap_or_default()),
+    };
+    let client = Client::new(&access, Redirects::Followed).map_err(|why| why.to_string())?;
+    match client.reload(url.path()).await {
+        Ok((status, _)) if status.is_success() => Ok(()),
+        Ok((status, _)) => Err(format!("{reload} was answered {status}")),
+        Err(error) if backend::is_refused(&error) => Ok(()),
+        Err(error) => Err(format!("{reload}: {}", backend::innermost(&error))),
     }
 }
 
@@ -265,6 +280,8 @@ fn descendants(family: &BTreeSet<i32>) -> BTreeSet<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::tests::{Guarded, PASSWORD, without_one};
+    use crate::backend::{Kept, Login};
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
@@ -276,7 +293,12 @@ mod tests {
         std::fs::write(&path, "changed").expect("written");
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
         let reload = format!("http://{}/-/reload", server.local_addr().expect("address"));
-        let undo = Undo::RestoreFile { path: path.clone(), content: "original".into(), reload };
+        let undo = Undo::RestoreFile {
+            path: path.clone(),
+            content: "original".into(),
+            reload,
+            access: None,
+        };
         let answered = tokio::spawn(async move {
             let mut asked = Vec::new();
             for answer in ["500 No", "200 OK"] {
@@ -302,6 +324,85 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         carry_out(None, &undo).await.expect("the work copy is gone");
         assert!(!path.exists());
+    }
+
+    /// A journal holds how the server is asked, and none of its secrets; without one of the keys the
+    /// server does not reload, and that is not healed.
+    #[tokio::test]
+    async fn a_file_is_restored_at_a_server_that_does_not_answer_everybody() {
+        let server = Guarded::serve("/prom").await;
+        let folder = tempfile::tempdir().expect("folder");
+        let (journal, path) = (Journal::at(folder.path()), folder.path().join("alerts.yml"));
+        for access in server.accesses() {
+            let undo = |access: Option<Access>| Undo::RestoreFile {
+                path: path.clone(),
+                content: "original".into(),
+                reload: format!("https://server:{}/prom/-/reload", server.port),
+                access: access.map(Box::new),
+            };
+            for (key, less) in without_one(&access) {
+                std::fs::write(&path, "changed").expect("written");
+                let healed = carry_out(None, &undo(Some(less))).await;
+                // The URL has the prefix.
+                assert_eq!(healed.is_ok(), key == "prefix", "without {key}: {healed:?}");
+            }
+            assert!(carry_out(None, &undo(None)).await.is_err(), "by nothing but the URL");
+            server.asked();
+            let Login::Basic { password: Some(Kept::File(_)), .. } = &access.login else {
+                continue;
+            };
+            std::fs::write(&path, "changed").expect("written");
+            journal.open("r", "s", "rule", undo(Some(access))).expect("opens");
+            let written = std::fs::read_to_string(journal.file()).expect("journal");
+            assert!(written.contains("/password\"") && !written.contains(PASSWORD), "{written}");
+            let healed = heal(&journal, None, None).await.expect("heals");
+            assert!(healed.failed.is_empty() && healed.undone.len() == 1, "{healed:?}");
+            assert_eq!(server.asked(), ["POST /prom/-/reload"; 2]);
+            assert_eq!(std::fs::read_to_string(&path).expect("file"), "original");
+        }
+    }
+
+    /// What each version before wrote is undone as it would have been: without an engine, what needs
+    /// none; and what only one kind of fault does is understood by that.
+    #[tokio::test]
+    async fn what_older_versions_wrote_is_healed() {
+        let home = tempfile::tempdir().expect("folder");
+        let journal = Journal::at(home.path());
+        let mut helper = Command::new("sleep").arg("60").process_group(0).spawn().expect("starts");
+        let pid = helper.id() as i32;
+        let path = home.path().join("alerts.yml");
+        std::fs::write(&path, "changed").expect("written");
+        let held = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+        let gone = held.local_addr().expect("address");
+        drop(held);
+        let text = crate::journal::OLDER
+            .replace("4194000", &pid.to_string())
+            .replace("77777", &start_ticks_of(pid).expect("runs").to_string())
+            .replace("/work/alerts.yml", &path.to_string_lossy())
+            .replace("127.0.0.1:40123", &gone.to_string());
+        std::fs::write(journal.file(), text).expect("written");
+        let healed = heal(&journal, None, None).await.expect("heals");
+        let undone: Vec<&str> = healed.undone.iter().map(|entry| entry.what.as_str()).collect();
+        assert_eq!(
+            undone,
+            ["rule of Down (drill late)", "fault cut on web", "fault pressure on web"]
+        );
+        assert!(!is_alive(pid), "the helper was not ended");
+        helper.wait().expect("reaped");
+        assert_eq!(std::fs::read_to_string(&path).expect("file"), "original");
+        for (entry, why) in &healed.failed {
+            assert_eq!(why, "no container engine answers", "{}", entry.what);
+            let Some(Undo::Fault { kind, state, .. }) = &entry.undo else { continue };
+            let undo = crate::fault::named(kind).and_then(|kind| kind.undo).expect("it undoes");
+            // Its container is gone, so there is nothing to do; a state that it does not understand
+            // it would refuse.
+            undo(None, state.clone()).await.unwrap_or_else(|e| panic!("{}: {e}", entry.what));
+            let nonsense = serde_json::json!({ "nonsense": 1 });
+            assert!(undo(None, nonsense).await.is_err(), "{kind} understands anything");
+        }
+        assert_eq!(healed.failed.len(), 8, "{:?}", healed.failed);
+        let left = journal.open_entries().expect("reads");
+        assert!(left.iter().any(|entry| entry.undo.as_ref().is_some_and(Undo::removes_stack)));
     }
 
     #[tokio::test]

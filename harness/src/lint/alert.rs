@@ -11,6 +11,9 @@ pub(crate) struct Alert<'a> {
     pub(crate) rule: &'a Rule,
     pub(crate) server: &'a PrometheusServer,
     labels: Labels,
+    /// Whether an exporter, a discovery or relabelling may have put labels on its series that no
+    /// file speaks of.
+    foreign: bool,
 }
 
 /// What is known of a label of an alert.
@@ -36,9 +39,8 @@ impl<'a> Alerts<'a> {
         for server in &config.prometheus {
             let view = &server.config.view;
             for job in &view.jobs {
-                of_series.extend(
-                    job.static_configs.iter().flat_map(|targets| targets.labels.keys().cloned()),
-                );
+                let groups = job.static_configs.iter().chain(&job.discovered);
+                of_series.extend(groups.flat_map(|targets| targets.labels.keys().cloned()));
                 of_series.extend(
                     job.relabels
                         .iter()
@@ -69,12 +71,17 @@ impl<'a> Alerts<'a> {
         Alerts { all, of_series }
     }
 
-    /// What is known of an alert's label. One that no file speaks of is taken to be on no series.
+    /// What is known of an alert's label. One that no file speaks of is taken to be on no series that
+    /// the server itself makes (`up`), and may be on all others.
     pub(crate) fn label(&self, alert: &Alert<'_>, name: &str) -> Known {
         match alert.labels.known.get(name) {
             Some(Some(value)) => Known::Value(value.clone()),
             Some(None) => Known::Open,
-            None if alert.labels.may_carry(name) && self.of_series.contains(name) => Known::Open,
+            None if alert.labels.may_carry(name)
+                && (alert.foreign || self.of_series.contains(name)) =>
+            {
+                Known::Open
+            }
             None => Known::Value(String::new()),
         }
     }
@@ -132,7 +139,12 @@ impl<'a> Alert<'a> {
                 _ => set(&mut labels, &relabel.target_label, None),
             }
         }
-        Alert { rule, server, labels }
+        Alert { rule, server, labels, foreign: foreign(rule, server, recorded) }
+    }
+
+    /// Whether it may carry a label that no file speaks of.
+    pub(crate) fn may_carry(&self, name: &str) -> bool {
+        self.foreign && self.labels.may_carry(name)
     }
 
     /// Jobs that its expression names.
@@ -142,6 +154,30 @@ impl<'a> Alert<'a> {
             .filter_map(|selector| promql::equal_to(selector, "job"))
             .collect()
     }
+}
+
+/// Whether the series of a rule may have labels that no file speaks of.
+fn foreign(rule: &Rule, server: &PrometheusServer, recorded: &Recorded) -> bool {
+    let jobs = &server.config.view.jobs;
+    let dynamic = jobs.is_empty()
+        || server.lacks_jobs()
+        || jobs.iter().any(|job| {
+            let unread = job.discoveries.iter().any(|(kind, _)| kind != "file")
+                || (!job.target_files.is_empty() && job.discovered.is_empty());
+            unread
+                || job.honor_labels
+                || job.relabels.iter().any(|relabel| relabel.action == "labelmap")
+        });
+    // What is recorded of such series without grouping them has their labels.
+    let own = |name: &str| {
+        name == "up"
+            || name.starts_with("scrape_")
+            || recorded.get(name).is_some_and(|labels| !labels.open)
+    };
+    dynamic
+        || promql::selectors(&rule.expr)
+            .into_iter()
+            .any(|selector| promql::metric_name(selector).is_none_or(|name| !own(name)))
 }
 
 /// Labels that an expression speaks of.

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{
-    T_ADD, T_AVG, T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_MUL, T_SUM,
+    T_COUNT, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_SUB,
 };
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, LintContext};
+use super::bounds::bounds;
+use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::monitoring::comparison::{Comparison, comparisons, rate_below};
-use config::monitoring::promql::{self, constant};
-use config::monitoring::{PrometheusServer, Rule, duration};
+use config::monitoring::promql;
+use config::monitoring::{PrometheusServer, Rule, ScrapeJob, duration};
 
 /// Functions that need two samples within their window.
 const TWO_SAMPLES: [&str; 9] = [
@@ -39,7 +40,10 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
         let known = Known::of(subject, server, &rules);
         for rule in rules {
             known.sources(rule, findings);
-            known.windows(rule, &rule.expr, findings);
+            // How often the series of loose rules come, nobody knows.
+            if server.service != super::discover::LOOSE {
+                known.windows(rule, &rule.expr, findings);
+            }
             if rule.is_alert() {
                 comparisons(&rule.expr)
                     .iter()
@@ -75,13 +79,23 @@ impl<'a> Known<'a> {
         let mut known = Known {
             subject,
             server,
-            jobs: view.jobs.iter().map(|job| job.name.as_str()).collect(),
-            foreign_jobs: !view.remote_reads.is_empty()
+            jobs: view.jobs.iter().flat_map(job_names).collect(),
+            foreign_jobs: server.service == super::discover::LOOSE
+                || !view.remote_reads.is_empty()
+                || takes_pushes(server)
+                || view.jobs.is_empty()
+                || server.lacks_jobs()
                 || view.jobs.iter().any(|job| {
                     let relabels = || job.relabels.iter().chain(&job.metric_relabels);
+                    let asked = job.discoveries.iter().any(|(kind, _)| kind == "http");
+                    let unread = !job.target_files.is_empty() && job.discovered.is_empty();
                     job.honor_labels
+                        || asked
+                        || unread
                         || job.metrics_path.contains("federate")
-                        || relabels().any(|relabel| relabel.target_label == "job")
+                        || relabels().any(|relabel| {
+                            relabel.target_label == "job" || relabel.action == "labelmap"
+                        })
                 }),
             recorded: server
                 .rules
@@ -111,6 +125,7 @@ impl<'a> Known<'a> {
         let absent =
             absent || matches!(expr, Expr::Call(call) if call.func.name.starts_with("absent"));
         if let Expr::VectorSelector(selector) = expr {
+            self.wanted.extend(promql::metric_name(selector).filter(|_| absent));
             match (promql::metric_name(selector), promql::equal_to(selector, "job")) {
                 (Some("up"), Some(job)) => {
                     self.watched.insert(job);
@@ -125,9 +140,6 @@ impl<'a> Known<'a> {
                             .watched
                             .extend(self.jobs.iter().filter(|job| pattern.is_match(job))),
                     }
-                }
-                (Some(name), _) if absent => {
-                    self.wanted.insert(name);
                 }
                 _ => {}
             }
@@ -144,6 +156,8 @@ impl<'a> Known<'a> {
                 && name.contains(':')
                 && !self.recorded.contains_key(name)
                 && !self.foreign_jobs
+                && self.subject.whole
+                && self.server.without_file.is_empty()
             {
                 findings.error(
                     "unrecorded-series",
@@ -216,8 +230,11 @@ impl<'a> Known<'a> {
             && let Some(Expr::MatrixSelector(matrix)) = call.args.args.first().map(|arg| &**arg)
         {
             let (interval, why) = self.interval(&matrix.vs);
+            let severity =
+                if matrix.range <= interval { Severity::Error } else { Severity::Warning };
             if matrix.range < interval * 2 {
-                findings.error(
+                findings.add(
+                    severity,
                     "range-too-short",
                     &rule.expr_place,
                     format!(
@@ -261,6 +278,12 @@ impl<'a> Known<'a> {
                 Expr::Aggregate(aggregate) if aggregate.op.id() == T_COUNT => {
                     "count() of nothing is nothing, not 0: ask with absent()"
                 }
+                Expr::Call(call) if call.func.name == "count_over_time" => {
+                    "what is not there has no result, not 0: ask with absent_over_time()"
+                }
+                Expr::Binary(binary) if binary.op.id() == T_SUB => {
+                    "a share is at most 1: write it as one, or multiply by 100"
+                }
                 _ => "turn the comparison round, or correct the threshold",
             };
             findings.error(
@@ -278,7 +301,9 @@ impl<'a> Known<'a> {
             }
             _ => false,
         };
-        if always && decides && !presence {
+        // Beside an `and` it asks whether the series is there.
+        let guards = matches!(inner(&rule.expr), Expr::Binary(binary) if [T_LAND, T_LUNLESS].contains(&binary.op.id()));
+        if always && decides && !presence && !guards {
             findings.error(
                 "always-true",
                 &rule.expr_place,
@@ -305,7 +330,62 @@ impl<'a> Known<'a> {
         }
         if decides {
             self.ratio(rule, left, op, findings);
+            self.falls_silent(rule, left, op, findings);
+            self.vanishes(rule, left, op, findings);
+            gauge(rule, left, findings);
         }
+    }
+
+    /// What is counted or averaged over time is nothing when all is gone.
+    fn falls_silent(&self, rule: &Rule, left: &Expr, op: u16, findings: &mut Findings) {
+        let Expr::Call(call) = inner(left) else { return };
+        let low = [T_LSS, T_LTE, T_EQLC].contains(&op);
+        if !low || !["avg_over_time", "max_over_time", "sum_over_time"].contains(&call.func.name) {
+            return;
+        }
+        for selector in promql::selectors(left) {
+            let Some(name) = promql::metric_name(selector).filter(|name| *name == "up") else {
+                continue;
+            };
+            let job = promql::equal_to(selector, "job");
+            if !self.wanted.contains(name) {
+                findings.note(
+                    "falls-silent",
+                    &rule.expr_place,
+                    format!(
+                        "alert `{}`: when {} is no longer scraped there is no `up` and no result, and nothing alerts",
+                        rule.name,
+                        job.map_or_else(|| "a job".to_owned(), |job| format!("job `{job}`"))
+                    ),
+                    "add an alert on absent(up{job=\"…\"})",
+                );
+            }
+        }
+    }
+
+    /// A target that is discovered is not down when it is gone: there is no `up` of it.
+    fn vanishes(&self, rule: &Rule, left: &Expr, op: u16, findings: &mut Findings) {
+        let Expr::VectorSelector(selector) = inner(left) else { return };
+        let low = [T_LSS, T_LTE, T_EQLC].contains(&op);
+        if !low || promql::metric_name(selector) != Some("up") || self.wanted.contains("up") {
+            return;
+        }
+        let job =
+            promql::equal_to(selector, "job").and_then(|job| self.server.config.view.job(job));
+        let Some(job) = job.filter(|job| job.static_configs.is_empty()) else { return };
+        // Files and static lists keep a target that does not answer.
+        let Some((kind, _)) = job.discoveries.iter().find(|(kind, _)| kind != "file") else {
+            return;
+        };
+        findings.note(
+            "falls-silent",
+            &rule.expr_place,
+            format!(
+                "alert `{}`: the targets of job `{}` are discovered ({kind}); one that vanishes there has no `up`, and nothing alerts",
+                rule.name, job.name
+            ),
+            format!("add an alert on absent(up{{job=\"{}\"}}), or on their number", job.name),
+        );
     }
 
     /// A ratio of rates is 0/0 when nothing comes in, and NaN is above nothing.
@@ -327,7 +407,13 @@ impl<'a> Known<'a> {
                     .iter()
                     .next()
                     .map_or_else(|| metric.to_owned(), |job| format!("job `{job}`"));
-                findings.warning(
+                // Whoever loads such rules may load others that watch it.
+                let severity = match self.server.service == super::discover::LOOSE {
+                    true => Severity::Note,
+                    false => Severity::Warning,
+                };
+                findings.add(
+                    severity,
                     "ratio-falls-silent",
                     &rule.expr_place,
                     format!("alert `{}` is a ratio of rates of `{metric}`: when that is gone it is 0/0, which is above nothing, and no alert watches {job}", rule.name),
@@ -358,51 +444,50 @@ impl<'a> Known<'a> {
     }
 }
 
+/// increase() of what is no counter by its name.
+fn gauge(rule: &Rule, left: &Expr, findings: &mut Findings) {
+    let Expr::Call(call) = inner(left) else { return };
+    if !["rate", "irate", "increase"].contains(&call.func.name) {
+        return;
+    }
+    let Some(Expr::MatrixSelector(matrix)) = call.args.args.first().map(|arg| &**arg) else {
+        return;
+    };
+    let stamps = ["_time_seconds", "_timestamp", "_timestamp_seconds", "_created"];
+    let sums = ["cpu_time_seconds", "running_time_seconds", "_total"];
+    let Some(name) = promql::metric_name(&matrix.vs).filter(|name| {
+        stamps.iter().any(|end| name.ends_with(end)) && !sums.iter().any(|end| name.contains(end))
+    }) else {
+        return;
+    };
+    findings.warning(
+        "increase-of-gauge",
+        &rule.expr_place,
+        format!(
+            "alert `{}`: {}() of `{name}`, which is a point in time and no counter",
+            rule.name, call.func.name
+        ),
+        "count its changes: changes(…) > 0",
+    );
+}
+
+/// What the label `job` of a job's series may be: its name, or what its targets set.
+fn job_names(job: &ScrapeJob) -> impl Iterator<Item = &str> {
+    let groups = job.static_configs.iter().chain(&job.discovered);
+    let set = groups.filter_map(|group| group.labels.get("job").map(String::as_str));
+    std::iter::once(job.name.as_str()).chain(set)
+}
+
+/// Whether a server takes series that it does not scrape.
+fn takes_pushes(server: &PrometheusServer) -> bool {
+    server.flags.iter().any(|(name, value)| {
+        name.ends_with("-receiver") || (name == "enable-feature" && value.contains("-receiver"))
+    }) || server.config.doc.root.get("otlp").is_some()
+}
+
 fn inner(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(paren) => inner(&paren.expr),
         other => other,
-    }
-}
-
-/// Bounds of what an expression yields, where its form tells.
-fn bounds(expr: &Expr) -> Option<(f64, f64)> {
-    const FROM_ZERO: (f64, f64) = (0.0, f64::INFINITY);
-    match expr {
-        Expr::Paren(paren) => bounds(&paren.expr),
-        Expr::VectorSelector(selector) => match promql::metric_name(selector)? {
-            "up" | "probe_success" => Some((0.0, 1.0)),
-            _ => None,
-        },
-        Expr::Call(call) => match call.func.name {
-            "rate" | "irate" | "increase" | "changes" | "resets" | "count_over_time" | "sqrt"
-            | "abs" => Some(FROM_ZERO),
-            "absent" | "absent_over_time" | "present_over_time" => Some((1.0, 1.0)),
-            "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" => {
-                match call.args.args.first().map(|arg| &**arg)? {
-                    Expr::MatrixSelector(matrix) => {
-                        bounds(&Expr::VectorSelector(matrix.vs.clone()))
-                    }
-                    _ => None,
-                }
-            }
-            _ => None,
-        },
-        Expr::Aggregate(aggregate) => match aggregate.op.id() {
-            T_COUNT => Some((1.0, f64::INFINITY)),
-            T_SUM => bounds(&aggregate.expr).filter(|(least, _)| *least >= 0.0).map(|_| FROM_ZERO),
-            T_MAX | T_MIN | T_AVG => bounds(&aggregate.expr),
-            _ => None,
-        },
-        Expr::Binary(binary) if [T_ADD, T_MUL, T_DIV].contains(&binary.op.id()) => {
-            let from_zero = |expr: &Expr| {
-                constant(expr).map_or_else(
-                    || bounds(expr).is_some_and(|(least, _)| least >= 0.0),
-                    |value| value >= 0.0,
-                )
-            };
-            (from_zero(&binary.lhs) && from_zero(&binary.rhs)).then_some(FROM_ZERO)
-        }
-        _ => None,
     }
 }

@@ -56,10 +56,10 @@ async fn one(
     else {
         return Ok(());
     };
-    let address = running
-        .address(&role.service, role.port)
+    let access = running
+        .access(role)
         .ok_or_else(|| format!("port {} of {} is not published", role.port, role.service))?;
-    let probe = probe::connect(role, address.port(), RunClock::begin()).map_err(Advice::from)?;
+    let probe = probe::connect(role, &access, RunClock::begin()).map_err(Advice::from)?;
     let mut seen = Seen::ask(probe.as_ref(), server).await?;
     // That a service does not answer that the run leaves out is as it should be.
     seen.absent = running.left_out.keys().cloned().collect();
@@ -132,7 +132,7 @@ impl Seen {
     }
 
     fn check(&self, server: &PrometheusServer, findings: &mut Findings) {
-        let own = Place { file: server.config.doc.file.clone(), line: 0, key: String::new() };
+        let own = Place::of(&server.config.doc.file);
         if let Some(why) = &self.reload {
             findings.error(
                 "reload-failed",

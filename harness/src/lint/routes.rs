@@ -111,14 +111,27 @@ fn labels_of_routes(alerts: &Alerts<'_>, view: &Alertmanager, findings: &mut Fin
             && matcher.matches(&BTreeMap::new()) == (matcher.op == MatcherOp::NotEqual)
             && said.insert((matcher.name.as_str(), place))
         {
-            findings.warning(
+            // The name of an alert is in `alertname`, however it is called in a rule.
+            let open = alerts.all.iter().any(|alert| alert.may_carry(&matcher.name));
+            let near = match matcher.name.as_str() {
+                "alert" | "alert_name" => Some("alertname"),
+                "name" if !open => Some("alertname"),
+                name => nearest(name, set_by_rules.iter().copied()),
+            };
+            let severity = if near.is_none() && open { Severity::Note } else { Severity::Warning };
+            let hint = near.map_or_else(
+                || suggest(&matcher.name, set_by_rules.iter().copied(), "labels of alerts"),
+                |near| format!("did you mean {near}?"),
+            );
+            findings.add(
+                severity,
                 "unknown-label",
                 place,
                 format!(
                     "{what} looks at label `{}`, which no alert carries as far as the files tell",
                     matcher.name
                 ),
-                suggest(&matcher.name, set_by_rules.iter().copied(), "labels of alerts"),
+                hint,
             );
         }
     }
@@ -341,6 +354,23 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
             !itself(source, target) && rule.equal.iter().all(|label| alike(source, target, label))
         })
         .collect();
+    let always = sources.iter().find(|source| {
+        matches!(&source.rule.expr, promql_parser::parser::Expr::Call(call) if call.func.name == "vector")
+    });
+    if let (Some(source), Some((_, target))) = (
+        always,
+        pairs.iter().find(|(source, _)| always.is_some_and(|one| std::ptr::eq(*one, *source))),
+    ) {
+        findings.warning(
+            "inhibits-always",
+            &rule.place,
+            format!(
+                "`{}` fires at any time, and silences `{}` as long",
+                source.rule.name, target.rule.name
+            ),
+            "let another alert be the source",
+        );
+    }
     let Some(_) = pairs.first() else {
         let what = match rule.equal.is_empty() {
             true => "whatever satisfies one side satisfies the other too".to_owned(),
@@ -361,16 +391,22 @@ fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
 /// Pairs of alerts of which one may silence the other.
 type Pairs<'p> = [(&'p Alert<'p>, &'p Alert<'p>)];
 
-/// A label that neither side has counts as equal, so that everything silences everything.
+/// A label that neither side has counts as equal, so that everything silences everything. Where the
+/// source never has it, nothing that has it is silenced either.
 fn empty_equal(alerts: &Alerts<'_>, rule: &Inhibition, pairs: &Pairs<'_>, findings: &mut Findings) {
     let nothing =
         |alert: &Alert<'_>, label: &str| alerts.label(alert, label) == Known::Value(String::new());
+    // What no file speaks of may still be on the series of a target.
+    let may_lack = |alert: &Alert<'_>, label: &str| match alerts.label(alert, label) {
+        Known::Value(value) => value.is_empty(),
+        Known::Open => !alerts.of_series.contains(label) && !alert.rule.labels.contains_key(label),
+    };
     for label in &rule.equal {
-        if pairs.iter().all(|(source, target)| nothing(source, label) && nothing(target, label)) {
+        if pairs.iter().all(|(source, target)| nothing(source, label) && may_lack(target, label)) {
             findings.warning(
                 "empty-equal",
                 &rule.place,
-                format!("`equal: [{label}]`: neither source nor target has that label, so it always counts as equal"),
+                format!("`equal: [{label}]`: the source never has that label, and the target, as far as the files tell, neither: it counts as equal"),
                 "compare a label that both have",
             );
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::budget::{self, BudgetAssumptions, BudgetError};
-use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration};
+use config::monitoring::{PrometheusServer, Rule, RuleGroup, duration, promql};
 use config::timescale::{Declared, Scale};
 
 /// `for` from which on it is worth a note.
@@ -15,7 +15,14 @@ const LONG: Duration = Duration::from_secs(3600);
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
         for (pattern, place) in &server.without_file {
-            findings.error(
+            // What lies outside of the configuration's folder is known by a Compose file's mounts
+            // only.
+            let severity = match subject.knows_services() || !pattern.starts_with('/') {
+                true => Severity::Error,
+                false => Severity::Note,
+            };
+            findings.add(
+                severity,
                 "rule-file-missing",
                 place,
                 format!("no file belongs to the pattern `{pattern}`; Prometheus starts without a word about it"),
@@ -39,19 +46,23 @@ fn groups(server: &PrometheusServer) -> impl Iterator<Item = &RuleGroup> {
 
 /// Rules that make the same series.
 fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
-    let mut seen: BTreeMap<(bool, &str, &BTreeMap<String, String>), &Rule> = BTreeMap::new();
+    // Rules of one name may well ask for different things, and often do.
+    let mut seen = BTreeMap::new();
     for rule in groups(server).flat_map(|group| &group.rules) {
-        let key = (rule.is_alert(), rule.name.as_str(), &rule.labels);
-        let Some(first) = seen.get(&key) else {
-            seen.insert(key, rule);
+        let key = (rule.is_alert(), rule.name.as_str(), &rule.labels, promql::print(&rule.expr));
+        let first: &Rule = seen.entry(key).or_insert(rule);
+        if std::ptr::eq(first, rule) {
             continue;
-        };
+        }
         let kind = if rule.is_alert() { "alert" } else { "recorded series" };
         findings.error(
             "duplicate-rule",
             &rule.place,
-            format!("{kind} `{}` is there twice with the same labels, first in {}", rule.name, first.place),
-            "rename one, or give them labels that differ: one hides the other in routes, silences and reports",
+            format!(
+                "{kind} `{}` is there twice with the same labels and expression, first in {}",
+                rule.name, first.place
+            ),
+            "remove one",
         );
     }
 }
@@ -60,7 +71,8 @@ fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
 fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &mut Findings) {
     let interval = group.interval.unwrap_or(server.config.view.global.evaluation_interval);
     let hold = rule.hold();
-    if !hold.is_zero() && hold < interval {
+    let known = group.interval.is_some() || server.service != super::discover::LOOSE;
+    if known && !hold.is_zero() && hold < interval {
         findings.warning(
             "for-below-interval",
             &rule.place,
@@ -132,17 +144,17 @@ fn told_to_alertmanager(
     else {
         return;
     };
+    // Who loads such rules, and tells whom, nobody knows.
+    if server.service == super::discover::LOOSE {
+        return;
+    }
     let view = &server.config.view;
     let targets: Vec<_> = view.alertmanagers.iter().flat_map(|manager| &manager.targets).collect();
     if targets.is_empty() && view.alertmanagers.iter().all(|manager| manager.discoveries.is_empty())
     {
         findings.error(
             "no-alertmanager",
-            &config::yaml::Place {
-                file: server.config.doc.file.clone(),
-                line: 0,
-                key: String::new(),
-            },
+            &config::yaml::Place::of(&server.config.doc.file),
             format!(
                 "{} has alerts (`{}` …) and no Alertmanager to send them to",
                 server.service, alert.name
@@ -156,6 +168,16 @@ fn told_to_alertmanager(
         let service = subject.hosts.get(host);
         let role = service.and_then(|s| managers.iter().find(|role| role.service == *s));
         match (service, role) {
+            (None, _) if !subject.knows_services() => {}
+            // On the host's network others listen at these.
+            (None, _)
+                if host == "localhost" && subject.networks.sharing.contains(&server.service) => {}
+            (None, _) if elsewhere(host) || subject.networks.open => findings.note(
+                "alertmanager-address",
+                place,
+                format!("alerts are sent to `{target}`, which is no service of the stack"),
+                "is it meant to be elsewhere?",
+            ),
             (None, _) => findings.error(
                 "alertmanager-address",
                 place,
@@ -173,6 +195,11 @@ fn told_to_alertmanager(
             _ => {}
         }
     }
+}
+
+/// Whether a host's name is none that a service would have.
+fn elsewhere(host: &str) -> bool {
+    host.contains('.') || host.contains("${")
 }
 
 /// Whether the configuration can be had at the time scale that its owner declares.

@@ -56,7 +56,8 @@ const FUNCTIONS: [&str; 45] = [
     "ne",
     "lt",
 ];
-const MORE_FUNCTIONS: [&str; 6] = ["le", "gt", "ge", "true", "false", "nil"];
+const MORE_FUNCTIONS: [&str; 9] =
+    ["le", "gt", "ge", "true", "false", "nil", "urlQueryEscape", "toJson", "stripDomains"];
 
 /// Variables that Prometheus defines.
 const VARIABLES: [&str; 5] = ["$labels", "$externalLabels", "$externalURL", "$value", "$"];
@@ -72,9 +73,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
                 .map(|one| ("annotation", one))
                 .chain(rule.labels.iter().map(|one| ("label", one)));
             let mut of_result: Option<Labels> = None;
-            for (kind, (name, text)) in
-                texts.filter(|(_, (_, text))| text.contains("{{") || text.contains("}}"))
-            {
+            for (kind, (name, text)) in texts.filter(|(_, (_, text))| text.contains("{{")) {
                 let shown = match read(text) {
                     Ok(shown) => shown,
                     Err(why) => {
@@ -94,7 +93,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
                 };
                 let of_result = of_result.get_or_insert_with(|| labels::of(&rule.expr, &recorded));
                 for label in shown.iter().filter(|label| !of_result.may_carry(label)) {
-                    findings.warning(
+                    findings.note(
                         "template-label",
                         &rule.place,
                         never_there(rule, kind, name, label),
@@ -134,15 +133,12 @@ pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     let mut rest = text;
     loop {
         let Some(at) = rest.find("{{") else {
-            return match (rest.contains("}}"), open.pop()) {
-                (true, _) => Err("`}}` without `{{`".into()),
-                (false, Some(word)) => Err(format!("`{{{{ {word} }}}}` without `{{{{ end }}}}`")),
-                (false, None) => Ok(shown),
+            // A `}}` that closes nothing is text.
+            return match open.pop() {
+                Some(word) => Err(format!("`{{{{ {word} }}}}` without `{{{{ end }}}}`")),
+                None => Ok(shown),
             };
         };
-        if rest[..at].contains("}}") {
-            return Err("`}}` without `{{`".into());
-        }
         let inside = &rest[at + 2..];
         let end = end_of_action(inside).ok_or("`{{` without `}}`")?;
         let action = inside[..end].trim().trim_start_matches("- ").trim_end_matches(" -").trim();
@@ -166,8 +162,14 @@ pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     }
 }
 
-/// Where an action ends: at the first `}}` outside of strings.
+/// Where an action ends: at the first `}}` outside of strings, and outside of the comment that it is
+/// if it begins as one.
 fn end_of_action(text: &str) -> Option<usize> {
+    let begun = text.strip_prefix("- ").unwrap_or(text);
+    if begun.starts_with("/*") {
+        let after = text.find("*/")? + 2;
+        return text[after..].find("}}").map(|at| after + at);
+    }
     let (mut quote, mut escaped) = (None, false);
     for (at, letter) in text.char_indices() {
         match quote {
@@ -296,6 +298,7 @@ mod tests {
     fn templates_are_read_as_prometheus_reads_them() {
         for (text, wanted) in [
             ("none", ""),
+            ("{ $labels.a }}", ""),
             ("{{ $labels.instance }} is {{ $value | printf \"%.0f\" }} %", "instance"),
             ("{{- with $labels.instance -}}{{ . }}{{else}}none{{ end }}", "instance"),
             (
@@ -322,7 +325,6 @@ mod tests {
     fn what_prometheus_refuses_is_refused() {
         for (text, part) in [
             ("{{ $labels.a", "without `}}`"),
-            ("{ $labels.a }}", "without `{{`"),
             ("{{ if $value }}x", "without `{{ end }}`"),
             ("{{ end }}", "without a beginning"),
             ("{{ $value | humanise }}", "humanize"),

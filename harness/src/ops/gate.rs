@@ -6,6 +6,8 @@
 //! nobody with it.
 
 pub mod child;
+#[cfg(test)]
+mod foreign;
 pub mod outcome;
 pub mod report;
 mod steps;

@@ -1,21 +1,41 @@
-//! What is wrong with a stack's monitoring configuration: from its files, and from the stack if it
-//! is up.
+//! What is wrong with a monitoring configuration: from its files, and from the stack if it is up.
 
 use crate::journal::Journal;
-use crate::lint::{self, Linted};
+use crate::lint::{self, Finding, Linted, Severity};
 use crate::ops::settings::Common;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::stack::{Running, Stack};
-use std::collections::BTreeMap;
+use crate::secret;
+use crate::stack::{Running, Stack, StackError};
+use config::monitoring::files::normal;
+use config::yaml::ConfigError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-/// Checks a stack; only its files, if so asked or if it is not up.
+/// Checks a stack, only its files if so asked or if it is not up; or whatever is found under paths
+/// that are no stack.
 ///
 /// # Errors
-/// There is no such stack, or a stack that is up does not answer.
-pub async fn lint(stack: &str, files_only: bool, common: &Common) -> Result<Linted, Failure> {
-    let profiles = common.profiles.iter().cloned().collect();
-    let stack = Stack::open_with(stack, &profiles, &BTreeMap::new())?;
+/// There is no such stack and no such path, or a stack that is up does not answer.
+pub async fn lint(paths: &[String], files_only: bool, common: &Common) -> Result<Linted, Failure> {
+    let profiles: BTreeSet<String> = common.profiles.iter().cloned().collect();
+    let opened = match paths {
+        [one] => Stack::open_with(one, &profiles, &BTreeMap::new()),
+        _ => Err(StackError::NotFound { what: String::new(), hint: String::new() }),
+    };
+    let stack = match opened {
+        Ok(stack) => stack,
+        Err(error) if is_about_files(&error, paths) => {
+            let mut linted = without_declaration(paths, &profiles)?;
+            if let StackError::Config(error) = error {
+                linted.findings.push(left_out(error));
+                linted.sort();
+                near(&mut linted);
+            }
+            return Ok(linted);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let (mut linted, config) = lint::files(&stack)?;
     let up = Running::of_stack(&Journal::of_user(), stack.name())?;
     if let Some(running) =
@@ -26,13 +46,69 @@ pub async fn lint(stack: &str, files_only: bool, common: &Common) -> Result<Lint
                 .hint("firedrill status shows whether it is up; --files-only leaves it out")
         })?;
     }
-    // Places within the folder in which this runs are told from there.
-    if let Ok(here) = std::env::current_dir() {
-        for finding in &mut linted.findings {
-            if let Ok(near) = finding.file.strip_prefix(&here) {
-                finding.file = near.to_owned();
-            }
+    near(&mut linted);
+    Ok(linted)
+}
+
+/// Whether paths can be looked at all the same: they are there and have no declaration, or one whose
+/// Compose file says something that this program can't run.
+fn is_about_files(error: &StackError, paths: &[String]) -> bool {
+    let there = paths.iter().any(|path| Path::new(path).exists());
+    match error {
+        StackError::NotFound { .. } => {
+            let declared =
+                paths.len() == 1 && Path::new(&paths[0]).join("firedrill.yaml").is_file();
+            paths.len() > 1 || (there && !declared)
+        }
+        StackError::Config(error) => there && !error.place.file.ends_with("firedrill.yaml"),
+        _ => false,
+    }
+}
+
+/// That the declaration was not looked at, since the stack can't be read as a run would.
+fn left_out(error: ConfigError) -> Finding {
+    Finding {
+        severity: Severity::Note,
+        check: "declaration-left-out",
+        file: error.place.file,
+        line: error.place.line,
+        column: error.place.column,
+        what: format!("a run can't use this: {}; looked at without firedrill.yaml", error.problem),
+        hint: error.hint,
+    }
+}
+
+fn without_declaration(
+    paths: &[String],
+    profiles: &BTreeSet<String>,
+) -> Result<Linted, ConfigError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let whole: Vec<PathBuf> = paths.iter().map(|path| normal(&here.join(path))).collect();
+    for path in &whole {
+        secret::learn_folder(path);
+    }
+    let mut linted = lint::paths(&whole, profiles)?;
+    linted.stack = paths.join(" ");
+    near(&mut linted);
+    Ok(linted)
+}
+
+/// Places within the folder in which this runs are told from there.
+fn near(linted: &mut Linted) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let folder = format!("{}/", here.display());
+    for finding in &mut linted.findings {
+        if let Ok(near) = finding.file.strip_prefix(&here) {
+            finding.file = near.to_owned();
+        }
+        // Findings speak of other places too.
+        if here.parent().is_some() && finding.what.contains(&folder) {
+            finding.what = finding.what.replace(&folder, "");
         }
     }
-    Ok(linted)
+    for seen in &mut linted.unread {
+        if let Some(near) = seen.strip_prefix(&folder).map(str::to_owned) {
+            *seen = near;
+        }
+    }
 }

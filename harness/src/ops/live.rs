@@ -6,6 +6,7 @@ mod containers;
 mod dashboards;
 mod one_run;
 mod ready;
+mod trust;
 
 use crate::engine::Engine;
 use crate::journal::Journal;
@@ -33,8 +34,6 @@ pub use ready::up_planned;
 
 /// Service name of the stand-ins' container.
 const STAND_INS: &str = "firedrill-receivers";
-/// Where the run's authority is put into containers that trust it.
-const AUTHORITY_PATH: &str = "/etc/firedrill/ca.pem";
 
 /// A stack that runs.
 pub struct LiveStack {

@@ -7,6 +7,7 @@ mod page;
 mod place;
 mod stack;
 mod table;
+mod traffic;
 mod url;
 
 pub use table::text;
@@ -66,9 +67,13 @@ pub struct Arguments {
     /// How long an operation may take.
     #[arg(long, value_name = "D", value_parser = option(arrival::duration), default_value = "10s")]
     timeout: Duration,
-    /// Journey of the workload and its weight, instead of those in firedrill.yaml; may be given
-    /// several times.
-    #[arg(long, value_name = "NAME=WEIGHT", conflicts_with = "url")]
+    /// Journeys of a file instead of one request, as under `workload` in firedrill.yaml; what names
+    /// no service is asked at --url.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    traffic: Option<PathBuf>,
+    /// Journey and its weight, instead of those in firedrill.yaml or --traffic; may be given several
+    /// times.
+    #[arg(long, value_name = "NAME=WEIGHT")]
     journey: Vec<String>,
     /// What it is for.
     #[command(flatten)]
@@ -162,6 +167,10 @@ pub async fn load(
     if arguments.duration.is_some_and(|d| d.is_zero()) {
         return Err(usage("--duration 0 drives nothing").hint("as in --duration 10s"));
     }
+    if arguments.url.is_some() && arguments.traffic.is_none() && !arguments.journey.is_empty() {
+        return Err(usage("a URL alone has no journeys")
+            .hint("leave out --journey, or name a file that states some: --traffic FILE"));
+    }
     // Before anybody listens: see there.
     loadgen::closed_loop::keep_interrupts();
     let interrupt = Interrupt::listen()
@@ -175,7 +184,10 @@ pub async fn load(
     };
     running.progress.say(&format!("seed {seed}"));
     let summary = match &arguments.url {
-        Some(url) => url::drive(url, arguments, common, &running).await?,
+        Some(url) => match &arguments.traffic {
+            Some(file) => traffic::drive(file, url, arguments, &running).await?,
+            None => url::drive(url, arguments, common, &running).await?,
+        },
         None => stack::drive(arguments, common, &running, console).await?,
     };
     running.progress.settle();

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::process::exit::Exit;
 use crate::process::failure::{Advice, Failure};
 use crate::report::{Report, text};
+use crate::stack::work_copy;
 use crate::yaml;
 use crate::yaml::suggest;
 use config::yaml::ConfigError;
@@ -140,18 +141,54 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Sabotage>, ConfigError
             continue;
         }
         let sabotage: Sabotage = yaml::read(&path)?;
-        if path.file_stem().and_then(|s| s.to_str()) != Some(&sabotage.name) || sabotage.schema != 1
-        {
-            return Err(yaml::error_at(
-                &path,
-                &["name"],
-                format!("sabotage {:?} of schema {}", sabotage.name, sabotage.schema),
-                "name it as its file, schema 1",
-            ));
-        }
+        named_as_its_file(&path, "sabotage", &sabotage.name, sabotage.schema)?;
         found.insert(sabotage.name.clone(), sabotage);
     }
     Ok(found)
+}
+
+fn named_as_its_file(path: &Path, what: &str, name: &str, schema: u32) -> Result<(), ConfigError> {
+    if path.file_stem().and_then(|s| s.to_str()) == Some(name) && schema == 1 {
+        return Ok(());
+    }
+    let what = format!("{what} {name:?} of schema {schema}");
+    Err(yaml::error_at(path, &["name"], what, "name it as its file, schema 1"))
+}
+
+/// Copies a stack's folder, and changes files of the copy; `of` begins what is said of a change that
+/// does not fit.
+fn broken_copy<'c>(
+    stack: &Path,
+    copy: &Path,
+    of: &str,
+    changes: impl IntoIterator<Item = &'c Change>,
+) -> Result<(), Failure> {
+    work_copy::copy(stack, copy)?;
+    for change in changes {
+        let path = copy.join(&change.file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Failure::new(Exit::Usage, format!("{of}: {}: {e}", change.file)))?;
+        let text = change.apply(&text).map_err(|e| Failure::usage(e.within(of.to_owned())))?;
+        std::fs::write(&path, text).map_err(|e| Failure::foreign(Exit::Unfit, e))?;
+    }
+    Ok(())
+}
+
+/// Whether a verdict failed with this cause and names all of these words, and the verdict in full.
+fn conviction(report: &Report, id: &str, cause: Cause, names: &[String]) -> (bool, String) {
+    let Some(told) = report.verdicts.iter().find(|t| t.id == id) else {
+        return (false, format!("no verdict {id} was returned"));
+    };
+    let words = text::verdict(told, report);
+    if told.status != Status::Fail || told.cause != Some(cause) {
+        return (false, format!("not convicted: wanted fail with cause {}\n{words}", cause.name()));
+    }
+    let unnamed: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !words.contains(name)).collect();
+    if unnamed.is_empty() {
+        return (true, words);
+    }
+    (false, format!("not convicted: the verdict does not name {}\n{words}", unnamed.join(", ")))
 }
 
 /// Names of at most `count` entries of a catalogue, drawn by seed.
@@ -318,19 +355,8 @@ async fn judge(live: &LiveStack, sabotage: &Sabotage) -> Result<(bool, String), 
     let usual = live.read.subject.declaration.steady_state.clone();
     let within_s = usual.within_s.min(usual.hold_s * 2.0 + 6.0);
     let outcome = live.run_with(&plan, SteadyState { within_s, ..usual }).await?;
-    let report = &outcome.report;
-    let Some(told) = report.verdicts.iter().find(|t| t.id == sabotage.expect.verdict) else {
-        return Ok((false, format!("no verdict {} was returned", sabotage.expect.verdict)));
-    };
-    let convicted = told.status == Status::Fail && told.cause == Some(sabotage.expect.cause);
-    let mut words = text::verdict(told, report);
-    if !convicted {
-        words = format!(
-            "not convicted: wanted fail with cause {}\n{words}",
-            sabotage.expect.cause.name()
-        );
-    }
-    Ok((convicted, words))
+    let Expect { verdict, cause } = &sabotage.expect;
+    Ok(conviction(&outcome.report, verdict, *cause, &[]))
 }
 
 /// Tries the catalogue on one running stack; the healthy stack must be acquitted first.
@@ -386,7 +412,9 @@ pub async fn selftest(
             .filter(|name| gone(name).is_none())
             .map(|n| catalogue[n].expect.verdict.clone());
         let of_alone = alone.iter().map(|n| of_files[n].expect.verdict.clone());
-        plan.only_verdicts(&of_running.chain(of_alone).collect());
+        // What shows in a drill may be seen in it only, whatever the verdict is about.
+        let shown_in = alone.iter().flat_map(|n| of_files[n].drills().to_vec()).collect();
+        plan.only_verdicts(&of_running.chain(of_alone).collect(), &shown_in);
         Ok(plan)
     };
     let (live, healthy) = up_and_run(options, plan).await?;

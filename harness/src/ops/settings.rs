@@ -94,4 +94,8 @@ pub enum Format {
     Text,
     /// What report.json holds.
     Json,
+    /// SARIF 2.1.0, of `lint` only.
+    Sarif,
+    /// Annotations of a GitHub workflow, of `lint` only.
+    Github,
 }

@@ -72,7 +72,7 @@ fn record_is_read(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(60))]
 
     #[test]
     fn a_damaged_declaration(text in damaged(DECLARATIONS)) {

@@ -12,9 +12,12 @@ pub use format::{parse, read, read_all};
 pub use target::{Target, Which};
 
 use crate::fault::{self, Fault, FaultError, Settings};
+use crate::yaml;
 use config::overriding::Override;
+use config::yaml::ConfigError;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use verdict::check::causes::Causes;
 use verdict::history::fault::BlastRadius;
 
@@ -252,6 +255,13 @@ impl FaultSpec {
         })
     }
 
+    /// What is wrong with a cut that has the same instances on both sides.
+    pub fn cut_off_from_itself(&self) -> Option<String> {
+        let Aim::Between { these, those, .. } = &self.aim else { return None };
+        let own = these.iter().find(|a| those.iter().any(|b| a.meets(b)))?;
+        Some(format!("fault {}: {own} would be cut off from itself", self.id))
+    }
+
     /// Whether it is between two sets of instances.
     pub fn is_between(&self) -> bool {
         matches!(self.aim, Aim::Between { .. })
@@ -359,6 +369,20 @@ impl Scenario {
             (1, _) => words(below),
             _ => [vec!["phases".to_owned(), phase.to_string()], words(below)].concat(),
         }
+    }
+
+    /// An error about something of a phase in its file.
+    pub fn error_in(
+        &self,
+        file: &Path,
+        phase: usize,
+        below: &[&str],
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ConfigError {
+        let keys = self.keys(phase, below);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        yaml::error_at(file, &keys, what, hint)
     }
 
     /// What it may disturb: the faults by themselves, and what the scenario adds.

@@ -321,15 +321,17 @@ fn scaled(
     Ok(scaled)
 }
 
-/// What windows will hold, as far as the declaration tells: the jobs of the service that the
-/// workload talks to.
+/// What windows will hold, as far as the declaration tells: the jobs of the services that
+/// the workload talks to.
 fn traffic(declaration: &Declaration) -> Option<Traffic> {
     let workload = declaration.workload.as_ref()?;
-    let service = workload.http.split(':').next()?;
+    let asked = workload.places_asked();
+    let services: BTreeSet<&str> =
+        asked.iter().filter_map(|place| place.split(':').next()).collect();
     let jobs = declaration
         .targets
         .iter()
-        .filter(|target| target.service == service)
+        .filter(|target| services.contains(target.service.as_str()))
         .map(|target| target.job.clone())
         .collect();
     Some(Traffic {

@@ -1,8 +1,9 @@
 //! Asking a backend over HTTP: bounded, timed, and turned into observations whatever happens.
 
+use crate::backend::{Client, innermost};
 use crate::process::clock::RunClock;
 use crate::secret::start_of;
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::time::Duration;
@@ -56,41 +57,16 @@ impl Observer {
     }
 }
 
-/// A backend's address with what it takes to ask it.
+/// A backend with what it takes to ask it.
 pub(crate) struct ApiClient {
     observer: Observer,
-    base: Url,
-    client: reqwest::Client,
-    login: Option<(String, Option<String>)>,
-    headers: Vec<(String, String)>,
+    client: Client,
 }
 
 impl ApiClient {
-    /// A backend on this port of 127.0.0.1.
-    pub(crate) fn new(
-        source: &str,
-        port: u16,
-        login: Option<(String, Option<String>)>,
-        clock: RunClock,
-    ) -> ApiClient {
-        let mut base =
-            Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
-        let _ = base.set_port(Some(port));
-        let client =
-            reqwest::Client::builder().no_proxy().connect_timeout(REQUEST).timeout(REQUEST);
-        let observer = Observer { source: source.to_owned(), clock };
-        ApiClient {
-            observer,
-            base,
-            client: client.build().unwrap_or_default(),
-            login,
-            headers: Vec::new(),
-        }
-    }
-
-    /// With these headers on each request.
-    pub(crate) fn with(self, headers: Vec<(String, String)>) -> ApiClient {
-        ApiClient { headers, ..self }
+    /// A backend, by what answers are called that it gives.
+    pub(crate) fn new(source: &str, client: Client, clock: RunClock) -> ApiClient {
+        ApiClient { observer: Observer { source: source.to_owned(), clock }, client }
     }
 
     /// Service that is asked.
@@ -143,13 +119,10 @@ impl ApiClient {
         parameters: &[(&str, &str)],
     ) -> Result<T, String> {
         let what = format!("POST {path}");
-        let mut form = self.base.clone();
-        form.query_pairs_mut().extend_pairs(parameters);
-        let body = form.query().unwrap_or_default().to_owned();
         let request = self
             .request(Method::POST, path, &[])
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(body);
+            .body(self.client.form(parameters));
         understood(&what, &self.answer(&what, request).await?)
     }
 
@@ -219,23 +192,7 @@ impl ApiClient {
     }
 
     fn request(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> RequestBuilder {
-        let mut url = self.base.clone();
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        url.set_path(path);
-        if !query.is_empty() {
-            url.set_query(Some(query));
-        }
-        if !parameters.is_empty() {
-            url.query_pairs_mut().extend_pairs(parameters);
-        }
-        let request =
-            self.headers.iter().fold(self.client.request(method, url), |request, (name, value)| {
-                request.header(name, value)
-            });
-        match &self.login {
-            Some((user, password)) => request.basic_auth(user, password.as_ref()),
-            None => request,
-        }
+        self.client.request(method, path, parameters).timeout(REQUEST)
     }
 
     async fn answer(&self, what: &str, request: RequestBuilder) -> Result<Vec<u8>, String> {
@@ -260,14 +217,22 @@ fn understood<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, String>
         .map_err(|e| format!("{what}: answer not understood: {e}: {}", start_of(body)))
 }
 
-/// The innermost reason of a failed request: the outer ones only repeat the address.
+/// Why a request failed.
 fn failure(what: &str, bound: Duration, error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("{what}: no answer within {} s", bound.as_secs());
     }
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(deeper) = inner.source() {
-        inner = deeper;
+    format!("{what}: {}", innermost(error))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::backend::{Access, Redirects};
+
+    /// A backend that answers anybody, on this port of 127.0.0.1.
+    pub(crate) fn plain(source: &str, port: u16) -> ApiClient {
+        let client = Client::new(&Access::plain(port), Redirects::Followed).expect("a client");
+        ApiClient::new(source, client, RunClock::begin())
     }
-    format!("{what}: {inner}")
 }

@@ -281,12 +281,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Elasticsearch::new(ApiClient::new(
-            "logs",
-            port,
-            None,
-            crate::process::clock::RunClock::begin(),
-        ));
+        let probe = Elasticsearch::new(crate::probe::ask::tests::plain("logs", port));
         match probe.documents("logs-x", 0.0, 1.0, 3, most).await.unwrap().remove(0) {
             Fact::Documents { documents, truncated } => (documents.len(), truncated),
             other => panic!("{other:?}"),

@@ -8,6 +8,7 @@ mod prometheus;
 use super::ask::{ApiClient, BULK, Observer, REQUEST};
 use super::boards::{self, Answer, Failed, PANEL, Runner, Together};
 use super::{Probe, Question};
+use crate::backend::{Access, Client, Kept, Login, Redirects};
 use crate::dashboards::{DataSource, Lack, Proxy, health_path};
 use crate::process::clock::RunClock;
 use crate::process::failure::UserError;
@@ -83,12 +84,15 @@ impl GrafanaFiles {
         let port = self.reach.published.get(&(service.clone(), address.port));
         let port =
             *port.ok_or_else(|| not_asked(format!("is service {service}, which does not run")))?;
-        let login = source.login.clone().map(|l| (l.user, l.password));
+        let login = source.login.clone().map_or(Login::None, |login| Login::Basic {
+            user: login.user,
+            password: login.password.map(Kept::Given),
+        });
         let headers = source.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
-        Ok(Arc::new((
-            ApiClient::new(name, port, login, self.observer.clock).with(headers),
-            address.prefix.clone(),
-        )))
+        let client = Client::new(&Access { login, ..Access::plain(port) }, Redirects::Followed)
+            .map_err(|why| fails(&format!("can't be asked: {}", why.in_one_line())))?;
+        let client = ApiClient::new(name, client.with(headers), self.observer.clock);
+        Ok(Arc::new((client, address.prefix.clone())))
     }
 
     /// How a data source is reached that a dashboard means.

@@ -2,9 +2,11 @@
 //! the greeting.
 
 use super::ask::REQUEST;
+use crate::backend::{Access, Client, Redirects, innermost};
 use crate::declaration::HealthEndpoint;
 use crate::process::clock::RunClock;
 use crate::secret::start_of;
+use reqwest::Method;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -25,12 +27,12 @@ pub fn of_each(endpoint: &HealthEndpoint, instances: Vec<String>) -> Vec<HealthE
     instances.into_iter().map(of).collect()
 }
 
-/// Asks a health endpoint that is published on this port of 127.0.0.1. Bounded by 5 s.
-pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -> Observation {
+/// Asks a health endpoint, the way its server is asked; the path is written whole. Bounded by 5 s.
+pub async fn check(endpoint: &HealthEndpoint, access: &Access, clock: RunClock) -> Observation {
     let asked = clock.now();
     let (ok, seen) = match &endpoint.path {
-        Some(path) => over_http(endpoint, path, host_port).await,
-        None => over_tcp(endpoint.banner.as_deref().unwrap_or_default(), host_port).await,
+        Some(path) => over_http(endpoint, path, access).await,
+        None => over_tcp(endpoint.banner.as_deref().unwrap_or_default(), access.port).await,
     };
     let answer = HealthAnswer {
         service: endpoint.service.clone(),
@@ -47,14 +49,12 @@ pub async fn check(endpoint: &HealthEndpoint, host_port: u16, clock: RunClock) -
     }
 }
 
-async fn over_http(endpoint: &HealthEndpoint, path: &str, port: u16) -> (bool, String) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(REQUEST)
-        .redirect(reqwest::redirect::Policy::none())
-        .build();
-    let asked = async { client?.get(format!("http://127.0.0.1:{port}{path}")).send().await };
-    let response = match asked.await {
+async fn over_http(endpoint: &HealthEndpoint, path: &str, access: &Access) -> (bool, String) {
+    let client = match Client::new(&access.of_whole_paths(), Redirects::Told) {
+        Ok(client) => client,
+        Err(why) => return (false, why.in_one_line()),
+    };
+    let response = match client.request(Method::GET, path, &[]).timeout(REQUEST).send().await {
         Ok(response) => response,
         Err(error) if error.is_timeout() => {
             return (false, format!("no answer within {} s", REQUEST.as_secs()));
@@ -108,12 +108,4 @@ async fn over_tcp(banner: &str, port: u16) -> (bool, String) {
 
 fn contains(read: &[u8], banner: &str) -> bool {
     read.windows(banner.len()).any(|w| w == banner.as_bytes())
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(deeper) = inner.source() {
-        inner = deeper;
-    }
-    inner.to_string()
 }

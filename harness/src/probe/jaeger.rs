@@ -49,7 +49,7 @@ impl Jaeger {
         since_s: f64,
     ) -> Result<Vec<Fact>, String> {
         let (found, _) = self.spans(services, since_s, self.client.now().wall_s(), PAGE).await?;
-        let ids = found.iter().filter_map(|span| span.attributes.text(id_attribute)).collect();
+        let ids = found.iter().filter_map(|span| span.operation(id_attribute)).collect();
         let at_s = found.iter().map(|span| span.start_us).max().map(|us| us as f64 / 1e6);
         Ok(vec![Fact::Freshness(Freshness { signal: signal.to_owned(), ids, at_s })])
     }
@@ -251,12 +251,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let router = axum::Router::new().fallback(move || async move { body });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let probe = Jaeger::new(ApiClient::new(
-            "traces",
-            port,
-            None,
-            crate::process::clock::RunClock::begin(),
-        ));
+        let probe = Jaeger::new(crate::probe::ask::tests::plain("traces", port));
         for (page, wanted) in [(2, true), (3, false)] {
             let (spans, truncated) =
                 probe.spans(&["web".to_owned()], 1.0, 1.01, page).await.unwrap();

@@ -1,6 +1,6 @@
-//! The run's own certificate authority. The stand-ins' certificates are issued by it, and clients
-//! inside the stack trust it through `SSL_CERT_FILE`; its key never leaves the process and ends
-//! with it.
+//! The run's own certificate authority. It issues the certificates of the stand-ins, and of servers
+//! that are declared so; clients inside the stack trust it through `SSL_CERT_FILE`, and the harness
+//! by its file in the run's folder. Its key never leaves the process and ends with it.
 
 use crate::process::exit::Exit;
 use crate::process::failure::UserError;

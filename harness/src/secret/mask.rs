@@ -58,12 +58,17 @@ pub fn fields(value: &mut Value) {
         Value::Object(entries) => {
             let protocol: Option<Protocol> =
                 entries.get("protocol").and_then(|p| serde_json::from_value(p.clone()).ok());
+            // Of a server: elsewhere a token may be no secret.
+            let role = entries.contains_key("kind") && entries.contains_key("service");
             let stand_in =
                 protocol.filter(|_| entries.contains_key("host") && entries.contains_key("path"));
             for (name, value) in entries.iter_mut() {
                 match (value, stand_in) {
                     (Value::String(text), _) if name == "password" => {
                         hide("password", text, &mut [])
+                    }
+                    (Value::String(text), _) if role && name == "token" => {
+                        hide("token", text, &mut [])
                     }
                     (Value::String(text), Some(protocol))
                         if name == "path" && is_webhook(protocol) =>
@@ -166,7 +171,8 @@ mod tests {
     #[test]
     fn a_declaration_is_written_without_them() {
         let mut file = serde_json::json!({
-            "roles": {"dashboards": {"user": "admin", "password": "admin"}},
+            "roles": {"dashboards": {"user": "admin", "password": "admin"},
+                      "metrics": {"kind": "prometheus", "service": "p", "token": "short", "path": "/p"}},
             "receivers": [
                 {"protocol": "webhook", "host": "h", "path": "/alive", "key": null},
                 {"protocol": "opsgenie", "host": "h", "path": "/v2/alerts", "key": "abc"},
@@ -175,7 +181,8 @@ mod tests {
         });
         fields(&mut file);
         let wanted = serde_json::json!({
-            "roles": {"dashboards": {"user": "admin", "password": "[password]"}},
+            "roles": {"dashboards": {"user": "admin", "password": "[password]"},
+                      "metrics": {"kind": "prometheus", "service": "p", "token": "[token]", "path": "/p"}},
             "receivers": [
                 {"protocol": "webhook", "host": "h", "path": "/[path]", "key": null},
                 {"protocol": "opsgenie", "host": "h", "path": "/v2/alerts", "key": "[key]"},

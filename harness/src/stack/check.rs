@@ -1,6 +1,8 @@
 //! Whether a declaration makes sense: its numbers are in range, and every name that it speaks of is
 //! there.
 
+mod access;
+
 use super::Stack;
 use crate::declaration::{GRAFANA_FILES, MAIN_SET, Role, kinds};
 use crate::yaml::suggest;
@@ -107,6 +109,7 @@ impl Stack {
             }
             _ => {}
         }
+        self.access(path, role)?;
         if role.service.is_empty() {
             return Ok(());
         }
@@ -154,6 +157,18 @@ impl Stack {
             if role.set.is_some() && !metrics {
                 let what = format!("roles.{name}: `set` tells metrics servers apart");
                 return Err(self.error(&path("set"), what, "remove it"));
+            }
+            match role.events.as_deref() {
+                Some(_) if name != "alerting" => {
+                    let what = format!("roles.{name}: `events` is what an alert manager records");
+                    return Err(self.error(&path("events"), what, "remove it"));
+                }
+                Some(file) if !file.starts_with('/') => {
+                    let what = format!("roles.{name}: `events` is `{file}`");
+                    let hint = "write the file's whole path inside the container, from `/` on";
+                    return Err(self.error(&path("events"), what, hint));
+                }
+                _ => {}
             }
             match &role.entrance_to {
                 Some(_) if !store => {
@@ -238,9 +253,6 @@ impl Stack {
         }
         if let Some(workload) = &declared.workload {
             within(&["workload", "rate"], workload.rate, 0.01, 100_000.0)?;
-            for (journey, weight) in &workload.journeys {
-                within(&["workload", "journeys", journey], *weight, 0.0, 1e9)?;
-            }
         }
         Ok(())
     }
@@ -313,46 +325,6 @@ impl Stack {
                     ));
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn traffic(&self) -> Checked {
-        let Some(workload) = &self.declaration.workload else { return Ok(()) };
-        for (key, address) in [("http", Some(&workload.http)), ("imap", workload.imap.as_ref())] {
-            let Some(address) = address else { continue };
-            match address.rsplit_once(':').map(|(name, port)| (name, port.parse::<u16>())) {
-                Some((name, Ok(_))) => self.service(&["workload", key], name)?,
-                _ => {
-                    return Err(self.error(
-                        &["workload", key],
-                        format!("workload.{key}: seen `{address}`"),
-                        "write service:port",
-                    ));
-                }
-            }
-        }
-        let journeys = loadgen::journey::names();
-        if let Some(unknown) = workload.journeys.keys().find(|j| !journeys.contains(&j.as_str())) {
-            return Err(self.error(
-                &["workload", "journeys", unknown],
-                format!("there is no journey {unknown}"),
-                suggest(unknown, journeys, "journeys"),
-            ));
-        }
-        if workload.journeys.values().sum::<f64>() <= 0.0 {
-            return Err(self.error(
-                &["workload", "journeys"],
-                "workload.journeys: no journey has a weight above 0",
-                format!("the journeys are {}", journeys.join(", ")),
-            ));
-        }
-        if workload.users.is_empty() {
-            return Err(self.error(
-                &["workload", "users"],
-                "workload.users: there is no user",
-                "name at least one, by full address",
-            ));
         }
         Ok(())
     }

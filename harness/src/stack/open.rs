@@ -1,7 +1,7 @@
 //! Finding and reading a stack.
 
 use super::{StackError, Topology, secrets};
-use crate::declaration::{self, Declaration};
+use crate::declaration::{self, DECLARATION, Declaration};
 use crate::process::home::Home;
 use crate::secret;
 use crate::stack::compose::{Project, Source, load};
@@ -30,10 +30,9 @@ pub struct Stack {
     /// they hold.
     pub dashboards: Option<(Place, Files)>,
     marks: Node,
+    /// Files of the journeys that have one.
+    pub(super) journeys: BTreeMap<String, PathBuf>,
 }
-
-/// File that makes a folder a stack.
-const DECLARATION: &str = "firedrill.yaml";
 
 impl Stack {
     /// Opens a stack: a folder, or a name under `compose/stacks` of this or an outer folder, or of
@@ -69,6 +68,7 @@ impl Stack {
         })?;
         let declaration: Declaration = yaml::parse(&file, &text)?;
         declaration::secrets::learn(&declaration);
+        declaration::secrets::learn_kept(&declaration, &folder);
         let marks = yaml::tree(&file, &text)?;
         let compose = folder.join(&declaration.compose);
         if !compose.is_file() {
@@ -93,8 +93,10 @@ impl Stack {
             source,
             dashboards: None,
             marks,
+            journeys: BTreeMap::new(),
         };
         stack.known(profiles)?;
+        stack.read_journeys()?;
         stack.check()?;
         stack.dashboards = stack.dashboards_from_files()?;
         if !without.is_empty() {
@@ -147,9 +149,8 @@ impl Stack {
         }
         ports.extend(declared.health.iter().map(|health| (health.service.clone(), health.port)));
         if let Some(workload) = &declared.workload {
-            let addresses = [Some(&workload.http), workload.imap.as_ref()];
-            ports.extend(addresses.into_iter().flatten().filter_map(|address| {
-                let (service, port) = address.rsplit_once(':')?;
+            ports.extend(workload.places().iter().filter_map(|(_, place)| {
+                let (service, port) = place.rsplit_once(':')?;
                 Some((service.to_owned(), port.parse().ok()?))
             }));
         }

@@ -4,6 +4,7 @@ use super::Stack;
 use super::check::Checked;
 use crate::declaration::Optional;
 use crate::yaml::suggest;
+use loadgen::traffic::stated::StatedTraffic;
 use std::path::{Display, Path};
 
 impl Stack {
@@ -49,11 +50,10 @@ impl Stack {
                     known,
                 );
             }
-            let traffic =
-                declared.workload.iter().flat_map(|w| std::iter::once(&w.http).chain(&w.imap));
+            let traffic = declared.workload.iter().flat_map(StatedTraffic::places);
             if traffic
-                .filter_map(|address| address.split(':').next())
-                .any(|service| service == name)
+                .filter_map(|(_, place)| place.split(':').next().map(str::to_owned))
+                .any(|service| service == *name)
             {
                 let what = format!("optional: the workload talks to service {name}");
                 return wrong(

@@ -2,6 +2,8 @@
 
 use super::StackError;
 use super::work_copy::{WorkCopy, run_folder};
+use crate::backend::Access;
+use crate::declaration::{Role, Roles};
 use crate::engine::instance;
 use crate::journal::Journal;
 use serde::{Deserialize, Serialize};
@@ -122,6 +124,34 @@ impl Running {
         self.services.iter().flat_map(of).collect()
     }
 
+    /// How a server is asked that has this role; none if its port is not published.
+    pub fn access(&self, role: &Role) -> Option<Access> {
+        let port = self.address(&role.service, role.port)?.port();
+        Some(role.access(port, &self.folder, &self.authority()))
+    }
+
+    /// How a port of an instance of a service is asked: as the role that it has says, or as anybody
+    /// asks it. None if it is not published.
+    pub fn access_to(
+        &self,
+        roles: &Roles,
+        service: &str,
+        instance: &str,
+        port: u16,
+    ) -> Option<Access> {
+        let published = self.address(instance, port)?.port();
+        let role = roles.servers().find(|role| role.service == service && role.port == port);
+        Some(match role {
+            Some(role) => role.access(published, &self.folder, &self.authority()),
+            None => Access::plain(published),
+        })
+    }
+
+    /// File with the certificate of the run's authority, if it has one.
+    pub fn authority(&self) -> PathBuf {
+        self.work_copy().authority()
+    }
+
     /// URL at which an HTTP port of an instance is reached, without a path; a service stands for
     /// its first.
     pub fn url(&self, instance: &str, port: u16) -> Option<String> {
@@ -208,6 +238,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Scheme;
 
     fn instance(container: &str, host: u16) -> RunningInstance {
         RunningInstance { container: container.into(), ports: BTreeMap::from([(80, host)]) }
@@ -246,6 +277,23 @@ mod tests {
             assert_eq!(running.address(name, 80).map(|at| at.port()), Some(port), "{name}");
         }
         assert_eq!((running.container("web-3"), running.container("one-1")), (None, None));
+        let metrics = Role {
+            service: "one".into(),
+            port: 80,
+            path_prefix: Some("/prom/".into()),
+            scheme: Scheme::Https,
+            ..Role::default()
+        };
+        let roles = Roles { metrics: vec![metrics.clone()].into(), ..Roles::default() };
+        let access = running.access(&metrics).expect("is published");
+        assert_eq!(
+            (access.port, access.prefix.as_str(), access.host.as_str()),
+            (1000, "/prom", "one")
+        );
+        assert_eq!(access.trusts.as_deref(), Some(Path::new("/authority.pem")));
+        assert_eq!(running.access_to(&roles, "one", "one", 80), Some(access));
+        assert_eq!(running.access_to(&roles, "web", "web-2", 80), Some(Access::plain(1002)));
+        assert_eq!(running.access_to(&roles, "one", "one", 81), None);
         let written = serde_json::to_string(&running).expect("writes");
         assert_eq!(serde_json::from_str::<Running>(&written).expect("reads"), running);
     }

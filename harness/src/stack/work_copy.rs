@@ -90,6 +90,11 @@ impl WorkCopy {
         self.run_folder().join(name).join(real.strip_prefix("/").unwrap_or(real))
     }
 
+    /// File beside it with the certificate of the run's authority, if it has one.
+    pub fn authority(&self) -> PathBuf {
+        self.run_folder().join("authority.pem")
+    }
+
     fn run_folder(&self) -> &Path {
         self.folder.parent().unwrap_or(&self.folder)
     }

@@ -64,7 +64,7 @@ fn connect(kind: &str, port: u16) -> Box<dyn Probe> {
         password: login,
         ..Role::default()
     };
-    probe::connect(&role, port, RunClock::begin()).unwrap()
+    probe::connect(&role, &role.access_at(port), RunClock::begin()).unwrap()
 }
 
 /// The facts of an answer; the observation's source and times are looked at here, for all tests.

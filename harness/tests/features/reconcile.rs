@@ -146,8 +146,8 @@ impl Books {
         };
         let connect = |role: &firedrill::declaration::OneOrList<firedrill::declaration::Role>| {
             let role = role.iter().next().ok_or("a role is missing")?;
-            probe::connect(role, address(&role.service, role.port)?.port(), live.clock())
-                .map_err(|e| e.to_string())
+            let access = live.running.access(role).ok_or("a port is not published")?;
+            probe::connect(role, &access, live.clock()).map_err(|e| e.to_string())
         };
         let database = address("postgres", 5432)?;
         let mut config = tokio_postgres::Config::new();
@@ -166,8 +166,8 @@ impl Books {
             rows,
             queue: address("redis", 6379)?,
             imap: address("dovecot", 143)?,
-            users: workload.users.clone(),
-            password: workload.password.clone(),
+            users: workload.users.iter().map(|user| user.name().to_owned()).collect(),
+            password: workload.password.clone().ok_or("the users have no password")?,
             metrics: connect(&declaration.roles.metrics)?,
             logs: connect(&declaration.roles.logs)?,
             traces: connect(&declaration.roles.traces)?,

@@ -71,12 +71,8 @@ impl Bench {
         let declaration = &live.read.subject.declaration;
         let connect = |role: &OneOrList<firedrill::declaration::Role>| {
             let role = role.iter().next().ok_or("a role is missing")?;
-            let port = live
-                .running
-                .address(&role.service, role.port)
-                .ok_or("a port is not published")?
-                .port();
-            probe::connect(role, port, live.clock()).map_err(|e| e.to_string())
+            let access = live.running.access(role).ok_or("a port is not published")?;
+            probe::connect(role, &access, live.clock()).map_err(|e| e.to_string())
         };
         let (metrics, alerting) =
             (connect(&declaration.roles.metrics)?, connect(&declaration.roles.alerting)?);

@@ -168,14 +168,23 @@ fn stated(read: &subject::LoadedStack) -> BTreeMap<&'static str, BTreeSet<String
         ("receivers", d.receivers.iter().map(|r| r.name.clone()).collect()),
         ("drills", read.subject.scenarios.keys().cloned().collect()),
         ("budgets", read.subject.budgets.keys().cloned().collect()),
+        ("journeys", d.workload.iter().flat_map(|w| w.journeys.keys().cloned()).collect()),
+        (
+            "steps",
+            d.workload
+                .iter()
+                .flat_map(|w| &w.journeys)
+                .flat_map(|(_, j)| j.steps.iter().map(|s| s.name.clone()))
+                .collect(),
+        ),
     ])
 }
 
 fn no_name_known(stack: &str) -> Result<(), Failed> {
     let home = Home::find();
     let read = subject::read(stack, &home, None).map_err(|e| Failed::from(e.to_string()))?;
-    let sources =
-        ["harness/src", "harness/config/src", "harness/verdict/src"].map(|s| home.root().join(s));
+    let sources = ["harness/src", "harness/config/src", "harness/verdict/src", "loadgen/src"]
+        .map(|s| home.root().join(s));
     let known =
         code::names_known(&read, &sources.iter().map(PathBuf::as_path).collect::<Vec<&Path>>());
     if known.is_empty() {

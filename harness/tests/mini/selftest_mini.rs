@@ -12,7 +12,7 @@ use firedrill::process::exit::Exit;
 use firedrill::process::failure::Failure;
 use firedrill::report::text;
 use libtest_mimic::Failed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use support::module::{Test, Tests};
@@ -92,7 +92,8 @@ async fn acquitted(
     for sabotage in catalogue.values() {
         sabotage.check(&folder, &plan)?;
     }
-    plan.only_verdicts(&chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect());
+    let verdicts = chosen.iter().map(|n| catalogue[n].expect.verdict.clone()).collect();
+    plan.only_verdicts(&verdicts, &BTreeSet::new());
     let live = LiveStack::up(options).await?;
     let healthy = live.run(&plan).await.map(|o| o.report);
     *shared.lock().unwrap() = Some(live);

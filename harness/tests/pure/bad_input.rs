@@ -5,11 +5,13 @@
 //! None of this needs Docker: `DOCKER_HOST` leads to a socket that is not there, so whatever is
 //! only noticed once the engine is asked ends with another code and fails its case.
 
+mod access;
 mod arguments;
 mod case;
 mod drills;
 mod environment;
 mod files;
+mod journeys;
 mod loads;
 mod members;
 mod phases;

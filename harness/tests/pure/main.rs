@@ -6,6 +6,7 @@ mod gate;
 mod instances;
 mod layers;
 mod licences;
+mod lint;
 mod optional;
 mod owner_data;
 mod report;

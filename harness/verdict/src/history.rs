@@ -94,7 +94,7 @@ impl EventKind {
     /// The side file that holds events of this kind, or `None` for `history.jsonl` itself.
     pub fn side_file(&self) -> Option<&'static str> {
         match self {
-            EventKind::Load(load::LoadEvent::Operation(_) | load::LoadEvent::MailSeen { .. }) => {
+            EventKind::Load(load::LoadEvent::Operation(_) | load::LoadEvent::Seen { .. }) => {
                 Some("operations.jsonl")
             }
             EventKind::Observation(o) => match o.fact {

@@ -124,6 +124,12 @@ pub fn without<'h>(history: &'h History, left_out: &[AbsentService]) -> Cow<'h, 
                     retain(samples, left_out)
                 }
                 Fact::ManagedAlerts { alerts } => alerts.retain(|a| !named(left_out, &a.labels)),
+                Fact::ManagerEvents { events, .. } => {
+                    for event in events.iter_mut() {
+                        event.alerts.retain(|a| !named(left_out, &a.labels));
+                    }
+                    events.retain(|event| !event.alerts.is_empty());
+                }
                 _ => {}
             },
             EventKind::Alert(AlertEvent::Notification(n)) => {
@@ -145,6 +151,9 @@ fn speaks_of(kind: &EventKind, left_out: &[AbsentService]) -> bool {
                     && samples.series.iter().any(|s| named(left_out, &s.labels))
             }
             Fact::ManagedAlerts { alerts } => alerts.iter().any(|a| named(left_out, &a.labels)),
+            Fact::ManagerEvents { events, .. } => {
+                events.iter().flat_map(|e| &e.alerts).any(|a| named(left_out, &a.labels))
+            }
             _ => false,
         },
         EventKind::Alert(AlertEvent::Notification(n)) => {

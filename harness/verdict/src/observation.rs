@@ -110,6 +110,13 @@ pub enum Fact {
         /// Names of the receivers, as the configuration has them.
         names: Vec<String>,
     },
+    /// What the alert manager's event recorder wrote during the run.
+    ManagerEvents {
+        /// The events that are about alerts, oldest first.
+        events: Vec<alerts::ManagerEvent>,
+        /// Lines that could not be read; with any, the absence of an event proves nothing.
+        unread: u64,
+    },
     /// What tells a metrics server from others, and where it sends its alerts.
     Replica(members::Replica),
     /// An alert manager's view of its cluster.

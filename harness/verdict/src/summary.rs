@@ -17,7 +17,7 @@ pub use compared::{ComparedRow, compared};
 pub use coverage::{Coverage, Routing};
 pub use curves::{Curve, Curves, curves};
 pub use glance::{Headline, glance};
-pub use ledger::{LedgerRow, LedgerSource, ledger};
+pub use ledger::{LedgerRow, LedgerSource, ledger, sinks_seen};
 pub use measures::{Measured, all_measured, measures, samples_name, window};
 pub use outline::{FailureGroup, Outline, Section, VerdictGroup, order, outline};
 pub use timeline::{AlertLane, Bin, FiringInterval, Mark, Receiver, State, Timeline, timeline};

@@ -1,10 +1,8 @@
-//! An HTTP client for one address, with pooled connections.
+//! An HTTP client with pooled connections.
 
-use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::{HeaderMap, Method, Request, Uri};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error as _;
@@ -20,11 +18,10 @@ const KEPT: usize = 256 * 1024;
 /// Idle connections kept open. More would be paid for by the server as well.
 const IDLE: usize = 64;
 
-/// A client of one address. Cloning it shares the connections.
+/// A client. Cloning it shares the connections.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: legacy::Client<Counted, Full<Bytes>>,
-    origin: SocketAddr,
     opened: Arc<AtomicU64>,
 }
 
@@ -54,14 +51,12 @@ impl Service<Uri> for Counted {
 #[derive(Debug, Clone)]
 pub struct Call {
     pub method: Method,
+    /// Where it goes.
+    pub origin: SocketAddr,
     /// Path and query, beginning with `/`.
     pub path: String,
-    /// User and password of Basic authentication.
-    pub credentials: (String, String),
-    /// Value of the id's header.
-    pub operation: String,
-    /// Body, as JSON.
-    pub json: Option<serde_json::Value>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 /// What came of a request.
@@ -87,8 +82,8 @@ pub enum Answer {
 }
 
 impl Http {
-    /// A client of this address. Nothing is connected yet.
-    pub fn new(origin: SocketAddr) -> Http {
+    /// A client. Nothing is connected yet.
+    pub fn new() -> Http {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let opened = Arc::new(AtomicU64::new(0));
@@ -99,7 +94,7 @@ impl Http {
             .pool_max_idle_per_host(IDLE)
             .http1_max_buf_size(64 * 1024)
             .build(Counted { connector, opened: Arc::clone(&opened) });
-        Http { client, origin, opened }
+        Http { client, opened }
     }
 
     /// Connections that were begun so far.
@@ -110,10 +105,13 @@ impl Http {
     /// Sends a request and reads the answer, without a deadline of its own: dropping the future
     /// gives the request up and closes its connection.
     pub async fn call(&self, call: Call) -> Answer {
-        let request = match self.request(&call) {
+        let address = format!("http://{}{}", call.origin, call.path);
+        let request = Request::builder().method(call.method).uri(address);
+        let mut request = match request.body(Full::new(call.body)) {
             Ok(request) => request,
             Err(e) => return Answer::NotSent(format!("the request can't be written: {e}")),
         };
+        *request.headers_mut() = call.headers;
         let response = match self.client.request(request).await {
             Ok(response) => response,
             Err(e) => return failed(&e),
@@ -137,21 +135,11 @@ impl Http {
         }
         Answer::Whole { status, body: kept.freeze() }
     }
+}
 
-    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let basic = base64::engine::general_purpose::STANDARD
-            .encode(format!("{}:{}", call.credentials.0, call.credentials.1));
-        let builder = Request::builder()
-            .method(call.method.clone())
-            .uri(format!("http://{}{}", self.origin, call.path))
-            .header(AUTHORIZATION, HeaderValue::try_from(format!("Basic {basic}"))?)
-            .header(crate::id::HEADER, HeaderValue::try_from(call.operation.as_str())?);
-        match &call.json {
-            Some(json) => builder
-                .header(CONTENT_TYPE, "application/json")
-                .body(Full::new(Bytes::from(json.to_string()))),
-            None => builder.body(Full::default()),
-        }
+impl Default for Http {
+    fn default() -> Http {
+        Http::new()
     }
 }
 
@@ -197,15 +185,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    fn call() -> Call {
-        let credentials = ("alice@mail.test".to_owned(), "p".to_owned());
-        Call {
-            method: Method::GET,
-            path: "/api".into(),
-            credentials,
-            operation: "00ff".into(),
-            json: None,
-        }
+    fn call(origin: SocketAddr) -> Call {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-operation-id", "00ff".parse().expect("a value"));
+        Call { method: Method::GET, origin, path: "/api".into(), headers, body: Bytes::new() }
     }
 
     /// A server that reads one request and then does `then`; returns the client's answer and the
@@ -214,7 +197,8 @@ mod tests {
         then: impl FnOnce(tokio::net::TcpStream) -> F,
     ) -> (Answer, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let http = Http::new(listener.local_addr().expect("address"));
+        let call = call(listener.local_addr().expect("address"));
+        let http = Http::new();
         let server = async {
             let (mut stream, _) = listener.accept().await.expect("accept");
             let mut seen = Vec::new();
@@ -227,7 +211,7 @@ mod tests {
             then(stream).await;
             String::from_utf8(seen).expect("text")
         };
-        tokio::join!(http.call(call()), server)
+        tokio::join!(http.call(call), server)
     }
 
     #[tokio::test]
@@ -243,12 +227,6 @@ mod tests {
         assert!(
             request.starts_with("get /api http/1.1\r\n")
                 && request.contains("\r\nx-operation-id: 00ff\r\n"),
-            "{request}"
-        );
-        assert!(
-            request.contains(
-                "\r\nauthorization: basic ywxpy2vabwfpbc50zxn0onA=".to_ascii_lowercase().as_str()
-            ),
             "{request}"
         );
     }
@@ -277,9 +255,9 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_sent_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let http = Http::new(listener.local_addr().expect("address"));
+        let call = call(listener.local_addr().expect("address"));
         drop(listener);
-        let answer = http.call(call()).await;
+        let answer = Http::new().call(call).await;
         assert!(matches!(&answer, Answer::NotSent(e) if e.contains("refused")), "{answer:?}");
     }
 
@@ -301,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn connections_are_used_again() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let http = Http::new(listener.local_addr().expect("address"));
+        let (http, call) = (Http::new(), call(listener.local_addr().expect("address")));
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("accept");
             let mut buffer = [0; 4096];
@@ -311,7 +289,10 @@ mod tests {
             }
         });
         for _ in 0..3 {
-            assert_eq!(http.call(call()).await, Answer::Whole { status: 204, body: Bytes::new() });
+            assert_eq!(
+                http.call(call.clone()).await,
+                Answer::Whole { status: 204, body: Bytes::new() }
+            );
         }
         assert_eq!(http.opened(), 1);
         server.await.expect("one connection served all three");

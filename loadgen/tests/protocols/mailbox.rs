@@ -1,11 +1,12 @@
 //! Mail is seen arriving in the mailboxes of a real Dovecot, which the tests deliver to by LMTP.
 
+use crate::email;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use libtest_mimic::Failed;
-use loadgen::mailbox::Watch;
-use loadgen::{Arrival, Bounds, LiveStats, RunClock, Target, Workload, run_with};
+use loadgen::sink::imap::Watch;
+use loadgen::{Arrival, Bounds, LiveStats, RunClock, Workload, run_with};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,8 +118,12 @@ fn users(n: usize) -> Vec<String> {
     (0..n).map(|user| format!("user{user}-of-{test}@mail.test")).collect()
 }
 
+fn with_password(users: &[String], password: &str) -> Vec<(String, String)> {
+    users.iter().map(|user| (user.clone(), password.to_owned())).collect()
+}
+
 fn mail(event: LoadEvent) -> Option<(String, String, u32)> {
-    if let LoadEvent::MailSeen { operation, mailbox, copies } = event {
+    if let LoadEvent::Seen { operation, place: mailbox, copies, .. } = event {
         Some((operation, mailbox, copies))
     } else {
         None
@@ -141,7 +146,7 @@ async fn copies_are_counted(dovecot: &Dovecot) -> Result<(), Failed> {
     let users = users(2);
     deliver(dovecot.lmtp, &users[0], Some("of-an-earlier-run")).await?;
     let (sender, mut events) = mpsc::channel(64);
-    let mut watch = Watch::start(dovecot.imap, &users, PASSWORD, &sender);
+    let mut watch = Watch::start(dovecot.imap, "mail", &with_password(&users, PASSWORD), &sender);
     same(watch.ready(LONG).await, true)?;
     let mut seen = BTreeSet::new();
     for (user, id) in [(0, Some("a")), (0, None), (1, Some("b"))] {
@@ -203,7 +208,7 @@ async fn an_outage_hides_nothing(dovecot: &Dovecot) -> Result<(), Failed> {
     let users = users(1);
     let mut way = Way::open(SocketAddr::from(([127, 0, 0, 1], 0)), dovecot.imap).await?;
     let (sender, mut events) = mpsc::channel(64);
-    let mut watch = Watch::start(way.address, &users, PASSWORD, &sender);
+    let mut watch = Watch::start(way.address, "mail", &with_password(&users, PASSWORD), &sender);
     same(watch.ready(LONG).await, true)?;
     deliver(dovecot.lmtp, &users[0], Some("before")).await?;
     same(next(&mut events).await?.0, "before".to_owned())?;
@@ -222,7 +227,7 @@ async fn an_outage_hides_nothing(dovecot: &Dovecot) -> Result<(), Failed> {
 /// A mailbox that refuses is reported with the reason.
 async fn a_wrong_password_is_reported(dovecot: &Dovecot) -> Result<(), Failed> {
     let (sender, _events) = mpsc::channel(64);
-    let mut watch = Watch::start(dovecot.imap, &users(1), "wrong", &sender);
+    let mut watch = Watch::start(dovecot.imap, "mail", &with_password(&users(1), "wrong"), &sender);
     same(watch.ready(Duration::from_secs(3)).await, false)?;
     let report = watch.stop().await;
     let reason = report[0].never_read.clone().unwrap_or_default();
@@ -274,23 +279,18 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
     });
 
     let users = users(4);
-    let target = Target {
-        http,
-        imap: Some(dovecot.imap.to_string()),
-        users: users.clone(),
-        password: PASSWORD.into(),
-    };
     let workload = Workload {
         rate: 30.0,
         arrival: Arrival::Constant,
+        traffic: email::traffic(&users, PASSWORD, Some(&dovecot.imap.to_string())),
         journeys: vec![("send_mail".into(), 1.0)],
-        target,
+        places: email::places(http),
         seed: 3,
         stream: "background".into(),
     };
     let bounds = Bounds {
         duration: Some(Duration::from_secs(2)),
-        mail_still: Duration::from_secs(4),
+        sinks_still: Duration::from_secs(4),
         ..Bounds::default()
     };
     let clock = RunClock { start: Instant::now(), wall_at_start_us: 0 };
@@ -308,7 +308,7 @@ async fn send_mail_arrives(dovecot: &Dovecot) -> Result<(), Failed> {
     while let Some(event) = events.recv().await {
         match event {
             LoadEvent::Operation(operation) => operations.push(operation),
-            LoadEvent::MailSeen { operation, mailbox, copies } => {
+            LoadEvent::Seen { operation, place: mailbox, copies, .. } => {
                 let entry = seen.entry(operation).or_insert((mailbox, 0));
                 entry.1 = entry.1.max(copies);
             }

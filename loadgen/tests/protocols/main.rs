@@ -1,6 +1,8 @@
 //! Protocols against servers that speak them: `cargo test -p loadgen --test protocols wide::` runs
 //! one module.
 
+#[path = "../traffic/email.rs"]
+mod email;
 mod mailbox;
 mod wide;
 

@@ -33,6 +33,8 @@ pub struct Alertmanager {
     pub inhibitions: Vec<Inhibition>,
     /// Names of time intervals, which are wall-clock times, with where they stand.
     pub time_intervals: Vec<(String, Place)>,
+    /// Those of them that hold at any time.
+    pub always: Vec<String>,
     /// Patterns of template files, as written.
     pub templates: Vec<String>,
 }
@@ -100,10 +102,15 @@ impl Alertmanager {
             return Err(root.error("no `route`", "an Alertmanager configuration has `route` and `receivers`; is this the right file?"));
         };
         let receivers = receiver::read(&root)?;
-        let mut time_intervals = Vec::new();
+        let (mut time_intervals, mut always) = (Vec::new(), Vec::new());
         for key in ["mute_time_intervals", "time_intervals"] {
             for at in root.items(key)? {
-                time_intervals.push((at.required_text("name")?, at.place()));
+                let name = at.required_text("name")?;
+                let times = at.items("time_intervals").unwrap_or_default();
+                if times.iter().any(super::calendar::is_always) {
+                    always.push(name.clone());
+                }
+                time_intervals.push((name, at.place()));
             }
         }
         let first = Inherited {
@@ -134,6 +141,7 @@ impl Alertmanager {
             route,
             inhibitions,
             time_intervals,
+            always,
             templates: root.texts("templates")?,
             receivers,
         })

@@ -14,17 +14,25 @@ pub(crate) struct Cursor<'a> {
     pub(crate) node: &'a Node,
     key: String,
     line: u64,
+    column: u64,
 }
 
 impl<'a> Cursor<'a> {
     /// The root of a document.
     pub(crate) fn root(doc: &'a Document) -> Self {
-        Cursor { doc, node: &doc.root, key: String::new(), line: doc.root.line_where_used }
+        let root = &doc.root;
+        let (line, column) = (root.line_where_used, root.column_where_used);
+        Cursor { doc, node: root, key: String::new(), line, column }
     }
 
     /// Where this is.
     pub(crate) fn place(&self) -> Place {
-        Place { file: self.doc.file.clone(), line: self.line, key: self.key.clone() }
+        Place {
+            file: self.doc.file.clone(),
+            line: self.line,
+            column: self.column,
+            key: self.key.clone(),
+        }
     }
 
     /// An error about this node.
@@ -32,7 +40,8 @@ impl<'a> Cursor<'a> {
         ConfigError::new(self.place(), problem, hint)
     }
 
-    fn wrong(&self, wanted: &str) -> ConfigError {
+    /// That this is not what is wanted here.
+    pub(crate) fn wrong(&self, wanted: &str) -> ConfigError {
         let seen = match &self.node.value {
             Value::Scalar(scalar) => {
                 format!("`{}`", crate::secret::shown(&self.key, scalar.text()))
@@ -47,13 +56,17 @@ impl<'a> Cursor<'a> {
     }
 
     fn child(&self, key: &str, node: &'a Node) -> Cursor<'a> {
-        let line = if node.line_where_used > 0 { node.line_where_used } else { self.line };
+        let (line, column) = if node.line_where_used > 0 {
+            (node.line_where_used, node.column_where_used)
+        } else {
+            (self.line, self.column)
+        };
         let key = match (self.key.is_empty(), key.starts_with('[')) {
             (true, _) => key.to_owned(),
             (false, true) => format!("{}{key}", self.key),
             (false, false) => format!("{}.{key}", self.key),
         };
-        Cursor { doc: self.doc, node, key, line }
+        Cursor { doc: self.doc, node, key, line, column }
     }
 
     /// The value of a key, if it is there and not null.

@@ -399,8 +399,7 @@ impl Collecting<'_> {
             } else {
                 DestinationKind::TokenIssuer
             };
-            let place =
-                Place { file: doc.file.clone(), line: node.line_where_used, key: key.clone() };
+            let place = Place::new(&doc.file, node.line_where_used, key.clone());
             self.expanded(kind, key, address, "http", place, environment);
         }
     }

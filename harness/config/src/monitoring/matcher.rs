@@ -59,15 +59,7 @@ impl LabelMatcher {
     ) -> Result<Self, String> {
         let value = value.into();
         let regex = match op {
-            MatcherOp::Matches | MatcherOp::MatchesNot => {
-                Some(Regex::new(&format!("^(?:{value})$")).map_err(|problem| {
-                    let problem = problem.to_string();
-                    format!(
-                        "`{value}` is no regular expression: {}",
-                        problem.lines().last().unwrap_or("").trim()
-                    )
-                })?)
-            }
+            MatcherOp::Matches | MatcherOp::MatchesNot => Some(super::regex::anchored(&value)?),
             _ => None,
         };
         Ok(LabelMatcher { name: name.into(), op, value, regex })
@@ -93,8 +85,10 @@ impl LabelMatcher {
     /// Says which part is no matcher.
     pub fn parse_list(text: &str) -> Result<Vec<LabelMatcher>, String> {
         let text = text.trim();
-        let text = text.strip_prefix('{').unwrap_or(text);
-        let text = text.strip_suffix('}').unwrap_or(text);
+        let text = match text.strip_prefix('{') {
+            Some(inside) => inside.strip_suffix('}').unwrap_or(inside),
+            None => text,
+        };
         let mut parts = vec![String::new()];
         let (mut quoted, mut escaped) = (false, false);
         for letter in text.chars() {
@@ -129,9 +123,9 @@ fn parse_one(text: &str) -> Result<LabelMatcher, String> {
     } else {
         let end = text_in.find(['=', '!']).ok_or_else(wrong)?;
         let name = text_in[..end].trim();
-        let classic = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == ':')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
-        if !classic {
+        // Names outside of the classic alphabet need no quotes, unless they hold what ends a name.
+        let ends = |c: char| c.is_whitespace() || "{}!=~,\\\"'`".contains(c);
+        if name.is_empty() || name.contains(ends) {
             return Err(wrong());
         }
         (name.to_owned(), &text_in[end..])
@@ -217,11 +211,14 @@ mod tests {
         assert!(matches("\"utf8.label\"=v", &[("utf8.label", "v")]));
         assert!(matches("a=~\"\\d+\"", &[("a", "12")]));
         assert!(matches("", &[]));
+        assert!(matches("a.b=x, a-b=x, é=x", &[("a.b", "x"), ("a-b", "x"), ("é", "x")]));
+        assert!(matches("a=~b{2}", &[("a", "bb")]));
+        assert!(matches("a=~\"\\Qx.y\\E\"", &[("a", "x.y")]));
     }
 
     #[test]
     fn refuses_what_is_no_matcher() {
-        for text in ["severity", "=x", "a b=c", "a=\"x", "a=~(", "a==\"b\"x\"", "1a=b"] {
+        for text in ["severity", "=x", "a b=c", "a=\"x", "a=~(", "a==\"b\"x\""] {
             assert!(LabelMatcher::parse_list(text).is_err(), "{text}");
         }
     }

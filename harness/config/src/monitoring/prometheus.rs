@@ -21,6 +21,8 @@ pub struct Prometheus {
     pub jobs: Vec<ScrapeJob>,
     /// Patterns of rule files, as written.
     pub rule_files: Vec<(String, Place)>,
+    /// Patterns of files with more scrape jobs, as written.
+    pub scrape_files: Vec<(String, Place)>,
     /// Alertmanagers that alerts are sent to.
     pub alertmanagers: Vec<AlertmanagerTarget>,
     /// How labels of alerts are rewritten before they are sent, in order.
@@ -69,6 +71,10 @@ pub struct ScrapeJob {
     pub static_configs: Vec<StaticConfig>,
     /// Kinds of service discovery, as `dns` or `kubernetes`, and where each stands.
     pub discoveries: Vec<(String, Place)>,
+    /// Patterns of files that targets are read from.
+    pub target_files: Vec<(String, Place)>,
+    /// What those files hold, as far as they were found.
+    pub discovered: Vec<StaticConfig>,
     /// How labels of targets are rewritten, in order.
     pub relabels: Vec<Relabel>,
     /// How labels of samples are rewritten, in order.
@@ -178,24 +184,12 @@ impl Prometheus {
             ));
         }
         let global = read_global(&root)?;
-        let mut jobs: Vec<ScrapeJob> = Vec::new();
-        for at in root.items("scrape_configs")? {
-            let job = read_job(&at, &global)?;
-            if let Some(first) = jobs.iter().find(|other| other.name == job.name) {
-                let problem = format!(
-                    "job `{}` is there twice, first in line {}",
-                    job.name, first.place.line
-                );
-                return Err(
-                    at.error(problem, "Prometheus refuses this: give each job its own name")
-                );
-            }
-            jobs.push(job);
-        }
-        let mut rule_files = Vec::new();
-        for at in root.items("rule_files")? {
-            rule_files.push((at.text()?, at.place()));
-        }
+        let jobs = read_jobs(&root, &global)?;
+        let patterns = |key: &str| -> Result<Vec<(String, Place)>, ConfigError> {
+            root.items(key)?.iter().map(|at| Ok((at.text()?, at.place()))).collect()
+        };
+        let rule_files = patterns("rule_files")?;
+        let scrape_files = patterns("scrape_config_files")?;
         let mut alertmanagers = Vec::new();
         let mut alert_relabels = Vec::new();
         if let Some(alerting) = root.get("alerting") {
@@ -212,12 +206,21 @@ impl Prometheus {
             global,
             jobs,
             rule_files,
+            scrape_files,
             alertmanagers,
             alert_relabels,
             remote_writes: read_remotes(&root, "remote_write")?,
             remote_reads: read_remotes(&root, "remote_read")?,
             tracing,
         })
+    }
+
+    /// The scrape jobs of a file under `scrape_config_files`.
+    ///
+    /// # Errors
+    /// Names file, line and key of what has the wrong shape.
+    pub fn more_jobs(&self, doc: &Document) -> Result<Vec<ScrapeJob>, ConfigError> {
+        read_jobs(&Cursor::root(doc), &self.global)
     }
 
     /// The job of that name.
@@ -257,6 +260,32 @@ fn read_global(root: &Cursor<'_>) -> Result<Global, ConfigError> {
     })
 }
 
+fn read_jobs(root: &Cursor<'_>, global: &Global) -> Result<Vec<ScrapeJob>, ConfigError> {
+    let mut jobs: Vec<ScrapeJob> = Vec::new();
+    for at in root.items("scrape_configs")? {
+        let job = read_job(&at, global)?;
+        if let Some(first) = jobs.iter().find(|other| other.name == job.name) {
+            let problem =
+                format!("job `{}` is there twice, first in line {}", job.name, first.place.line);
+            return Err(at.error(problem, "Prometheus refuses this: give each job its own name"));
+        }
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+/// The targets of a file that targets are read from; none of what has another shape.
+pub(super) fn targets_of(doc: &Document) -> Vec<StaticConfig> {
+    let groups = Cursor::root(doc).list().unwrap_or_default();
+    let texts = |group: &Cursor<'_>| -> Option<StaticConfig> {
+        let targets = group.items("targets").ok()?;
+        let targets = targets.iter().map(|at| Ok((at.text()?, at.place())));
+        let targets = targets.collect::<Result<_, ConfigError>>().ok()?;
+        Some(StaticConfig { targets, labels: group.text_map("labels").ok()? })
+    };
+    groups.iter().filter_map(texts).collect()
+}
+
 fn read_job(at: &Cursor<'_>, global: &Global) -> Result<ScrapeJob, ConfigError> {
     at.expect_map()?;
     let interval =
@@ -285,6 +314,8 @@ fn read_job(at: &Cursor<'_>, global: &Global) -> Result<ScrapeJob, ConfigError> 
         honor_labels: at.truth("honor_labels", false)?,
         static_configs: read_static(at)?,
         discoveries: read_discoveries(at)?,
+        target_files: read_target_files(at)?,
+        discovered: Vec::new(),
         relabels: read_relabels(at, "relabel_configs")?,
         metric_relabels: read_relabels(at, "metric_relabel_configs")?,
         place: at.place(),
@@ -317,6 +348,16 @@ fn read_discoveries(at: &Cursor<'_>) -> Result<Vec<(String, Place)>, ConfigError
     Ok(found)
 }
 
+fn read_target_files(at: &Cursor<'_>) -> Result<Vec<(String, Place)>, ConfigError> {
+    let mut found = Vec::new();
+    for item in at.items("file_sd_configs")? {
+        for file in item.items("files")? {
+            found.push((file.text()?, file.place()));
+        }
+    }
+    Ok(found)
+}
+
 fn read_relabels(at: &Cursor<'_>, key: &str) -> Result<Vec<Relabel>, ConfigError> {
     let mut found = Vec::new();
     for rule in at.items(key)? {
@@ -326,10 +367,8 @@ fn read_relabels(at: &Cursor<'_>, key: &str) -> Result<Vec<Relabel>, ConfigError
             None => default.to_owned(),
         };
         let regex = written("regex", "(.*)");
-        if let Err(problem) = regex::Regex::new(&format!("^(?s:{regex})$")) {
-            let problem = problem.to_string();
-            let last = problem.lines().last().unwrap_or("").trim();
-            return Err(rule.error(format!("`{regex}` is no regular expression: {last}"), ""));
+        if let Err(problem) = super::regex::check(&regex) {
+            return Err(rule.error(problem, "write a regular expression of Go (RE2)"));
         }
         found.push(Relabel {
             source_labels: rule.texts("source_labels")?,

@@ -5,16 +5,25 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use lrpar::{Lexeme as _, Lexer as _, NonStreamingLexer as _};
 use promql_parser::label::{Labels, MatchOp, Matcher, Matchers};
-use promql_parser::parser::token::{T_ADD, T_DIV, T_MOD, T_MUL, T_POW, T_SUB};
+use promql_parser::parser::token::{
+    T_ADD, T_COLON, T_DIV, T_LEFT_BRACKET, T_MOD, T_MUL, T_NUMBER, T_OFFSET, T_POW, T_SUB,
+};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
     self, AtModifier, BinModifier, Expr, LabelModifier, Offset, VectorMatchCardinality,
     VectorSelector,
 };
-use promql_parser::util::escape_string;
+use promql_parser::util::{escape_string, parse_str_radix};
 
 use super::duration;
+
+pub mod grammar;
+mod known;
+mod newer;
+
+pub use newer::{Refused, refused};
 
 /// How deep a tree may get. It is walked by functions that call themselves, the largest of which
 /// takes 5 kB a level in a debug build, on threads with 2 MiB of stack.
@@ -76,6 +85,27 @@ fn levels(text: &str) -> usize {
     })
 }
 
+/// Whether each number that stands for a length of time is one: the parser panics at others.
+fn durations_fit(text: &str) -> Result<(), String> {
+    let lexer = parser::lexer(text)?;
+    let (mut last, mut after_offset) = (None, false);
+    for token in lexer.iter().flatten() {
+        let id = token.tok_id();
+        let is_length = after_offset || matches!(last, Some(T_LEFT_BRACKET | T_COLON));
+        if id == T_NUMBER && is_length {
+            let written = lexer.span_str(token.span());
+            let fits = parse_str_radix(written).map(Duration::try_from_secs_f64);
+            if !matches!(fits, Ok(Ok(_))) {
+                return Err(format!("{written} is not a duration"));
+            }
+        }
+        // A sign may stand between the word and the number.
+        after_offset = id == T_OFFSET || (after_offset && matches!(id, T_ADD | T_SUB));
+        last = Some(id);
+    }
+    Ok(())
+}
+
 /// Parses an expression: <https://prometheus.io/docs/prometheus/latest/querying/basics/>.
 ///
 /// # Errors
@@ -96,7 +126,10 @@ pub fn parse(text: &str) -> Result<Expr, String> {
             "an expression of {deepest} levels of operators and brackets; at most {MOST_LEVELS} are read"
         ));
     }
-    parser::parse(text).map_err(|problem| problem.split_whitespace().collect::<Vec<_>>().join(" "))
+    let readable = newer::readable(text);
+    durations_fit(&readable)
+        .and_then(|()| parser::parse(&readable))
+        .map_err(|problem| problem.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Prints an expression so that Prometheus reads the same tree again.
@@ -441,6 +474,25 @@ mod tests {
         assert!(parse(&long).is_ok());
         let told = parse(&"(".repeat(300)).unwrap_err();
         assert!(told.contains("300 levels") && told.contains("250"), "{told}");
+    }
+
+    #[test]
+    fn a_number_that_is_no_length_of_time_is_refused() {
+        for (number, text) in [
+            ("1e999", "a[1e999]"),
+            ("1e30", "rate(a[5m:1e30])"),
+            ("99999999999999999999", "a offset - 99999999999999999999"),
+            ("inf", "a offset +inf"),
+            ("NaN", "a offset NaN"),
+        ] {
+            let told = parse(text).unwrap_err();
+            assert!(told.contains(number), "{text}: {told}");
+        }
+        for text in
+            ["a[300]", "a offset 5", "a offset -0.5 > 1e30", "a[5m] @ 1e9", "Inf", "a == NaN"]
+        {
+            assert!(parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

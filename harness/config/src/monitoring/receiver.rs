@@ -75,6 +75,7 @@ impl IntegrationKind {
 const PAGERDUTY_V1: &str = "https://events.pagerduty.com/generic/2010-04-15/create_event.json";
 const PAGERDUTY_V2: &str = "https://events.pagerduty.com/v2/enqueue";
 const OPSGENIE: &str = "https://api.opsgenie.com/";
+const SLACK_APP: &str = "https://slack.com/api/chat.postMessage";
 
 /// Default addresses of the kinds that are only passed through, with the global key that overrides
 /// them.
@@ -191,12 +192,26 @@ fn slack(settings: &Settings<'_>) -> Result<Integration, ConfigError> {
             if slack.url.is_none() { settings.shared("slack_api_url_file")? } else { None };
     }
     if slack.url.is_none() && slack.file.is_none() {
+        slack.url = slack_app(settings)?;
+    }
+    if slack.url.is_none() && slack.file.is_none() {
         return Err(settings.at.error(
             "no address for Slack",
             "set `api_url` here or `slack_api_url` under `global`",
         ));
     }
     Ok(slack)
+}
+
+/// Where the messages of a Slack app go; none without its token.
+fn slack_app(settings: &Settings<'_>) -> Result<Option<String>, ConfigError> {
+    let text = settings.own_or_shared("app_token", "slack_app_token")?;
+    let file = settings.own_or_shared("app_token_file", "slack_app_token_file")?;
+    if text.is_none() && file.is_none() {
+        return Ok(None);
+    }
+    let written = settings.own_or_shared("app_url", "slack_app_url")?;
+    Ok(Some(written.unwrap_or_else(|| SLACK_APP.into())))
 }
 
 fn pagerduty(settings: &Settings<'_>) -> Result<Integration, ConfigError> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use promql_parser::parser::Expr;
 
 use super::cursor::Cursor;
-use super::promql;
+use super::promql::grammar::Unexpected;
+use super::promql::{self, Refused};
 use crate::yaml::{ConfigError, Document, Place};
 
 /// A group of rules, evaluated one after the other.
@@ -18,6 +19,8 @@ pub struct RuleGroup {
     pub interval: Option<Duration>,
     /// By how much evaluations look back; none if the global one holds.
     pub query_offset: Option<Duration>,
+    /// How many alerts or series a rule may make; none without a limit.
+    pub limit: Option<u64>,
     /// Rules in the order of their evaluation.
     pub rules: Vec<Rule>,
     /// Where it stands.
@@ -140,14 +143,22 @@ fn read_group(
         at.duration("interval")?.filter(|interval| !interval.is_zero()),
         at.duration("query_offset")?,
     );
+    let limit = at.text_of("limit")?.and_then(|text| text.parse().ok()).filter(|limit| *limit > 0);
+    let labels = at.text_map("labels")?;
     let mut rules = Vec::new();
     for rule in at.items("rules")? {
         match read_rule(&rule) {
-            Ok(rule) => rules.push(rule),
+            Ok(mut rule) => {
+                // A rule's own labels win over those of its group.
+                for (name, value) in &labels {
+                    rule.labels.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+                rules.push(rule);
+            }
             Err(error) => errors.push(error),
         }
     }
-    groups.push(RuleGroup { name, interval, query_offset, rules, place: at.place() });
+    groups.push(RuleGroup { name, interval, query_offset, limit, rules, place: at.place() });
     Ok(())
 }
 
@@ -163,8 +174,16 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
             (kind, name)
         }
         (None, Some(name)) => {
-            for key in ["for", "keep_firing_for", "annotations"] {
-                if at.get(key).is_some() {
+            // Nothing at all under them is taken.
+            let waits = |key: &str| -> Result<bool, ConfigError> {
+                Ok(at.duration(key)?.is_some_and(|time| !time.is_zero()))
+            };
+            for (key, is_set) in [
+                ("for", waits("for")?),
+                ("keep_firing_for", waits("keep_firing_for")?),
+                ("annotations", !at.text_map("annotations")?.is_empty()),
+            ] {
+                if is_set {
                     return Err(at.error(
                         format!("recording rule `{name}` has `{key}`"),
                         "only alerts have it: remove it",
@@ -188,14 +207,8 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
         return Err(at.error(format!("{subject} `{name}` has no `expr`"), "add the expression"));
     };
     let text = expr_at.text()?.trim().to_owned();
-    let expr = promql::parse(&text).map_err(|problem| {
-        expr_at.error(
-            format!(
-                "the expression of {subject} `{name}` does not parse: {problem}; seen `{text}`"
-            ),
-            "`promtool check rules` shows the column",
-        )
-    })?;
+    let expr =
+        promql::parse(&text).map_err(|told| unreadable(&expr_at, subject, &name, &text, &told))?;
     Ok(Rule {
         kind,
         name,
@@ -205,6 +218,46 @@ fn read_rule(at: &Cursor<'_>) -> Result<Rule, ConfigError> {
         place: at.place(),
         expr_place: expr_at.place(),
     })
+}
+
+/// What is wrong with an expression, at its first wrong token.
+fn unreadable(at: &Cursor<'_>, subject: &str, name: &str, text: &str, told: &str) -> ConfigError {
+    let whole = format!("the expression of {subject} `{name}` does not parse");
+    match promql::refused(text, told) {
+        Refused::Unexpected(Unexpected { token, at: offset, wanted }) => {
+            let before = &text[..offset.min(text.len())];
+            let line = before.matches('\n').count();
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            let seen = if token.is_empty() { "its end".to_owned() } else { format!("`{token}`") };
+            let place = if line > 0 {
+                format!("line {}, column {column}", line + 1)
+            } else {
+                format!("column {column}")
+            };
+            let mut error = at.error(
+                format!("{whole}: {seen} at {place}, wanted {wanted}; seen `{text}`"),
+                "correct the expression there",
+            );
+            // In a block, the text begins on the line after that of its key.
+            let block =
+                at.node.text().is_some_and(|text| text.contains('\n')) && !at.node.is_plain();
+            if block && error.place.line > 0 {
+                error.place.line += line as u64;
+            }
+            error
+        }
+        Refused::Meaning => {
+            at.error(format!("{whole}: {told}; seen `{text}`"), "correct the expression")
+        }
+        Refused::BeyondUs => {
+            let mut error = at.error(
+                format!("the expression of {subject} `{name}` is more than this program's parser knows, so nothing is said of it; seen `{text}`"),
+                "the newest Prometheus may well take it: promtool of its version tells",
+            );
+            error.beyond_us = true;
+            error
+        }
+    }
 }
 
 #[cfg(test)]

@@ -96,8 +96,7 @@ impl Pass<'_, '_> {
                 match read {
                     Ok(from) => (from, *line),
                     Err(problem) => {
-                        let place =
-                            Place { file: self.doc_name.clone(), line: *line, key: full.clone() };
+                        let place = Place::new(&self.doc_name, *line, full.clone());
                         let hint = "write the duration out".to_owned();
                         self.work.reasons.push(Reason {
                             subject: full,
@@ -114,7 +113,7 @@ impl Pass<'_, '_> {
             (None, Some(default)) => (default, 0),
             (None, None) => return,
         };
-        let place = Place { file: self.doc_name.clone(), line, key: full.clone() };
+        let place = Place::new(&self.doc_name, line, full.clone());
         let to = match least.map(|bound| Bound { least: bound.least.min(from), ..bound }) {
             Some(Bound { least, why })
                 if from.as_secs_f64() / self.work.scale.n < least.as_secs_f64() =>
@@ -149,11 +148,7 @@ impl Pass<'_, '_> {
                 && (duration::parse(text).is_ok() || duration::parse_go(text).is_ok())
                 && text.ends_with(|c: char| c.is_ascii_alphabetic())
             {
-                let place = Place {
-                    file: self.doc_name.clone(),
-                    line: child.line_where_used,
-                    key: full.clone(),
-                };
+                let place = Place::new(&self.doc_name, child.line_where_used, full.clone());
                 let why = why(&full);
                 self.work.left(full.clone(), text, why, Some(place));
             }

@@ -1,10 +1,9 @@
 //! A file as it stands and is written back.
 
 use super::error::{ConfigError, Place};
-use super::read::read;
+use super::read::{first_document, read};
 use super::tree::Node;
-use super::write;
-use crate::secret;
+use super::{words, write};
 use std::path::{Path, PathBuf};
 
 /// A parsed YAML file and where it came from.
@@ -17,28 +16,27 @@ pub struct Document {
     /// For one that is no file of its own but a text in another: its name there, as
     /// `configs.rules`.
     pub within: Option<String>,
+    /// Line at which a second document begins, which nobody reads.
+    pub further: Option<u64>,
 }
 
 impl Document {
-    /// Parses the text of `file`, as [`read`] does.
+    /// Parses the first document of `file`'s text, as servers do, and as [`read`] does.
     ///
     /// # Errors
     /// Names file and line of what is no YAML.
     pub fn parse(file: &Path, text: &str) -> Result<Document, ConfigError> {
+        let (text, further) = first_document(text);
         let root = read(file, text).map_err(|unreadable| {
-            let seen = unreadable.written.trim();
-            let hint = if seen.is_empty() {
-                String::new()
-            } else {
-                format!("the line reads `{}`", secret::shown_line(seen))
+            let (problem, hint) = words::plainly(&unreadable);
+            let place = Place {
+                column: unreadable.column,
+                ..Place::new(file, unreadable.line, String::new())
             };
-            let place = Place { file: file.to_owned(), line: unreadable.line, key: String::new() };
-            let told = unreadable.told.lines().next().unwrap_or_default();
-            let problem = format!("not valid YAML: {}", secret::shown_problem(seen, told));
             ConfigError::new(place, problem, hint)
         })?;
         let root = root.unwrap_or_else(Node::map);
-        Ok(Document { file: file.to_owned(), root, within: None })
+        Ok(Document { file: file.to_owned(), root, within: None, further })
     }
 
     /// Parses a text that stands in another file. Its lines are that file's after `before`; where
@@ -56,10 +54,12 @@ impl Document {
         let line = |line: u64| if spread && line > 0 { before + line } else { before + 1 };
         let mut doc = Document::parse(file, text).map_err(|mut error| {
             error.place.line = line(error.place.line);
+            error.place.column = 0;
             error.problem = format!("{name}: {}", error.problem);
             error
         })?;
         doc.root.each_place(&mut |at| *at = line(*at));
+        doc.further = doc.further.map(line);
         doc.within = Some(name.to_owned());
         Ok(doc)
     }
@@ -118,6 +118,15 @@ mod tests {
                 let again = parse(&doc.to_yaml());
                 assert_eq!(again, doc, "{header} {content:?} is written as\n{}", doc.to_yaml());
             }
+        }
+    }
+
+    #[test]
+    fn what_only_stands_between_braces_is_quoted_on_a_line_of_its_own() {
+        for text in ["a: {b: ?, c: 1}\n", "a: [?, b]\n", "{?: 1}\n", "a: {...: 1}\n"] {
+            let Ok(doc) = Document::parse(Path::new("test.yml"), text) else { continue };
+            let again = parse(&doc.to_yaml());
+            assert_eq!(again, doc, "{text:?} is written as\n{}", doc.to_yaml());
         }
     }
 

@@ -13,8 +13,23 @@ pub struct Place {
     /// Line, counted from 1; 0 when the value is not written in the file (a default, or added by
     /// scaling).
     pub line: u64,
+    /// Column, counted from 1; 0 if unknown.
+    #[serde(skip)]
+    pub column: u64,
     /// Path of keys, as `groups[0].rules[3].expr`.
     pub key: String,
+}
+
+impl Place {
+    /// A line of a file, its column unknown.
+    pub fn new(file: &Path, line: u64, key: impl Into<String>) -> Place {
+        Place { file: file.to_owned(), line, column: 0, key: key.into() }
+    }
+
+    /// A file as a whole.
+    pub fn of(file: &Path) -> Place {
+        Place::new(file, 0, "")
+    }
 }
 
 impl fmt::Display for Place {
@@ -40,6 +55,8 @@ pub struct ConfigError {
     pub problem: String,
     /// What to try; empty if nothing is known.
     pub hint: String,
+    /// Whether its server may well take it: it is only more than this program understands.
+    pub beyond_us: bool,
 }
 
 fn hint_line(hint: &str) -> String {
@@ -49,21 +66,17 @@ fn hint_line(hint: &str) -> String {
 impl ConfigError {
     /// An error at `place`.
     pub fn new(place: Place, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        ConfigError { place, problem: problem.into(), hint: hint.into() }
+        let (problem, hint) = (problem.into(), hint.into());
+        ConfigError { place, problem, hint, beyond_us: false }
     }
 
     /// An error at a mark.
     pub fn at(mark: &Mark, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        let place = Place { file: mark.file.to_path_buf(), line: mark.line, key: String::new() };
-        ConfigError::new(place, problem, hint)
+        ConfigError::new(Place::new(&mark.file, mark.line, ""), problem, hint)
     }
 
     /// An error about a file as a whole.
     pub fn of(file: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        ConfigError::new(
-            Place { file: file.to_owned(), line: 0, key: String::new() },
-            problem,
-            hint,
-        )
+        ConfigError::new(Place::of(file), problem, hint)
     }
 }

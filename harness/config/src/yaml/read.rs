@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Unreadable {
     /// Line, from 1; 0 if the parser names none.
     pub line: u64,
+    /// Column, from 1; 0 if the parser names none.
+    pub column: u64,
     /// That line as it stands.
     pub written: String,
     /// What the parser says.
@@ -29,21 +31,97 @@ const DEEPEST: usize = 40;
 /// # Errors
 /// It is no YAML, or more than one document, or nested too deeply.
 pub fn read(file: &Path, text: &str) -> Result<Option<Node>, Unreadable> {
+    let first = match read_strictly(file, text) {
+        Err(unreadable) if unreadable.told.contains(CONTINUED) => unreadable,
+        done => return done,
+    };
+    // The servers' own parser takes text in quotes that goes on at its key's indentation. White
+    // space before a line of it counts for nothing, so more of it changes nothing else.
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    let mut at = first.line;
+    for _ in 0..MOST_CONTINUED {
+        let Some(line) = usize::try_from(at).ok().and_then(|at| lines.get_mut(at.checked_sub(1)?))
+        else {
+            break;
+        };
+        line.insert_str(0, &" ".repeat(DEEP_ENOUGH));
+        match read_strictly(file, &lines.concat()) {
+            Err(unreadable) if unreadable.told.contains(CONTINUED) && unreadable.line > at => {
+                at = unreadable.line;
+            }
+            Ok(tree) => return Ok(tree),
+            Err(_) => break,
+        }
+    }
+    // Then the quote before the first such line is the one that is not closed where it should be.
+    let line = first.line.saturating_sub(1).max(1);
+    let written = line_of(text, line);
+    Err(Unreadable { line, column: 0, written, told: UNCLOSED.to_owned() })
+}
+
+/// What the parser says of text in quotes that goes on too far to the left.
+const CONTINUED: &str = "multiline quoted scalar";
+/// What is said of a quote without an end.
+pub(super) const UNCLOSED: &str = "text in quotes begins here and does not end";
+/// Lines that may go on so in one file.
+const MOST_CONTINUED: usize = 500;
+/// More than any key is indented by.
+const DEEP_ENOUGH: usize = 120;
+
+fn line_of(text: &str, line: u64) -> String {
+    let at = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
+    at.and_then(|at| text.lines().nth(at)).unwrap_or_default().to_owned()
+}
+
+fn read_strictly(file: &Path, text: &str) -> Result<Option<Node>, Unreadable> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         legacy_octal_numbers: true,
         with_snippet: false,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
         budget: serde_saphyr::budget! { max_depth: DEEPEST },
     };
     let raw: Option<Spanned<Raw>> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let line = error.location().map_or(0, |at| at.line());
-            let at = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
-            let written = at.and_then(|at| text.lines().nth(at)).unwrap_or_default().to_owned();
-            Unreadable { line, written, told: error.without_snippet().to_string() }
+            let (mut line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            let told = error.without_snippet().to_string();
+            // A tab is told a line too early where the line before ends a block.
+            let tab = |line| {
+                line_of(text, line).starts_with([' ', '\t']) && line_of(text, line).contains('\t')
+            };
+            if told.contains("tab cannot") && !tab(line) && tab(line + 1) {
+                line += 1;
+            }
+            Unreadable { line, column, written: line_of(text, line), told }
         })?;
     let source = Source { text, file: Arc::from(file) };
     Ok(raw.map(|raw| source.node(raw)))
+}
+
+/// The text of a file's first document, and the line at which a second begins. The servers read
+/// the first and say nothing of the others.
+pub fn first_document(text: &str) -> (&str, Option<u64>) {
+    let (mut at, mut content) = (0, false);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let marker = |mark: &str| {
+            line.strip_prefix(mark)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        };
+        if content && (marker("---") || marker("...")) {
+            let more = text[at + line.len()..].lines().any(|line| {
+                !matches!(line.trim(), "" | "---" | "...") && !line.trim_start().starts_with('#')
+            });
+            return (&text[..at], more.then_some(index as u64 + 1));
+        }
+        let bare = line.trim();
+        content |= if marker("---") {
+            bare.len() > 3
+        } else {
+            !bare.is_empty() && !bare.starts_with('#') && !line.starts_with('%')
+        };
+        at += line.len();
+    }
+    (text, None)
 }
 
 /// What serde hands over before the source text is looked at.
@@ -64,6 +142,13 @@ struct Source<'a> {
     file: Arc<Path>,
 }
 
+/// Whether a text that stands without quotes between braces would be read as an item, a key or the
+/// end of a document where it has a line to itself, which is how everything is written.
+fn begins_a_node(text: &str) -> bool {
+    let first = text.split_ascii_whitespace().next();
+    matches!(first, Some("?" | "-" | ":" | "---" | "..."))
+}
+
 impl Source<'_> {
     fn mark(&self, at: &Location) -> Mark {
         Mark { file: self.file.clone(), line: at.line() }
@@ -71,7 +156,7 @@ impl Source<'_> {
 
     fn node(&self, raw: Spanned<Raw>) -> Node {
         let mark = self.mark(&raw.defined);
-        let line_where_used = raw.referenced.line();
+        let (line_where_used, column_where_used) = (raw.referenced.line(), raw.referenced.column());
         let scalar = |text, plain, kind| Value::Scalar(Scalar::new(text, plain, kind));
         let written = || self.slice(&raw.defined).trim().to_owned();
         let number = |number: String, kind| {
@@ -93,6 +178,7 @@ impl Source<'_> {
             Raw::Text(text) => {
                 let plain = !text.is_empty()
                     && written() == text
+                    && !begins_a_node(&text)
                     && !self.is_tagged(&raw.defined)
                     && !self.is_block(&raw.defined);
                 scalar(text, plain, Kind::Text)
@@ -104,15 +190,17 @@ impl Source<'_> {
                 entries.into_iter().map(|(key, node)| (self.key(key), self.node(node))).collect(),
             ),
         };
-        Node { value, mark, line_where_used }
+        Node { value, mark, line_where_used, column_where_used }
     }
 
     fn key(&self, key: Spanned<String>) -> Key {
         // A null in a key's place is read as text, and written as such.
         let plain = !Scalar::plain(key.value.as_str()).is_null()
+            && !begins_a_node(&key.value)
             && self.slice(&key.defined).trim() == key.value
             && !self.is_tagged(&key.defined);
-        Key { mark: self.mark(&key.defined), name: key.value, plain }
+        let column = key.defined.column();
+        Key { mark: self.mark(&key.defined), column, name: key.value, plain }
     }
 
     /// Whether an explicit tag stands before the scalar (`!!str 5`), which then is the string it
@@ -263,6 +351,25 @@ mod tests {
             assert_eq!((node.text(), node.text_of_value().as_deref()), (text, value), "{key}");
         }
         assert!(tree.get("e").is_some() && tree.get_non_null("e").is_none());
+    }
+
+    #[test]
+    fn text_in_quotes_may_go_on_at_its_keys_indentation() {
+        let tree = root("a:\n  b: \"one\n  two\n  three\"\n  c: 'x\n  y'\nd: 1\n");
+        let inner = tree.get("a").unwrap();
+        assert_eq!(inner.get("b").and_then(Node::text), Some("one two three"));
+        assert_eq!(inner.get("c").and_then(Node::text), Some("x y"));
+        assert_eq!(tree.get("d").unwrap().line_where_used, 7);
+        let unclosed = read(Path::new("a.yml"), "a:\n  b: \"one\n  c: two\nd: 1\n").unwrap_err();
+        assert_eq!((unclosed.line, unclosed.told.as_str()), (2, UNCLOSED));
+    }
+
+    #[test]
+    fn the_first_document_is_what_servers_read() {
+        assert_eq!(first_document("a: 1\n---\nb: 2\n"), ("a: 1\n", Some(2)));
+        assert_eq!(first_document("# x\n---\na: 1\n...\n"), ("# x\n---\na: 1\n", None));
+        assert_eq!(first_document("---\na: |\n  ---\n"), ("---\na: |\n  ---\n", None));
+        assert_eq!(first_document("a: 1\n---\n# end\n"), ("a: 1\n", None));
     }
 
     #[test]

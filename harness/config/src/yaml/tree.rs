@@ -31,6 +31,8 @@ pub struct Node {
     /// Line at which the document has it: for an alias, that of the alias itself. 0 if it was not
     /// read from a file.
     pub line_where_used: u64,
+    /// Column there, from 1; 0 if unknown.
+    pub column_where_used: u64,
 }
 
 /// Two nodes are equal when they mean the same; places don't count.
@@ -77,6 +79,8 @@ pub struct Key {
     pub name: String,
     /// Where it stands.
     pub mark: Mark,
+    /// Column there, from 1; 0 if unknown.
+    pub column: u64,
     /// Whether it stood without quotes.
     pub(super) plain: bool,
 }
@@ -84,7 +88,7 @@ pub struct Key {
 impl Key {
     /// A key that needs no quotes.
     pub fn new(name: impl Into<String>, mark: Mark) -> Key {
-        Key { name: name.into(), mark, plain: true }
+        Key { name: name.into(), mark, column: 0, plain: true }
     }
 }
 
@@ -166,7 +170,7 @@ impl Scalar {
 impl Node {
     /// A node that was not read from a file.
     pub fn new(value: Value) -> Self {
-        Node { value, mark: Mark::nowhere(), line_where_used: 0 }
+        Node { value, mark: Mark::nowhere(), line_where_used: 0, column_where_used: 0 }
     }
 
     /// A scalar without quotes, read as YAML reads it: `5` is a number.
@@ -222,6 +226,11 @@ impl Node {
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
         self.typed() == Typed::Null
+    }
+
+    /// Whether it is a scalar without quotes.
+    pub fn is_plain(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_plain())
     }
 
     /// The scalar's text as it stands in the file; none for lists, maps and null.
@@ -339,16 +348,19 @@ impl Node {
         self.get_mut(key).filter(|node| matches!(node.value, Value::Map(_)))
     }
 
-    /// Changes the place of the node and of all that are in it.
+    /// Changes the line of the node and of all that are in it. Their columns are those of another
+    /// text then, and not known.
     pub(super) fn each_place(&mut self, with: &mut impl FnMut(&mut u64)) {
         with(&mut self.mark.line);
         with(&mut self.line_where_used);
+        self.column_where_used = 0;
         match &mut self.value {
             Value::Scalar(_) => {}
             Value::List(items) => items.iter_mut().for_each(|item| item.each_place(with)),
             Value::Map(entries) => {
                 for (key, node) in entries {
                     with(&mut key.mark.line);
+                    key.column = 0;
                     node.each_place(with);
                 }
             }

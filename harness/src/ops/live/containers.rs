@@ -1,7 +1,7 @@
 //! What a stack's containers are made from: images, the work copy at the time scale, what is added
 //! to services, stand-ins.
 
-use super::{AUTHORITY_PATH, STAND_INS, at_scale};
+use super::{STAND_INS, at_scale, trust};
 use crate::engine::Engine;
 use crate::engine::spec::{Attachment, ContainerSpec, FileSpec, HealthcheckSpec, PortSpec};
 use crate::image::{Catalogue, Images, Unavailable, hints};
@@ -186,16 +186,17 @@ pub(super) async fn bring(
     put_at_scale(read, &work, &mut additions)?;
     let declaration = &read.subject.declaration;
     let mut extra_services = Vec::new();
-    if !declaration.receivers.is_empty() {
-        let authority = Authority::new().map_err(|e| Failure::new(Exit::Defect, e))?;
-        let config = receiver::Config::new(declaration.receivers.clone(), &authority)
-            .map_err(|e| Failure::new(Exit::Defect, e))?;
-        extra_services.push(stand_ins(own, &config)?);
-        for alerting in declaration.roles.alerting.iter() {
-            let addition = additions.entry(alerting.service.clone()).or_default();
-            addition.files.push(FileSpec::readable(AUTHORITY_PATH, authority.ca_pem()));
-            addition.env.insert("SSL_CERT_FILE".into(), AUTHORITY_PATH.into());
+    if trust::is_wanted(declaration) {
+        let defect = |e| Failure::new(Exit::Defect, e);
+        let authority = Authority::new().map_err(defect)?;
+        let file = work.authority();
+        std::fs::write(&file, authority.ca_pem())
+            .map_err(|e| Failure::new(Exit::Unfit, format!("{}: {e}", file.display())))?;
+        if !declaration.receivers.is_empty() {
+            let config = receiver::Config::new(declaration.receivers.clone(), &authority);
+            extra_services.push(stand_ins(own, &config.map_err(defect)?)?);
         }
+        trust::put(read, &authority, &mut additions).map_err(defect)?;
     }
     let prologue = Mutex::new(Vec::new());
     let tell = |event: StackEvent| {

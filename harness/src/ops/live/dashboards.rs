@@ -2,7 +2,7 @@
 
 use super::LiveStack;
 use crate::declaration::{Declaration, GRAFANA_FILES};
-use crate::probe::{self, GrafanaFiles, Probe, Reach};
+use crate::probe::{GrafanaFiles, Probe, Reach};
 use crate::process::clock::RunClock;
 use std::path::Path;
 
@@ -28,7 +28,7 @@ impl LiveStack {
             };
             return Some(Box::new(GrafanaFiles::new(place.translated(copied), reach, clock)));
         }
-        let port = self.running.address(&role.service, role.port)?.port();
-        probe::connect(role, port, clock).ok()
+        self.running.address(&role.service, role.port)?;
+        Some(self.connect(role, clock))
     }
 }

@@ -232,10 +232,11 @@ impl LiveStack {
 
     /// The probe of a declared server. One that can't be asked is asked all the same, and each
     /// question is recorded as unanswered with the reason: it must not be missing in silence.
-    fn connect(&self, role: &Role, clock: RunClock) -> Box<dyn Probe> {
-        let address = self.running.address(&role.service, role.port);
-        let connected = match address {
-            Some(address) => probe::connect(role, address.port(), clock).map_err(|e| e.to_string()),
+    pub(super) fn connect(&self, role: &Role, clock: RunClock) -> Box<dyn Probe> {
+        let connected = match self.running.access(role) {
+            Some(access) => {
+                probe::connect(role, &access, clock).map_err(|e| e.advice().in_one_line())
+            }
             None => Err(format!("port {} of {} is not published", role.port, role.service)),
         };
         connected.unwrap_or_else(|why| Box::new(Unasked::new(&role.service, why, clock)))

@@ -70,6 +70,7 @@ impl Ready {
         progress.say(&format!("seed {}", options.seed));
         let read = options.read()?;
         options.check_report()?;
+        read.stack.logins_are_there()?;
         if read.subject.declaration.ports == PortBinding::Fixed {
             stack::ports_are_free(&read.stack)?;
         }

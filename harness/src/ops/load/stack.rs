@@ -13,7 +13,8 @@ use crate::ops::up;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::yaml::suggest;
-use loadgen::{Arrival, Bounds, RunClock, Workload, direct};
+use loadgen::{Arrival, Bounds, Network, RunClock, Workload, direct};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,9 +42,10 @@ pub(super) async fn drive(
         Defaults { rate: Some(declared.rate), arrival: Arrival::Poisson, duration: Some(DURATION) },
     )?;
     let journeys = if arguments.journey.is_empty() {
-        declared.journeys.iter().map(|(name, weight)| (name.clone(), *weight)).collect()
+        declared.weights()
     } else {
-        arguments.journey.iter().map(|text| journey(text)).collect::<Result<Vec<_>, _>>()?
+        let known = declared.journey_names();
+        arguments.journey.iter().map(|text| journey(text, &known)).collect::<Result<Vec<_>, _>>()?
     };
     let up = up::running(&Journal::of_user(), &options.name_or_word()).ok();
     let brought = match &up {
@@ -58,21 +60,22 @@ pub(super) async fn drive(
         _ => declared.rate,
     };
     let noted = Annotations::load(&declaration, stack, asked);
-    let target = traffic::target(&declared, |place| traffic::published(stack, place));
-    let driven = match target {
-        Ok(target) => {
+    let traffic = traffic::traffic(&declared, |place| traffic::published(stack, place));
+    let driven = match traffic {
+        Ok((traffic, places)) => {
             let (rate, arrival) = (declared.rate, Arrival::Poisson);
             let workload = Workload {
                 rate,
                 arrival,
+                traffic,
                 journeys,
-                target,
+                places,
                 seed: running.seed,
                 stream: "load".into(),
             };
             course
                 .follow(arguments, running, async |paced| {
-                    drive_workload(&workload, paced, arguments, running).await
+                    drive_workload(&workload, &[], paced, arguments, running).await
                 })
                 .await
         }
@@ -92,8 +95,9 @@ pub(super) async fn drive(
     driven
 }
 
-async fn drive_workload(
+pub(super) async fn drive_workload(
     workload: &Workload,
+    networks: &[Network],
     paced: Paced,
     arguments: &Arguments,
     running: &Running,
@@ -115,9 +119,10 @@ async fn drive_workload(
         windows: paced.windows,
         deadline: arguments.timeout,
         slip_limit: arguments.max_slip,
-        // The mail itself is not judged here.
-        mail_still: Duration::ZERO,
-        mail_bound: Duration::ZERO,
+        networks: networks.to_vec(),
+        // What arrives is not judged here.
+        sinks_still: Duration::ZERO,
+        sinks_bound: Duration::ZERO,
         ..Bounds::default()
     };
     let (stop, began, duration) = (CancellationToken::new(), Instant::now(), bounds.duration);
@@ -149,15 +154,15 @@ async fn drive_workload(
 }
 
 /// A journey and its weight, as written on the command line.
-fn journey(text: &str) -> Result<(String, f64), Failure> {
+pub(super) fn journey(text: &str, known: &BTreeSet<String>) -> Result<(String, f64), Failure> {
     let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
     let weight =
         weight.parse::<f64>().ok().filter(|w| w.is_finite() && *w >= 0.0).ok_or_else(|| {
             usage(format!("journey {text:?}: {weight:?} is no weight"))
-                .hint("as in --journey send_mail=5")
+                .hint("as in --journey NAME=5")
         })?;
-    if loadgen::journey::named(name).is_none() {
-        let known = loadgen::journey::names();
+    if !known.contains(name) {
+        let known = known.iter().map(String::as_str);
         return Err(
             usage(format!("there is no journey {name}")).hint(suggest(name, known, "journeys"))
         );

@@ -1,21 +1,20 @@
 //! Breakages of a stack's files. Each is planned from a copy of the stack whose files are broken,
 //! brought up alone, and judged: what is wrong with the files must be told without knowing them.
 
+use super::Change;
 use crate::ops::console::Console;
 use crate::ops::live::up_and_run;
 use crate::ops::options::Options;
 use crate::ops::verify::leave;
 use crate::plan::Plan;
 use crate::process::exit::Exit;
-use crate::process::failure::{Advice, Failure};
-use crate::report::text;
-use crate::stack::work_copy;
+use crate::process::failure::Failure;
 use crate::yaml;
 use config::yaml::ConfigError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use verdict::{Cause, Status};
+use verdict::Cause;
 
 /// One breakage: `compose/stacks/<stack>/sabotage/<name>.yaml` with `edits`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -30,7 +29,7 @@ pub struct Breakage {
     /// What is broken, in one sentence.
     pub summary: String,
     /// What is changed, in order.
-    pub edits: Vec<Edit>,
+    pub edits: Vec<Change>,
     /// When it shows.
     pub shows: Shows,
     /// What it touches, as `alert/NAME`, `receiver/`, `route/`, `job/`, `source/`, `step/`; `*` for
@@ -38,17 +37,6 @@ pub struct Breakage {
     pub touches: Vec<String>,
     /// What must be found.
     pub expect: Conviction,
-}
-
-/// A change of one file of the stack, relative to its folder: `old` must be there exactly once.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edit {
-    pub file: String,
-    /// Text that is there.
-    pub old: String,
-    /// Text that takes its place.
-    pub new: String,
 }
 
 /// When a breakage shows.
@@ -93,11 +81,7 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Breakage>, ConfigError
         let breakage: Breakage = yaml::read(&path)?;
         let wrong =
             |keys: &[&str], what: String, hint: &str| Err(yaml::error_at(&path, keys, what, hint));
-        if path.file_stem().and_then(|s| s.to_str()) != Some(&breakage.name) || breakage.schema != 1
-        {
-            let what = format!("breakage {:?} of schema {}", breakage.name, breakage.schema);
-            return wrong(&["name"], what, "name it as its file, schema 1");
-        }
+        super::named_as_its_file(&path, "breakage", &breakage.name, breakage.schema)?;
         if breakage.edits.is_empty() {
             return wrong(&["edits"], "nothing is changed".into(), "state at least one edit");
         }
@@ -110,24 +94,6 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Breakage>, ConfigError
     Ok(found)
 }
 
-impl Edit {
-    fn apply(&self, folder: &Path) -> Result<(), Advice> {
-        let path = folder.join(&self.file);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Advice::from(format!("{} can't be read: {e}", self.file)))?;
-        match text.matches(&self.old).count() {
-            1 => std::fs::write(&path, text.replacen(&self.old, &self.new, 1))
-                .map_err(|e| Advice::from(format!("{} can't be written: {e}", self.file))),
-            n => Err(Advice::from(format!(
-                "{}: the text `{}` is there {n} times, wanted once",
-                self.file,
-                self.old.trim()
-            ))
-            .hint("adapt the breakage to the stack")),
-        }
-    }
-}
-
 impl Breakage {
     /// Makes the broken copy of a stack's folder in an empty one, and tells where it is. What stands
     /// beside the stack stands beside the copy as well, unbroken: its Compose file may take services
@@ -137,7 +103,7 @@ impl Breakage {
     /// An edit does not fit the stack, or the copy can't be written.
     pub fn break_copy(&self, stack: &Path, within: &Path) -> Result<PathBuf, Failure> {
         let copy = within.join(stack.file_name().unwrap_or("stack".as_ref()));
-        work_copy::copy(stack, &copy)?;
+        super::broken_copy(stack, &copy, &format!("breakage {}", self.name), &self.edits)?;
         let beside = stack.parent().and_then(|parent| std::fs::read_dir(parent).ok());
         for entry in beside.into_iter().flatten().flatten() {
             if entry.path() != stack {
@@ -145,11 +111,15 @@ impl Breakage {
                     .map_err(|e| Failure::foreign(Exit::Unfit, e))?;
             }
         }
-        for edit in &self.edits {
-            edit.apply(&copy)
-                .map_err(|e| Failure::usage(e.within(format!("breakage {}", self.name))))?;
-        }
         Ok(copy)
+    }
+
+    /// Drills in which it shows.
+    pub fn drills(&self) -> &[String] {
+        match &self.shows {
+            Shows::Steady => &[],
+            Shows::Drill(drills) => drills,
+        }
     }
 
     /// The plan of the broken stack that must convict it: one verdict, and the drills in which it
@@ -159,10 +129,7 @@ impl Breakage {
     /// The broken files can't be planned, or nothing asks for the verdict or the drills.
     pub fn plan(&self, options: &Options) -> Result<Plan, Failure> {
         let mut plan = options.plan()?;
-        let drills = match &self.shows {
-            Shows::Steady => &[][..],
-            Shows::Drill(drills) => drills,
-        };
+        let drills = self.drills();
         let missing = |what: String, lists: &str| {
             let hint = format!("firedrill verify --dry-run lists the {lists}");
             Err(Failure::usage(format!("breakage {}: {what}", self.name)).hint(hint))
@@ -201,31 +168,8 @@ impl Breakage {
         let broken = Options { stack: copy.to_string_lossy().into_owned(), ..options.clone() };
         let (live, ran) = up_and_run(&broken, |options| self.plan(options)).await?;
         let outcome = leave(live, false, ran, console).await?;
-        let report = &outcome.report;
-        let told = report.verdicts.iter().find(|t| t.id == self.expect.verdict);
-        let (convicted, told) = match told {
-            None => (false, format!("no verdict {} was returned", self.expect.verdict)),
-            Some(told) => {
-                let words = text::verdict(told, report);
-                let unnamed: Vec<&str> = self
-                    .expect
-                    .names
-                    .iter()
-                    .map(String::as_str)
-                    .filter(|name| !words.contains(name))
-                    .collect();
-                let cause = self.expect.cause;
-                if told.status != Status::Fail || told.cause != Some(cause) {
-                    let wanted = cause.name();
-                    (false, format!("not convicted: wanted fail with cause {wanted}\n{words}"))
-                } else if !unnamed.is_empty() {
-                    let unnamed = unnamed.join(", ");
-                    (false, format!("not convicted: the verdict does not name {unnamed}\n{words}"))
-                } else {
-                    (true, words)
-                }
-            }
-        };
+        let Conviction { verdict, cause, names } = &self.expect;
+        let (convicted, told) = super::conviction(&outcome.report, verdict, *cause, names);
         Ok(super::Outcome { convicted, told, seconds: began.elapsed().as_secs_f64() })
     }
 }
@@ -243,7 +187,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
             std::fs::write(path, text).expect("file");
         }
-        let edit = |old: &str| Edit { file: "flags".into(), old: old.into(), new: "30m".into() };
+        let edit = |old: &str| Change { file: "flags".into(), old: old.into(), new: "30m".into() };
         let breakage = |old: &str| Breakage {
             schema: 1,
             name: "minutes".into(),

@@ -1,15 +1,24 @@
 //! Putting a sabotage over a running stack, and taking it off again.
 
 use super::{Apply, Request, Sabotage, SilenceSpec};
+use crate::backend::{Access, Client, Redirects, innermost};
 use crate::ops::live::{LiveStack, rendered};
 use crate::plan::subject::{self, Asked};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::stack::{self, WorkCopy, work_copy};
+use crate::stack::{self, WorkCopy};
 use config::monitoring::matcher::{LabelMatcher, MatcherOp};
+use reqwest::Method;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
+
+/// How long a server may take to answer.
+const ASKED: Duration = Duration::from_secs(10);
+
+fn client(access: &Access) -> Result<Client, Failure> {
+    Client::new(access, Redirects::Followed).map_err(Failure::usage)
+}
 
 impl LiveStack {
     /// Breaks the running stack's monitoring.
@@ -18,20 +27,8 @@ impl LiveStack {
     /// The overlay does not fit the stack, or the stack can't take it over.
     pub async fn apply(&self, sabotage: &Sabotage) -> Result<(), Failure> {
         let broken = tempfile::tempdir().map_err(|e| Failure::foreign(Exit::Unfit, e))?;
-        work_copy::copy(&self.read.stack.folder, broken.path())?;
-        for change in sabotage.all_changes() {
-            let path = broken.path().join(&change.file);
-            let text = std::fs::read_to_string(&path).map_err(|e| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("sabotage {}: {}: {e}", sabotage.name, change.file),
-                )
-            })?;
-            let text = change
-                .apply(&text)
-                .map_err(|e| Failure::usage(e.within(format!("sabotage {}", sabotage.name))))?;
-            std::fs::write(&path, text).map_err(|e| Failure::foreign(Exit::Unfit, e))?;
-        }
+        let of = format!("sabotage {}", sabotage.name);
+        super::broken_copy(&self.read.stack.folder, broken.path(), &of, sabotage.all_changes())?;
         let scaled = self.scaled(broken.path(), sabotage);
         self.take_over(broken.path(), &scaled, sabotage, true).await
     }
@@ -96,8 +93,8 @@ impl LiveStack {
                         .map_err(|e| Failure::new(Exit::Unfit, format!("{new}: {e}")))?;
                 }
                 Apply::Replace(_) => {}
-                Apply::Silence(silence) if breaks => self.silence(silence).await?,
-                Apply::Silence(silence) => self.expire(silence).await?,
+                Apply::Silence(left) if breaks => silence(&self.manager()?, left).await?,
+                Apply::Silence(left) => expire(&self.manager()?, left).await?,
             }
         }
         Ok(())
@@ -107,7 +104,7 @@ impl LiveStack {
     async fn reload(&self, service: &str) -> Result<(), Failure> {
         let roles = &self.read.subject.declaration.roles;
         let role = roles.servers().find(|r| r.service == service);
-        let url = role.and_then(|r| self.running.url(service, r.port)).ok_or_else(|| {
+        let access = role.and_then(|r| self.running.access(r)).ok_or_else(|| {
             Failure::new(
                 Exit::Usage,
                 format!(
@@ -115,109 +112,30 @@ impl LiveStack {
                 ),
             )
         })?;
-        let answered = reqwest::Client::new()
-            .post(format!("{url}/-/reload"))
-            .timeout(Duration::from_secs(10))
-            .send()
-            .await;
-        answered
-            .map(drop)
-            .map_err(|e| Failure::new(Exit::Unknown, format!("{service} does not answer: {e}")))
+        reload(&client(&access)?, service).await
     }
 
-    /// Address of the alert manager's API.
-    fn manager(&self) -> Result<String, Failure> {
+    /// Who asks the alert manager.
+    fn manager(&self) -> Result<Client, Failure> {
         let role = self.read.subject.declaration.roles.alerting.iter().next();
-        let url = role.and_then(|r| self.running.url(&r.service, r.port));
-        url.map(|url| format!("{url}/api/v2")).ok_or_else(|| {
+        let access = role.and_then(|r| self.running.access(r)).ok_or_else(|| {
             Failure::new(Exit::Usage, "no alert manager is declared with a published port")
-        })
+        })?;
+        client(&access)
     }
 
-    async fn silence(&self, left: &SilenceSpec) -> Result<(), Failure> {
-        let parsed =
-            LabelMatcher::parse_list(&left.matchers).map_err(|e| Failure::new(Exit::Usage, e))?;
-        let matchers: Vec<_> = parsed
-            .iter()
-            .map(|m| {
-                let is_regex = matches!(m.op, MatcherOp::Matches | MatcherOp::MatchesNot);
-                let is_equal = matches!(m.op, MatcherOp::Equal | MatcherOp::Matches);
-                serde_json::json!({"name": m.name, "value": m.value, "isRegex": is_regex, "isEqual": is_equal})
-            })
-            .collect();
-        let now = jiff::Timestamp::now();
-        let body = serde_json::json!({
-            "matchers": matchers,
-            "createdBy": left.created_by,
-            "comment": "to be removed tomorrow",
-            "startsAt": now.to_string(),
-            "endsAt": (now + jiff::SignedDuration::from_hours(24)).to_string(),
-        });
-        let call = reqwest::Client::new()
-            .post(format!("{}/silences", self.manager()?))
-            .timeout(Duration::from_secs(10))
-            .json(&body);
-        call.send()
-            .await
-            .and_then(|a| a.error_for_status())
-            .map(drop)
-            .map_err(|e| Failure::foreign(Exit::Unknown, e))
-    }
-
-    /// Expires every silence of whoever left one behind.
-    async fn expire(&self, left: &SilenceSpec) -> Result<(), Failure> {
-        let unknown = |e: reqwest::Error| Failure::foreign(Exit::Unknown, e);
-        let (client, manager) = (reqwest::Client::new(), self.manager()?);
-        let asked = client
-            .get(format!("{manager}/silences"))
-            .timeout(Duration::from_secs(10))
-            .send()
-            .await
-            .map_err(unknown)?;
-        let all: Vec<serde_json::Value> = asked.json().await.map_err(unknown)?;
-        for silence in all.iter().filter(|s| {
-            s["createdBy"] == left.created_by.as_str() && s["status"]["state"] != "expired"
-        }) {
-            let id = silence["id"].as_str().unwrap_or_default();
-            let call =
-                client.delete(format!("{manager}/silence/{id}")).timeout(Duration::from_secs(10));
-            call.send().await.and_then(|a| a.error_for_status()).map_err(unknown)?;
-        }
-        Ok(())
-    }
-
-    async fn request(&self, request: &Request, work: &WorkCopy) -> Result<(), Failure> {
-        let usage = |what: String| Failure::new(Exit::Usage, what);
-        let parsed =
-            request.to.rsplit_once(':').and_then(|(s, p)| self.running.url(s, p.parse().ok()?));
-        let url = parsed.ok_or_else(|| usage(format!("{} has no published port", request.to)))?;
-        let method = request
-            .method
-            .parse()
-            .map_err(|_| usage(format!("{} is no method", request.method)))?;
-        let mut call = reqwest::Client::new()
-            .request(method, format!("{url}{}", request.path))
-            .timeout(Duration::from_secs(20))
-            .header("content-type", "application/json");
-        if let Some(body) = &request.body {
-            call = call.body(work.read(body)?);
-        }
-        let answer = call.send().await.map_err(|e| Failure::foreign(Exit::Unknown, e))?;
-        let status = answer.status();
-        // What a request removes may be gone already.
-        if status.is_success() || (request.method == "DELETE" && status.as_u16() == 404) {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Exit::Unknown,
-            format!(
-                "{} {}{} was answered {status}: {}",
-                request.method,
-                request.to,
-                request.path,
-                answer.text().await.unwrap_or_default()
-            ),
-        ))
+    async fn request(&self, asked: &Request, work: &WorkCopy) -> Result<(), Failure> {
+        let roles = &self.read.subject.declaration.roles;
+        let access = asked
+            .to
+            .rsplit_once(':')
+            .and_then(|(s, p)| self.running.access_to(roles, s, s, p.parse().ok()?));
+        let access = access.ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("{} has no published port", asked.to))
+        })?;
+        let body = asked.body.as_ref().map(|file| work.read(file)).transpose()?;
+        // Its path is written whole.
+        request(&client(&access.of_whole_paths())?, asked, body).await
     }
 
     /// Makes a service's container anew from the work copy's Compose file, at its old ports, with
@@ -232,5 +150,138 @@ impl LiveStack {
         )
         .await
         .map_err(Failure::from)
+    }
+}
+
+/// Has a server reload. That it refuses is for the verdicts to find.
+async fn reload(client: &Client, service: &str) -> Result<(), Failure> {
+    client.reload("/-/reload").await.map(drop).map_err(|e| {
+        Failure::new(Exit::Unknown, format!("{service} does not answer: {}", innermost(&e)))
+    })
+}
+
+fn unknown(error: reqwest::Error) -> Failure {
+    Failure::foreign(Exit::Unknown, innermost(&error))
+}
+
+/// Leaves a silence behind.
+async fn silence(manager: &Client, left: &SilenceSpec) -> Result<(), Failure> {
+    let parsed =
+        LabelMatcher::parse_list(&left.matchers).map_err(|e| Failure::new(Exit::Usage, e))?;
+    let matchers: Vec<_> = parsed
+        .iter()
+        .map(|m| {
+            let is_regex = matches!(m.op, MatcherOp::Matches | MatcherOp::MatchesNot);
+            let is_equal = matches!(m.op, MatcherOp::Equal | MatcherOp::Matches);
+            serde_json::json!({"name": m.name, "value": m.value, "isRegex": is_regex, "isEqual": is_equal})
+        })
+        .collect();
+    let now = jiff::Timestamp::now();
+    let body = serde_json::json!({
+        "matchers": matchers,
+        "createdBy": left.created_by,
+        "comment": "to be removed tomorrow",
+        "startsAt": now.to_string(),
+        "endsAt": (now + jiff::SignedDuration::from_hours(24)).to_string(),
+    });
+    let call = manager.request(Method::POST, "/api/v2/silences", &[]).timeout(ASKED).json(&body);
+    call.send().await.and_then(|a| a.error_for_status()).map(drop).map_err(unknown)
+}
+
+/// Expires every silence of whoever left one behind.
+async fn expire(manager: &Client, left: &SilenceSpec) -> Result<(), Failure> {
+    let asked = manager.request(Method::GET, "/api/v2/silences", &[]).timeout(ASKED);
+    let asked = asked.send().await.and_then(|a| a.error_for_status()).map_err(unknown)?;
+    let all: Vec<serde_json::Value> = asked.json().await.map_err(unknown)?;
+    for silence in all
+        .iter()
+        .filter(|s| s["createdBy"] == left.created_by.as_str() && s["status"]["state"] != "expired")
+    {
+        let path = format!("/api/v2/silence/{}", silence["id"].as_str().unwrap_or_default());
+        let call = manager.request(Method::DELETE, &path, &[]).timeout(ASKED);
+        call.send().await.and_then(|a| a.error_for_status()).map_err(unknown)?;
+    }
+    Ok(())
+}
+
+/// Sends what a sabotage asks for.
+async fn request(client: &Client, asked: &Request, body: Option<String>) -> Result<(), Failure> {
+    let method = asked
+        .method
+        .parse()
+        .map_err(|_| Failure::new(Exit::Usage, format!("{} is no method", asked.method)))?;
+    let mut call = client
+        .request(method, &asked.path, &[])
+        .timeout(Duration::from_secs(20))
+        .header("content-type", "application/json");
+    if let Some(body) = body {
+        call = call.body(body);
+    }
+    let answer = call.send().await.map_err(unknown)?;
+    let status = answer.status();
+    // What a request removes may be gone already.
+    if status.is_success() || (asked.method == "DELETE" && status.as_u16() == 404) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Unknown,
+        format!(
+            "{} {}{} was answered {status}: {}",
+            asked.method,
+            asked.to,
+            asked.path,
+            answer.text().await.unwrap_or_default()
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::tests::{Guarded, without_one};
+
+    /// Each thing that an overlay asks of a server is asked as its role says, and not without one of
+    /// the keys.
+    #[tokio::test]
+    async fn servers_are_asked_as_their_roles_say() {
+        let server = Guarded::serve("/prom").await;
+        let left = SilenceSpec { matchers: r#"alertname="X""#.into(), created_by: "me".into() };
+        let asked = |path: &str| Request {
+            method: "PUT".into(),
+            to: "server:9090".into(),
+            path: path.into(),
+            body: None,
+        };
+        for access in server.accesses() {
+            let whole = client(&access).expect("a client");
+            reload(&whole, "server").await.expect("reloads");
+            silence(&whole, &left).await.expect("silences");
+            expire(&whole, &left).await.expect("expires");
+            let paths = client(&access.of_whole_paths()).expect("a client");
+            request(&paths, &asked("/prom/thing"), Some("{}".into())).await.expect("is sent");
+            assert_eq!(
+                server.asked(),
+                [
+                    "POST /prom/-/reload",
+                    "POST /prom/api/v2/silences",
+                    "GET /prom/api/v2/silences",
+                    "DELETE /prom/api/v2/silence/left",
+                    "PUT /prom/thing",
+                ]
+            );
+            for (key, less) in without_one(&access) {
+                let Ok(less) = client(&less) else { continue };
+                assert!(silence(&less, &left).await.is_err(), "silence without {key}");
+                assert!(expire(&less, &left).await.is_err(), "expire without {key}");
+                assert!(
+                    request(&less, &asked("/thing"), None).await.is_err(),
+                    "request without {key}"
+                );
+                // What is refused is for the verdicts to find.
+                let _ = reload(&less, "server").await;
+            }
+            let reloads = server.asked().iter().filter(|a| a.contains("reload")).count();
+            assert_eq!(reloads, 0, "reloaded by nobody whom it knows");
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn check(path: &Path, scenario: &Scenario) -> Result<(), ConfigError>
     check.early()?;
     check.overrides()?;
     check.seconds()?;
-    check.journeys()
+    check.load()
 }
 
 struct Check<'a> {
@@ -43,9 +43,7 @@ impl Check<'_> {
         what: impl Into<String>,
         hint: impl Into<String>,
     ) -> Result<(), ConfigError> {
-        let keys = self.scenario.keys(phase, below);
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        self.wrong(&keys, what, hint)
+        Err(self.scenario.error_in(self.path, phase, below, what, hint))
     }
 
     fn name(&self) -> Result<(), ConfigError> {
@@ -77,20 +75,17 @@ impl Check<'_> {
                     let hint = "give each fault of a drill an id of its own";
                     return self.wrong_in(at, &["inject", &n, "id"], what, hint);
                 }
-                if let Aim::Between { these, those, .. } = &fault.aim {
-                    if let Some(key) =
+                if let Aim::Between { these, those, .. } = &fault.aim
+                    && let Some(key) =
                         [("between", these), ("and", those)].iter().find(|(_, s)| s.is_empty())
-                    {
-                        let what = format!("fault {id}: `{}` names nobody", key.0);
-                        let hint = "name at least one service on each side";
-                        return self.wrong_in(at, &["inject", &n, key.0], what, hint);
-                    }
-                    let own = these.iter().find(|a| those.iter().any(|b| a.meets(b)));
-                    if let Some(own) = own {
-                        let what = format!("fault {id}: {own} would be cut off from itself");
-                        let hint = "name it on one side only";
-                        return self.wrong_in(at, &["inject", &n, "and"], what, hint);
-                    }
+                {
+                    let what = format!("fault {id}: `{}` names nobody", key.0);
+                    let hint = "name at least one service on each side";
+                    return self.wrong_in(at, &["inject", &n, key.0], what, hint);
+                }
+                if let Some(what) = fault.cut_off_from_itself() {
+                    let hint = "name it on one side only";
+                    return self.wrong_in(at, &["inject", &n, "and"], what, hint);
                 }
                 if let Err(FaultError::Settings { what, hint }) = fault.foreseen() {
                     let known = crate::fault::kinds().contains(&fault.kind.as_str());
@@ -258,28 +253,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Journeys must be some that are known, and added load must be load.
-    fn journeys(&self) -> Result<(), ConfigError> {
-        let journeys = loadgen::journey::names();
-        for (key, named) in [
-            ("needs_journeys", &self.scenario.needs_journeys),
-            ("leaves_journeys", &self.scenario.leaves_journeys),
-        ] {
-            if let Some(unknown) = named.iter().find(|j| !journeys.contains(&j.as_str())) {
-                let hint = format!("the journeys are {}", journeys.join(", "));
-                return self.wrong(&[key], format!("{key}: there is no journey {unknown}"), hint);
-            }
-        }
+    /// Added load must be load.
+    fn load(&self) -> Result<(), ConfigError> {
         for (at, phase) in self.scenario.phases.iter().enumerate() {
             let Some(load) = &phase.load else { continue };
-            if !journeys.contains(&load.journey.as_str()) {
-                return self.wrong_in(
-                    at,
-                    &["load", "journey"],
-                    format!("there is no journey {}", load.journey),
-                    format!("the journeys are {}", journeys.join(", ")),
-                );
-            }
             if !(0.01..=100_000.0).contains(&load.rate) {
                 let seen = load.rate;
                 return self.wrong_in(

@@ -442,7 +442,7 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Scenario>, ConfigError
 ///
 /// # Errors
 /// A file that can't be read or understood, whose `name` is not its file's, or that asks for a
-/// fault, setting or journey that does not exist.
+/// fault or setting that does not exist.
 pub fn read(path: &Path) -> Result<Scenario, ConfigError> {
     let scenario = parse(path, &yaml::text(path)?)?;
     check::check(path, &scenario)?;

@@ -165,7 +165,7 @@ pub(super) fn unscalable(mounts: &Mounts, files: &[RenderedFile]) -> Vec<(Place,
     let why = |file: &RenderedFile| {
         let why =
             mounts.out_of_reach(&file.service, &file.original).filter(|_| file.within.is_none())?;
-        Some((Place { file: file.original.clone(), line: 0, key: String::new() }, why))
+        Some((Place::of(&file.original), why))
     };
     files.iter().filter_map(why).collect()
 }

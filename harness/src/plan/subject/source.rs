@@ -85,8 +85,17 @@ impl Found<'_> {
     }
 }
 
+const MB: u64 = 1_000_000;
+/// Size from which on a file is no configuration, in bytes.
+pub const LARGEST: u64 = 10 * MB;
+
 /// Reads a file of a stack's, and learns what in it must not be shown.
 fn read(file: &Path) -> Result<String, ConfigError> {
+    let size = std::fs::metadata(file).map_or(0, |about| about.len());
+    if size > LARGEST {
+        let what = format!("{} MB large, at most {} MB are read", size / MB, LARGEST / MB);
+        return Err(ConfigError::of(file, what, "is this a configuration file?"));
+    }
     let text = std::fs::read_to_string(file).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {
@@ -121,8 +130,22 @@ impl Source {
         }
     }
 
+    /// The files of this machine that its configuration consists of.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.config.clone().into_iter().collect();
+        let Some(Ok(text)) = self.configuration().map(|found| found.read()) else { return files };
+        for pattern in named_files(self.kind, &text) {
+            let found = self.resolve(&pattern).unwrap_or_default();
+            files.extend(found.into_values().filter_map(|found| match found {
+                Found::File(file) => Some(file),
+                Found::Text(_) => None,
+            }));
+        }
+        files
+    }
+
     /// The server, with all texts that its configuration consists of, as far as they can be read.
-    fn server(&self) -> Server {
+    pub fn server(&self) -> Server {
         let mut files = FileSet::default();
         if let Some(found) = self.configuration() {
             let configuration = found.read();

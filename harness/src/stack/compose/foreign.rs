@@ -54,7 +54,7 @@ fn text_is_read(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(60))]
 
     #[test]
     fn a_damaged_project(text in damaged(COMPOSE)) {

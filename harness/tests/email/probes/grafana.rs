@@ -262,8 +262,9 @@ async fn annotations(port: u16) {
     ];
     let annotate = async |password: &str, run: &str| {
         // No dashboard is named: all that there are.
-        let annotations =
-            Annotations::on(&role(password), port, Vec::new(), run, RunClock::begin());
+        let role = role(password);
+        let access = role.access_at(port);
+        let annotations = Annotations::on(&role, access, Vec::new(), run, RunClock::begin());
         let sender = annotations.sender();
         events.iter().for_each(|e| sender.send(e.clone()).unwrap());
         drop(sender);

@@ -1,5 +1,6 @@
 //! Health endpoints, HTTP and TCP.
 
+use firedrill::backend::Access;
 use firedrill::declaration::HealthEndpoint;
 use firedrill::probe::{health, host};
 use firedrill::process::clock::RunClock;
@@ -24,7 +25,7 @@ async fn check(
         contains: text(contains),
         banner: text(banner),
     };
-    let observation = health::check(&endpoint, port, RunClock::begin()).await;
+    let observation = health::check(&endpoint, &Access::plain(port), RunClock::begin()).await;
     assert_eq!(observation.source, "web");
     match observation.fact {
         Fact::Health(answer) => answer,

@@ -186,7 +186,7 @@ async fn annotations() {
         ..Role::default()
     };
     let uids = ["email-service-overview", "system-resources"].map(String::from).to_vec();
-    let annotations = Annotations::on(&role, port, uids, RUN, RunClock::begin());
+    let annotations = Annotations::on(&role, role.access_at(port), uids, RUN, RunClock::begin());
     let event = |ms: i64, kind: EventKind| Event {
         seq: 0,
         at: At { mono_us: 0, wall_us: ms * 1_000 },

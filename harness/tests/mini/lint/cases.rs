@@ -64,15 +64,15 @@ pub const CASES: &[Case] = &[
         "two rules with one name",
         "duplicate-rule",
         "error",
-        &[
-            (RULES, "alert: SpareDown", "alert: ExporterDown"),
-            (
-                RULES,
-                "labels: {severity: warning, service: spare}",
-                "labels: {severity: critical, service: exporter}",
-            ),
-        ],
-        (RULES, "- alert: ExporterDown\n        expr: up{job=\"spare\"}"),
+        &[(
+            RULES,
+            "      - alert: SpareDown",
+            "      - alert: ExporterDown\n        expr: up{job=\"exporter\"} == 0 or absent(up{job=\"exporter\"})\n        for: 4s\n        labels: {severity: critical, service: exporter}\n      - alert: SpareDown",
+        )],
+        (
+            RULES,
+            "- alert: ExporterDown\n        expr: up{job=\"exporter\"} == 0 or absent(up{job=\"exporter\"})\n        for: 4s",
+        ),
     ),
     mini(
         "a `for` below the interval",
@@ -203,7 +203,7 @@ pub const CASES: &[Case] = &[
     mini(
         "a template with a label that was grouped away",
         "template-label",
-        "warning",
+        "note",
         &[(RULES, "summary: Scripted requests fail", "summary: 'on {{ $labels.instance }}'")],
         (RULES, "- alert: ScriptedErrorRate"),
     ),

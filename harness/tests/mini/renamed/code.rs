@@ -25,12 +25,16 @@ pub fn names_known(read: &LoadedStack, sources: &[&Path]) -> Vec<String> {
     let jobs = declaration.targets.iter().flat_map(|t| [t.job.as_str(), t.service.as_str()]);
     let receivers = declaration.receivers.iter().map(|r| r.name.as_str());
     let drills = read.subject.scenarios.keys().map(String::as_str);
+    let journeys = declaration.workload.iter().flat_map(|w| &w.journeys).flat_map(|(name, j)| {
+        std::iter::once(name.as_str()).chain(j.steps.iter().map(|step| step.name.as_str()))
+    });
     let compound = |n: &&str| !kinds.contains(n) && !protocols.iter().any(|p| p.starts_with(*n));
     // One plain word (`redis`, `spare`) says nothing; a compound one can only have come from the
     // stack.
     let names: BTreeSet<&str> = jobs
         .chain(receivers)
         .chain(drills)
+        .chain(journeys)
         .filter(|n| n.contains(['-', '_']))
         .chain(alerts)
         .filter(compound)

@@ -34,7 +34,11 @@ pub fn make(read: &LoadedStack, home: &Home, names: &Names, to: &Path) -> std::i
                 .and_then(|p| p.components().next())
                 .map(|c| c.as_os_str().to_string_lossy().into_owned())
                 .unwrap_or_default();
-            if FOREIGN.contains(&top.as_str()) { Manner::Hosts } else { Manner::Words }
+            match top.as_str() {
+                "journeys" => Manner::Journeys,
+                top if FOREIGN.contains(&top) => Manner::Hosts,
+                _ => Manner::Words,
+            }
         },
         names,
         &rewriter,
@@ -76,10 +80,13 @@ fn tree(
         if file == "README.md" {
             continue;
         }
-        // A scenario's file is called as the drill.
+        // A scenario's file is called as the drill, a journey's as the journey.
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let target = match names.fresh.get(&stem) {
             Some((Kind::Drill, fresh)) => to.join(file.replacen(&stem, fresh, 1)),
+            Some((Kind::Journey, fresh)) if manner(&path) == Manner::Journeys => {
+                to.join(file.replacen(&stem, fresh, 1))
+            }
             _ => to.join(&file),
         };
         std::fs::write(&target, rewriter.text(manner(&path), &std::fs::read_to_string(&path)?))?;

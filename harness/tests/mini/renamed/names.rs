@@ -19,6 +19,8 @@ pub enum Kind {
     Drill,
     /// Metric of the stack's own making, or recording rule.
     Metric,
+    /// Journey, or a step of one: plain words, which are names only where a journey is spoken of.
+    Journey,
 }
 
 /// Old name to kind and fresh name, and what index names begin with.
@@ -28,6 +30,8 @@ pub struct Names {
     pub fresh: BTreeMap<String, (Kind, String)>,
     /// Beginning of index names, old and fresh, and the sources that may follow it.
     pub indices: Option<(String, String, Vec<String>)>,
+    /// Steps of journeys, as `journey/step`.
+    pub steps: BTreeSet<String>,
 }
 
 impl Names {
@@ -51,6 +55,14 @@ impl Names {
         add(declaration.dead_mans_switches.iter().map(|s| s.name.clone()).collect(), Kind::Alert);
         add(read.subject.scenarios.keys().cloned().collect(), Kind::Drill);
         add(own_metrics(read), Kind::Metric);
+        let mut steps = BTreeSet::new();
+        for (name, journey) in declaration.workload.iter().flat_map(|w| &w.journeys) {
+            add(vec![name.clone()], Kind::Journey);
+            for step in &journey.steps {
+                add(vec![step.name.clone()], Kind::Journey);
+                steps.insert(format!("{name}/{}", step.name));
+            }
+        }
         let mut rng = StdRng::seed_from_u64(seed);
         let mut taken: BTreeSet<String> = found.iter().map(|(n, _)| n.clone()).collect();
         let mut fresh = BTreeMap::new();
@@ -70,7 +82,7 @@ impl Names {
             let root = first.index_prefix.strip_suffix(&format!("{}-", first.source))?.to_owned();
             Some((root, format!("{}-", word(&mut rng)), sources))
         });
-        Names { fresh, indices }
+        Names { fresh, indices, steps }
     }
 
     /// The fresh name of something; what is no name of the stack stays.
@@ -80,7 +92,11 @@ impl Names {
 
     /// A verdict's id after renaming.
     pub fn id(&self, id: &str) -> String {
-        id.split('.').map(|part| self.map(part)).collect::<Vec<_>>().join(".")
+        let part = |part: &str| match self.fresh.get(part) {
+            Some((kind, fresh)) if *kind != Kind::Journey => fresh.clone(),
+            _ => part.to_owned(),
+        };
+        id.split('.').map(part).collect::<Vec<_>>().join(".")
     }
 }
 
@@ -157,7 +173,7 @@ fn draw(rng: &mut StdRng, old: &str, kind: Kind) -> String {
         Kind::Stack => word(rng),
         Kind::Service => format!("{}-{}", word(rng), word(rng)),
         Kind::Alert => capital(word(rng)) + &capital(word(rng)),
-        Kind::Drill => format!("{}_{}", word(rng), word(rng)),
+        Kind::Drill | Kind::Journey => format!("{}_{}", word(rng), word(rng)),
         // As many levels as before.
         Kind::Metric => old
             .split(':')

@@ -12,6 +12,8 @@ pub enum Manner {
     Words,
     /// Configuration of a program in its own language: only hosts of addresses are names.
     Hosts,
+    /// A journey's own file: its steps are names.
+    Journeys,
 }
 
 /// Renames in texts.
@@ -72,27 +74,58 @@ impl<'a> Rewriter<'a> {
                 continue;
             }
             let hosts_only = manner == Manner::Hosts || arguments || command.is_some();
-            renamed.push_str(&self.line(line, hosts_only));
+            renamed.push_str(&self.line(line, hosts_only, manner));
         }
         renamed
     }
 
-    fn line(&self, line: &str, hosts_only: bool) -> String {
+    fn line(&self, whole: &str, hosts_only: bool, manner: Manner) -> String {
         let line = match &self.indices {
             Some((pattern, fresh)) => pattern
-                .replace_all(line, |c: &regex::Captures<'_>| {
+                .replace_all(whole, |c: &regex::Captures<'_>| {
                     format!("{fresh}{}", self.names.map(&c[1]))
                 })
                 .into_owned(),
-            None => line.to_owned(),
+            None => whole.to_owned(),
         };
         let renamed = self.tokens.replace_all(&line, |c: &regex::Captures<'_>| {
             let found = c.get(0).unwrap();
             let (kind, fresh) = &self.names.fresh[found.as_str()];
-            let is_name = is_name(&line[..found.start()], &line[found.end()..], *kind, hosts_only);
+            let (before, after) = (&line[..found.start()], &line[found.end()..]);
+            let is_name = match kind {
+                Kind::Journey => self.is_journey(before, found.as_str(), after, manner),
+                kind => is_name(before, after, *kind, hosts_only),
+            };
             if is_name { fresh.clone() } else { found.as_str().to_owned() }
         });
         renamed.into_owned()
+    }
+}
+
+impl Rewriter<'_> {
+    /// Whether a token names a journey or a step, by what stands around it.
+    fn is_journey(&self, before: &str, found: &str, after: &str, manner: Manner) -> bool {
+        let in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        let next = after.chars().next();
+        if before.chars().next_back().is_some_and(in_word) || next.is_some_and(in_word) {
+            return false;
+        }
+        // `journey/step`, from either side.
+        let word_after = |text: &str| text.split(|c| !in_word(c)).next().unwrap_or("").to_owned();
+        if let Some(step) = after.strip_prefix('/')
+            && self.names.steps.contains(&format!("{found}/{}", word_after(step)))
+        {
+            return !before.ends_with('/');
+        }
+        if let Some(journey) = before.strip_suffix('/') {
+            let journey = journey.rsplit(|c| !in_word(c)).next().unwrap_or("");
+            return self.names.steps.contains(&format!("{journey}/{found}"));
+        }
+        if manner == Manner::Journeys {
+            return before.ends_with("name: ") || before.ends_with("{recent.");
+        }
+        let listed = ["journeys: {", "journeys: ["].iter().any(|key| before.contains(key));
+        (listed && matches!(next, Some(':' | ',' | ']'))) || before.ends_with("journey: ")
     }
 }
 

@@ -39,6 +39,20 @@ const CASES: &[Case] = &[
         (OWN, "set: main"),
     ),
     mini(
+        "events of a metrics server",
+        &[(
+            OWN,
+            "config: prometheus/prometheus.yml}",
+            "config: prometheus/prometheus.yml, events: /prometheus/events.jsonl}",
+        )],
+        (OWN, "events: /prometheus"),
+    ),
+    mini(
+        "events without a whole path",
+        &[(OWN, "port: 9093, config", "port: 9093, events: events.jsonl, config")],
+        (OWN, "events: events.jsonl"),
+    ),
+    mini(
         "entrance to what is no store",
         &[(
             OWN,

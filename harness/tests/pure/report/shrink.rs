@@ -83,7 +83,7 @@ fn plan(file: &mut RunFile) {
         .collect();
     let required = std::mem::take(&mut file.plan.required);
     let drills = file.plan.drills.clone();
-    file.plan.only_verdicts(&verdicts);
+    file.plan.only_verdicts(&verdicts, &BTreeSet::new());
     // Waves as they were run.
     file.plan.drills =
         drills.into_iter().filter(|d| DRILLS.contains(&d.scenario.name.as_str())).collect();
@@ -124,7 +124,7 @@ fn kept(mut event: Event, keep: &mut Keep) -> Option<Event> {
             true
         }
         EventKind::Load(LoadEvent::Operation(o)) => ids.contains(&o.id),
-        EventKind::Load(LoadEvent::MailSeen { operation, .. }) => ids.contains(operation),
+        EventKind::Load(LoadEvent::Seen { operation, .. }) => ids.contains(operation),
         EventKind::Load(LoadEvent::Began { stream, .. } | LoadEvent::Ended { stream, .. }) => {
             stream == "background"
         }
@@ -205,6 +205,7 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::Reload(_)
         | Fact::Silences { .. }
         | Fact::ManagerReceivers { .. }
+        | Fact::ManagerEvents { .. }
         | Fact::ProcessStarted { .. }
         | Fact::Retention { .. }
         | Fact::Replica(_)

@@ -7,6 +7,8 @@ pub const PLANTED: &[(&str, &str)] = &[
     ("firedrill.yaml", "R01fdkeyAAAA1111zzzz"),
     ("firedrill.yaml", "fd-workload-pw-02x"),
     ("firedrill.yaml", "fdRolePassword03"),
+    ("firedrill.yaml", "fdRoleToken29"),
+    ("monitoring.pw", "file30-of-a-role"),
     ("alertmanager.yml", "T04SLACK/B04HOOK/s04slackwebhooktail"),
     ("alertmanager.yml", "genie05-11aa-22bb-33cc"),
     ("alertmanager.yml", "smtp06Auth!Password"),
@@ -46,8 +48,8 @@ const FILES: &[(&str, &str)] = &[
         r##"schema: 1
 stack: shop
 roles:
-  metrics: {kind: prometheus, service: prometheus, port: 9090, config: prometheus.yml}
-  alerting: {kind: alertmanager, service: alertmanager, port: 9093, config: alertmanager.yml}
+  metrics: {kind: prometheus, service: prometheus, port: 9090, user: ops, password_file: monitoring.pw, config: prometheus.yml}
+  alerting: {kind: alertmanager, service: alertmanager, port: 9093, token: fdRoleToken29, config: alertmanager.yml}
   collector: {kind: otel-collector, service: otel, port: 13133, config: otel.yaml}
   dashboards: {kind: grafana, service: grafana, port: 3000, user: admin, password: fdRolePassword03}
 targets: [{job: node, service: node}]
@@ -71,7 +73,8 @@ workload:
   http: node:9100
   users: [alice@mail.test]
   password: fd-workload-pw-02x
-  journeys: {list: 1}
+  auth: {basic: ["{user.name}", "{user.password}"]}
+  journeys: {list: {steps: [{name: list, get: /metrics}]}}
 "##,
     ),
     (
@@ -103,6 +106,7 @@ receivers:
       - to: ops@ops.test
 "##,
     ),
+    ("monitoring.pw", "file30-of-a-role\n"),
     ("slack_url", "https://hooks.slack.com/services/T10FILE/B10FILE/s10inafileofitsown\n"),
     (
         "prometheus.yml",

@@ -5,6 +5,7 @@
 //! evaluation interval), never by polling.
 
 mod delivery;
+mod events;
 mod fires;
 mod gap;
 mod notified;

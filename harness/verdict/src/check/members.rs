@@ -6,6 +6,7 @@ use super::Expectation;
 use crate::history::fault::FaultEvent;
 use crate::history::{EventKind, History};
 use crate::observation::Fact;
+use crate::observation::asked::Asked;
 use crate::verdict::{Evidence, Status, Verdict};
 use std::collections::BTreeSet;
 
@@ -111,11 +112,14 @@ fn unanswered(expectation: &Expectation, why: String) -> Verdict {
     Verdict::unknown(checker.id(), checker.expected(), why)
 }
 
-/// Why nothing is known of a declared member, if so: it answered no question of the run.
+/// Why nothing is known of a declared member, if so: it answered no question of the run. Its file of
+/// events is no answer: it can be read while the server is gone.
 fn absence(history: &History, member: &str) -> Option<String> {
     let mut error = None;
     for (_, o) in history.observations().filter(|(_, o)| o.source == member) {
         match &o.fact {
+            Fact::ManagerEvents { .. }
+            | Fact::Unreachable { question: Asked::ManagerEvents, .. } => {}
             Fact::Unreachable { error: e, .. } => error = Some(e.as_str()),
             _ => return None,
         }

@@ -45,7 +45,7 @@ pub struct ExpectedTrace {
 /// missing, and all spans that carry the id in one trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TracesComplete {
-    /// Name of the span attribute that carries the operation's id.
+    /// Name of the span attribute that carries the operation's id; empty where it is the trace's.
     pub id_attribute: String,
     /// The trace that each step must lead to.
     pub traces: Vec<ExpectedTrace>,
@@ -58,7 +58,7 @@ pub struct TracesComplete {
 /// power 0.99.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplingRate {
-    /// Name of the span attribute that carries the operation's id.
+    /// Name of the span attribute that carries the operation's id; empty where it is the trace's.
     pub id_attribute: String,
     /// Steps, written `journey/step`, whose operations are sampled.
     pub steps: Vec<String>,
@@ -117,7 +117,7 @@ impl<'h> Stored<'h> {
                 if trace.spans.insert(&s.span_id, s).is_none() {
                     stored.spans += 1;
                 }
-                if let Some(id) = s.attributes.text(id_attribute) {
+                if let Some(id) = s.operation(id_attribute) {
                     stored.by_operation.entry(id).or_default().insert(&s.trace_id);
                 }
             }
@@ -135,7 +135,7 @@ impl Trace<'_> {
     /// Everything that is wrong with one operation's trace.
     fn faults(&self, wanted: &ExpectedTrace) -> Vec<(Cause, String)> {
         let mut wrong = Vec::new();
-        let roots: Vec<&&Span> = self.spans.values().filter(|s| s.parent_id.is_none()).collect();
+        let roots: Vec<&&Span> = self.spans.values().filter(|s| s.parent().is_none()).collect();
         if roots.len() > 1 {
             wrong.push((
                 Cause::SpanWithoutParent,
@@ -147,7 +147,7 @@ impl Trace<'_> {
             ));
         }
         for s in self.spans.values() {
-            if s.parent_id.as_ref().is_some_and(|p| !self.spans.contains_key(p.as_str())) {
+            if s.parent().is_some_and(|p| !self.spans.contains_key(p)) {
                 wrong.push((
                     Cause::SpanWithoutParent,
                     format!("the parent of {} is not in its trace", named(s)),
@@ -161,11 +161,10 @@ impl Trace<'_> {
                 wrong.push((Cause::SpanMissing, format!("{}: {} is missing", w.service, w.name)));
                 continue;
             };
-            let parent_of =
-                |s: &Span| s.parent_id.as_ref().and_then(|p| self.spans.get(p.as_str()));
+            let parent_of = |s: &Span| s.parent().and_then(|p| self.spans.get(p));
             let right = found.iter().any(|s| match (&w.parent, parent_of(s)) {
                 (Some((service, name)), Some(p)) => Self::is(p, service, name),
-                (None, None) => s.parent_id.is_none(),
+                (None, None) => s.parent().is_none(),
                 _ => false,
             });
             if right {
@@ -173,7 +172,7 @@ impl Trace<'_> {
             }
             let wanted =
                 w.parent.as_ref().map_or("to be the root".to_owned(), |(s, n)| format!("{s}: {n}"));
-            match (parent_of(any), &any.parent_id) {
+            match (parent_of(any), any.parent()) {
                 (Some(p), _) => wrong.push((
                     Cause::SpanWithoutParent,
                     format!("{} has parent {}, wanted {wanted}", named(any), named(p)),
@@ -255,7 +254,7 @@ fn scattered(traces: &[&Trace<'_>]) -> Option<(Cause, String)> {
         return None;
     }
     let spans = traces.iter().flat_map(|t| t.spans.values());
-    let roots: Vec<String> = spans.filter(|s| s.parent_id.is_none()).map(|s| named(s)).collect();
+    let roots: Vec<String> = spans.filter(|s| s.parent().is_none()).map(|s| named(s)).collect();
     let what =
         format!("its spans are in {} traces, which begin with {}", traces.len(), list(&roots, 4));
     Some((Cause::SpanWithoutParent, what))

@@ -279,18 +279,38 @@ pub struct Generator {
     pub slip_max_ms: f64,
 }
 
+/// The sink of runs that were recorded when mail was the only effect.
+fn mail() -> String {
+    "mail".into()
+}
+
+/// Id of the span that a client which names itself in `traceparent` has: it is stored nowhere, so a
+/// span with this parent has none. It follows from the operation's id, which is the trace's.
+pub fn client_span(operation: &str) -> String {
+    // FNV-1a over the id; a span's id of nothing but zeros is no id.
+    let hash = operation
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:016x}", hash.max(1))
+}
+
 /// An event of the load or of one of its streams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadEvent {
     /// An operation ended.
     Operation(Operation),
-    /// A mail was seen in its recipient's mailbox.
-    MailSeen {
-        /// Id of the operation that sent it, read from the mail's own header.
+    /// The effect of an operation was seen where it had to arrive: a mail in its mailbox.
+    #[serde(alias = "mail_seen")]
+    Seen {
+        /// Id of the operation that it is an effect of.
         operation: String,
-        /// Address of the mailbox in which it was seen.
-        mailbox: String,
+        /// Name of the sink in which it was seen.
+        #[serde(default = "mail")]
+        sink: String,
+        /// Where in it: the address of the mailbox.
+        #[serde(alias = "mailbox")]
+        place: String,
         /// How often it was there (more than once is a duplicate).
         copies: u32,
     },

@@ -1,5 +1,6 @@
 //! The alert manager.
 
+use crate::history::alert::NotifiedAlert;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,4 +53,48 @@ pub struct Silence {
     pub created_by: String,
     /// State as Alertmanager's API v2 gives it: `active`, `pending` or `expired`.
     pub state: String,
+}
+
+/// What an alert manager wrote down that it did with alerts (its event recorder).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManagerEvent {
+    /// When, on the alert manager's clock, in seconds since the Unix epoch.
+    pub at_s: f64,
+    /// The alerts that it did this with.
+    pub alerts: Vec<NotifiedAlert>,
+    /// What it did with them.
+    pub step: ManagerStep,
+}
+
+/// A step of an alert on its way through an alert manager. That it tried and failed to notify, left
+/// that to a peer, or that a time interval muted the route, is not recorded by Alertmanager 0.35.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManagerStep {
+    /// It came, and was not there before.
+    Created,
+    /// It was put into a group.
+    Grouped {
+        /// Receiver of the group's route, as the alert manager's configuration names it.
+        receiver: String,
+    },
+    /// The group's turn came, and a silence kept the alert from being notified.
+    Silenced {
+        /// The silence, as it was then.
+        silence: Silence,
+    },
+    /// The group's turn came, and an inhibition kept the alert from being notified.
+    Inhibited {
+        /// Names of the alerts that inhibit it, or their fingerprints where no event names them.
+        by: Vec<String>,
+        /// The inhibition rule in words, with its matchers.
+        rule: String,
+    },
+    /// A receiver accepted a notification.
+    Notified {
+        /// Receiver, as the alert manager's configuration names it.
+        receiver: String,
+        /// Why it was notified, for example `first notification`; empty where that is not said.
+        reason: String,
+    },
 }

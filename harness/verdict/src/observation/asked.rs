@@ -44,6 +44,8 @@ pub enum Asked {
     Silences,
     /// Receivers of the alert manager's configuration.
     ManagerReceivers,
+    /// What the alert manager's event recorder wrote.
+    ManagerEvents,
     /// What tells a metrics server from others, and where it sends its alerts.
     Replica,
     /// An alert manager's view of its cluster.
@@ -119,6 +121,7 @@ impl fmt::Display for Asked {
             Asked::ManagedAlerts => f.write_str("managed alerts"),
             Asked::Silences => f.write_str("silences"),
             Asked::ManagerReceivers => f.write_str("receivers"),
+            Asked::ManagerEvents => f.write_str("recorded events"),
             Asked::Replica => f.write_str("external labels and alert managers"),
             Asked::ClusterMember => f.write_str("status of the cluster"),
             Asked::ProcessStarted => f.write_str("start of the process"),
@@ -153,6 +156,7 @@ impl Asked {
             Asked::ManagedAlerts,
             Asked::Silences,
             Asked::ManagerReceivers,
+            Asked::ManagerEvents,
             Asked::Replica,
             Asked::ClusterMember,
             Asked::ProcessStarted,
@@ -223,6 +227,7 @@ mod tests {
             Asked::ManagedAlerts,
             Asked::Silences,
             Asked::ManagerReceivers,
+            Asked::ManagerEvents,
             Asked::Replica,
             Asked::ClusterMember,
             Asked::ProcessStarted,

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The ledger of one signal: acknowledged operations against what is stored of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerRow {
-    /// The signal: `log:<source>`, `trace` or `mail`.
+    /// The signal: `log:<source>`, `trace`, or the name of a sink.
     pub signal: String,
     /// Number of acknowledged operations that must lead to it.
     pub sent: u64,
@@ -111,12 +111,13 @@ fn instant(text: &str) -> Option<f64> {
     Some(whole + format!("0.{fraction}0").parse::<f64>().ok()?)
 }
 
-/// The ledger: acknowledged operations against stored lines, traces and delivered mail, by id.
+/// The ledger: acknowledged operations against stored lines, traces and what arrived in sinks, by
+/// id. A sink is told with the steps that lead to it.
 pub fn ledger(
     history: &History,
     sources: &[LedgerSource<'_>],
     traces: Option<(&str, &[String])>,
-    mail_steps: &[String],
+    sinks: &BTreeMap<String, Vec<String>>,
 ) -> Vec<LedgerRow> {
     let mut rows: Vec<LedgerRow> = sources
         .iter()
@@ -137,8 +138,9 @@ pub fn ledger(
             true,
         ));
     }
-    if !mail_steps.is_empty() {
-        rows.push(row("mail".into(), &acknowledged(history, mail_steps), &mails(history), false));
+    for (sink, steps) in sinks {
+        let sent = acknowledged(history, steps);
+        rows.push(row(sink.clone(), &sent, &arrived(history, sink), false));
     }
     rows
 }
@@ -177,7 +179,7 @@ fn kept(history: &History, attribute: &str) -> BTreeMap<String, Stored> {
     }
     let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
     for span in spans() {
-        if let Some(id) = span.attributes.text(attribute) {
+        if let Some(id) = span.operation(attribute) {
             stored.entry(id).or_default().add(
                 span.trace_id.clone(),
                 ends.get(span.trace_id.as_str()).map(|us| *us as f64 / 1e6),
@@ -187,12 +189,32 @@ fn kept(history: &History, attribute: &str) -> BTreeMap<String, Stored> {
     stored
 }
 
-fn mails(history: &History) -> BTreeMap<String, Stored> {
+/// Sinks in which a recorded run saw anything arrive, each with the steps of the operations that it
+/// was an effect of: what led there, of a run whose declaration does not tell.
+pub fn sinks_seen(history: &History) -> BTreeMap<String, Vec<String>> {
+    let steps: BTreeMap<&str, String> = history
+        .operations()
+        .map(|(_, o)| (o.id.as_str(), format!("{}/{}", o.journey, o.step)))
+        .collect();
+    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for event in &history.events {
+        if let EventKind::Load(LoadEvent::Seen { operation, sink, .. }) = &event.kind
+            && let Some(step) = steps.get(operation.as_str())
+        {
+            seen.entry(sink.clone()).or_default().insert(step.clone());
+        }
+    }
+    seen.into_iter().map(|(sink, steps)| (sink, steps.into_iter().collect())).collect()
+}
+
+fn arrived(history: &History, of: &str) -> BTreeMap<String, Stored> {
     let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
     for event in &history.events {
-        if let EventKind::Load(LoadEvent::MailSeen { operation, copies, .. }) = &event.kind {
-            let of = stored.entry(operation.clone()).or_default();
-            (0..*copies).for_each(|n| of.add(n.to_string(), Some(event.at.wall_s())));
+        if let EventKind::Load(LoadEvent::Seen { operation, sink, copies, .. }) = &event.kind
+            && sink == of
+        {
+            let copy = stored.entry(operation.clone()).or_default();
+            (0..*copies).for_each(|n| copy.add(n.to_string(), Some(event.at.wall_s())));
         }
     }
     stored
@@ -257,7 +279,7 @@ mod tests {
             select: &select,
             steps: &steps,
         };
-        let rows = ledger(&history, &[source], None, &[]);
+        let rows = ledger(&history, &[source], None, &BTreeMap::new());
         assert_eq!(
             rows,
             [LedgerRow {
@@ -284,9 +306,10 @@ mod tests {
             attributes: id.map(|i| ("operation.id", i.into())).into_iter().collect(),
         };
         let spans = vec![span("t", NOON, Some("a")), span("t", NOON + 2, None)];
-        let seen = EventKind::Load(LoadEvent::MailSeen {
+        let seen = EventKind::Load(LoadEvent::Seen {
             operation: "b".into(),
-            mailbox: "m".into(),
+            sink: "mail".into(),
+            place: "m".into(),
             copies: 2,
         });
         let history = history([
@@ -296,7 +319,9 @@ mod tests {
             seen,
         ]);
         let steps = ["send/send".to_owned()];
-        let rows = ledger(&history, &[], Some(("operation.id", &steps)), &steps);
+        let sinks = BTreeMap::from([("mail".to_owned(), steps.to_vec())]);
+        assert_eq!(sinks_seen(&history), sinks);
+        let rows = ledger(&history, &[], Some(("operation.id", &steps)), &sinks);
         assert_eq!(
             rows[0],
             LedgerRow {

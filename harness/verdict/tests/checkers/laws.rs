@@ -97,7 +97,7 @@ fn a_run_that_says_it_is_incomplete_passes_nothing_and_convicts_nothing_of_absen
 type Named = (&'static str, fn() -> Run);
 
 /// Runs in which something is wrong, so that the laws are asked of failures as well.
-pub const RUNS: [Named; 6] = [
+pub const RUNS: [Named; 7] = [
     ("healthy", golden),
     ("fires_late", || golden().alert_later("MailerDown", 5.0)),
     ("never_fires", || {
@@ -107,6 +107,7 @@ pub const RUNS: [Named; 6] = [
             .untold("SlowAnswers")
     }),
     ("not_notified", || golden().untold("MailerDown")),
+    ("silenced_as_recorded", super::events::silenced),
     ("operations_fail", || {
         golden().operations(|t, o| {
             if (140.0..150.0).contains(&t) {

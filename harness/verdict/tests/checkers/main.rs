@@ -8,6 +8,7 @@ mod attempts;
 mod baseline;
 mod clock;
 mod cluster;
+mod events;
 mod gap;
 mod golden;
 mod health;

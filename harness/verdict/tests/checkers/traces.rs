@@ -1,6 +1,7 @@
 //! Complete traces and the sampling rate.
 
 use super::golden::{OPERATIONS, Run, golden, is_kept, spans};
+use verdict::history::load::client_span;
 use verdict::observation::traces::Span;
 use verdict::{Cause, EventKind, Fact};
 
@@ -46,6 +47,26 @@ fn a_span_whose_parent_is_missing_is_torn_off() {
         COMPLETE,
         Cause::SpanWithoutParent,
         "the parent of worker: deliver is not in its trace",
+    );
+}
+
+/// Where the load names itself in `traceparent`, each root has its span as the parent.
+#[test]
+fn what_the_client_asked_for_is_a_root_and_what_another_did_is_torn_off() {
+    let asked_by = |parent: fn(&str) -> String| {
+        stored(move |s| {
+            for s in s.iter_mut().filter(|s| s.parent_id.is_none()) {
+                s.parent_id = Some(parent(&s.trace_id));
+            }
+        })
+    };
+    let client = asked_by(client_span);
+    client.passes(COMPLETE, "complete traces");
+    client.passes(RATE, "50 % stated");
+    asked_by(|trace| client_span(&format!("{trace}-of-another"))).fails(
+        COMPLETE,
+        Cause::SpanWithoutParent,
+        "is not in its trace",
     );
 }
 

@@ -9,29 +9,17 @@ use crate::stack::{Mounts, Stack};
 use crate::yaml;
 use crate::yaml::suggest;
 use config::monitoring::MonitoringConfig;
+use loadgen::traffic::stated::StatedTraffic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Label of a service in the Compose file that says in which zone it is.
 pub const ZONE: &str = "firedrill.zone";
 
-/// The roles, as the declaration has them.
-const ROLES: [&str; 7] =
-    ["metrics", "alerting", "dashboards", "logs", "shipper", "traces", "collector"];
-
-/// The services of a role.
+/// The services of a role; none where there is no such role.
 fn of_role(roles: &Roles, role: &str) -> Option<Vec<String>> {
-    let servers = match role {
-        "metrics" => &roles.metrics,
-        "alerting" => &roles.alerting,
-        "dashboards" => &roles.dashboards,
-        "logs" => &roles.logs,
-        "shipper" => &roles.shipper,
-        "traces" => &roles.traces,
-        "collector" => &roles.collector,
-        _ => return None,
-    };
-    Some(servers.iter().map(|role| role.service.clone()).collect())
+    let (_, servers) = roles.stated().into_iter().find(|(key, _)| *key == role)?;
+    Some(servers.into_iter().map(|role| role.service.clone()).collect())
 }
 
 /// The services of each zone.
@@ -90,6 +78,7 @@ pub(in crate::plan::subject) fn scenarios(
         check.overrides(config, mounts)?;
         check.early(scenarios)?;
         check.load()?;
+        check.journeys()?;
     }
     Ok(())
 }
@@ -128,9 +117,7 @@ impl ScenarioCheck<'_> {
         what: impl Into<String>,
         hint: impl Into<String>,
     ) -> Result<(), Error> {
-        let keys = self.scenario.keys(phase, below);
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        self.wrong(&keys, what, hint)
+        Err(self.scenario.error_in(&self.file, phase, below, what, hint).into())
     }
 
     /// What faults are aimed at must be there.
@@ -153,16 +140,11 @@ impl ScenarioCheck<'_> {
                 for (key, value) in &fault.settings {
                     let only = fault::Settings::from([(key.clone(), value.clone())]);
                     for name in fault::named_in(&only) {
-                        let keys = self.scenario.keys(at, &["inject", &n, "settings", key]);
-                        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                        self.service(&keys, "", name)?;
+                        self.service_in(at, &["inject", &n, "settings", key], name)?;
                     }
                 }
                 // Known only now, of roles and zones.
-                if let Aim::Between { these, those, .. } = &fault.aim
-                    && let Some(own) = these.iter().find(|a| those.iter().any(|b| a.meets(b)))
-                {
-                    let what = format!("fault {}: {own} would be cut off from itself", fault.id);
+                if let Some(what) = fault.cut_off_from_itself() {
                     let hint = "name it on one side only";
                     return self.wrong_in(at, &["inject", &n, "and"], what, hint);
                 }
@@ -175,15 +157,12 @@ impl ScenarioCheck<'_> {
         match target {
             Target::Service(service)
             | Target::Instance { service, .. }
-            | Target::Share { service, .. } => {
-                let keys = self.scenario.keys(phase, below);
-                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                self.service(&keys, "", service)
-            }
+            | Target::Share { service, .. } => self.service_in(phase, below, service),
             Target::Role { role, which, of } => {
-                if of_role(&Roles::default(), role).is_none() {
+                let roles = Roles::default().stated().map(|(key, _)| key);
+                if !roles.contains(&role.as_str()) {
                     let what = format!("there is no role {role}");
-                    let hint = suggest(role, ROLES, "roles");
+                    let hint = suggest(role, roles, "roles");
                     return self.wrong_in(phase, below, what, hint);
                 }
                 if *which == Which::Leader && role != "alerting" {
@@ -196,11 +175,7 @@ impl ScenarioCheck<'_> {
                     let hint = "state it under `roles`, or name the service";
                     return self.wrong_in(phase, below, what, hint);
                 }
-                of.iter().try_for_each(|service| {
-                    let keys = self.scenario.keys(phase, below);
-                    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-                    self.service(&keys, "", service)
-                })
+                of.iter().try_for_each(|service| self.service_in(phase, below, service))
             }
             Target::Zone { zone, of } if of.is_empty() => {
                 let file = self.stack.topology.file.display();
@@ -228,16 +203,27 @@ impl ScenarioCheck<'_> {
     }
 
     fn service(&self, keys: &[&str], key: &str, name: &str) -> Result<(), Error> {
-        let services = &self.known.services;
-        if services.contains(name) {
-            return Ok(());
+        match self.unknown(name) {
+            None => Ok(()),
+            Some((what, hint)) => self.wrong(keys, format!("{key}{what}"), hint),
         }
+    }
+
+    /// The same of a service that something of a phase names.
+    fn service_in(&self, phase: usize, below: &[&str], name: &str) -> Result<(), Error> {
+        match self.unknown(name) {
+            None => Ok(()),
+            Some((what, hint)) => self.wrong_in(phase, below, what, hint),
+        }
+    }
+
+    /// What is wrong with a service that is not there, and what to do.
+    fn unknown(&self, name: &str) -> Option<(String, String)> {
+        let services = &self.known.services;
         let file = self.stack.topology.file.display();
-        self.wrong(
-            keys,
-            format!("{key}there is no service {name} in {file}"),
-            suggest(name, services.iter().copied(), "services"),
-        )
+        let what = || format!("there is no service {name} in {file}");
+        let hint = || suggest(name, services.iter().copied(), "services");
+        (!services.contains(name)).then(|| (what(), hint()))
     }
 
     fn alerts(&self) -> Result<(), Error> {
@@ -311,6 +297,31 @@ impl ScenarioCheck<'_> {
                 "a fault that is there beside every other drill must raise an alert of its own",
             ),
         }
+    }
+
+    /// Journeys must be some that the stack's users walk.
+    fn journeys(&self) -> Result<(), Error> {
+        let workload = self.stack.declaration.workload.as_ref();
+        let known = workload.map(StatedTraffic::journey_names).unwrap_or_default();
+        let hint = |unknown: &str| suggest(unknown, known.iter().map(String::as_str), "journeys");
+        let scenario = self.scenario;
+        for (key, named) in [
+            ("needs_journeys", &scenario.needs_journeys),
+            ("leaves_journeys", &scenario.leaves_journeys),
+        ] {
+            if let Some(at) = named.iter().position(|name| !known.contains(name)) {
+                let unknown = &named[at];
+                let what = format!("{key}: there is no journey {unknown}");
+                return self.wrong(&[key, &at.to_string()], what, hint(unknown));
+            }
+        }
+        for (at, phase) in scenario.phases.iter().enumerate() {
+            if let Some(load) = phase.load.as_ref().filter(|load| !known.contains(&load.journey)) {
+                let what = format!("load: there is no journey {}", load.journey);
+                return self.wrong_in(at, &["load", "journey"], what, hint(&load.journey));
+            }
+        }
+        Ok(())
     }
 
     fn load(&self) -> Result<(), Error> {

@@ -285,7 +285,7 @@ fn what_nobody_would_see_as_an_error_is_none() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(damaged::cases(60))]
 
     #[test]
     fn damaged_files_are_read_or_refused_by_name(

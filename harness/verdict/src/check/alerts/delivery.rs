@@ -2,6 +2,7 @@
 //! the receiver.
 
 use super::Diagnosis;
+use super::events::Recorded;
 use crate::cause::Cause;
 use crate::check::firing::{ALERT_NAME, Firing, FiringInterval};
 use crate::check::timeline::{Interval, Timeline};
@@ -10,6 +11,7 @@ use crate::history::EventKind;
 use crate::history::History;
 use crate::history::alert::{AlertEvent, Notification, NotifiedAlert, Protocol};
 use crate::observation::alerts::{ManagedAlert, ManagedRoute, Silence};
+use crate::observation::asked::Asked;
 use crate::observation::{Fact, Observation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,6 +131,8 @@ struct Case<'a, 'h> {
     fired: &'a FiringInterval,
     /// From the injection to the end of the drill, wall clock.
     window: Interval,
+    /// What the alert managers wrote down of the alert, where they do.
+    recorded: Recorded<'h>,
 }
 
 /// The stage that stopped a firing alert on its way to `receiver`; `wanted` are all receivers that
@@ -142,10 +146,13 @@ pub(super) fn undelivered(
     fired: &FiringInterval,
     window: Interval,
 ) -> Diagnosis {
-    let case = Case { timeline, firing, alert, receiver, wanted, fired, window };
+    let resolution = firing.resolution(alert).unwrap_or(0.0);
+    let recorded = Recorded::of(timeline, alert, fired.from, window.to, resolution);
+    let case = Case { timeline, firing, alert, receiver, wanted, fired, window, recorded };
     // That it was tried and refused is the strongest evidence, so it is asked first where the alert
     // itself was in what was refused.
-    case.refused(true)
+    let diagnosis = case
+        .refused(true)
         .or_else(|| case.manager_reload())
         .or_else(|| case.not_sent())
         .or_else(|| case.suppressed())
@@ -153,7 +160,11 @@ pub(super) fn undelivered(
         .or_else(|| case.elsewhere())
         .or_else(|| case.deduplicated())
         .or_else(|| case.waiting())
-        .unwrap_or_else(|| case.unexplained())
+        // Answers of the alert manager come first; its events are asked where these explain nothing.
+        .or_else(|| case.recorded.suppressed())
+        .or_else(|| case.recorded.delivered(receiver))
+        .unwrap_or_else(|| case.unexplained());
+    case.recorded.beside(diagnosis)
 }
 
 impl<'h> Case<'_, 'h> {
@@ -239,7 +250,8 @@ impl<'h> Case<'_, 'h> {
     }
 
     fn not_sent(&self) -> Option<Diagnosis> {
-        if !self.managed().is_empty() {
+        // It may have been there between two questions.
+        if !self.managed().is_empty() || self.recorded.came() {
             return None;
         }
         // The metrics server hands an alert over after the evaluation in which it fires: earlier
@@ -264,7 +276,10 @@ impl<'h> Case<'_, 'h> {
         }
         let managers = self.managers();
         let (e, o, error) = asked.iter().find_map(|(e, o)| match &o.fact {
-            Fact::Unreachable { error, .. } if managers.contains(o.source.as_str()) => {
+            // Events are read from a file, whoever answers.
+            Fact::Unreachable { error, question }
+                if managers.contains(o.source.as_str()) && *question != Asked::ManagerEvents =>
+            {
                 Some((e, o, error))
             }
             _ => None,
@@ -307,10 +322,7 @@ impl<'h> Case<'_, 'h> {
                     }
                     _ => None,
                 });
-            let what = silence.map_or_else(
-                || format!("silence {id}"),
-                |(_, s)| format!("silence {{{}}} made by {}", s.matchers.join(", "), s.created_by),
-            );
+            let what = silence.map_or_else(|| format!("silence {id}"), |(_, s)| of_silence(s));
             return Some(diagnosis(
                 Cause::Silenced,
                 format!("silenced by {what}"),
@@ -518,8 +530,12 @@ impl<'h> Case<'_, 'h> {
 
     fn unexplained(&self) -> Diagnosis {
         let managed = self.managed();
+        let unseen = match self.recorded.came() {
+            true => "no answer of the alert manager showed it",
+            false => "no answer of the alert manager from that time was recorded",
+        };
         let seen = managed.last().map_or_else(
-            || "no answer of the alert manager from that time was recorded".to_owned(),
+            || unseen.to_owned(),
             |(_, source, a)| {
                 format!(
                     "{source} holds it as {}, its routes lead to {}, and nothing was received, accepted or refused",
@@ -536,6 +552,11 @@ impl<'h> Case<'_, 'h> {
             witnesses: managed.last().map(|(s, _, _)| *s).into_iter().collect(),
         }
     }
+}
+
+/// A silence by its matchers and who made it.
+pub(super) fn of_silence(silence: &Silence) -> String {
+    format!("silence {{{}}} made by {}", silence.matchers.join(", "), silence.created_by)
 }
 
 /// A path as it follows a host; a recipient's address is set off.

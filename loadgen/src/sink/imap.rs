@@ -2,12 +2,13 @@
 //! the operation's id from their headers. The number of mails does not matter to it, only the
 //! number of mailboxes.
 
+use super::Outstanding;
 use crate::client::imap::{ImapError, Inbox, Message};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,60 +20,6 @@ const POLL: Duration = Duration::from_millis(500);
 /// Pause before a mailbox that can't be read is tried again: the shortest, doubled up to the
 /// longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-
-/// Operations of a stream whose mail has not been seen yet.
-#[derive(Debug, Default)]
-pub(crate) struct Outstanding {
-    inner: Mutex<Awaited>,
-    progress: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Awaited {
-    /// Acknowledged and not seen.
-    waiting: HashSet<String>,
-    /// Seen before its acknowledgement came (if it ever does).
-    early: HashSet<String>,
-}
-
-impl Outstanding {
-    fn inner(&self) -> MutexGuard<'_, Awaited> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A mail was accepted.
-    pub(crate) fn acknowledged(&self, id: &str) {
-        let mut inner = self.inner();
-        if !inner.early.remove(id) {
-            inner.waiting.insert(id.to_owned());
-        }
-    }
-
-    /// Its first copy was seen in its mailbox.
-    fn seen(&self, id: &str) {
-        let mut inner = self.inner();
-        if !inner.waiting.remove(id) {
-            inner.early.insert(id.to_owned());
-        }
-        drop(inner);
-        self.progress.notify_one();
-    }
-
-    /// How many are still awaited.
-    pub(crate) fn count(&self) -> usize {
-        self.inner().waiting.len()
-    }
-
-    /// Waits until none is awaited any more, or none came for `still`, or `bound` is over. Returns
-    /// how many are missing.
-    pub(crate) async fn settle(&self, still: Duration, bound: Duration) -> usize {
-        let _ = timeout(bound, async {
-            while self.count() > 0 && timeout(still, self.progress.notified()).await.is_ok() {}
-        })
-        .await;
-        self.count()
-    }
-}
 
 /// Watchers of mailboxes. Dropping it stops them.
 #[derive(Debug)]
@@ -93,34 +40,35 @@ pub struct Watched {
 }
 
 impl Watch {
-    /// Watches the mailboxes of these users. Every message that arrives from now on and has an
-    /// operation id is handed on as [`LoadEvent::MailSeen`], with the number of its copies so far.
-    /// If a mailbox can't be opened at first, all its messages are read once it can.
+    /// Watches these mailboxes, told as users and their passwords. Every message that arrives from
+    /// now on and has an operation id is handed on as [`LoadEvent::Seen`], with the number of its
+    /// copies so far. If a mailbox can't be opened at first, all its messages are read once it can.
     pub fn start(
         server: SocketAddr,
-        users: &[String],
-        password: &str,
+        sink: &str,
+        mailboxes: &[(String, String)],
         events: &mpsc::Sender<LoadEvent>,
     ) -> Watch {
-        Watch::with(server, users, password, events, None)
+        Watch::with(server, sink, mailboxes, events, None)
     }
 
-    pub(crate) fn with(
+    pub(super) fn with(
         server: SocketAddr,
-        users: &[String],
-        password: &str,
+        sink: &str,
+        mailboxes: &[(String, String)],
         events: &mpsc::Sender<LoadEvent>,
         outstanding: Option<Arc<Outstanding>>,
     ) -> Watch {
         let stop = CancellationToken::new();
         let (mut watchers, mut ready) = (JoinSet::new(), Vec::new());
-        for user in users.iter().collect::<HashSet<_>>() {
+        for (mailbox, password) in mailboxes.iter().collect::<HashSet<_>>() {
             let (opened, is_ready) = watch::channel(false);
             ready.push(is_ready);
             let watcher = Watcher {
                 server,
-                mailbox: user.clone(),
-                password: password.to_owned(),
+                sink: sink.to_owned(),
+                mailbox: mailbox.clone(),
+                password: password.clone(),
                 events: events.clone(),
                 outstanding: outstanding.clone(),
                 opened,
@@ -166,6 +114,7 @@ impl Watch {
 
 struct Watcher {
     server: SocketAddr,
+    sink: String,
     mailbox: String,
     password: String,
     events: mpsc::Sender<LoadEvent>,
@@ -251,59 +200,10 @@ impl Watcher {
         *copies += 1;
         let copies = *copies;
         if let (1, Some(outstanding)) = (copies, &self.outstanding) {
-            outstanding.seen(&operation);
+            outstanding.seen(&operation, &self.mailbox);
         }
         // A receiver that is gone is noticed where operations are handed on.
-        let _ = self
-            .events
-            .send(LoadEvent::MailSeen { operation, mailbox: self.mailbox.clone(), copies })
-            .await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_awaited_settles_or_is_given_up() {
-        let outstanding = Arc::new(Outstanding::default());
-        assert_eq!(outstanding.settle(Duration::from_secs(5), Duration::from_secs(60)).await, 0);
-        outstanding.seen("early");
-        for id in ["early", "a", "b", "lost"] {
-            outstanding.acknowledged(id);
-        }
-        assert_eq!(outstanding.count(), 3);
-        let (still, gap) = (Duration::from_millis(1500), Duration::from_millis(300));
-        let later = Arc::clone(&outstanding);
-        let began = tokio::time::Instant::now();
-        tokio::spawn(async move {
-            for id in ["a", "b"] {
-                sleep(gap).await;
-                later.seen(id);
-            }
-        });
-        assert_eq!(outstanding.settle(still, still * 20).await, 1);
-        assert!(
-            began.elapsed() >= 2 * gap + still,
-            "it was given up {:?} after the last one came",
-            began.elapsed() - 2 * gap
-        );
-    }
-
-    #[tokio::test]
-    async fn settling_is_bounded() {
-        let outstanding = Arc::new(Outstanding::default());
-        outstanding.acknowledged("lost");
-        let others = Arc::clone(&outstanding);
-        let progress = tokio::spawn(async move {
-            for n in 0.. {
-                sleep(Duration::from_millis(20)).await;
-                others.seen(&n.to_string());
-            }
-        });
-        let (still, bound) = (Duration::from_secs(3600), Duration::from_millis(500));
-        assert_eq!(outstanding.settle(still, bound).await, 1);
-        progress.abort();
+        let (sink, place) = (self.sink.clone(), self.mailbox.clone());
+        let _ = self.events.send(LoadEvent::Seen { operation, sink, place, copies }).await;
     }
 }
