@@ -11,3 +11,4 @@ mod optional;
 mod owner_data;
 mod report;
 mod secrets;
+mod stacks;
