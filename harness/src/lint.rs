@@ -194,6 +194,8 @@ impl Linted {
 /// What the checks look at.
 pub(crate) struct LintContext<'a> {
     pub(crate) config: &'a MonitoringConfig,
+    /// Its alerts.
+    pub(crate) alerts: &'a alert::Alerts<'a>,
     pub(crate) declaration: &'a Declaration,
     /// Services of the stack, by all the names that others call them by: name, then service.
     pub(crate) hosts: BTreeMap<String, String>,
@@ -309,6 +311,7 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
     let mut sources = crate::plan::subject::sources(stack)?;
     // Servers that the declaration does not name are looked at as well.
     let found = discover::services(&stack.topology.file, &BTreeSet::new());
+    let unread = found.told_unread();
     for source in found.sources {
         let known = sources.iter().any(|known| {
             known.service == source.service
@@ -337,8 +340,7 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
     let (mut linted, config) = look(&servers, looked, &mut findings);
     declared::check(stack, &config, &mut findings);
     linted.stack = stack.name().to_owned();
-    linted.unread =
-        found.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect();
+    linted.unread = unread;
     linted.findings = findings.0;
     linted.sort();
     Ok((linted, config))
@@ -350,6 +352,7 @@ pub fn files(stack: &Stack) -> Result<(Linted, MonitoringConfig), crate::plan::s
 /// A defect of ours.
 pub fn paths(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Result<Linted, ConfigError> {
     let found = discover::under(paths, profiles);
+    let unread = found.told_unread();
     let mut findings = Findings::default();
     for error in &found.errors {
         findings.unreadable(error);
@@ -386,8 +389,7 @@ pub fn paths(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Result<Linted, C
     let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     linted.stack = shown.join(" ");
     linted.without_declaration = true;
-    linted.unread =
-        found.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect();
+    linted.unread = unread;
     linted.findings = findings.0;
     linted.sort();
     Ok(linted)
@@ -400,14 +402,10 @@ fn names_known_files(server: &Server, without_compose: bool) -> bool {
     else {
         return false;
     };
-    let patterns = doc.root.get_non_null("rule_files").map(|list| list.items());
-    !without_compose
-        || !patterns.unwrap_or_default().iter().filter_map(|pattern| pattern.text()).any(
-            |pattern| {
-                pattern.starts_with('/')
-                    && server.files.matching(server.folder(), pattern).next().is_none()
-            },
-        )
+    let lies_elsewhere = |pattern: &str| {
+        pattern.starts_with('/') && server.files.matching(server.folder(), pattern).next().is_none()
+    };
+    !without_compose || !doc.texts("rule_files").any(lies_elsewhere)
 }
 
 /// Rule files that no configuration names, as those of a server of their own.
@@ -451,8 +449,17 @@ fn look(
     findings.refused(&refusals, &unreadable);
     documents::check(&config, findings);
     let whole = unreadable.is_empty();
-    let subject =
-        LintContext { config: &config, declaration, hosts, absent, versions, networks, whole };
+    let alerts = alert::Alerts::of(&config);
+    let subject = LintContext {
+        config: &config,
+        alerts: &alerts,
+        declaration,
+        hosts,
+        absent,
+        versions,
+        networks,
+        whole,
+    };
     rules::check(&subject, findings);
     expressions::check(&subject, findings);
     matching::check(&subject, findings);
@@ -479,7 +486,7 @@ fn look(
 
 /// Number of the files that a configuration was read from.
 fn number_of_files(config: &MonitoringConfig) -> usize {
-    let own = |server: &PrometheusServer| usize::from(server.service != discover::LOOSE);
+    let own = |server: &PrometheusServer| usize::from(!discover::is_loose(server));
     let prometheus = config.prometheus.iter().map(|server| own(server) + server.rules.len());
     let shippers = config.shippers.iter().map(|server| server.files.len());
     prometheus.chain(shippers).sum::<usize>() + config.alertmanagers.len() + config.collectors.len()

@@ -9,7 +9,7 @@ use crate::journey::{JourneyMix, JourneyRun, Sessions, Shared};
 use crate::recorder::{LiveStats, Recorder};
 use crate::sink::Sinks;
 use crate::target::{Network, check_target};
-use crate::traffic::{Action, Traffic};
+use crate::traffic::Traffic;
 use crate::windows::Windows;
 use crate::workload::Workload;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -190,10 +190,8 @@ fn mix(workload: &Workload) -> JourneyMix {
 /// Of each sink of the traffic, whether a journey that comes at all leads there.
 fn led_to(traffic: &Traffic, mix: &JourneyMix) -> Vec<bool> {
     let walked = |sink: usize| {
-        mix.journeys.iter().zip(&mix.weights).any(|(script, weight)| {
-            let leads = |action: &Action| action.leads_to.iter().any(|(to, _)| *to == sink);
-            *weight > 0.0 && script.steps.iter().any(leads)
-        })
+        let weighed = mix.journeys.iter().zip(&mix.weights);
+        weighed.into_iter().any(|(script, weight)| *weight > 0.0 && script.leads_to(sink))
     };
     (0..traffic.sinks.len()).map(walked).collect()
 }

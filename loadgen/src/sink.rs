@@ -231,6 +231,7 @@ mod tests {
         let others = Arc::clone(&outstanding);
         let progress = tokio::spawn(async move {
             for n in 0.. {
+                // Others keep coming, sooner than anybody would give up.
                 sleep(Duration::from_millis(20)).await;
                 others.seen(&n.to_string(), "a");
             }

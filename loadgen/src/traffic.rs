@@ -257,6 +257,11 @@ impl StatedTraffic {
     }
 }
 
+/// The service of a `service:port`.
+pub fn service_of(place: &str) -> &str {
+    place.split(':').next().unwrap_or_default()
+}
+
 /// The `service:port` of an address; none of a path alone.
 fn place_of(written: &str) -> Option<String> {
     let rest = written.strip_prefix("http://").unwrap_or(written);
@@ -269,42 +274,10 @@ impl Traffic {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn read(stated: &StatedTraffic) -> Result<Traffic, Mistake> {
-        if !(stated.rate > 0.0 && stated.rate <= crate::arrival::FASTEST) {
-            let what = format!(
-                "rate: seen {}, wanted a number of arrivals a second from above 0 to {}",
-                stated.rate,
-                crate::arrival::FASTEST
-            );
-            return Err(Mistake::new(what, "correct the number").below("rate"));
-        }
-        for (at, user) in stated.users.iter().enumerate() {
-            let name = user.name();
-            // A name that ends a line or a header would be two.
-            if name.is_empty() || name.contains(['\r', '\n']) {
-                let what = format!("{name:?} is no name of a user");
-                let hint = "write it as in alice@mail.test, or {name: alice, password: ..}";
-                return Err(Mistake::new(what, hint).below(&at.to_string()).below("users"));
-            }
-        }
-        let baggage = &stated.identity.baggage;
-        if baggage.is_empty()
-            || !baggage.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        {
-            let what = format!("{baggage:?} is no name for baggage");
-            let hint = "letters, digits, dots, dashes and underscores, as in operation.id";
-            return Err(Mistake::new(what, hint).below("baggage").below("identity"));
-        }
+        rate_and_names(stated)?;
         let all = stated.all_journeys()?;
         let mut places = Places { all: Vec::new(), base: None };
-        if let Some(http) = &stated.http {
-            match places.read(http) {
-                Ok(_) if !http.contains('/') => places.base = Some(http.clone()),
-                _ => {
-                    let what = format!("workload.http: seen `{http}`");
-                    return Err(Mistake::new(what, "write service:port").below("http"));
-                }
-            }
-        }
+        base(stated, &mut places)?;
         let mut sinks = Vec::new();
         for (name, sink) in &stated.sinks {
             let sink =
@@ -316,6 +289,7 @@ impl Traffic {
             stated.session.iter().flat_map(|s| s.keep.keys().cloned()).collect();
         let known = Known {
             traffic: stated,
+            auth: stated.auth.as_ref(),
             journeys: &journeys,
             session: &session,
             kept: &none,
@@ -326,54 +300,18 @@ impl Traffic {
             Says::read(auth, &known).map_err(|m| m.below("auth"))?;
         }
         // Who signs in has no session to speak of.
-        let unsigned = StatedTraffic { auth: None, ..stated.clone() };
-        let signing_in = Known { traffic: &unsigned, ..known };
+        let signing_in = Known { auth: None, ..known };
         let session_steps =
             script::steps(SESSION, &stated.session, signing_in, true, &mut places, &sinks)
                 .map_err(|m| m.below("session"))?;
-        let mut scripts = BTreeMap::new();
-        for (name, journey) in &all {
-            let below = |m: Mistake| match stated.get.iter().position(|g| g.journey() == *name) {
-                // It stands there, and not under journeys.
-                Some(at) if !stated.journeys.contains_key(name) => {
-                    Mistake { keys: vec!["get".into(), at.to_string()], ..m }
-                }
-                _ => m.below(name).below("journeys"),
-            };
-            if name.is_empty() || name.contains('/') || (name == SESSION && !session.is_empty()) {
-                let what = format!("{name:?} is no name of a journey");
-                return Err(below(Mistake::new(what, "name it in one word, without a slash")));
-            }
-            let script =
-                script::script(name, journey, known, &mut places, &sinks).map_err(below)?;
-            scripts.insert(name.clone(), Arc::new(script));
-        }
-        let weights: Vec<(String, f64)> =
-            all.iter().map(|(name, journey)| (name.clone(), journey.weight)).collect();
-        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-        if sum <= 0.0 || !sum.is_finite() {
-            let names = journeys.iter().cloned().collect::<Vec<_>>().join(", ");
-            return Err(if weights.is_empty() {
-                Mistake::new(
-                    "workload: there is no journey",
-                    "state `journeys`, or addresses to ask for under `get`",
-                )
-            } else {
-                Mistake::new(
-                    "workload.journeys: no journey has a weight above 0",
-                    format!("the journeys are {names}"),
-                )
-                .below("journeys")
-            });
-        }
         let traffic = Traffic {
             users: users(stated),
             identity: stated.identity.clone(),
             session: session_steps,
-            scripts,
+            scripts: scripts(&all, known, &mut places, &sinks)?,
+            weights: weights(&all)?,
             sinks,
             places: places.all,
-            weights,
         };
         traffic.sinks_are_served(stated)?;
         Ok(traffic)
@@ -382,10 +320,7 @@ impl Traffic {
     fn sinks_are_served(&self, stated: &StatedTraffic) -> Result<(), Mistake> {
         for (at, sink) in self.sinks.iter().enumerate() {
             let below = |m: Mistake| m.below(&sink.name).below("sinks");
-            let leads = |script: &Arc<Script>| {
-                script.steps.iter().any(|a| a.leads_to.iter().any(|(number, _)| *number == at))
-            };
-            if !self.scripts.values().any(leads) {
+            if !self.scripts.values().any(|script| script.leads_to(at)) {
                 return Err(below(Mistake::new(
                     format!("no step leads to sink {}", sink.name),
                     "name it under `leads_to` of the steps whose effects arrive there, or remove it",
@@ -433,6 +368,100 @@ impl Traffic {
     pub(crate) fn script(&self, name: &str) -> Option<&Arc<Script>> {
         self.scripts.get(name)
     }
+}
+
+/// Refuses a rate that can't be driven, and names that can't be sent.
+fn rate_and_names(stated: &StatedTraffic) -> Result<(), Mistake> {
+    if !(stated.rate > 0.0 && stated.rate <= crate::arrival::FASTEST) {
+        let what = format!(
+            "rate: seen {}, wanted a number of arrivals a second from above 0 to {}",
+            stated.rate,
+            crate::arrival::FASTEST
+        );
+        return Err(Mistake::new(what, "correct the number").below("rate"));
+    }
+    for (at, user) in stated.users.iter().enumerate() {
+        let name = user.name();
+        // A name that ends a line or a header would be two.
+        if name.is_empty() || name.contains(['\r', '\n']) {
+            let what = format!("{name:?} is no name of a user");
+            let hint = "write it as in alice@mail.test, or {name: alice, password: ..}";
+            return Err(Mistake::new(what, hint).below(&at.to_string()).below("users"));
+        }
+    }
+    let baggage = &stated.identity.baggage;
+    if baggage.is_empty()
+        || !baggage.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    {
+        let what = format!("{baggage:?} is no name for baggage");
+        let hint = "letters, digits, dots, dashes and underscores, as in operation.id";
+        return Err(Mistake::new(what, hint).below("baggage").below("identity"));
+    }
+    Ok(())
+}
+
+/// Takes the place of paths without one, where it is stated.
+fn base(stated: &StatedTraffic, places: &mut Places) -> Result<(), Mistake> {
+    let Some(http) = &stated.http else { return Ok(()) };
+    match places.read(http) {
+        Ok(_) if !http.contains('/') => {
+            places.base = Some(http.clone());
+            Ok(())
+        }
+        _ => {
+            let what = format!("workload.http: seen `{http}`");
+            Err(Mistake::new(what, "write service:port").below("http"))
+        }
+    }
+}
+
+fn scripts(
+    all: &BTreeMap<String, StatedJourney>,
+    known: Known<'_>,
+    places: &mut Places,
+    sinks: &[Sink],
+) -> Result<BTreeMap<String, Arc<Script>>, Mistake> {
+    let stated = known.traffic;
+    let mut scripts = BTreeMap::new();
+    for (name, journey) in all {
+        let below = |m: Mistake| match stated.get.iter().position(|g| g.journey() == *name) {
+            // It stands there, and not under journeys.
+            Some(at) if !stated.journeys.contains_key(name) => {
+                Mistake { keys: vec!["get".into(), at.to_string()], ..m }
+            }
+            _ => m.below(name).below("journeys"),
+        };
+        let taken = name == SESSION && !known.session.is_empty();
+        if name.is_empty() || name.contains('/') || taken {
+            let what = format!("{name:?} is no name of a journey");
+            return Err(below(Mistake::new(what, "name it in one word, without a slash")));
+        }
+        let script = script::script(name, journey, known, places, sinks).map_err(below)?;
+        scripts.insert(name.clone(), Arc::new(script));
+    }
+    Ok(scripts)
+}
+
+fn weights(all: &BTreeMap<String, StatedJourney>) -> Result<Vec<(String, f64)>, Mistake> {
+    let weights: Vec<(String, f64)> =
+        all.iter().map(|(name, journey)| (name.clone(), journey.weight)).collect();
+    let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    if sum > 0.0 && sum.is_finite() {
+        return Ok(weights);
+    }
+    Err(if weights.is_empty() {
+        Mistake::new(
+            "workload: there is no journey",
+            "state `journeys`, or addresses to ask for under `get`",
+        )
+    } else {
+        let names = all.keys().cloned().collect::<Vec<_>>().join(", ");
+        Mistake::new(
+            "workload.journeys: no journey has a weight above 0",
+            format!("the journeys are {names}"),
+        )
+        .below("journeys")
+    })
 }
 
 /// Name under which signing in is told.

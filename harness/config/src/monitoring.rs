@@ -389,25 +389,14 @@ pub fn named_files(kind: ServerKind, configuration: &FileText) -> Vec<String> {
     match kind {
         ServerKind::Prometheus => {
             // What can't be used as a whole may name files all the same.
-            let texts = |key: &str| -> Vec<String> {
-                let list = doc.root.get_non_null(key).map(|list| list.items()).unwrap_or_default();
-                list.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
-            };
             let targets = Prometheus::read(&doc)
                 .map(|view| view.jobs.into_iter().flat_map(|job| job.target_files).collect())
                 .unwrap_or_else(|_| Vec::new());
             let targets = targets.into_iter().map(|(pattern, _)| pattern);
-            [texts("rule_files"), texts("scrape_config_files")]
-                .concat()
-                .into_iter()
-                .chain(targets)
-                .collect()
+            let named = ["rule_files", "scrape_config_files"].map(|key| doc.texts(key));
+            named.into_iter().flatten().map(str::to_owned).chain(targets).collect()
         }
-        ServerKind::Alertmanager => {
-            let list =
-                doc.root.get_non_null("templates").map(|list| list.items()).unwrap_or_default();
-            list.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
-        }
+        ServerKind::Alertmanager => doc.texts("templates").map(str::to_owned).collect(),
         ServerKind::Shipper => shipper_inputs(&doc).map(str::to_owned).into_iter().collect(),
         _ => Vec::new(),
     }

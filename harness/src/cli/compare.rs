@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     write_page(&file, page(&first, &second, &compared))?;
     match common.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&compared).unwrap_or_default()),
-        Format::Text | Format::Sarif | Format::Github => {
+        _ => {
             print!("{}", compared.text(&first.report, &second.report));
             println!("\nreport: {}", file.display());
         }

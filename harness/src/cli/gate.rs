@@ -46,7 +46,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         Format::Json => {
             println!("{}", serde_json::to_string_pretty(&ended.report).unwrap_or_default())
         }
-        Format::Text | Format::Sarif | Format::Github => {
+        _ => {
             print!("{}", ended.report.text());
             println!("report: {}", ended.folder.join("index.html").display());
         }

@@ -16,7 +16,7 @@ pub async fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure
         Format::Json => {
             println!("{}", serde_json::to_string_pretty(&outcome.summary).unwrap_or_default())
         }
-        Format::Text | Format::Sarif | Format::Github => print!("{}", load::text(&outcome.summary)),
+        _ => print!("{}", load::text(&outcome.summary)),
     }
     for (word, text) in &outcome.verdicts {
         let _ = writeln!(secret::stderr(), "{word}: {text}");

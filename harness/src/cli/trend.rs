@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Exit, Failure> {
     write_page(&file, page(&trend))?;
     match common.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&trend).unwrap_or_default()),
-        Format::Text | Format::Sarif | Format::Github => {
+        _ => {
             print!("{}", trend.text(arguments.last));
             println!("report: {}", file.display());
         }

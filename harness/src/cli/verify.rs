@@ -43,7 +43,7 @@ pub fn print(outcome: &Outcome, common: &Common, text: fn(&Report) -> String) ->
         Format::Json => {
             println!("{}", serde_json::to_string_pretty(&outcome.report).unwrap_or_default())
         }
-        Format::Text | Format::Sarif | Format::Github => {
+        _ => {
             print!("{}", text(&outcome.report));
             println!("report: {}", outcome.folder.join("report.html").display());
         }

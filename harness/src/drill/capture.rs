@@ -190,52 +190,16 @@ pub(super) fn alerts(start_s: f64, end_s: f64, step_s: f64) -> impl Iterator<Ite
 /// # Errors
 /// The record can't be written.
 pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(), Error> {
-    let declaration = &session.declaration;
     let (start_s, end_s) = (session.traffic_since.wall_s(), session.clock().now().wall_s());
     for metrics in session.probes.metrics.iter().map(AsRef::as_ref) {
-        let step_s = session.evaluation_s;
-        for question in alerts(start_s, end_s, step_s) {
+        for question in alerts(start_s, end_s, session.evaluation_s) {
             ask(session, metrics, question).await?;
         }
         for drill in plan.drills.iter().filter(|d| d.scenario.overrides.is_empty()) {
             session.ask_inputs_of(metrics, drill).await?;
         }
-        for planned in &plan.expectations {
-            let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) =
-                &planned.expectation
-            else {
-                continue;
-            };
-            let Some((from, to)) = session.injected(drill) else { continue };
-            for (name, expr) in
-                [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")]
-            {
-                let question = Question::Range {
-                    name,
-                    expr: expr.into(),
-                    start_s: from.wall_s(),
-                    end_s: to.wall_s(),
-                    step_s,
-                };
-                ask(session, metrics, question).await?;
-            }
-        }
-        if let Some(gate) = &plan.gate {
-            // The window ends where its drills begin.
-            let end_s = session.first_injection().unwrap_or(driven_until).wall_s();
-            for (name, measure) in &gate.measures {
-                let Source::Query { expr, .. } = &measure.source else { continue };
-                let (name, expr) = (samples_name(name), expr.clone());
-                let question = Question::Range {
-                    name,
-                    expr,
-                    start_s: end_s - gate.window_s,
-                    end_s,
-                    step_s: gate.window_s / 20.0,
-                };
-                ask(session, metrics, question).await?;
-            }
-        }
+        scrapes_under_load(session, plan, metrics).await?;
+        measures(session, plan, metrics, driven_until).await?;
         ask(session, metrics, Question::Evaluations).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
@@ -252,7 +216,68 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
         }
         ask(session, metrics, Question::ProcessStarted).await?;
     }
-    for role in declaration.roles.alerting.iter() {
+    manager_events(session, start_s).await?;
+    lines(session, start_s, end_s).await?;
+    spans(session, start_s, end_s).await?;
+    session.record_states().await
+}
+
+/// Asks how targets were scraped in the drills that only burden the stack.
+async fn scrapes_under_load(
+    session: &Session,
+    plan: &Plan,
+    metrics: &dyn Probe,
+) -> Result<(), Error> {
+    for planned in &plan.expectations {
+        let Expectation::TargetsStayScraped(TargetsStayScraped { drill }) = &planned.expectation
+        else {
+            continue;
+        };
+        let Some((from, to)) = session.injected(drill) else { continue };
+        for (name, expr) in
+            [(up_samples(drill), "up"), (duration_samples(drill), "scrape_duration_seconds")]
+        {
+            let question = Question::Range {
+                name,
+                expr: expr.into(),
+                start_s: from.wall_s(),
+                end_s: to.wall_s(),
+                step_s: session.evaluation_s,
+            };
+            ask(session, metrics, question).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks for what the gate compares with the baseline.
+async fn measures(
+    session: &Session,
+    plan: &Plan,
+    metrics: &dyn Probe,
+    driven_until: At,
+) -> Result<(), Error> {
+    let Some(gate) = &plan.gate else { return Ok(()) };
+    // The window ends where its drills begin.
+    let end_s = session.first_injection().unwrap_or(driven_until).wall_s();
+    for (name, measure) in &gate.measures {
+        let Source::Query { expr, .. } = &measure.source else { continue };
+        let (name, expr) = (samples_name(name), expr.clone());
+        let question = Question::Range {
+            name,
+            expr,
+            start_s: end_s - gate.window_s,
+            end_s,
+            step_s: gate.window_s / 20.0,
+        };
+        ask(session, metrics, question).await?;
+    }
+    Ok(())
+}
+
+/// Reads what alert managers wrote down of their alerts, where they do.
+async fn manager_events(session: &Session, start_s: f64) -> Result<(), Error> {
+    for role in session.declaration.roles.alerting.iter() {
         let Some(file) = &role.events else { continue };
         for server in session.running.members_of(&role.service) {
             let (engine, project) = (&session.engine, &session.running.project);
@@ -261,27 +286,34 @@ pub async fn end(session: &Session, plan: &Plan, driven_until: At) -> Result<(),
                 .observe(events::recorded(engine, project, &server, file, start_s, clock).await)?;
         }
     }
-    if let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &declaration.logs) {
-        for source in &declared.sources {
-            let pattern = format!("{}*", source.index_prefix);
-            ask(session, logs, Question::FieldTypes { pattern: pattern.clone() }).await?;
-            if !source.steps.is_empty() {
-                ask(session, logs, Question::Documents { pattern, start_s, end_s }).await?;
-            }
+    Ok(())
+}
+
+async fn lines(session: &Session, start_s: f64, end_s: f64) -> Result<(), Error> {
+    let (Some(logs), Some(declared)) = (session.probes.logs.as_deref(), &session.declaration.logs)
+    else {
+        return Ok(());
+    };
+    for source in &declared.sources {
+        let pattern = format!("{}*", source.index_prefix);
+        ask(session, logs, Question::FieldTypes { pattern: pattern.clone() }).await?;
+        if !source.steps.is_empty() {
+            ask(session, logs, Question::Documents { pattern, start_s, end_s }).await?;
         }
     }
-    if let (Some(traces), Some(declared)) = (session.probes.traces.as_deref(), &declaration.traces)
-    {
-        let services: BTreeSet<String> =
-            declared.steps.iter().flat_map(|s| s.spans.iter().map(|x| x.service.clone())).collect();
-        ask(
-            session,
-            traces,
-            Question::Spans { services: services.into_iter().collect(), start_s, end_s },
-        )
-        .await?;
-    }
-    session.record_states().await
+    Ok(())
+}
+
+async fn spans(session: &Session, start_s: f64, end_s: f64) -> Result<(), Error> {
+    let (Some(traces), Some(declared)) =
+        (session.probes.traces.as_deref(), &session.declaration.traces)
+    else {
+        return Ok(());
+    };
+    let services: BTreeSet<String> =
+        declared.steps.iter().flat_map(|s| s.spans.iter().map(|x| x.service.clone())).collect();
+    let question = Question::Spans { services: services.into_iter().collect(), start_s, end_s };
+    ask(session, traces, question).await
 }
 
 /// Watches what can't be asked afterwards, until cancelled: the host's pressure, how often rules

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::labels::{self, Labels, Recorded};
 use config::monitoring::matcher::LabelMatcher;
 use config::monitoring::{MonitoringConfig, PrometheusServer, Rule, promql};
+use promql_parser::parser::Expr;
 
 /// An alert with its labels.
 pub(crate) struct Alert<'a> {
@@ -145,6 +146,11 @@ impl<'a> Alert<'a> {
     /// Whether it may carry a label that no file speaks of.
     pub(crate) fn may_carry(&self, name: &str) -> bool {
         self.foreign && self.labels.may_carry(name)
+    }
+
+    /// Whether its expression has a result whatever is there.
+    pub(crate) fn always_fires(&self) -> bool {
+        matches!(promql::inner(&self.rule.expr), Expr::Call(call) if call.func.name == "vector")
     }
 
     /// Jobs that its expression names.

@@ -3,7 +3,7 @@
 use super::{Findings, LintContext};
 use config::monitoring::collector::{Class, Component};
 use config::monitoring::{CollectorServer, duration};
-use config::yaml::{Node, Place};
+use config::yaml::Node;
 use std::time::Duration;
 
 /// How long tail sampling waits where the file says nothing.
@@ -54,13 +54,10 @@ fn decides_too_early(server: &CollectorServer, component: &Component, findings: 
             continue;
         };
         if Duration::from_millis(millis) >= wait {
-            let mut place =
-                Place::new(&server.config.doc.file, threshold.line_where_used, "threshold_ms");
-            place.column = threshold.column_where_used;
             let name = policy.get_non_null("name").and_then(Node::text).unwrap_or("latency");
             findings.error(
                 "decision-wait",
-                &place,
+                &server.config.doc.place_of(threshold, "threshold_ms"),
                 format!(
                     "policy `{name}` keeps traces that take {millis} ms or longer, and `{}` decides after {}: before their last span is there",
                     component.id,

@@ -1,5 +1,6 @@
 //! What keeps a notification from getting to anybody: templates, addresses, silence.
 
+use super::routes::Reached;
 use super::{Findings, LintContext};
 use config::monitoring::{Alertmanager, AlertmanagerServer, IntegrationKind, Route, duration};
 use config::yaml::{Node, Place};
@@ -46,11 +47,7 @@ fn texts<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
 
 fn templates(subject: &LintContext<'_>, manager: &AlertmanagerServer, findings: &mut Findings) {
     let doc = &manager.config.doc;
-    let at = |node: &Node| {
-        let mut place = Place::new(&doc.file, node.line_where_used, "");
-        place.column = node.column_where_used;
-        place
-    };
+    let at = |node: &Node| doc.place_of(node, "");
     let files = manager.templates.iter().flat_map(|(_, files)| files);
     let defined: BTreeSet<String> = files.flat_map(|file| names(&file.text)[0].clone()).collect();
     let missing: Vec<&String> = manager
@@ -147,11 +144,18 @@ fn silent(
 
 fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, findings: &mut Findings) {
     let doc = &manager.config.doc;
-    for receiver in &manager.config.view.receivers {
+    let view = &manager.config.view;
+    // Whoever waits for what always fires to fall silent has no use for its end.
+    let waits = |receiver: &str| {
+        let reaching = Reached::of(subject.alerts, view).by_receiver(view, receiver);
+        !reaching.is_empty() && reaching.iter().all(|alert| alert.always_fires())
+    };
+    for receiver in &view.receivers {
         for one in &receiver.integrations {
             if !one.send_resolved
                 && !matches!(one.kind, IntegrationKind::Slack | IntegrationKind::Email)
                 && said_so(&doc.root, &one.place)
+                && !waits(&receiver.name)
             {
                 findings.note(
                     "never-all-clear",
@@ -172,11 +176,9 @@ fn integrations(subject: &LintContext<'_>, manager: &AlertmanagerServer, finding
     for node in hooks.filter_map(|hook| hook.get_non_null("max_alerts")) {
         let most = node.text().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         if most > 0 && most < 5 {
-            let mut place = Place::new(&doc.file, node.line_where_used, "max_alerts");
-            place.column = node.column_where_used;
             findings.note(
                 "limit-too-small",
-                &place,
+                &doc.place_of(node, "max_alerts"),
                 format!("of a group only {most} alerts are told, the others are left out"),
                 "raise `max_alerts`, or leave it out",
             );

@@ -7,11 +7,11 @@ mod filled;
 mod walk;
 
 use super::Networks;
-use crate::plan::subject::source::{LARGEST, Source};
+use crate::plan::subject::source::{Source, too_large};
 use crate::yaml::{self, nearest};
 use compose::{Project, Service};
-use config::monitoring::ServerKind;
 use config::monitoring::version::Version;
+use config::monitoring::{PrometheusServer, ServerKind};
 use config::yaml::{ConfigError, Place};
 use contents::Content;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,11 @@ use std::path::{Path, PathBuf};
 
 /// Service of rule files that no configuration at hand names.
 pub(crate) const LOOSE: &str = "rule files";
+
+/// Whether a server is none, but what loose rule files are looked at as.
+pub(crate) fn is_loose(server: &PrometheusServer) -> bool {
+    server.service == LOOSE
+}
 
 /// What was found under the paths that somebody asked for.
 #[derive(Debug, Default)]
@@ -112,9 +117,7 @@ pub(crate) fn under(paths: &[PathBuf], profiles: &BTreeSet<String>) -> Found {
             found.loose.push(file);
         }
     }
-    found.sources.retain(|source| {
-        source.config.is_some() || source.texts.iter().any(|text| text.inside == source.inside)
-    });
+    found.sources.retain(Source::has_configuration);
     found
 }
 
@@ -123,9 +126,7 @@ pub(crate) fn services(file: &Path, profiles: &BTreeSet<String>) -> Found {
     let mut found = Found::default();
     let project = compose::read(file, profiles, &mut found);
     found.project(&project, &mut BTreeSet::new());
-    found.sources.retain(|source| {
-        source.config.is_some() || source.texts.iter().any(|text| text.inside == source.inside)
-    });
+    found.sources.retain(Source::has_configuration);
     found
 }
 
@@ -135,6 +136,11 @@ fn real(path: &Path) -> PathBuf {
 }
 
 impl Found {
+    /// What was seen and not looked at, for messages.
+    pub(crate) fn told_unread(&self) -> Vec<String> {
+        self.unread.iter().map(|(file, what)| format!("{} ({what})", file.display())).collect()
+    }
+
     fn project(&mut self, project: &Project, claimed: &mut BTreeSet<PathBuf>) {
         self.networks.open |= project.open;
         for (name, service) in &project.services {
@@ -197,10 +203,9 @@ impl Found {
                 break;
             }
         }
-        let texts = source.texts.iter().any(|text| text.inside == source.inside);
         if let Some(config) = &source.config {
             claimed.insert(real(config));
-        } else if !texts {
+        } else if !source.has_configuration() {
             // Something is mounted where the configuration should be, and is not there.
             let expected = source.expected();
             let mount = source.mounts.iter().find(|mount| mount.inside == expected);
@@ -235,11 +240,10 @@ impl Found {
 
     /// A service of that kind whose configuration is not known yet; it is none then any more.
     fn without_config(&mut self, kind: ServerKind) -> Option<String> {
-        let at = self.sources.iter().position(|source| {
-            source.kind == kind
-                && source.config.is_none()
-                && !source.texts.iter().any(|text| text.inside == source.inside)
-        })?;
+        let at = self
+            .sources
+            .iter()
+            .position(|source| source.kind == kind && !source.has_configuration())?;
         Some(self.sources.remove(at).service)
     }
 }
@@ -252,10 +256,7 @@ pub(crate) fn unknown_host(host: &str, hosts: &BTreeMap<String, String>) -> Stri
 
 /// Reads a file of somebody's as text: none if it can't be one, which is told where it was named.
 fn text_of(file: &Path, named: bool, found: &mut Found) -> Option<String> {
-    let size = std::fs::metadata(file).map_or(0, |meta| meta.len());
-    if size > LARGEST {
-        let what =
-            format!("{} MB large, at most {} MB are read", size / 1_000_000, LARGEST / 1_000_000);
+    if let Some(what) = too_large(file) {
         if named {
             let hint = "is this a configuration file?";
             found.errors.push(ConfigError::of(file, what, hint));

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{
-    T_COUNT, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_SUB,
+    T_COUNT, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LSS, T_LTE, T_LUNLESS, T_SUB,
 };
 use promql_parser::parser::{Expr, VectorSelector};
 
 use super::bounds::bounds;
+use super::discover::is_loose;
 use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::monitoring::comparison::{Comparison, comparisons, rate_below};
-use config::monitoring::promql;
+use config::monitoring::promql::{self, inner};
 use config::monitoring::{PrometheusServer, Rule, ScrapeJob, duration};
 
 /// Functions that need two samples within their window.
@@ -41,7 +42,7 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
         for rule in rules {
             known.sources(rule, findings);
             // How often the series of loose rules come, nobody knows.
-            if server.service != super::discover::LOOSE {
+            if !is_loose(server) {
                 known.windows(rule, &rule.expr, findings);
             }
             if rule.is_alert() {
@@ -80,7 +81,7 @@ impl<'a> Known<'a> {
             subject,
             server,
             jobs: view.jobs.iter().flat_map(job_names).collect(),
-            foreign_jobs: server.service == super::discover::LOOSE
+            foreign_jobs: is_loose(server)
                 || !view.remote_reads.is_empty()
                 || takes_pushes(server)
                 || view.jobs.is_empty()
@@ -281,7 +282,7 @@ impl<'a> Known<'a> {
                 Expr::Call(call) if call.func.name == "count_over_time" => {
                     "what is not there has no result, not 0: ask with absent_over_time()"
                 }
-                Expr::Binary(binary) if binary.op.id() == T_SUB => {
+                Expr::Binary(binary) if [T_SUB, T_DIV].contains(&binary.op.id()) => {
                     "a share is at most 1: write it as one, or multiply by 100"
                 }
                 _ => "turn the comparison round, or correct the threshold",
@@ -408,7 +409,7 @@ impl<'a> Known<'a> {
                     .next()
                     .map_or_else(|| metric.to_owned(), |job| format!("job `{job}`"));
                 // Whoever loads such rules may load others that watch it.
-                let severity = match self.server.service == super::discover::LOOSE {
+                let severity = match is_loose(self.server) {
                     true => Severity::Note,
                     false => Severity::Warning,
                 };
@@ -483,11 +484,4 @@ fn takes_pushes(server: &PrometheusServer) -> bool {
     server.flags.iter().any(|(name, value)| {
         name.ends_with("-receiver") || (name == "enable-feature" && value.contains("-receiver"))
     }) || server.config.doc.root.get("otlp").is_some()
-}
-
-fn inner(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(paren) => inner(&paren.expr),
-        other => other,
-    }
 }

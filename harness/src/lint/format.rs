@@ -1,8 +1,13 @@
 //! Findings for other programs: SARIF 2.1.0, and the annotations of GitHub's workflows.
 
 use super::{Finding, Linted, Severity};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use std::collections::BTreeSet;
+
+/// All but what stands in a path as it is.
+const IN_PATHS: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A SARIF log.
 #[derive(Debug, Serialize)]
@@ -128,15 +133,8 @@ fn words(finding: &Finding, between: &str) -> String {
 
 /// A path as a reference: what a URI can't hold is written as its bytes.
 fn uri(path: &std::path::Path) -> String {
-    let mut out = String::from(if path.is_absolute() { "file://" } else { "" });
-    for byte in path.to_string_lossy().bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    let scheme = if path.is_absolute() { "file://" } else { "" };
+    format!("{scheme}{}", utf8_percent_encode(&path.to_string_lossy(), IN_PATHS))
 }
 
 /// As commands of a GitHub workflow, a line each.

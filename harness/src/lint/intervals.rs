@@ -2,11 +2,12 @@
 
 use super::{Findings, LintContext};
 use config::monitoring::comparison::comparisons;
-use config::monitoring::promql;
+use config::monitoring::promql::{self, inner};
 use config::monitoring::{PrometheusServer, Rule, RuleGroup, RuleKind, duration};
 use config::yaml::Place;
 use promql_parser::parser::Expr;
 use promql_parser::parser::token::{T_GTE, T_GTR, T_LSS, T_LTE, T_SUB};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How far back a server looks for the last sample of a series, unless a flag says otherwise.
@@ -67,12 +68,9 @@ fn jobs(server: &PrometheusServer, lookback: Duration, findings: &mut Findings) 
         let Some(node) = item.get_non_null("sample_limit") else { continue };
         let limit = node.text().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         if limit > 0 && limit < FEW {
-            let mut place =
-                Place::new(&server.config.doc.file, node.line_where_used, "sample_limit");
-            place.column = node.column_where_used;
             findings.warning(
                 "limit-too-small",
-                &place,
+                &server.config.doc.place_of(node, "sample_limit"),
                 format!("a scrape with more than {limit} samples counts as failed, and every exporter has more"),
                 "raise `sample_limit`, or leave it out",
             );
@@ -96,7 +94,7 @@ fn groups(server: &PrometheusServer, lookback: Duration, findings: &mut Findings
             "evaluate at least every minute",
         );
     }
-    let read: std::collections::BTreeSet<&str> = all()
+    let read: BTreeSet<&str> = all()
         .flat_map(|group| &group.rules)
         .flat_map(|rule| promql::selectors(&rule.expr))
         .filter_map(promql::metric_name)
@@ -172,7 +170,7 @@ fn holds(rule: &Rule, findings: &mut Findings) {
                 "leave `for` out, or raise the threshold above it; only starts that go on and on alert",
             );
         }
-        let counts = match within(comparison.left) {
+        let counts = match inner(comparison.left) {
             Expr::Call(call)
                 if ["increase", "changes", "resets", "rate"].contains(&call.func.name) =>
             {
@@ -203,21 +201,14 @@ fn holds(rule: &Rule, findings: &mut Findings) {
     }
 }
 
-fn within(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(paren) => within(&paren.expr),
-        other => other,
-    }
-}
-
 /// The start whose age an expression is.
 fn age_of(expr: &Expr) -> Option<&str> {
-    let Expr::Binary(binary) = within(expr) else { return None };
-    let now = matches!(within(&binary.lhs), Expr::Call(call) if call.func.name == "time");
+    let Expr::Binary(binary) = inner(expr) else { return None };
+    let now = matches!(inner(&binary.lhs), Expr::Call(call) if call.func.name == "time");
     if binary.op.id() != T_SUB || !now {
         return None;
     }
-    let Expr::VectorSelector(selector) = within(&binary.rhs) else { return None };
+    let Expr::VectorSelector(selector) = inner(&binary.rhs) else { return None };
     promql::metric_name(selector).filter(|name| {
         ["start_time", "boot_time", "started"].iter().any(|word| name.contains(word))
     })

@@ -2,7 +2,7 @@
 
 use super::labels::{self, Labels, Recorded};
 use super::{Findings, LintContext, Severity};
-use config::monitoring::promql::{self, constant};
+use config::monitoring::promql::{self, constant, inner};
 use config::monitoring::{PrometheusServer, Rule};
 use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{T_COUNT, T_DIV, T_GROUP, T_LAND, T_LUNLESS, T_QUANTILE, T_SUM};
@@ -185,11 +185,11 @@ impl Known {
                 share(rule, call.func.name, args.first().map(|arg| &**arg), findings)
             }
             "rate" | "irate" | "increase" | "resets" => {
-                let inner = args.first().and_then(|arg| match &**arg {
+                let below = args.first().and_then(|arg| match &**arg {
                     Expr::Subquery(subquery) => Some(&*subquery.expr),
                     _ => None,
                 });
-                if let Some(Expr::Aggregate(aggregate)) = inner.map(within)
+                if let Some(Expr::Aggregate(aggregate)) = below.map(inner)
                     && aggregate.op.id() == T_SUM
                 {
                     findings.warning(
@@ -284,16 +284,9 @@ fn keeps_labels(function: &str) -> bool {
     .contains(&function)
 }
 
-fn within(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(paren) => within(&paren.expr),
-        other => other,
-    }
-}
-
 /// A comparison with `bool` that decides about an alert.
 fn yields_always(expr: &Expr) -> Option<&BinaryExpr> {
-    match within(expr) {
+    match inner(expr) {
         Expr::Binary(binary) if binary.op.is_comparison_operator() && binary.return_bool() => {
             Some(binary)
         }
@@ -320,7 +313,7 @@ fn filters(expr: &Expr) -> bool {
 
 /// Whether an expression without a comparison may well ask whether there is a series.
 fn asks_for_presence(expr: &Expr) -> bool {
-    match within(expr) {
+    match inner(expr) {
         Expr::VectorSelector(_) => true,
         Expr::Call(call) => call.func.name.starts_with("present"),
         Expr::Aggregate(aggregate) => {

@@ -1,6 +1,5 @@
 //! Relabelling that throws away what rules, alerts or jobs are there for.
 
-use super::alert::Alerts;
 use super::{Findings, LintContext};
 use config::monitoring::prometheus::Relabel;
 use config::monitoring::{PrometheusServer, ScrapeJob, duration, promql};
@@ -158,8 +157,7 @@ fn dropped_alerts(subject: &LintContext<'_>, findings: &mut Findings) {
     if servers.iter().all(|server| server.config.view.alert_relabels.is_empty()) {
         return;
     }
-    let alerts = Alerts::of(subject.config);
-    for alert in &alerts.all {
+    for alert in &subject.alerts.all {
         let rules = &alert.server.config.view.alert_relabels;
         let mut labels: Labels = alert
             .rule

@@ -1,32 +1,31 @@
 //! Alertmanager's routes, receivers and inhibitions against the alerts that there are.
 
+mod inhibitions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::{Alert, Alerts, Known};
 use super::{Findings, LintContext, Severity};
 use crate::yaml::nearest;
 use crate::yaml::suggest;
-use config::monitoring::alertmanager::{Inhibition, Route};
+use config::monitoring::alertmanager::Route;
 use config::monitoring::matcher::{LabelMatcher, MatcherOp};
 use config::monitoring::{Alertmanager, IntegrationKind, duration};
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
-    let alerts = Alerts::of(subject.config);
+    let alerts = subject.alerts;
     if alerts.all.is_empty() {
         return;
     }
     for manager in &subject.config.alertmanagers {
         let view = &manager.config.view;
-        let mut reached = Reached { alerts: &alerts, routes: BTreeMap::new() };
-        for alert in 0..alerts.all.len() {
-            reached.walk(&view.route, alert);
-        }
-        labels_of_routes(&alerts, view, findings);
-        decisive_labels(&alerts, view, findings);
+        let reached = Reached::of(alerts, view);
+        labels_of_routes(alerts, view, findings);
+        decisive_labels(alerts, view, findings);
         dead_routes(&reached, &view.route, findings);
         receivers(&reached, view, findings);
         for inhibition in &view.inhibitions {
-            inhibits(&alerts, inhibition, findings);
+            inhibitions::check(alerts, inhibition, findings);
         }
         through_itself(subject, &reached, view, &manager.service, findings);
         repeats(&view.route, None, findings);
@@ -34,13 +33,28 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
 }
 
 /// Which alerts may end in which route.
-struct Reached<'a> {
+pub(super) struct Reached<'a> {
     alerts: &'a Alerts<'a>,
     /// By key of the route.
     routes: BTreeMap<&'a str, BTreeSet<usize>>,
 }
 
 impl<'a> Reached<'a> {
+    pub(super) fn of(alerts: &'a Alerts<'a>, view: &'a Alertmanager) -> Reached<'a> {
+        let mut reached = Reached { alerts, routes: BTreeMap::new() };
+        for alert in 0..alerts.all.len() {
+            reached.walk(&view.route, alert);
+        }
+        reached
+    }
+
+    /// Alerts of which a receiver may be notified.
+    pub(super) fn by_receiver(&self, view: &Alertmanager, receiver: &str) -> Vec<&'a Alert<'a>> {
+        let routes = all_routes(&view.route).into_iter().filter(|r| r.receiver == receiver);
+        let found = routes.filter_map(|route| self.routes.get(route.place.key.as_str())).flatten();
+        found.collect::<BTreeSet<_>>().into_iter().map(|at| &self.alerts.all[*at]).collect()
+    }
+
     /// Whether the alert enters a route; none if its series decide.
     fn walk(&mut self, route: &'a Route, alert: usize) -> Option<bool> {
         let enters = self.alerts.satisfies_all(&self.alerts.all[alert], &route.matchers);
@@ -292,150 +306,6 @@ fn rank(severity: &str) -> u8 {
         "error" | "major" | "high" | "p2" => 2,
         "warning" | "warn" | "minor" | "medium" | "p3" => 1,
         _ => 0,
-    }
-}
-
-fn inhibits(alerts: &Alerts<'_>, rule: &Inhibition, findings: &mut Findings) {
-    // Alerts that differ in nothing that this inhibition looks at are one.
-    let names: BTreeSet<&str> = rule
-        .source
-        .iter()
-        .chain(&rule.target)
-        .map(|matcher| matcher.name.as_str())
-        .chain(rule.equal.iter().map(String::as_str))
-        .chain(["severity"])
-        .collect();
-    let side = |matchers: &[LabelMatcher]| -> Vec<&Alert<'_>> {
-        let satisfying =
-            alerts.all.iter().filter(|alert| alerts.satisfies_all(alert, matchers) != Some(false));
-        let mut distinct = BTreeMap::new();
-        for alert in satisfying {
-            let seen: Vec<Known> = names.iter().map(|name| alerts.label(alert, name)).collect();
-            distinct.entry(seen).or_insert(alert);
-        }
-        distinct.into_values().collect()
-    };
-    let (sources, targets) = (side(&rule.source), side(&rule.target));
-    let shown = |matchers: &[LabelMatcher]| {
-        matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
-    for (name, found, matchers) in
-        [("source", &sources, &rule.source), ("target", &targets, &rule.target)]
-    {
-        if found.is_empty() {
-            findings.warning(
-                "dead-inhibition",
-                &rule.place,
-                format!(
-                    "this inhibition never acts: no alert satisfies its {name} {{{}}}",
-                    shown(matchers)
-                ),
-                "correct the matchers, or remove the inhibition",
-            );
-            return;
-        }
-    }
-    // Pairs that it may act on.
-    let alike = |one: &Alert<'_>, two: &Alert<'_>, label: &str| match (
-        alerts.label(one, label),
-        alerts.label(two, label),
-    ) {
-        (Known::Value(a), Known::Value(b)) => a == b,
-        _ => true,
-    };
-    let itself = |one: &Alert<'_>, two: &Alert<'_>| {
-        alerts.satisfies_all(two, &rule.source) == Some(true)
-            && alerts.satisfies_all(one, &rule.target) == Some(true)
-    };
-    let pairs: Vec<_> = sources
-        .iter()
-        .flat_map(|source| targets.iter().map(move |target| (*source, *target)))
-        .filter(|(source, target)| {
-            !itself(source, target) && rule.equal.iter().all(|label| alike(source, target, label))
-        })
-        .collect();
-    let always = sources.iter().find(|source| {
-        matches!(&source.rule.expr, promql_parser::parser::Expr::Call(call) if call.func.name == "vector")
-    });
-    if let (Some(source), Some((_, target))) = (
-        always,
-        pairs.iter().find(|(source, _)| always.is_some_and(|one| std::ptr::eq(*one, *source))),
-    ) {
-        findings.warning(
-            "inhibits-always",
-            &rule.place,
-            format!(
-                "`{}` fires at any time, and silences `{}` as long",
-                source.rule.name, target.rule.name
-            ),
-            "let another alert be the source",
-        );
-    }
-    let Some(_) = pairs.first() else {
-        let what = match rule.equal.is_empty() {
-            true => "whatever satisfies one side satisfies the other too".to_owned(),
-            false => format!("no source and target have the same {}", rule.equal.join(", ")),
-        };
-        findings.warning(
-            "dead-inhibition",
-            &rule.place,
-            format!("this inhibition never acts: {what}"),
-            "correct `equal` or the matchers",
-        );
-        return;
-    };
-    empty_equal(alerts, rule, &pairs, findings);
-    inhibits_critical(rule, &pairs, findings);
-}
-
-/// Pairs of alerts of which one may silence the other.
-type Pairs<'p> = [(&'p Alert<'p>, &'p Alert<'p>)];
-
-/// A label that neither side has counts as equal, so that everything silences everything. Where the
-/// source never has it, nothing that has it is silenced either.
-fn empty_equal(alerts: &Alerts<'_>, rule: &Inhibition, pairs: &Pairs<'_>, findings: &mut Findings) {
-    let nothing =
-        |alert: &Alert<'_>, label: &str| alerts.label(alert, label) == Known::Value(String::new());
-    // What no file speaks of may still be on the series of a target.
-    let may_lack = |alert: &Alert<'_>, label: &str| match alerts.label(alert, label) {
-        Known::Value(value) => value.is_empty(),
-        Known::Open => !alerts.of_series.contains(label) && !alert.rule.labels.contains_key(label),
-    };
-    for label in &rule.equal {
-        if pairs.iter().all(|(source, target)| nothing(source, label) && may_lack(target, label)) {
-            findings.warning(
-                "empty-equal",
-                &rule.place,
-                format!("`equal: [{label}]`: the source never has that label, and the target, as far as the files tell, neither: it counts as equal"),
-                "compare a label that both have",
-            );
-        }
-    }
-}
-
-fn inhibits_critical(rule: &Inhibition, pairs: &Pairs<'_>, findings: &mut Findings) {
-    if let Some((source, target)) = pairs
-        .iter()
-        .find(|(source, target)| is_critical(target) && severity(source) < severity(target))
-    {
-        findings.warning(
-            "inhibits-critical",
-            &rule.place,
-            format!("`{}` silences `{}`, which is more severe", source.rule.name, target.rule.name),
-            "add a matcher on severity to `target_matchers`, or turn the inhibition round",
-        );
-    } else if let (true, Some((source, target))) =
-        (rule.equal.is_empty(), pairs.iter().find(|(_, target)| is_critical(target)))
-    {
-        findings.warning(
-            "inhibits-critical",
-            &rule.place,
-            format!(
-                "`{}` silences critical `{}` wherever it is: `equal` is missing",
-                source.rule.name, target.rule.name
-            ),
-            "name the labels by which they belong together under `equal`",
-        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::discover::is_loose;
 use super::{Findings, LintContext, Severity};
 use crate::yaml::suggest;
 use config::budget::{self, BudgetAssumptions, BudgetError};
@@ -71,7 +72,7 @@ fn duplicates(server: &PrometheusServer, findings: &mut Findings) {
 fn holds(server: &PrometheusServer, group: &RuleGroup, rule: &Rule, findings: &mut Findings) {
     let interval = group.interval.unwrap_or(server.config.view.global.evaluation_interval);
     let hold = rule.hold();
-    let known = group.interval.is_some() || server.service != super::discover::LOOSE;
+    let known = group.interval.is_some() || !is_loose(server);
     if known && !hold.is_zero() && hold < interval {
         findings.warning(
             "for-below-interval",
@@ -145,7 +146,7 @@ fn told_to_alertmanager(
         return;
     };
     // Who loads such rules, and tells whom, nobody knows.
-    if server.service == super::discover::LOOSE {
+    if is_loose(server) {
         return;
     }
     let view = &server.config.view;

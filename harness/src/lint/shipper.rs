@@ -16,20 +16,50 @@ pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
             .filter(|(_, node)| node.get_non_null("enabled").and_then(Node::text) != Some("false"))
             .collect();
         ids(&inputs, findings);
-        types(&inputs, findings);
+        // Which index a document goes to behind another program no file of the shipper tells.
+        let Some(pattern) = index(&shipper.files) else { continue };
+        let mut by_index: BTreeMap<String, Vec<(&Document, &Node)>> = BTreeMap::new();
+        for (doc, input) in inputs {
+            by_index.entry(index_of(input, pattern)).or_default().push((doc, input));
+        }
+        by_index.values().for_each(|inputs| types(inputs, findings));
     }
+}
+
+/// The pattern by which documents are put into indices; empty for Filebeat's own. None if they don't
+/// go to Elasticsearch from here.
+fn index<'a>(files: impl IntoIterator<Item = &'a Document>) -> Option<&'a str> {
+    let mut elsewhere = false;
+    for doc in files {
+        let of = |name: &str| {
+            let nested = doc.root.get_non_null("output").and_then(|node| node.get_non_null(name));
+            doc.root.get_non_null(&format!("output.{name}")).or(nested)
+        };
+        if let Some(output) = of("elasticsearch") {
+            return Some(text(output, "index"));
+        }
+        elsewhere |= ["logstash", "kafka", "redis", "file"].iter().any(|name| of(name).is_some());
+    }
+    (!elsewhere).then_some("")
+}
+
+/// The index of an input's documents: its own, or the pattern with the fields that it sets.
+fn index_of(input: &Node, pattern: &str) -> String {
+    let own = text(input, "index");
+    let mut index = if own.is_empty() { pattern } else { own }.to_owned();
+    let beneath = if text(input, "fields_under_root") == "true" { "" } else { "fields." };
+    for (key, value) in input.get_non_null("fields").map(Node::entries).unwrap_or_default() {
+        if let Some(value) = value.text() {
+            index = index.replace(&format!("%{{[{beneath}{}]}}", key.name), value);
+        }
+    }
+    index
 }
 
 fn inputs_of(root: &Node) -> Vec<&Node> {
     let nested = root.get_non_null("filebeat").and_then(|node| node.get_non_null("inputs"));
     let lists = [root.get_non_null("filebeat.inputs"), nested, Some(root)];
     lists.into_iter().flatten().flat_map(Node::items).collect()
-}
-
-fn place(doc: &Document, node: &Node) -> Place {
-    let mut place = Place::new(&doc.file, node.line_where_used, "");
-    place.column = node.column_where_used;
-    place
 }
 
 fn text<'a>(node: &'a Node, key: &str) -> &'a str {
@@ -40,7 +70,7 @@ fn text<'a>(node: &'a Node, key: &str) -> &'a str {
 fn ids(inputs: &[(&Document, &Node)], findings: &mut Findings) {
     let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
     for (doc, input) in inputs.iter().filter(|(_, input)| text(input, "type") == "filestream") {
-        let (id, at) = (text(input, "id"), place(doc, input));
+        let (id, at) = (text(input, "id"), doc.place_of(input, ""));
         let Some(first) = seen.get(id) else {
             seen.insert(id, at);
             continue;
@@ -58,16 +88,14 @@ fn ids(inputs: &[(&Document, &Node)], findings: &mut Findings) {
     }
 }
 
-/// Elasticsearch takes one type for a field, the first that comes.
+/// Elasticsearch takes one type for a field of an index, the first that comes.
 fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
     let mut seen: BTreeMap<String, (&'static str, Place)> = BTreeMap::new();
-    // What has an index of its own meets nobody.
-    let shared = || inputs.iter().filter(|(_, input)| text(input, "index").is_empty());
-    for (doc, input) in shared() {
+    for (doc, input) in inputs {
         let root = text(input, "fields_under_root") == "true";
         for (key, node) in input.get_non_null("fields").map(Node::entries).unwrap_or_default() {
             let field = if root { key.name.clone() } else { format!("fields.{}", key.name) };
-            let (kind, at) = (kind(node), place(doc, node));
+            let (kind, at) = (kind(node), doc.place_of(node, ""));
             match seen.get(&field) {
                 Some((first, place)) if *first != kind => findings.add(
                     if [*first, kind].contains(&OBJECT) {
@@ -92,11 +120,11 @@ fn types(inputs: &[(&Document, &Node)], findings: &mut Findings) {
             parser.get_non_null("ndjson").is_some_and(|json| text(json, "target").is_empty())
         })
     };
-    let open: Vec<_> = shared().filter(|(_, input)| bare(input)).collect();
+    let open: Vec<_> = inputs.iter().filter(|(_, input)| bare(input)).collect();
     if let [(_, _), (doc, second), ..] = open.as_slice() {
         findings.note(
             "field-of-two-types",
-            &place(doc, second),
+            &doc.place_of(second, ""),
             format!("{} inputs put the fields of their lines at the top of one index: a field that is a text here and an object there is refused, and its lines are lost", open.len()),
             "give each a `target` of its own, or an index of its own",
         );

@@ -2,7 +2,6 @@
 
 use super::{Findings, LintContext, discover};
 use config::monitoring::{AlertmanagerServer, PrometheusServer};
-use config::yaml::Place;
 
 pub(super) fn check(subject: &LintContext<'_>, findings: &mut Findings) {
     for server in &subject.config.prometheus {
@@ -105,11 +104,9 @@ fn old_api(subject: &LintContext<'_>, server: &PrometheusServer, findings: &mut 
     for manager in managers.map(|node| node.items()).unwrap_or_default() {
         let Some(node) = manager.get_non_null("api_version") else { continue };
         if node.text() == Some("v1") && !refused {
-            let mut place = Place::new(&doc.file, node.line_where_used, "api_version");
-            place.column = node.column_where_used;
             findings.warning(
                 "api-version",
-                &place,
+                &doc.place_of(node, "api_version"),
                 "`api_version: v1`: Alertmanager from 0.27 on does not have it, and Prometheus 3 does not start with it",
                 "remove it: v2 is the default",
             );

@@ -19,22 +19,25 @@ use std::path::{Path, PathBuf};
 /// There is no such stack and no such path, or a stack that is up does not answer.
 pub async fn lint(paths: &[String], files_only: bool, common: &Common) -> Result<Linted, Failure> {
     let profiles: BTreeSet<String> = common.profiles.iter().cloned().collect();
+    // Only one path can be a stack.
     let opened = match paths {
-        [one] => Stack::open_with(one, &profiles, &BTreeMap::new()),
-        _ => Err(StackError::NotFound { what: String::new(), hint: String::new() }),
+        [one] => match Stack::open_with(one, &profiles, &BTreeMap::new()) {
+            Err(error) if !is_about_files(&error, Path::new(one)) => return Err(error.into()),
+            opened => Some(opened),
+        },
+        _ => None,
     };
     let stack = match opened {
-        Ok(stack) => stack,
-        Err(error) if is_about_files(&error, paths) => {
+        Some(Ok(stack)) => stack,
+        unread => {
             let mut linted = without_declaration(paths, &profiles)?;
-            if let StackError::Config(error) = error {
+            if let Some(Err(StackError::Config(error))) = unread {
                 linted.findings.push(left_out(error));
                 linted.sort();
-                near(&mut linted);
             }
+            near(&mut linted);
             return Ok(linted);
         }
-        Err(error) => return Err(error.into()),
     };
     let (mut linted, config) = lint::files(&stack)?;
     let up = Running::of_stack(&Journal::of_user(), stack.name())?;
@@ -50,19 +53,15 @@ pub async fn lint(paths: &[String], files_only: bool, common: &Common) -> Result
     Ok(linted)
 }
 
-/// Whether paths can be looked at all the same: they are there and have no declaration, or one whose
+/// Whether a path can be looked at all the same: it is there and has no declaration, or one whose
 /// Compose file says something that this program can't run.
-fn is_about_files(error: &StackError, paths: &[String]) -> bool {
-    let there = paths.iter().any(|path| Path::new(path).exists());
-    match error {
-        StackError::NotFound { .. } => {
-            let declared =
-                paths.len() == 1 && Path::new(&paths[0]).join("firedrill.yaml").is_file();
-            paths.len() > 1 || (there && !declared)
+fn is_about_files(error: &StackError, path: &Path) -> bool {
+    path.exists()
+        && match error {
+            StackError::NotFound { .. } => !path.join("firedrill.yaml").is_file(),
+            StackError::Config(error) => !error.place.file.ends_with("firedrill.yaml"),
+            _ => false,
         }
-        StackError::Config(error) => there && !error.place.file.ends_with("firedrill.yaml"),
-        _ => false,
-    }
 }
 
 /// That the declaration was not looked at, since the stack can't be read as a run would.
@@ -89,7 +88,6 @@ fn without_declaration(
     }
     let mut linted = lint::paths(&whole, profiles)?;
     linted.stack = paths.join(" ");
-    near(&mut linted);
     Ok(linted)
 }
 

@@ -8,7 +8,7 @@ mod data;
 pub mod source;
 
 use crate::declaration::{Declaration, GRAFANA_FILES};
-use crate::plan::scenario;
+use crate::plan::scenario::{self, Scenario};
 use crate::plan::{AlertBudget, PlanContext};
 use crate::process::exit::Exit;
 use crate::process::failure::{Advice, UserError};
@@ -19,10 +19,12 @@ use config::budget::{self, BudgetAssumptions};
 use config::monitoring::MonitoringConfig;
 use config::timescale::{Declared, Scale, Scaled, Traffic};
 use config::yaml::{ConfigError, Place};
+use loadgen::traffic::service_of;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use verdict::baseline::Baseline;
 use verdict::check::roll_call::Required;
 use verdict::history::run::{Deviation, DeviationKind};
 use verdict::left_out::AbsentService;
@@ -137,8 +139,7 @@ pub struct Asked {
 /// See [`Error`].
 pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<LoadedStack, Error> {
     let stack = Stack::open_with(folder_or_name, &asked.profiles, &asked.unavailable)?;
-    let (folder, topology) = (stack.folder.as_path(), &stack.topology);
-    let declaration = stack.declaration.clone();
+    let declaration = &stack.declaration;
     let (written, unreadable) = source::load(&sources(&stack)?);
     if let Some(error) = unreadable.into_iter().next() {
         return Err(error.into());
@@ -153,7 +154,7 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
     let mut foreseen = deviations.clone();
     let unscalable = data::unscalable(&mounts, &files);
     let scaled = scaled(
-        &declaration,
+        declaration,
         &written,
         asked.time_scale,
         &asked.scrapes,
@@ -169,61 +170,15 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
             .into_iter()
             .map(|d| Deviation::new(DeviationKind::System, d.what, d.why)),
     );
-    let own = |name: &str| folder.join(name);
-    let scenarios_folder =
-        first_that_exists(&[own("scenarios"), home.scenarios().join(&declaration.stack)]);
-    let mut scenarios = scenario::read_all(&scenarios_folder)?;
-    check::scenarios(&scenarios_folder, &mut scenarios, &stack, &scaled.config, &mounts)?;
-    let baseline_file = first_that_exists(&[
-        own("baseline.yaml"),
-        home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack)),
-    ]);
-    let baseline = if baseline_file.is_file() {
-        Some(check::baseline(&baseline_file, &declaration, &scenarios)?)
-    } else {
-        None
-    };
-    let required =
-        if own("verdicts.yaml").is_file() { roll_call(&own("verdicts.yaml"))? } else { Vec::new() };
-    let services = topology.services.keys().cloned().collect();
-    let running = topology.services.iter().map(|(name, s)| (name, &s.instances));
-    let missing = topology.left_out.iter().map(|(name, left)| (name, &left.instances));
-    let instances = running.chain(missing).map(|(n, all)| (n.clone(), all.clone())).collect();
-    let left_out = left_out(&declaration, topology);
-    let budgets = budgets(&declaration, &scaled.config);
-    check::contained(&declaration, topology, &written)?;
-    check::bounds(&stack.declaration_file, &declaration, &written)?;
-    for (name, why) in &left_out {
-        deviations.push(Deviation::new(
-            DeviationKind::Absent,
-            format!("service {name} does not run"),
-            why,
-        ));
-    }
-    deviations.extend(from_files(&declaration, |service| {
-        topology.services.contains_key(service) && !left_out.contains_key(service)
-    }));
-    let features = first_that_exists(&[own("features"), home.features()]);
-    let apart = apart::apart(&declaration, &scaled.config);
-    let absent = left_out.keys().map(|name| seen_as(name, &declaration, topology)).collect();
-    let hosts = topology.hosts.clone();
-    let unavailable = topology.left_out.iter().filter(|(_, left)| left.unavailable);
-    let unavailable = unavailable.map(|(name, _)| name.clone()).collect();
-    let time_scale = scaled.scale;
-    let subject = PlanContext {
-        declaration,
-        time_scale,
-        scenarios,
-        baseline,
-        budgets,
-        apart,
-        services,
-        instances,
-        left_out,
-        unavailable,
-        absent,
-        hosts,
-    };
+    let drills = Drills::read(&stack, home, &scaled.config, &mounts)?;
+    let call = stack.folder.join("verdicts.yaml");
+    let required = if call.is_file() { roll_call(&call)? } else { Vec::new() };
+    check::contained(declaration, &stack.topology, &written)?;
+    check::bounds(&stack.declaration_file, declaration, &written)?;
+    let baseline_file = drills.baseline_file.clone();
+    let subject = context(declaration, &stack.topology, &scaled, drills);
+    deviations.extend(absent(&subject, &stack.topology));
+    let features = first_that_exists(&[stack.folder.join("features"), home.features()]);
     Ok(LoadedStack {
         stack,
         subject,
@@ -236,6 +191,79 @@ pub fn read_asked(folder_or_name: &str, home: &Home, asked: &Asked) -> Result<Lo
         mounts,
         baseline_file,
     })
+}
+
+/// The drills of a stack, and what they are compared with.
+struct Drills {
+    scenarios: BTreeMap<String, Scenario>,
+    baseline: Option<Baseline>,
+    baseline_file: PathBuf,
+}
+
+impl Drills {
+    fn read(
+        stack: &Stack,
+        home: &Home,
+        config: &MonitoringConfig,
+        mounts: &Mounts,
+    ) -> Result<Drills, Error> {
+        let (declaration, folder) = (&stack.declaration, &stack.folder);
+        let scenarios_folder = first_that_exists(&[
+            folder.join("scenarios"),
+            home.scenarios().join(&declaration.stack),
+        ]);
+        let mut scenarios = scenario::read_all(&scenarios_folder)?;
+        check::scenarios(&scenarios_folder, &mut scenarios, stack, config, mounts)?;
+        let baseline_file = first_that_exists(&[
+            folder.join("baseline.yaml"),
+            home.scenarios().join("baselines").join(format!("{}.yaml", declaration.stack)),
+        ]);
+        let baseline = if baseline_file.is_file() {
+            Some(check::baseline(&baseline_file, declaration, &scenarios)?)
+        } else {
+            None
+        };
+        Ok(Drills { scenarios, baseline, baseline_file })
+    }
+}
+
+fn context(
+    declaration: &Declaration,
+    topology: &Topology,
+    scaled: &Scaled,
+    drills: Drills,
+) -> PlanContext {
+    let running = topology.services.iter().map(|(name, s)| (name, &s.instances));
+    let missing = topology.left_out.iter().map(|(name, left)| (name, &left.instances));
+    let instances = running.chain(missing).map(|(n, all)| (n.clone(), all.clone())).collect();
+    let left_out = left_out(declaration, topology);
+    let absent = left_out.keys().map(|name| seen_as(name, declaration, topology)).collect();
+    let unavailable = topology.left_out.iter().filter(|(_, left)| left.unavailable);
+    PlanContext {
+        declaration: declaration.clone(),
+        time_scale: scaled.scale,
+        scenarios: drills.scenarios,
+        baseline: drills.baseline,
+        budgets: budgets(declaration, &scaled.config),
+        apart: apart::apart(declaration, &scaled.config),
+        services: topology.services.keys().cloned().collect(),
+        instances,
+        left_out,
+        unavailable: unavailable.map(|(name, _)| name.clone()).collect(),
+        absent,
+        hosts: topology.hosts.clone(),
+    }
+}
+
+/// What does not run, and what is judged otherwise for that.
+fn absent(subject: &PlanContext, topology: &Topology) -> Vec<Deviation> {
+    let left_out = subject.left_out.iter().map(|(name, why)| {
+        Deviation::new(DeviationKind::Absent, format!("service {name} does not run"), why)
+    });
+    let runs = |service: &str| {
+        topology.services.contains_key(service) && !subject.left_out.contains_key(service)
+    };
+    left_out.chain(from_files(&subject.declaration, runs)).collect()
 }
 
 /// That dashboards are judged from their files, where they are.
@@ -326,8 +354,7 @@ fn scaled(
 fn traffic(declaration: &Declaration) -> Option<Traffic> {
     let workload = declaration.workload.as_ref()?;
     let asked = workload.places_asked();
-    let services: BTreeSet<&str> =
-        asked.iter().filter_map(|place| place.split(':').next()).collect();
+    let services: BTreeSet<&str> = asked.iter().map(|place| service_of(place)).collect();
     let jobs = declaration
         .targets
         .iter()

@@ -20,7 +20,7 @@ const PROMETHEUS: &[&str] = &[
 /api/v1/status/config {"status":"success","data":{"yaml":"global:\n  external_labels:\n    replica: a\nscrape_configs:\n- job_name: a\n"}}
 /api/v1/alertmanagers {"status":"success","data":{"activeAlertmanagers":[{"url":"http://alertmanager:9093/api/v2/alerts"}]}}
 /api/v1/status/runtimeinfo {"status":"success","data":{"startTime":"2026-11-30T11:00:00Z","reloadConfigSuccess":true,"lastConfigTime":"2026-11-30T11:00:00Z"}}
-/metrics prometheus_config_last_reload_successful 1⏎prometheus_rule_group_iterations_total{rule_group="/r.yml;g"} 12"#,
+/metrics prometheus_config_last_reload_successful 1⏎prometheus_config_last_reload_success_timestamp_seconds 1764500000⏎prometheus_rule_group_iterations_total{rule_group="/r.yml;g"} 12"#,
     r#"/ {"status":"error","errorType":"bad_data","error":"parse error","data":null}"#,
 ];
 const ALERTMANAGER: &[&str] = &[
@@ -29,10 +29,10 @@ const ALERTMANAGER: &[&str] = &[
 /api/v2/silences [{"id":"s1","matchers":[{"name":"a","value":"b|c","isRegex":true,"isEqual":false}],"createdBy":"x","status":{"state":"active"}}]
 /api/v2/receivers [{"name":"pager"}]
 /api/v2/status {"config":{"original":"global:\n  resolve_timeout: 5m\nroute:\n  receiver: pager\n  group_by: [a]\n  group_wait: 30s\n  routes:\n  - match: {severity: page}\nreceivers:\n- name: pager\n"},"cluster":{"status":"ready","peers":[{"name":"n","address":"10.0.0.1:9094"}]},"uptime":"2026-11-30T11:00:00Z"}
-/metrics alertmanager_config_last_reload_successful 1"#,
+/metrics alertmanager_config_last_reload_successful 1⏎alertmanager_config_last_reload_success_timestamp_seconds 1764500000"#,
 ];
 const ELASTICSEARCH: &[&str] = &[
-    r#"/logs/_search {"_scroll_id":"s","timed_out":false,"_shards":{"failed":0},"hits":{"total":{"value":1},"hits":[{"_index":"logs-1","_id":"1","_source":{"@timestamp":"2026-11-30T12:00:00Z","op":"x","n":1e400}}]}}
+    r#"/logs/_search {"_scroll_id":"s","timed_out":false,"_shards":{"failed":0},"hits":{"total":{"value":1},"hits":[{"_index":"logs-1","_id":"1","_source":{"@timestamp":"2026-11-30T12:00:00Z","op":"x","n":1e300}}]}}
 /_search/scroll {"_scroll_id":"s","timed_out":false,"_shards":{"failed":0},"hits":{"hits":[]}}
 /logs/_mapping {"logs-1":{"mappings":{"properties":{"a":{"type":"text","fields":{"keyword":{"type":"keyword"}}},"b":{"properties":{"c":{"type":"long"}}}}}}}
 /_cat/indices [{"index":"logs-1","docs.count":"12"},{"index":"logs-2","docs.count":null}]"#,
@@ -46,7 +46,7 @@ const GRAFANA: &[&str] = &[r#"/api/datasources/uid {"status":"OK","message":"it 
 /api/datasources [{"id":1,"uid":"p","name":"Prometheus","type":"prometheus","url":"http://p:9090","isDefault":true,"jsonData":{"timeInterval":"15s"}}]
 /api/search [{"uid":"board","title":"Board"}]
 /api/dashboards/uid {"dashboard":{"uid":"board","title":"Board","panels":[{"id":1,"title":"P","type":"timeseries","datasource":{"type":"prometheus","uid":"p"},"targets":[{"refId":"A","expr":"rate(x[$__rate_interval])"}]}]}}
-/api/ds/query {"results":{"A":{"status":200,"frames":[{"schema":{"fields":[{"name":"t"},{"name":"v"}]},"data":{"values":[[1,2],[3,null]]}}]}}}
+/api/ds/query {"results":{"A":{"status":200,"frames":[{"schema":{"fields":[{"name":"t","type":"time"},{"name":"v","type":"number"}]},"data":{"values":[[1,2],[3,null]]}}]}}}
 /api/annotations [{"dashboardUID":"board","time":1764500000000,"timeEnd":1764500001000,"text":"t","tags":["a"]}]"#];
 
 /// A server whose answers are what it was last given.

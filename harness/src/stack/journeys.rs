@@ -6,7 +6,7 @@ use super::check::Checked;
 use crate::yaml::{self, suggest};
 use config::yaml::ConfigError;
 use loadgen::traffic::stated::Step;
-use loadgen::traffic::{Mistake, Traffic};
+use loadgen::traffic::{Mistake, Traffic, service_of};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ impl Stack {
         let services = self.project.services.keys().chain(self.project.left_out.keys());
         let services: Vec<&str> = services.map(String::as_str).collect();
         for (keys, place) in workload.places() {
-            let service = place.split(':').next().unwrap_or_default();
+            let service = service_of(&place);
             if !services.contains(&service) {
                 let what = format!(
                     "workload: there is no service {service} in {}",
@@ -167,7 +167,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(damaged::cases(60))]
 
         #[test]
         fn a_damaged_journey(text in damaged(JOURNEYS)) {

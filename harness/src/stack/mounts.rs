@@ -294,6 +294,13 @@ impl Mounts {
                 Err(why) => return Ok(Err(why)),
             },
         };
+        self.propagate(mount, bind, &mut granted);
+        Ok(Ok(granted))
+    }
+
+    /// Whether what is mounted below it later shows on the other side.
+    fn propagate(&mut self, mount: &Wanted<'_>, bind: &Bind<'_>, granted: &mut Granted) {
+        let shown = bind.path.display();
         if let What::Original { .. } = granted.what {
             granted.read_only = true;
             if let Some(shared) =
@@ -313,7 +320,6 @@ impl Mounts {
                 "nothing is mounted below the run's own copy",
             );
         }
-        Ok(Ok(granted))
     }
 
     fn special(&mut self, mount: &Wanted<'_>, path: &Path, kind: Special) {

@@ -4,99 +4,107 @@ use super::Stack;
 use super::check::Checked;
 use crate::declaration::Optional;
 use crate::yaml::suggest;
+use loadgen::traffic::service_of;
 use loadgen::traffic::stated::StatedTraffic;
 use std::path::{Display, Path};
 
 impl Stack {
     /// What may be missing must be told apart from what must not.
     pub(super) fn optional(&self) -> Checked {
-        let declared = &self.declaration;
-        let roles = [("metrics", &declared.roles.metrics), ("alerting", &declared.roles.alerting)];
-        for (at, optional) in declared.optional.iter().enumerate() {
+        let declared = &self.declaration.optional;
+        for (at, optional) in declared.iter().enumerate() {
             let (nth, name) = (at.to_string(), &optional.service);
-            let wrong = |key: &str, what: String, hint: String| {
-                Err(self.error(&["optional", &nth, key], what, hint))
-            };
             self.service(&["optional", &nth, "service"], name)?;
-            if declared.optional[..at].iter().any(|o| o.service == *name) {
-                return wrong(
+            if declared[..at].iter().any(|o| o.service == *name) {
+                return self.wrong_optional(
+                    &nth,
                     "service",
                     format!("optional: {name} stands there twice"),
                     "state it once".into(),
                 );
             }
             self.optional_profile(&nth, optional)?;
-            if let Some((role, _)) =
-                roles.iter().find(|(_, all)| all.iter().any(|r| r.service == *name))
-            {
-                let what = format!("optional: service {name} answers for roles.{role}");
-                return wrong(
-                    "service",
-                    what,
-                    "take it out of `optional`: without it nothing is judged".into(),
-                );
-            }
-            if let Some(unknown) =
-                optional.datasources.iter().find(|d| !declared.datasources.contains(d))
-            {
-                let known = suggest(
-                    unknown,
-                    declared.datasources.iter().map(String::as_str),
-                    "`datasources`",
-                );
-                return wrong(
-                    "datasources",
-                    format!("optional: datasources: {unknown} is not declared"),
-                    known,
-                );
-            }
-            let traffic = declared.workload.iter().flat_map(StatedTraffic::places);
-            if traffic
-                .filter_map(|(_, place)| place.split(':').next().map(str::to_owned))
-                .any(|service| service == *name)
-            {
-                let what = format!("optional: the workload talks to service {name}");
-                return wrong(
-                    "service",
-                    what,
-                    "take it out of `optional`: without it there is no traffic".into(),
-                );
-            }
-            if optional.profile.is_some() {
-                // Compose itself refuses what needs a service whose profile is off.
-                continue;
-            }
-            let may_go = |other: &str| {
-                declared.optional.iter().any(|o| o.service == other && o.profile.is_none())
-            };
-            if let Some(other) = self
-                .project
-                .services
-                .values()
-                .find(|s| !may_go(&s.name) && s.needs().any(|n| n == name))
-            {
-                let what = format!(
-                    "optional: service {} needs the optional service {name} ({}:{})",
-                    other.name,
-                    self.compose(),
-                    other.mark.line
-                );
-                let hint = format!(
-                    "write `required: false` under its `depends_on`, or declare {} under `optional` too",
-                    other.name
-                );
-                return wrong("service", what, hint);
-            }
+            self.optional_to_judging(&nth, optional)?;
+            self.optional_to_services(&nth, optional)?;
         }
         Ok(())
+    }
+
+    fn wrong_optional(&self, nth: &str, key: &str, what: String, hint: String) -> Checked {
+        Err(self.error(&["optional", nth, key], what, hint))
+    }
+
+    /// Without it there must be traffic, and what judges it; and its data sources must be known.
+    fn optional_to_judging(&self, nth: &str, optional: &Optional) -> Checked {
+        let (declared, name) = (&self.declaration, &optional.service);
+        let roles = [("metrics", &declared.roles.metrics), ("alerting", &declared.roles.alerting)];
+        if let Some((role, _)) =
+            roles.iter().find(|(_, all)| all.iter().any(|r| r.service == *name))
+        {
+            return self.wrong_optional(
+                nth,
+                "service",
+                format!("optional: service {name} answers for roles.{role}"),
+                "take it out of `optional`: without it nothing is judged".into(),
+            );
+        }
+        if let Some(unknown) =
+            optional.datasources.iter().find(|d| !declared.datasources.contains(d))
+        {
+            let known =
+                suggest(unknown, declared.datasources.iter().map(String::as_str), "`datasources`");
+            return self.wrong_optional(
+                nth,
+                "datasources",
+                format!("optional: datasources: {unknown} is not declared"),
+                known,
+            );
+        }
+        let mut traffic = declared.workload.iter().flat_map(StatedTraffic::places);
+        if traffic.any(|(_, place)| service_of(&place) == name) {
+            return self.wrong_optional(
+                nth,
+                "service",
+                format!("optional: the workload talks to service {name}"),
+                "take it out of `optional`: without it there is no traffic".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// No other service may need it that is not optional itself. Compose itself refuses what needs
+    /// a service whose profile is off.
+    fn optional_to_services(&self, nth: &str, optional: &Optional) -> Checked {
+        if optional.profile.is_some() {
+            return Ok(());
+        }
+        let name = &optional.service;
+        let may_go = |other: &str| {
+            self.declaration.optional.iter().any(|o| o.service == other && o.profile.is_none())
+        };
+        let mut services = self.project.services.values();
+        let Some(other) = services.find(|s| !may_go(&s.name) && s.needs().any(|n| n == name))
+        else {
+            return Ok(());
+        };
+        let what = format!(
+            "optional: service {} needs the optional service {name} ({}:{})",
+            other.name,
+            self.compose(),
+            other.mark.line
+        );
+        let hint = format!(
+            "write `required: false` under its `depends_on`, or declare {} under `optional` too",
+            other.name
+        );
+        self.wrong_optional(nth, "service", what, hint)
     }
 
     /// A service of a profile runs only where that is asked for, so both must be stated.
     fn optional_profile(&self, nth: &str, optional: &Optional) -> Checked {
         let name = &optional.service;
-        let wrong = |key: &str, what: String, hint: String| {
-            Err(self.error(&["optional", nth, key], what, hint))
-        };
+        let wrong =
+            |key: &str, what: String, hint: String| self.wrong_optional(nth, key, what, hint);
         let service = self.project.services.get(name).or(self
             .project
             .left_out

@@ -182,7 +182,7 @@ pub(super) fn service(
         ulimits: ulimits(service, host, &mut note),
         extra_hosts: service.extra_hosts.clone(),
         healthcheck: service.healthcheck.as_ref().map(healthcheck),
-        nano_cpus: (service.cpus.min(host.cores) * 1e9) as i64,
+        nano_cpus: nano_cpus(service, host, &mut note),
         memory: service.memory,
         memory_reservation: service.memory_reservation,
         pids_limit: service.pids_limit,
@@ -199,21 +199,11 @@ pub(super) fn service(
         stdin_open: service.stdin_open,
         security_opt: service.security_opt.clone(),
         group_add: service.group_add.clone(),
-        oom_score_adj: service.oom_score_adj,
+        oom_score_adj: oom_score_adj(service, host, &mut note),
         logging: service.logging.clone(),
         platform: service.platform.clone(),
         ..Default::default()
     };
-    if service.cpus > host.cores {
-        note(format!("cpus {} cut to {}", service.cpus, host.cores), "the host has no more cores");
-    }
-    if spec.oom_score_adj.is_some_and(|score| score < 0) && !host.grants("SYS_RESOURCE") {
-        note(
-            "oom_score_adj left out".into(),
-            "the host lacks CAP_SYS_RESOURCE, which lowering it takes",
-        );
-        spec.oom_score_adj = None;
-    }
     spec.sysctls = sysctls(service, &mut note);
     spec.devices = devices(service, &mut note);
     if !service.dns.is_empty() {
@@ -227,6 +217,30 @@ pub(super) fn service(
     spec.labels = service.labels.clone();
     finish_labels(&mut spec, context.owner, Some(context.project));
     Ok(spec)
+}
+
+/// Processors that it may use, in billionths: no more than the host has.
+fn nano_cpus(service: &Service, host: &Host, note: &mut impl FnMut(String, &str)) -> i64 {
+    if service.cpus > host.cores {
+        note(format!("cpus {} cut to {}", service.cpus, host.cores), "the host has no more cores");
+    }
+    (service.cpus.min(host.cores) * 1e9) as i64
+}
+
+fn oom_score_adj(
+    service: &Service,
+    host: &Host,
+    note: &mut impl FnMut(String, &str),
+) -> Option<i64> {
+    let wanted = service.oom_score_adj?;
+    if wanted < 0 && !host.grants("SYS_RESOURCE") {
+        note(
+            "oom_score_adj left out".into(),
+            "the host lacks CAP_SYS_RESOURCE, which lowering it takes",
+        );
+        return None;
+    }
+    Some(wanted)
 }
 
 /// Sysctls of the container's own namespaces.

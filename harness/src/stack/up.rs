@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::process::failure::UserError;
 use crate::stack::compose::{Project, Source, load};
 use config::yaml::ConfigError;
+use loadgen::traffic::service_of;
 use loadgen::traffic::stated::StatedTraffic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -254,7 +255,7 @@ fn warnings(stack: &Stack, project: &Project) -> BTreeSet<Deviation> {
         project.warnings.iter().map(|what| Deviation { what: what.clone(), why: why.into() });
     let workload = stack.declaration.workload.iter();
     let served = workload.flat_map(StatedTraffic::places).filter_map(|(_, place)| {
-        let name = place.rsplit_once(':').map_or(place.as_str(), |(service, _)| service);
+        let name = service_of(&place);
         let service = project.services.get(name).filter(|service| service.replicas > 1)?;
         Some(Deviation {
             what: format!(

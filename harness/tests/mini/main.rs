@@ -1,5 +1,5 @@
-//! What takes the mini stack, or images of its servers, and minutes: `cargo test --test mini
-//! lint::` runs one module.
+//! What takes the mini stack, images of its servers, or the processors for itself, and minutes:
+//! `cargo test --test mini lint::` runs one module.
 
 mod bench;
 mod crash;
@@ -9,6 +9,7 @@ mod fleet;
 mod interrupt;
 mod lifecycle;
 mod lint;
+mod load;
 mod mutation;
 mod oracle;
 mod renamed;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         return ended;
     }
     support::module::run(support::modules![
+        load,
         lint,
         oracle,
         scaled_files,

@@ -2,8 +2,8 @@
 //! renamed by seed gets the same verdicts, healthy and broken: no code of the harness knows a
 //! stack's names, and no expectation hides in the configuration.
 //!
-//! On the mini stack in every run, on the e-mail stack with `FIREDRILL_NIGHTLY=1`. The seed is
-//! `FIREDRILL_RENAMED_SEED`; a failure names it, and `FIREDRILL_RENAMED_KEEP=1` keeps the copies to
+//! On the mini stack in every run, on the pair and the e-mail stack with `FIREDRILL_NIGHTLY=1`. The
+//! seed is `FIREDRILL_RENAMED_SEED`; a failure names it, and `FIREDRILL_RENAMED_KEEP=1` keeps the copies to
 //! look at. `FIREDRILL_PROVISION=1` installs Docker where it is missing; without it the tests that
 //! need Docker are ignored.
 
@@ -15,7 +15,9 @@ mod judged;
 mod names;
 mod rewrite;
 
+use firedrill::ops::console::Silent;
 use firedrill::ops::options::Options;
+use firedrill::ops::selftest;
 use firedrill::ops::settings::{Common, Format, Images};
 use firedrill::plan::subject;
 use firedrill::process::home::Home;
@@ -28,7 +30,7 @@ use support::module::{Test, Tests};
 use support::{images, is_set};
 use verdict::Status;
 
-const STACKS: [&str; 2] = ["mini", "email"];
+const STACKS: [&str; 3] = ["mini", "pair", "email"];
 /// What each stack is broken by here; both must be convicted on the original and on the copy.
 const MINI: [&str; 2] = ["receiver_wrong_path", "rule_renamed_metric"];
 const EMAIL: [&str; 2] = ["receiver_wrong_path", "worker_spans_without_parent"];
@@ -54,6 +56,11 @@ pub fn tests() -> Tests {
     tests.push(Test::nightly(&same("email"), |name| {
         images::needing(name, images::no_engine, || {
             seeded(|| same_verdicts("email", &EMAIL, false))
+        })
+    }));
+    tests.push(Test::nightly(&same("pair"), |name| {
+        images::needing(name, images::no_engine, || {
+            seeded(|| same_verdicts("pair", &[], false).and_then(|()| convicted_alone("pair")))
         })
     }));
     Tests::one_by_one(tests)
@@ -216,6 +223,27 @@ fn same_verdicts(stack: &str, sabotages: &[&str], side_by_side: bool) -> Result<
     } else {
         Err(wrong.join("\n"))
     }
+}
+
+/// Each breakage of a stack's files is convicted on the copy as well, of the same cause and by the
+/// copy's names.
+fn convicted_alone(stack: &str) -> Result<(), String> {
+    let copy = Copy::of(stack)?;
+    let options = copy.options();
+    let folder = options.sabotage_folder().map_err(|f| f.to_string())?;
+    let breakages = selftest::broken::read_all(&folder).map_err(|e| e.to_string())?;
+    if breakages.is_empty() {
+        return Err(format!("no breakage of {stack} is in {}", copy.folder.path().display()));
+    }
+    let mut free = Vec::new();
+    for (name, breakage) in &breakages {
+        match runtime().block_on(breakage.try_alone(&options, &Silent)) {
+            Ok(outcome) if outcome.convicted => {}
+            Ok(outcome) => free.push(format!("{name}: {}", outcome.told)),
+            Err(failure) => free.push(format!("{name}: {failure}")),
+        }
+    }
+    if free.is_empty() { Ok(()) } else { Err(free.join("\n")) }
 }
 
 /// What differs between original and copy in one state, and what is not as that state wants it.

@@ -9,6 +9,7 @@ mod licences;
 mod lint;
 mod optional;
 mod owner_data;
+mod parts;
 mod report;
 mod secrets;
 mod stacks;

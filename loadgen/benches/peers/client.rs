@@ -4,7 +4,7 @@ use super::answer;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is asked of a client.
@@ -62,122 +62,8 @@ impl Client {
 
     /// Runs a task on the second processor.
     pub fn run(&self, address: SocketAddr, task: &Task) -> Result<Measured, String> {
-        let mut command = pinned();
-        let (url, seconds, connections) =
-            (format!("http://{address}/"), task.seconds.to_string(), task.connections.to_string());
         let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let (targets, results) = (scratch.path().join("targets"), scratch.path().join("results"));
-        match self {
-            Client::Firedrill => {
-                let rate = task.rate.unwrap_or(0).to_string();
-                command.arg(std::env::current_exe().map_err(|e| e.to_string())?);
-                command.args([
-                    "be-a-generator",
-                    &address.to_string(),
-                    &rate,
-                    &seconds,
-                    &connections,
-                ]);
-            }
-            Client::Wrk(program) => {
-                // Without a rate of its own it is asked for all that it can also where others keep
-                // one: what it tells then shows.
-                command.arg(program).args([
-                    "-t1",
-                    "-c",
-                    &connections,
-                    "-d",
-                    &seconds,
-                    "--timeout",
-                    "30",
-                    "--latency",
-                    &url,
-                ]);
-            }
-            Client::Oha(program) => {
-                command.arg(program).args([
-                    "--no-tui",
-                    "--output-format",
-                    "json",
-                    "-c",
-                    &connections,
-                    "-z",
-                    &format!("{seconds}s"),
-                    "-w",
-                ]);
-                if let Some(rate) = task.rate {
-                    command.args(["-q", &rate.to_string(), "--latency-correction"]);
-                }
-                command.arg(&url);
-            }
-            Client::Wrk2(program) => {
-                let rate = task.rate.ok_or("wrk2 is asked for a rate only")?.to_string();
-                command.arg(program).args([
-                    "-t1",
-                    "-c",
-                    &connections,
-                    "-d",
-                    &seconds,
-                    "--timeout",
-                    "30",
-                    "-R",
-                    &rate,
-                    "--latency",
-                    &url,
-                ]);
-            }
-            Client::Vegeta(program) => {
-                std::fs::write(&targets, format!("GET {url}\n")).map_err(|e| e.to_string())?;
-                command.arg(program).args([
-                    "attack",
-                    "-duration",
-                    &format!("{seconds}s"),
-                    "-timeout",
-                    "30s",
-                    "-rate",
-                ]);
-                command.args([
-                    &task.rate.unwrap_or(0).to_string(),
-                    "-max-workers",
-                    &connections,
-                    "-max-connections",
-                    &connections,
-                ]);
-                command.arg("-targets").arg(&targets).arg("-output").arg(&results);
-            }
-            Client::Hey(program) => {
-                command.arg(program).args([
-                    "-z",
-                    &format!("{seconds}s"),
-                    "-c",
-                    &connections,
-                    "-t",
-                    "30",
-                ]);
-                if let Some(rate) = task.rate {
-                    // Its rate is each worker's.
-                    command
-                        .args(["-q", &(f64::from(rate) / f64::from(task.connections)).to_string()]);
-                }
-                command.arg(&url);
-            }
-            Client::Ab(program) => {
-                // Of seconds it makes 50,000 requests at most, but for a number given after them.
-                command.arg(program).args([
-                    "-q",
-                    "-k",
-                    "-s",
-                    "30",
-                    "-c",
-                    &connections,
-                    "-t",
-                    &seconds,
-                    "-n",
-                    "5000000",
-                    &url,
-                ]);
-            }
-        }
+        let mut command = self.command(address, task, scratch.path())?;
         let before = children_us();
         let done =
             command.output().map_err(|e| format!("{} can't be started: {e}", self.name()))?;
@@ -186,24 +72,114 @@ impl Client {
         if !done.status.success() {
             return Err(format!("{} ended with {}: {text}", self.name(), done.status));
         }
-        let told = match self {
-            Client::Firedrill => answer::ours(&text),
-            Client::Wrk(_) | Client::Wrk2(_) => answer::wrk(&text),
-            Client::Oha(_) => answer::oha(&text),
-            Client::Vegeta(program) => {
-                let report =
-                    Command::new(program).args(["report", "-type", "json"]).arg(&results).output();
-                report
-                    .ok()
-                    .and_then(|report| answer::vegeta(&String::from_utf8_lossy(&report.stdout)))
-            }
-            Client::Hey(_) => answer::hey(&text),
-            Client::Ab(_) => answer::ab(&text),
-        };
-        let told = told
+        let told = self
+            .told(&text, scratch.path())
             .filter(|t| t.operations > 0)
             .ok_or_else(|| format!("{} told what can't be read: {text}", self.name()))?;
         Ok(Measured { cpu_us: used as f64 / told.operations as f64, ..told })
+    }
+
+    /// What starts it; it may keep files in `scratch`.
+    fn command(&self, address: SocketAddr, task: &Task, scratch: &Path) -> Result<Command, String> {
+        let mut command = pinned();
+        let words = Words {
+            url: format!("http://{address}/"),
+            seconds: task.seconds.to_string(),
+            connections: task.connections.to_string(),
+        };
+        match self {
+            Client::Firedrill => {
+                let rate = task.rate.unwrap_or(0).to_string();
+                command.arg(std::env::current_exe().map_err(|e| e.to_string())?);
+                command.arg("be-a-generator").arg(address.to_string()).arg(rate);
+                command.arg(words.seconds).arg(words.connections);
+            }
+            // Without a rate of its own it is asked for all that it can also where others keep
+            // one: what it tells then shows.
+            Client::Wrk(program) => words.wrk(command.arg(program), None),
+            Client::Oha(program) => words.oha(command.arg(program), task.rate),
+            Client::Wrk2(program) => {
+                let rate = task.rate.ok_or("wrk2 is asked for a rate only")?;
+                words.wrk(command.arg(program), Some(rate));
+            }
+            Client::Vegeta(program) => {
+                words.vegeta(command.arg(program), task.rate.unwrap_or(0), scratch)?;
+            }
+            Client::Hey(program) => words.hey(command.arg(program), task),
+            Client::Ab(program) => words.ab(command.arg(program)),
+        }
+        Ok(command)
+    }
+
+    /// What it measured, read from what it wrote.
+    fn told(&self, text: &str, scratch: &Path) -> Option<Measured> {
+        match self {
+            Client::Firedrill => answer::ours(text),
+            Client::Wrk(_) | Client::Wrk2(_) => answer::wrk(text),
+            Client::Oha(_) => answer::oha(text),
+            Client::Vegeta(program) => {
+                let mut report = Command::new(program);
+                report.args(["report", "-type", "json"]).arg(scratch.join(VEGETA_RESULTS));
+                let report = report.output().ok()?;
+                answer::vegeta(&String::from_utf8_lossy(&report.stdout))
+            }
+            Client::Hey(_) => answer::hey(text),
+            Client::Ab(_) => answer::ab(text),
+        }
+    }
+}
+
+const VEGETA_RESULTS: &str = "results";
+
+/// A task, as command lines say it.
+struct Words {
+    url: String,
+    seconds: String,
+    connections: String,
+}
+
+impl Words {
+    fn wrk(&self, command: &mut Command, rate: Option<u32>) {
+        command.arg("-t1").args(["-c", &self.connections]).args(["-d", &self.seconds]);
+        command.args(["--timeout", "30"]);
+        if let Some(rate) = rate {
+            command.args(["-R", &rate.to_string()]);
+        }
+        command.args(["--latency", &self.url]);
+    }
+
+    fn oha(&self, command: &mut Command, rate: Option<u32>) {
+        command.args(["--no-tui", "--output-format", "json", "-c", &self.connections]);
+        command.args(["-z", &format!("{}s", self.seconds), "-w"]);
+        if let Some(rate) = rate {
+            command.args(["-q", &rate.to_string(), "--latency-correction"]);
+        }
+        command.arg(&self.url);
+    }
+
+    fn vegeta(&self, command: &mut Command, rate: u32, scratch: &Path) -> Result<(), String> {
+        let targets = scratch.join("targets");
+        std::fs::write(&targets, format!("GET {}\n", self.url)).map_err(|e| e.to_string())?;
+        command.args(["attack", "-duration", &format!("{}s", self.seconds), "-timeout", "30s"]);
+        command.args(["-rate", &rate.to_string(), "-max-workers", &self.connections]);
+        command.args(["-max-connections", &self.connections]);
+        command.arg("-targets").arg(targets).arg("-output").arg(scratch.join(VEGETA_RESULTS));
+        Ok(())
+    }
+
+    fn hey(&self, command: &mut Command, task: &Task) {
+        command.args(["-z", &format!("{}s", self.seconds), "-c", &self.connections, "-t", "30"]);
+        if let Some(rate) = task.rate {
+            // Its rate is each worker's.
+            command.args(["-q", &(f64::from(rate) / f64::from(task.connections)).to_string()]);
+        }
+        command.arg(&self.url);
+    }
+
+    fn ab(&self, command: &mut Command) {
+        command.args(["-q", "-k", "-s", "30", "-c", &self.connections]);
+        // Of seconds it makes 50,000 requests at most, but for a number given after them.
+        command.args(["-t", &self.seconds, "-n", "5000000", &self.url]);
     }
 }
 

@@ -74,34 +74,32 @@ impl JourneyRun {
         let apart = Draw::new(shared.sessions.seed ^ digest(SESSION), number);
         let drawn = std::mem::replace(&mut self.walk.draw, apart);
         self.walk.session = Session::default();
-        let mut signed_in = true;
-        for (step, action) in shared.traffic.session.iter().enumerate() {
-            self.walk.begin(shared.sessions.ids.of(number, step as u64));
-            let Some(call) = self.walk.call(action) else {
-                signed_in = false;
-                break;
-            };
-            let ended = self.perform(SESSION, action, call).await;
-            match ended.answer {
-                Some(Answer::Whole { body, .. }) if ended.as_expected => {
-                    let mut kept = (*self.walk.session).clone();
-                    kept.extend(self.walk.found(action, &body));
-                    self.walk.session = Arc::new(kept);
-                }
-                _ => {
-                    signed_in = false;
-                    break;
-                }
-            }
-            if shared.over.is_cancelled() {
-                signed_in = false;
-                break;
-            }
-        }
+        let signed_in = self.sign_in(number).await;
         self.walk.draw = drawn;
         if signed_in {
             of_user.session = Some(Arc::clone(&self.walk.session));
         }
         signed_in
+    }
+
+    /// Signs in by the steps of the session, under this number. False if one did not end as wanted.
+    async fn sign_in(&mut self, number: u64) -> bool {
+        let shared = Arc::clone(&self.shared);
+        for (step, action) in shared.traffic.session.iter().enumerate() {
+            self.walk.begin(shared.sessions.ids.of(number, step as u64));
+            let Some(call) = self.walk.call(action) else { return false };
+            let ended = self.perform(SESSION, action, call).await;
+            let Some(Answer::Whole { body, .. }) = ended.answer.filter(|_| ended.as_expected)
+            else {
+                return false;
+            };
+            let mut kept = (*self.walk.session).clone();
+            kept.extend(self.walk.found(action, &body));
+            self.walk.session = Arc::new(kept);
+            if shared.over.is_cancelled() {
+                return false;
+            }
+        }
+        true
     }
 }

@@ -1,7 +1,7 @@
 //! What texts may speak of where they stand.
 
 use super::Mistake;
-use super::stated::{StatedTraffic, User};
+use super::stated::{Auth, StatedTraffic, User};
 use super::text::{Hole, Text};
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy)]
 pub(super) struct Known<'k> {
     pub traffic: &'k StatedTraffic,
+    /// How requests say who asks, unless a step says otherwise.
+    pub auth: Option<&'k Auth>,
     /// Names of all journeys.
     pub journeys: &'k BTreeSet<String>,
     /// What steps of the session keep.

@@ -45,6 +45,32 @@ pub(crate) struct Action {
     pub leads_to: Vec<(usize, Option<Text>)>,
 }
 
+impl Script {
+    /// Whether a step of it leads to the sink of this number.
+    pub(crate) fn leads_to(&self, sink: usize) -> bool {
+        self.steps.iter().any(|action| action.leads_to.iter().any(|(to, _)| *to == sink))
+    }
+}
+
+impl Action {
+    /// Whether it needs a session.
+    fn signs_in(&self) -> bool {
+        let mut found = self.auth.signs_in()
+            || self.path.is_of_session()
+            || self.headers.iter().any(|(_, text)| text.is_of_session());
+        match &self.body {
+            Some(Body::Json(json)) => {
+                json.texts(&mut Vec::new(), &mut |_, text| found |= text.is_of_session());
+            }
+            Some(Body::Form(fields)) => {
+                found |= fields.iter().any(|(_, text)| text.is_of_session());
+            }
+            None => {}
+        }
+        found
+    }
+}
+
 /// What is sent along.
 #[derive(Debug)]
 pub(crate) enum Body {
@@ -167,11 +193,10 @@ impl Says {
     }
 
     fn signs_in(&self) -> bool {
-        let of = |text: &Text| text.holes().any(|h| matches!(h, Hole::Session(_)));
         match self {
             Says::Nothing => false,
-            Says::Basic(user, password) => of(user) || of(password),
-            Says::Bearer(token) => of(token),
+            Says::Basic(user, password) => user.is_of_session() || password.is_of_session(),
+            Says::Bearer(token) => token.is_of_session(),
         }
     }
 }
@@ -191,53 +216,16 @@ pub(super) fn action(
         )
         .below("name"));
     }
-    let stated: Vec<_> = step.stated().collect();
-    let &[(key, url)] = stated.as_slice() else {
-        let seen = stated.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" and ");
-        let seen = if seen.is_empty() { "no method" } else { &seen };
-        return Err(Mistake::new(
-            format!("step {} asks with {seen}", step.name),
-            "state one of get, post, put, patch and delete",
-        ));
-    };
-    let method = match key {
-        "post" => Method::POST,
-        "put" => Method::PUT,
-        "patch" => Method::PATCH,
-        "delete" => Method::DELETE,
-        _ => Method::GET,
-    };
+    let (key, url) = asked(step)?;
     let (place, path) = places.read(url).map_err(|m| m.below(key))?;
     known.check(&path).map_err(|m| m.below(key))?;
-    let body = match (&step.json, step.form.is_empty()) {
-        (Some(json), true) => {
-            let json = Json::read(json).map_err(|m| m.below("json"))?;
-            known_json(&known, &json).map_err(|m| m.below("json"))?;
-            Some(Body::Json(json))
-        }
-        (None, true) => None,
-        (None, false) => Some(Body::Form(texts(&step.form, "form", &known)?)),
-        (Some(_), false) => {
-            let what = format!("step {} has two bodies", step.name);
-            return Err(Mistake::new(what, "state `json` or `form`").below("form"));
-        }
-    };
-    let headers = texts(&step.headers, "headers", &known)?
-        .into_iter()
-        .map(|(name, text)| {
-            let wrong = |_| {
-                Mistake::new(format!("{name:?} is no name of a header"), "as in Accept")
-                    .below(&name)
-                    .below("headers")
-            };
-            Ok((HeaderName::try_from(&name).map_err(wrong)?, text))
-        })
-        .collect::<Result<_, Mistake>>()?;
+    let body = body(step, &known)?;
+    let headers = headers(step, &known)?;
     if !(100..600).contains(&step.want) {
         let what = format!("want: seen {}, wanted an HTTP status", step.want);
         return Err(Mistake::new(what, "as in 200").below("want"));
     }
-    let auth = step.auth.as_ref().or(known.traffic.auth.as_ref());
+    let auth = step.auth.as_ref().or(known.auth);
     let auth = auth.map_or(Ok(Says::Nothing), |a| Says::read(a, &known));
     let auth = auth.map_err(|m| m.below("auth"))?;
     let mut keep = Vec::new();
@@ -247,7 +235,82 @@ pub(super) fn action(
     }
     let mut kept = known.kept.clone();
     kept.extend(step.keep.keys().cloned());
-    let after = Known { kept: &kept, ..known };
+    let leads_to = leads_to(step, &Known { kept: &kept, ..known }, sinks)?;
+    Ok(Action {
+        name: step.name.clone(),
+        part: format!("{journey}/{}", step.name),
+        method: method(key),
+        place,
+        path,
+        body,
+        headers,
+        auth,
+        wanted: step.want,
+        keep,
+        leads_to,
+    })
+}
+
+/// What is asked: the key, which names the method, and the address.
+fn asked(step: &Step) -> Result<(&'static str, &str), Mistake> {
+    let stated: Vec<_> = step.stated().collect();
+    let &[asked] = stated.as_slice() else {
+        let seen = stated.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" and ");
+        let seen = if seen.is_empty() { "no method" } else { &seen };
+        return Err(Mistake::new(
+            format!("step {} asks with {seen}", step.name),
+            "state one of get, post, put, patch and delete",
+        ));
+    };
+    Ok(asked)
+}
+
+fn method(key: &str) -> Method {
+    match key {
+        "post" => Method::POST,
+        "put" => Method::PUT,
+        "patch" => Method::PATCH,
+        "delete" => Method::DELETE,
+        _ => Method::GET,
+    }
+}
+
+fn body(step: &Step, known: &Known<'_>) -> Result<Option<Body>, Mistake> {
+    match (&step.json, step.form.is_empty()) {
+        (Some(json), true) => {
+            let json = Json::read(json).map_err(|m| m.below("json"))?;
+            known_json(known, &json).map_err(|m| m.below("json"))?;
+            Ok(Some(Body::Json(json)))
+        }
+        (None, true) => Ok(None),
+        (None, false) => Ok(Some(Body::Form(texts(&step.form, "form", known)?))),
+        (Some(_), false) => {
+            let what = format!("step {} has two bodies", step.name);
+            Err(Mistake::new(what, "state `json` or `form`").below("form"))
+        }
+    }
+}
+
+fn headers(step: &Step, known: &Known<'_>) -> Result<Vec<(HeaderName, Text)>, Mistake> {
+    texts(&step.headers, "headers", known)?
+        .into_iter()
+        .map(|(name, text)| {
+            let wrong = |_| {
+                Mistake::new(format!("{name:?} is no name of a header"), "as in Accept")
+                    .below(&name)
+                    .below("headers")
+            };
+            Ok((HeaderName::try_from(&name).map_err(wrong)?, text))
+        })
+        .collect()
+}
+
+/// The sinks that a step leads to. `known` is what it leaves.
+fn leads_to(
+    step: &Step,
+    known: &Known<'_>,
+    sinks: &[Sink],
+) -> Result<Vec<(usize, Option<Text>)>, Mistake> {
     let mut leads_to = Vec::new();
     for (at, stated) in step.leads_to.iter().enumerate() {
         let below = |m: Mistake| m.below(&at.to_string()).below("leads_to");
@@ -262,7 +325,7 @@ pub(super) fn action(
             ));
         };
         if let Some(url) = sinks[number].url() {
-            after.check(url).map_err(|m| below(m.below("sink")))?;
+            known.check(url).map_err(|m| below(m.below("sink")))?;
             if stated.place.is_some() {
                 // Its effects are seen at that address, and at no other place.
                 let what = format!("sink {} is an address, and has no places", stated.sink);
@@ -272,23 +335,11 @@ pub(super) fn action(
         }
         let place = stated.place.as_ref().map(|text| {
             let text = Text::read(text)?;
-            after.check(&text).map(|()| text)
+            known.check(&text).map(|()| text)
         });
         leads_to.push((number, place.transpose().map_err(|m| below(m.below("where")))?));
     }
-    Ok(Action {
-        name: step.name.clone(),
-        part: format!("{journey}/{}", step.name),
-        method,
-        place,
-        path,
-        body,
-        headers,
-        auth,
-        wanted: step.want,
-        keep,
-        leads_to,
-    })
+    Ok(leads_to)
 }
 
 fn texts(
@@ -386,20 +437,7 @@ pub(super) fn script(
     let draws = draws(name, stated, known)?;
     let steps =
         steps(name, &stated.steps, known, false, places, sinks).map_err(|m| m.below("steps"))?;
-    let in_session = |text: &Text| text.holes().any(|h| matches!(h, Hole::Session(_)));
-    let signs_in = steps.iter().any(|a| {
-        let mut found = a.auth.signs_in()
-            || in_session(&a.path)
-            || a.headers.iter().any(|(_, text)| in_session(text));
-        match &a.body {
-            Some(Body::Json(json)) => {
-                json.texts(&mut Vec::new(), &mut |_, text| found |= in_session(text));
-            }
-            Some(Body::Form(fields)) => found |= fields.iter().any(|(_, text)| in_session(text)),
-            None => {}
-        }
-        found
-    });
+    let signs_in = steps.iter().any(Action::signs_in);
     Ok(Script { name: name.to_owned(), think, draws, steps, signs_in })
 }
 

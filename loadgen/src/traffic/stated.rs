@@ -273,7 +273,7 @@ impl Get {
     pub fn journey(&self) -> String {
         self.name.clone().unwrap_or_else(|| {
             let (place, path) = self.url.split_once('/').unwrap_or((&self.url, ""));
-            let service = place.split(':').next().unwrap_or_default();
+            let service = super::service_of(place);
             let path = path.split('?').next().unwrap_or_default();
             let word = |c: char| !c.is_ascii_alphanumeric();
             let words = service.split(word).chain(path.split(word)).filter(|w| !w.is_empty());

@@ -225,7 +225,7 @@ sinks: {row: {kind: http, get: "orders:9000/orders/{kept.order}", want: 200}, ma
 "#;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(200))]
 
     #[test]
     fn damaged_traffic(text in damaged(&[WHOLE])) {

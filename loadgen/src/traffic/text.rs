@@ -141,6 +141,11 @@ impl Text {
         })
     }
 
+    /// Whether it speaks of what signing in kept.
+    pub(super) fn is_of_session(&self) -> bool {
+        self.holes().any(|hole| matches!(hole, Hole::Session(_)))
+    }
+
     /// Its text with something harmless in each hole.
     pub(super) fn sample(&self) -> String {
         let piece = |piece: &Piece| match piece {

@@ -349,6 +349,14 @@ fn write_times(at: &Option<AtModifier>, offset: &Option<Offset>, out: &mut Strin
     }
 }
 
+/// An expression without the brackets around it.
+pub fn inner(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) => inner(&paren.expr),
+        other => other,
+    }
+}
+
 /// The value of an expression of numbers alone; none where it is made of anything else.
 pub fn constant(expr: &Expr) -> Option<f64> {
     match expr {

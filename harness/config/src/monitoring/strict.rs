@@ -26,10 +26,7 @@ pub fn refusals(server: &Server, version: Option<Version>) -> Vec<ConfigError> {
         ServerKind::Prometheus => {
             prometheus::check(&doc, version, &mut found);
             let named = |key: &str| -> Vec<Document> {
-                let patterns =
-                    doc.root.get_non_null(key).map(|list| list.items()).unwrap_or_default();
-                let texts = patterns.iter().filter_map(|pattern| pattern.text());
-                texts
+                doc.texts(key)
                     .flat_map(|pattern| server.named(pattern))
                     .filter_map(|text| text.and_then(FileText::parse).ok())
                     .collect()
@@ -44,13 +41,6 @@ pub fn refusals(server: &Server, version: Option<Version>) -> Vec<ConfigError> {
         ServerKind::Alertmanager => alertmanager::check(&doc, version, &mut found),
         _ => {}
     }
-    found
-}
-
-/// What Prometheus refuses in a rule file that no configuration at hand names.
-pub fn rule_file(doc: &Document, version: Option<Version>) -> Vec<ConfigError> {
-    let mut found = Vec::new();
-    rules::check(doc, version, None, &mut found);
     found
 }
 
@@ -173,10 +163,9 @@ mod tests {
         let text = "groups:\n- name: a\n  intervall: 1m\n  labels: {team: db}\n  rules:\n  - alert: X\n    expr: up\n    severity: page\n    annotation: {a: b}\n    labels: {a-b: c, __name__: d}\n  - record: a{b=\"c\"}\n    expr: up\n  - alert: Y\n    expr: up\n    fors: 1m\n";
         let doc = Document::parse(std::path::Path::new("r.yml"), text).unwrap();
         let lines = |version| -> Vec<_> {
-            rule_file(&doc, Version::parse(version))
-                .iter()
-                .map(|error| (error.place.line, error.problem.clone()))
-                .collect()
+            let mut found = Vec::new();
+            rules::check(&doc, Version::parse(version), None, &mut found);
+            found.iter().map(|error| (error.place.line, error.problem.clone())).collect()
         };
         let old = lines("2.53");
         for line in [3, 4, 8, 9, 10, 11, 15] {

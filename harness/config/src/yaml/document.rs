@@ -39,6 +39,18 @@ impl Document {
         Ok(Document { file: file.to_owned(), root, within: None, further })
     }
 
+    /// Where a node of it is used, as the value of this key.
+    pub fn place_of(&self, node: &Node, key: &str) -> Place {
+        let place = Place::new(&self.file, node.line_where_used, key);
+        Place { column: node.column_where_used, ..place }
+    }
+
+    /// The texts of a list at its top; what is none is left out.
+    pub fn texts(&self, key: &str) -> impl Iterator<Item = &str> {
+        let list = self.root.get_non_null(key).map(Node::items).unwrap_or_default();
+        list.iter().filter_map(Node::text)
+    }
+
     /// Parses a text that stands in another file. Its lines are that file's after `before`; where
     /// they are no lines of it (`spread` is false), all are the one after it.
     ///

@@ -61,7 +61,9 @@ impl Docker {
             seen,
         };
         if found.len() > 1 {
-            let names: Vec<String> = found.into_iter().map(|c| Instance::of(c).name).collect();
+            let mut names: Vec<String> =
+                found.into_iter().map(|container| Instance::of(container).name).collect();
+            names.sort_unstable();
             return Err(refused(None, format!("it has several instances: {}", names.join(", "))));
         }
         found.pop().ok_or_else(|| refused(Some(404), "there is no such container".into()))

@@ -74,8 +74,7 @@ fn configured(folder: &Path, role: &Role, source: &mut Source) -> bool {
         // What is mounted where the server looks is what it reads.
         source.config = source.at(&expected);
         source.inside = expected;
-        return source.config.is_some()
-            || source.texts.iter().any(|text| text.inside == source.inside);
+        return source.has_configuration();
     };
     let config = absolute(config, folder);
     // Where the file itself or its folder is mounted tells its path inside: where the server looks

@@ -87,13 +87,18 @@ impl Found<'_> {
 
 const MB: u64 = 1_000_000;
 /// Size from which on a file is no configuration, in bytes.
-pub const LARGEST: u64 = 10 * MB;
+const LARGEST: u64 = 10 * MB;
+
+/// Why a file is too large to be a configuration; none if it is not.
+pub fn too_large(file: &Path) -> Option<String> {
+    let size = std::fs::metadata(file).map_or(0, |about| about.len());
+    (size > LARGEST)
+        .then(|| format!("{} MB large, at most {} MB are read", size / MB, LARGEST / MB))
+}
 
 /// Reads a file of a stack's, and learns what in it must not be shown.
 fn read(file: &Path) -> Result<String, ConfigError> {
-    let size = std::fs::metadata(file).map_or(0, |about| about.len());
-    if size > LARGEST {
-        let what = format!("{} MB large, at most {} MB are read", size / MB, LARGEST / MB);
+    if let Some(what) = too_large(file) {
         return Err(ConfigError::of(file, what, "is this a configuration file?"));
     }
     let text = std::fs::read_to_string(file).map_err(|error| {
@@ -175,6 +180,11 @@ impl Source {
     fn configuration(&self) -> Option<Found<'_>> {
         let text = || self.texts.iter().find(|text| text.inside == self.inside).map(Found::Text);
         self.config.clone().map(Found::File).or_else(text)
+    }
+
+    /// Whether its configuration is known.
+    pub fn has_configuration(&self) -> bool {
+        self.configuration().is_some()
     }
 
     /// Path inside at which the server looks for its configuration: as its command says, or as its

@@ -13,104 +13,12 @@ impl Stack {
             let below: Vec<&str> = path.iter().copied().chain(key.split('.')).collect();
             Err(self.error(&below, format!("{}.{key}: {what}", path.join(".")), hint))
         };
-        let passwords = [
-            ("password", role.password.is_some()),
-            ("password_file", role.password_file.is_some()),
-            ("password_env", role.password_env.is_some()),
-        ];
-        let tokens = [
-            ("token", role.token.is_some()),
-            ("token_file", role.token_file.is_some()),
-            ("token_env", role.token_env.is_some()),
-        ];
-        let of_tls = [
-            ("ca_file", role.ca_file.is_some()),
-            ("certificate", role.certificate.is_some()),
-            ("server_name", role.server_name.is_some()),
-        ];
-        let first =
-            |of: &[(&'static str, bool)]| of.iter().find(|(_, is)| *is).map(|(key, _)| *key);
-        let https = role.scheme == Scheme::Https;
         if role.kind == GRAFANA_FILES {
-            let others = [("scheme", https), ("path_prefix", role.path_prefix.is_some())];
-            let stated = [&others[..], &of_tls, &passwords, &tokens].concat();
-            return first(&stated).map_or(Ok(()), |key| {
-                refuse(key, "files are asked by nobody".into(), "remove it")
-            });
+            return asked_by_nobody(role, &refuse);
         }
-        if let Some(key) = first(&of_tls).filter(|_| !https) {
-            return refuse(key, "is of https".into(), "add `scheme: https`, or remove it");
-        }
-        match (&role.ca_file, &role.certificate) {
-            (None, None) if https => {
-                return refuse(
-                    "scheme",
-                    "https, and nobody vouches for the server".into(),
-                    "name the file with its authority's certificate as `ca_file`, or `certificate` for one that the run issues",
-                );
-            }
-            (Some(_), Some(_)) => {
-                return refuse(
-                    "certificate",
-                    "the server has another by `ca_file`".into(),
-                    "state one of them",
-                );
-            }
-            _ => {}
-        }
-        if let Some(name) = role.server_name.as_ref().filter(|name| !is_host_name(name)) {
-            return refuse(
-                "server_name",
-                format!("seen `{name}`, wanted a host name"),
-                "write the name that its certificate is for, without scheme and port",
-            );
-        }
-        if let Some(prefix) = role.path_prefix.as_ref().filter(|prefix| !is_prefix(prefix)) {
-            return refuse(
-                "path_prefix",
-                format!("seen `{prefix}`, wanted a path"),
-                "write it as /prometheus, as it stands behind the port",
-            );
-        }
-        for of in [&passwords, &tokens] {
-            let mut stated = of.iter().filter(|(_, is)| *is).map(|(key, _)| *key);
-            if let (Some(one), Some(other)) = (stated.next(), stated.next()) {
-                return refuse(other, format!("`{one}` states it too"), "state one of them");
-            }
-        }
-        match (first(&tokens), first(&passwords), &role.user) {
-            (Some(token), Some(other), _) => {
-                return refuse(
-                    other,
-                    format!("it is asked by `{token}`"),
-                    "state a token, or user and password",
-                );
-            }
-            (Some(token), None, Some(_)) => {
-                return refuse(
-                    "user",
-                    format!("it is asked by `{token}`"),
-                    "state a token, or user and password",
-                );
-            }
-            (None, Some(password), None) => {
-                return refuse(
-                    password,
-                    "`user` is missing".into(),
-                    "add `user:`, or state a token",
-                );
-            }
-            _ => {}
-        }
-        for (key, name) in [("password_env", &role.password_env), ("token_env", &role.token_env)] {
-            if let Some(name) = name.as_ref().filter(|name| !is_variable(name)) {
-                return refuse(
-                    key,
-                    format!("seen `{name}`, wanted the name of a variable"),
-                    "write it as MONITORING_PASSWORD, without $",
-                );
-            }
-        }
+        tls(role, &refuse)?;
+        address(role, &refuse)?;
+        login(role, &refuse)?;
         self.certificate(role, &refuse)?;
         self.files_of_access(role, &refuse)
     }
@@ -208,6 +116,121 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// A key, and whether it is stated.
+type Stated = (&'static str, bool);
+
+fn of_tls(role: &Role) -> [Stated; 3] {
+    [
+        ("ca_file", role.ca_file.is_some()),
+        ("certificate", role.certificate.is_some()),
+        ("server_name", role.server_name.is_some()),
+    ]
+}
+
+fn passwords(role: &Role) -> [Stated; 3] {
+    [
+        ("password", role.password.is_some()),
+        ("password_file", role.password_file.is_some()),
+        ("password_env", role.password_env.is_some()),
+    ]
+}
+
+fn tokens(role: &Role) -> [Stated; 3] {
+    [
+        ("token", role.token.is_some()),
+        ("token_file", role.token_file.is_some()),
+        ("token_env", role.token_env.is_some()),
+    ]
+}
+
+fn first(of: &[Stated]) -> Option<&'static str> {
+    of.iter().find(|(_, is)| *is).map(|(key, _)| *key)
+}
+
+fn asked_by_nobody(role: &Role, refuse: &impl Fn(&str, String, &str) -> Checked) -> Checked {
+    let others =
+        [("scheme", role.scheme == Scheme::Https), ("path_prefix", role.path_prefix.is_some())];
+    let stated = [&others[..], &of_tls(role), &passwords(role), &tokens(role)].concat();
+    first(&stated)
+        .map_or(Ok(()), |key| refuse(key, "files are asked by nobody".into(), "remove it"))
+}
+
+fn tls(role: &Role, refuse: &impl Fn(&str, String, &str) -> Checked) -> Checked {
+    let https = role.scheme == Scheme::Https;
+    if let Some(key) = first(&of_tls(role)).filter(|_| !https) {
+        return refuse(key, "is of https".into(), "add `scheme: https`, or remove it");
+    }
+    match (&role.ca_file, &role.certificate) {
+        (None, None) if https => refuse(
+            "scheme",
+            "https, and nobody vouches for the server".into(),
+            "name the file with its authority's certificate as `ca_file`, or `certificate` for one that the run issues",
+        ),
+        (Some(_), Some(_)) => {
+            refuse("certificate", "the server has another by `ca_file`".into(), "state one of them")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn address(role: &Role, refuse: &impl Fn(&str, String, &str) -> Checked) -> Checked {
+    if let Some(name) = role.server_name.as_ref().filter(|name| !is_host_name(name)) {
+        return refuse(
+            "server_name",
+            format!("seen `{name}`, wanted a host name"),
+            "write the name that its certificate is for, without scheme and port",
+        );
+    }
+    if let Some(prefix) = role.path_prefix.as_ref().filter(|prefix| !is_prefix(prefix)) {
+        return refuse(
+            "path_prefix",
+            format!("seen `{prefix}`, wanted a path"),
+            "write it as /prometheus, as it stands behind the port",
+        );
+    }
+    Ok(())
+}
+
+fn login(role: &Role, refuse: &impl Fn(&str, String, &str) -> Checked) -> Checked {
+    let (passwords, tokens) = (passwords(role), tokens(role));
+    for of in [&passwords, &tokens] {
+        let mut stated = of.iter().filter(|(_, is)| *is).map(|(key, _)| *key);
+        if let (Some(one), Some(other)) = (stated.next(), stated.next()) {
+            return refuse(other, format!("`{one}` states it too"), "state one of them");
+        }
+    }
+    match (first(&tokens), first(&passwords), &role.user) {
+        (Some(token), Some(other), _) => {
+            return refuse(
+                other,
+                format!("it is asked by `{token}`"),
+                "state a token, or user and password",
+            );
+        }
+        (Some(token), None, Some(_)) => {
+            return refuse(
+                "user",
+                format!("it is asked by `{token}`"),
+                "state a token, or user and password",
+            );
+        }
+        (None, Some(password), None) => {
+            return refuse(password, "`user` is missing".into(), "add `user:`, or state a token");
+        }
+        _ => {}
+    }
+    for (key, name) in [("password_env", &role.password_env), ("token_env", &role.token_env)] {
+        if let Some(name) = name.as_ref().filter(|name| !is_variable(name)) {
+            return refuse(
+                key,
+                format!("seen `{name}`, wanted the name of a variable"),
+                "write it as MONITORING_PASSWORD, without $",
+            );
+        }
+    }
+    Ok(())
 }
 
 fn is_host_name(name: &str) -> bool {

@@ -68,7 +68,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(damaged::cases(256))]
 
     #[test]
     fn damaged_variables(text in prop_oneof![damaged(DOTENV), anything()]) {

@@ -37,31 +37,15 @@ pub(super) fn read(
     source: &Source,
     warnings: &mut Vec<String>,
 ) -> Result<Service, ConfigError> {
-    let name = key.name.clone();
-    let path = format!("services.{name}");
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(ConfigError::at(
-            &key.mark,
-            format!("{path}: no name of a service"),
-            "letters, digits, dots, dashes, underscores",
-        ));
-    }
+    let path = format!("services.{}", key.name);
+    let name = name(key, &path)?;
     let mut fields = Fields::new(node, path.clone())?;
-    for ignored in ["pull_policy", "annotations", "attach", "expose", "extends"] {
-        fields.take(ignored);
-    }
-    if fields.take("develop").is_some() {
-        warnings.push(format!("{path}.develop has no effect: it is about watching source files"));
-    }
+    ignored(&mut fields, &path, warnings);
     let profiles = fields.texts("profiles")?;
     let limits = limits::read(&mut fields, &path, warnings)?;
     let dns = fields.texts("dns")?;
     let links = links(&mut fields, &path)?;
-    let mut depends_on = depends_on(&mut fields, &path)?;
-    for link in &links {
-        let started = Dependency { condition: Condition::Started, required: true };
-        depends_on.entry(link.service.clone()).or_insert(started);
-    }
+    let depends_on = dependencies(&mut fields, &path, &links)?;
     let service = Service {
         name,
         mark: key.mark.clone(),
@@ -116,6 +100,36 @@ pub(super) fn read(
         logging: logging(&mut fields, &path)?,
         platform: fields.text("platform")?,
     };
+    search_domains(&mut fields, &path, warnings);
+    fields.finish(UNSUPPORTED_KEYS)?;
+    if service.replicas > 1 {
+        replicable(&service)?;
+    }
+    Ok(service)
+}
+
+fn name(key: &Key, path: &str) -> Result<String, ConfigError> {
+    let name = &key.name;
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        return Err(ConfigError::at(
+            &key.mark,
+            format!("{path}: no name of a service"),
+            "letters, digits, dots, dashes, underscores",
+        ));
+    }
+    Ok(name.clone())
+}
+
+fn ignored(fields: &mut Fields, path: &str, warnings: &mut Vec<String>) {
+    for ignored in ["pull_policy", "annotations", "attach", "expose", "extends"] {
+        fields.take(ignored);
+    }
+    if fields.take("develop").is_some() {
+        warnings.push(format!("{path}.develop has no effect: it is about watching source files"));
+    }
+}
+
+fn search_domains(fields: &mut Fields, path: &str, warnings: &mut Vec<String>) {
     for unused in ["dns_search", "dns_opt"] {
         if fields.take(unused).is_some() {
             warnings.push(format!(
@@ -123,11 +137,6 @@ pub(super) fn read(
             ));
         }
     }
-    fields.finish(UNSUPPORTED_KEYS)?;
-    if service.replicas > 1 {
-        replicable(&service)?;
-    }
-    Ok(service)
 }
 
 /// Refuses what only one container can have where a service has several.
@@ -268,6 +277,20 @@ fn network_mode(fields: &mut Fields, path: &str) -> Result<Option<String>, Confi
             "a drill must not reach the host's network: leave network_mode out, so that the service joins the stack's own",
         )),
     }
+}
+
+/// What must be there first: what it depends on, and what it is linked to.
+fn dependencies(
+    fields: &mut Fields,
+    path: &str,
+    links: &[Link],
+) -> Result<BTreeMap<String, Dependency>, ConfigError> {
+    let mut all = depends_on(fields, path)?;
+    for link in links {
+        let started = Dependency { condition: Condition::Started, required: true };
+        all.entry(link.service.clone()).or_insert(started);
+    }
+    Ok(all)
 }
 
 fn depends_on(

@@ -29,6 +29,22 @@ impl Test {
         Test { name: name.into(), ignored: false, work: Box::new(work) }
     }
 
+    /// One that awaits; what it finds wrong it says by a panic.
+    pub fn awaited<W: Future<Output = ()>>(
+        name: &str,
+        work: impl FnOnce() -> W + Send + 'static,
+    ) -> Test {
+        Test::new(name, move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(|error| Failed::from(error.to_string()))?;
+            runtime.block_on(work());
+            Ok(())
+        })
+    }
+
     /// A test of the night, made from its name. By day it is shown as ignored, with what runs it.
     pub fn nightly(name: &str, make: impl FnOnce(&str) -> Test) -> Test {
         if is_set("FIREDRILL_NIGHTLY") {
@@ -88,6 +104,14 @@ pub type Module = (&'static str, fn() -> Tests);
 macro_rules! modules {
     ($($module:ident),+ $(,)?) => {
         &[$((stringify!($module), $module::tests as fn() -> $crate::module::Tests)),+]
+    };
+}
+
+/// Tests that await, by the names of their functions.
+#[macro_export]
+macro_rules! awaited {
+    ($($test:path),+ $(,)?) => {
+        [$($crate::module::Test::awaited(stringify!($test), $test)),+]
     };
 }
 

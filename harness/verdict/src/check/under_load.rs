@@ -36,8 +36,8 @@ fn samples<'h>(timeline: &Timeline<'h>, name: &str) -> Option<(u64, &'h Samples)
     found.into_iter().next().map(|(seq, _, s)| (seq, s))
 }
 
-fn same_target(a: &Series, job: Option<&String>, instance: Option<&String>) -> bool {
-    a.labels.get("job") == job && a.labels.get("instance") == instance
+fn same_target(a: &Series, b: &Series) -> bool {
+    ["job", "instance"].into_iter().all(|label| a.labels.get(label) == b.labels.get(label))
 }
 
 /// Time-out of a target's scrapes, as the server told it last.
@@ -82,22 +82,8 @@ impl Checker for TargetsStayScraped {
             return Verdict::unknown(id, expected, "whether targets were up was not recorded")
                 .witnesses([injected.seq]);
         };
-        let within = |p: &&(f64, Option<f64>)| (window.from..=window.to).contains(&p.0);
-        let (mut scrapes, mut down) = (0, Vec::new());
-        for series in &up.series {
-            let missed: Vec<f64> = series
-                .points
-                .iter()
-                .filter(within)
-                .filter(|p| p.1 == Some(0.0))
-                .map(|p| p.0)
-                .collect();
-            scrapes += series.points.iter().filter(within).count() as u64;
-            if !missed.is_empty() {
-                down.push((series, missed));
-            }
-        }
-        let Some((series, missed)) = down.first() else {
+        let scraped = Scraped::in_window(up, window);
+        let Some((series, missed)) = scraped.down.first() else {
             let reason = format!(
                 "{} stayed up in {}",
                 super::wording::count(up.series.len() as u64, "target", "targets"),
@@ -105,32 +91,18 @@ impl Checker for TargetsStayScraped {
             );
             return timeline.require_complete(
                 Verdict::pass(id, expected, reason)
-                    .evidence("samples of `up`", scrapes)
+                    .evidence("samples of `up`", scraped.scrapes)
                     .witnesses([injected.seq, seq]),
             );
         };
-        let of = |s: &Series| {
-            format!(
-                "{} ({})",
-                s.labels.get("job").map_or("?", |j| j),
-                s.labels.get("instance").map_or("?", |i| i)
-            )
-        };
-        let (job, instance) = (series.labels.get("job"), series.labels.get("instance"));
-        let took = samples(&timeline, &duration_samples(&self.drill)).and_then(|(_, s)| {
-            let points =
-                s.series.iter().filter(|s| same_target(s, job, instance)).flat_map(|s| &s.points);
-            points.filter(within).filter_map(|p| p.1).reduce(f64::max)
-        });
-        let limit = timeout(&timeline, series);
-        let names: Vec<String> = down.iter().map(|(s, _)| of(s)).collect();
+        let names: Vec<String> = scraped.down.iter().map(|(s, _)| name(s)).collect();
         let seen = format!(
             "down {} after the injection: {}",
             seconds(missed[0] - window.from),
             list(&names, 5)
         );
-        let (cause, seen, hint) = match (took, limit) {
-            (Some(took), Some(limit)) if took >= 0.95 * limit => (
+        let (cause, seen, hint) = match self.timed_out(&timeline, series, window) {
+            Some((took, limit)) => (
                 Cause::ScrapeTimesOut,
                 format!(
                     "{seen}; its scrapes took {}, and end after {}",
@@ -139,7 +111,7 @@ impl Checker for TargetsStayScraped {
                 ),
                 "make its metrics cheaper, give the service room for them, or the scrape a longer time-out: under load nothing is known of it now",
             ),
-            _ => (
+            None => (
                 Cause::TargetNotScraped,
                 seen,
                 "look at the target's last error while it is under load",
@@ -150,4 +122,60 @@ impl Checker for TargetsStayScraped {
             .hint(hint)
             .witnesses([injected.seq, seq])
     }
+}
+
+impl TargetsStayScraped {
+    /// How long a target's slowest scrape took and when scrapes end, in seconds, if that is why it
+    /// was down.
+    fn timed_out(
+        &self,
+        timeline: &Timeline<'_>,
+        target: &Series,
+        window: Interval,
+    ) -> Option<(f64, f64)> {
+        let (_, durations) = samples(timeline, &duration_samples(&self.drill))?;
+        let of_target = durations.series.iter().filter(|s| same_target(s, target));
+        let took = of_target
+            .flat_map(|s| points_in(s, window))
+            .filter_map(|(_, value)| *value)
+            .reduce(f64::max)?;
+        let limit = timeout(timeline, target)?;
+        (took >= 0.95 * limit).then_some((took, limit))
+    }
+}
+
+/// What the samples of `up` show in a window.
+struct Scraped<'s> {
+    scrapes: u64,
+    /// Targets that were down, and when.
+    down: Vec<(&'s Series, Vec<f64>)>,
+}
+
+impl<'s> Scraped<'s> {
+    fn in_window(up: &'s Samples, window: Interval) -> Scraped<'s> {
+        let (mut scrapes, mut down) = (0, Vec::new());
+        for series in &up.series {
+            scrapes += points_in(series, window).count() as u64;
+            let missed: Vec<f64> = points_in(series, window)
+                .filter(|(_, value)| *value == Some(0.0))
+                .map(|(at, _)| *at)
+                .collect();
+            if !missed.is_empty() {
+                down.push((series, missed));
+            }
+        }
+        Scraped { scrapes, down }
+    }
+}
+
+fn points_in(series: &Series, window: Interval) -> impl Iterator<Item = &(f64, Option<f64>)> {
+    series.points.iter().filter(move |(at, _)| (window.from..=window.to).contains(at))
+}
+
+fn name(target: &Series) -> String {
+    format!(
+        "{} ({})",
+        target.labels.get("job").map_or("?", |j| j),
+        target.labels.get("instance").map_or("?", |i| i)
+    )
 }

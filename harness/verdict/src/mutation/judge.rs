@@ -38,20 +38,7 @@ pub fn judge<'e>(
     let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
     for (event, observation, replay) in replays {
         let twice = names.iter().filter(|n| **n == replay.alert).count() > 1;
-        let reproduced = if replay.overridden {
-            Err("its rule was changed for a drill, so that what was evaluated is not what is loaded".to_owned())
-        } else if twice {
-            Err("two rules have this name, so their alerts can't be told apart".to_owned())
-        } else {
-            reproduce(replay)
-        };
-        let reproduced = reproduced.and_then(|r| {
-            if history.is_complete() {
-                Ok(r)
-            } else {
-                Err("the run did not reach its end".to_owned())
-            }
-        });
+        let reproduced = reproduced(history, replay, twice);
         if let Ok(r) = &reproduced {
             sum.evaluations += r.evaluations;
             sum.active += r.active;
@@ -64,26 +51,9 @@ pub fn judge<'e>(
     let outcomes = |keep: &dyn Fn(&MutantRow) -> bool| {
         Counts::of(rules.iter().flat_map(|r| &r.mutants).filter(|m| keep(m)).map(|m| m.outcome))
     };
-    let deviating: Vec<&OfRule> = rules.iter().filter(|r| r.status == Status::Unknown).collect();
-    let reproduced = rules.iter().filter(|r| r.status == Status::Pass).count() as u64;
-    let reason = match deviating.first() {
-        None if reproduced == 0 => "no rule was reproduced".to_owned(),
-        None => format!(
-            "{} of {} are reproduced as the server wrote them, {} of them pending or firing",
-            count(sum.evaluations, "evaluation", "evaluations"),
-            count(reproduced, "rule", "rules"),
-            sum.active
-        ),
-        Some(first) => format!(
-            "{} of {} are not reproduced; {}: {}",
-            deviating.len(),
-            count(rules.len() as u64, "rule", "rules"),
-            first.rule,
-            first.reason
-        ),
-    };
+    let (status, reason) = in_all(&rules, &sum);
     Some(Mutation {
-        status: if deviating.is_empty() && reproduced > 0 { Status::Pass } else { Status::Unknown },
+        status,
         reason,
         evaluations: sum.evaluations,
         active: sum.active,
@@ -97,6 +67,53 @@ pub fn judge<'e>(
             .collect(),
         rules,
     })
+}
+
+/// A rule as reproduced; else why nothing can be said of its mutants. `twice` says that another
+/// rule has its name.
+fn reproduced(history: &History, replay: &Replay, twice: bool) -> Result<Reproduced, String> {
+    if replay.overridden {
+        return Err(
+            "its rule was changed for a drill, so that what was evaluated is not what is loaded"
+                .to_owned(),
+        );
+    }
+    if twice {
+        return Err("two rules have this name, so their alerts can't be told apart".to_owned());
+    }
+    let reproduced = reproduce(replay)?;
+    if !history.is_complete() {
+        return Err("the run did not reach its end".to_owned());
+    }
+    Ok(reproduced)
+}
+
+/// Whether all rules were reproduced, and the reason.
+fn in_all(rules: &[OfRule], sum: &Reproduced) -> (Status, String) {
+    let deviating: Vec<&OfRule> = rules.iter().filter(|r| r.status == Status::Unknown).collect();
+    let reproduced = rules.iter().filter(|r| r.status == Status::Pass).count() as u64;
+    match deviating.first() {
+        None if reproduced == 0 => (Status::Unknown, "no rule was reproduced".to_owned()),
+        None => {
+            let reason = format!(
+                "{} of {} are reproduced as the server wrote them, {} of them pending or firing",
+                count(sum.evaluations, "evaluation", "evaluations"),
+                count(reproduced, "rule", "rules"),
+                sum.active
+            );
+            (Status::Pass, reason)
+        }
+        Some(first) => {
+            let reason = format!(
+                "{} of {} are not reproduced; {}: {}",
+                deviating.len(),
+                count(rules.len() as u64, "rule", "rules"),
+                first.rule,
+                first.reason
+            );
+            (Status::Unknown, reason)
+        }
+    }
 }
 
 /// What is expected of an alert, as far as its samples answer it: whom it reaches is no matter of

@@ -1,7 +1,7 @@
 //! Prometheus' configuration.
 
 use super::keys;
-use super::rules::classic;
+use super::rules::{ANY_NAME, classic};
 use super::schema::Schema;
 use crate::monitoring::cursor::Cursor;
 use crate::monitoring::version::Version;
@@ -13,7 +13,7 @@ static KEYS: LazyLock<Schema> = LazyLock::new(|| {
     Schema::read("Prometheus", keys::LAST_PROMETHEUS, &[keys::HTTP, keys::PROMETHEUS])
 });
 
-/// The first version without the Alertmanager's first API, and in which names may be any text.
+/// The first version without the Alertmanager's first API.
 const THREE: Version = Version(3, 0);
 
 pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<ConfigError>) {
@@ -34,9 +34,9 @@ pub(super) fn check(doc: &Document, version: Option<Version>, found: &mut Vec<Co
     }
     if let Some(labels) = root.get("global").and_then(|global| global.get("external_labels")) {
         for (name, at) in labels.entries().unwrap_or_default() {
-            if !classic(&name) && version.is_some_and(|version| version < THREE) {
+            if !classic(&name) && version.is_some_and(|version| version < ANY_NAME) {
                 found.push(at.error(
-                    format!("`{name}` can't be the name of a label before Prometheus {THREE}"),
+                    format!("`{name}` can't be the name of a label before Prometheus {ANY_NAME}"),
                     "letters, digits and `_` make a name, no digit first",
                 ));
             }
@@ -252,11 +252,11 @@ fn relabel(rule: &Cursor<'_>, version: Option<Version>) -> Option<ConfigError> {
     if writes.contains(&action.as_str()) && target.is_empty() {
         return Some(needs("target_label"));
     }
-    let strict = version.is_some_and(|version| version < THREE);
+    let strict = version.is_some_and(|version| version < ANY_NAME);
     let with_variables = target.contains('$') && action == "replace";
     if writes.contains(&action.as_str()) && !with_variables && strict && !classic(&target) {
         return Some(rule.error(
-            format!("`{target}` can't be the name of a label before Prometheus {THREE}"),
+            format!("`{target}` can't be the name of a label before Prometheus {ANY_NAME}"),
             "letters, digits and `_` make a name, no digit first",
         ));
     }

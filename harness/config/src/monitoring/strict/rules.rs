@@ -13,7 +13,7 @@ static KEYS: LazyLock<Schema> =
     LazyLock::new(|| Schema::read("Prometheus", keys::LAST_PROMETHEUS, &[keys::RULES]));
 
 /// The first version in which names may be any text.
-const ANY_NAME: Version = Version(3, 0);
+pub(super) const ANY_NAME: Version = Version(3, 0);
 
 /// Tells what is refused; `features` are those that the server is started with, where that is known.
 pub(super) fn check(

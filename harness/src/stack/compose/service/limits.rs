@@ -67,78 +67,103 @@ pub(super) fn read(
         }
     }
     if let Some(node) = fields.take("restart") {
-        let restart = text(node, path)?;
-        let known =
-            matches!(restart.as_str(), "no" | "false" | "always" | "unless-stopped" | "on-failure")
-                || restart
-                    .strip_prefix("on-failure:")
-                    .is_some_and(|times| times.parse::<u32>().is_ok());
-        if !known {
-            return Err(wanted(
-                node,
-                &format!("{path}.restart"),
-                "no, always, unless-stopped or on-failure[:n]",
-            ));
-        }
-        limits.restart = if restart == "false" { "no".into() } else { restart };
+        limits.restart = restart(node, path)?;
     }
     let scale = fields.take("scale");
     if let Some(scale) = scale {
         limits.replicas = replicas(scale, &format!("{path}.scale"))?;
     }
-    let Some(node) = fields.take("deploy") else { return Ok(limits) };
-    let path = format!("{path}.deploy");
-    let mut deploy = Fields::new(node, path.clone())?;
-    for key in SWARM {
-        if deploy.take(key).is_some() {
-            warnings.push(format!("{path}.{key} has no effect outside a swarm"));
+    if let Some(node) = fields.take("deploy") {
+        limits.deploy(node, &format!("{path}.deploy"), scale.is_some(), warnings)?;
+    }
+    Ok(limits)
+}
+
+fn restart(node: &Node, path: &str) -> Result<String, ConfigError> {
+    let restart = text(node, path)?;
+    let known =
+        matches!(restart.as_str(), "no" | "false" | "always" | "unless-stopped" | "on-failure")
+            || restart
+                .strip_prefix("on-failure:")
+                .is_some_and(|times| times.parse::<u32>().is_ok());
+    if !known {
+        return Err(wanted(
+            node,
+            &format!("{path}.restart"),
+            "no, always, unless-stopped or on-failure[:n]",
+        ));
+    }
+    Ok(if restart == "false" { "no".into() } else { restart })
+}
+
+impl Limits {
+    /// What `deploy` says of them; `scaled` tells whether `scale` states the instances too.
+    fn deploy(
+        &mut self,
+        node: &Node,
+        path: &str,
+        scaled: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ConfigError> {
+        let mut deploy = Fields::new(node, path.to_owned())?;
+        for key in SWARM {
+            if deploy.take(key).is_some() {
+                warnings.push(format!("{path}.{key} has no effect outside a swarm"));
+            }
         }
-    }
-    if let Some(node) = deploy.take("replicas") {
-        let path = format!("{path}.replicas");
-        let count = replicas(node, &path)?;
-        if scale.is_some() && count != limits.replicas {
-            return Err(ConfigError::at(
-                &node.mark,
-                format!("{path}: seen {count}, and `scale` says {}", limits.replicas),
-                "write one of the two",
-            ));
+        if let Some(node) = deploy.take("replicas") {
+            let path = format!("{path}.replicas");
+            let count = replicas(node, &path)?;
+            if scaled && count != self.replicas {
+                return Err(ConfigError::at(
+                    &node.mark,
+                    format!("{path}: seen {count}, and `scale` says {}", self.replicas),
+                    "write one of the two",
+                ));
+            }
+            self.replicas = count;
         }
-        limits.replicas = count;
+        if let Some(policy) = deploy.take("restart_policy") {
+            self.restart = restart_policy(policy, format!("{path}.restart_policy"))?;
+        }
+        if let Some(resources) = deploy.take("resources") {
+            self.resources(resources, &format!("{path}.resources"))?;
+        }
+        deploy.finish(&[])
     }
-    if let Some(policy) = deploy.take("restart_policy") {
-        let mut policy = Fields::new(policy, format!("{path}.restart_policy"))?;
-        let condition = policy.text("condition")?.unwrap_or_else(|| "any".into());
-        let attempts = policy.whole("max_attempts")?;
-        policy.take("delay");
-        policy.take("window");
-        policy.finish(&[])?;
-        limits.restart = match (condition.as_str(), attempts) {
-            ("none", _) => "no".into(),
-            ("on-failure", Some(attempts)) => format!("on-failure:{attempts}"),
-            ("on-failure", None) => "on-failure".into(),
-            _ => "always".into(),
-        };
-    }
-    if let Some(resources) = deploy.take("resources") {
-        let mut resources = Fields::new(resources, format!("{path}.resources"))?;
+
+    fn resources(&mut self, node: &Node, path: &str) -> Result<(), ConfigError> {
+        let mut resources = Fields::new(node, path.to_owned())?;
         if let Some(inner) = resources.take("limits") {
-            let mut inner = Fields::new(inner, format!("{path}.resources.limits"))?;
-            limits.cpus = inner.number("cpus")?.unwrap_or(limits.cpus);
-            limits.memory = inner.bytes("memory")?.unwrap_or(limits.memory);
-            limits.pids = inner.whole("pids")?.unwrap_or(limits.pids);
+            let mut inner = Fields::new(inner, format!("{path}.limits"))?;
+            self.cpus = inner.number("cpus")?.unwrap_or(self.cpus);
+            self.memory = inner.bytes("memory")?.unwrap_or(self.memory);
+            self.pids = inner.whole("pids")?.unwrap_or(self.pids);
             inner.finish(&[])?;
         }
         if let Some(inner) = resources.take("reservations") {
-            let mut inner = Fields::new(inner, format!("{path}.resources.reservations"))?;
-            limits.memory_reservation = inner.bytes("memory")?.unwrap_or(limits.memory_reservation);
+            let mut inner = Fields::new(inner, format!("{path}.reservations"))?;
+            self.memory_reservation = inner.bytes("memory")?.unwrap_or(self.memory_reservation);
             inner.take("cpus");
             inner.finish(&[("devices", "a stack runs without devices of that kind")])?;
         }
-        resources.finish(&[])?;
+        resources.finish(&[])
     }
-    deploy.finish(&[])?;
-    Ok(limits)
+}
+
+fn restart_policy(node: &Node, path: String) -> Result<String, ConfigError> {
+    let mut policy = Fields::new(node, path)?;
+    let condition = policy.text("condition")?.unwrap_or_else(|| "any".into());
+    let attempts = policy.whole("max_attempts")?;
+    policy.take("delay");
+    policy.take("window");
+    policy.finish(&[])?;
+    Ok(match (condition.as_str(), attempts) {
+        ("none", _) => "no".into(),
+        ("on-failure", Some(attempts)) => format!("on-failure:{attempts}"),
+        ("on-failure", None) => "on-failure".into(),
+        _ => "always".into(),
+    })
 }
 
 fn replicas(node: &Node, path: &str) -> Result<usize, ConfigError> {

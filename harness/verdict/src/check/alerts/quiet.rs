@@ -114,57 +114,16 @@ impl Checker for AlertQuiet {
                 "there was no time in which the steady state was seen to hold",
             );
         }
-        let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
-        let mut open = Vec::new();
-        for j in &judged {
-            for s in firing.firing(&self.alert) {
-                // What lingers from an earlier drill is no noise of this one; had it begun in a
-                // healthy window, it is found there.
-                if j.in_drill && s.from < j.time.from {
-                    continue;
-                }
-                let Some(noise) = overlap(&s, j.time, resolution)
-                    .or_else(|| self.pending_into(&firing, &s, j.time, resolution))
-                else {
-                    continue;
-                };
-                let at = seconds(timeline.since_start(noise.from));
-                if self.about_host && timeline.host_loaded(noise.from) {
-                    open.push(format!("it fired {at} into the run while the host was loaded"));
-                    continue;
-                }
-                let how =
-                    if s.from > j.time.to { "became pending, and then fired," } else { "fired" };
-                let seen = format!(
-                    "{how} {at} into the run, for {}, {}; labels {}",
-                    seconds(noise.to - noise.from),
-                    j.what,
-                    labels(&s.labels, &[])
-                );
+        let open = match self.noise(&timeline, &firing, &judged) {
+            Ok(open) => open,
+            Err((seen, seq)) => {
                 return Verdict::fail(id, expected, Cause::FiredWhileHealthy, seen)
-                    .witnesses([s.seq])
+                    .witnesses([seq])
                     .hint("is its threshold inside what is normal, or does it watch something that nobody declared to be broken? An alert that cries wolf is muted by people");
             }
-        }
-        if let Some(why) = judged
-            .iter()
-            .find_map(|j| firing.gap(&self.alert, j.time))
-            .or_else(|| firing.too_coarse(&self.alert))
-        {
+        };
+        if let Some(why) = self.unproven(&timeline, &firing, &judged) {
             return Verdict::unknown(id, expected, why);
-        }
-        let evaluations = Evaluations::of(history);
-        if let Some(why) =
-            judged.iter().find_map(|j| evaluations.gap(&self.alert, j.time, &timeline.drills))
-        {
-            return Verdict::unknown(id, expected, why);
-        }
-        if !loaded(history, &self.alert) {
-            return Verdict::unknown(
-                id,
-                expected,
-                "its rule was never seen loaded and evaluated without error, so that its silence proves nothing",
-            );
         }
         let times = merge(judged.iter().map(|j| j.time).collect(), 0.0);
         let evaluations = times.iter().map(|t| firing.evaluations(&self.alert, *t)).sum();
@@ -206,6 +165,71 @@ impl AlertQuiet {
         }
         let firing = firing.firing(&self.alert).into_iter();
         firing.into_iter().find(|s| s.from <= at && s.to + resolution >= at).map(|s| (s, event))
+    }
+
+    /// When it fired while the host was loaded, which is left open; else its noise, in words, and
+    /// the event that shows it.
+    fn noise(
+        &self,
+        timeline: &Timeline<'_>,
+        firing: &Firing,
+        judged: &[Judged],
+    ) -> Result<Vec<String>, (String, u64)> {
+        let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
+        let mut open = Vec::new();
+        for j in judged {
+            for s in firing.firing(&self.alert) {
+                // What lingers from an earlier drill is no noise of this one; had it begun in a
+                // healthy window, it is found there.
+                if j.in_drill && s.from < j.time.from {
+                    continue;
+                }
+                let Some(noise) = overlap(&s, j.time, resolution)
+                    .or_else(|| self.pending_into(firing, &s, j.time, resolution))
+                else {
+                    continue;
+                };
+                let at = seconds(timeline.since_start(noise.from));
+                if self.about_host && timeline.host_loaded(noise.from) {
+                    open.push(format!("it fired {at} into the run while the host was loaded"));
+                    continue;
+                }
+                let how =
+                    if s.from > j.time.to { "became pending, and then fired," } else { "fired" };
+                let seen = format!(
+                    "{how} {at} into the run, for {}, {}; labels {}",
+                    seconds(noise.to - noise.from),
+                    j.what,
+                    labels(&s.labels, &[])
+                );
+                return Err((seen, s.seq));
+            }
+        }
+        Ok(open)
+    }
+
+    /// Why its silence proves nothing, if so.
+    fn unproven(
+        &self,
+        timeline: &Timeline<'_>,
+        firing: &Firing,
+        judged: &[Judged],
+    ) -> Option<String> {
+        let unrecorded = judged
+            .iter()
+            .find_map(|j| firing.gap(&self.alert, j.time))
+            .or_else(|| firing.too_coarse(&self.alert));
+        if unrecorded.is_some() {
+            return unrecorded;
+        }
+        let evaluations = Evaluations::of(timeline.history);
+        let gap =
+            judged.iter().find_map(|j| evaluations.gap(&self.alert, j.time, &timeline.drills));
+        gap.or_else(|| {
+            (!loaded(timeline.history, &self.alert)).then(|| {
+                "its rule was never seen loaded and evaluated without error, so that its silence proves nothing".to_owned()
+            })
+        })
     }
 
     /// A pending time that began in a healthy window and led to this firing.

@@ -4,8 +4,8 @@ use super::delivery::{self, Received};
 use super::silence;
 use crate::cause::Cause;
 use crate::check::Checker;
-use crate::check::causes::Causes;
-use crate::check::firing::{Firing, Onset, cut_short};
+use crate::check::causes::{Causes, Struck};
+use crate::check::firing::{Firing, FiringInterval, Onset, cut_short};
 use crate::check::timeline::{Interval, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
@@ -29,6 +29,21 @@ pub struct AlertReaches {
     /// Seconds of wall time from the last injection of its phase within which each receiver must
     /// have it.
     pub within_s: f64,
+}
+
+/// The alert, firing in its drill.
+struct Fired<'a, 'h> {
+    timeline: &'a Timeline<'h>,
+    firing: &'a Firing,
+    struck: &'a Struck<'a, 'h>,
+    stretch: FiringInterval,
+}
+
+impl Fired<'_, '_> {
+    /// How long it took to fire, in words.
+    fn after(&self) -> String {
+        seconds(self.struck.after(self.stretch.from))
+    }
 }
 
 impl Checker for AlertReaches {
@@ -59,9 +74,8 @@ impl Checker for AlertReaches {
         let firing = Firing::of(history);
         let (injected, until) = (struck.injected, struck.until);
         let start = struck.first.at.wall_s();
-        let window = Interval { from: start, to: until };
         let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
-        let fired = match firing.onset(&self.alert, struck.injection(), until, self.within_s) {
+        let stretch = match firing.onset(&self.alert, struck.injection(), until, self.within_s) {
             Onset::Unrecorded(why) => {
                 return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
             }
@@ -76,77 +90,87 @@ impl Checker for AlertReaches {
                 if let Some(why) = cut_short(&struck, self.within_s, resolution) {
                     return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
                 }
+                let window = Interval { from: start, to: until };
                 return silence::diagnose(&timeline, &firing, &self.alert, struck.drill, window)
                     .verdict(id, expected, injected);
             }
             Onset::Fired(s) => s,
         };
         // What arrived before it fired is about an earlier time.
-        let news = Interval { from: start.max(fired.from - resolution - 1e-3), to: until };
+        let news = Interval { from: start.max(stretch.from - resolution - 1e-3), to: until };
         let received: Vec<(&String, Received)> = self
             .receivers
             .iter()
             .map(|r| (r, delivery::received(history, &self.alert, &self.labels, r, news)))
             .collect();
-        let missing: Vec<&String> = received
+        let fired = Fired { timeline: &timeline, firing: &firing, struck: &struck, stretch };
+        match received.iter().find(|(_, r)| !matches!(r, Received::At(..))) {
+            Some((first, _)) => self.not_arrived(&fired, &received, first),
+            None => self.arrived(&fired, &received),
+        }
+    }
+}
+
+impl AlertReaches {
+    /// The verdict where receivers don't have it, of which `first` is one.
+    fn not_arrived(
+        &self,
+        fired: &Fired<'_, '_>,
+        received: &[(&String, Received)],
+        first: &str,
+    ) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let (injected, stretch) = (fired.struck.injected, &fired.stretch);
+        let nothing: Vec<&String> = received
             .iter()
-            .filter(|(_, r)| !matches!(r, Received::At(..)))
+            .filter(|(_, r)| matches!(r, Received::Nothing))
             .map(|(n, _)| *n)
             .collect();
-        if let Some(first) = missing.first() {
-            // Where one has it with other labels and another has nothing, the labels may have led
-            // it away from there: that is a matter of the route, told below.
-            if let Some((name, Received::OtherLabels(seq, differences))) =
-                received.iter().find(|(_, r)| matches!(r, Received::OtherLabels(..)))
-                && !received.iter().any(|(_, r)| matches!(r, Received::Nothing))
-            {
-                let seen = format!(
-                    "{name} got a notification of {} with other labels: {differences}",
-                    self.alert
-                );
-                return Verdict::fail(id, expected, Cause::LabelsDiffer, seen)
-                    .stopped_at("labels differ")
-                    .hint("compare the labels of the rule, and the relabelling of alerts, with what the declaration states")
-                    .witnesses([injected.seq, fired.seq, *seq]);
-            }
-            if let Some(why) = cut_short(&struck, self.within_s, 0.0) {
-                return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
-            }
-            let first = received
-                .iter()
-                .find(|(_, r)| matches!(r, Received::Nothing))
-                .map_or(*first, |(n, _)| *n);
-            let mut diagnosis = delivery::undelivered(
-                &timeline,
-                &firing,
-                &self.alert,
-                first,
-                &self.receivers,
-                &fired,
-                window,
+        let other = received.iter().find_map(|(n, r)| match r {
+            Received::OtherLabels(seq, differences) => Some((n, *seq, differences)),
+            _ => None,
+        });
+        // Where one has it with other labels and another has nothing, the labels may have led
+        // it away from there: that is a matter of the route, told below.
+        if let Some((name, seq, differences)) = other.filter(|_| nothing.is_empty()) {
+            let seen = format!(
+                "{name} got a notification of {} with other labels: {differences}",
+                self.alert
             );
-            let nothing: Vec<&String> = received
-                .iter()
-                .filter(|(_, r)| matches!(r, Received::Nothing))
-                .map(|(n, _)| *n)
-                .collect();
-            let other = received.iter().find_map(|(n, r)| match r {
-                Received::OtherLabels(_, differences) => {
-                    Some(format!("; {n} got it with other labels: {differences}"))
-                }
-                _ => None,
-            });
-            diagnosis.seen = format!(
-                "fired {} after the injection and did not arrive at {}: {}{}",
-                seconds(struck.after(fired.from)),
-                list(&nothing, 8),
-                diagnosis.seen,
-                other.unwrap_or_default()
-            );
-            return timeline.unless_truncated(
-                diagnosis.verdict(id, expected, injected).witnesses([fired.seq]),
-            );
+            return Verdict::fail(id, expected, Cause::LabelsDiffer, seen)
+                .stopped_at("labels differ")
+                .hint("compare the labels of the rule, and the relabelling of alerts, with what the declaration states")
+                .witnesses([injected.seq, stretch.seq, seq]);
         }
+        if let Some(why) = cut_short(fired.struck, self.within_s, 0.0) {
+            return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
+        }
+        let mut diagnosis = delivery::undelivered(
+            fired.timeline,
+            fired.firing,
+            &self.alert,
+            nothing.first().map_or(first, |name| name),
+            &self.receivers,
+            stretch,
+            Interval { from: fired.struck.first.at.wall_s(), to: fired.struck.until },
+        );
+        let other = other
+            .map(|(n, _, differences)| format!("; {n} got it with other labels: {differences}"));
+        diagnosis.seen = format!(
+            "fired {} after the injection and did not arrive at {}: {}{}",
+            fired.after(),
+            list(&nothing, 8),
+            diagnosis.seen,
+            other.unwrap_or_default()
+        );
+        let verdict = diagnosis.verdict(id, expected, injected).witnesses([stretch.seq]);
+        fired.timeline.unless_truncated(verdict)
+    }
+
+    /// The verdict where each receiver has it.
+    fn arrived(&self, fired: &Fired<'_, '_>, received: &[(&String, Received)]) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let Fired { timeline, struck, stretch, .. } = fired;
         let times: Vec<(&String, f64, u64)> = received
             .iter()
             .filter_map(
@@ -160,14 +184,17 @@ impl Checker for AlertReaches {
                 .collect::<Vec<_>>(),
             8,
         );
+        let start = struck.first.at.wall_s();
         let last = times.iter().map(|(_, t, _)| *t).fold(start, f64::max);
         let what = format!(
             "fired {} after the injection; arrived after {each}; {} allowed",
-            seconds(struck.after(fired.from)),
+            fired.after(),
             seconds(self.within_s)
         );
-        let seqs: Vec<u64> =
-            [injected.seq, fired.seq].into_iter().chain(times.iter().map(|(_, _, s)| *s)).collect();
+        let seqs: Vec<u64> = [struck.injected.seq, stretch.seq]
+            .into_iter()
+            .chain(times.iter().map(|(_, _, s)| *s))
+            .collect();
         if struck.after(last) <= self.within_s {
             return timeline.require_complete(
                 Verdict::pass(id, expected, what)
@@ -180,7 +207,7 @@ impl Checker for AlertReaches {
                 .witnesses(seqs)
                 .witnesses([seq]);
         }
-        let stage = if struck.after(fired.from) > self.within_s {
+        let stage = if struck.after(stretch.from) > self.within_s {
             "fired too late"
         } else {
             "notified too late"

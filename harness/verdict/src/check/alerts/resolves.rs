@@ -1,11 +1,12 @@
 //! The alert stops firing after healing, and whoever was called is told so.
 
+use super::Diagnosis;
 use super::delivery::{accepted, of_name, received_s};
 use crate::cause::Cause;
 use crate::check::Checker;
 use crate::check::causes::Causes;
-use crate::check::firing::{Firing, Onset};
-use crate::check::timeline::{Interval, Timeline};
+use crate::check::firing::{Firing, FiringInterval, Onset};
+use crate::check::timeline::{Interval, Moment, Timeline};
 use crate::check::wording::{list, seconds};
 use crate::history::History;
 use crate::verdict::Verdict;
@@ -35,6 +36,219 @@ enum LastWord {
     Nothing,
 }
 
+/// How the alert's firing in its drill ended, or went on; on the wall clock.
+struct Ending {
+    injected: Moment,
+    healed: Moment,
+    /// When it may have begun to fire.
+    start: f64,
+    heal: f64,
+    /// By when it must be over, and notified.
+    bound: f64,
+    /// Until when the drill's events are its own.
+    until: f64,
+    resolution: f64,
+    /// The stretch that ended last.
+    last: FiringInterval,
+    stretches: u64,
+    /// Whether it was still firing when the record of it ends.
+    open: bool,
+}
+
+impl Ending {
+    fn witnesses(&self) -> [u64; 3] {
+        [self.injected.seq, self.healed.seq, self.last.seq]
+    }
+
+    fn diagnosis(
+        &self,
+        cause: Cause,
+        stage: &str,
+        seen: String,
+        hint: &str,
+        more: Option<u64>,
+    ) -> Diagnosis {
+        Diagnosis {
+            cause,
+            stage: stage.into(),
+            seen,
+            hint: hint.into(),
+            witnesses: [self.healed.seq, self.last.seq].into_iter().chain(more).collect(),
+        }
+    }
+}
+
+impl AlertResolves {
+    /// How it ended; else why that can't be said, and the events that show that.
+    fn ending(
+        &self,
+        timeline: &Timeline<'_>,
+        firing: &Firing,
+    ) -> Result<Ending, (String, Vec<u64>)> {
+        let struck = timeline.struck(&self.drill, &self.causes)?;
+        let injected = struck.injected;
+        let Some(healed) = struck.ended else {
+            return Err((format!("drill {} was never healed", self.drill), vec![injected.seq]));
+        };
+        if let Some((why, seq)) = struck.drill.still_there() {
+            return Err((why, vec![seq]));
+        }
+        let (start, heal, until) = (struck.first.at.wall_s(), healed.at.wall_s(), struck.until);
+        let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
+        match firing.onset(&self.alert, struck.injection(), until, struck.after(heal)) {
+            Onset::Fired(_) => {}
+            Onset::Unrecorded(why) => return Err((why, vec![injected.seq])),
+            Onset::AlreadyFiring(_) | Onset::Silent => {
+                let why = format!(
+                    "it did not begin to fire in drill {}, so there is nothing to resolve",
+                    self.drill
+                );
+                return Err((why, vec![injected.seq]));
+            }
+        }
+        let bound = heal + self.within_s;
+        // A stretch that began after healing but within the drill is a relapse, and counts as well;
+        // a later one is another drill's.
+        let stretches: Vec<_> = firing
+            .firing(&self.alert)
+            .into_iter()
+            .filter(|s| s.from >= start && s.from <= until)
+            .collect();
+        let Some(last) = stretches.iter().max_by(|a, b| a.to.total_cmp(&b.to)) else {
+            return Err(("its firing was not recorded".into(), vec![]));
+        };
+        let reach = firing.covered_from(start);
+        let open = last.to + 1.5 * resolution >= reach;
+        if open && reach + resolution < bound {
+            let why = format!(
+                "the record of ALERTS ends {} after healing, while it was firing",
+                seconds(reach - heal)
+            );
+            return Err((why, vec![injected.seq, healed.seq, last.seq]));
+        }
+        Ok(Ending {
+            injected,
+            healed,
+            start,
+            heal,
+            bound,
+            until,
+            resolution,
+            last: last.clone(),
+            stretches: stretches.len() as u64,
+            open,
+        })
+    }
+
+    /// Whether it went on firing for too long.
+    fn outlasted(&self, ending: &Ending) -> Option<Diagnosis> {
+        let lasted = ending.last.to - ending.heal;
+        if ending.open {
+            return Some(ending.diagnosis(
+                Cause::NotResolved,
+                "still firing",
+                format!("still firing {} after healing, when the record of it ends", seconds(lasted)),
+                "is the condition really over? query the rule's expression; a window of the rule may reach back to the fault",
+                None,
+            ));
+        }
+        (ending.last.to > ending.bound + ending.resolution).then(|| {
+            ending.diagnosis(
+                Cause::TooLate,
+                "resolved too late",
+                format!(
+                    "last seen firing {} after healing, {} allowed",
+                    seconds(lasted.max(0.0)),
+                    seconds(self.within_s)
+                ),
+                "a window of the rule reaches back to the fault, or `keep_firing_for` holds it",
+                None,
+            )
+        })
+    }
+
+    /// What each receiver was last told of it.
+    fn last_words(
+        &self,
+        history: &History,
+        firing: &Firing,
+        ending: &Ending,
+    ) -> Vec<(&String, LastWord)> {
+        // What is told once it fires again is about that. The news of its end may come while the
+        // next drill is under way.
+        let next = firing
+            .firing(&self.alert)
+            .into_iter()
+            .map(|s| s.from)
+            .filter(|from| *from > ending.until)
+            .fold(f64::INFINITY, f64::min);
+        let window = Interval { from: ending.start, to: ending.until.max(ending.bound).min(next) };
+        self.receivers
+            .iter()
+            .map(|receiver| (receiver, last_word(history, &self.alert, receiver, window)))
+            .collect()
+    }
+
+    /// The verdict on a receiver that was not notified of the end in time.
+    fn not_notified(
+        &self,
+        timeline: &Timeline<'_>,
+        ending: &Ending,
+        receiver: &str,
+        word: &LastWord,
+    ) -> Option<Verdict> {
+        match *word {
+            LastWord::Resolved(at, _) if at <= ending.bound => None,
+            LastWord::Resolved(at, seq) => {
+                let seen = format!(
+                    "{receiver} was notified {} after healing, {} allowed",
+                    seconds(at - ending.heal),
+                    seconds(self.within_s)
+                );
+                let hint =
+                    "compare `group_interval` and the manager's resolve time-out with the budget";
+                let diagnosis =
+                    ending.diagnosis(Cause::TooLate, "notified too late", seen, hint, Some(seq));
+                Some(self.failed(timeline, ending, diagnosis))
+            }
+            LastWord::Firing(seq) => {
+                let seen = format!(
+                    "last seen firing {} after healing, and {receiver} was never notified",
+                    seconds((ending.last.to - ending.heal).max(0.0))
+                );
+                let diagnosis = ending.diagnosis(
+                    Cause::NotResolved,
+                    "resolution not notified",
+                    seen,
+                    "is `send_resolved` on for this receiver?",
+                    Some(seq),
+                );
+                Some(timeline.unless_truncated(self.failed(timeline, ending, diagnosis)))
+            }
+            LastWord::Nothing => {
+                let why = format!(
+                    "{receiver} was never notified that it fires, so that it can't be notified that it is over"
+                );
+                let verdict = Verdict::unknown(self.id(), self.expected(), why);
+                Some(verdict.witnesses(ending.witnesses()))
+            }
+        }
+    }
+
+    fn failed(&self, timeline: &Timeline<'_>, ending: &Ending, diagnosis: Diagnosis) -> Verdict {
+        let (id, expected) = (self.id(), self.expected());
+        let lasted = Interval { from: ending.heal, to: ending.bound.max(ending.last.to) };
+        if diagnosis.cause == Cause::TooLate
+            && let Some((why, seq)) = timeline.contended(lasted)
+        {
+            return Verdict::late_while_contended(id, expected, &diagnosis.seen, &why)
+                .witnesses(ending.witnesses())
+                .witnesses([seq]);
+        }
+        diagnosis.verdict(id, expected, ending.injected)
+    }
+}
+
 impl Checker for AlertResolves {
     fn id(&self) -> String {
         format!("alert.{}.resolves", self.alert)
@@ -57,159 +271,24 @@ impl Checker for AlertResolves {
     fn check(&self, history: &History) -> Verdict {
         let (id, expected) = (self.id(), self.expected());
         let timeline = Timeline::of(history);
-        let struck = match timeline.struck(&self.drill, &self.causes) {
-            Ok(struck) => struck,
+        let firing = Firing::of(history);
+        let ending = match self.ending(&timeline, &firing) {
+            Ok(ending) => ending,
             Err((why, seqs)) => return Verdict::unknown(id, expected, why).witnesses(seqs),
         };
-        let injected = struck.injected;
-        let Some(healed) = struck.ended else {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!("drill {} was never healed", self.drill),
-            )
-            .witnesses([injected.seq]);
-        };
-        if let Some((why, seq)) = struck.drill.still_there() {
-            return Verdict::unknown(id, expected, why).witnesses([seq]);
+        if let Some(diagnosis) = self.outlasted(&ending) {
+            return self.failed(&timeline, &ending, diagnosis);
         }
-        let firing = Firing::of(history);
-        let (start, heal, until) = (struck.first.at.wall_s(), healed.at.wall_s(), struck.until);
-        let resolution = firing.resolution(&self.alert).unwrap_or(0.0);
-        match firing.onset(&self.alert, struck.injection(), until, struck.after(heal)) {
-            Onset::Fired(_) => {}
-            Onset::Unrecorded(why) => {
-                return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
-            }
-            Onset::AlreadyFiring(_) | Onset::Silent => {
-                let why = format!(
-                    "it did not begin to fire in drill {}, so there is nothing to resolve",
-                    self.drill
-                );
-                return Verdict::unknown(id, expected, why).witnesses([injected.seq]);
-            }
-        }
-        let bound = heal + self.within_s;
-        // A stretch that began after healing but within the drill is a relapse, and counts as well;
-        // a later one is another drill's.
-        let stretches: Vec<_> = firing
-            .firing(&self.alert)
-            .into_iter()
-            .filter(|s| s.from >= start && s.from <= until)
-            .collect();
-        let Some(last) = stretches.iter().max_by(|a, b| a.to.total_cmp(&b.to)) else {
-            return Verdict::unknown(id, expected, "its firing was not recorded");
-        };
-        let seqs = [injected.seq, healed.seq, last.seq];
-        let reach = firing.covered_from(start);
-        let open = last.to + 1.5 * resolution >= reach;
-        if open && reach + resolution < bound {
-            return Verdict::unknown(
-                id,
-                expected,
-                format!(
-                    "the record of ALERTS ends {} after healing, while it was firing",
-                    seconds(reach - heal)
-                ),
-            )
-            .witnesses(seqs);
-        }
-        let took = (last.to - heal).max(0.0);
-        let late = |cause: Cause, stage: &str, what: String, hint: &str, more: Option<u64>| {
-            let lasted = Interval { from: heal, to: bound.max(last.to) };
-            if let Some((why, seq)) = timeline.contended(lasted).filter(|_| cause == Cause::TooLate)
-            {
-                return Verdict::late_while_contended(self.id(), self.expected(), &what, &why)
-                    .witnesses(seqs)
-                    .witnesses([seq]);
-            }
-            Verdict::fail(self.id(), self.expected(), cause, what)
-                .stopped_at(stage)
-                .hint(hint)
-                .witnesses(seqs)
-                .witnesses(more)
-        };
-        if open {
-            let what = format!(
-                "still firing {} after healing, when the record of it ends",
-                seconds(last.to - heal)
-            );
-            return late(
-                Cause::NotResolved,
-                "still firing",
-                what,
-                "is the condition really over? query the rule's expression; a window of the rule may reach back to the fault",
-                None,
-            );
-        }
-        if last.to > bound + resolution {
-            let what = format!(
-                "last seen firing {} after healing, {} allowed",
-                seconds(took),
-                seconds(self.within_s)
-            );
-            return late(
-                Cause::TooLate,
-                "resolved too late",
-                what,
-                "a window of the rule reaches back to the fault, or `keep_firing_for` holds it",
-                None,
-            );
-        }
+        let words = self.last_words(history, &firing, &ending);
         let mut told = Vec::new();
         let mut witnesses = Vec::new();
-        // What is told once it fires again is about that. The news of its end may come while the
-        // next drill is under way.
-        let next = firing
-            .firing(&self.alert)
-            .into_iter()
-            .map(|s| s.from)
-            .filter(|from| *from > until)
-            .fold(f64::INFINITY, f64::min);
-        for receiver in &self.receivers {
-            match last_word(
-                history,
-                &self.alert,
-                receiver,
-                Interval { from: start, to: until.max(bound).min(next) },
-            ) {
-                LastWord::Resolved(at, seq) if at <= bound => {
-                    told.push(format!("{receiver} {}", seconds((at - heal).max(0.0))));
-                    witnesses.push(seq);
-                }
-                LastWord::Resolved(at, seq) => {
-                    let what = format!(
-                        "{receiver} was notified {} after healing, {} allowed",
-                        seconds(at - heal),
-                        seconds(self.within_s)
-                    );
-                    return late(
-                        Cause::TooLate,
-                        "notified too late",
-                        what,
-                        "compare `group_interval` and the manager's resolve time-out with the budget",
-                        Some(seq),
-                    );
-                }
-                LastWord::Firing(seq) => {
-                    let what = format!(
-                        "last seen firing {} after healing, and {receiver} was never notified",
-                        seconds(took)
-                    );
-                    return timeline.unless_truncated(late(
-                        Cause::NotResolved,
-                        "resolution not notified",
-                        what,
-                        "is `send_resolved` on for this receiver?",
-                        Some(seq),
-                    ));
-                }
-                LastWord::Nothing => {
-                    let why = format!(
-                        "{receiver} was never notified that it fires, so that it can't be notified that it is over"
-                    );
-                    return Verdict::unknown(id, expected, why).witnesses(seqs);
-                }
+        for (receiver, word) in &words {
+            if let Some(verdict) = self.not_notified(&timeline, &ending, receiver, word) {
+                return verdict;
+            }
+            if let LastWord::Resolved(at, seq) = word {
+                told.push(format!("{receiver} {}", seconds((at - ending.heal).max(0.0))));
+                witnesses.push(*seq);
             }
         }
         let arrived = if told.is_empty() {
@@ -219,13 +298,13 @@ impl Checker for AlertResolves {
         };
         let reason = format!(
             "last seen firing {} after healing{arrived}; {} allowed",
-            seconds(took),
+            seconds((ending.last.to - ending.heal).max(0.0)),
             seconds(self.within_s)
         );
         let verdict = Verdict::pass(id, expected, reason)
-            .evidence("series that stopped firing", stretches.len() as u64)
+            .evidence("series that stopped firing", ending.stretches)
             .evidence("receivers that were notified", told.len() as u64)
-            .witnesses(seqs)
+            .witnesses(ending.witnesses())
             .witnesses(witnesses);
         timeline.require_complete(verdict)
     }

@@ -11,8 +11,18 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use support::clock::Clock;
+use support::module::Tests;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+
+pub fn tests() -> Tests {
+    Tests::side_by_side(support::awaited![
+        interrupted_users_end_with_what_they_did,
+        a_condition_stops_a_load_and_fails_it,
+        a_search_tells_each_step_and_its_exit_code_what_limited_it,
+        a_clock_that_is_set_does_not_concern_a_load,
+    ])
+}
 
 /// Its URL, and how many requests it has answered.
 async fn serve() -> (String, watch::Receiver<u64>) {
@@ -53,7 +63,6 @@ fn told(output: &Output) -> (i32, Value, String) {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_users_end_with_what_they_did() {
     let (url, mut answered) = serve().await;
     let child = load(&url, &["--users", "3", "--think-time", "5ms", "--duration", "10m"])
@@ -75,7 +84,6 @@ async fn interrupted_users_end_with_what_they_did() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_condition_stops_a_load_and_fails_it() {
     let (url, _) = serve().await;
     let arguments = [
@@ -110,7 +118,6 @@ async fn a_condition_stops_a_load_and_fails_it() {
     assert!(said.contains("fail: it is not stopped by p50 > 10ms"), "{said}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_tells_each_step_and_its_exit_code_what_limited_it() {
     let (url, _) = serve().await;
     let arguments = [
@@ -152,7 +159,6 @@ async fn a_search_tells_each_step_and_its_exit_code_what_limited_it() {
     assert_eq!(json["pacing"], "open");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_does_not_concern_a_load() {
     let (url, mut answered) = serve().await;
     let clock = Clock::new().expect("a clock");

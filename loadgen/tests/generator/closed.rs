@@ -2,9 +2,7 @@
 //! long at a request. What it really bears is measured in the same run, and everything is compared
 //! with that.
 
-#[path = "traffic/email.rs"]
-mod email;
-
+use crate::email;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -18,8 +16,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use support::module::{Test, Tests};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use verdict::gate::Answer;
@@ -33,8 +32,20 @@ const SLIP: Duration = Duration::from_millis(100);
 /// Most attempts at what other programs of the machine can spoil.
 const ATTEMPTS: u32 = 3;
 
-/// One at a time: side by side they would measure each other.
-static ALONE: Mutex<()> = Mutex::const_new(());
+pub fn tests() -> Tests {
+    // Side by side they would measure each other.
+    let by_day = support::awaited![
+        users_get_as_much_done_as_there_are_workers,
+        users_walk_journeys_that_follow_from_the_seed,
+        a_closed_loop_leaves_out_who_would_have_come,
+        the_knee_is_what_the_workers_bear,
+        a_ramp_is_stopped_where_the_target_breaks,
+    ];
+    let soak = Test::nightly("a_target_that_gets_slower_is_found_by_a_soak", |name| {
+        Test::awaited(name, a_target_that_gets_slower_is_found_by_a_soak)
+    });
+    Tests::one_by_one(by_day.into_iter().chain([soak]))
+}
 
 /// A pool of workers, all of whom can be kept from working.
 #[derive(Clone)]
@@ -159,9 +170,7 @@ fn within(what: &str, ratio: f64, range: std::ops::Range<f64>) {
     assert!(range.contains(&ratio), "{what} is {ratio:.3}, wanted {range:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_get_as_much_done_as_there_are_workers() {
-    let _alone = ALONE.lock().await;
     let (address, _halt) = serve(Duration::ZERO).await;
     let none = Duration::ZERO;
     let few = closed(address, users(WORKERS / 2, none), 2.0).await;
@@ -187,9 +196,7 @@ async fn users_get_as_much_done_as_there_are_workers() {
     assert_eq!(c.opened, WORKERS as u64, "each keeps a connection");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_walk_journeys_that_follow_from_the_seed() {
-    let _alone = ALONE.lock().await;
     let (address, _halt) = serve(Duration::ZERO).await;
     let two = Some(Duration::from_secs(2));
     let (told, operations) =
@@ -230,9 +237,7 @@ async fn users_walk_journeys_that_follow_from_the_seed() {
     assert!(again.iter().all(|(id, what)| once.get(id).is_none_or(|w| w == what)));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_loop_leaves_out_who_would_have_come() {
-    let _alone = ALONE.lock().await;
     let (address, halt) = serve(Duration::ZERO).await;
     let halting = |halt: watch::Sender<bool>| async move {
         sleep(Duration::from_secs(1)).await;
@@ -259,9 +264,7 @@ async fn a_closed_loop_leaves_out_who_would_have_come() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_knee_is_what_the_workers_bear() {
-    let _alone = ALONE.lock().await;
     let (address, _halt) = serve(Duration::ZERO).await;
     let objective = [Limit::objective("p99<=250ms").expect("objective")];
     for attempt in 1.. {
@@ -303,9 +306,7 @@ async fn the_knee_is_what_the_workers_bear() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ramp_is_stopped_where_the_target_breaks() {
-    let _alone = ALONE.lock().await;
     let (address, _halt) = serve(Duration::ZERO).await;
     let capacity = closed(address, users(WORKERS * 4, Duration::ZERO), 1.0).await.achieved_rate;
     let (plan, duration) = (Plan::Breakpoint { to: Some(capacity * 3.0) }, Duration::from_secs(15));
@@ -338,12 +339,7 @@ async fn a_ramp_is_stopped_where_the_target_breaks() {
     assert!(held_rate < broke_rate, "{held_rate:?} {broke_rate:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_that_gets_slower_is_found_by_a_soak_nightly() {
-    if std::env::var_os("FIREDRILL_NIGHTLY").is_none() {
-        return;
-    }
-    let _alone = ALONE.lock().await;
+async fn a_target_that_gets_slower_is_found_by_a_soak() {
     let (rate, duration) = (40.0, Duration::from_secs(16));
     for (slower, wanted) in [(Duration::from_micros(50), true), (Duration::ZERO, false)] {
         let (address, _halt) = serve(slower).await;

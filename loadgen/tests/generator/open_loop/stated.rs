@@ -151,8 +151,7 @@ async fn drive(
     (load.await.expect("load"), operations, effects)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_sign_in_keep_and_see_what_arrives() {
+pub(super) async fn users_sign_in_keep_and_see_what_arrives() {
     let shop = Shop::default();
     let traffic = json!({
         "rate": 1,
@@ -206,8 +205,7 @@ async fn users_sign_in_keep_and_see_what_arrives() {
     }
 }
 
-#[tokio::test]
-async fn addresses_are_asked_for_without_a_journey() {
+pub(super) async fn addresses_are_asked_for_without_a_journey() {
     let shop = Shop::default();
     let traffic = json!({"rate": 1, "get": ["shop:1/health", {"name": "gone", "url": "shop:1/orders/9", "want": 404}, "shop:1/orders/8"]});
     let (summary, operations, _) = drive(traffic, serve(shop.router()).await, 100.0, 1.0).await;

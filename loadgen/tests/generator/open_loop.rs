@@ -1,13 +1,10 @@
 //! What the generator tells must be the truth, also about a server that stops, refuses, never
 //! answers or is too slow. Times are only compared with others of the same run.
 
-#[path = "traffic/email.rs"]
-mod email;
-#[path = "open_loop/recorded.rs"]
 mod recorded;
-#[path = "open_loop/stated.rs"]
 mod stated;
 
+use crate::email;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -17,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::module::{Test, Tests};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
@@ -24,6 +22,30 @@ use tokio_util::sync::CancellationToken;
 use verdict::history::load::{LoadEvent, LoadSummary, Operation, Outcome};
 
 const PASSWORD: &str = "correct-horse";
+
+pub fn tests() -> Tests {
+    let awaiting = support::awaited![
+        a_halted_server_is_charged_with_all_who_came_meanwhile,
+        a_server_slower_than_the_rate_makes_the_load_invalid,
+        a_refused_port_makes_operations_fail,
+        a_black_hole_leaves_outcomes_unknown,
+        journeys_end_as_they_want_to,
+        a_refusal_that_does_not_come_is_not_as_expected,
+        a_seed_sends_the_same_again,
+        a_load_can_be_watched_and_stopped,
+        streams_run_side_by_side,
+        nothing_is_sent_to_others,
+        events_that_nobody_takes_make_the_load_invalid,
+        recorded::the_six_journeys_send_what_they_always_sent,
+        stated::users_sign_in_keep_and_see_what_arrives,
+        stated::addresses_are_asked_for_without_a_journey,
+    ];
+    let behind = Test::new("a_generator_that_falls_behind_says_so", || {
+        a_generator_that_falls_behind_says_so();
+        Ok(())
+    });
+    Tests::side_by_side(awaiting.into_iter().chain([behind]))
+}
 
 fn workload(address: SocketAddr, rate: f64, journeys: &[(&str, f64)]) -> Workload {
     let users = ["alice", "bob", "carol"].map(|u| format!("{u}@mail.test")).to_vec();
@@ -205,7 +227,6 @@ async fn halt_and_compare() -> f64 {
     tolerance / (halt * 1e3)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_halted_server_is_charged_with_all_who_came_meanwhile() {
     // On a machine that is busy otherwise the comparison is coarse, and made once more. That nobody
     // waited less than the halt demands is exact each time.
@@ -216,7 +237,6 @@ async fn a_halted_server_is_charged_with_all_who_came_meanwhile() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_slower_than_the_rate_makes_the_load_invalid() {
     let one = Arc::new(Semaphore::new(1));
     let router = Router::new().route(
@@ -251,7 +271,6 @@ async fn a_server_slower_than_the_rate_makes_the_load_invalid() {
 
 /// A generator that is itself held up begins operations late: their latency still counts from when
 /// they were due.
-#[test]
 fn a_generator_that_falls_behind_says_so() {
     let elsewhere = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -298,7 +317,6 @@ fn a_generator_that_falls_behind_says_so() {
     );
 }
 
-#[tokio::test]
 async fn a_refused_port_makes_operations_fail() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
@@ -334,7 +352,6 @@ async fn a_refused_port_makes_operations_fail() {
     }
 }
 
-#[tokio::test]
 async fn a_black_hole_leaves_outcomes_unknown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
@@ -453,7 +470,6 @@ const ALL: [(&str, f64); 6] = [
     ("unknown_recipient", 1.0),
 ];
 
-#[tokio::test]
 async fn journeys_end_as_they_want_to() {
     let mail = Mail::default();
     let (summary, operations) =
@@ -506,7 +522,6 @@ async fn journeys_end_as_they_want_to() {
     assert!(single.iter().all(|w| sent.iter().any(|s| s.contains(w))), "{single:?}");
 }
 
-#[tokio::test]
 async fn a_refusal_that_does_not_come_is_not_as_expected() {
     let mail = Mail { lax: true, ..Mail::default() };
     let (_, operations) = drive(
@@ -528,7 +543,6 @@ async fn a_refusal_that_does_not_come_is_not_as_expected() {
     }
 }
 
-#[tokio::test]
 async fn a_seed_sends_the_same_again() {
     let mut runs = Vec::new();
     for seed in [5, 5, 6] {
@@ -559,7 +573,6 @@ async fn a_seed_sends_the_same_again() {
     assert!(other.keys().all(|id| !once.contains_key(id)));
 }
 
-#[tokio::test]
 async fn a_load_can_be_watched_and_stopped() {
     let broken = Arc::new(Mutex::new(false));
     let state = Arc::clone(&broken);
@@ -594,7 +607,6 @@ async fn a_load_can_be_watched_and_stopped() {
     );
 }
 
-#[tokio::test]
 async fn streams_run_side_by_side() {
     let mail = Mail::default();
     let address = serve(mail.router()).await;
@@ -609,7 +621,6 @@ async fn streams_run_side_by_side() {
     assert_eq!(ids.len(), 130, "no id is used twice");
 }
 
-#[tokio::test]
 async fn nothing_is_sent_to_others() {
     for (http, wanted) in
         [("192.0.2.1:80", "neither on the loopback interface"), ("example", "not `host:port`")]
@@ -623,7 +634,6 @@ async fn nothing_is_sent_to_others() {
     }
 }
 
-#[tokio::test]
 async fn events_that_nobody_takes_make_the_load_invalid() {
     let mail = Mail::default();
     let (events, receiver) = mpsc::channel(1);

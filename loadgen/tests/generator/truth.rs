@@ -2,13 +2,12 @@
 //! meanwhile. The server is a process of its own (this program, started again), so that it can be
 //! stopped as a server is: as a whole, by SIGSTOP.
 
-#[path = "truth/child.rs"]
 mod child;
 
 use child::Child;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 use loadgen::direct::{Direct, DirectError, Pace, Parts, Request, Watch, drive};
 use loadgen::{Advised, Arrival, Windows};
 use nix::sys::signal::Signal;
@@ -19,16 +18,18 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use support::module::{Test, Tests};
 use tokio_util::sync::CancellationToken;
 use verdict::history::load::LoadSummary;
 
 /// Most attempts at what other programs of the machine can spoil: the generator says so then.
 const ATTEMPTS: u32 = 4;
 
-fn main() -> ExitCode {
+/// What this program is started as by the tests themselves, if it is.
+pub fn executed() -> Option<ExitCode> {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1..) {
-        Some([role]) if role == "be-a-server" => child::serve(),
+        Some([role]) if role == "be-a-server" => Some(child::serve()),
         Some([role, address, rate, seconds]) if role == "be-a-generator" => {
             let number = |text: &str| text.parse::<f64>().expect("number");
             let pace = if number(rate) == 0.0 { Pace::FlatOut } else { constant(number(rate)) };
@@ -39,34 +40,25 @@ fn main() -> ExitCode {
             println!("begun");
             let told = serde_json::to_string(&run(&load)).expect("json");
             println!("{told} {}", child::peak_kib());
-            ExitCode::SUCCESS
+            Some(ExitCode::SUCCESS)
         }
-        _ => {
-            let trials: Vec<Trial> = [
-                (
-                    "a_stopped_server_is_charged_with_all_who_came",
-                    a_stopped_server as fn() -> Result<(), Failed>,
-                ),
-                ("a_stopped_generator_is_told_from_a_slow_server", a_stopped_generator),
-                ("a_generator_that_is_the_bottleneck_says_so", a_bottleneck),
-                ("a_clock_that_is_set_changes_nothing", a_clock_that_is_set),
-                ("memory_does_not_grow_with_duration", memory),
-                ("what_goes_wrong_is_told_by_kind", errors),
-                ("connections_are_used_again", connections),
-                ("a_recording_is_replayed_to_its_end", replayed),
-                ("a_target_that_is_not_there_is_said", unreachable),
-            ]
-            .into_iter()
-            .map(|(name, test)| Trial::test(name, test))
-            .collect();
-            // Each measures times; side by side they would measure each other.
-            libtest_mimic::run(
-                &Arguments { test_threads: Some(1), ..Arguments::from_args() },
-                trials,
-            )
-            .exit_code()
-        }
+        _ => None,
     }
+}
+
+pub fn tests() -> Tests {
+    // Each measures times; side by side they would measure each other.
+    Tests::one_by_one([
+        Test::new("a_stopped_server_is_charged_with_all_who_came", a_stopped_server),
+        Test::new("a_stopped_generator_is_told_from_a_slow_server", a_stopped_generator),
+        Test::new("a_generator_that_is_the_bottleneck_says_so", a_bottleneck),
+        Test::new("a_clock_that_is_set_changes_nothing", a_clock_that_is_set),
+        Test::new("memory_does_not_grow_with_duration", memory),
+        Test::new("what_goes_wrong_is_told_by_kind", errors),
+        Test::new("connections_are_used_again", connections),
+        Test::new("a_recording_is_replayed_to_its_end", replayed),
+        Test::new("a_target_that_is_not_there_is_said", unreachable),
+    ])
 }
 
 fn constant(rate: f64) -> Pace {

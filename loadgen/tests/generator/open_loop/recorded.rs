@@ -86,9 +86,8 @@ async fn sent(seed: u64) -> BTreeMap<String, (i64, String)> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_six_journeys_send_what_they_always_sent() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/open_loop/recorded.txt");
+pub(super) async fn the_six_journeys_send_what_they_always_sent() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generator/open_loop/recorded.txt");
     if std::env::var_os("FIREDRILL_RECORD").is_some() {
         let mut text = String::new();
         for seed in SEEDS {
