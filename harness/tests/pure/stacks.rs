@@ -51,7 +51,8 @@ fn each_breakage_fits_its_stack_and_shows_where_it_says() {
     let report = tempfile::tempdir().unwrap();
     for stack in stacks() {
         let whole = options(&stack, report.path());
-        let folder = whole.sabotage_folder().unwrap_or_else(|f| panic!("{stack}: {}", f.to_string()));
+        let folder =
+            whole.sabotage_folder().unwrap_or_else(|f| panic!("{stack}: {}", f.to_string()));
         let plan = planned(&stack, &whole);
         for (name, overlay) in selftest::read_all(&folder).unwrap() {
             overlay.check(&folder, &plan).unwrap_or_else(|e| panic!("{stack}, {name}: {e}"));
