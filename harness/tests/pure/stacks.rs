@@ -24,7 +24,7 @@ fn options(stack: &str, report: &Path) -> Options {
 }
 
 fn planned(stack: &str, options: &Options) -> Plan {
-    options.plan().unwrap_or_else(|failure| panic!("{stack}: {}", failure.to_string()))
+    options.plan().unwrap_or_else(|failure| panic!("{stack}: {failure}"))
 }
 
 #[test]
@@ -51,8 +51,7 @@ fn each_breakage_fits_its_stack_and_shows_where_it_says() {
     let report = tempfile::tempdir().unwrap();
     for stack in stacks() {
         let whole = options(&stack, report.path());
-        let folder =
-            whole.sabotage_folder().unwrap_or_else(|f| panic!("{stack}: {}", f.to_string()));
+        let folder = whole.sabotage_folder().unwrap_or_else(|f| panic!("{stack}: {f}"));
         let plan = planned(&stack, &whole);
         for (name, overlay) in selftest::read_all(&folder).unwrap() {
             overlay.check(&folder, &plan).unwrap_or_else(|e| panic!("{stack}, {name}: {e}"));
@@ -64,7 +63,7 @@ fn each_breakage_fits_its_stack_and_shows_where_it_says() {
                 .break_copy(folder.parent().unwrap(), within.path())
                 .map(|copy| options(&copy.to_string_lossy(), report.path()))
                 .and_then(|options| breakage.plan(&options))
-                .unwrap_or_else(|f| panic!("{stack}, {name}: {}", f.to_string()));
+                .unwrap_or_else(|f| panic!("{stack}, {name}: {f}"));
             assert_eq!(broken.drills.len(), breakage.drills().len(), "{stack}, {name}");
         }
     }
