@@ -28,6 +28,14 @@ Feature: Alerts fire, reach people and resolve
       | CeleryBeatDown      | beat_stopped           | beat is gone                                        |
       | RedisEvictions      | redis_evicts           | Redis evicts keys                                   |
 
+  @stack:tracseq @stack:tracseq-next
+  Scenario: Every drill raises its alerts, or names what nobody is notified of
+    Given the healthy stack
+    When every drill of the stack is run
+    Then each drill's alerts fire within their budgets, reach their receivers and resolve
+    And each fault bites and leaves, and nothing beyond its blast radius fires
+    And somebody is notified in each drill that takes a service away, or the gap is declared
+
   @stack:other
   Scenario: Every drill of the stack raises its alerts
     Given the healthy stack

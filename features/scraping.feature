@@ -13,6 +13,16 @@ Feature: Metrics are scraped
     Given the healthy stack
     Then each service has metrics, or is named as having none
 
+  @stack:tracseq @stack:tracseq-next
+  Scenario: A service that nobody thought of is named
+    Given the healthy stack
+    Then each service of the topology has metrics of its own, or is declared as having none yet
+
+  @stack:tracseq @stack:tracseq-next
+  Scenario: Samples are there when somebody looks back
+    Given the healthy stack
+    Then each metrics server keeps samples for as long as declared
+
   Scenario: The configuration on disk is the one in force
     Given the healthy stack
     Then the servers run with the configuration they were last given

@@ -64,6 +64,9 @@ pub struct Declaration {
     /// Alerts: what they carry and whom they reach.
     #[serde(default)]
     pub alerts: Vec<DeclaredAlert>,
+    /// Services that can be gone without anybody being notified, so far.
+    #[serde(default)]
+    pub gaps: Vec<DeclaredGap>,
     /// Dead man's switches.
     #[serde(default, rename = "switches")]
     pub dead_mans_switches: Vec<DeadMansSwitch>,
@@ -108,6 +111,7 @@ impl Declaration {
             traces: None,
             workload: None,
             alerts: Vec::new(),
+            gaps: Vec::new(),
             dead_mans_switches: Vec::new(),
             ..self.clone()
         }
@@ -226,6 +230,9 @@ pub struct Role {
     /// one store: they are asked in turn, until one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrance_to: Option<String>,
+    /// With a metrics server: how long it must keep samples, as in `30d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
     /// How it is spoken to: `http` by default, or `https`.
     #[serde(default, skip_serializing_if = "is_http")]
     pub scheme: Scheme,
@@ -353,6 +360,10 @@ pub struct DeclaredTarget {
     /// Least number of targets.
     #[serde(default = "one_target")]
     pub count: u64,
+    /// Why its service has no metrics yet, if it has none: the target is there and may answer
+    /// without any, which keeps nothing from being steady.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_instrumented: Option<String>,
     /// The set of metrics servers that must have it: `main` by default.
     #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
@@ -509,6 +520,16 @@ pub struct DeadMansSwitch {
     pub receivers: Vec<String>,
     /// Longest time between two notifications, seconds at time scale 1.
     pub every_s: f64,
+}
+
+/// A service that can be gone without anybody being notified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredGap {
+    /// Service.
+    pub service: String,
+    /// Why that is so, and until when.
+    pub why: String,
 }
 
 /// A stand-in for a receiver's service. It takes over the host name only; path, key and protocol

@@ -66,6 +66,8 @@ pub enum Question {
     },
     /// Whether the server runs with the configuration it was last given.
     Reload,
+    /// How long it keeps samples.
+    Retention,
     /// Alerts as the alert manager holds them.
     ManagedAlerts,
     Silences,
@@ -201,6 +203,7 @@ impl Question {
             Question::Evaluations => Asked::Evaluations,
             Question::RuleInputs { alert, .. } => Asked::RuleInputs { alert: alert.clone() },
             Question::Reload => Asked::Reload,
+            Question::Retention => Asked::Retention,
             Question::ManagedAlerts => Asked::ManagedAlerts,
             Question::Silences => Asked::Silences,
             Question::ManagerReceivers => Asked::ManagerReceivers,

@@ -6,6 +6,7 @@
 
 mod connect;
 mod emails;
+mod lab;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,17 +18,21 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
     Timeouts,
 };
+use opentelemetry::Context;
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::dependency::Dependency;
 use crate::log::{Level, Line, Log};
 use crate::metrics::Sampled;
 use crate::settings::small_count;
-use crate::trace::Tracer;
+use crate::trace::{Span, SpanKind, Tracer};
 
-pub use emails::{NewEmail, Outcome};
+pub use emails::{NewEmail, Outcome, SCHEMA as MAIL_SCHEMA};
+pub use lab::{NewSample, NewTemplate, SCHEMA as LAB_SCHEMA, Stored};
 
 /// How long an operation waits for a connection, and a statement for its end.
 pub const WAIT: Duration = Duration::from_secs(5);
@@ -86,6 +91,9 @@ pub struct Database {
     probe: Arc<Probe>,
 }
 
+/// A parameter of a statement, with its type.
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
 /// Whether the tables are there, as far as this process knows.
 #[derive(Debug, Default)]
 struct Schema {
@@ -135,12 +143,12 @@ impl Database {
         }
     }
 
-    /// Keeps the schema there: creates it at the start, and again when a table was found missing.
+    /// Keeps a schema there: creates it at the start, and again when a table was found missing.
     /// Runs for ever.
-    pub async fn keep_schema(self, log: Log) {
+    pub async fn keep_schema(self, statements: &'static str, log: Log) {
         let mut told = false;
         loop {
-            match self.create_schema().await {
+            match self.create_schema(statements).await {
                 Ok(()) => {
                     self.schema.ready.store(true, Ordering::Release);
                     log.write(Line::new("startup", "database schema is there"));
@@ -168,9 +176,9 @@ impl Database {
         self.schema.ready.store(true, Ordering::Release);
     }
 
-    async fn create_schema(&self) -> Result<(), DatabaseError> {
+    async fn create_schema(&self, statements: &str) -> Result<(), DatabaseError> {
         let mut lease = self.lease().await?;
-        let result = within(lease.client().batch_execute(emails::SCHEMA)).await;
+        let result = within(lease.client().batch_execute(statements)).await;
         self.settle(lease, result)
     }
 
@@ -289,6 +297,32 @@ impl Database {
                 )))
             }
         }
+    }
+
+    fn span(&self, name: &'static str, parent: &Context) -> Span {
+        let span = self.tracer.span(name, SpanKind::Client, parent);
+        span.set("db.system.name", "postgresql");
+        span.set("db.operation.name", name);
+        span
+    }
+
+    /// BEGIN, the statement, COMMIT: each at most [`WAIT`].
+    async fn in_transaction(
+        &self,
+        read_only: bool,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let mut lease = self.lease_with_schema().await?;
+        let result: Result<Vec<Row>, Failure> = async {
+            let transaction =
+                within(lease.client().build_transaction().read_only(read_only).start()).await?;
+            let rows = within(transaction.query_typed(statement, parameters)).await?;
+            within(transaction.commit()).await?;
+            Ok(rows)
+        }
+        .await;
+        self.settle(lease, result)
     }
 
     fn unavailable(&self, reason: &str) -> DatabaseError {

@@ -21,7 +21,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::database::{Database, DatabaseOptions};
+use crate::database::{Database, DatabaseOptions, MAIL_SCHEMA};
 use crate::lifecycle::{GRACE, Service, ServiceError, health_answer, serve_http};
 use crate::mailbox::{ImapOptions, Mailboxes};
 use crate::metrics::{Buckets, DURATION_BUCKETS, parse_buckets};
@@ -107,7 +107,7 @@ pub async fn serve(options: EmailServiceOptions, service: Service) -> Result<(),
         mailboxes,
         metrics,
     });
-    let schema = tokio::spawn(database.keep_schema(log));
+    let schema = tokio::spawn(database.keep_schema(MAIL_SCHEMA, log));
     serve_http(options.listen, router(app.clone()), &service).await?;
     schema.abort();
     // Requests whose callers have gone are under way all the same.

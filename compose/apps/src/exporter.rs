@@ -51,6 +51,7 @@ impl ExporterOptions {
             otlp_endpoint: String::new(),
             otel_propagators: crate::trace::Propagation::None,
             log_file: self.log_file.clone(),
+            log_format: crate::log::LogFormat::Json,
         }
     }
 }

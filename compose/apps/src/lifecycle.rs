@@ -111,7 +111,7 @@ where
     F: Future<Output = Result<(), ServiceError>>,
 {
     let name = telemetry.service_name.clone().unwrap_or_else(|| default_name.to_owned());
-    let log = Log::open(&name, telemetry.log_file.as_deref())?;
+    let log = Log::open_as(telemetry.log_format, &name, telemetry.log_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)

@@ -1,4 +1,5 @@
-//! JSON log lines: one object per line and event, to a file and to stdout.
+//! Log lines, one for each event, to a file and to stdout: JSON objects, or plain text as programs
+//! write it that nobody has taught structure.
 //!
 //! Lines are handed to writer threads, so that no request ever waits for a disk or a pipe. A writer
 //! takes all lines that are waiting and writes whole lines with one call, in append mode;
@@ -33,6 +34,28 @@ pub enum Level {
     Warning,
     /// Something failed for good.
     Error,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// An object with all fields.
+    #[default]
+    Json,
+    /// Time, level, service and message; what else there is to say is left out.
+    Text,
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(format!("log format {name:?}: it wants json or text")),
+        }
+    }
 }
 
 /// One event. Fields that don't apply are left out of the line.
@@ -123,7 +146,19 @@ impl Line {
         self
     }
 
-    fn render(&self) -> Vec<u8> {
+    fn render(&self, format: LogFormat) -> Vec<u8> {
+        if format == LogFormat::Text {
+            let level = match self.level {
+                Level::Info => "INFO",
+                Level::Warning => "WARN",
+                Level::Error => "ERROR",
+            };
+            let error = self.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+            let text = format!("{level} {} {}{error}", self.service, self.message);
+            // One event stays one line, whatever an error says.
+            return format!("{} {}\n", self.timestamp, text.replace(['\r', '\n'], " "))
+                .into_bytes();
+        }
         // Strings, integers and floats only, so this can't fail; a NaN becomes null.
         let mut bytes = serde_json::to_vec(self).unwrap_or_default();
         bytes.push(b'\n');
@@ -144,6 +179,7 @@ enum Order {
 /// A handle to the writers; clones share them.
 #[derive(Clone, Debug)]
 pub struct Log {
+    format: LogFormat,
     service: Arc<str>,
     file: Option<SyncSender<Order>>,
     stdout: SyncSender<Order>,
@@ -170,8 +206,18 @@ pub struct LogFileError {
 }
 
 impl Log {
-    /// Starts the writers. Without a path lines go to stdout only.
+    /// Lines of JSON.
+    #[cfg(test)]
     pub fn open(service: &str, path: Option<&Path>) -> Result<Self, LogFileError> {
+        Self::open_as(LogFormat::Json, service, path)
+    }
+
+    /// Starts the writers. Without a path lines go to stdout only.
+    pub fn open_as(
+        format: LogFormat,
+        service: &str,
+        path: Option<&Path>,
+    ) -> Result<Self, LogFileError> {
         let file = match path {
             Some(path) => {
                 let file = open_log_file(path)
@@ -188,14 +234,15 @@ impl Log {
         let writer = move || write_lines(&receiver, console(), false);
         spawn("log-stdout", writer)
             .map_err(|source| LogFileError { path: "/dev/stdout".into(), source })?;
-        Ok(Self { service: service.into(), file, stdout, dropped: Arc::new(AtomicU64::new(0)) })
+        let dropped = Arc::new(AtomicU64::new(0));
+        Ok(Self { format, service: service.into(), file, stdout, dropped })
     }
 
     /// Hands a line to the writers; never waits.
     pub fn write(&self, mut line: Line) {
         line.timestamp = timestamp(Timestamp::now());
         line.service = self.service.to_string();
-        let bytes: Arc<[u8]> = line.render().into();
+        let bytes: Arc<[u8]> = line.render(self.format).into();
         if let Some(file) = &self.file
             && let Err(TrySendError::Full(_)) = file.try_send(Order::Line(bytes.clone()))
         {
@@ -308,7 +355,8 @@ mod tests {
         line.status = Some(202);
         line.duration_ms = Some(milliseconds(Duration::from_micros(12_345)));
         line.email_id = Some(7);
-        let value: serde_json::Value = serde_json::from_slice(&line.render()).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_slice(&line.render(LogFormat::Json)).unwrap();
         assert_eq!(value["trace_flags"], "01");
         assert!(value["status"].is_u64());
         assert!(value["email_id"].is_i64());
@@ -322,9 +370,25 @@ mod tests {
     #[test]
     fn a_line_stays_one_line_whatever_it_says() {
         let line = Line::new("request", "a\nb").failed(Level::Error, "c\r\n\u{2028}\"d\"");
-        let bytes = line.render();
-        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
-        assert_eq!(bytes.last(), Some(&b'\n'));
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let bytes = line.render(format);
+            assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1, "{format:?}");
+            assert_eq!(bytes.last(), Some(&b'\n'));
+        }
+    }
+
+    #[test]
+    fn plain_text_says_time_level_service_message_and_error() {
+        let mut line = Line::new("request", "GET /api/samples 503");
+        line.timestamp = "2023-11-14T22:13:20.007Z".into();
+        line.service = "gateway".into();
+        line.operation_id = Some("op-1".into());
+        let line = line.failed(Level::Error, "refused");
+        assert_eq!(
+            String::from_utf8(line.render(LogFormat::Text)).unwrap(),
+            "2023-11-14T22:13:20.007Z ERROR gateway GET /api/samples 503: refused\n"
+        );
+        assert!("xml".parse::<LogFormat>().unwrap_err().contains("json or text"));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! service.
 //!
 //! `email-service`, `celery-worker` and `celery-beat` are a small mail application over PostgreSQL,
-//! Redis, Postfix and Dovecot. They are the application under fault: every wait is bounded, every
-//! dependency may go and come back at any time. They know nothing of who drives or watches them,
+//! Redis, Postfix and Dovecot; `frontend`, `gateway`, `auth-service`, `template-service` and
+//! `sample-service` track a laboratory's samples. They are the application under fault: every wait
+//! is bounded, every dependency may go and come back at any time. They know nothing of who drives or watches them,
 //! and no endpoint, flag or variable of theirs sets a metric, a log line or a span: what they
 //! report, they did. `exporter` is the exception, test equipment for the harness's own small stack;
 //! see its page.
@@ -19,12 +20,14 @@ mod dial;
 mod email_service;
 mod exporter;
 mod idle_pool;
+mod lab;
 mod lifecycle;
 mod log;
 mod mailbox;
 mod metrics;
 mod publisher;
 mod redis_link;
+mod request;
 mod settings;
 mod tasks;
 mod trace;
@@ -33,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Synthetic services of a mail application, configured by environment variables (or flags of the
+/// Synthetic services of two applications, mail and a laboratory, configured by environment variables (or flags of the
 /// same names)
 #[derive(Debug, Parser)]
 #[command(name = "apps", version)]
@@ -44,6 +47,16 @@ enum Command {
     CeleryWorker(Box<celery_worker::CeleryWorkerOptions>),
     /// Publishes the periodic task
     CeleryBeat(Box<celery_beat::CeleryBeatOptions>),
+    /// The laboratory's page, and the gateway under /api
+    Frontend(Box<lab::frontend::FrontendOptions>),
+    /// The laboratory's gateway: who is calling, and to whom it goes
+    Gateway(Box<lab::gateway::GatewayOptions>),
+    /// The laboratory's people and their sessions
+    AuthService(Box<lab::auth_service::AuthServiceOptions>),
+    /// The laboratory's templates
+    TemplateService(Box<lab::template_service::TemplateServiceOptions>),
+    /// The laboratory's samples
+    SampleService(Box<lab::sample_service::SampleServiceOptions>),
     /// Test equipment: exposes what it is told to (a synthetic signal)
     Exporter(Box<exporter::ExporterOptions>),
 }
@@ -66,6 +79,34 @@ fn main() -> ExitCode {
             let telemetry = options.telemetry.clone();
             lifecycle::run("celery-beat", &telemetry, |service| {
                 celery_beat::serve(*options, service)
+            })
+        }
+        Command::Frontend(options) => {
+            let telemetry = options.common.telemetry.clone();
+            lifecycle::run("frontend", &telemetry, |service| {
+                lab::frontend::serve(*options, service)
+            })
+        }
+        Command::Gateway(options) => {
+            let telemetry = options.common.telemetry.clone();
+            lifecycle::run("gateway", &telemetry, |service| lab::gateway::serve(*options, service))
+        }
+        Command::AuthService(options) => {
+            let telemetry = options.common.telemetry.clone();
+            lifecycle::run("auth-service", &telemetry, |service| {
+                lab::auth_service::serve(*options, service)
+            })
+        }
+        Command::TemplateService(options) => {
+            let telemetry = options.common.telemetry.clone();
+            lifecycle::run("template-service", &telemetry, |service| {
+                lab::template_service::serve(*options, service)
+            })
+        }
+        Command::SampleService(options) => {
+            let telemetry = options.common.telemetry.clone();
+            lifecycle::run("sample-service", &telemetry, |service| {
+                lab::sample_service::serve(*options, service)
             })
         }
         Command::Exporter(options) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::log::LogFormat;
 use crate::trace::Propagation;
 
 /// What every service is told about its telemetry.
@@ -24,6 +25,9 @@ pub struct Telemetry {
     /// File that log lines are appended to, besides stdout
     #[arg(long, env = "LOG_FILE")]
     pub log_file: Option<PathBuf>,
+    /// How lines are written: json, text
+    #[arg(long, env = "LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
 }
 
 /// The mail accounts of the stack.

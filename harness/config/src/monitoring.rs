@@ -511,9 +511,26 @@ mod tests {
 
     #[test]
     fn a_prober_is_known_by_its_jobs() {
-        let text = "scrape_configs:\n- job_name: p\n  relabel_configs:\n  - {source_labels: [__address__], target_label: __param_target}\n  - {target_label: \
-                    __address__, replacement: 'blackbox:9115'}\n- job_name: q\n  relabel_configs:\n  - {target_label: __address__, replacement: 'gateway:1'}\n";
-        let config = load(&[("prometheus.yml", text)]).unwrap();
+        let job = |name: &str, settings: &str, at: &str| {
+            format!(
+                "- job_name: {name}\n{settings}  relabel_configs:\n  - {{source_labels: [__address__], target_label: __param_target}}\n  - {{target_label: \
+                 __address__, replacement: '{at}'}}\n"
+            )
+        };
+        let text = [
+            "scrape_configs:\n".to_owned(),
+            job("p", "  metrics_path: /probe\n", "blackbox:9115"),
+            "- job_name: q\n  metrics_path: /probe\n  relabel_configs:\n  - {target_label: __address__, replacement: 'gateway:1'}\n".into(),
+            // A flag of the blackbox exporter would keep these from starting.
+            job("redis", "  metrics_path: /scrape\n", "redis-exporter:9121"),
+            job(
+                "postgres",
+                "  metrics_path: /probe\n  params: {auth_module: [main]}\n",
+                "postgres-exporter:9187",
+            ),
+        ]
+        .concat();
+        let config = load(&[("prometheus.yml", text.as_str())]).unwrap();
         assert_eq!(
             config.probers.iter().map(|prober| prober.service.as_str()).collect::<Vec<_>>(),
             ["blackbox"]

@@ -59,6 +59,10 @@ pub async fn healthy(session: &Session) -> Result<(), Error> {
         scraped(session, metrics).await?;
         ask(session, metrics, Question::Rules).await?;
         ask(session, metrics, Question::Reload).await?;
+        let role = declaration.roles.metrics.iter().find(|r| r.service == metrics.source());
+        if role.is_some_and(|role| role.retention.is_some()) {
+            ask(session, metrics, Question::Retention).await?;
+        }
     }
     for alerting in session.probes.alerting.iter().map(AsRef::as_ref) {
         ask(session, alerting, Question::Reload).await?;
@@ -108,7 +112,8 @@ async fn scraped(session: &Session, metrics: &dyn Probe) -> Result<(), Error> {
         for observation in &seen {
             match &observation.fact {
                 Fact::Targets { targets } => {
-                    missing |= steady::down(targets, &session.absent).is_some();
+                    missing |= steady::down(targets, &session.absent, &session.declaration.targets)
+                        .is_some();
                     interval_s = targets.iter().map(|t| t.interval_s).fold(interval_s, f64::max);
                 }
                 Fact::SeriesCount { counts } => missing |= counts.iter().any(|c| c.count == 0),

@@ -3,11 +3,13 @@
 
 use super::traffic::Stream;
 use super::{Error, Session};
+use crate::declaration::DeclaredTarget;
 use crate::probe::{Probe, Question};
 use config::timescale::scrapes_fit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use verdict::At;
+use verdict::check::scraping::answers_without_metrics;
 use verdict::history::run::RunEvent;
 use verdict::left_out::{self, AbsentService};
 use verdict::observation::Fact;
@@ -162,10 +164,20 @@ pub async fn check_scrape_headroom(session: &Session) -> Result<(), Error> {
     if scrapes_fit(written, *n, &p99) { Ok(()) } else { Err(Error::ScaleTooHigh(p99)) }
 }
 
-/// The first target that is down, but for those of services that are left out. That one of these is
-/// up is for the verdicts to tell.
-pub(super) fn down(targets: &[Target], absent: &[AbsentService]) -> Option<String> {
-    let down = targets.iter().find(|t| !t.up && left_out::owner(absent, t).is_none())?;
+/// The first target that is down, but for those of services that are left out, or that answer
+/// without metrics and are declared as not instrumented yet. That one of these is up is for the
+/// verdicts to tell.
+pub(super) fn down(
+    targets: &[Target],
+    absent: &[AbsentService],
+    declared: &[DeclaredTarget],
+) -> Option<String> {
+    let awaited = |t: &Target| {
+        answers_without_metrics(&t.last_error)
+            && declared.iter().any(|d| d.job == t.job && d.not_instrumented.is_some())
+    };
+    let down =
+        targets.iter().find(|t| !t.up && left_out::owner(absent, t).is_none() && !awaited(t))?;
     Some(format!("target {} of job {} is down: {}", down.instance, down.job, down.last_error))
 }
 
@@ -207,7 +219,9 @@ async fn wrong_now(
         for observation in metrics.ask(&Question::Targets).await {
             match observation.fact {
                 Fact::Targets { targets } => {
-                    if let Some(down) = down(&targets, &session.absent) {
+                    if let Some(down) =
+                        down(&targets, &session.absent, &session.declaration.targets)
+                    {
                         return Some(down);
                     }
                 }
@@ -254,7 +268,7 @@ mod tests {
             hosts: vec!["boards".into()],
         }];
         let missing = target("boards", "boards:3000", false);
-        let seen = |targets: &[Target], absent: &[AbsentService]| down(targets, absent);
+        let seen = |targets: &[Target], absent: &[AbsentService]| down(targets, absent, &[]);
         assert_eq!(seen(&[target("web", "web:80", true), missing.clone()], &absent), None);
         assert_eq!(
             seen(std::slice::from_ref(&missing), &[]).unwrap(),
@@ -277,5 +291,26 @@ mod tests {
                 .unwrap()
                 .contains("web:80")
         );
+    }
+
+    #[test]
+    fn a_target_that_is_declared_as_not_instrumented_may_answer_without_metrics() {
+        let declared = |not_instrumented: Option<&str>| {
+            [DeclaredTarget {
+                job: "web".into(),
+                service: "web".into(),
+                from: None,
+                count: 1,
+                not_instrumented: not_instrumented.map(str::to_owned),
+                set: None,
+            }]
+        };
+        let answers =
+            |error: &str| [Target { last_error: error.into(), ..target("web", "web:80", false) }];
+        let page = answers("server returned HTTP status 404 Not Found");
+        assert_eq!(down(&page, &[], &declared(Some("next quarter"))), None);
+        assert!(down(&page, &[], &declared(None)).is_some());
+        // One that does not answer at all is down, whatever is declared.
+        assert!(down(&answers("connection refused"), &[], &declared(Some("later"))).is_some());
     }
 }

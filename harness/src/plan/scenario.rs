@@ -332,7 +332,9 @@ impl Scenario {
             if !phase.inject.is_empty() {
                 let early = at == 0 && self.is_early();
                 let early = if early { ", injected before wave 1" } else { "" };
-                parts.push(format!("{}{early} → {}", phase.injects(), phase.alerts.join(", ")));
+                let raised = phase.alerts.join(", ");
+                let raised = if raised.is_empty() { raised } else { format!(" → {raised}") };
+                parts.push(format!("{}{early}{raised}", phase.injects()));
             }
         }
         parts.join("; ")

@@ -4,6 +4,7 @@ mod expression;
 
 use super::ask::{ApiClient, BULK, REQUEST, unreachable_fact};
 use super::{Probe, Question, exposition};
+use config::monitoring::duration;
 use config::monitoring::prometheus as configuration;
 use config::yaml::Document;
 use futures::future::BoxFuture;
@@ -60,6 +61,10 @@ impl Prometheus {
                 self.rule_inputs(alert, drill.as_deref(), *start_s, *end_s).await
             }
             Question::Reload => self.reload().await,
+            Question::Retention => {
+                let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
+                Ok(vec![retention(runtime.storage_retention)])
+            }
             Question::Replica => self.replica().await,
             Question::ProcessStarted => {
                 let runtime: Runtime = self.api("/api/v1/status/runtimeinfo", &[]).await?;
@@ -547,11 +552,30 @@ struct Runtime {
     start_time: jiff::Timestamp,
     reload_config_success: bool,
     last_config_time: String,
+    #[serde(default)]
+    storage_retention: String,
+}
+
+/// `30d`, `15d or 8GB`, or `8GB`.
+fn retention(seen: String) -> Fact {
+    let time = seen.split(" or ").find_map(|part| duration::parse(part.trim()).ok());
+    Fact::Retention { seconds: time.map(|t| t.as_secs_f64()), seen }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retention_is_read_as_the_server_says_it() {
+        let seconds = |seen: &str| match retention(seen.into()) {
+            Fact::Retention { seconds, .. } => seconds,
+            _ => None,
+        };
+        assert_eq!(seconds("30d"), Some(2_592_000.0));
+        assert_eq!(seconds("15d or 8GB"), Some(1_296_000.0));
+        assert_eq!((seconds("8GB"), seconds("")), (None, None));
+    }
 
     #[test]
     fn durations_as_prometheus_writes_them() {

@@ -6,6 +6,7 @@ mod access;
 use super::Stack;
 use crate::declaration::{GRAFANA_FILES, MAIN_SET, Role, kinds};
 use crate::yaml::suggest;
+use config::monitoring::duration;
 use config::yaml::ConfigError;
 use std::collections::BTreeSet;
 
@@ -142,6 +143,16 @@ impl Stack {
             {
                 let what = format!("roles.{name}: {} stands there twice", role.service);
                 return Err(self.error(&path("service"), what, "state each server once"));
+            }
+            if let Some(retention) = &role.retention {
+                if !metrics {
+                    let what = format!("roles.{name}: `retention` is of metrics servers");
+                    return Err(self.error(&path("retention"), what, "remove it"));
+                }
+                if let Err(wrong) = duration::parse(retention) {
+                    let what = format!("roles.{name}.retention: {wrong}");
+                    return Err(self.error(&path("retention"), what, "write it as in 30d"));
+                }
             }
             if role.set.is_some() && !metrics {
                 let what = format!("roles.{name}: `set` tells metrics servers apart");
@@ -282,6 +293,9 @@ impl Stack {
         }
         for (at, without) in declared.without_metrics.iter().enumerate() {
             self.service(&["without_metrics", &at.to_string(), "service"], &without.service)?;
+        }
+        for (at, gap) in declared.gaps.iter().enumerate() {
+            self.service(&["gaps", &at.to_string(), "service"], &gap.service)?;
         }
         for (at, target) in declared.targets.iter().enumerate() {
             self.service(&["targets", &at.to_string(), "service"], &target.service)?;

@@ -212,11 +212,12 @@ impl Job {
         if let Some(stage) = stages.get(&name) {
             stage.send_replace(Stage::Started);
         }
-        let (stage, condition) = self.ready(&id, stages.keys()).await?;
+        let (stage, condition, restarts) = self.ready(&id, stages.keys()).await?;
         tell(StackEvent::Ready {
             service: name.clone(),
             after_s: self.began.elapsed().as_secs_f64(),
             condition: condition.to_owned(),
+            restarts,
         });
         if let Some(sender) = stages.get(&name) {
             sender.send_replace(stage);
@@ -254,12 +255,13 @@ impl Job {
         }
     }
 
-    /// Waits until it is ready; says how far it is then, and by which condition.
+    /// Waits until it is ready; says how far it is then, by which condition, and how often the
+    /// engine restarted it on the way.
     async fn ready(
         &self,
         id: &str,
         others: impl Iterator<Item = &String>,
-    ) -> Result<(Stage, &'static str), StackError> {
+    ) -> Result<(Stage, &'static str, u32), StackError> {
         let since = Instant::now();
         let (mut before, mut checked): (Option<ContainerState>, Option<Instant>) = (None, None);
         loop {
@@ -267,7 +269,7 @@ impl Job {
             let restarted_by_itself = self.spec.restart != RestartSpec::No;
             if !seen.running {
                 if seen.exit_code == 0 && (self.completes || !restarted_by_itself) {
-                    return Ok((Stage::Completed, "completed"));
+                    return Ok((Stage::Completed, "completed", seen.restarts));
                 }
                 if !restarted_by_itself {
                     return Err(self.not_ready(id, died(&seen)).await);
@@ -280,13 +282,13 @@ impl Job {
                     checked = Some(Instant::now());
                 }
                 match health {
-                    Health::Healthy => return Ok((Stage::Ready, "healthcheck")),
+                    Health::Healthy => return Ok((Stage::Ready, "healthcheck", seen.restarts)),
                     Health::None
                         if before.as_ref().is_some_and(|before| {
                             before.running && before.started_at == seen.started_at
                         }) =>
                     {
-                        return Ok((Stage::Ready, "running"));
+                        return Ok((Stage::Ready, "running", seen.restarts));
                     }
                     _ => {}
                 }

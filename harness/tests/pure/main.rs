@@ -12,3 +12,4 @@ mod owner_data;
 mod parts;
 mod report;
 mod secrets;
+mod stacks;

@@ -238,10 +238,14 @@ fn all_that_there_is_fits_the_clock_warm_and_cold() {
                 .unwrap()
                 .parse()
                 .unwrap();
-            assert!(
-                !told.contains("no time") && ends <= end,
-                "wanted all of them by minute {end}\n{told}"
-            );
+            // Where images are to be built there may be no time for another big stack: it has its turn
+            // in a run that finds them.
+            let may_wait = |line: &str| {
+                here.is_empty() && others.iter().any(|stack| line.contains(&format!("({stack})")))
+            };
+            let missed =
+                told.lines().filter(|line| line.contains("no time")).any(|line| !may_wait(line));
+            assert!(!missed && ends <= end, "wanted all of them by minute {end}\n{told}");
         }
     }
 }

@@ -27,8 +27,12 @@ pub enum Cause {
     ScrapeTimesOut,
     /// The service has no metrics endpoint that is scraped.
     NoMetricsEndpoint,
+    /// A job scrapes what belongs to another service.
+    TargetOfAnother,
     /// A series that is expected, or that a rule selects, does not exist.
     SeriesAbsent,
+    /// The metrics server keeps samples for less time than declared.
+    RetentionTooShort,
 
     // Rules.
     /// The server refused its last configuration and runs on an older one.
@@ -85,6 +89,8 @@ pub enum Cause {
     ReceiverRefused,
     /// The notification did not arrive and nothing above explains it.
     NotNotified,
+    /// A service is gone, and no alert says so.
+    Gap,
     /// It arrived later than its budget allows.
     TooLate,
     /// The alert was never reported as resolved.

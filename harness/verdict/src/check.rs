@@ -70,10 +70,12 @@ pub mod drill;
 mod evaluations;
 pub mod firing;
 pub mod health;
+pub mod instrumented;
 pub mod logs;
 pub mod members;
 pub mod proportion;
 pub mod recovery;
+pub mod retention;
 pub mod roll_call;
 pub mod scraping;
 pub mod timeline;
@@ -87,6 +89,8 @@ expectations! {
     TargetsUp(scraping::TargetsUp) rests on EACH_METRICS_SERVER,
     SeriesPresent(scraping::SeriesPresent) rests on EACH_METRICS_SERVER,
     MetricsEndpoints(scraping::MetricsEndpoints) rests on EACH_METRICS_SERVER,
+    ServicesInstrumented(instrumented::ServicesInstrumented) rests on EACH_METRICS_SERVER,
+    SamplesKept(retention::SamplesKept) rests on NO_ROLE,
     ConfigurationLoaded(scraping::ConfigurationLoaded) rests on EACH_METRICS_SERVER,
     ReplicasToldApart(cluster::ReplicasToldApart) rests on BETWEEN_METRICS_SERVERS,
     SentToEachManager(cluster::SentToEachManager) rests on EACH_METRICS_SERVER,
@@ -106,6 +110,7 @@ expectations! {
     NotifiedOnce(alerts::NotifiedOnce) rests on NO_ROLE,
     NotifiedRepeatedly(alerts::NotifiedRepeatedly) rests on NO_ROLE,
     NotifiedUntilOver(alerts::NotifiedUntilOver) rests on NO_ROLE,
+    SomebodyNotified(alerts::SomebodyNotified) rests on NO_ROLE,
     StatesNotifiedOnce(alerts::StatesNotifiedOnce) rests on BETWEEN_ALERT_MANAGERS,
     PanelsReturnData(dashboards::PanelsReturnData) rests on NO_ROLE,
     DatasourcesHealthy(dashboards::DatasourcesHealthy) rests on NO_ROLE,
@@ -145,6 +150,7 @@ impl Expectation {
                 | Expectation::HealthEndpoints(_)
                 | Expectation::ConfigurationLoaded(_)
                 | Expectation::FieldsTyped(_)
+                | Expectation::SamplesKept(_)
                 | Expectation::ReplicasToldApart(_)
                 | Expectation::SentToEachManager(_)
                 | Expectation::ManagersClustered(_)
@@ -178,6 +184,7 @@ impl Expectation {
             Expectation::NotifiedOnce(c) => Some(&c.drill),
             Expectation::NotifiedRepeatedly(c) => c.drill.as_deref(),
             Expectation::NotifiedUntilOver(c) => Some(&c.drill),
+            Expectation::SomebodyNotified(c) => Some(&c.drill),
             Expectation::FaultBitAndLeft(c) => Some(&c.drill),
             Expectation::TargetsStayScraped(c) => Some(&c.drill),
             _ => None,

@@ -88,6 +88,13 @@ pub enum Fact {
     },
     /// Whether the server runs with the configuration it was last given.
     Reload(metrics::Reload),
+    /// How long the metrics server keeps samples.
+    Retention {
+        /// Seconds; `None` if it is bounded by size alone.
+        seconds: Option<f64>,
+        /// As the server says it.
+        seen: String,
+    },
     /// Since when the server's process runs.
     ProcessStarted {
         /// When the process started, on the host's clock, in seconds since the Unix epoch.

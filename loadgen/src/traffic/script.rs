@@ -326,6 +326,12 @@ fn leads_to(
         };
         if let Some(url) = sinks[number].url() {
             known.check(url).map_err(|m| below(m.below("sink")))?;
+            if stated.place.is_some() {
+                // Its effects are seen at that address, and at no other place.
+                let what = format!("sink {} is an address, and has no places", stated.sink);
+                let hint = "remove `where`, and let the address under `workload.sinks` say what is looked for";
+                return Err(below(Mistake::new(what, hint).below("where")));
+            }
         }
         let place = stated.place.as_ref().map(|text| {
             let text = Text::read(text)?;

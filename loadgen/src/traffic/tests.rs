@@ -99,6 +99,12 @@ fn mistakes_are_told_where_they_stand() {
             "sink",
         ),
         (
+            format!("{steps}/1/leads_to"),
+            json!([{"sink": "row", "where": "{kept.order}"}]),
+            "sink row is an address, and has no places",
+            "where",
+        ),
+        (
             "/journeys/buy/draw/size".into(),
             json!(["{drawn.label}"]),
             "draws in a circle: label, size, label",
@@ -212,7 +218,7 @@ journeys:
     draw: {size: [1, m], label: ["{drawn.size}-{hex8}"]}
     steps:
       - {name: find, get: "/items?q={word}", keep: {item: {any: /items/*/id}}}
-      - {name: order, post: "orders:9000/orders", json: {item: "{kept.item}"}, want: 202, keep: {order: /id}, leads_to: [{sink: row, where: "{other.name}"}]}
+      - {name: order, post: "orders:9000/orders", json: {item: "{kept.item}"}, want: 202, keep: {order: /id}, leads_to: [{sink: row}, {sink: mail, where: "{other.name}"}]}
       - {name: pay, put: /pay, form: {for: "{recent.buy.token}"}, headers: {Accept: "*/*"}, auth: none}
 get: ["web:80/", {name: old, url: web:80/old, want: 301}]
 sinks: {row: {kind: http, get: "orders:9000/orders/{kept.order}", want: 200}, mail: {kind: imap, at: "post:143"}}

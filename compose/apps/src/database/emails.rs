@@ -4,13 +4,12 @@
 use opentelemetry::Context;
 use serde::Serialize;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use super::{Database, DatabaseError, Failure, within};
-use crate::trace::{Span, SpanKind};
+use super::{Database, DatabaseError, Parameter, within};
 
 /// Created under a lock, since several services may start at once.
-pub(super) const SCHEMA: &str = "\
+pub const SCHEMA: &str = "\
 BEGIN;
 SELECT pg_advisory_xact_lock(7236842301);
 CREATE TABLE IF NOT EXISTS emails (
@@ -86,8 +85,6 @@ impl Outcome {
         }
     }
 }
-
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 const COLUMNS: &str = "id, sender, recipients, subject, status, operation_id, \
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
@@ -208,32 +205,6 @@ impl Database {
             .map(|rows| rows.first().map_or(0, |row| row.get::<_, i64>(0)));
         span.end_with(&result);
         result
-    }
-
-    fn span(&self, name: &'static str, parent: &Context) -> Span {
-        let span = self.tracer.span(name, SpanKind::Client, parent);
-        span.set("db.system.name", "postgresql");
-        span.set("db.operation.name", name);
-        span
-    }
-
-    /// BEGIN, the statement, COMMIT: each at most [`super::WAIT`].
-    async fn in_transaction(
-        &self,
-        read_only: bool,
-        statement: &str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, DatabaseError> {
-        let mut lease = self.lease_with_schema().await?;
-        let result: Result<Vec<Row>, Failure> = async {
-            let transaction =
-                within(lease.client().build_transaction().read_only(read_only).start()).await?;
-            let rows = within(transaction.query_typed(statement, parameters)).await?;
-            within(transaction.commit()).await?;
-            Ok(rows)
-        }
-        .await;
-        self.settle(lease, result)
     }
 }
 

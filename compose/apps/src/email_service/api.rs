@@ -15,10 +15,11 @@ use uuid::Uuid;
 
 use super::App;
 use super::basic_auth::authenticate;
-use super::observe::{Call, refusal};
+use super::observe::Call;
 use crate::database::{DatabaseError, NewEmail, Outcome};
 use crate::mailbox::MailboxError;
 use crate::redis_link::RedisFailure;
+use crate::request::refusal;
 use crate::tasks::SEND_TASK;
 use crate::tasks::SendArguments;
 

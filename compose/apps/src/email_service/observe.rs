@@ -7,23 +7,20 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::FutureExt;
 use opentelemetry::Context;
-use serde_json::json;
 
 use super::App;
 use crate::log::{Level, Line, milliseconds};
+use crate::request::{method_label, operation_id, refusal};
 use crate::trace::{Span, SpanKind};
 
 /// By then every API request is answered.
 const DEADLINE: Duration = Duration::from_secs(8);
-/// The longest operation id.
-const OPERATION_ID: usize = 128;
 
 /// What a handler is told of its request, and tells of it.
 #[derive(Clone)]
@@ -172,56 +169,5 @@ impl Record {
         line.error = facts.error;
         app.service.log.write(line);
         response
-    }
-}
-
-/// An answer that says why not.
-pub(super) fn refusal(status: StatusCode, error: &str) -> Response {
-    (status, Json(json!({"error": error}))).into_response()
-}
-
-/// The id that the caller gave, as it is.
-fn operation_id(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
-    let Some(value) = headers.get("X-Operation-Id") else {
-        return Ok(None);
-    };
-    match value.to_str() {
-        Ok(id) if (1..=OPERATION_ID).contains(&id.len()) => Ok(Some(id.to_owned())),
-        _ => Err("x-operation-id wants 1 to 128 visible ASCII characters"),
-    }
-}
-
-/// Methods are the caller's free choice, labels must not be.
-fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
-        Method::PATCH => "PATCH",
-        Method::OPTIONS => "OPTIONS",
-        _ => "OTHER",
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_operation_id_is_taken_as_it_is_or_refused() {
-        let read = |value: &[u8]| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-operation-id", axum::http::HeaderValue::from_bytes(value).unwrap());
-            operation_id(&headers)
-        };
-        assert_eq!(operation_id(&HeaderMap::new()), Ok(None));
-        assert_eq!(read(b"a b/c-1").unwrap().as_deref(), Some("a b/c-1"));
-        assert!(read(&[b'x'; 128]).is_ok());
-        assert!(read(&[b'x'; 129]).is_err());
-        assert!(read(b"").is_err());
-        assert!(read(&[0xff]).is_err());
     }
 }

@@ -74,6 +74,16 @@ impl App {
 
     /// Starts a service and waits until it serves its metrics.
     pub async fn start(&self, name: &'static str, settings: &[(&str, &str)]) -> Outcome<Service> {
+        self.start_until("/metrics", name, settings).await
+    }
+
+    /// Starts a service and waits until a page of it is there.
+    pub async fn start_until(
+        &self,
+        page: &str,
+        name: &'static str,
+        settings: &[(&str, &str)],
+    ) -> Outcome<Service> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_apps"));
         command.arg(name).env_clear().kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::null());
@@ -98,7 +108,7 @@ impl App {
         let service = Service { name, port, id, child: tokio::sync::Mutex::new(child) };
         let started = Instant::now();
         loop {
-            match self.client.get(service.url("/metrics")).send().await {
+            match self.client.get(service.url(page)).send().await {
                 Ok(answer) if answer.status() == 200 => return Ok(service),
                 _ if started.elapsed() > Duration::from_secs(10) => {
                     return Err(format!("{name} does not serve").into());
@@ -106,6 +116,29 @@ impl App {
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
+    }
+
+    /// Asks with a session, or without.
+    pub async fn ask_as(
+        &self,
+        service: &Service,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        operation: Option<&str>,
+        body: Option<Value>,
+    ) -> Outcome<Answer> {
+        let mut request = self.client.request(method, service.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(id) = operation {
+            request = request.header("X-Operation-Id", id);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answered(request).await
     }
 
     /// The API, once it stores mails.
@@ -120,6 +153,11 @@ impl App {
 
     fn log_path(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
+    }
+
+    /// All that a service has logged, as it stands in the file.
+    pub fn log(&self, name: &str) -> Outcome<String> {
+        Ok(std::fs::read_to_string(self.log_path(name))?)
     }
 
     /// All lines that a service has logged of one kind.
@@ -139,7 +177,6 @@ impl App {
         operation: Option<&str>,
         body: Option<Value>,
     ) -> Outcome<Answer> {
-        let started = Instant::now();
         let mut request = self.client.request(method, service.url(path));
         request = request.basic_auth(format!("{user}@mail.test"), Some("correct-horse"));
         if let Some(id) = operation {
@@ -148,14 +185,7 @@ impl App {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await?;
-        let status = answer.status().as_u16();
-        let text = answer.text().await?;
-        Ok(Answer {
-            status,
-            body: serde_json::from_str(&text).unwrap_or(Value::Null),
-            took: started.elapsed(),
-        })
+        answered(request).await
     }
 
     pub async fn send(&self, service: &Service, subject: &str) -> Outcome<Answer> {
@@ -226,6 +256,15 @@ impl App {
         };
         Ok(spans.iter().map(span).collect())
     }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Outcome<Answer> {
+    let started = Instant::now();
+    let answer = request.send().await?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Ok(Answer { status, body, took: started.elapsed() })
 }
 
 impl Service {

@@ -1,4 +1,4 @@
-//! The services against the real PostgreSQL, Redis, Postfix, Dovecot and Jaeger: what they do when
+//! The services of both applications against the real PostgreSQL, Redis, Postfix, Dovecot and Jaeger: what they do when
 //! all is well, and what they do while one of these is gone, silent or slow, and after it has come
 //! back.
 
@@ -7,6 +7,7 @@ mod backends;
 mod faults;
 mod gate;
 mod healthy;
+mod laboratory;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -35,10 +36,11 @@ fn main() -> ExitCode {
             }
         };
     let backends: Arc<OnceCell<Arc<Backends>>> = Arc::default();
-    let trials = healthy::TESTS.iter().chain(faults::TESTS).map(|(name, test)| {
-        let (runtime, backends) = (runtime.clone(), backends.clone());
-        images::trial(name, backends::IMAGES, move || run(&runtime, &backends, *test)).into()
-    });
+    let trials =
+        healthy::TESTS.iter().chain(faults::TESTS).chain(laboratory::TESTS).map(|(name, test)| {
+            let (runtime, backends) = (runtime.clone(), backends.clone());
+            images::trial(name, backends::IMAGES, move || run(&runtime, &backends, *test)).into()
+        });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Containers are removed from within the runtime.
     let started = backends.initialized();
@@ -66,9 +68,10 @@ fn run(runtime: &Runtime, backends: &OnceCell<Arc<Backends>>, test: Test) -> Res
         test(&app).await.map_err(|error| {
             // The folder goes with the app: what the services said is worth more than that.
             let mut text = error.to_string();
-            for name in ["email-service", "celery-worker", "celery-beat"] {
-                let log = std::fs::read_to_string(app.folder.path().join(format!("{name}.log")))
-                    .unwrap_or_default();
+            let logs = std::fs::read_dir(app.folder.path()).into_iter().flatten().flatten();
+            for file in logs.map(|entry| entry.path()) {
+                let name = file.file_stem().unwrap_or_default().display();
+                let log = std::fs::read_to_string(&file).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(8).collect();
                 text.push_str(&format!(
                     "\n--- last lines of {name}, newest first\n{}",

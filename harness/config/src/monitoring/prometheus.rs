@@ -149,11 +149,17 @@ impl ScrapeJob {
         fixed.map(|rule| rule.replacement.as_str())
     }
 
-    /// Host of the prober that the job goes through: it is asked with the target as a parameter.
+    /// Host of the blackbox exporter that the job goes through: it is asked at `/probe` with the
+    /// target as a parameter. Exporters that ask a server that the scrape names look like it, and
+    /// know none of its flags: they have another path (`/scrape`, `/snmp`), or take the name of a
+    /// login (`auth_module`).
     pub fn prober(&self) -> Option<&str> {
-        let asks = self.relabels.iter().any(|rule| rule.target_label == "__param_target")
-            || self.params.contains_key("target");
-        self.fixed_address().filter(|_| asks).and_then(|address| address.split(':').next())
+        let told = |name: &str| {
+            let label = format!("__param_{name}");
+            self.params.contains_key(name) || self.relabels.iter().any(|r| r.target_label == label)
+        };
+        let probes = self.metrics_path == "/probe" && told("target") && !told("auth_module");
+        self.fixed_address().filter(|_| probes).and_then(|address| address.split(':').next())
     }
 }
 

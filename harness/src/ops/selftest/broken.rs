@@ -13,7 +13,7 @@ use crate::yaml;
 use config::yaml::ConfigError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use verdict::Cause;
 
 /// One breakage: `compose/stacks/<stack>/sabotage/<name>.yaml` with `edits`.
@@ -95,6 +95,25 @@ pub fn read_all(folder: &Path) -> Result<BTreeMap<String, Breakage>, ConfigError
 }
 
 impl Breakage {
+    /// Makes the broken copy of a stack's folder in an empty one, and tells where it is. What stands
+    /// beside the stack stands beside the copy as well, unbroken: its Compose file may take services
+    /// and files from there (`extends`).
+    ///
+    /// # Errors
+    /// An edit does not fit the stack, or the copy can't be written.
+    pub fn break_copy(&self, stack: &Path, within: &Path) -> Result<PathBuf, Failure> {
+        let copy = within.join(stack.file_name().unwrap_or("stack".as_ref()));
+        super::broken_copy(stack, &copy, &format!("breakage {}", self.name), &self.edits)?;
+        let beside = stack.parent().and_then(|parent| std::fs::read_dir(parent).ok());
+        for entry in beside.into_iter().flatten().flatten() {
+            if entry.path() != stack {
+                std::os::unix::fs::symlink(entry.path(), within.join(entry.file_name()))
+                    .map_err(|e| Failure::foreign(Exit::Unfit, e))?;
+            }
+        }
+        Ok(copy)
+    }
+
     /// Drills in which it shows.
     pub fn drills(&self) -> &[String] {
         match &self.shows {
@@ -144,16 +163,55 @@ impl Breakage {
         console: &dyn Console,
     ) -> Result<super::Outcome, Failure> {
         let began = std::time::Instant::now();
-        let copy = tempfile::tempdir().map_err(|e| Failure::foreign(Exit::Unfit, e))?;
-        let stack = options.read()?.stack.folder;
-        let of = format!("breakage {}", self.name);
-        super::broken_copy(&stack, copy.path(), &of, &self.edits)?;
-        let broken =
-            Options { stack: copy.path().to_string_lossy().into_owned(), ..options.clone() };
+        let within = tempfile::tempdir().map_err(|e| Failure::foreign(Exit::Unfit, e))?;
+        let copy = self.break_copy(&options.read()?.stack.folder, within.path())?;
+        let broken = Options { stack: copy.to_string_lossy().into_owned(), ..options.clone() };
         let (live, ran) = up_and_run(&broken, |options| self.plan(options)).await?;
         let outcome = leave(live, false, ran, console).await?;
         let Conviction { verdict, cause, names } = &self.expect;
         let (convicted, told) = super::conviction(&outcome.report, verdict, *cause, names);
         Ok(super::Outcome { convicted, told, seconds: began.elapsed().as_secs_f64() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_copy_finds_what_stands_beside_the_stack() {
+        let home = tempfile::tempdir().expect("folder");
+        let stacks = home.path().canonicalize().expect("real").join("stacks");
+        for (file, text) in [("base/docker-compose.yml", "base"), ("next/flags", "keep: 30d")] {
+            let path = stacks.join(file);
+            std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+            std::fs::write(path, text).expect("file");
+        }
+        let edit = |old: &str| Change { file: "flags".into(), old: old.into(), new: "30m".into() };
+        let breakage = |old: &str| Breakage {
+            schema: 1,
+            name: "minutes".into(),
+            stack: "next".into(),
+            summary: "days were written as minutes".into(),
+            edits: vec![edit(old)],
+            shows: Shows::Steady,
+            touches: vec!["*".into()],
+            expect: Conviction {
+                verdict: "scraping.retention".into(),
+                cause: Cause::RetentionTooShort,
+                names: vec!["30m".into()],
+            },
+        };
+        let within = home.path().join("broken");
+        std::fs::create_dir(&within).expect("folder");
+        let copy = breakage("30d").break_copy(&stacks.join("next"), &within).expect("breaks");
+        let read = |path: PathBuf| std::fs::read_to_string(path).expect("file");
+        assert_eq!(read(copy.join("flags")), "keep: 30m");
+        assert_eq!(read(copy.parent().expect("folder").join("base/docker-compose.yml")), "base");
+        assert_eq!(read(stacks.join("next/flags")), "keep: 30d", "the owner's");
+        let other = home.path().join("other");
+        std::fs::create_dir(&other).expect("folder");
+        let refused = breakage("90d").break_copy(&stacks.join("next"), &other).expect_err("no fit");
+        assert!(refused.to_string().contains("is there 0 times"), "{refused}");
     }
 }

@@ -1,13 +1,15 @@
 //! Drills and the alerts that they are about.
 
 use super::StepWorld;
+use crate::declaration::Declaration;
 use crate::plan::AlertBudget;
-use crate::plan::scenario::Scenario;
+use crate::plan::scenario::{Aim, FaultSpec, Scenario, Target, Which};
 use crate::yaml::suggest;
 use cucumber::{then, when};
+use std::collections::BTreeSet;
 use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires,
-    NotifiedRepeatedly, StageBudget,
+    NotifiedRepeatedly, SomebodyNotified, StageBudget,
 };
 use verdict::check::causes::Causes;
 use verdict::check::drill::FaultBitAndLeft;
@@ -201,6 +203,80 @@ fn scraped_under_load(t: &mut StepWorld) {
             subject.drill_left_out(&drill),
             TargetsStayScraped { drill: drill.name.clone() },
         );
+    }
+}
+
+#[then("somebody is notified in each drill that takes a service away, or the gap is declared")]
+fn noticed(t: &mut StepWorld) {
+    let subject = t.told();
+    let declaration = &subject.declaration;
+    let switches = declaration.dead_mans_switches.iter().map(|s| s.name.clone());
+    let least_s = subject.budgets.values().map(|b| b.fire_s).fold(0.0, f64::max);
+    for drill in t.all_drills() {
+        // What any drill is about, this one's other phases included, says nothing of a service that
+        // is taken away in a phase that is about no alert.
+        let raised = subject.scenarios.values().flat_map(Scenario::raises);
+        let others: BTreeSet<String> = raised
+            .filter(|alert| !drill.also_raises.iter().any(|own| own == alert))
+            .map(str::to_owned)
+            .chain(switches.clone())
+            .collect();
+        for (service, causes) in taken_away(&drill) {
+            let gap = declaration.gaps.iter().find(|g| g.service == service);
+            let noticed = SomebodyNotified {
+                drill: drill.name.clone(),
+                causes,
+                rule: rule_about(declaration, &service),
+                least_s,
+                others: others.iter().cloned().collect(),
+                gap: gap.map(|g| g.why.clone()),
+                service,
+            };
+            t.expect_unless(subject.drill_left_out(&drill), noticed);
+        }
+    }
+}
+
+/// The services that a drill takes away in phases that are about no alert, each with the fault that
+/// does.
+fn taken_away(drill: &Scenario) -> Vec<(String, Causes)> {
+    let silent = drill.phases.iter().filter(|phase| phase.alerts.is_empty());
+    let mut taken = Vec::new();
+    for fault in silent.flat_map(|phase| &phase.inject) {
+        let alone = drill.faults().count() < 2;
+        let injected = if alone { Vec::new() } else { vec![fault.id.clone()] };
+        for service in wholly_taken(fault) {
+            let causes = Causes { injected: injected.clone(), healed: Vec::new() };
+            taken.push((service.clone(), causes));
+        }
+    }
+    taken
+}
+
+/// The services of which a fault leaves no instance that answers.
+fn wholly_taken(fault: &FaultSpec) -> &[String] {
+    let takes = ["stop", "kill", "pause"].contains(&fault.kind.as_str());
+    match &fault.aim {
+        Aim::On(
+            target @ (Target::Service(_)
+            | Target::Role { which: Which::All, .. }
+            | Target::Zone { .. }),
+        ) if takes => target.services(),
+        _ => &[],
+    }
+}
+
+/// The rule that would notice that a service is gone: by its metrics, where it has a job.
+fn rule_about(declaration: &Declaration, service: &str) -> String {
+    match declaration.targets.iter().find(|t| t.service == service) {
+        None => format!(
+            "`up{{job=\"{service}\"}} == 0` for 1m, once it has metrics and a job of that name"
+        ),
+        Some(target) => {
+            let rule = format!("`up{{job=\"{}\"}} == 0` for 1m", target.job);
+            let first = target.not_instrumented.as_ref();
+            first.map_or(rule.clone(), |_| format!("{rule}, once it has metrics"))
+        }
     }
 }
 

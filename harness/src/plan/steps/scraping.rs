@@ -1,10 +1,12 @@
 //! Scraping: targets, series, metrics endpoints, the configuration in force.
 
 use super::StepWorld;
-use crate::declaration::{DeclaredTarget, MAIN_SET};
+use crate::declaration::{DeclaredTarget, MAIN_SET, Role};
 use crate::plan::PlanContext;
-use config::monitoring::promql;
+use config::monitoring::{duration, promql};
 use cucumber::then;
+use verdict::check::instrumented::ServicesInstrumented;
+use verdict::check::retention::{Kept, SamplesKept};
 use verdict::check::scraping::{
     ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp,
 };
@@ -24,7 +26,7 @@ fn targets_up(t: &mut StepWorld) {
     let (gone, there) = split(&subject);
     // Several services may be targets of one job: its targets are theirs together.
     let mut targets: Vec<ExpectedTarget> = Vec::new();
-    for declared in there.iter().filter(|d| d.is_in(MAIN_SET)) {
+    for declared in there.iter().filter(|d| d.is_in(MAIN_SET) && d.not_instrumented.is_none()) {
         match targets.iter_mut().find(|known| known.job == declared.job) {
             Some(known) => known.count += declared.count,
             None => {
@@ -96,7 +98,11 @@ fn metrics_endpoints(t: &mut StepWorld) {
         );
     }
     let (gone, there) = split(&subject);
-    let services: Vec<_> = there.iter().map(|d| (d.service.clone(), d.job.clone())).collect();
+    let services: Vec<_> = there
+        .iter()
+        .filter(|d| d.not_instrumented.is_none())
+        .map(|d| (d.service.clone(), d.job.clone()))
+        .collect();
     let none =
         gone.first().filter(|_| services.is_empty()).and_then(|d| subject.is_left_out(d.scraped()));
     let without =
@@ -110,6 +116,46 @@ fn metrics_endpoints(t: &mut StepWorld) {
             left_out: subject.absent.clone(),
         },
     );
+}
+
+#[then("each service of the topology has metrics of its own, or is declared as having none yet")]
+fn services_instrumented(t: &mut StepWorld) {
+    let subject = t.told();
+    let declaration = &subject.declaration;
+    if declaration.roles.metrics.is_empty() {
+        return t.not_stated("roles.metrics", false, "who answers for metrics");
+    }
+    let (_, there) = split(&subject);
+    let not_yet = there
+        .iter()
+        .filter_map(|d| Some((d.service.clone(), d.not_instrumented.clone()?)))
+        .collect();
+    t.expect(ServicesInstrumented {
+        services: subject.services.clone(),
+        scraped_by: there.iter().map(|d| (d.service.clone(), d.job.clone())).collect(),
+        without: declaration
+            .without_metrics
+            .iter()
+            .map(|w| (w.service.clone(), w.why.clone()))
+            .collect(),
+        not_yet,
+    });
+}
+
+#[then("each metrics server keeps samples for as long as declared")]
+fn samples_kept(t: &mut StepWorld) {
+    let declaration = t.declaration();
+    let kept = |role: &Role| {
+        let declared = role.retention.clone()?;
+        // One that can't be read was refused when the declaration was.
+        let seconds = duration::parse(&declared).ok()?.as_secs_f64();
+        Some(Kept { server: role.service.clone(), seconds, declared })
+    };
+    let servers: Vec<Kept> = declaration.roles.metrics.iter().filter_map(kept).collect();
+    if servers.is_empty() {
+        return t.not_stated("roles.metrics.retention", false, "for how long samples are kept");
+    }
+    t.expect(SamplesKept { servers });
 }
 
 #[then("the servers run with the configuration they were last given")]

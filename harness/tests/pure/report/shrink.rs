@@ -207,6 +207,7 @@ fn observed(observation: &mut Observation, keep: &mut Keep) -> bool {
         | Fact::ManagerReceivers { .. }
         | Fact::ManagerEvents { .. }
         | Fact::ProcessStarted { .. }
+        | Fact::Retention { .. }
         | Fact::Replica(_)
         | Fact::ClusterMember(_)
         | Fact::MountedFiles { .. }

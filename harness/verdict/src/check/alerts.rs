@@ -7,6 +7,7 @@
 mod delivery;
 mod events;
 mod fires;
+mod gap;
 mod notified;
 mod quiet;
 mod reaches;
@@ -16,6 +17,7 @@ mod stages;
 mod states;
 
 pub use fires::AlertFires;
+pub use gap::SomebodyNotified;
 pub use notified::{NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver};
 pub use quiet::{AlertQuiet, NothingElseFires};
 pub use reaches::AlertReaches;

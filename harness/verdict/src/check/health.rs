@@ -10,7 +10,8 @@ use crate::observation::Fact;
 use crate::{History, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// Every service of the stack became ready, and still ran at the end without restarts of its own.
+/// Every service of the stack became ready, and still ran at the end without restarts of its own
+/// since then: one that is restarted while it starts waits for what it needs, and is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServicesReady {
     /// Names of the services that must be ready, as the Compose file has them.
@@ -36,23 +37,23 @@ const COMPLETED: &str = "completed";
 
 /// What the history says of one service.
 enum Life {
-    Ready(f64, u64),
+    Ready { after_s: f64, restarts: u32, seq: u64 },
     Broken { what: String, seq: u64 },
     Unsaid(String),
     LeftOut(String),
 }
 
 fn life(history: &History, service: &str) -> Life {
-    let mut ready: Option<(i64, f64, u64, bool)> = None;
+    let mut ready: Option<(i64, f64, u64, bool, u32)> = None;
     let mut not_ready: Option<(i64, String, u64)> = None;
     let mut end: Option<(i64, bool, u32, bool, u64)> = None;
     for (e, s) in history.stack() {
         let at = e.at.mono_us;
         match s {
-            StackEvent::Ready { service: s, after_s, condition }
+            StackEvent::Ready { service: s, after_s, condition, restarts }
                 if s == service && ready.as_ref().is_none_or(|r| r.0 <= at) =>
             {
-                ready = Some((at, *after_s, e.seq, condition == COMPLETED));
+                ready = Some((at, *after_s, e.seq, condition == COMPLETED, *restarts));
             }
             StackEvent::NotReady { service: s, seen, log_tail }
                 if s == service && not_ready.as_ref().is_none_or(|n| n.0 <= at) =>
@@ -83,7 +84,7 @@ fn life(history: &History, service: &str) -> Life {
     {
         return Life::Broken { what, seq };
     }
-    let Some((_, after_s, seq, once)) = ready else {
+    let Some((_, after_s, seq, once, while_starting)) = ready else {
         return Life::Unsaid(format!("nothing says that {service} became ready"));
     };
     let Some((_, running, restarts, oom_killed, end_seq)) = end else {
@@ -93,16 +94,17 @@ fn life(history: &History, service: &str) -> Life {
     if oom_killed {
         return broken(format!("{service} was killed for memory"));
     }
-    if restarts > 0 {
+    let since = restarts.saturating_sub(while_starting);
+    if since > 0 {
         return broken(format!(
             "{service} was restarted {} by itself",
-            count(u64::from(restarts), "time", "times")
+            count(u64::from(since), "time", "times")
         ));
     }
     if !running && !once {
         return broken(format!("{service} became ready, and did not run any more at the end"));
     }
-    Life::Ready(after_s, seq)
+    Life::Ready { after_s, restarts: while_starting, seq }
 }
 
 impl Checker for ServicesReady {
@@ -122,9 +124,14 @@ impl Checker for ServicesReady {
         let timeline = Timeline::of(history);
         let (mut slowest, mut seqs, mut broken, mut unsaid) =
             (("", 0.0f64), Vec::new(), Vec::new(), Vec::new());
+        let mut restarted: Vec<String> = Vec::new();
         for service in &self.services {
             match life(history, service) {
-                Life::Ready(after_s, seq) => {
+                Life::Ready { after_s, restarts, seq } => {
+                    if restarts > 0 {
+                        let times = count(u64::from(restarts), "time", "times");
+                        restarted.push(format!("{service} {times}"));
+                    }
                     if after_s >= slowest.1 {
                         slowest = (service, after_s);
                     }
@@ -138,7 +145,7 @@ impl Checker for ServicesReady {
         for absent in &self.left_out {
             match life(history, &absent.service) {
                 Life::LeftOut(_) => {}
-                Life::Ready(_, seq) | Life::Broken { seq, .. } => {
+                Life::Ready { seq, .. } | Life::Broken { seq, .. } => {
                     return Verdict::fail(
                         id,
                         expected,
@@ -165,8 +172,12 @@ impl Checker for ServicesReady {
                 if unsaid.is_empty() { "no service is expected".into() } else { list(&unsaid, 5) },
             );
         }
+        let restarted = match restarted.as_slice() {
+            [] => String::new(),
+            some => format!("; restarted while starting: {}", list(some, 5)),
+        };
         let reason = format!(
-            "all {} ready, the last, {}, after {}{}",
+            "all {} ready, the last, {}, after {}{restarted}{}",
             seqs.len(),
             slowest.0,
             seconds(slowest.1),

@@ -71,13 +71,13 @@ pub struct MetricsEndpoints {
 }
 
 /// The targets as each metrics server knew them last while the stack was healthy.
-struct Targets<'h> {
-    seqs: Vec<u64>,
-    all: Vec<&'h Target>,
+pub(super) struct Targets<'h> {
+    pub(super) seqs: Vec<u64>,
+    pub(super) all: Vec<&'h Target>,
 }
 
 impl<'h> Targets<'h> {
-    fn of(timeline: &Timeline<'h>) -> Option<Targets<'h>> {
+    pub(super) fn of(timeline: &Timeline<'h>) -> Option<Targets<'h>> {
         let mut last: BTreeMap<&str, (u64, &'h Vec<Target>)> = BTreeMap::new();
         for (e, o) in timeline.healthy_facts() {
             if let Fact::Targets { targets } = &o.fact {
@@ -108,7 +108,7 @@ impl<'h> Targets<'h> {
     }
 }
 
-const TARGETS: Wanted = Wanted {
+pub(super) const TARGETS: Wanted = Wanted {
     what: "targets",
     is: |fact| matches!(fact, Fact::Targets { .. }),
     asks: |question| *question == Asked::Targets,
@@ -362,7 +362,7 @@ impl Checker for MetricsEndpoints {
 }
 
 /// Whether a scrape's error says that something answered that has no metrics there.
-fn answers_without_metrics(error: &str) -> bool {
+pub fn answers_without_metrics(error: &str) -> bool {
     let e = error.to_lowercase();
     [
         "404",

@@ -23,6 +23,9 @@ pub enum StackEvent {
         after_s: f64,
         /// Which condition it was: `healthcheck`, `running` or `completed`.
         condition: String,
+        /// How often its container was restarted by the engine until then.
+        #[serde(default, skip_serializing_if = "never")]
+        restarts: u32,
     },
     /// Its readiness condition did not hold within the bound.
     NotReady {
@@ -51,4 +54,9 @@ pub enum StackEvent {
         /// Whether the kernel killed it for want of memory.
         oom_killed: bool,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn never(times: &u32) -> bool {
+    *times == 0
 }

@@ -36,6 +36,8 @@ pub enum Asked {
     },
     /// Whether the server runs with the configuration that it was given last.
     Reload,
+    /// How long the metrics server keeps samples.
+    Retention,
     /// Alerts as the alert manager holds them.
     ManagedAlerts,
     /// Silences in force at the alert manager.
@@ -115,6 +117,7 @@ impl fmt::Display for Asked {
             Asked::Evaluations => f.write_str("evaluations of rule groups"),
             Asked::RuleInputs { alert } => write!(f, "rule inputs of alert {alert}"),
             Asked::Reload => f.write_str("reload status"),
+            Asked::Retention => f.write_str("retention"),
             Asked::ManagedAlerts => f.write_str("managed alerts"),
             Asked::Silences => f.write_str("silences"),
             Asked::ManagerReceivers => f.write_str("receivers"),
@@ -149,6 +152,7 @@ impl Asked {
             Asked::Rules,
             Asked::Evaluations,
             Asked::Reload,
+            Asked::Retention,
             Asked::ManagedAlerts,
             Asked::Silences,
             Asked::ManagerReceivers,
@@ -219,6 +223,7 @@ mod tests {
             Asked::Evaluations,
             Asked::RuleInputs { alert: text("TargetDown") },
             Asked::Reload,
+            Asked::Retention,
             Asked::ManagedAlerts,
             Asked::Silences,
             Asked::ManagerReceivers,

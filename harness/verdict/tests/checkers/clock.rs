@@ -29,6 +29,7 @@ fn a_clock_that_is_set_leaves_nothing_that_compares_times() {
             let timeless = [
                 "health.",
                 "scraping.configuration",
+                "scraping.retention",
                 "scraping.replicas",
                 "alerting.",
                 "logs.api.types",

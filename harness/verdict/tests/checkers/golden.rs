@@ -11,7 +11,7 @@ use verdict::check::alerts::{
     AlertFires, AlertQuiet, AlertReaches, AlertResolves, AlertStages, NothingElseFires, StageBudget,
 };
 use verdict::check::alerts::{
-    NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver, StatesNotifiedOnce,
+    NotifiedOnce, NotifiedRepeatedly, NotifiedUntilOver, SomebodyNotified, StatesNotifiedOnce,
 };
 use verdict::check::causes::Causes;
 use verdict::check::cluster::{
@@ -20,8 +20,10 @@ use verdict::check::cluster::{
 use verdict::check::dashboards::{DatasourcesHealthy, ExpectedDashboard, PanelsReturnData};
 use verdict::check::drill::{FaultBitAndLeft, LoadKeptSchedule};
 use verdict::check::health::{HealthEndpoints, ServicesReady};
+use verdict::check::instrumented::ServicesInstrumented;
 use verdict::check::logs::{FieldsTyped, LinesStored};
 use verdict::check::recovery::Recovered;
+use verdict::check::retention::{Kept, SamplesKept};
 use verdict::check::scraping::{
     ConfigurationLoaded, ExpectedTarget, MetricsEndpoints, SeriesPresent, TargetsUp,
 };
@@ -457,6 +459,7 @@ pub fn golden_at(clock: Clock) -> Run {
                 service: service.into(),
                 after_s: 9.0,
                 condition: "healthcheck".into(),
+                restarts: 0,
             }),
         );
         r.push(
@@ -566,6 +569,7 @@ fn healthy_stack(r: &mut Run) {
             }),
         );
     }
+    r.saw(21.42, "metrics", Fact::Retention { seconds: Some(2_592_000.0), seen: "30d".into() });
     r.saw(21.45, "manager", Fact::Silences { silences: vec![] });
     r.saw(21.46, "metrics", Fact::Replica(replica("a")));
     r.saw(21.47, "manager", Fact::ClusterMember(cluster_member(&["manager"])));
@@ -857,6 +861,31 @@ pub fn expectations() -> Vec<Expectation> {
             without: vec![("traces".into(), "has none".into())],
             absent: vec![],
             left_out: vec![],
+        }
+        .into(),
+        SomebodyNotified {
+            drill: "mailer_stopped".into(),
+            causes: Causes::default(),
+            service: "mailer".into(),
+            rule: "up{job=\"mailer\"} == 0 for 1m".into(),
+            least_s: 15.0,
+            others: strings(&["SlowAnswers", "Heartbeat"]),
+            gap: None,
+        }
+        .into(),
+        ServicesInstrumented {
+            services: strings(&["api", "worker", "mailer", "traces", "pages"]),
+            scraped_by: vec![("api".into(), "api".into()), ("worker".into(), "worker".into())],
+            without: vec![("traces".into(), "has none".into())],
+            not_yet: vec![("pages".into(), "next quarter".into())],
+        }
+        .into(),
+        SamplesKept {
+            servers: vec![Kept {
+                server: "metrics".into(),
+                seconds: 2_592_000.0,
+                declared: "30d".into(),
+            }],
         }
         .into(),
         ConfigurationLoaded {

@@ -50,6 +50,38 @@ fn a_service_that_died_restarted_or_was_killed_for_memory_fails() {
 }
 
 #[test]
+fn a_restart_counts_from_readiness_on() {
+    let restarted = |while_starting, at_the_end| {
+        let mut run = golden().without(
+            |_, k| matches!(k, EventKind::Stack(StackEvent::Ready { service, .. } | StackEvent::State { service, .. }) if service == "worker"),
+        );
+        run.push(
+            10.0,
+            EventKind::Stack(StackEvent::Ready {
+                service: "worker".into(),
+                after_s: 2.0,
+                condition: "healthcheck".into(),
+                restarts: while_starting,
+            }),
+        );
+        run.push(
+            190.0,
+            EventKind::Stack(StackEvent::State {
+                service: "worker".into(),
+                running: true,
+                restarts: at_the_end,
+                oom_killed: false,
+            }),
+        );
+        run
+    };
+    restarted(2, 2).passes("health.services", "restarted while starting: worker 2 times");
+    restarted(2, 3).fails("health.services", Cause::ServiceUnhealthy, "restarted 1 time by itself");
+    // A container that was made anew counts from 0 again.
+    restarted(2, 0).passes("health.services", "all 5 ready");
+}
+
+#[test]
 fn a_service_that_does_its_work_and_ends_is_ready() {
     let mut run = golden().without(
         |_, k| matches!(k, EventKind::Stack(StackEvent::Ready { service, .. } | StackEvent::State { service, .. }) if service == "worker"),
@@ -60,6 +92,7 @@ fn a_service_that_does_its_work_and_ends_is_ready() {
             service: "worker".into(),
             after_s: 2.0,
             condition: "completed".into(),
+            restarts: 0,
         }),
     );
     run.push(

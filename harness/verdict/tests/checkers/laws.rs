@@ -38,7 +38,7 @@ fn every_checker_is_in_the_golden_run() {
         .iter()
         .map(|e| serde_json::to_value(e).unwrap()["check"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(kinds.len(), 31, "{kinds:?}");
+    assert_eq!(kinds.len(), 34, "{kinds:?}");
 }
 
 #[test]

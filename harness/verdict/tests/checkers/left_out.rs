@@ -184,6 +184,7 @@ fn a_service_that_is_left_out_must_be_said_to_be_and_must_not_run() {
             service: "boards".into(),
             after_s: 1.0,
             condition: "running".into(),
+            restarts: 0,
         }),
     );
     ready.push(

@@ -9,6 +9,7 @@ mod baseline;
 mod clock;
 mod cluster;
 mod events;
+mod gap;
 mod golden;
 mod health;
 mod laws;

@@ -23,7 +23,7 @@ fn causes(injected: &[&str], healed: &[&str]) -> Causes {
 
 /// The golden run whose first drill (injected at 60.5, fires at 67, healed at 80) has another fault,
 /// `gossip`, injected and healed at these seconds.
-fn with_gossip(injected: f64, healed: f64) -> Run {
+pub fn with_gossip(injected: f64, healed: f64) -> Run {
     let mut run = golden();
     for (_, kind) in &mut run.events {
         if let EventKind::Fault(event) = kind

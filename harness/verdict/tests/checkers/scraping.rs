@@ -104,6 +104,66 @@ fn an_absent_series_is_named() {
 }
 
 #[test]
+fn samples_are_kept_as_long_as_declared() {
+    let id = "scraping.retention";
+    let kept = |seconds: Option<f64>, seen: &str| {
+        let seen = seen.to_owned();
+        golden().facts(move |_, _, f| {
+            if let Fact::Retention { seconds: s, seen: t } = f {
+                (*s, *t) = (seconds, seen.clone());
+            }
+        })
+    };
+    golden().passes(id, "1 server keeps samples as long as declared");
+    kept(Some(1800.0), "30m").fails(
+        id,
+        Cause::RetentionTooShort,
+        "metrics keeps samples for 30m, 30d declared",
+    );
+    kept(Some(7_776_000.0), "90d").passes(id, "as long as declared");
+    kept(None, "8GB").unknown(id, "nobody says for how long");
+    golden()
+        .without(|_, k| is_fact(k, |f| matches!(f, Fact::Retention { .. })))
+        .unknown(id, "nobody says for how long samples are kept: metrics");
+}
+
+#[test]
+fn each_service_of_the_topology_is_instrumented_or_named() {
+    let id = "scraping.instrumentation";
+    golden().passes(id, "3 services have metrics of their own; not yet instrumented, by declaration: pages (next quarter); without metrics by declaration: traces (has none)");
+    // Nobody named mailer, and nobody scrapes it.
+    targets(|t| t.retain(|t| t.job != "mailer")).fails(
+        id,
+        Cause::NoMetricsEndpoint,
+        "mailer (nobody scrapes it)",
+    );
+    let without_page = |job: &'static str| Target {
+        up: false,
+        last_error: "server returned HTTP status 404 Not Found".into(),
+        ..target(job)
+    };
+    targets(|t| t[1] = without_page("worker")).fails(
+        id,
+        Cause::NoMetricsEndpoint,
+        "worker (http://worker:80/metrics: server returned HTTP status 404 Not Found)",
+    );
+    // What is declared to come answers without metrics; that it answers at all is wanted.
+    targets(move |t| t.push(without_page("pages"))).passes(id, "not yet instrumented");
+    let refused = Target { up: false, last_error: "connection refused".into(), ..target("pages") };
+    targets(move |t| t.push(refused.clone())).fails(id, Cause::TargetNotScraped, "refused");
+    targets(|t| t.push(target("pages")))
+        .passes(id, "instrumented by now, remove `not_instrumented`: pages");
+    // The worker's job asks the service api, whose metrics are counted twice then.
+    targets(|t| t[1].scrape_url = t[0].scrape_url.clone()).fails(
+        id,
+        Cause::TargetOfAnother,
+        "worker (job worker scrapes http://api:80/metrics, which is api's)",
+    );
+    // An exporter of its own is no other service's.
+    targets(|t| t[1].scrape_url = "http://exporter:9/metrics".into()).passes(id, "3 services");
+}
+
+#[test]
 fn a_service_without_metrics_is_named() {
     let id = "scraping.metrics_endpoints";
     targets(|t| t.retain(|t| t.job != "worker")).fails(

@@ -80,7 +80,7 @@ fn told(history: &History, alert: &str, receiver: &str, window: Interval) -> Vec
 }
 
 /// The time from the first injection of an alert's phase until the first of its faults was healed.
-fn window(struck: &Struck<'_, '_>) -> Interval {
+pub(super) fn window(struck: &Struck<'_, '_>) -> Interval {
     let to = struck.healed.map_or(struck.until, |m| m.at.wall_s());
     Interval { from: struck.first.at.wall_s(), to }
 }
