@@ -519,11 +519,11 @@ fn parts_run_in_order_a_failed_one_stops_none_and_times_are_told_as_the_table_ha
 #[test]
 fn all_pass_or_the_exit_code_tells_and_what_does_not_compile_runs_no_part() {
     let (told, code, calls) = with_other_cargo("nothing fails", "", 0);
-    assert_eq!(
-        (code, calls.len()),
-        (0, 2 + rows(&table()).iter().filter(|row| row[1] != "in-turn").count()),
-        "{told}"
-    );
+    // Of the other big stacks one has its turn.
+    let (in_turn, all): (Vec<_>, Vec<_>) =
+        rows(&table()).into_iter().partition(|row| row[1] == "in-turn");
+    let turns = usize::from(!in_turn.is_empty());
+    assert_eq!((code, calls.len()), (0, 2 + all.len() + turns), "{told}");
     let (_, code, calls) = with_other_cargo("--no-run", "", 0);
     assert_eq!((code, calls), (1, vec!["test --workspace --no-run".to_owned()]));
 }
