@@ -76,10 +76,11 @@ fn no_packet_queue() -> Outcome {
 fn without_room(home: &Path, arguments: &str) -> Outcome<Command> {
     let asked = Command::new(env!("CARGO_BIN_EXE_firedrill")).arg("doctor").output()?;
     let told = String::from_utf8_lossy(&asked.stdout).into_owned();
-    let folder = told
-        .lines()
-        .find(|l| l.contains("disk space"))
-        .and_then(|l| Some(l.split(" in ").nth(1)?.trim().to_owned()));
+    let folder = told.lines().find(|l| l.contains("disk space")).and_then(|l| {
+        // Where this machine itself has too little, that is told in other words.
+        let told = l.split(" in ").nth(1).or_else(|| l.split("on disk: ").nth(1))?;
+        Some(told.split(" has ").next()?.trim().to_owned())
+    });
     let folder = folder
         .filter(|f| Path::new(f).is_dir())
         .ok_or_else(|| format!("doctor does not say where images are: {told}"))?;
